@@ -1,0 +1,50 @@
+"""Windlass: declare a model once, train it, seal it, serve it, watch it. The public names, and nothing else."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from windlass.app import application as application
+    from windlass.cli.train import train_command as train_command
+    from windlass.core.bundle import Bundle as Bundle
+    from windlass.core.candidate import Candidate as Candidate
+    from windlass.core.gates import Gate as Gate
+    from windlass.core.project import Project as Project
+    from windlass.core.row import Row as Row
+    from windlass.core.row import column as column
+    from windlass.core.target import Classes as Classes
+    from windlass.core.target import Quantity as Quantity
+    from windlass.errors import WindlassError as WindlassError
+    from windlass.monitoring.ledger_table import read_ledger as read_ledger
+
+_HOMES = {
+    "Bundle": "windlass.core.bundle",
+    "Candidate": "windlass.core.candidate",
+    "Classes": "windlass.core.target",
+    "Gate": "windlass.core.gates",
+    "Project": "windlass.core.project",
+    "Quantity": "windlass.core.target",
+    "Row": "windlass.core.row",
+    "WindlassError": "windlass.errors",
+    "application": "windlass.app",
+    "column": "windlass.core.row",
+    "read_ledger": "windlass.monitoring.ledger_table",
+    "train_command": "windlass.cli.train",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names, not two; a test holds it
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use, so that `import windlass` stays under 50 ms."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'windlass' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,157 @@
+"""The bundle: the sealed folder that training writes and serving reads. Nobody edits one."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from windlass.core.digest import canonical, sha256, sha256_file
+from windlass.core.schema import RowSchema
+from windlass.errors import BundleError, IntegrityError
+
+FORMAT = 1  # every 1.x opens what any earlier 1.x sealed
+MANIFEST = "manifest.json"
+MODEL_PICKLE = "model.joblib"
+MODEL_ONNX = "model.onnx"
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+class Sealed(BaseModel):
+    """Base of what a bundle holds: unknown fields are left to later versions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Equality(Sealed):
+    """How the compiled model compared with the fitted pipeline, over `rows` rows."""
+
+    rows: int
+    max_difference: float
+    labels_changed: int
+    tolerance: float
+
+
+class EngineRecord(Sealed):
+    """Which engine serves the bundle; where it is native, the reason."""
+
+    name: Literal["onnx", "native"]
+    reason: str | None = None
+    equality: Equality | None = None
+
+
+class GateRecord(Sealed):
+    """How one gate went in training."""
+
+    rule: str
+    value: float | None
+    passed: bool
+
+
+class Manifest(Sealed):
+    """`manifest.json`, written last: what the bundle is, and the SHA-256 of every other file."""
+
+    format: int
+    project: str
+    created: str
+    data_digest: str
+    source_digest: str | None = None
+    engine: EngineRecord
+    gates: tuple[GateRecord, ...] = ()
+    files: dict[str, str]
+
+
+class TargetRecord(Sealed):
+    """What is predicted: `classes` in the order of every answer, or a quantity with its `unit`."""
+
+    name: str
+    classes: tuple[str | int | bool, ...] | None = None
+    unit: str | None = None
+
+
+class BundleSchema(Sealed):
+    """`schema.json`: the row and the target."""
+
+    row: RowSchema
+    target: TargetRecord
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle, every file of which had the digest that its manifest names."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    schema: BundleSchema
+
+    @classmethod
+    def open(cls, path: Path) -> "Bundle":
+        """Verify every file of the bundle at `path`, then read its schema.
+
+        Raises BundleError where there is no bundle, IntegrityError where one was altered.
+        """
+        manifest, digest = _read_manifest(path)
+        _verify_files(path, manifest)
+        schema = _parse(BundleSchema, path / "schema.json")
+        return cls(path, manifest, digest, schema)
+
+    @property
+    def version(self) -> str:
+        """The name of a bundle that no registry knows: 12 hex digits of its fitted pipeline's SHA-256."""
+        return self.manifest.files[MODEL_PICKLE][:12]
+
+    def json(self, name: str) -> Any:
+        """One of the bundle's JSON files, parsed."""
+        return json.loads((self.path / name).read_bytes())
+
+
+def _read_manifest(path: Path) -> tuple[Manifest, str]:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise BundleError(
+            f"No bundle at {path}: it holds no {MANIFEST}. Train one with `windlass train`."
+        )
+    manifest = _parse(Manifest, file)
+    if manifest.format != FORMAT:
+        raise BundleError(
+            f"{file} is of format {manifest.format}; this Windlass opens format {FORMAT}."
+            " Install the version that sealed it."
+        )
+    for name in manifest.files:
+        if Path(name).name != name or name in {MANIFEST, ".", ".."}:
+            raise IntegrityError(
+                f"{file} names {name!r}, which is no plain file name. Do not serve this bundle."
+            )
+    for needed in (MODEL_PICKLE, "schema.json", "golden.json"):
+        if needed not in manifest.files:
+            raise IntegrityError(
+                f"{file} does not name {needed}. Do not serve this bundle; train it again."
+            )
+    return manifest, sha256(canonical(json.loads(file.read_bytes())))
+
+
+def _verify_files(path: Path, manifest: Manifest) -> None:
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise IntegrityError(
+                f"Bundle {path} lacks {name}. Restore the bundle, or train it again."
+            )
+        if sha256_file(file) != expected:
+            raise IntegrityError(
+                f"Bundle {path}: {name} is not the file that was sealed. Restore the bundle, or train it again."
+            )
+
+
+def _parse(kind: type[Record], file: Path) -> Record:
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise IntegrityError(
+            f"{file} is damaged ({where}: {first['msg']}). Restore the bundle, or train it again."
+        ) from error

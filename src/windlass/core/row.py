@@ -1,0 +1,164 @@
+"""How a project declares its row: a pydantic model, read here into a RowSchema."""
+
+import types
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from windlass.core.schema import Column, Kind, RowSchema
+from windlass.errors import ProjectError
+
+_KINDS: dict[object, Kind] = {
+    float: Kind.NUMBER,
+    int: Kind.INTEGER,
+    bool: Kind.BOOLEAN,
+    date: Kind.DATE,
+    str: Kind.CATEGORY,
+}
+
+
+class Row(BaseModel):
+    """Base of a project's row. Fields are float, int, bool, date, str, Literal or Enum; `| None` allows missing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def column(
+    description: str,
+    *,
+    unit: str | None = None,
+    example: Any = None,
+    default: Any = PydanticUndefined,
+    **constraints: Any,
+) -> Any:
+    """Describe a field of a row.
+
+    `unit` is free text ("cm", "EUR/year"). `constraints` are pydantic's: `ge`, `gt`, `le`, `lt`,
+    `multiple_of`, `max_length`. A field with a `default` may be left out of a request.
+    """
+    extra = {"unit": unit, "example": example}
+    return Field(
+        default,
+        description=description,
+        json_schema_extra={key: value for key, value in extra.items() if value is not None},
+        **constraints,
+    )
+
+
+def read_row(row: type[BaseModel]) -> RowSchema:
+    """The schema that a row class declares.
+
+    Raises ProjectError for what cannot be sealed: nested models, lists, validators written in Python.
+    """
+    _refuse_python_validators(row)
+    columns = tuple(_column(row, name, field) for name, field in row.model_fields.items())
+    if not columns:
+        raise ProjectError(
+            f"Row {row.__name__} has no fields. Declare one for each input of the model."
+        )
+    description = row.__doc__.strip() if row.__doc__ and row.__doc__ != Row.__doc__ else None
+    return RowSchema(title=row.__name__, description=description, columns=columns)
+
+
+def _refuse_python_validators(row: type[BaseModel]) -> None:
+    found = row.__pydantic_decorators__
+    for kind in ("validators", "field_validators", "root_validators", "model_validators"):
+        for name in getattr(found, kind):
+            raise ProjectError(
+                f"Row {row.__name__} has the validator {name!r}, which is Python code and cannot be sealed"
+                " in a bundle. Say it with constraints (ge, le, Literal, …) instead."
+            )
+
+
+def _column(row: type[BaseModel], name: str, field: FieldInfo) -> Column:
+    where = f"{row.__name__}.{name}"
+    annotation, nullable = _without_none(field.annotation)
+    kind, categories = _kind(where, annotation)
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    default = None if field.is_required() else field.get_default(call_default_factory=False)
+    if default is None and not field.is_required() and not nullable:
+        raise ProjectError(f"{where} has no usable default. Give a plain value, or allow None.")
+    return Column(
+        name=name,
+        kind=kind,
+        nullable=nullable,
+        required=field.is_required(),
+        default=_plain(default),
+        description=field.description,
+        unit=extra.get("unit"),  # type: ignore[arg-type]  # JSON at large; pydantic checks it
+        example=_plain(extra.get("example")),
+        categories=categories,
+        **_constraints(where, field),
+    )
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not types.NoneType]
+        if len(members) == 1:
+            return members[0], True
+    return annotation, False
+
+
+def _kind(where: str, annotation: Any) -> tuple[Kind, tuple[str, ...] | None]:
+    if get_origin(annotation) is Literal:
+        return Kind.CATEGORY, _categories(where, get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return Kind.CATEGORY, _categories(where, [member.value for member in annotation])
+    if annotation in _KINDS and annotation is not datetime:
+        return _KINDS[annotation], None
+    raise ProjectError(
+        f"{where} is {annotation!r}, which a row cannot hold."
+        " Use float, int, bool, datetime.date, str, Literal[...] or an Enum of strings, or any of them with | None."
+    )
+
+
+def _categories(where: str, values: Any) -> tuple[str, ...]:
+    if not all(isinstance(value, str) and value for value in values):
+        raise ProjectError(
+            f"{where}: categories are non-empty strings. For numbers use int with ge and le."
+        )
+    return tuple(values)
+
+
+def _constraints(where: str, field: FieldInfo) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in field.metadata:
+        match item:
+            case annotated_types.Ge(ge):
+                found["ge"] = ge
+            case annotated_types.Gt(gt):
+                found["gt"] = gt
+            case annotated_types.Le(le):
+                found["le"] = le
+            case annotated_types.Lt(lt):
+                found["lt"] = lt
+            case annotated_types.MultipleOf(multiple_of):
+                found["multiple_of"] = multiple_of
+            case annotated_types.MaxLen(max_length):
+                found["max_length"] = max_length
+            case _ if _is_always_on(item):
+                pass
+            case _:
+                raise ProjectError(
+                    f"{where} has the constraint {item!r}, which cannot be sealed."
+                    " Use ge, gt, le, lt, multiple_of or max_length."
+                )
+    return found
+
+
+def _is_always_on(item: object) -> bool:
+    """Whether pydantic's own marker asks only for what every row is held to: strict, and finite."""
+    settings = getattr(item, "__dict__", {})
+    return bool(settings) and settings.items() <= {"strict": True, "allow_inf_nan": False}.items()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        value = value.value
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,101 @@
+"""The sealed form of a row: its columns, their kinds, ranges and units. `schema.json` is this, as JSON."""
+
+from collections.abc import Iterator
+from datetime import date
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EPOCH = date(1970, 1, 1)
+MISSING_TEXT = ""  # how a missing category reaches an engine; a real category is never empty
+LARGEST_INTEGER = 2**53  # integers travel as float64, exact up to here
+LONGEST_CATEGORY = 256
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    CATEGORY = "category"
+
+
+class Column(BaseModel):
+    """One column of a row. Bounds are inclusive (`ge`, `le`) or exclusive (`gt`, `lt`)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    required: bool = True
+    default: float | bool | int | str | None = None
+    description: str | None = None
+    unit: str | None = None
+    example: float | bool | int | str | None = None
+    ge: float | date | None = None
+    gt: float | date | None = None
+    le: float | date | None = None
+    lt: float | date | None = None
+    multiple_of: float | None = None
+    categories: tuple[str, ...] | None = None
+    max_length: int | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether values reach the model as text; all other kinds reach it as float64."""
+        return self.kind is Kind.CATEGORY
+
+    def bounds(self) -> Iterator[tuple[str, Any]]:
+        """The bounds that are set, as (keyword, limit)."""
+        for keyword in ("ge", "gt", "le", "lt"):
+            limit = getattr(self, keyword)
+            if limit is not None:
+                yield keyword, limit
+
+    def number(self, value: Any) -> float:
+        """A valid value as the float64 that the model sees; missing is NaN, a date is days since 1970."""
+        if value is None:
+            return float("nan")
+        if self.kind is Kind.DATE:
+            return float((value - EPOCH).days)
+        return float(value)
+
+
+class RowSchema(BaseModel):
+    """The columns of a row, in declared order, which is the order that the model sees."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    title: str
+    description: str | None = None
+    columns: tuple[Column, ...] = Field(min_length=1)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All column names, in declared order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def numeric(self) -> tuple[Column, ...]:
+        """The columns that reach the model as float64, in declared order."""
+        return tuple(column for column in self.columns if not column.is_text)
+
+    @property
+    def text(self) -> tuple[Column, ...]:
+        """The columns that reach the model as text, in declared order."""
+        return tuple(column for column in self.columns if column.is_text)
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @classmethod
+    def of(cls, title: str, *columns: Column) -> Self:
+        """A schema of these columns."""
+        return cls(title=title, columns=columns)

@@ -1,0 +1,40 @@
+"""What a project predicts: one of some classes, or a quantity."""
+
+from dataclasses import dataclass
+
+from windlass.errors import ProjectError
+
+Label = str | int | bool
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The target of a classification: its column and its classes, in the order of every answer."""
+
+    name: str
+    labels: tuple[Label, ...]
+
+    def __init__(
+        self, name: str, labels: "list[Label] | tuple[Label, ...] | list[str] | list[int]"
+    ) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "labels", tuple(labels))
+        if len({str(label) for label in self.labels}) < len(self.labels) or len(self.labels) < 2:
+            raise ProjectError(
+                f"Target {name!r} needs two or more different classes, got {list(labels)!r}."
+            )
+        if len({type(label) for label in self.labels}) > 1:
+            raise ProjectError(
+                f"The classes of target {name!r} must all be of one type, got {list(labels)!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """The target of a regression: its column and its unit."""
+
+    name: str
+    unit: str | None = None
+
+
+Target = Classes | Quantity

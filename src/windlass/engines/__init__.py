@@ -1,0 +1,1 @@
+"""What turns rows into predictions: ONNX Runtime, or the native estimator."""

@@ -1,0 +1,53 @@
+"""The whole error tree. Every message says what failed, on which named object, and what to do next.
+
+WindlassError
+├── SettingsError        an environment variable or option cannot be used
+├── ProjectError         a project.py cannot be found, loaded or declares something impossible
+├── DataError            training data that does not fit the declaration
+├── ParameterError       arguments of a training run that cannot be used
+├── BundleError          a bundle cannot be found, read or written
+│   └── IntegrityError   a bundle whose files are not what was sealed
+├── EngineError          a model that cannot be loaded, or does not reproduce its golden rows
+├── InputError           a body or a file that cannot be read as rows
+└── LedgerError          the ledger cannot be written or read
+"""
+
+
+class WindlassError(Exception):
+    """Base of everything Windlass raises on purpose. `str(error)` is fit to show to a user."""
+
+
+class SettingsError(WindlassError):
+    """An environment variable or an option cannot be used."""
+
+
+class ProjectError(WindlassError):
+    """A `project.py` cannot be found, loaded, or declares something impossible."""
+
+
+class DataError(WindlassError):
+    """Training data does not fit the project's declaration."""
+
+
+class ParameterError(WindlassError):
+    """Arguments of a training run cannot be used."""
+
+
+class BundleError(WindlassError):
+    """A bundle cannot be found, read or written."""
+
+
+class IntegrityError(BundleError):
+    """A bundle holds other files than those that were sealed."""
+
+
+class EngineError(WindlassError):
+    """A model cannot be loaded, or does not reproduce its golden rows."""
+
+
+class InputError(WindlassError):
+    """A body or a file cannot be read as rows."""
+
+
+class LedgerError(WindlassError):
+    """The ledger cannot be written or read."""

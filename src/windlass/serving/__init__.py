@@ -1,0 +1,1 @@
+"""The inference process: from a request's bytes to an answer's bytes."""

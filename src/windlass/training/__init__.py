@@ -1,0 +1,1 @@
+"""From a declaration and data to a fitted, scored model."""

@@ -1,0 +1,1 @@
+"""Where sibling rooms meet: whole pieces of work such as train, verify and score."""
