@@ -1,0 +1,131 @@
+"""One column being judged: its values, which cells are still in question, and what was refused."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass.core.schema import EPOCH, LARGEST_INTEGER, Column, Kind
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+
+_EXPECTED = {
+    Kind.NUMBER: "Input should be a valid number",
+    Kind.INTEGER: "Input should be a valid integer",
+    Kind.BOOLEAN: "Input should be a valid boolean",
+    Kind.DATE: "Input should be a valid date",
+    Kind.CATEGORY: "Input should be a valid string",
+}
+_VIOLATED = {  # in the order in which pydantic looks
+    "le": (np.greater, "less than or equal to"),
+    "lt": (np.greater_equal, "less than"),
+    "ge": (np.less, "greater than or equal to"),
+    "gt": (np.less_equal, "greater than"),
+}
+
+
+@dataclass
+class Cells:
+    """The n cells of one column. `live` marks those neither missing nor refused; None means all.
+
+    `values` is any numeric [n]; what stands in a cell that is not live means nothing.
+    `found` holds, for every reason, the rows that were refused for it, ascending.
+    """
+
+    values: NDArray[Any]
+    live: Mask | None = None
+    found: list[tuple[str, Rows]] = field(default_factory=list)
+
+    def refuse(self, mask: Mask, reason: str) -> None:
+        """Refuse the live cells in `mask`: a cell is refused once, for the first reason."""
+        if self.live is not None:
+            mask = mask & self.live
+        rows = np.flatnonzero(mask)
+        if len(rows):
+            self.found.append((reason, rows))
+            self.drop(mask)
+
+    def drop(self, mask: Mask) -> None:
+        """Take the cells in `mask` as missing."""
+        self.live = ~mask if self.live is None else self.live & ~mask
+
+    def write(self, target: NDArray[np.float64]) -> None:
+        """Put the values into float64 [n], NaN where a cell is not live."""
+        target[:] = self.values
+        if self.live is not None:
+            target[~self.live] = np.nan
+
+
+def expected(column: Column) -> str:
+    """What pydantic says of a value of another type."""
+    if column.categories is None:
+        return _EXPECTED[column.kind]
+    *most, last = [f"'{category}'" for category in column.categories]
+    return f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"
+
+
+def refuse_non_finite(cells: Cells, column: Column) -> None:
+    """Infinity is refused. NaN is missing where the column may be null, as dataframes write it, else refused."""
+    finite = np.isfinite(cells.values)
+    if finite.all():
+        return
+    if column.nullable:
+        cells.drop(np.isnan(cells.values))
+    cells.refuse(~finite, "Input should be a finite number")
+
+
+def refuse_fractions(cells: Cells) -> None:
+    """Refuse floats that are no integers. Call after `refuse_non_finite`."""
+    fraction = cells.values != np.trunc(cells.values)
+    cells.refuse(fraction, "Input should be a valid integer, got a number with a fractional part")
+
+
+def refuse_out_of_bounds(cells: Cells, column: Column) -> None:
+    """Hold the live cells against the column's `multiple_of` and bounds, as its pydantic validator does."""
+    if column.kind is Kind.BOOLEAN:
+        return
+    if column.multiple_of is not None:
+        mask, shown = _not_multiple(cells.values, column, column.multiple_of)
+        cells.refuse(mask, f"Input should be a multiple of {shown}")
+    limits = _limits(column)
+    for keyword, (violates, words) in _VIOLATED.items():
+        if keyword in limits:
+            limit, shown = limits[keyword]
+            cells.refuse(violates(cells.values, limit), f"Input should be {words} {shown}")
+
+
+def _limits(column: Column) -> dict[str, tuple[float | int, str]]:
+    """The bounds, as numbers to compare with and as text to show."""
+    if column.kind is Kind.DATE:
+        return {
+            keyword: ((limit - EPOCH).days, limit.isoformat())
+            for keyword, limit in column.bounds()
+            if isinstance(limit, date)
+        }
+    limits = {keyword: _number(limit) for keyword, limit in column.bounds()}
+    if column.kind is Kind.INTEGER:  # RowValidator adds these
+        if "ge" not in limits and "gt" not in limits:
+            limits["ge"] = _number(-LARGEST_INTEGER)
+        if "le" not in limits and "lt" not in limits:
+            limits["le"] = _number(LARGEST_INTEGER)
+    return limits
+
+
+def _number(limit: float) -> tuple[float | int, str]:
+    number = int(limit) if limit == int(limit) else limit
+    return number, str(number)
+
+
+def _not_multiple(values: NDArray[Any], column: Column, divisor: float) -> tuple[Mask, str]:
+    if column.kind is Kind.INTEGER:
+        widest = np.dtype(f"{values.dtype.kind}8")  # the divisor may not fit into int8
+        return np.fmod(values.astype(widest, copy=False), int(divisor)) != 0, str(int(divisor))
+    # pydantic-core allows a float the rounding error of a billionth
+    with np.errstate(invalid="ignore"):  # infinities, which are refused already
+        remainder = np.abs(np.fmod(values, divisor))
+    threshold = np.abs(values) / 1e9
+    mask = (remainder > threshold) & (np.abs(remainder - divisor) > threshold)
+    return mask, _number(divisor)[1]

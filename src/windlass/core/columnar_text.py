@@ -1,0 +1,124 @@
+"""Columns of text: categories, and the numbers, booleans and dates that CSV writes as text."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic_core import ValidationError
+
+from windlass.core.columnar_cells import Cells, Rows, expected
+from windlass.core.schema import LONGEST_CATEGORY, MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.validation import RowValidator
+
+# What Arrow may parse: plain forms of which Arrow and pydantic make the same value.
+_PLAIN = {
+    Kind.NUMBER: (r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$", pa.float64()),
+    Kind.INTEGER: (r"^-?[0-9]{1,15}$", pa.int64()),
+    Kind.DATE: (r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$", pa.date32()),
+}
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
+
+def is_text(kind: Any) -> bool:
+    """Whether an Arrow type is text, in any of its layouts."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def empty_as_null(texts: Any) -> Any:
+    """The same text array, null where a cell was empty."""
+    empty = pc.equal(pc.binary_length(texts), 0)
+    return pc.if_else(empty, None, texts) if pc.any(empty).as_py() else texts
+
+
+def read_categories(cells: Cells, column: Column, texts: Any) -> NDArray[np.object_]:
+    """Judge the live cells of a text array; gives object [n], "" where a cell is not live.
+
+    Every distinct text is judged once.
+    """
+    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+    known = encoded.dictionary.cast(pa.large_string())
+    codes = encoded.indices.fill_null(0).to_numpy().astype(np.intp)
+    if column.categories is not None:
+        allowed = pa.array(column.categories, pa.large_string())
+        _refuse_texts(cells, codes, pc.is_in(known, value_set=allowed), expected(column))
+    else:
+        length = pc.utf8_length(known)
+        longest = column.max_length or LONGEST_CATEGORY
+        reason = "String should have at least 1 character"
+        _refuse_texts(cells, codes, pc.greater(length, 0), reason)
+        reason = f"String should have at most {longest} character{'s' * (longest != 1)}"
+        _refuse_texts(cells, codes, pc.less_equal(length, longest), reason)
+    objects = np.empty(len(known) + 1, object)
+    objects[:-1] = known.to_numpy(zero_copy_only=False)
+    objects[-1] = MISSING_TEXT
+    if cells.live is not None:
+        codes = np.where(cells.live, codes, len(objects) - 1)
+    picked: NDArray[np.object_] = objects[codes]
+    return picked
+
+
+def _refuse_texts(cells: Cells, codes: Rows, fits: Any, reason: str) -> None:
+    wrong = ~fits.fill_null(True).to_numpy(zero_copy_only=False)
+    if wrong.any():
+        cells.refuse(wrong[codes], reason)
+
+
+def read_texts(column: Column, texts: Any, *, lax: bool) -> Cells:
+    """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.row_strings` reads it.
+
+    Plain forms are parsed at once; each distinct text of another form goes to pydantic. Unless `lax`,
+    dates are YYYY-MM-DD only, as in JSON.
+    """
+    cells = Cells(np.zeros(len(texts)), pc.is_valid(texts).to_numpy(zero_copy_only=False))
+    if column.kind is Kind.DATE and not lax:
+        cells.refuse(
+            ~_matches(texts, _DATE), "Input should be a valid date in the format YYYY-MM-DD"
+        )
+    plain = np.zeros(len(texts), np.bool_)
+    if column.kind in _PLAIN:
+        pattern, kind = _PLAIN[column.kind]
+        plain = _matches(texts, pattern)
+        cells.values[plain] = _parsed(texts if plain.all() else texts.filter(pa.array(plain)), kind)
+        cells.refuse(np.isinf(cells.values), "Input should be a finite number")
+    assert cells.live is not None
+    odd = np.flatnonzero(cells.live & ~plain)
+    if len(odd):
+        _read_odd(cells, column, texts.take(pa.array(odd)), odd)
+    return cells
+
+
+def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
+    matches = pc.match_substring_regex(texts, pattern).fill_null(False)
+    return np.asarray(matches.to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _parsed(texts: Any, kind: Any) -> NDArray[Any]:
+    parsed = pc.cast(texts, kind)
+    if pa.types.is_date32(kind):
+        parsed = parsed.cast(pa.int32())
+    return np.asarray(parsed.to_numpy())
+
+
+def _read_odd(cells: Cells, column: Column, texts: Any, rows: Rows) -> None:
+    """Let pydantic judge each distinct text once, its bounds included."""
+    cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
+    validator = RowValidator(RowSchema.of("cell", cell))
+    encoded = texts.dictionary_encode()
+    known = encoded.dictionary.to_pylist()
+    codes = encoded.indices.to_numpy()
+    values = np.zeros(len(known))
+    reasons: dict[str, list[int]] = {}
+    for code, text in enumerate(known):
+        try:
+            values[code] = cell.number(validator.row_strings({cell.name: text})[cell.name])
+        except ValidationError as error:
+            reasons.setdefault(error.errors(include_url=False)[0]["msg"], []).append(code)
+    cells.values[rows] = values[codes]
+    for reason, wrong in reasons.items():
+        mask = np.zeros(len(cells.values), np.bool_)
+        mask[rows[np.isin(codes, wrong)]] = True
+        cells.refuse(mask, reason)
