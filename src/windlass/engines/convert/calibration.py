@@ -1,0 +1,91 @@
+"""CalibratedClassifierCV: sigmoid and isotonic curves over a classifier's scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.contract import UnsupportedError
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.graph import Columns, Graph
+
+
+def calibrated(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append the mean over the calibrated classifiers."""
+    graph, members = compiler.graph, model.calibrated_classifiers_
+    shares = [_member(compiler, member, columns) for member in members]
+    total = shares[0]
+    for share in shares[1:]:
+        total = graph.node("Add", total, share)
+    if len(shares) > 1:
+        total = graph.node("Div", total, graph.constant(float(len(shares))))
+    return Scores(graph.node("ArgMax", total, axis=1, keepdims=0), total)
+
+
+def _member(compiler: Compiler, member: Any, columns: Columns) -> str:
+    """Append one classifier and its curves; float64 [N, c]."""
+    if list(member.classes) != list(member.estimator.classes_):
+        raise UnsupportedError("CalibratedClassifierCV: a fold has not seen every class")
+    response = _response(compiler, member, columns)
+    graph, classes = compiler.graph, len(member.classes)
+    if member.method == "sigmoid":
+        curve = _sigmoid(graph, response, member.calibrators)
+    elif member.method == "isotonic":
+        curve = _isotonic(graph, response, member.calibrators)
+    else:
+        raise UnsupportedError(f"CalibratedClassifierCV: method={member.method!r} is not converted")
+    one = graph.constant(1.0)
+    if classes == 2:
+        return graph.node("Concat", graph.node("Sub", one, curve), curve, axis=1)
+    total = graph.node("ReduceSum", curve, graph.constant([1]), keepdims=1)
+    nothing = graph.node("Equal", total, graph.constant(0.0))
+    uniform = graph.constant(1.0 / classes)
+    return graph.node("Where", nothing, uniform, graph.node("Div", curve, total))
+
+
+def _response(compiler: Compiler, member: Any, columns: Columns) -> str:
+    """Append what is calibrated: float64 [N, 1] for two classes, [N, c] for more."""
+    scores = compiler.classify(member.estimator, columns)
+    if scores.decision is not None:
+        return scores.decision
+    if hasattr(member.estimator, "decision_function") or scores.probabilities is None:
+        raise UnsupportedError(f"CalibratedClassifierCV over {type(member.estimator).__name__}")
+    if len(member.classes) == 2:
+        return compiler.graph.pick(scores.probabilities, [1])
+    return scores.probabilities
+
+
+def _sigmoid(graph: Graph, response: str, curves: list[Any]) -> str:
+    """Append Platt's ``expit(-(a * response + b))``, all classes at once."""
+    slope = graph.constant(np.array([curve.a_ for curve in curves], np.float64))
+    offset = graph.constant(np.array([curve.b_ for curve in curves], np.float64))
+    line = graph.node("Add", graph.node("Mul", response, slope), offset)
+    return graph.node("Sigmoid", graph.node("Neg", line))
+
+
+def _isotonic(graph: Graph, response: str, curves: list[Any]) -> str:
+    """Append the classes' step functions side by side."""
+    parts = [
+        _interpolate(graph, response if len(curves) == 1 else graph.pick(response, [k]), curve)
+        for k, curve in enumerate(curves)
+    ]
+    return parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
+
+
+def _interpolate(graph: Graph, value: str, curve: Any) -> str:
+    """Append linear interpolation between the curve's points, constant beyond its ends."""
+    x, y = np.asarray(curve.X_thresholds_), np.asarray(curve.y_thresholds_)
+    low, high = graph.constant(float(x[0])), graph.constant(float(x[-1]))
+    clipped = graph.node("Clip", value, low, high)
+    passed = graph.node("GreaterOrEqual", clipped, graph.constant(x[1:].reshape(1, -1)))
+    flags = graph.node("Cast", passed, to=7)  # 7: int64
+    index = graph.node("ReduceSum", flags, graph.constant([1]), keepdims=1)
+    slope = np.append(np.diff(y) / np.diff(x), 0.0)
+    at_x, at_y, at_slope = (
+        graph.node("Gather", graph.constant(a), index, axis=0) for a in (x, y, slope)
+    )
+    rise = graph.node("Mul", at_slope, graph.node("Sub", clipped, at_x))
+    return graph.node("Add", rise, at_y)

@@ -1,0 +1,76 @@
+"""Walks an estimator step by step and hands each to the converter of its class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.graph import Array, Columns, Graph
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a classifier computes, classes in the order of its own ``classes_``.
+
+    ``label`` is int64 [N], an index into ``classes_``, with ties broken as ``predict`` breaks
+    them. ``probabilities`` is float64 [N, c]. ``decision`` is float64, [N, 1] for two classes
+    and [N, c] for more; None where the estimator has no ``decision_function``.
+    """
+
+    label: str
+    probabilities: str | None
+    decision: str | None = None
+
+
+T = TypeVar("T")
+Transform = Callable[["Compiler", Any, Columns], Columns]
+Classify = Callable[["Compiler", Any, Columns], Scores]
+Regress = Callable[["Compiler", Any, Columns], str]
+
+
+@dataclass(frozen=True)
+class Converters:
+    """The converters by class name of scikit-learn, and what to try where there is none."""
+
+    transformers: Mapping[str, Transform]
+    classifiers: Mapping[str, Classify]
+    regressors: Mapping[str, Regress]
+    other_transformer: Transform
+    other_classifier: Classify
+    other_regressor: Regress
+
+
+@dataclass
+class Compiler:
+    """One conversion: the graph, and the split points of trees in terms of the raw columns."""
+
+    converters: Converters
+    graph: Graph = field(default_factory=Graph)
+    splits: dict[int, list[Array]] = field(default_factory=dict)
+
+    def transform(self, step: Any, columns: Columns) -> Columns:
+        """Append the transformer ``step`` and return its output columns."""
+        if step is None or step == "passthrough":
+            return columns
+        table, other = self.converters.transformers, self.converters.other_transformer
+        return _lookup(table, step, other)(self, step, columns)
+
+    def classify(self, estimator: Any, columns: Columns) -> Scores:
+        """Append the classifier ``estimator`` and return its outputs."""
+        table, other = self.converters.classifiers, self.converters.other_classifier
+        return _lookup(table, estimator, other)(self, estimator, columns)
+
+    def regress(self, estimator: Any, columns: Columns) -> str:
+        """Append the regressor ``estimator`` and return its values, float64 [N, 1]."""
+        table, other = self.converters.regressors, self.converters.other_regressor
+        return _lookup(table, estimator, other)(self, estimator, columns)
+
+
+def _lookup(table: Mapping[str, T], step: Any, other: T) -> T:
+    # A subclass may compute anything, so the class itself has to be scikit-learn's.
+    kind = type(step)
+    if not kind.__module__.startswith("sklearn."):
+        raise UnsupportedError(f"{kind.__name__}: not a scikit-learn class, no converter knows it")
+    return table.get(kind.__name__, other)

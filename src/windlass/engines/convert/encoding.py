@@ -1,0 +1,160 @@
+"""Encoders of categories, as one table look-up for all text and one for all numeric columns."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.graph import ML, Array, Columns, Graph, tensor
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.compiler import Compiler
+
+_LARGEST_TABLE = 1_000_000  # cells; a shared table beyond this is split by column
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """How one column is encoded: ``rows[i]`` for ``keys[i]``, ``other`` for anything else."""
+
+    keys: tuple[str | float, ...]
+    rows: Array  # float64 [len(keys), width]
+    other: Array  # float64 [width]
+
+
+def encoder(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append a one-hot, ordinal or target encoder."""
+    lookups = _probe(step, columns)
+    result: list[Columns] = [()] * len(columns)
+    for text in (False, True):
+        group = [i for i, column in enumerate(columns) if column.text is text]
+        for part in _split(group, lookups):
+            tables = [lookups[i] for i in part]
+            encoded = _encode(compiler.graph, tuple(columns[i] for i in part), tables)
+            start = 0
+            for i in part:
+                width = len(lookups[i].other)
+                result[i] = encoded[start : start + width]
+                start += width
+    return tuple(column for part in result for column in part)
+
+
+def _probe(step: Any, columns: Columns) -> list[Lookup]:
+    """Ask the fitted encoder itself for the code of every category of every column.
+
+    That covers dropped, infrequent, unknown and missing categories in one way.
+    """
+    categories = [list(values) for values in step.categories_]
+    size = max(len(values) for values in categories)
+    known = [[values[min(row, len(values) - 1)] for row in range(size)] for values in categories]
+    codes = _transform(step, columns, known)
+    other = _other_codes(step, columns, categories, codes.shape[1])
+    lookups, start = [], 0
+    for column, values, width in zip(columns, categories, _widths(step, codes), strict=True):
+        keys = tuple(_key(value, column.text) for value in values)
+        if len(set(keys)) != len(keys):
+            raise UnsupportedError(f"{type(step).__name__}: two categories are missing values")
+        stop = start + width
+        lookups.append(Lookup(keys, codes[: len(keys), start:stop], other[start:stop]))
+        start = stop
+    return lookups
+
+
+def _other_codes(step: Any, columns: Columns, categories: list[list[Any]], width: int) -> Array:
+    unseen: list[list[Any]] = []
+    for column, values in zip(columns, categories, strict=True):
+        numbers = [v for v in values if isinstance(v, int | float) and not pd.isna(v)]
+        word = "?" + "".join(str(value) for value in values)
+        unseen.append([word if column.text else float(max(numbers, default=0)) + 1.0])
+    try:
+        codes: Array = _transform(step, columns, unseen)[0]
+    except ValueError:
+        # The encoder refuses what it has not seen; the row's schema has refused it before.
+        return np.zeros(width)
+    return codes
+
+
+def _transform(step: Any, columns: Columns, values: list[list[Any]]) -> Array:
+    data = {
+        i: pd.Series(value, dtype=object if column.text else np.float64)
+        for i, (column, value) in enumerate(zip(columns, values, strict=True))
+    }
+    frame: Any = pd.DataFrame(data)
+    if hasattr(step, "feature_names_in_"):
+        frame.columns = step.feature_names_in_
+    else:
+        frame = frame.to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unknown categories are asked for on purpose
+        codes = step.transform(frame)
+    dense = codes.toarray() if hasattr(codes, "toarray") else codes
+    return np.asarray(dense, np.float64)
+
+
+def _widths(step: Any, codes: Array) -> list[int]:
+    if hasattr(step, "_n_features_outs"):
+        return [int(width) for width in step._n_features_outs]  # noqa: SLF001 - it has no public name
+    count = len(step.categories_)
+    return [codes.shape[1] // count] * count
+
+
+def _key(value: Any, text: bool) -> str | float:
+    missing = bool(pd.isna(value))
+    if text:
+        if not missing and not isinstance(value, str):
+            raise UnsupportedError(f"encoder: the category {value!r} of a text column is not text")
+        return "" if missing else str(value)
+    return float("nan") if missing else float(value)
+
+
+def _split(group: list[int], lookups: list[Lookup]) -> list[list[int]]:
+    """Return the columns that share a table."""
+    keys = len({key for i in group for key in lookups[i].keys}) + 1
+    cells = keys * len(group) * sum(len(lookups[i].other) for i in group)
+    if len(group) > 1 and cells > _LARGEST_TABLE:
+        return [[i] for i in group]
+    return [group] if group else []
+
+
+def _encode(graph: Graph, columns: Columns, lookups: list[Lookup]) -> Columns:
+    """Look all columns up in one table and return the codes side by side."""
+    keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.keys))
+    position = {key: i for i, key in enumerate(keys)}
+    size, width = len(keys) + 1, sum(len(lookup.other) for lookup in lookups)
+    ordinal = all(len(lookup.other) == 1 for lookup in lookups)
+    table = np.zeros((len(lookups), size, 1 if ordinal else width))
+    start = 0
+    for i, lookup in enumerate(lookups):
+        place = slice(0, 1) if ordinal else slice(start, start + len(lookup.other))
+        table[i, :, place] = lookup.other
+        table[i, [position[key] for key in lookup.keys], place] = lookup.rows
+        start += len(lookup.other)
+    codes = _positions(graph, columns, keys)
+    if len(lookups) > 1:
+        codes = graph.node("Add", codes, graph.constant(np.arange(len(lookups)) * size))
+    if ordinal:
+        found = graph.node("Gather", graph.constant(table.ravel()), codes, axis=0)
+        return graph.whole(found, width)
+    found = graph.node("Gather", graph.constant(table.reshape(-1, width)), codes, axis=0)
+    axis = graph.constant([1])
+    if len(lookups) == 1:
+        return graph.whole(graph.node("Squeeze", found, axis), width)
+    return graph.whole(graph.node("ReduceSum", found, axis, keepdims=0), width)
+
+
+def _positions(graph: Graph, columns: Columns, keys: list[str | float]) -> str:
+    """Return each cell's place in ``keys`` (``len(keys)`` if not there), int64 [N, k]."""
+    array = np.array(keys, object if columns[0].text else np.float64)
+    return graph.node(
+        "LabelEncoder",
+        graph.join(columns),
+        domain=ML,
+        keys_tensor=tensor(array),
+        values_tensor=tensor(np.arange(len(keys), dtype=np.int64)),
+        default_tensor=tensor(np.array([len(keys)], np.int64)),
+    )

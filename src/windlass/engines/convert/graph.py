@@ -1,0 +1,153 @@
+"""The ONNX graph under construction: nodes, constants and the columns that flow between steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from windlass.engines.convert.contract import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ML = "ai.onnx.ml"
+OPSET = 21
+ML_OPSET = 5  # the first with TreeEnsemble in float64
+IR_VERSION = 10
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a number comes from: ``raw = slope * value + shift`` of numeric input ``index``."""
+
+    index: int
+    slope: float = 1.0
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a two-dimensional tensor of the graph."""
+
+    tensor: str
+    index: int
+    text: bool = False
+    origin: Origin | None = None
+
+
+Columns = tuple[Column, ...]
+
+
+class Graph:
+    """Collects nodes; every tensor that carries rows has them on its first axis."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.widths: dict[str, int] = {}
+        self._names = 0
+
+    def name(self) -> str:
+        """Return a tensor name that nothing else has."""
+        self._names += 1
+        return f"t{self._names}"
+
+    def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Append a node with one output and return the output's name."""
+        return self.node_many(op, inputs, 1, domain=domain, **attributes)[0]
+
+    def node_many(
+        self, op: str, inputs: Sequence[str], outputs: int, *, domain: str = "", **attributes: Any
+    ) -> list[str]:
+        """Append a node with several outputs and return their names."""
+        names = [self.name() for _ in range(outputs)]
+        self.nodes.append(helper.make_node(op, list(inputs), names, domain=domain, **attributes))
+        return names
+
+    def constant(self, value: Any) -> str:
+        """Store an array (floats become float64, integers int64) and return its name."""
+        array = np.asarray(value)
+        if array.dtype.kind == "f":
+            array = array.astype(np.float64)
+        elif array.dtype.kind in "iu":
+            array = array.astype(np.int64)
+        name = self.name()
+        self.initializers[name] = tensor(array, name)
+        return name
+
+    def whole(self, name: str, width: int, origins: Sequence[Origin | None] = ()) -> Columns:
+        """Return all columns of the numeric tensor ``name`` of shape [N, ``width``]."""
+        self.widths[name] = width
+        found = origins or [None] * width
+        return tuple(Column(name, i, origin=found[i]) for i in range(width))
+
+    def pick(self, name: str, indices: Sequence[int], axis: int = 1) -> str:
+        """Gather ``indices`` along ``axis``."""
+        return self.node("Gather", name, self.constant(np.array(indices, np.int64)), axis=axis)
+
+    def numbers(self, columns: Columns, owner: Any) -> str:
+        """Return one float64 tensor [N, len(columns)]; text columns are refused."""
+        if any(column.text for column in columns):
+            raise UnsupportedError(f"{type(owner).__name__}: a text column reaches it")
+        return self.join(columns)
+
+    def join(self, columns: Columns) -> str:
+        """Return one tensor of the given columns, all of one kind, copying only where needed."""
+        if not columns:
+            raise UnsupportedError("a step gets no columns")
+        runs: list[tuple[str, list[int]]] = []
+        for column in columns:
+            if not runs or runs[-1][0] != column.tensor:
+                runs.append((column.tensor, []))
+            runs[-1][1].append(column.index)
+        parts = [
+            name if indices == list(range(self.widths[name])) else self.pick(name, indices)
+            for name, indices in runs
+        ]
+        return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=1)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give the output ``old`` of some node the name ``new``, everywhere."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                for position, name in enumerate(names):
+                    if name == old:
+                        names[position] = new
+
+    def prune(self, outputs: Sequence[str]) -> None:
+        """Drop the nodes and constants that no output needs."""
+        needed = set(outputs)
+        kept = []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                kept.append(node)
+                needed.update(node.input)
+                needed.update(_captured(node))
+        self.nodes = kept[::-1]
+        self.initializers = {k: v for k, v in self.initializers.items() if k in needed}
+
+
+def _captured(node: onnx.NodeProto) -> set[str]:
+    """Return the outer names that the node's subgraphs may read."""
+    names: set[str] = set()
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            names.update(inner.input)
+            names.update(_captured(inner))
+        names.update(output.name for output in attribute.g.output)
+    return names
+
+
+def tensor(array: Array, name: str = "") -> onnx.TensorProto:
+    """Return an ONNX tensor; an object array becomes a tensor of UTF-8 text."""
+    if array.dtype.kind in "OU":
+        values = [str(value).encode() for value in array.ravel()]
+        return helper.make_tensor(name, TensorProto.STRING, array.shape, values)
+    return numpy_helper.from_array(array, name)

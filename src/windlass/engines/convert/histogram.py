@@ -1,0 +1,74 @@
+"""Histogram gradient boosting, with missing values and splits on categories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.ensemble import Ensemble, Tree
+from windlass.engines.convert.linear import inverse_link, softmax_scores
+from windlass.engines.convert.trees import note_splits
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.compiler import Compiler, Scores
+    from windlass.engines.convert.graph import Array, Columns
+
+
+def histogram_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append a histogram gradient boosting classifier; in a tie the first class wins."""
+    binary = model.n_trees_per_iteration_ == 1
+    scores = _raw(compiler, model, columns, first=1 if binary else 0)
+    return softmax_scores(compiler.graph, scores, len(model.classes_))
+
+
+def histogram_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append a histogram gradient boosting regressor."""
+    value = _raw(compiler, model, columns, first=0)
+    return inverse_link(compiler.graph, value, model._loss.link, model)  # noqa: SLF001 - it has no public name
+
+
+def _raw(compiler: Compiler, model: Any, columns: Columns, *, first: int) -> str:
+    """Append the raw scores, float64 [N, first + trees per iteration]."""
+    if model._preprocessor is not None:  # noqa: SLF001 - it has no public name
+        columns = compiler.transform(model._preprocessor, columns)  # noqa: SLF001 - it has no public name
+    ensemble = Ensemble(first + model.n_trees_per_iteration_)
+    ensemble.add_constant(np.ravel(model._baseline_prediction), first)  # noqa: SLF001 - it has no public name
+    for iteration in model._predictors:  # noqa: SLF001 - it has no public name
+        for k, predictor in enumerate(iteration):
+            nodes = predictor.nodes
+            ensemble.add(_read(predictor), first + k)
+            inner = (nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)
+            inner &= np.isfinite(nodes["num_threshold"])
+            thresholds = nodes["num_threshold"][inner]
+            note_splits(compiler, columns, nodes["feature_idx"][inner], thresholds)
+    return ensemble.emit(compiler.graph, compiler.graph.numbers(columns, model))
+
+
+def _read(predictor: Any) -> Tree:
+    """Return a predictor's tree; it compares float64 rows, so thresholds stay as they are."""
+    nodes = predictor.nodes
+    sets = {
+        int(node): _members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]])
+        for node in np.flatnonzero((nodes["is_categorical"] != 0) & (nodes["is_leaf"] == 0))
+    }
+    # A split of missing values from all categories has no member: no code is below zero.
+    empty = [node for node, members in sets.items() if not len(members)]
+    threshold = nodes["num_threshold"].copy()
+    threshold[empty] = -1.0
+    return Tree(
+        feature=nodes["feature_idx"],
+        threshold=threshold,
+        left=nodes["left"].astype(np.int64),
+        right=nodes["right"].astype(np.int64),
+        leaf=nodes["is_leaf"] != 0,
+        missing_left=nodes["missing_go_to_left"],
+        value=nodes["value"].reshape(-1, 1),
+        members={node: members for node, members in sets.items() if len(members)},
+    )
+
+
+def _members(bitset: Array) -> Array:
+    """Return the codes whose bit is set in eight words of 32."""
+    bits = np.unpackbits(bitset.astype("<u4").view(np.uint8), bitorder="little")
+    return np.flatnonzero(bits)

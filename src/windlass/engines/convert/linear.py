@@ -1,0 +1,100 @@
+"""Linear models, and the heads that turn scores into labels and probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.contract import UnsupportedError
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.graph import Array, Columns, Graph
+
+
+def softmax_scores(graph: Graph, scores: str, classes: int, *, tie_to_last: bool = False) -> Scores:
+    """Return the outputs of a classifier by its raw scores, float64 [N, max(2, c)].
+
+    Two classes come as the scores ``[0, s]``: their softmax is ``expit(s)``, and their arg max
+    is ``s > 0`` (``s >= 0`` with ``tie_to_last``), so both need one node.
+    """
+    label = graph.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=int(tie_to_last))
+    probabilities = graph.node("Softmax", scores, axis=1)
+    decision = graph.pick(scores, [1]) if classes == 2 else scores
+    return Scores(label, probabilities, decision)
+
+
+def linear_scores(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append the decision function, float64 [N, c]; for two classes the first is 0."""
+    coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
+    intercept = np.broadcast_to(intercept, (coef.shape[0],))
+    if coef.shape[0] == 1:
+        coef = np.vstack([np.zeros_like(coef), coef])
+        intercept = np.concatenate([[0.0], intercept])
+    return affine(compiler.graph, compiler.graph.numbers(columns, model), coef.T, intercept)
+
+
+def affine(graph: Graph, name: str, weights: Array, intercept: Array) -> str:
+    """Append ``name @ weights + intercept`` in float64."""
+    constants = [graph.constant(np.asarray(a, np.float64)) for a in (weights, intercept)]
+    return graph.node("Gemm", name, *constants)
+
+
+def logistic(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append a logistic regression or a linear discriminant analysis."""
+    scores = linear_scores(compiler, model, columns)
+    return softmax_scores(compiler.graph, scores, len(model.classes_))
+
+
+def one_vs_rest_linear(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append stochastic gradient descent with log loss: sigmoids, divided by their sum."""
+    classes = len(model.classes_)
+    graph = compiler.graph
+    scores = linear_scores(compiler, model, columns)
+    plain = softmax_scores(graph, scores, classes)
+    if getattr(model, "loss", "") != "log_loss":
+        return Scores(plain.label, None, plain.decision)
+    if classes == 2:
+        return plain
+    odds = graph.node("Sigmoid", scores)
+    total = graph.node("ReduceSum", odds, graph.constant([1]), keepdims=1)
+    nothing = graph.node("Equal", total, graph.constant(0.0))
+    # Where every class underflows to zero, scikit-learn answers the uniform distribution.
+    share = graph.node(
+        "Where", nothing, graph.constant(1.0 / classes), graph.node("Div", odds, total)
+    )
+    return Scores(plain.label, share, plain.decision)
+
+
+def decision_only(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append a linear classifier without probabilities, to be calibrated."""
+    scores = softmax_scores(
+        compiler.graph, linear_scores(compiler, model, columns), len(model.classes_)
+    )
+    return Scores(scores.label, None, scores.decision)
+
+
+def linear_regression(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append a linear regression."""
+    coef = np.atleast_2d(model.coef_)
+    if coef.shape[0] != 1:
+        raise UnsupportedError(f"{type(model).__name__}: several targets")
+    name = compiler.graph.numbers(columns, model)
+    return affine(compiler.graph, name, coef.T, np.atleast_1d(model.intercept_))
+
+
+def generalized_linear(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append a Poisson, gamma or Tweedie regression."""
+    value = linear_regression(compiler, model, columns)
+    return inverse_link(compiler.graph, value, model._base_loss.link, model)  # noqa: SLF001 - it has no public name
+
+
+def inverse_link(graph: Graph, value: str, link: Any, owner: Any) -> str:
+    """Append the inverse of a loss's link function."""
+    kind = type(link).__name__
+    if kind == "IdentityLink":
+        return value
+    if kind == "LogLink":
+        return graph.node("Exp", value)
+    raise UnsupportedError(f"{type(owner).__name__}: the link {kind} is not converted")

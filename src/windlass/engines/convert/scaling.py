@@ -1,0 +1,131 @@
+"""Scalers and other arithmetic by column, in float64 and in scikit-learn's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.graph import Array, Columns, Graph, Origin
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.compiler import Compiler
+
+
+def standard_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append ``(x - mean) / scale``; both roundings are scikit-learn's."""
+    return _shift_and_divide(
+        compiler.graph,
+        step,
+        columns,
+        shift=step.mean_ if step.with_mean else None,
+        scale=step.scale_ if step.with_std else None,
+    )
+
+
+def robust_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append ``(x - center) / scale``."""
+    return _shift_and_divide(
+        compiler.graph,
+        step,
+        columns,
+        shift=step.center_ if step.with_centering else None,
+        scale=step.scale_ if step.with_scaling else None,
+    )
+
+
+def max_abs_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append ``x / scale``, clipped where the scaler clips."""
+    graph = compiler.graph
+    scaled = _shift_and_divide(graph, step, columns, shift=None, scale=step.scale_)
+    if not getattr(step, "clip", False):
+        return scaled
+    return _clip(graph, scaled, (-1.0, 1.0))
+
+
+def min_max_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append ``x * scale + min``, clipped where the scaler clips."""
+    graph = compiler.graph
+    product = graph.node("Mul", graph.numbers(columns, step), graph.constant(step.scale_))
+    total = graph.node("Add", product, graph.constant(step.min_))
+    slope = 1.0 / np.asarray(step.scale_)
+    origins = _origins(columns, slope, -np.asarray(step.min_) * slope)
+    scaled = graph.whole(total, len(columns), origins)
+    return _clip(graph, scaled, step.feature_range) if step.clip else scaled
+
+
+def _shift_and_divide(
+    graph: Graph, step: Any, columns: Columns, *, shift: Array | None, scale: Array | None
+) -> Columns:
+    if shift is None and scale is None:
+        return columns
+    name = graph.numbers(columns, step)
+    if shift is not None:
+        name = graph.node("Sub", name, graph.constant(shift))
+    if scale is not None:
+        name = graph.node("Div", name, graph.constant(scale))
+    width = len(columns)
+    slope = np.ones(width) if scale is None else np.asarray(scale)
+    origins = _origins(columns, slope, np.zeros(width) if shift is None else np.asarray(shift))
+    return graph.whole(name, width, origins)
+
+
+def _origins(columns: Columns, slope: Array, shift: Array) -> list[Origin | None]:
+    """Return origins after a step that ``value * slope + shift`` undoes."""
+    return [
+        c.origin and Origin(c.origin.index, c.origin.slope * a, c.origin.slope * b + c.origin.shift)
+        for c, a, b in zip(columns, slope.tolist(), shift.tolist(), strict=True)
+    ]
+
+
+def _clip(graph: Graph, columns: Columns, bounds: tuple[float, float]) -> Columns:
+    low, high = (graph.constant(float(bound)) for bound in bounds)
+    clipped = graph.node("Clip", graph.join(columns), low, high)
+    return graph.whole(clipped, len(columns), [c.origin for c in columns])
+
+
+def pca(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append the projection on the principal components, whitened where asked."""
+    graph = compiler.graph
+    weights = step.components_.T
+    name = graph.node("MatMul", graph.numbers(columns, step), graph.constant(weights))
+    offset = step.mean_.reshape(1, -1) @ weights
+    name = graph.node("Sub", name, graph.constant(offset))
+    if step.whiten:
+        scale = np.sqrt(step.explained_variance_)
+        smallest = np.finfo(scale.dtype).eps
+        name = graph.node("Div", name, graph.constant(np.maximum(scale, smallest)))
+    return graph.whole(name, weights.shape[1])
+
+
+_UFUNCS = {"log": "Log", "sqrt": "Sqrt", "exp": "Exp", "abs": "Abs", "absolute": "Abs"}
+
+
+def apply_function(graph: Graph, name: str, function: Any, owner: str) -> str:
+    """Append a NumPy ufunc on a tensor and return its output; None is the identity."""
+    if function is None:
+        return name
+    word = getattr(function, "__name__", "")
+    if isinstance(function, np.ufunc):
+        if word in _UFUNCS:
+            return graph.node(_UFUNCS[word], name)
+        if word == "log1p":
+            return graph.node("Log", graph.node("Add", name, graph.constant(1.0)))
+        if word == "expm1":
+            return graph.node("Sub", graph.node("Exp", name), graph.constant(1.0))
+    raise UnsupportedError(f"{owner}: the function {word or function!r} has no ONNX counterpart")
+
+
+def function_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append a function transformer, for the identity and a few NumPy functions."""
+    # HistGradientBoosting wraps its own input check in one; it changes no value.
+    wrapped = getattr(step.func, "func", None)
+    if step.func is None or getattr(wrapped, "__name__", "") == "check_array":
+        return columns
+    if step.kw_args:
+        raise UnsupportedError("FunctionTransformer: keyword arguments are not converted")
+    graph = compiler.graph
+    name = graph.numbers(columns, step)
+    done = apply_function(graph, name, step.func, "FunctionTransformer")
+    return graph.whole(done, len(columns))

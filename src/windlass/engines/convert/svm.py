@@ -1,0 +1,94 @@
+"""Support vector machines in float64 (ONNX Runtime's own operators compute in float32)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.linear import affine
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.graph import Array, Columns, Graph
+
+
+def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append the decision function, to be calibrated; libsvm's own probabilities are refused."""
+    if getattr(model, "probability", False) is True:
+        raise UnsupportedError(
+            f"{type(model).__name__}: probability=True iterates; calibrate instead"
+        )
+    graph, classes = compiler.graph, len(model.classes_)
+    kernel = _kernel(graph, graph.numbers(columns, model), model)
+    if classes == 2:
+        value = affine(graph, kernel, np.asarray(model.dual_coef_).T, model.intercept_)
+        positive = graph.node("Greater", value, graph.constant(0.0))
+        label = graph.node("Squeeze", graph.node("Cast", positive, to=7), graph.constant([1]))
+        return Scores(label, None, value)
+    if model.decision_function_shape != "ovr":
+        raise UnsupportedError(f"{type(model).__name__}: decision_function_shape='ovo'")
+    pairs = affine(graph, kernel, _pair_weights(model), model._intercept_)
+    decision = _one_vs_rest(graph, pairs, classes)
+    return Scores(graph.node("ArgMax", decision, axis=1, keepdims=0), None, decision)
+
+
+def support_vector_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append a support vector regression."""
+    graph = compiler.graph
+    kernel = _kernel(graph, graph.numbers(columns, model), model)
+    return affine(graph, kernel, np.asarray(model.dual_coef_).T, model.intercept_)
+
+
+def _kernel(graph: Graph, rows: str, model: Any) -> str:
+    """Append the kernel between rows and support vectors, float64 [N, vectors]."""
+    if not isinstance(model.kernel, str) or model.kernel == "precomputed" or model._sparse:  # noqa: SLF001 - it has no public name
+        raise UnsupportedError(f"{type(model).__name__}: this kernel is not converted")
+    vectors = np.asarray(model.support_vectors_, np.float64)
+    product = graph.node("MatMul", rows, graph.constant(vectors.T))
+    if model.kernel == "linear":
+        return product
+    gamma = float(model._gamma)  # noqa: SLF001 - it has no public name
+    if model.kernel == "rbf":
+        squares = graph.node("ReduceSumSquare", rows, graph.constant([1]), keepdims=1)
+        double = graph.node("Mul", product, graph.constant(-2.0))
+        distance = graph.node(
+            "Add", graph.node("Add", squares, double), graph.constant((vectors**2).sum(axis=1))
+        )
+        return graph.node("Exp", graph.node("Mul", distance, graph.constant(-gamma)))
+    scaled = graph.node("Mul", product, graph.constant(gamma))
+    shifted = graph.node("Add", scaled, graph.constant(float(model.coef0)))
+    if model.kernel == "sigmoid":
+        return graph.node("Tanh", shifted)
+    return graph.node("Pow", shifted, graph.constant(float(model.degree)))
+
+
+def _pair_weights(model: Any) -> Array:
+    """Return weights [vectors, pairs]: libsvm keeps those of pair (i, j) in rows j-1 and i."""
+    dual, counts = np.asarray(model._dual_coef_), np.asarray(model._n_support)  # noqa: SLF001 - it has no public name
+    owner = np.repeat(np.arange(len(counts)), counts)
+    weights = [
+        np.where(owner == i, dual[j - 1], 0.0) + np.where(owner == j, dual[i], 0.0)
+        for i, j in _pairs(len(counts))
+    ]
+    return np.stack(weights, axis=1)
+
+
+def _one_vs_rest(graph: Graph, pairs: str, classes: int) -> str:
+    """Append votes plus squashed confidences, as ``_ovr_decision_function`` of scikit-learn."""
+    wins = np.zeros((classes * (classes - 1) // 2, classes))
+    sides = np.zeros_like(wins)
+    for k, (i, j) in enumerate(_pairs(classes)):
+        wins[k, i], wins[k, j], sides[k, i], sides[k, j] = -1.0, 1.0, 1.0, -1.0
+    # A pair's second class wins where its value is negative; otherwise the first.
+    negative = graph.node("Cast", graph.node("Less", pairs, graph.constant(0.0)), to=11)
+    votes = affine(graph, negative, wins, (wins < 0).sum(axis=0))
+    total = graph.node("MatMul", pairs, graph.constant(sides))
+    size = graph.node("Add", graph.node("Abs", total), graph.constant(1.0))
+    squashed = graph.node("Div", total, graph.node("Mul", size, graph.constant(3.0)))
+    return graph.node("Add", votes, squashed)
+
+
+def _pairs(classes: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(classes) for j in range(i + 1, classes)]

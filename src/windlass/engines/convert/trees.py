@@ -1,0 +1,103 @@
+"""Decision trees and forests, with thresholds that make float64 rows fall as float32 rows do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.ensemble import Ensemble, Tree
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.graph import Array, Columns
+
+_LARGEST = np.finfo(np.float32).max
+
+
+def float64_thresholds(thresholds: Array) -> Array:
+    """Return t' such that ``x <= t'`` exactly where ``float32(x) <= t``, for every float64 x.
+
+    Scikit-learn's trees round the row to float32 and compare it with a float64 threshold. With
+    these thresholds the graph compares the row as it is and needs no cast.
+    """
+    below = np.minimum(thresholds, float(_LARGEST)).astype(np.float32)
+    below = np.where(below.astype(np.float64) > thresholds, np.nextafter(below, -np.inf), below)
+    low = below.astype(np.float64)
+    step = np.nextafter(below, np.float32(np.inf)).astype(np.float64)
+    # Beyond the largest float32 a row overflows, and scikit-learn refuses it.
+    step = np.where(np.isinf(step), low + 2.0**104, step)
+    middle = low + (step - low) / 2
+    # Halfway between two float32 values a row is rounded to the even one.
+    even = below.view(np.int32) % 2 == 0
+    return np.where(even, middle, np.nextafter(middle, -np.inf))
+
+
+def read_tree(tree: Any, value: Array) -> Tree:
+    """Return a scikit-learn ``tree_`` with ``value`` float64 [nodes, outputs] at its leaves."""
+    nodes = tree.__getstate__()["nodes"]
+    leaf = nodes["left_child"] == -1
+    return Tree(
+        feature=nodes["feature"],
+        threshold=float64_thresholds(nodes["threshold"]),
+        left=nodes["left_child"],
+        right=nodes["right_child"],
+        leaf=leaf,
+        missing_left=nodes["missing_go_to_left"],
+        value=value,
+    )
+
+
+def note_splits(compiler: Compiler, columns: Columns, feature: Array, threshold: Array) -> None:
+    """Tell the equality check where the raw columns are split, as far as that is known."""
+    for index in np.unique(feature).tolist():
+        origin = columns[index].origin
+        if origin is not None:
+            raw = threshold[feature == index] * origin.slope + origin.shift
+            compiler.splits.setdefault(origin.index, []).append(raw)
+
+
+def _note_tree(compiler: Compiler, columns: Columns, tree: Any) -> None:
+    inner = tree.children_left != -1
+    note_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
+
+
+def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> str:
+    """Append the trees' mean leaf values, float64 [N, classes] or [N, 1]."""
+    if model.n_outputs_ != 1:
+        raise UnsupportedError(f"{type(model).__name__}: several targets")
+    ensemble = Ensemble(members[0].tree_.value.shape[2])
+    for member in members:
+        ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]))
+        _note_tree(compiler, columns, member.tree_)
+    graph = compiler.graph
+    total = ensemble.emit(graph, graph.numbers(columns, model))
+    if len(members) == 1:
+        return total
+    return graph.node("Div", total, graph.constant(float(len(members))))
+
+
+def _vote(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> Scores:
+    share = _sum_of_trees(compiler, model, members, columns)
+    return Scores(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+
+
+def tree_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append one tree; its leaves hold the classes' shares."""
+    return _vote(compiler, model, [model], columns)
+
+
+def forest_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append a forest: shares added in tree order, divided once, the first largest class."""
+    return _vote(compiler, model, list(model.estimators_), columns)
+
+
+def tree_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append one regression tree."""
+    return _sum_of_trees(compiler, model, [model], columns)
+
+
+def forest_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append a regression forest."""
+    return _sum_of_trees(compiler, model, list(model.estimators_), columns)
