@@ -1,0 +1,71 @@
+# Everything a clone needs: `make run` trains and serves the example, `make test` runs the tests.
+# Needs Python 3.11 or newer, and nothing started by hand. Plain sh and make 3.81, as macOS has them.
+
+VENV := .venv
+PORT ?= 8000
+PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13)
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+SETUP := $(VENV)/.setup
+DEV := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+setup: $(SETUP) ## .venv with everything that trains and serves
+
+run: $(SETUP) ## train the Iris example and serve it on http://127.0.0.1:8000 (PORT=…)
+	@$(VENV)/bin/windlass train examples/iris
+	@exec $(VENV)/bin/windlass serve examples/iris --port $(PORT)
+
+test: $(DEV) ## the tests
+	@exec $(VENV)/bin/python -m pytest
+
+lint: $(DEV) ## style, types and import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: $(SETUP) ## measure side by side with other servers (BENCH="--quick --peers")
+	@exec $(VENV)/bin/python -m benchmarks.serving $(BENCH)
+
+COMPILE := $(VENV)/bin/uv pip compile --upgrade --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+lock: $(SETUP) ## pin the newest versions that agree, after a change of pyproject.toml
+	@$(PIP) install uv
+	@$(COMPILE) pyproject.toml --extra train --extra mlflow --group build -o requirements.txt
+	@$(COMPILE) --group test --group lint -c requirements.txt -o requirements/dev.txt
+
+clean: ## remove .venv, caches and what the examples trained; .windlass stays
+	@rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .schemathesis benchmarks/.peers examples/*/artifacts
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written last. Where an installation was interrupted, .partial stays, and the next one starts afresh.
+$(SETUP): pyproject.toml requirements.txt
+	@if [ -e $(VENV)/.partial ] || ! $(VENV)/bin/python -c '' 2>/dev/null; then \
+	    for python in $(PYTHONS) none; do \
+	        $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	    done; \
+	    if [ $$python = none ]; then \
+	        echo 'Windlass needs Python 3.11 or newer with its venv module' \
+	            '(Debian: apt install python3-venv). Or say where it is: make PYTHON=…' >&2; \
+	        exit 1; \
+	    fi; \
+	    rm -rf $(VENV) && mkdir $(VENV) && touch $(VENV)/.partial && $$python -m venv $(VENV); \
+	fi
+	@rm -f $(SETUP) $(DEV) && touch $(VENV)/.partial
+	@echo 'Installing Windlass into $(VENV) …'
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@rm $(VENV)/.partial && touch $@
+
+$(DEV): $(SETUP) requirements/dev.txt
+	@rm -f $(SETUP) $@ && touch $(VENV)/.partial
+	@echo 'Installing what tests and lint need …'
+	@$(PIP) install -r requirements/dev.txt
+	@rm $(VENV)/.partial && touch $(SETUP) $@
