@@ -23,6 +23,10 @@ class Batch:
         """The rows from `start` up to `stop`."""
         return Batch(self.numeric[start:stop], self.text[start:stop])
 
+    def rows(self, indices: NDArray[np.int64]) -> "Batch":
+        """The rows at these indices."""
+        return Batch(self.numeric[indices], self.text[indices])
+
     @staticmethod
     def concat(batches: "list[Batch]") -> "Batch":
         """All rows of several batches, in order."""

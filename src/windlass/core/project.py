@@ -121,6 +121,24 @@ def load_project(folder: Path) -> tuple[Project, Source]:
     return next(iter(found.values())), Source(path.parent, hashlib.sha256(content).hexdigest())
 
 
+def project_source(project: Project) -> Source:
+    """Where a project that is already loaded was declared: the folder of the module of its row.
+
+    Raises ProjectError where that is no file.
+    """
+    module = sys.modules.get(project.row.__module__)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        raise ProjectError(
+            f"Row {project.row.__name__} of project {project.name!r} was not declared in a file."
+            " Declare the project in a project.py."
+        )
+    folder = Path(file).resolve().parent
+    declared = folder / "project.py"
+    path = declared if declared.is_file() else Path(file)
+    return Source(folder, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 def _run(path: Path) -> dict[str, Any]:
     name = f"windlass_project_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)

@@ -1,7 +1,7 @@
 """The sealed form of a row: its columns, their kinds, ranges and units. `schema.json` is this, as JSON."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -63,6 +63,22 @@ class Column(BaseModel):
         if self.kind is Kind.DATE:
             return float((value - EPOCH).days)
         return float(value)
+
+    def plain(self, value: Any) -> float | int | bool | str | None:
+        """What the model sees (a float64, or text) as the JSON value that a client would send."""
+        if self.is_text:
+            return None if value == MISSING_TEXT else str(value)
+        if value != value:  # noqa: PLR0124 - NaN
+            return None
+        match self.kind:
+            case Kind.INTEGER:
+                return int(value)
+            case Kind.BOOLEAN:
+                return bool(value)
+            case Kind.DATE:
+                return (EPOCH + timedelta(days=int(value))).isoformat()
+            case _:
+                return float(value)
 
 
 class RowSchema(BaseModel):

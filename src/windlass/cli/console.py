@@ -1,0 +1,101 @@
+"""What all commands share: exit codes, one-line errors, progress, tables and JSON on the terminal."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from windlass.errors import WindlassError
+
+DONE, REFUSED, USAGE = 0, 1, 2
+
+Progress = Callable[[float, str], None]
+
+
+def guarded(action: Callable[[], int | None]) -> int:
+    """Run a command and return its exit code: what Windlass refuses is one line on stderr and code 1."""
+    try:
+        return action() or DONE
+    except WindlassError as error:
+        say_error(str(error))
+    except KeyboardInterrupt:
+        say_error("Interrupted.")
+    except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+        sys.stderr.close()
+    return REFUSED
+
+
+def say(text: str = "") -> None:
+    """One line, or several, on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say_error(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"windlass: {' '.join(text.split())}\n")
+
+
+def say_usage(text: str) -> NoReturn:
+    """Refuse bad usage: one line on stderr, exit code 2."""
+    say_error(text)
+    raise SystemExit(USAGE)
+
+
+def say_json(value: Any) -> None:
+    """A value as JSON on stdout, for programs."""
+    say(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def say_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Names and values in two aligned columns."""
+    rows = list(facts)
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        say(f"{name:<{width}}  {value}")
+
+
+def say_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout, as wide as the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """A Progress on stderr: a bar on a terminal, one line a step elsewhere, nothing if quiet."""
+    if quiet:
+        yield _nothing
+    elif sys.stderr.isatty():
+        with _bar() as report:
+            yield report
+    else:
+        yield _line
+
+
+def _nothing(share: float, message: str) -> None:
+    """Progress that nobody reads."""
+
+
+def _line(share: float, message: str) -> None:
+    sys.stderr.write(f"{share:4.0%} {message}\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(20), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    text = TextColumn("{task.description}", markup=False)
+    with Bar(*columns, text, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share, message: bar.update(task, completed=share, description=message)

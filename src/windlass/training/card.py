@@ -1,0 +1,138 @@
+"""The model card: what a bundle is, what it was trained on, how good it is, and what it is not for."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from windlass.core.bundle import EngineRecord, GateRecord
+from windlass.core.schema import Column, RowSchema
+from windlass.core.target import Classes
+from windlass.training.run import Run
+
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def card(run: Run, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
+    """`card.md`, after the headings of Mitchell et al. (2019), Model Cards for Model Reporting."""
+    parts = [
+        _heading(run),
+        _data(run),
+        _metrics(run),
+        _confusion(run),
+        _gates(gates),
+        _engine(engine),
+        _warnings(run),
+        _use(run),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(run: Run) -> str:
+    settings = ", ".join(f"{name} = {value}" for name, value in run.plan.hyperparameters.items())
+    about = (run.project.description or "").strip()
+    model = f"**Model:** {run.plan.candidate.name} ({settings or 'no hyperparameters'})"
+    text = f"# {run.project.name}\n\n{about}\n\n{model}"
+    purpose = (type(run.plan.candidate).__doc__ or "").strip().splitlines()
+    return f"{text}. {purpose[0]}" if purpose else text
+
+
+def _data(run: Run) -> str:
+    sizes = f"{len(run.split.train)} rows for training, {len(run.split.test)} for the test"
+    how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"
+    return (
+        f"## Data\n\n{len(run.dataset)} rows: {sizes}, split {how} under seed {run.plan.seed}."
+        f" Digest of the data: `{run.dataset.digest}`.\n\n" + _columns(run.project.schema)
+    )
+
+
+def _columns(schema: RowSchema) -> str:
+    rows = [
+        (column.name, column.kind, _allowed(column), column.description or "")
+        for column in schema.columns
+    ]
+    return _table(("Column", "Kind", "Allowed", "Meaning"), rows)
+
+
+def _allowed(column: Column) -> str:
+    limits = [f"{_SIGNS[keyword]} {limit}" for keyword, limit in column.bounds()]
+    if column.categories is not None:
+        limits.append(", ".join(column.categories))
+    if column.unit:
+        limits.append(f"in {column.unit}")
+    if column.nullable:
+        limits.append("or missing")
+    return ", ".join(limits) or "any"
+
+
+def _metrics(run: Run) -> str:
+    rows = [(name, f"{value:.4g}") for name, value in run.evaluation.metrics.items()]
+    note = ""
+    if "accuracy" in run.evaluation.metrics:
+        note = " `accuracy_low` and `accuracy_high` are its 95 % interval (Wilson)."
+    if "roc_auc" in run.evaluation.metrics and isinstance(run.project.target, Classes):
+        note += f" The positive class is {run.project.target.labels[1]}."
+    return f"## Metrics\n\nOn the test rows.{note}\n\n" + _table(("Metric", "Value"), rows)
+
+
+def _confusion(run: Run) -> str:
+    confusion = run.evaluation.confusion
+    if confusion is None:
+        return ""
+    rows = [
+        (label, *counts)
+        for label, counts in zip(confusion["labels"], confusion["matrix"], strict=True)
+    ]
+    return "## Confusion matrix\n\n" + _table(("True \\ predicted", *confusion["labels"]), rows)
+
+
+def _gates(gates: Iterable[GateRecord]) -> str:
+    rows = [
+        (gate.rule, "not measured" if gate.value is None else f"{gate.value:.4g}", _verdict(gate))
+        for gate in gates
+    ]
+    if not rows:
+        return "## Gates\n\nThe project declares none."
+    return "## Gates\n\n" + _table(("Rule", "Value", "Verdict"), rows)
+
+
+def _verdict(gate: GateRecord) -> str:
+    return "passed" if gate.passed else "FAILED"
+
+
+def _engine(engine: EngineRecord) -> str:
+    text = f"## Engine\n\nServed by: {engine.name}."
+    if engine.reason:
+        text += f" {engine.reason}"
+    if engine.equality is not None:
+        equal = engine.equality
+        text += (
+            f"\n\nThe compiled model was compared with the fitted pipeline on {equal.rows} rows: largest"
+            f" difference {equal.max_difference:.3g} (tolerated {equal.tolerance:g}),"
+            f" {equal.labels_changed} labels changed."
+        )
+    return text
+
+
+def _warnings(run: Run) -> str:
+    if not run.warnings:
+        return ""
+    return "## Warnings while fitting\n\n" + "\n".join(f"- {text}" for text in run.warnings)
+
+
+def _use(run: Run) -> str:
+    return (
+        "## Use and limits\n\n"
+        f"Meant for rows such as those described above, to predict `{run.project.target.name}`. The metrics"
+        " hold for data drawn as the test rows were; they say nothing of other populations, and the model"
+        " does not know when it is asked about one. Watch for drift against `profile.json`."
+    )
+
+
+def _table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [_line(header), _line(["---"] * len(header)), *(_line(row) for row in rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[Any]) -> str:
+    return (
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    )

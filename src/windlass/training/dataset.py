@@ -1,0 +1,157 @@
+"""The snapshot of a project's labelled rows: read once, checked against the declaration, digested."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass.core.batch import Batch
+from windlass.core.digest import canonical
+from windlass.core.project import Project
+from windlass.core.target import Classes, Target
+from windlass.errors import DataError, WindlassError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled rows: `batch` as a server would see them, `frame` as the estimator does.
+
+    `target` [n] holds what the estimator is fitted to: labels, or float64. `labels` [n] are indices
+    of the declared classes, or None for a regression.
+    """
+
+    batch: Batch
+    frame: "pd.DataFrame"
+    target: NDArray[Any]
+    labels: NDArray[np.int64] | None
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+
+def snapshot(project: Project) -> Dataset:
+    """Read the project's data once. Raises DataError for rows that break the declaration."""
+    from windlass.engines.frame import to_frame
+
+    table = _arrow(project)
+    if table.num_rows == 0:
+        raise DataError(f"data() of project {project.name!r} returned no rows.")
+    batch = _check(project, table)
+    target, labels = _read_target(project.target, table)
+    digest = _digest(project, batch, target if labels is None else labels)
+    return Dataset(batch, to_frame(project.schema, batch), target, labels, digest)
+
+
+def _arrow(project: Project) -> Any:
+    """The project's rows as an Arrow table of the declared columns, in declared order, and the target."""
+    import pyarrow as pa
+
+    try:
+        data = project.data()
+    except WindlassError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"data() of project {project.name!r} failed: {type(error).__name__}: {error}"
+        ) from error
+    try:
+        table = data if isinstance(data, pa.Table) else pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"data() of project {project.name!r} returned a {type(data).__name__} that is no table: {error}."
+            " Return a pandas or polars DataFrame, a pyarrow Table, or a dict of columns."
+        ) from error
+    names = [*project.schema.names, project.target.name]
+    for name in names:
+        if table.column_names.count(name) != 1:
+            count = table.column_names.count(name)
+            raise DataError(
+                f"data() of project {project.name!r} returned {count} columns {name!r}, where one is declared."
+                f" It returned: {', '.join(table.column_names)}."
+            )
+    return table.select(names)
+
+
+def _check(project: Project, table: Any) -> Batch:
+    from windlass.core.columnar import check_table
+
+    checked = check_table(project.schema, table.select(list(project.schema.names)))
+    if not checked.problems:
+        return checked.batch
+    first = checked.problems[0]
+    columns = dict.fromkeys(problem.column for problem in checked.problems)
+    raise DataError(
+        f"{np.count_nonzero(checked.bad)} of {len(checked.bad)} rows of project {project.name!r} do not fit"
+        f" {project.schema.title}, in {', '.join(columns)}. The first is row {first.row}, {first.column}:"
+        f" {first.reason}. Correct or drop these rows in data(), or declare what {first.column} may hold."
+    )
+
+
+def _read_target(target: Target, table: Any) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    values = table.column(target.name).to_pylist()
+    if not isinstance(target, Classes):
+        return _read_quantity(target.name, values), None
+    index = {label: i for i, label in enumerate(target.labels)}
+    found = [index.get(value, -1) for value in values]
+    bad = [row for row, label in enumerate(found) if label < 0]
+    if bad:
+        known = ", ".join(map(repr, target.labels))
+        raise DataError(
+            f"Target {target.name!r}: {len(bad)} of {len(values)} rows hold no declared class, the first is"
+            f" row {bad[0]} ({_shown(values[bad[0]])}). Declared: {known}. Declare the class, or drop the rows."
+        )
+    labels = np.array(found, np.int64)
+    return np.array(target.labels)[labels], labels
+
+
+def _read_quantity(name: str, values: Sequence[Any]) -> NDArray[np.float64]:
+    try:
+        numbers = np.array([np.nan if value is None else value for value in values], np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Target {name!r} holds values that are no numbers: {error}.") from error
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        raise DataError(
+            f"Target {name!r}: {len(bad)} of {len(values)} rows are missing or infinite, the first is"
+            f" row {bad[0]}. Drop these rows in data()."
+        )
+    return numbers
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None or value != value else repr(value)  # noqa: PLR0124 - NaN
+
+
+def _digest(project: Project, batch: Batch, target: NDArray[Any]) -> str:
+    """SHA-256 over the columns in declared order, then the target: the same for every table library.
+
+    First canonical JSON of names, kinds and the number of rows; numbers as little-endian float64 with
+    one NaN and one zero; text as UTF-8, each value preceded by its length in bytes.
+    """
+    header = {
+        "columns": [[column.name, column.kind] for column in project.schema.columns],
+        "target": project.target.name,
+        "classes": list(getattr(project.target, "labels", [])),
+        "rows": len(batch),
+    }
+    digest = hashlib.sha256(canonical(header))
+    for values in batch.numeric.T:
+        digest.update(_plain_floats(values))
+    for values in batch.text.T:
+        for value in values:
+            encoded = value.encode()
+            digest.update(len(encoded).to_bytes(4, "little") + encoded)
+    digest.update(_plain_floats(target.astype(np.float64)))
+    return digest.hexdigest()
+
+
+def _plain_floats(values: NDArray[np.float64]) -> bytes:
+    plain = np.where(np.isnan(values), np.nan, values + 0.0)  # -0.0 + 0.0 is 0.0
+    return plain.astype("<f8").tobytes()

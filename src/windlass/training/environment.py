@@ -1,0 +1,61 @@
+"""What a training run ran on: Python, packages, platform, and the commit of the project."""
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import windlass
+
+_NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
+_SECONDS = 5
+
+
+def environment(folder: Path) -> dict[str, Any]:
+    """What `environment.json` holds: facts of this process, and the commit of `folder`, if it has one."""
+    return {
+        "windlass": windlass.__version__,
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "commit": _commit(folder),
+        "packages": _packages(),
+    }
+
+
+def package_version(name: str) -> str | None:
+    """The installed version of a package, or None."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _packages() -> dict[str, str]:
+    """Versions of all packages that this process has imported: those that may have decided the result."""
+    modules = {name.partition(".")[0] for name in list(sys.modules)}
+    names = {
+        _NAMES.get(name, name)
+        for name in modules - sys.stdlib_module_names
+        if not name.startswith("_")
+    }
+    found = {name: package_version(name) for name in sorted(names - {"windlass"})}
+    return {name: installed for name, installed in found.items() if installed is not None}
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit, with `-dirty` where files differ from it; None without git or outside a repository."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command and a path, no shell
+            [*command, "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

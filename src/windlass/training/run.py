@@ -1,0 +1,99 @@
+"""One training run in memory: snapshot, split, fit under one seed, score. Writes nothing."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from windlass.core.batch import Batch, Prediction
+from windlass.core.bundle import BundleSchema, TargetRecord
+from windlass.core.project import Project
+from windlass.core.target import Classes, Target
+from windlass.errors import ParameterError
+from windlass.training.dataset import Dataset, snapshot
+from windlass.training.evaluate import Evaluation, evaluate
+from windlass.training.request import Plan, Progress
+from windlass.training.split import Split, split
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run made: the fitted estimator, and everything it was measured by."""
+
+    project: Project
+    plan: Plan
+    dataset: Dataset
+    split: Split
+    estimator: Any
+    evaluation: Evaluation
+    warnings: tuple[str, ...]
+
+
+def execute(project: Project, plan: Plan, progress: Progress) -> Run:
+    """Train and score. Raises DataError, ParameterError."""
+    progress(0.02, f"Reading the data of {project.name}")
+    dataset = snapshot(project)
+    progress(0.1, f"Splitting {len(dataset)} rows")
+    parts = split(dataset, project.target, test_size=plan.test_size, seed=plan.seed)
+    progress(0.12, f"Fitting {plan.candidate.name} to {len(parts.train)} rows")
+    estimator, noted = _fit(plan, dataset, parts, project.target)
+    progress(0.5, f"Scoring on {len(parts.test)} rows")
+    prediction = predict(estimator, sealed_schema(project), dataset.batch.rows(parts.test))
+    evaluation = evaluate(project.target, dataset, parts, prediction)
+    return Run(project, plan, dataset, parts, estimator, evaluation, noted)
+
+
+def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
+    """Predictions of a fitted estimator, classes in declared order.
+
+    Raises EngineError where it fails, ParameterError where it predicts something that is not finite.
+    """
+    from windlass.engines.native import NativeEngine
+
+    prediction = NativeEngine(estimator, schema).predict(batch)
+    numbers = prediction.probabilities if prediction.values is None else prediction.values
+    assert numbers is not None
+    finite = np.isfinite(numbers.reshape(len(batch), -1)).all(axis=1)
+    if not finite.all():
+        raise ParameterError(
+            f"The fitted model predicts NaN or infinity for {np.count_nonzero(~finite)} of {len(batch)} rows."
+            " Choose other hyperparameters, or scale the inputs in build()."
+        )
+    return prediction
+
+
+def sealed_schema(project: Project) -> BundleSchema:
+    """What `schema.json` holds."""
+    target = project.target
+    if isinstance(target, Classes):
+        record = TargetRecord(name=target.name, classes=target.labels)
+    else:
+        record = TargetRecord(name=target.name, unit=target.unit)
+    return BundleSchema(row=project.schema, target=record)
+
+
+def _fit(plan: Plan, dataset: Dataset, parts: Split, target: Target) -> tuple[Any, tuple[str, ...]]:
+    """The fitted estimator, and what it warned of, each warning once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            estimator = plan.candidate.build(plan.seed)
+            fitted = estimator.fit(dataset.frame.iloc[parts.train], dataset.target[parts.train])
+        except Exception as error:
+            raise ParameterError(
+                f"Fitting model {plan.candidate.name} failed: {type(error).__name__}: {_first_line(error)}"
+                " Check its hyperparameters, and that build() copes with the missing values that the row allows."
+            ) from error
+    if isinstance(target, Classes) and not hasattr(fitted, "predict_proba"):
+        raise ParameterError(
+            f"Model {plan.candidate.name} has no predict_proba, so it gives no probabilities."
+            " Wrap its classifier in sklearn.calibration.CalibratedClassifierCV in build()."
+        )
+    noted = dict.fromkeys(_first_line(item.message) for item in caught)
+    return fitted, tuple(noted)
+
+
+def _first_line(message: object) -> str:
+    lines = str(message).strip().splitlines()
+    return lines[0].strip() if lines else "no message."

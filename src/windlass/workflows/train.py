@@ -1,0 +1,124 @@
+"""The training workflow: from a request to a published bundle. Prints nothing; a job or a route may call it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from windlass.core.bundle import Bundle, EngineRecord, Equality, GateRecord
+from windlass.core.gates import judge
+from windlass.core.project import Project, Source
+from windlass.core.sealing import publish, refuse_foreign, seal, staging
+from windlass.errors import BundleError
+from windlass.settings import Settings
+from windlass.training.bundling import write_facts, write_model, write_results
+from windlass.training.request import Progress, TrainingRequest, resolve, silent
+from windlass.training.run import Run, execute
+from windlass.training.tracking import Record, TrackingError, installed, track
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The published bundle, and what a caller tells of it.
+
+    `warnings` are those of the fit. `tracked` names the MLflow run; `untracked` says why there is none.
+    """
+
+    bundle: Bundle
+    params: dict[str, object]
+    metrics: dict[str, float]
+    warnings: tuple[str, ...]
+    tracked: str | None = None
+    untracked: str | None = None
+
+
+def train(
+    project: Project,
+    source: Source,
+    request: TrainingRequest,
+    settings: Settings,
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Train, seal and publish a bundle at `request.artifacts`; then track it.
+
+    Raises ProjectError, ParameterError, DataError or BundleError; the old bundle then still stands.
+    """
+    plan = resolve(project, request)
+    refuse_foreign(request.artifacts)
+    with staging(request.artifacts) as folder:
+        run = execute(project, plan, progress)
+        try:
+            _write(run, source, folder, progress)
+        except OSError as error:
+            raise BundleError(
+                f"Cannot write {error.filename or folder}: {error.strerror}."
+                " Free some space, or choose another folder with --artifacts."
+            ) from error
+        progress(0.95, f"Publishing {request.artifacts}")
+        publish(folder, request.artifacts)
+    bundle = Bundle.open(request.artifacts)
+    tracked, untracked = _track(run, bundle, settings, progress) if request.track else (None, None)
+    progress(1.0, "Done")
+    return TrainingResult(
+        bundle, plan.params, run.evaluation.metrics, run.warnings, tracked, untracked
+    )
+
+
+def _write(run: Run, source: Source, folder: Path, progress: Progress) -> None:
+    write_results(run, folder)
+    progress(0.55, "Compiling the model to ONNX and comparing it row by row")
+    compiled, engine = _compile(run)
+    write_model(run, compiled, folder)
+    progress(0.85, "Writing profile, golden rows and model card")
+    gates = tuple(
+        GateRecord(rule=result.rule, value=result.value, passed=result.passed)
+        for result in judge(run.project.gates, run.evaluation.metrics)
+    )
+    write_facts(run, folder, source.folder, engine=engine, gates=gates)
+    seal(
+        folder,
+        project=run.project.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        data_digest=run.dataset.digest,
+        source_digest=source.digest,
+        engine=engine,
+        gates=gates,
+    )
+
+
+def _track(
+    run: Run, bundle: Bundle, settings: Settings, progress: Progress
+) -> tuple[str | None, str | None]:
+    """The MLflow run, or why there is none: tracking never loses a bundle. Neither without MLflow."""
+    if not installed():
+        return None, None
+    progress(0.97, "Recording the run in MLflow")
+    try:
+        return track(Record.of(run, bundle), settings), None
+    except TrackingError as error:
+        return None, str(error)
+
+
+def _compile(run: Run) -> tuple[bytes | None, EngineRecord]:
+    from windlass.engines.convert import Fitted, convert
+
+    schema = run.project.schema
+    fitted = Fitted(
+        estimator=run.estimator,
+        columns=schema.names,
+        text=frozenset(column.name for column in schema.text),
+        classes=getattr(run.project.target, "labels", None),
+    )
+    conversion = convert(fitted, run.dataset.frame, seed=run.plan.seed)
+    report = conversion.report
+    equality = Equality(
+        rows=report.rows,
+        max_difference=report.max_difference,
+        labels_changed=report.labels_changed,
+        tolerance=report.tolerance,
+    )
+    record = EngineRecord(
+        name="native" if conversion.model is None else "onnx",
+        reason=report.reason,
+        equality=equality if report.rows else None,
+    )
+    return conversion.model, record
