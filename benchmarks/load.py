@@ -1,0 +1,56 @@
+"""Load: wrk for single predictions, a plain client for batches."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import HOST, BenchmarkError, Running
+
+SCRIPT = Path(__file__).with_name("post.lua")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw: requests a second, and milliseconds within which half and 99 % were answered."""
+
+    rate: float
+    p50: float
+    p99: float
+
+
+def require_wrk() -> None:
+    """Raises BenchmarkError, saying what to install, where wrk is missing."""
+    if shutil.which("wrk") is None:
+        raise BenchmarkError("wrk is missing. Install it: apt install wrk, or brew install wrk.")
+
+
+def wrk(target: Running, connections: int, seconds: float) -> Load:
+    """Post the server's body over and over. Raises BenchmarkError on any refusal or socket error."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(SCRIPT)]
+    url = f"http://{HOST}:{target.port}{target.server.predict}"
+    done = subprocess.run(
+        [*command, url],
+        env={**os.environ, "BODY": target.server.body},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = json.loads(done.stdout.strip().splitlines()[-1])
+    if seen["refused"] or seen["socket_errors"] or not seen["requests"]:
+        raise BenchmarkError(
+            f"{target.server.name}, {connections} connections: {seen['requests']} answers,"
+            f" {seen['refused']} of them not 2xx, {seen['socket_errors']} socket errors."
+        )
+    return Load(seen["requests"] / seen["seconds"], seen["p50_ms"], seen["p99_ms"])
+
+
+def timed_post(target: Running, body: bytes, media: str) -> tuple[float, bytes]:
+    """Seconds from sending a batch to having read its answer, and the answer."""
+    headers = {"Content-Type": media, "Accept": media}
+    begun = time.perf_counter()
+    answer = target.post("/predict_batch", body, headers)
+    return time.perf_counter() - begun, answer

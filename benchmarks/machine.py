@@ -1,0 +1,174 @@
+"""The machine under the benchmark: one core for the server, another for the load, and processes pinned to them."""
+
+import os
+import platform
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+HOST = "127.0.0.1"
+START_LIMIT = 120.0  # seconds
+
+
+class BenchmarkError(Exception):
+    """The measurement would mean nothing; `str(error)` says why."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to start one of the servers that are compared, and how to ask it for a prediction.
+
+    `{port}` in the command and the environment stands for the port. A right answer to `body` contains `expect`.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    body: str
+    expect: str = "setosa"
+    ready: str = "/health"
+    predict: str = "/predict"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers: where, since how long after its start, and as which process."""
+
+    server: Server
+    port: int
+    pid: int
+    started_in: float
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """The body of the answer. Raises BenchmarkError unless it is a 200."""
+        connection = HTTPConnection(HOST, self.port, timeout=120)
+        try:
+            connection.request("POST", path, body, dict(headers))
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise BenchmarkError(f"{self.server.name} answered {answer.status}: {content[:300]!r}")
+        return content
+
+    def memory(self) -> float:
+        """Resident memory of the process and all its descendants, in MB."""
+        return sum(map(_resident, _descendants(self.pid))) / 1e6
+
+
+def split_cores() -> tuple[int, int]:
+    """A core for the server and one for the load; this process moves to the second."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise BenchmarkError("One core for the server and one for the load are needed; found one.")
+    os.sched_setaffinity(0, {cores[1]})
+    return cores[0], cores[1]
+
+
+@contextmanager
+def on_cores(cores: set[int]) -> Iterator[None]:
+    """Processes started inside run on these cores only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def running(server: Server, core: int, log: Path) -> Iterator[Running]:
+    """Start the server on `core`, wait until it answers as it should, and end it afterwards."""
+    port = _free_port()
+    command = [part.replace("{port}", str(port)) for part in server.command]
+    asked = {key: value.replace("{port}", str(port)) for key, value in server.environment.items()}
+    with log.open("ab") as output:
+        with on_cores({core}):
+            begun = time.perf_counter()
+            process = subprocess.Popen(
+                command,
+                cwd=server.folder,
+                env={**os.environ, **asked},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            _await(server, process, port, log)
+            up = Running(server, port, process.pid, time.perf_counter() - begun)
+            answer = up.post(
+                server.predict, server.body.encode(), {"Content-Type": "application/json"}
+            )
+            if server.expect.encode() not in answer:
+                raise BenchmarkError(f"{server.name} answered {answer[:300]!r}")
+            yield up
+        finally:
+            _end(process)
+
+
+def describe() -> dict[str, str | int]:
+    """What the figures were measured on."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = next((line for line in cpuinfo.splitlines() if line.startswith("model name")), "")
+    return {
+        "processor": model.partition(":")[2].strip() or platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _await(server: Server, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.perf_counter() + START_LIMIT
+    while time.perf_counter() < deadline and process.poll() is None:
+        connection = HTTPConnection(HOST, port, timeout=5)
+        try:
+            connection.request("GET", server.ready)
+            if connection.getresponse().status == 200:
+                return
+        except (OSError, HTTPException):
+            pass  # not listening yet
+        finally:
+            connection.close()
+        time.sleep(0.005)
+    told = log.read_text(errors="replace")[-2000:]
+    raise BenchmarkError(f"{server.name} did not start (exit code {process.poll()}):\n{told}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # workers that outlived their parent
+
+
+def _descendants(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:  # grows while it is walked
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found
+
+
+def _resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

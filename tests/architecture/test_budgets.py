@@ -1,0 +1,85 @@
+"""What the code may weigh: lines, the cost of `import windlass`, and the names it exports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import windlass
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+EVERYTHING = sorted(
+    path
+    for folder in ("src", "tests", "examples", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+IMPORT = """
+import sys, time
+start = time.perf_counter()
+import windlass
+spent = time.perf_counter() - start
+heavy = {"numpy", "fastapi", "starlette", "pydantic", "pandas", "sklearn", "onnxruntime"}
+print(spent, *sorted(heavy & sys.modules.keys()))
+"""
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=relative)
+def test_size_of(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, Function)]
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert {name: lines for name, lines in lengths.items() if lines > 60} == {}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_says_what_it_owns(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_nothing_is_called_utils() -> None:
+    vague = {"util", "utils", "helper", "helpers", "common", "misc"}
+    assert [path for path in EVERYTHING if vague & set(path.with_suffix("").parts)] == []
+
+
+def test_import_is_light() -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(5)
+    ]
+    assert min(float(spent) for spent, *_ in runs) < 0.050
+    assert runs[0][1:] == []
+
+
+def test_exported_names() -> None:
+    assert windlass.__all__ == [
+        "Bundle",
+        "Candidate",
+        "Classes",
+        "Gate",
+        "Project",
+        "Quantity",
+        "Row",
+        "WindlassError",
+        "application",
+        "column",
+        "read_ledger",
+        "train_command",
+    ]
+
+
+@pytest.mark.parametrize("name", windlass.__all__)
+def test_every_exported_name_is_there(name: str) -> None:
+    assert getattr(windlass, name) is not None
