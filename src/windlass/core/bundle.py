@@ -103,9 +103,19 @@ class Bundle:
         """The name of a bundle that no registry knows: 12 hex digits of its fitted pipeline's SHA-256."""
         return self.manifest.files[MODEL_PICKLE][:12]
 
+    def read(self, name: str) -> bytes:
+        """The content of one file, verified once more: what is used is what was sealed.
+
+        Raises IntegrityError.
+        """
+        content = (self.path / name).read_bytes()
+        if sha256(content) != self.manifest.files.get(name):
+            raise _altered(self.path, name)
+        return content
+
     def json(self, name: str) -> Any:
         """One of the bundle's JSON files, parsed."""
-        return json.loads((self.path / name).read_bytes())
+        return json.loads(self.read(name))
 
 
 def _read_manifest(path: Path) -> tuple[Manifest, str]:
@@ -141,9 +151,13 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
                 f"Bundle {path} lacks {name}. Restore the bundle, or train it again."
             )
         if sha256_file(file) != expected:
-            raise IntegrityError(
-                f"Bundle {path}: {name} is not the file that was sealed. Restore the bundle, or train it again."
-            )
+            raise _altered(path, name)
+
+
+def _altered(path: Path, name: str) -> IntegrityError:
+    return IntegrityError(
+        f"Bundle {path}: {name} is not the file that was sealed. Restore the bundle, or train it again."
+    )
 
 
 def _parse(kind: type[Record], file: Path) -> Record:

@@ -7,12 +7,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from windlass.core.bundle import FORMAT, MANIFEST, Manifest
 from windlass.core.digest import pretty, sha256_file
+from windlass.core.process import is_alive
 from windlass.errors import BundleError
 
 _AT_FDCWD = -100
@@ -120,17 +121,8 @@ def _recover(target: Path) -> None:
 def _remove_stale(target: Path) -> None:
     for leftover in target.parent.glob(f".{target.name}.*.*"):
         owner = leftover.name.removeprefix(f".{target.name}.").split(".")[0]
-        if owner.isdecimal() and not _is_alive(int(owner)):
+        if owner.isdecimal() and not is_alive(int(owner)):
             shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    with suppress(PermissionError):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-    return True
 
 
 def _flush(path: Path) -> None:

@@ -1,10 +1,16 @@
 """What a project predicts: one of some classes, or a quantity."""
 
+import json
 from dataclasses import dataclass
 
 from windlass.errors import ProjectError
 
 Label = str | int | bool
+
+
+def class_key(label: Label) -> str:
+    """The name of a class where only text can stand: in JSON keys, columns and metric labels."""
+    return label if isinstance(label, str) else json.dumps(label)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,18 @@
 """The row's own validator, built from its sealed schema: JSON in, values in declared order out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import chain
 from typing import Any
 
 import numpy as np
-from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    InitErrorDetails,
+    SchemaValidator,
+    ValidationError,
+    core_schema,
+)
 
 from windlass.core.batch import Batch
 from windlass.core.schema import (
@@ -44,7 +50,17 @@ class RowValidator:
         self.row = self._one.validate_json
         self.rows = self._many.validate_json
         self.row_object = self._one.validate_python
-        self.row_strings = self._strings.validate_strings
+        self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
+
+    def row_strings(self, cells: Mapping[str, str]) -> Values:
+        """A row of CSV: every value as text, an empty cell is null."""
+        empty = {name for name, cell in cells.items() if not cell and name in self._nullable}
+        given: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
+        row: Values = self._strings.validate_strings(given) | dict.fromkeys(empty)
+        if missing := [name for name in self.schema.names if name not in row]:
+            details = [InitErrorDetails(type="missing", loc=(name,), input=None) for name in missing]
+            raise ValidationError.from_exception_data(self.schema.title, details)
+        return row
 
     def batch(self, rows: Sequence[Values]) -> Batch:
         """Validated rows as arrays."""
@@ -90,7 +106,9 @@ def _shown(part: str | int) -> str | int:
 def _row_schema(schema: RowSchema, *, strict: bool = True) -> CoreSchema:
     fields = {
         column.name: core_schema.typed_dict_field(
-            _column_schema(column, strict=strict), required=column.required
+            _column_schema(column, strict=strict),
+            # an empty cell of CSV is left out, and null where the column may be
+            required=column.required and (strict or not column.nullable),
         )
         for column in schema.columns
     }

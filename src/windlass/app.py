@@ -1,0 +1,127 @@
+"""Composition root of the web process: bundles, ledgers, counters and routes put together."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from windlass.core.bundle import MANIFEST, Bundle
+from windlass.errors import BundleError, ProjectError
+from windlass.monitoring.cells import Cells, shared_folder
+from windlass.monitoring.ledger import Ledger
+from windlass.monitoring.telemetry import Telemetry
+from windlass.serving.model import Hosted
+from windlass.serving.observe import Observer
+from windlass.serving.routes import routes_of
+from windlass.serving.service import Service
+from windlass.settings import Settings
+
+RATE_SECONDS = 10.0
+_ROOTS = frozenset(
+    {"docs", "health", "invocations", "livez", "metrics", "openapi", "ping", "predict", "predict_batch",
+     "readyz", "status", "ui", "v1", "v2", "version", "jobs", "versions", "train", "features", "outcomes"}
+)  # fmt: skip
+
+
+def application(*paths: Path | str, settings: Settings | None = None) -> Service:
+    """The ASGI application that serves these bundles (folders, or project folders with `artifacts/`).
+
+    Every digest is verified here, before anything listens; loading and the golden rows come with the
+    server's start. Raises BundleError or IntegrityError.
+    """
+    settings = settings or Settings.read()
+    bundles = [Bundle.open(find_bundle(Path(path))) for path in paths]
+    _refuse_clashes(bundles)
+    server = _Server(settings, bundles)
+    return Service(
+        server.routes,
+        server.telemetry,
+        max_body=settings.max_body,
+        start=server.start,
+        stop=server.stop,
+    )
+
+
+def find_bundle(path: Path) -> Path:
+    """The bundle at `path`, or in the `artifacts` of the project there."""
+    if (path / MANIFEST).is_file():
+        return path
+    if (path / "artifacts" / MANIFEST).is_file():
+        return path / "artifacts"
+    if (path / "project.py").is_file():
+        raise BundleError(
+            f"Project {path} has no bundle yet. Train one with `windlass train {path}`."
+        )
+    raise BundleError(
+        f"No bundle at {path}: it holds no {MANIFEST}. Train one with `windlass train`."
+    )
+
+
+def _refuse_clashes(bundles: Sequence[Bundle]) -> None:
+    names = [bundle.manifest.project for bundle in bundles]
+    for name in names:
+        if names.count(name) > 1:
+            raise ProjectError(
+                f"Two of the bundles are of project {name!r}. One server answers for one of them."
+            )
+        if name in _ROOTS:
+            raise ProjectError(
+                f"Project name {name!r} is also a route of the server. Give the project another name."
+            )
+
+
+@dataclass
+class _Server:
+    """What lives as long as the process: its routes, counters, ledgers and threads."""
+
+    settings: Settings
+    bundles: Sequence[Bundle]
+
+    def __post_init__(self) -> None:
+        self.telemetry = Telemetry(_cells(self.settings))
+        self.hosted = [Hosted(bundle, self._ledger(bundle)) for bundle in self.bundles]
+        self.observer = Observer(self.hosted, self.telemetry)
+        self.routes = routes_of(self.hosted, self.observer, self.settings)
+        # one thread for models: an engine call uses one core, and the event loop has another to itself
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _ledger(self, bundle: Bundle) -> Ledger | None:
+        if not self.settings.ledger:
+            return None
+        return Ledger(self.settings.home / "ledger" / bundle.manifest.project)
+
+    async def start(self) -> None:
+        """Load every bundle on a thread, so that health is answered meanwhile."""
+        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._tell_rate())]
+
+    async def _load(self) -> None:
+        loop = asyncio.get_running_loop()
+        for hosted in self.hosted:
+            await loop.run_in_executor(self._executor, hosted.load, self.telemetry, self._executor)
+
+    async def _tell_rate(self) -> None:
+        while True:
+            await asyncio.sleep(RATE_SECONDS)
+            self.observer.log_rate()
+
+    async def stop(self) -> None:
+        """End the tasks and close the ledgers; every answer has left by now."""
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._executor.shutdown()
+        for hosted in self.hosted:
+            if hosted.ledger is not None:
+                hosted.ledger.close()
+
+
+def _cells(settings: Settings) -> Cells:
+    """Counters shared by all workers; where the home folder cannot be written, this process's own."""
+    try:
+        return Cells(shared_folder(settings.home))
+    except OSError:
+        return Cells()

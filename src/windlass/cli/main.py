@@ -1,0 +1,44 @@
+"""`windlass`: the command line, put together from one file a group."""
+
+import sys
+
+import typer
+
+from windlass.cli import predict, serve, train, verify
+from windlass.cli.console import say
+
+app = typer.Typer(
+    name="windlass",
+    help="Take a model to production and keep it there.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for group in (train, verify, serve, predict):
+    group.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from windlass import __version__
+
+        say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_version, is_eager=True
+    ),
+) -> None:
+    """Options of every command."""
+
+
+def main() -> None:
+    """The entry point: exit codes 0 done, 1 refused or failed, 2 bad usage."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

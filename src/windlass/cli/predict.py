@@ -1,0 +1,7 @@
+"""`windlass predict`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Attach."""

@@ -1,0 +1,76 @@
+"""The row's schema as JSON Schema: what a client may send, in the words of OpenAPI 3.1."""
+
+from typing import Any
+
+from windlass.core.schema import LARGEST_INTEGER, LONGEST_CATEGORY, Column, Kind, RowSchema
+
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_TYPES: dict[Kind, dict[str, Any]] = {
+    Kind.NUMBER: {"type": "number"},
+    Kind.INTEGER: {"type": "integer"},
+    Kind.BOOLEAN: {"type": "boolean"},
+    Kind.DATE: {"type": "string", "format": "date"},
+    Kind.CATEGORY: {"type": "string"},
+}
+
+
+def json_schema(schema: RowSchema) -> dict[str, Any]:
+    """The schema of one row; nothing beside its columns is allowed."""
+    described: dict[str, Any] = {
+        "type": "object",
+        "title": schema.title,
+        "additionalProperties": False,
+        "properties": {column.name: _property(column) for column in schema.columns},
+        "required": [column.name for column in schema.columns if column.required],
+    }
+    if schema.description:
+        described["description"] = schema.description
+    if all(column.example is not None or column.nullable for column in schema.columns):
+        described["examples"] = [{column.name: column.example for column in schema.columns}]
+    return described
+
+
+def _property(column: Column) -> dict[str, Any]:
+    kind = _constrained(column)
+    described: dict[str, Any] = {"anyOf": [kind, {"type": "null"}]} if column.nullable else kind
+    texts = [column.description, f"Unit: {column.unit}." if column.unit else None, _range(column)]
+    if any(texts):
+        described["description"] = " ".join(_sentence(text) for text in texts if text)
+    if column.unit:
+        described["x-unit"] = column.unit
+    if not column.required:
+        described["default"] = column.default
+    if column.example is not None:
+        described["examples"] = [column.example]
+    return described
+
+
+def _constrained(column: Column) -> dict[str, Any]:
+    kind = dict(_TYPES[column.kind])
+    if column.kind in (Kind.NUMBER, Kind.INTEGER):
+        kind |= {_BOUNDS[keyword]: limit for keyword, limit in column.bounds()}
+        if column.multiple_of is not None:
+            kind["multipleOf"] = column.multiple_of
+    if column.kind is Kind.INTEGER:
+        if "minimum" not in kind and "exclusiveMinimum" not in kind:
+            kind["minimum"] = -LARGEST_INTEGER
+        if "maximum" not in kind and "exclusiveMaximum" not in kind:
+            kind["maximum"] = LARGEST_INTEGER
+    if column.kind is Kind.CATEGORY and column.categories is not None:
+        kind["enum"] = list(column.categories)
+    elif column.kind is Kind.CATEGORY:
+        kind |= {"minLength": 1, "maxLength": column.max_length or LONGEST_CATEGORY}
+    return kind
+
+
+def _range(column: Column) -> str | None:
+    """Bounds of dates, for which JSON Schema has no words."""
+    if column.kind is not Kind.DATE:
+        return None
+    names = {"ge": "from", "gt": "after", "le": "up to", "lt": "before"}
+    parts = [f"{names[keyword]} {limit}" for keyword, limit in column.bounds()]
+    return f"Allowed: {', '.join(parts)}." if parts else None
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,27 @@
+"""From an opened bundle to an engine that has proven itself."""
+
+from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, Bundle
+from windlass.engines.base import Engine
+from windlass.engines.golden import prove
+
+
+def load_engine(bundle: Bundle) -> Engine:
+    """The engine that the bundle's manifest names, after it has reproduced the golden rows.
+
+    The pickle is read only where the manifest says native. Raises EngineError.
+    """
+    engine = _native(bundle) if bundle.manifest.engine.name == "native" else _onnx(bundle)
+    prove(bundle, engine)
+    return engine
+
+
+def _onnx(bundle: Bundle) -> Engine:
+    from windlass.engines.onnx import OnnxEngine
+
+    return OnnxEngine(bundle.read(MODEL_ONNX))
+
+
+def _native(bundle: Bundle) -> Engine:
+    from windlass.engines.native import NativeEngine
+
+    return NativeEngine.load(bundle.read(MODEL_PICKLE), bundle.schema)

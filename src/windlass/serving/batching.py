@@ -1,0 +1,70 @@
+"""Natural batching: what queued while the last batch ran is the next batch. Nobody waits for company."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from windlass.core.batch import Batch, Prediction
+
+MOST_ROWS = 4096  # in one call of the engine
+
+Predict = Callable[[Batch], Prediction]
+_Waiting = tuple[Batch, "asyncio.Future[Prediction]"]
+
+
+class Batcher:
+    """Runs an engine on a thread of `executor`, one call at a time, with all rows that wait."""
+
+    def __init__(self, predict: Predict, executor: Executor) -> None:
+        self._predict = predict
+        self._executor = executor
+        self._waiting: list[_Waiting] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def predict(self, batch: Batch) -> Prediction:
+        """Predict these rows, together with whatever else is waiting. Raises EngineError."""
+        future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        self._waiting.append((batch, future))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await self._run(self._take())
+        finally:
+            self._worker = None
+
+    def _take(self) -> list[_Waiting]:
+        rows, count = 0, 0
+        for batch, _ in self._waiting:
+            if count and rows + len(batch) > MOST_ROWS:
+                break
+            rows += len(batch)
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
+
+    async def _run(self, taken: list[_Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        batch = taken[0][0] if len(taken) == 1 else Batch.concat([batch for batch, _ in taken])
+        try:
+            prediction = await loop.run_in_executor(self._executor, self._predict, batch)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it goes to whom it concerns
+            if len(taken) == 1:
+                _fail(taken[0][1], error)
+                return
+            for single in taken:  # one client's row must not fail another's
+                await self._run([single])
+            return
+        start = 0
+        for part, future in taken:
+            if not future.done():
+                future.set_result(prediction.part(start, start + len(part)))
+            start += len(part)
+
+
+def _fail(future: "asyncio.Future[Prediction]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,196 @@
+"""The schemas of bodies and answers that OpenAPI names."""
+
+from typing import Any
+
+from windlass.core.bundle import TargetRecord
+from windlass.core.target import class_key
+
+Json = dict[str, Any]
+
+_NUMBER = {"type": "number"}
+_TEXT = {"type": "string"}
+_SHARED: Json = {
+    "model_version": {"type": "string", "description": "The version that answered."},
+    "latency_ms": {
+        "type": "number",
+        "minimum": 0,
+        "description": "Milliseconds from the request to the prediction.",
+    },
+    "prediction_id": {
+        "type": "string",
+        "description": "Names the prediction in the ledger and in outcomes.",
+    },
+}
+
+ANSWERS: Json = {
+    "Any": {"type": "object"},
+    "Health": {"type": "object", "required": ["status"], "properties": {"status": _TEXT}},
+    "Status": {
+        "type": "object",
+        "required": ["uptime_seconds"],
+        "properties": {"uptime_seconds": {"type": "number", "minimum": 0}},
+    },
+    "InstancePredictions": {
+        "type": "object",
+        "required": ["predictions"],
+        "properties": {
+            "predictions": {"type": "array", "description": "One for each row, in order."}
+        },
+    },
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457 problem details. They never echo what was sent.",
+        "required": ["type", "title", "status", "detail", "instance"],
+        "properties": {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "detail": _TEXT,
+            "instance": _TEXT,
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["loc", "msg"],
+                    "properties": {
+                        "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+                        "msg": _TEXT,
+                    },
+                },
+            },
+        },
+    },
+    "V2Error": {"type": "object", "required": ["error"], "properties": {"error": _TEXT}},
+    "V2Response": {
+        "type": "object",
+        "required": ["model_name", "model_version", "id", "outputs"],
+        "properties": {
+            "model_name": _TEXT,
+            "model_version": _TEXT,
+            "id": _TEXT,
+            "outputs": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "shape", "datatype"],
+                    "properties": {
+                        "name": _TEXT,
+                        "shape": {"type": "array", "items": {"type": "integer"}},
+                        "datatype": _TEXT,
+                        "data": {"type": "array"},
+                    },
+                },
+            },
+        },
+    },
+}
+
+V2_REQUEST: Json = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": _TEXT,
+        "parameters": {"type": "object"},
+        "inputs": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name", "shape", "datatype"],
+                "properties": {
+                    "name": _TEXT,
+                    "shape": {
+                        "type": "array",
+                        "items": {"type": "integer", "minimum": 0},
+                        "minItems": 1,
+                    },
+                    "datatype": _TEXT,
+                    "parameters": {"type": "object"},
+                    "data": {"type": "array"},
+                },
+            },
+        },
+        "outputs": {
+            "type": "array",
+            "items": {"type": "object", "required": ["name"], "properties": {"name": _TEXT}},
+        },
+    },
+}
+
+
+def one_answer(target: TargetRecord) -> Json:
+    """The answer of `/predict`."""
+    if target.classes is None:
+        properties = {"prediction": _quantity(target), **_SHARED}
+    else:
+        label = _label(target)
+        properties = {
+            "predicted_label": label,
+            "prediction": label,
+            "class_probabilities": _shares(target),
+            **_SHARED,
+        }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def batch_answer(target: TargetRecord) -> Json:
+    """The answer of `/predict_batch`. Row i is `{prediction_id}.{i}` in the ledger."""
+    item = _quantity(target) if target.classes is None else _label(target)
+    properties: Json = {"predictions": {"type": "array", "items": item}}
+    if target.classes is not None:
+        properties["class_probabilities"] = {"type": "array", "items": _shares(target)}
+    properties |= _SHARED
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def invocations(row: Json) -> Json:
+    """The body of `/invocations`: exactly one of MLflow's four shapes."""
+    rows = {"type": "array", "minItems": 1, "items": {"anyOf": [row, {"type": "array"}]}}
+    split = {
+        "type": "object",
+        "required": ["columns", "data"],
+        "properties": {
+            "columns": {"type": "array", "items": _TEXT},
+            "data": {"type": "array", "items": {"type": "array"}},
+        },
+    }
+    columns = {"type": "object", "additionalProperties": {"type": "array"}}
+    shapes = {
+        "dataframe_split": split,
+        "dataframe_records": {"type": "array", "minItems": 1, "items": row},
+        "instances": rows,
+        "inputs": {"anyOf": [columns, rows]},
+    }
+    return {
+        "oneOf": [
+            {
+                "type": "object",
+                "required": [name],
+                "properties": {name: shape, "params": {}},
+                "additionalProperties": False,
+            }
+            for name, shape in shapes.items()
+        ]
+    }
+
+
+def _quantity(target: TargetRecord) -> Json:
+    return {
+        "type": "number",
+        "description": f"{target.name}, in {target.unit}" if target.unit else target.name,
+    }
+
+
+def _label(target: TargetRecord) -> Json:
+    return {"enum": list(target.classes or ()), "description": target.name}
+
+
+def _shares(target: TargetRecord) -> Json:
+    keys = [class_key(label) for label in target.classes or ()]
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    return {
+        "type": "object",
+        "required": keys,
+        "properties": dict.fromkeys(keys, share),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,138 @@
+"""The hot path: `/predict` and `/predict_batch`, from body bytes to answer bytes, ledger included."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter, time
+from typing import Any, ParamSpec, TypeVar
+
+import orjson
+from pydantic_core import ValidationError
+
+from windlass.core.batch import Prediction
+from windlass.core.validation import Values, faults, is_malformed
+from windlass.serving.exchange import Answer, Exchange
+from windlass.serving.model import INLINE_ROWS, Hosted, Model
+from windlass.serving.problems import Problem, invalid, malformed, unsupported
+
+_JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
+_INLINE_BYTES = 1 << 14
+_dumps = orjson.dumps
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Predictor:
+    """The prediction routes of one project."""
+
+    def __init__(self, hosted: Hosted) -> None:
+        self._hosted = hosted
+        self._append = None if hosted.ledger is None else hosted.ledger.append
+
+    async def one(self, exchange: Exchange) -> Answer:
+        """`POST /predict`: one row."""
+        body = await exchange.body()
+        model = self._live(exchange)
+        if exchange.content_type != b"application/json":
+            require_json(exchange)
+        try:
+            row = model.validator.row(body)
+        except ValidationError as error:
+            raise refused(error) from None
+        exchange.parsed = perf_counter()
+        batch = model.validator.batch((row,))
+        prediction = model.predict(batch) if model.inline else await model.run(batch)
+        exchange.predicted = now = perf_counter()
+        answer = model.answer(prediction)
+        answer["model_version"] = model.version
+        answer["latency_ms"] = round((now - exchange.started) * 1e3, 3)
+        answer["prediction_id"] = exchange.id
+        encoded = _dumps(answer)
+        if self._append is not None:
+            self._append(b'{"time":%.6f,"row":%b,"answer":%b}\n' % (time(), _dumps(row), encoded))
+        return Answer(encoded)
+
+    async def many(self, exchange: Exchange) -> Answer:
+        """`POST /predict_batch`: a JSON array of rows, or a table."""
+        body = await exchange.body()
+        model = self._live(exchange)
+        if exchange.media_type() not in _JSON_TYPES:
+            return await _off_loop(model, self._table, exchange, body, model)
+        if len(body) <= _INLINE_BYTES and model.inline:
+            return self._json_batch(exchange, body, model)
+        return await _off_loop(model, self._json_batch, exchange, body, model)
+
+    def _table(self, exchange: Exchange, body: bytes, model: Model) -> Answer:
+        from windlass.serving.tabular import answer_table  # pyarrow, which most servers never need
+
+        return answer_table(exchange, body, model, self._hosted.ledger)
+
+    def _json_batch(self, exchange: Exchange, body: bytes, model: Model) -> Answer:
+        rows = parse_rows(model, body)
+        exchange.parsed = perf_counter()
+        prediction = model.predict(model.validator.batch(rows))
+        exchange.predicted = perf_counter()
+        return Answer(self.record(exchange, model, rows, prediction)[1])
+
+    async def rows(self, exchange: Exchange, rows: list[Values]) -> dict[str, Any]:
+        """Predict rows that another protocol carried; what is answered, and kept, is a batch."""
+        model = self._live(exchange)
+        exchange.parsed = perf_counter()
+        batch = model.validator.batch(rows)
+        if len(rows) <= INLINE_ROWS:
+            prediction = await model.run(batch)
+        else:
+            prediction = await _off_loop(model, model.predict, batch)
+        exchange.predicted = perf_counter()
+        return self.record(exchange, model, rows, prediction)[0]
+
+    def record(
+        self, exchange: Exchange, model: Model, rows: list[Values], prediction: Prediction
+    ) -> tuple[dict[str, Any], bytes]:
+        """The batch answer and its JSON, after it was appended to the ledger."""
+        model.count(prediction)
+        answer = model.answers(prediction)
+        answer["model_version"] = model.version
+        answer["latency_ms"] = round((perf_counter() - exchange.started) * 1e3, 3)
+        answer["prediction_id"] = exchange.id
+        encoded = _dumps(answer)
+        if self._append is not None:
+            self._append(b'{"time":%.6f,"rows":%b,"answer":%b}\n' % (time(), _dumps(rows), encoded))
+        return answer, encoded
+
+    def _live(self, exchange: Exchange) -> Model:
+        model = self._hosted.live()
+        if exchange.scope["query_string"]:
+            model.wanted(exchange.query().get("version"))
+        exchange.version = model.version
+        return model
+
+
+async def _off_loop(model: Model, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run long work on the model's thread, while the event loop answers others."""
+    run = partial(work, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(model.executor, run)
+
+
+def require_json(exchange: Exchange) -> None:
+    """Raise Problem 415 unless the body is said to be JSON."""
+    if exchange.media_type() not in _JSON_TYPES:
+        raise unsupported(["application/json"])
+
+
+def parse_rows(model: Model, body: bytes) -> list[Values]:
+    """A JSON array of rows, validated. Raises Problem 400 or 422."""
+    try:
+        rows: list[Values] = model.validator.rows(body)
+    except ValidationError as error:
+        raise refused(error) from None
+    if not rows:
+        raise invalid([{"loc": [], "msg": "At least one row is needed"}])
+    return rows
+
+
+def refused(error: ValidationError) -> Problem:
+    """The problem that a validation error is: 400 where the body is no JSON, 422 where it does not fit."""
+    if is_malformed(error):
+        return malformed("The body is not valid JSON.")
+    return invalid(faults(error))

@@ -1,0 +1,1 @@
+"""What clients of other systems say on the wire, translated to rows and back."""

@@ -1,0 +1,122 @@
+"""The HTTP server around an application: uvicorn, with connections that drain without losing a request."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
+
+from windlass.errors import SettingsError
+
+LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where and how to serve. `grace` is the longest that a stop may take, in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    grace: int = 30
+
+
+class DrainingProtocol(HttpToolsProtocol):
+    """Ends a connection only after what its client may have under way was answered.
+
+    uvicorn closes idle connections at once, and with them requests that are still in the socket.
+    """
+
+    draining = False
+
+    def shutdown(self) -> None:
+        """Answer `Connection: close` from now on; close for good where nothing came for a while."""
+        self.draining = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(LINGER_SECONDS, self._close_idle)
+
+    def on_headers_complete(self) -> None:
+        """As uvicorn does, with no further request on this connection once it drains."""
+        super().on_headers_complete()
+        if self.draining:
+            self.cycle.keep_alive = False
+
+    def _close_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take what the kernel has accepted already, then drain."""
+        await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
+
+
+class _Supervisor(Multiprocess):
+    """Several workers on one socket; it takes nothing new once a stop was asked for."""
+
+    def terminate_all(self) -> None:
+        """Close the socket in this process too, so that the last worker's closing ends it."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def serve(make_app: Callable[[], Any], listen: Listen) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return. `make_app` must be picklable for workers.
+
+    Raises SettingsError where the address cannot be had.
+    """
+    config = uvicorn.Config(
+        make_app,
+        factory=True,
+        host=listen.host,
+        port=listen.port,
+        workers=listen.workers,
+        loop="uvloop",
+        http=DrainingProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=listen.grace,
+        timeout_keep_alive=65,
+    )
+    listener = _bind(listen)
+    if listen.workers > 1:
+        _Supervisor(config, sockets=[listener]).run()
+        return
+    # uvicorn hands a signal on once it has drained; by then there is nothing left to do but return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ignore)
+    _Server(config).run(sockets=[listener])
+
+
+def _ignore(number: int, frame: object) -> None:
+    """A signal handler that does nothing."""
+
+
+def _bind(listen: Listen) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((listen.host, listen.port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise SettingsError(
+            f"Cannot listen on {listen.host}:{listen.port}: {error}. Free the port, or choose another with --port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
