@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,14 +15,17 @@ from windlass.engines.convert.model import Compiled, class_positions
 from windlass.engines.convert.sample import Sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
 
     from windlass.engines.convert.graph import Array
 
+    Alternatives = tuple[Callable[[], pd.DataFrame], ...]
+
 _BATCH = 4096
-_SINGLE_ROWS = 64
+_SAMPLED = 5000  # rows that have to be compared beside those of training
+_SINGLES = 8  # rows of each batch that are also run alone: ONNX Runtime takes another path
 
 
 @dataclass(frozen=True)
@@ -40,51 +44,55 @@ def check(fitted: Fitted, compiled: Compiled, rows: pd.DataFrame, seed: int) -> 
     frames = _frames(fitted, compiled, rows, seed)
     count, moved, changed, largest = 0, 0, 0, 0.0
     for frame, expected in _answers(fitted, frames, positions):
-        got = _run(session, fitted, frame)
-        few = frame.iloc[:: max(1, len(frame) // (_SINGLE_ROWS // 8))]
-        singles = [_run(session, fitted, few.iloc[i : i + 1]) for i in range(len(few))]
-        gaps = _gaps(expected.values, got.values)
-        at = few.index.to_numpy() - frame.index[0]
-        alone = _gaps(expected.values[at], np.concatenate([one.values for one in singles]))
-        np.maximum.at(gaps, at, alone)
-        other = got.labels != expected.labels
-        other[at] |= np.concatenate([one.labels for one in singles]) != expected.labels[at]
+        inputs = feeds(fitted, frame)
+        got = _run(session, inputs)
+        gaps, other = _gaps(expected.values, got.values), got.labels != expected.labels
+        for at in range(0, len(frame), max(1, len(frame) // _SINGLES)):
+            one = _run(session, {name: value[at : at + 1] for name, value in inputs.items()})
+            gaps[at] = max(gaps[at], *_gaps(expected.values[at : at + 1], one.values))
+            other[at] |= one.labels[0] != expected.labels[at]
         count += len(frame)
         moved += int((gaps > TOLERANCE).sum())
         changed += int(other.sum())
         largest = max(largest, float(gaps.max(initial=0.0)))
     reason = _reason(fitted, count, moved, changed, largest)
+    if count < len(rows) + _SAMPLED:
+        reason = f"{final_name(fitted.estimator)}: it predicts only {count} of the rows to compare"
     engine = "native" if reason else "onnx"
     return EqualityReport(engine, reason, count, largest, changed, TOLERANCE)
 
 
 def _frames(
     fitted: Fitted, compiled: Compiled, rows: pd.DataFrame, seed: int
-) -> Iterator[tuple[pd.DataFrame, bool]]:
-    """Yield frames to compare, and whether scikit-learn has to accept them."""
+) -> Iterator[Alternatives]:
+    """Yield alternatives: the first that scikit-learn accepts is compared, if it accepts one."""
     sampler = Sampler(fitted, rows, compiled.splits, np.random.default_rng(seed))
+    cautious = replace(sampler, cautious=True)
     for start in range(0, len(rows), _BATCH):
-        yield rows.iloc[start : start + _BATCH], True
-    yield sampler.mixed(1500), True
-    yield sampler.uniform(1500), True
-    yield sampler.between(500), True
-    yield sampler.boundary(1500), True
-    yield sampler.missing(250, anywhere=False), False
-    yield sampler.missing(250, anywhere=True), False
+        yield (partial(rows.__getitem__, slice(start, start + _BATCH)),)
+    mixed = partial(sampler.mixed, 1500)
+    yield (mixed,)
+    for kind in (Sampler.uniform, Sampler.boundary, Sampler.between):
+        yield partial(kind, sampler, 1200), partial(kind, cautious, 1200), mixed
+    yield (partial(sampler.missing, 250, anywhere=False),)
+    yield (partial(sampler.missing, 250, anywhere=True),)
     if fitted.text:
-        yield sampler.unseen(250), False
+        yield (partial(sampler.unseen, 250),)
 
 
 def _answers(
-    fitted: Fitted, frames: Iterator[tuple[pd.DataFrame, bool]], positions: Array
+    fitted: Fitted, frames: Iterator[Alternatives], positions: Array
 ) -> Iterator[tuple[pd.DataFrame, Answer]]:
-    """Yield each frame with scikit-learn's answer, less the kinds of rows that it refuses."""
-    for frame, required in frames:
-        try:
-            yield frame, _reference(fitted, frame, positions)
-        except ValueError:
-            if required:
-                raise
+    """Yield frames with scikit-learn's answers, less the kinds of rows that it refuses."""
+    for alternatives in frames:
+        for draw in alternatives:
+            frame = draw()
+            try:
+                answer = _reference(fitted, frame, positions)
+            except ValueError:
+                continue
+            yield frame, answer
+            break
 
 
 def _reference(fitted: Fitted, frame: pd.DataFrame, positions: Array) -> Answer:
@@ -121,12 +129,11 @@ def feeds(fitted: Fitted, frame: pd.DataFrame) -> dict[str, Array]:
     return inputs
 
 
-def _run(session: Any, fitted: Fitted, frame: pd.DataFrame) -> Answer:
-    inputs = feeds(fitted, frame)
-    if fitted.classes is None:
-        (value,) = session.run(["value"], inputs)
-        return Answer(value.reshape(-1, 1), np.zeros(len(frame), np.int64))
-    label, probabilities = session.run(["label", "probabilities"], inputs)
+def _run(session: Any, inputs: dict[str, Array]) -> Answer:
+    outputs = session.run(None, inputs)
+    if len(outputs) == 1:
+        return Answer(outputs[0].reshape(-1, 1), np.zeros(len(outputs[0]), np.int64))
+    label, probabilities = outputs
     return Answer(probabilities, label)
 
 

@@ -82,11 +82,13 @@ class Graph:
         self.initializers[name] = tensor(array, name)
         return name
 
-    def whole(self, name: str, width: int, origins: Sequence[Origin | None] = ()) -> Columns:
-        """Return all columns of the numeric tensor ``name`` of shape [N, ``width``]."""
+    def whole(
+        self, name: str, width: int, origins: Sequence[Origin | None] = (), *, text: bool = False
+    ) -> Columns:
+        """Return all columns of the tensor ``name`` of shape [N, ``width``]."""
         self.widths[name] = width
         found = origins or [None] * width
-        return tuple(Column(name, i, origin=found[i]) for i in range(width))
+        return tuple(Column(name, i, text, found[i]) for i in range(width))
 
     def pick(self, name: str, indices: Sequence[int], axis: int = 1) -> str:
         """Gather ``indices`` along ``axis``."""

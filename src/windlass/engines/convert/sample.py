@@ -14,22 +14,30 @@ if TYPE_CHECKING:
 
 UNSEEN = "\u2047 unseen"
 _MARGIN = 0.25  # of the observed range, on either side
+_FEW = 20  # values: a column with no more may stand for categories
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws rows like the training ``rows``; ``splits`` are raw split points by numeric column."""
+    """Draws rows like the training ``rows``; ``splits`` are raw split points by numeric column.
+
+    A ``cautious`` sampler keeps numbers in the observed range, and leaves the columns alone that
+    have few values, for estimators that refuse what they have not seen.
+    """
 
     fitted: Fitted
     rows: pd.DataFrame
     splits: dict[int, Array]
     random: np.random.Generator
+    cautious: bool = False
 
     def mixed(self, count: int) -> pd.DataFrame:
         """Return rows whose every cell comes from a training row of its own."""
         size = len(self.rows)
         columns = {
-            name: self.rows[name].array.take(self.random.integers(size, size=count))
+            name: self.rows[name]
+            .take(self.random.integers(size, size=count))
+            .reset_index(drop=True)
             for name in self.fitted.columns
         }
         return pd.DataFrame(columns)
@@ -43,7 +51,7 @@ class Sampler:
         """Return rows with numbers drawn uniformly from within and around the observed range."""
         frame, observed = self.mixed(count), self._numbers(self.rows)
         low, high = _range(observed)
-        margin = (high - low) * _MARGIN
+        margin = (high - low) * (0.0 if self.cautious else _MARGIN)
         drawn = self.random.uniform(low - margin, high + margin, (count, observed.shape[1]))
         drawn[np.isnan(self._numbers(frame))] = np.nan  # missing as often as in training
         return self._with_numbers(frame, drawn)
@@ -51,9 +59,11 @@ class Sampler:
     def boundary(self, count: int) -> pd.DataFrame:
         """Return training rows with about half of the numbers at, or just beside, a split."""
         frame = self._training(count)
-        numbers = self._numbers(frame)
+        numbers, (low, high) = self._numbers(frame), _range(self._numbers(self.rows))
         for index in range(numbers.shape[1]):
             points = self._points(index)
+            if self.cautious:
+                points = points[(points >= low[index]) & (points <= high[index])]
             if len(points):
                 chosen = self.random.random(count) < 0.5
                 numbers[chosen, index] = self.random.choice(points, int(chosen.sum()))
@@ -86,7 +96,11 @@ class Sampler:
 
     def _with_numbers(self, frame: pd.DataFrame, numbers: Array) -> pd.DataFrame:
         names = self.fitted.numeric_columns
-        new: dict[str, Any] = {name: numbers[:, i] for i, name in enumerate(names)}
+        new: dict[str, Any] = {
+            name: numbers[:, i]
+            for i, name in enumerate(names)
+            if not self.cautious or self.rows[name].nunique() > _FEW
+        }
         return pd.DataFrame({name: new.get(name, frame[name]) for name in self.fitted.columns})
 
     def _points(self, index: int) -> Array:

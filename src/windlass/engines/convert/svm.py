@@ -46,19 +46,18 @@ def _kernel(graph: Graph, rows: str, model: Any) -> str:
     if not isinstance(model.kernel, str) or model.kernel == "precomputed" or model._sparse:  # noqa: SLF001 - it has no public name
         raise UnsupportedError(f"{type(model).__name__}: this kernel is not converted")
     vectors = np.asarray(model.support_vectors_, np.float64)
-    product = graph.node("MatMul", rows, graph.constant(vectors.T))
     if model.kernel == "linear":
-        return product
+        return graph.node("MatMul", rows, graph.constant(vectors.T))
     gamma = float(model._gamma)  # noqa: SLF001 - it has no public name
+    # Factors go into the vectors: ONNX Runtime would fuse a product of its own as a float32.
     if model.kernel == "rbf":
         squares = graph.node("ReduceSumSquare", rows, graph.constant([1]), keepdims=1)
-        double = graph.node("Mul", product, graph.constant(-2.0))
-        distance = graph.node(
-            "Add", graph.node("Add", squares, double), graph.constant((vectors**2).sum(axis=1))
-        )
+        product = graph.node("MatMul", rows, graph.constant(-2.0 * vectors.T))
+        norms = graph.constant((vectors**2).sum(axis=1))
+        distance = graph.node("Add", graph.node("Add", squares, product), norms)
         return graph.node("Exp", graph.node("Mul", distance, graph.constant(-gamma)))
-    scaled = graph.node("Mul", product, graph.constant(gamma))
-    shifted = graph.node("Add", scaled, graph.constant(float(model.coef0)))
+    product = graph.node("MatMul", rows, graph.constant(gamma * vectors.T))
+    shifted = graph.node("Add", product, graph.constant(float(model.coef0)))
     if model.kernel == "sigmoid":
         return graph.node("Tanh", shifted)
     return graph.node("Pow", shifted, graph.constant(float(model.degree)))

@@ -25,13 +25,16 @@ def float64_thresholds(thresholds: Array) -> Array:
     below = np.minimum(thresholds, float(_LARGEST)).astype(np.float32)
     below = np.where(below.astype(np.float64) > thresholds, np.nextafter(below, -np.inf), below)
     low = below.astype(np.float64)
-    step = np.nextafter(below, np.float32(np.inf)).astype(np.float64)
+    with np.errstate(over="ignore"):
+        step = np.nextafter(below, np.float32(np.inf)).astype(np.float64)
     # Beyond the largest float32 a row overflows, and scikit-learn refuses it.
     step = np.where(np.isinf(step), low + 2.0**104, step)
     middle = low + (step - low) / 2
     # Halfway between two float32 values a row is rounded to the even one.
     even = below.view(np.int32) % 2 == 0
-    return np.where(even, middle, np.nextafter(middle, -np.inf))
+    folded = np.where(even, middle, np.nextafter(middle, -np.inf))
+    # An infinite threshold splits missing values from all others.
+    return np.where(np.isinf(thresholds), thresholds, folded)
 
 
 def read_tree(tree: Any, value: Array) -> Tree:

@@ -1,0 +1,108 @@
+"""Data to fit on, and a fixture that fits, converts and insists on equality."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+
+from windlass.engines.convert import Conversion, Fitted, convert
+
+Table = tuple[pd.DataFrame, Any]
+NUMBERS = ["age", "income", "member", "since"]
+WORDS = ["colour", "job"]
+
+
+def fit(estimator: Any, table: Table, classes: tuple[Any, ...] | None = None) -> Fitted:
+    rows, target = table
+    estimator.fit(rows, target)
+    if classes is None and hasattr(estimator, "classes_"):
+        classes = tuple(estimator.classes_.tolist())
+    text = frozenset(name for name in rows if name in WORDS)
+    return Fitted(estimator, tuple(rows.columns), text, classes)
+
+
+def session(model: bytes) -> Any:
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture
+def proved() -> Callable[..., Conversion]:
+    """Fit, convert, and fail unless the model is ONNX and equal."""
+
+    def prove(
+        estimator: Any, table: Table, classes: tuple[Any, ...] | None = None, seed: int = 0
+    ) -> Conversion:
+        conversion = convert(fit(estimator, table, classes), table[0], seed=seed)
+        report = conversion.report
+        assert report.engine == "onnx", report.reason
+        assert conversion.model is not None
+        assert report.rows >= len(table[0]) + 5000
+        assert report.max_difference <= report.tolerance == 1e-6
+        assert report.labels_changed == 0
+        return conversion
+
+    return prove
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Fit, convert, and return why the estimator stays native."""
+
+    def refuse(estimator: Any, table: Table) -> str:
+        conversion = convert(fit(estimator, table), table[0], seed=0)
+        assert conversion.model is None
+        assert conversion.report.engine == "native"
+        assert conversion.report.reason
+        assert "\n" not in conversion.report.reason
+        return conversion.report.reason
+
+    return refuse
+
+
+def _read(load: Callable[..., Any]) -> Table:
+    data = load(as_frame=True)
+    return data.data.astype(float), data.target
+
+
+@pytest.fixture(scope="session")
+def iris() -> Table:
+    return _read(load_iris)
+
+
+@pytest.fixture(scope="session")
+def cancer() -> Table:
+    return _read(load_breast_cancer)
+
+
+@pytest.fixture(scope="session")
+def diabetes() -> Table:
+    return _read(load_diabetes)
+
+
+@pytest.fixture(scope="session")
+def mixed() -> Table:
+    """Return 500 rows: numbers with gaps, a flag, a date in days, two columns of categories."""
+    draw, size = np.random.default_rng(0), 500
+    rows = pd.DataFrame(
+        {
+            "age": draw.normal(40, 12, size).round(),
+            "colour": draw.choice(["red", "green", "blue", "Zoë"], size),
+            "income": draw.lognormal(10, 1, size),
+            "member": draw.integers(0, 2, size).astype(float),
+            "job": draw.choice(
+                ["a", "b", "c", "d", "rare", "odd"], size, p=[0.4, 0.3, 0.2, 0.08, 0.01, 0.01]
+            ),
+            "since": draw.integers(15000, 20000, size).astype(float),
+        }
+    )
+    noise = (draw.random(size) < 0.2).astype(int)
+    target = ((rows.age > 40).astype(int) + (rows.colour == "red") + noise).clip(0, 2)
+    for name in ("age", "income", *WORDS):
+        rows.loc[draw.random(size) < 0.1, name] = np.nan
+    rows["colour"] = rows.colour.astype("str")
+    rows["job"] = rows.job.astype(object)
+    return rows, target.to_numpy()

@@ -1,0 +1,43 @@
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+MODELS = [
+    LogisticRegression(),
+    LinearSVC(),
+    RandomForestClassifier(10, random_state=0),
+    HistGradientBoostingClassifier(max_iter=10),
+]
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+@pytest.mark.parametrize("table", ["iris", "cancer"])
+def test_curves(method, model, table, proved, request):
+    pipeline = make_pipeline(StandardScaler(), model)
+    calibrated = CalibratedClassifierCV(pipeline, method=method, cv=3)
+    proved(calibrated, request.getfixturevalue(table))
+
+
+def test_one_curve_for_the_whole(cancer, proved):
+    model = CalibratedClassifierCV(
+        HistGradientBoostingClassifier(max_iter=10), ensemble=False, cv=3
+    )
+    proved(model, cancer)
+
+
+def test_over_a_frozen_classifier(cancer, proved):
+    rows, target = cancer
+    inner = KNeighborsClassifier().fit(rows, target)
+    proved(CalibratedClassifierCV(FrozenEstimator(inner)), cancer)
+
+
+def test_temperature_is_native(iris, refused):
+    model = CalibratedClassifierCV(LogisticRegression(max_iter=1000), method="temperature", cv=3)
+    assert "method='temperature'" in refused(model, iris)

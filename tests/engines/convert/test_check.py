@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from windlass.engines.convert import Fitted, convert, linear, scaling, trees
+from windlass.engines.convert.compiler import Scores
+
+FLOAT, DOUBLE = 1, 11
+
+
+def test_float32_standardisation_is_caught(iris, refused, monkeypatch):
+    # This is what plain conversion does.
+    def single(graph, step, columns, *, shift, scale):
+        name = graph.node("Cast", graph.numbers(columns, step), to=FLOAT)
+        for op, value in (("Sub", shift), ("Div", scale)):
+            name = graph.node(op, name, graph.node("Cast", graph.constant(value), to=FLOAT))
+        return graph.whole(graph.node("Cast", name, to=DOUBLE), len(columns))
+
+    monkeypatch.setattr(scaling, "_shift_and_divide", single)
+    forest = RandomForestClassifier(50, random_state=0)
+    reason = refused(make_pipeline(StandardScaler(), forest), iris)
+    assert reason.startswith("RandomForestClassifier: ")
+    assert "rows moved, by up to" in reason
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_a_threshold_one_step_off_is_caught(shift, iris, refused, monkeypatch):
+    exact = trees.float64_thresholds
+    monkeypatch.setattr(
+        trees, "float64_thresholds", lambda t: np.nextafter(exact(t), shift * np.inf)
+    )
+    assert "rows moved" in refused(RandomForestClassifier(5, random_state=0), iris)
+
+
+def test_a_wrong_coefficient_is_caught(iris, refused, monkeypatch):
+    exact = linear.affine
+    monkeypatch.setattr(linear, "affine", lambda g, name, w, b: exact(g, name, w * (1 + 1e-5), b))
+    assert "rows moved" in refused(LogisticRegression(max_iter=1000), iris)
+
+
+def test_ties_broken_the_other_way_are_caught(iris, refused, monkeypatch):
+    vote = trees._vote
+
+    def wrong(compiler, model, members, columns):
+        scores = vote(compiler, model, members, columns)
+        share = scores.probabilities
+        label = compiler.graph.node("ArgMax", share, axis=1, keepdims=0, select_last_index=1)
+        return Scores(label, share)
+
+    monkeypatch.setattr(trees, "_vote", wrong)
+    rows, _ = iris
+    table = (rows * 0.0, np.tile([0, 1, 2], 50))
+    assert "labels changed" in refused(DecisionTreeClassifier(), table)
+
+
+def test_rows_that_it_refuses_are_counted(iris):
+    rows, target = iris
+    fitted = Fitted(
+        LogisticRegression(max_iter=1000).fit(rows, target), tuple(rows), frozenset(), (0, 1, 2)
+    )
+    report = convert(fitted, rows.assign(**{rows.columns[0]: np.nan}), seed=0).report
+    assert report.reason == "LogisticRegression: it predicts only 0 of the rows to compare"

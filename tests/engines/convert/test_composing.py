@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.tree import DecisionTreeClassifier
+
+ONE_HOT = OneHotEncoder(handle_unknown="ignore")
+NUMBERS = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+CHOICES = [
+    [("n", NUMBERS, ["age", "income", "member", "since"]), ("w", ONE_HOT, ["colour", "job"])],
+    [("w", ONE_HOT, [4, 1]), ("n", NUMBERS, slice(2, 4))],
+    [("n", NUMBERS, make_column_selector(dtype_include=float)), ("x", "drop", ["job"])],
+    [("w", ONE_HOT, [False, True, False, False, True, False]), ("p", "passthrough", ["since"])],
+    [("n", NUMBERS, lambda frame: ["income"]), ("none", ONE_HOT, [])],
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=range(len(CHOICES)))
+def test_column_choices(choice, mixed, proved):
+    model = make_pipeline(ColumnTransformer(choice), DecisionTreeClassifier(random_state=0))
+    proved(model, mixed)
+
+
+def test_remainders_and_weights(mixed, proved):
+    rows, target = mixed
+    choice = ColumnTransformer(
+        [("a", SimpleImputer(), ["age"])],
+        remainder=make_pipeline(SimpleImputer(), RobustScaler()),
+        transformer_weights={"a": 0.37},
+    )
+    table = (rows[["since", "age", "income"]], target)
+    proved(make_pipeline(choice, DecisionTreeClassifier(random_state=0)), table)
+
+
+def test_side_by_side(iris, proved):
+    union = FeatureUnion([("a", StandardScaler()), ("b", MinMaxScaler()), ("c", "passthrough")])
+    proved(make_pipeline(union, DecisionTreeClassifier(random_state=0)), iris)
+
+
+def test_selection(cancer, proved):
+    steps = (StandardScaler(), VarianceThreshold(), SelectKBest(k=4), LogisticRegression())
+    proved(make_pipeline(*steps), cancer)
+
+
+def test_a_search(iris, proved):
+    search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": [0.1, 1.0]}, cv=3)
+    proved(make_pipeline(StandardScaler(), search), iris)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"func": np.log1p, "inverse_func": np.expm1},
+        {"func": np.log, "inverse_func": np.exp},
+        {"transformer": StandardScaler()},
+    ],
+    ids=["log1p", "log", "standard"],
+)
+def test_a_transformed_target(target, diabetes, proved):
+    model = make_pipeline(StandardScaler(), Ridge())
+    proved(TransformedTargetRegressor(model, **target), diabetes)
+
+
+def test_another_inverse_is_native(diabetes, refused):
+    model = TransformedTargetRegressor(Ridge(), transformer=MinMaxScaler())
+    assert "inverse of MinMaxScaler" in refused(model, diabetes)
+
+
+def test_rows_outside_a_function_are_drawn_again(diabetes, proved):
+    # The logarithm of a negative number is NaN, which a linear model refuses.
+    rows, target = diabetes
+    model = make_pipeline(FunctionTransformer(np.log), Ridge())
+    proved(model, (rows - rows.min() + 1e-3, target))

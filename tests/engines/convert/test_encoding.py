@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+from windlass.engines.convert import encoding
+
+WORDS = ["colour", "job"]
+ENCODERS = [
+    OneHotEncoder(handle_unknown="ignore"),
+    OneHotEncoder(handle_unknown="error"),
+    OneHotEncoder(handle_unknown="ignore", drop="first"),
+    OneHotEncoder(handle_unknown="ignore", drop="if_binary", sparse_output=False),
+    OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20),
+    OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=3, drop="first"),
+    OneHotEncoder(handle_unknown="warn", min_frequency=20),
+    OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+    OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=-2
+    ),
+    OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=99, min_frequency=20),
+    TargetEncoder(cv=StratifiedKFold(3)),
+]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS, ids=repr)
+@pytest.mark.parametrize("columns", [WORDS, ["member", "age"], ["job", "age", "colour"], ["job"]])
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_encoders(encoder, columns, mixed, proved):
+    rows, target = mixed
+    model = make_pipeline(encoder, DecisionTreeClassifier(max_depth=8, random_state=0))
+    proved(model, (rows[columns], target))
+
+
+def test_a_large_table_is_split_by_column(mixed, proved, monkeypatch):
+    monkeypatch.setattr(encoding, "_LARGEST_TABLE", 10)
+    rows, target = mixed
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    proved(model, (rows[WORDS], target))
+
+
+def test_text_that_no_encoder_takes_is_native(mixed, refused):
+    rows, target = mixed
+    steps = make_column_transformer(
+        (SimpleImputer(strategy="most_frequent"), WORDS), (SimpleImputer(), ["age"])
+    )
+
+    class Blind(DecisionTreeClassifier):
+        """Throws the text away, as no scikit-learn class would."""
+
+        def fit(self, X, y):
+            return super().fit(X[:, -1:].astype(float), y)
+
+        def predict_proba(self, X):
+            return super().predict_proba(X[:, -1:].astype(float))
+
+    assert "Blind" in refused(make_pipeline(steps, Blind()), (rows, target))

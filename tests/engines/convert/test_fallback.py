@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+COMMON = """
+import sys, warnings
+import numpy as np, pandas as pd
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from windlass.engines.convert import Fitted, convert
+data = load_iris(as_frame=True)
+model = make_pipeline(StandardScaler(), RandomForestClassifier(5)).fit(data.data, data.target)
+fitted = Fitted(model, tuple(data.data), frozenset(), (0, 1, 2))
+assert convert(fitted, data.data, seed=0).model
+assert "skl2onnx" not in sys.modules
+"""
+ROOM = """
+import sys
+import windlass.engines.convert
+assert not [name for name in sys.modules if name.startswith(("sklearn", "skl2onnx"))]
+"""
+
+
+@pytest.mark.parametrize("script", [COMMON, ROOM], ids=["common path", "room"])
+def test_it_is_not_imported_before_it_is_needed(script):
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_classifiers_and_regressors(iris, diabetes, proved):
+    proved(make_pipeline(StandardScaler(), GaussianNB()), iris)
+    network = {"hidden_layer_sizes": (8,), "max_iter": 50, "random_state": 0}
+    proved(make_pipeline(StandardScaler(), MLPClassifier(**network)), iris)
+    proved(make_pipeline(StandardScaler(), MLPRegressor(**network)), diabetes)
+
+
+def test_what_it_does_not_know_is_native(iris, refused):
+    model = make_pipeline(Nystroem(n_components=3, random_state=0), LogisticRegression())
+    assert refused(model, iris).startswith("Nystroem: skl2onnx: ")
+
+
+def test_without_the_package_it_says_so(iris, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    assert "skl2onnx is not installed" in refused(GaussianNB(), iris)

@@ -1,0 +1,84 @@
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from windlass.engines.convert import Fitted, convert
+
+NAMES = np.array(["setosa", "versicolor", "virginica"])
+
+
+def shapes(values):
+    return {
+        value.name: (
+            value.type.tensor_type.elem_type,
+            [d.dim_value for d in value.type.tensor_type.shape.dim],
+        )
+        for value in values
+    }
+
+
+def test_a_scaler_and_a_logistic_regression_are_five_nodes(iris, proved):
+    model = onnx.load_from_string(
+        proved(make_pipeline(StandardScaler(), LogisticRegression()), iris).model
+    )
+    assert [node.op_type for node in model.graph.node] == [
+        "Sub",
+        "Div",
+        "Gemm",
+        "ArgMax",
+        "Softmax",
+    ]
+
+
+def test_inputs_and_outputs(mixed, iris, diabetes, proved):
+    rows, target = mixed
+    steps = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    graph = onnx.load_from_string(proved(steps, (rows[["job", "member"]], target)).model).graph
+    double, text, int64 = (
+        onnx.TensorProto.DOUBLE,
+        onnx.TensorProto.STRING,
+        onnx.TensorProto.INT64,
+    )
+    assert shapes(graph.input) == {"numeric": (double, [0, 1]), "text": (text, [0, 1])}
+    assert shapes(graph.output) == {"label": (int64, [0]), "probabilities": (double, [0, 3])}
+    graph = onnx.load_from_string(proved(DecisionTreeRegressor(max_depth=3), diabetes).model).graph
+    assert shapes(graph.input) == {"numeric": (double, [0, 10])}
+    assert shapes(graph.output) == {"value": (double, [0])}
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (0, 2, 1), (0, 1, 2)])
+def test_classes_in_declared_order(order, iris, proved):
+    rows, target = iris
+    declared = tuple(NAMES[list(order)].tolist())
+    proved(DecisionTreeClassifier(max_depth=2), (rows, NAMES[target]), classes=declared)
+
+
+def test_a_declared_class_that_was_never_seen(iris, proved):
+    rows, target = iris
+    declared = ("virginica", "other", *NAMES[:2].tolist())
+    proved(LogisticRegression(max_iter=1000), (rows, NAMES[target]), classes=declared)
+
+
+def test_booleans(cancer, proved):
+    rows, target = cancer
+    proved(DecisionTreeClassifier(max_depth=3), (rows, target == 1), classes=(True, False))
+
+
+def test_an_undeclared_class_is_native(iris):
+    rows, target = iris
+    model = DecisionTreeClassifier().fit(rows, target)
+    conversion = convert(Fitted(model, tuple(rows), frozenset(), (0, 1)), rows, seed=0)
+    assert conversion.report.reason == "the class 2 was learned but not declared"
+
+
+def test_columns_that_nothing_reads(proved):
+    draw = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": draw.normal(size=60), "job": draw.choice(["a", "b"], 60)})
+    steps = ColumnTransformer([("x", StandardScaler(), ["x"])])
+    proved(make_pipeline(steps, LogisticRegression()), (rows, (rows.x > 0).astype(int)))

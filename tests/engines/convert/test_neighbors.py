@@ -1,0 +1,29 @@
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+CLASSIFIERS = [
+    KNeighborsClassifier(),
+    KNeighborsClassifier(8, weights="distance"),
+    KNeighborsClassifier(1),
+    KNeighborsClassifier(3, p=1),
+]
+
+
+@pytest.mark.parametrize("model", CLASSIFIERS, ids=repr)
+def test_classifiers(model, cancer, proved):
+    rows, target = cancer
+    proved(make_pipeline(StandardScaler(), model), (rows.iloc[:, :12], target))
+
+
+def test_many_columns(cancer, proved):
+    proved(make_pipeline(StandardScaler(), KNeighborsClassifier()), cancer)
+
+
+def test_other_metrics_are_native(iris, refused):
+    assert "metric='cosine'" in refused(KNeighborsClassifier(metric="cosine"), iris)
+
+
+def test_weights_by_a_function_are_native(iris, refused):
+    assert "by a function" in refused(KNeighborsClassifier(weights=lambda d: d + 1), iris)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.tree import DecisionTreeClassifier
+
+SCALERS = [
+    StandardScaler(),
+    StandardScaler(with_mean=False),
+    StandardScaler(with_mean=False, with_std=False),
+    MinMaxScaler(feature_range=(-1, 2)),
+    MinMaxScaler(clip=True),
+    MaxAbsScaler(),
+    RobustScaler(),
+    RobustScaler(with_centering=False),
+    FunctionTransformer(),
+    FunctionTransformer(np.sqrt),
+    FunctionTransformer(np.log1p),
+]
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
+def test_a_tree_sees_the_same_bits(scaler, iris, proved):
+    # A tree on its own splits amplifies the smallest difference to a whole class.
+    rows, _ = iris
+    target = np.random.default_rng(0).integers(0, 3, len(rows))
+    proved(make_pipeline(scaler, DecisionTreeClassifier(random_state=0)), (rows, target))
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_pca(whiten, cancer, proved):
+    parts = (StandardScaler(), PCA(5, whiten=whiten, random_state=0), LogisticRegression())
+    proved(make_pipeline(*parts), cancer)
+
+
+def test_an_unknown_function_is_named(iris, refused):
+    model = make_pipeline(FunctionTransformer(np.cbrt), LogisticRegression(max_iter=1000))
+    assert (
+        refused(model, iris) == "FunctionTransformer: the function 'cbrt' has no ONNX counterpart"
+    )

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR, NuSVC, NuSVR
+
+from windlass.engines.convert.svm import _pair_weights
+
+KERNELS = ["linear", "rbf", "poly", "sigmoid"]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("table", ["iris", "cancer"])
+def test_calibrated_classifiers(kernel, table, proved, request):
+    model = CalibratedClassifierCV(SVC(kernel=kernel), cv=3)
+    proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
+
+
+def test_nu_classifier(iris, proved):
+    model = CalibratedClassifierCV(NuSVC(nu=0.3), cv=3)
+    proved(make_pipeline(StandardScaler(), model), iris)
+
+
+@pytest.mark.parametrize("model", [SVR(C=10.0), SVR(kernel="poly"), NuSVR(C=10.0)], ids=repr)
+def test_regressors(model, diabetes, proved):
+    proved(make_pipeline(StandardScaler(), model), diabetes)
+
+
+def test_pair_weights_give_the_one_vs_one_decision(iris):
+    rows, target = iris
+    model = SVC(kernel="linear", decision_function_shape="ovo").fit(rows, target)
+    kernel = rows.to_numpy() @ model.support_vectors_.T
+    decision = kernel @ _pair_weights(model) + model._intercept_
+    np.testing.assert_allclose(decision, model.decision_function(rows), atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:The `probability`:FutureWarning")
+def test_own_probabilities_are_native(iris, refused):
+    assert "probability=True" in refused(SVC(probability=True), iris)
+
+
+def test_own_kernels_are_native(iris, refused):
+    model = CalibratedClassifierCV(SVC(kernel=lambda a, b: a @ b.T), cv=3)
+    assert "this kernel" in refused(model, iris)
