@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.schema import MISSING_TEXT, RowSchema
+from windlass.core.target import Label, class_key
 
 BINS = 10
 MOST_CATEGORIES = 100  # that are counted by name; the rest counts as other
@@ -109,7 +110,7 @@ class Profile(_Profile):
 
 
 def profile(
-    schema: RowSchema, classes: Iterable[object], batch: Batch, prediction: Prediction
+    schema: RowSchema, classes: Iterable[Label], batch: Batch, prediction: Prediction
 ) -> Profile:
     """The profile of rows and of their predictions; `classes` in declared order, none for a regression."""
     numeric, text = iter(batch.numeric.T), iter(batch.text.T)
@@ -124,7 +125,7 @@ def profile(
         return Profile(rows=len(batch), columns=columns, value=value)
     assert prediction.labels is not None
     assert prediction.probabilities is not None
-    names = [str(label) for label in classes]
+    names = [class_key(label) for label in classes]
     predicted = CategoryProfile.of("label", (names[i] for i in prediction.labels), names)
     confidence = NumericProfile.of("confidence", prediction.probabilities.max(axis=1))
     return Profile(rows=len(batch), columns=columns, classes=predicted, confidence=confidence)

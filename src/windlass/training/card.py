@@ -5,7 +5,7 @@ from typing import Any
 
 from windlass.core.bundle import EngineRecord, GateRecord
 from windlass.core.schema import Column, RowSchema
-from windlass.core.target import Classes
+from windlass.core.target import Classes, class_key
 from windlass.training.run import Run
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -28,9 +28,9 @@ def card(run: Run, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
 
 def _heading(run: Run) -> str:
     settings = ", ".join(f"{name} = {value}" for name, value in run.plan.hyperparameters.items())
-    about = (run.project.description or "").strip()
+    about = (run.project.description or run.project.schema.description or "").strip()
     model = f"**Model:** {run.plan.candidate.name} ({settings or 'no hyperparameters'})"
-    text = f"# {run.project.name}\n\n{about}\n\n{model}"
+    text = "\n\n".join(part for part in (f"# {run.project.name}", about, model) if part)
     purpose = (type(run.plan.candidate).__doc__ or "").strip().splitlines()
     return f"{text}. {purpose[0]}" if purpose else text
 
@@ -53,7 +53,7 @@ def _columns(schema: RowSchema) -> str:
 
 
 def _allowed(column: Column) -> str:
-    limits = [f"{_SIGNS[keyword]} {limit}" for keyword, limit in column.bounds()]
+    limits = [f"{_SIGNS[keyword]} {_shown(limit)}" for keyword, limit in column.bounds()]
     if column.categories is not None:
         limits.append(", ".join(column.categories))
     if column.unit:
@@ -63,13 +63,17 @@ def _allowed(column: Column) -> str:
     return ", ".join(limits) or "any"
 
 
+def _shown(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
 def _metrics(run: Run) -> str:
     rows = [(name, f"{value:.4g}") for name, value in run.evaluation.metrics.items()]
     note = ""
     if "accuracy" in run.evaluation.metrics:
         note = " `accuracy_low` and `accuracy_high` are its 95 % interval (Wilson)."
     if "roc_auc" in run.evaluation.metrics and isinstance(run.project.target, Classes):
-        note += f" The positive class is {run.project.target.labels[1]}."
+        note += f" The positive class is {class_key(run.project.target.labels[1])}."
     return f"## Metrics\n\nOn the test rows.{note}\n\n" + _table(("Metric", "Value"), rows)
 
 
@@ -77,11 +81,9 @@ def _confusion(run: Run) -> str:
     confusion = run.evaluation.confusion
     if confusion is None:
         return ""
-    rows = [
-        (label, *counts)
-        for label, counts in zip(confusion["labels"], confusion["matrix"], strict=True)
-    ]
-    return "## Confusion matrix\n\n" + _table(("True \\ predicted", *confusion["labels"]), rows)
+    names = [class_key(label) for label in confusion["labels"]]
+    rows = [(name, *counts) for name, counts in zip(names, confusion["matrix"], strict=True)]
+    return "## Confusion matrix\n\n" + _table(("True \\ predicted", *names), rows)
 
 
 def _gates(gates: Iterable[GateRecord]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.batch import Prediction
-from windlass.core.target import Classes, Target
+from windlass.core.target import Classes, Target, class_key
 from windlass.errors import ParameterError
 from windlass.training.dataset import Dataset
 from windlass.training.split import Split
@@ -84,7 +84,8 @@ def _classification(
         metrics |= _binary(truth, probabilities[:, 1])
     for name, values in (("precision", precision), ("recall", recall), ("f1", f1)):
         metrics |= {
-            f"{name}_{label}": float(v) for label, v in zip(target.labels, values, strict=True)
+            f"{name}_{class_key(label)}": float(v)
+            for label, v in zip(target.labels, values, strict=True)
         }
     return metrics
 

@@ -10,11 +10,15 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
 from windlass.core.project import Project
 from windlass.core.target import Classes, Target
-from windlass.errors import ParameterError
+from windlass.errors import EngineError, ParameterError
 from windlass.training.dataset import Dataset, snapshot
 from windlass.training.evaluate import Evaluation, evaluate
 from windlass.training.request import Plan, Progress
 from windlass.training.split import Split, split
+
+_ADVICE = (
+    "Check the hyperparameters, and that build() copes with the missing values that the row allows."
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,14 @@ def execute(project: Project, plan: Plan, progress: Progress) -> Run:
 def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
     """Predictions of a fitted estimator, classes in declared order.
 
-    Raises EngineError where it fails, ParameterError where it predicts something that is not finite.
+    Raises ParameterError where it fails, or predicts something that is not finite.
     """
     from windlass.engines.native import NativeEngine
 
-    prediction = NativeEngine(estimator, schema).predict(batch)
+    try:
+        prediction = NativeEngine(estimator, schema).predict(batch)
+    except EngineError as error:
+        raise ParameterError(f"{_first_line(error)} {_ADVICE}") from error
     numbers = prediction.probabilities if prediction.values is None else prediction.values
     assert numbers is not None
     finite = np.isfinite(numbers.reshape(len(batch), -1)).all(axis=1)
@@ -82,8 +89,7 @@ def _fit(plan: Plan, dataset: Dataset, parts: Split, target: Target) -> tuple[An
             fitted = estimator.fit(dataset.frame.iloc[parts.train], dataset.target[parts.train])
         except Exception as error:
             raise ParameterError(
-                f"Fitting model {plan.candidate.name} failed: {type(error).__name__}: {_first_line(error)}"
-                " Check its hyperparameters, and that build() copes with the missing values that the row allows."
+                f"Fitting model {plan.candidate.name} failed: {type(error).__name__}: {_first_line(error)} {_ADVICE}"
             ) from error
     if isinstance(target, Classes) and not hasattr(fitted, "predict_proba"):
         raise ParameterError(

@@ -1,0 +1,136 @@
+"""Verifying a bundle: trains again from what it says, and reports equal, or what differs and why."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from windlass.core.bundle import Bundle
+from windlass.core.digest import canonical
+from windlass.core.project import Source, load_project
+from windlass.core.validation import RowValidator
+from windlass.errors import ProjectError
+from windlass.training.bundling import results
+from windlass.training.environment import environment, package_version
+from windlass.training.golden import expected
+from windlass.training.request import Plan, Progress, silent
+from windlass.training.run import Run, execute, predict, sealed_schema
+
+_SHOWN = 12  # hex digits of a digest
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What training again found. Without differences it is equal; `reasons` say what may have made them."""
+
+    bundle: Bundle
+    differences: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether metrics, parameters, confusion matrix and golden predictions all came out the same."""
+        return not self.differences
+
+
+def verify(
+    bundle_path: Path, project_folder: Path | None = None, progress: Progress = silent
+) -> Verification:
+    """Train again with the bundle's parameters, in memory, and compare.
+
+    The project is looked for in `project_folder`, else above the bundle, else in the current folder.
+    Raises BundleError for a bundle that is not whole, ProjectError, ParameterError or DataError where
+    the project cannot be trained any more.
+    """
+    progress(0.0, f"Checking the files of {bundle_path}")
+    bundle = Bundle.open(bundle_path)
+    project, source = load_project(project_folder or _find(bundle_path))
+    if project.name != bundle.manifest.project:
+        raise ProjectError(
+            f"{bundle_path} is a bundle of project {bundle.manifest.project!r}, and {source.folder} declares"
+            f" {project.name!r}. Name the right folder with --project."
+        )
+    run = execute(project, Plan.of_params(project, bundle.json("params.json")), progress)
+    progress(0.9, "Comparing")
+    differences = (*_compare_files(bundle, run), *_compare_predictions(bundle, run))
+    reasons = tuple(_reasons(bundle, run, source)) if differences else ()
+    progress(1.0, "Done")
+    return Verification(bundle, differences, reasons)
+
+
+def _find(bundle_path: Path) -> Path:
+    for folder in (*bundle_path.resolve().parents, Path.cwd()):
+        if (folder / "project.py").is_file():
+            return folder
+    raise ProjectError(
+        f"No project.py above {bundle_path}, nor in the current folder. Name its folder with --project."
+    )
+
+
+def _compare_files(bundle: Bundle, run: Run) -> Iterator[str]:
+    for name, content in results(run).items():
+        if name not in bundle.manifest.files:
+            yield f"{name} is new: the bundle has none."
+            continue
+        before = bundle.read(name)
+        if before != content:
+            yield f"{name}: {_changes(json.loads(before), json.loads(content))}."
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which values of a flat JSON object changed."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    shown = [f"{name} is {now.get(name)}, was {before.get(name)}" for name in names]
+    return "; ".join(shown) or "the same values, in another form"
+
+
+def _compare_predictions(bundle: Bundle, run: Run) -> Iterator[str]:
+    schema = sealed_schema(run.project)
+    if schema != bundle.schema:
+        yield "schema.json: the project declares another row or target now."
+        return
+    golden = bundle.json("golden.json")
+    validator = RowValidator(schema.row)
+    batch = validator.batch(validator.rows(canonical(golden["rows"])))
+    now = expected(schema, predict(run.estimator, schema, batch))
+    changed = [
+        index
+        for index, pair in enumerate(zip(now, golden["expected"], strict=True))
+        if pair[0] != pair[1]
+    ]
+    if changed:
+        yield (
+            f"Predictions: {len(changed)} of {len(now)} golden rows get another answer; the first is row"
+            f" {changed[0]}: {now[changed[0]]}, was {golden['expected'][changed[0]]}."
+        )
+
+
+def _reasons(bundle: Bundle, run: Run, source: Source) -> Iterator[str]:
+    found = [*_inputs(bundle, run, source), *_surroundings(bundle, source)]
+    yield from found
+    if not found:
+        yield (
+            "Nothing that the bundle records has changed: the training itself is not repeatable."
+            " Pass the seed to everything random in build(), and fix the number of threads."
+        )
+
+
+def _inputs(bundle: Bundle, run: Run, source: Source) -> Iterator[str]:
+    before = bundle.manifest.data_digest
+    if run.dataset.digest != before:
+        yield f"The data changed: digest {run.dataset.digest[:_SHOWN]}, was {before[:_SHOWN]}."
+    digest = bundle.manifest.source_digest
+    if digest is not None and digest != source.digest:
+        yield f"project.py changed: digest {source.digest[:_SHOWN]}, was {digest[:_SHOWN]}."
+
+
+def _surroundings(bundle: Bundle, source: Source) -> Iterator[str]:
+    before, now = bundle.json("environment.json"), environment(source.folder)
+    for name in ("windlass", "python", "implementation", "platform", "commit"):
+        if before.get(name) != now[name]:
+            yield f"{name} is {now[name]}, was {before.get(name)}."
+    for name, sealed in before.get("packages", {}).items():
+        installed = package_version(name)
+        if installed != sealed:
+            yield f"Package {name} is {installed or 'not installed'}, was {sealed}."

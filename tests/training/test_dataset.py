@@ -1,0 +1,147 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from windlass.core.project import Project
+from windlass.core.target import Classes, Quantity
+from windlass.errors import DataError
+from windlass.training.dataset import snapshot
+
+Table = dict[str, list[Any]]
+Make = Callable[..., Project]
+
+
+def test_the_frame_holds_columns_in_declared_order_with_missing_values_as_nan(
+    project_of: Make, table: Table
+) -> None:
+    shuffled = {name: table[name] for name in ("kind", "colour", "n", "x")}
+    dataset = snapshot(project_of(shuffled))
+    assert list(dataset.frame.columns) == ["x", "n", "colour"]
+    assert dataset.frame.dtypes.tolist() == [np.float64, np.float64, np.dtype(object)]
+    assert np.isnan(dataset.frame["n"][3])
+    assert np.isnan(dataset.frame["colour"][0])
+    assert dataset.target.tolist() == table["kind"]
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [0] * 10 + [1] * 10
+
+
+def test_every_table_library_gives_the_same_digest(project_of: Make, table: Table) -> None:
+    tables = [table, pd.DataFrame(table), pa.table(table), pa.table(table).combine_chunks()]
+    categorical = pd.DataFrame(table).astype({"colour": "category", "kind": "category"})
+    extra = pd.DataFrame(table).assign(unused=1)
+    digests = {snapshot(project_of(data)).digest for data in (*tables, categorical, extra)}
+    assert len(digests) == 1
+
+
+def test_a_polars_frame_is_data(project_of: Make, table: Table) -> None:
+    polars = pytest.importorskip("polars")
+    assert (
+        snapshot(project_of(polars.DataFrame(table))).digest == snapshot(project_of(table)).digest
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "value"),
+    [("x", 2, 2.5), ("n", 5, None), ("colour", 1, "blue"), ("kind", 4, "a")],
+)
+def test_any_changed_cell_changes_the_digest(
+    project_of: Make, table: Table, name: str, row: int, value: object
+) -> None:
+    before = snapshot(project_of(table)).digest
+    table[name][row] = value
+    assert snapshot(project_of(table)).digest != before
+
+
+def test_the_order_of_rows_changes_the_digest(project_of: Make, table: Table) -> None:
+    turned = {name: values[::-1] for name, values in table.items()}
+    assert snapshot(project_of(turned)).digest != snapshot(project_of(table)).digest
+
+
+def test_moving_text_between_cells_changes_the_digest(project_of: Make, table: Table) -> None:
+    table["colour"][:2] = ["ab", "c"]
+    before = snapshot(project_of(table)).digest
+    table["colour"][:2] = ["a", "bc"]
+    assert snapshot(project_of(table)).digest != before
+
+
+def test_negative_zero_is_zero(project_of: Make, table: Table) -> None:
+    before = snapshot(project_of(table)).digest
+    table["x"][0] = -0.0
+    assert snapshot(project_of(table)).digest == before
+
+
+def test_rows_that_break_the_declaration_are_counted_and_named(
+    project_of: Make, table: Table
+) -> None:
+    table["x"][4] = 200.0
+    table["x"][7] = None
+    with pytest.raises(
+        DataError, match=r"2 of 20 rows .* in x\. The first is row 4, x: .*100.* data\(\)"
+    ):
+        snapshot(project_of(table))
+
+
+def test_an_unknown_class_is_named(project_of: Make, table: Table) -> None:
+    table["kind"][6] = "c"
+    with pytest.raises(
+        DataError, match=r"'kind': 1 of 20 rows .* row 6 \('c'\)\. Declared: 'b', 'a'"
+    ):
+        snapshot(project_of(table))
+
+
+def test_a_missing_class_is_named(project_of: Make, table: Table) -> None:
+    table["kind"][6] = None
+    with pytest.raises(DataError, match=r"row 6 \(missing\)"):
+        snapshot(project_of(table))
+
+
+@pytest.mark.parametrize("name", ["n", "kind"])
+def test_a_missing_column_is_named(project_of: Make, table: Table, name: str) -> None:
+    del table[name]
+    with pytest.raises(DataError, match=f"0 columns '{name}'"):
+        snapshot(project_of(table))
+
+
+def test_data_that_fails_says_how(project_of: Make) -> None:
+    def broken() -> Any:
+        raise FileNotFoundError("points.csv")
+
+    with pytest.raises(
+        DataError, match=r"data\(\) of project 'points' failed: FileNotFoundError: points"
+    ):
+        snapshot(project_of(broken))
+
+
+@pytest.mark.parametrize("data", [42, {"x": [1], "n": [1, 2]}, None])
+def test_what_is_no_table_is_refused(project_of: Make, data: object) -> None:
+    with pytest.raises(DataError, match="is no table"):
+        snapshot(project_of(data))
+
+
+def test_no_rows_are_refused(project_of: Make, table: Table) -> None:
+    with pytest.raises(DataError, match="no rows"):
+        snapshot(project_of({name: [] for name in table}))
+
+
+def test_a_quantity_may_not_be_missing(project_of: Make, table: Table) -> None:
+    table["kind"] = [float(i) for i in range(19)] + [float("nan")]
+    with pytest.raises(
+        DataError, match="'kind': 1 of 20 rows are missing or infinite, the first is row 19"
+    ):
+        snapshot(project_of(table, target=Quantity("kind")))
+    table["kind"][19] = 1
+    dataset = snapshot(project_of(table, target=Quantity("kind")))
+    assert dataset.labels is None
+    assert dataset.target.dtype == np.float64
+
+
+def test_classes_may_be_integers_or_booleans(project_of: Make, table: Table) -> None:
+    table["kind"] = [i % 2 for i in range(20)]
+    numbers = snapshot(project_of(table, target=Classes("kind", [1, 0])))
+    assert numbers.target.tolist() == table["kind"]
+    assert numbers.labels is not None
+    assert numbers.labels.tolist() == [1 - i % 2 for i in range(20)]

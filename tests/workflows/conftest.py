@@ -1,0 +1,52 @@
+"""Copies of real projects, each in a folder of its own, so that a test may change them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from windlass.core.project import load_project
+from windlass.settings import Settings
+from windlass.training.request import Progress, TrainingRequest, silent
+from windlass.workflows.train import TrainingResult, train
+
+ROOT = Path(__file__).parents[2]
+HOMES = {"iris": ROOT / "examples" / "iris"}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[[str], Path]:
+    """A folder with a copy of a project's `project.py`."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        home = HOMES.get(name, ROOT / "tests" / "projects" / name)
+        for file in home.glob("*.py"):
+            shutil.copy(file, folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Callable[..., TrainingResult]:
+    """Train a project's folder into its `artifacts`, without tracking."""
+
+    def run(
+        folder: Path,
+        *,
+        progress: Progress = silent,
+        artifacts: Path | None = None,
+        **request: object,
+    ) -> TrainingResult:
+        project, source = load_project(folder)
+        wanted = TrainingRequest(
+            artifacts=artifacts or folder / "artifacts",
+            track=False,
+            **request,  # type: ignore[arg-type]  # the test names fields of TrainingRequest
+        )
+        return train(project, source, wanted, Settings(home=tmp_path / "home"), progress)
+
+    return run

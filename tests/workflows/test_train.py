@@ -1,0 +1,236 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from windlass.core import sealing
+from windlass.core.bundle import Bundle
+from windlass.engines.load import load_engine
+from windlass.errors import BundleError, IntegrityError, ParameterError
+from windlass.workflows.train import TrainingResult
+
+Copy = Callable[[str], Path]
+Train = Callable[..., TrainingResult]
+REPEATABLE = ("metrics.json", "params.json", "confusion_matrix.json", "golden.json", "profile.json")
+FILES = {
+    "model.joblib",
+    "model.onnx",
+    "schema.json",
+    "environment.json",
+    "card.md",
+    *REPEATABLE,
+}
+
+
+def test_a_bundle_holds_every_file_and_opens(copy: Copy, trained: Train) -> None:
+    folder = copy("iris")
+    result = trained(folder)
+    assert {file.name for file in (folder / "artifacts").iterdir()} == FILES | {"manifest.json"}
+    bundle = Bundle.open(folder / "artifacts")
+    assert bundle.digest == result.bundle.digest
+    assert set(bundle.manifest.files) == FILES
+    assert bundle.manifest.engine.name == "onnx"
+    assert [gate.passed for gate in bundle.manifest.gates] == [True, True]
+    assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
+
+
+def test_the_same_arguments_give_the_same_bytes(copy: Copy, trained: Train, tmp_path: Path) -> None:
+    folder = copy("iris")
+    request = {"model": "rf", "hyperparameters": {"n_estimators": 20}, "seed": 3}
+    first = trained(folder, artifacts=tmp_path / "first", **request).bundle
+    second = trained(folder, artifacts=tmp_path / "second", **request).bundle
+    for name in REPEATABLE:
+        assert first.read(name) == second.read(name), name
+    assert first.manifest.data_digest == second.manifest.data_digest
+    other = trained(folder, artifacts=tmp_path / "third", **request | {"seed": 4}).bundle
+    assert other.read("metrics.json") != first.read("metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("mixed", None), ("diabetes", "ridge"), ("diabetes", "boosting"), ("cancer", None)],
+)
+def test_the_engine_of_a_bundle_answers_as_the_pipeline_did(
+    copy: Copy, trained: Train, name: str, model: str | None
+) -> None:
+    bundle = trained(copy(name), model=model).bundle
+    assert bundle.manifest.engine.name == "onnx", bundle.manifest.engine.reason
+    assert load_engine(bundle).name == "onnx"  # raises unless it reproduces the golden rows
+
+
+def test_a_mixed_project_seals_its_missing_values(copy: Copy, trained: Train) -> None:
+    bundle = trained(copy("mixed")).bundle
+    golden = bundle.json("golden.json")
+    holes = {name for row in golden["rows"] for name, value in row.items() if value is None}
+    assert {"income", "city", "opened"} <= holes
+    assert {answer["label"] for answer in golden["expected"]} == {False, True}
+    shares = {
+        column["name"]: column["missing"] for column in bundle.json("profile.json")["columns"]
+    }
+    assert shares["age"] == 0 < shares["income"] < 0.3
+    metrics = bundle.json("metrics.json")
+    assert metrics["roc_auc"] > 0.7
+    assert "recall_true" in metrics
+    assert [gate.passed for gate in bundle.manifest.gates] == [True, False]
+
+
+def test_a_regression_has_its_own_metrics_and_no_confusion_matrix(
+    copy: Copy, trained: Train
+) -> None:
+    bundle = trained(copy("diabetes")).bundle
+    assert set(bundle.json("metrics.json")) == {"mae", "rmse", "r2", "test_rows", "train_rows"}
+    assert "confusion_matrix.json" not in bundle.manifest.files
+    assert set(bundle.json("golden.json")["expected"][0]) == {"value"}
+    assert all(gate.passed for gate in bundle.manifest.gates)
+
+
+def test_progress_rises_to_one(copy: Copy, trained: Train) -> None:
+    told: list[tuple[float, str]] = []
+    trained(copy("iris"), progress=lambda share, message: told.append((share, message)))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len(told) >= 6
+
+
+@pytest.mark.parametrize("place", ["file", "foreign", "inside"])
+def test_a_folder_that_cannot_be_written_is_refused_before_training(
+    copy: Copy, trained: Train, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
+    target = {"inside": tmp_path / "file" / "artifacts"}.get(place, tmp_path / place)
+    told: list[str] = []
+    with pytest.raises(BundleError, match="Choose another folder"):
+        trained(copy("iris"), artifacts=target, progress=lambda share, text: told.append(text))
+    assert told == []
+    assert (tmp_path / "foreign" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_bundle(
+    copy: Copy, trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy("iris")
+    before = trained(folder).bundle.digest
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device", "model.joblib")
+
+    monkeypatch.setattr("windlass.workflows.train.write_facts", full)
+    with pytest.raises(BundleError, match=r"Cannot write model\.joblib: No space left on device"):
+        trained(folder, seed=1)
+    assert Bundle.open(folder / "artifacts").digest == before
+    assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_refused_run_leaves_the_old_bundle(copy: Copy, trained: Train) -> None:
+    folder = copy("iris")
+    before = trained(folder).bundle.digest
+    with pytest.raises(ParameterError):
+        trained(folder, test_size=0.001)
+    assert Bundle.open(folder / "artifacts").digest == before
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from windlass.core import sealing
+from windlass.core.project import load_project
+from windlass.settings import Settings
+from windlass.training.request import TrainingRequest
+from windlass.workflows.train import train
+
+folder, step, fallback = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "fallback"
+calls = 0
+
+def deadly(event, args):
+    # every file opened, made, renamed or removed beside the bundle is a moment to die at
+    global calls
+    if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"):
+        if isinstance(args[0], (str, bytes, os.PathLike)) and ".artifacts" in os.fsdecode(args[0]):
+            calls += 1
+            if calls == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+if fallback:
+    sealing.sys.platform = "other"
+project, source = load_project(folder)
+sys.addaudithook(deadly)
+train(project, source, TrainingRequest(folder / "artifacts", seed=1, track=False), Settings())
+print(calls)
+"""
+
+
+def _train_until(
+    folder: Path, step: int, mode: str = "exchange"
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _KILLED, str(folder), str(step), mode],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+
+
+def test_a_run_killed_at_any_write_leaves_the_old_bundle_or_the_new(
+    copy: Copy, trained: Train
+) -> None:
+    folder = copy("iris")
+    trained(folder)
+    whole = _train_until(folder, 0)
+    assert whole.returncode == 0, whole.stderr
+    steps = int(whole.stdout)
+    old = trained(folder).bundle.digest
+    outcomes = set()
+    for step in np.linspace(1, steps, 6).round().astype(int).tolist():
+        killed = _train_until(folder, step)
+        assert killed.returncode == -signal.SIGKILL, (step, killed.stderr)
+        now = Bundle.open(folder / "artifacts")
+        outcomes.add("old" if now.digest == old else now.json("params.json")["seed"])
+    assert outcomes == {"old", 1}  # the first step is before the exchange, the last one after it
+    trained(folder)
+    assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_run_killed_by_the_clock_leaves_a_whole_bundle(copy: Copy, trained: Train) -> None:
+    folder = copy("iris")
+    trained(folder)
+    script = _KILLED.replace("train(project, source", "while True: train(project, source", 1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder), "0", "exchange"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    time.sleep(2.5 + np.random.default_rng().random())
+    process.kill()
+    process.wait()
+    Bundle.open(folder / "artifacts")
+
+
+def test_an_altered_bundle_does_not_open(copy: Copy, trained: Train) -> None:
+    folder = copy("iris")
+    trained(folder)
+    metrics = folder / "artifacts" / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"accuracy": 1.0}))
+    with pytest.raises(IntegrityError, match=r"metrics\.json is not the file that was sealed"):
+        Bundle.open(folder / "artifacts")
+
+
+def test_without_an_exchange_call_two_renames_do(
+    copy: Copy, trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy("iris")
+    trained(folder)
+    monkeypatch.setattr(sealing.sys, "platform", "other")
+    for seed in (1, 2):
+        trained(folder, seed=seed)
+        assert Bundle.open(folder / "artifacts").json("params.json")["seed"] == seed
+    assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
