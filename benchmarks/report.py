@@ -156,9 +156,11 @@ class Report:
             asked = [(name, count) for count in (1, 32) for name in ("rate", "p50", "p99")]
             asked += [("memory", 32), ("started_in", 32)]
             figures = [_number(self.figure(server, model, name, count)) for name, count in asked]
+            ours, rate = (self.figure(name, model, "rate") for name in ("Windlass", server))
+            figures.append(f"{ours / rate:.2f}" if ours and rate else "-")
             rows.append([server, model, *figures])
         head = ["server", "model", "1 conn. req/s", "p50 ms", "p99 ms"]
-        head += ["32 conn. req/s", "p50 ms", "p99 ms", "memory MB", "start s"]
+        head += ["32 conn. req/s", "p50 ms", "p99 ms", "memory MB", "start s", "Windlass is x"]
         return _table(head, rows)
 
     def _timings_table(self) -> str:
