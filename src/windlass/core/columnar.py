@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from windlass.core.arrow_arrays import valid_of, values_of
 from windlass.core.batch import Batch
 from windlass.core.columnar_cells import (
     Cells,
+    Mask,
     Rows,
     expected,
     refuse_fractions,
@@ -21,10 +23,10 @@ from windlass.core.columnar_cells import (
     refuse_out_of_bounds,
 )
 from windlass.core.columnar_text import (
-    empty_as_null,
     is_text,
     read_categories,
     read_texts,
+    without_empty,
 )
 from windlass.core.schema import EPOCH, MISSING_TEXT, Column, Kind, RowSchema
 from windlass.core.validation import default_value
@@ -147,20 +149,24 @@ def _plain(column: Column, array: Any) -> Any:
 
 def _read(column: Column, array: Any, target: NDArray[Any], *, strings: bool) -> Cells:
     """Judge one column and write its values into `target`."""
+    live = valid_of(array)
     if strings and is_text(array.type):
-        array = empty_as_null(array)
+        live = without_empty(array, live)
     if column.is_text:
-        return _read_text(column, array, target)
-    cells = _typed(column, array, strings=strings)
-    _refuse_null(cells, column, array)
-    refuse_out_of_bounds(cells, column)
-    cells.write(target)
+        cells = _read_categories(column, array, live, target)
+    else:
+        cells = _typed(column, array, live, strings=strings)
+        refuse_out_of_bounds(cells, column)
+        cells.write(target)
+    if live is not None and not column.nullable and not live.all():
+        cells.found.append((f"{expected(column)}, not null", np.flatnonzero(~live)))
     return cells
 
 
-def _read_text(column: Column, array: Any, target: NDArray[np.object_]) -> Cells:
-    cells = Cells(np.empty(0), _valid(array))
-    _refuse_null(cells, column, array)
+def _read_categories(
+    column: Column, array: Any, live: Mask | None, target: NDArray[np.object_]
+) -> Cells:
+    cells = Cells(np.empty(0), live)
     if is_text(array.type) or pa.types.is_dictionary(array.type):
         target[:] = read_categories(cells, column, array)
     else:
@@ -169,29 +175,29 @@ def _read_text(column: Column, array: Any, target: NDArray[np.object_]) -> Cells
     return cells
 
 
-def _typed(column: Column, array: Any, *, strings: bool) -> Cells:
+def _typed(column: Column, array: Any, live: Mask | None, *, strings: bool) -> Cells:
     """The values of a column that reaches the model as numbers, refused where the type is another."""
     kind = array.type
     number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
     if is_text(kind) and (strings or column.kind is Kind.DATE):
-        return read_texts(column, array, lax=strings)
+        return read_texts(column, array, live, lax=strings)
     if column.kind in (Kind.NUMBER, Kind.INTEGER) and number:
-        return _numbers(column, array)
+        return _numbers(column, array, live)
     if column.kind is Kind.BOOLEAN and pa.types.is_boolean(kind):
-        return Cells(_values(array.cast(pa.uint8())), _valid(array))
+        return Cells(values_of(array.cast(pa.uint8())), live)
     if column.kind is Kind.DATE and pa.types.is_date32(kind):
-        return _within_calendar(Cells(_values(array.cast(pa.int32())), _valid(array)))
+        return _within_calendar(Cells(values_of(array), live))
     if column.kind is Kind.DATE and (pa.types.is_date64(kind) or pa.types.is_timestamp(kind)):
-        return _days(array)
-    cells = Cells(np.zeros(len(array)), _valid(array))
+        return _days(array, live)
+    cells = Cells(np.zeros(len(array)), live)
     cells.refuse(np.ones(len(array), np.bool_), expected(column))
     return cells
 
 
-def _numbers(column: Column, array: Any) -> Cells:
+def _numbers(column: Column, array: Any, live: Mask | None) -> Cells:
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())
-    cells = Cells(_values(array), _valid(array))
+    cells = Cells(values_of(array), live)
     if column.kind is Kind.NUMBER:
         cells.values = cells.values.astype(np.float64, copy=False)
     if pa.types.is_floating(array.type):
@@ -201,12 +207,12 @@ def _numbers(column: Column, array: Any) -> Cells:
     return cells
 
 
-def _days(array: Any) -> Cells:
+def _days(array: Any, live: Mask | None) -> Cells:
     """Days since 1970 out of moments, which have to be midnights."""
     zoned = pa.types.is_timestamp(array.type) and array.type.tz not in _UTC
     unit = array.type.unit if pa.types.is_timestamp(array.type) else "ms"
-    days, rest = np.divmod(_values(array.cast(pa.int64())), _DAY[unit])
-    cells = Cells(days, _valid(array))
+    days, rest = np.divmod(values_of(array), _DAY[unit])
+    cells = Cells(days, live)
     if zoned:
         reason = f"Input should be a valid date, not a moment in the zone {array.type.tz[:64]}"
         cells.refuse(np.ones(len(array), np.bool_), reason)
@@ -220,28 +226,6 @@ def _within_calendar(cells: Cells) -> Cells:
     beyond = (cells.values < _FIRST_DAY) | (cells.values > _LAST_DAY)
     cells.refuse(beyond, "Input should be a valid date, of the years 1 to 9999")
     return cells
-
-
-def _values(array: Any) -> NDArray[Any]:
-    """A numeric array as numpy, without a copy where nothing is null."""
-    return np.asarray((array.fill_null(0) if array.null_count else array).to_numpy())
-
-
-def _valid(array: Any) -> NDArray[np.bool_] | None:
-    if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
-        array = array.dictionary_decode()
-    if not array.null_count:
-        return None
-    return np.asarray(pc.is_valid(array).to_numpy(zero_copy_only=False))
-
-
-def _refuse_null(cells: Cells, column: Column, array: Any) -> None:
-    valid = _valid(array)
-    if valid is None or column.nullable:
-        return
-    rows = np.flatnonzero(~valid)
-    if len(rows):
-        cells.found.append((f"{expected(column)}, not null", rows))
 
 
 def _problems(found: list[_Found], limit: int) -> list[Problem]:

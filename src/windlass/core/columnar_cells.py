@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import SchemaValidator, core_schema
 
 from windlass.core.schema import EPOCH, LARGEST_INTEGER, Column, Kind
 
@@ -105,27 +106,33 @@ def _limits(column: Column) -> dict[str, tuple[float | int, str]]:
             for keyword, limit in column.bounds()
             if isinstance(limit, date)
         }
-    limits = {keyword: _number(limit) for keyword, limit in column.bounds()}
+    limits: dict[str, float | int] = dict(column.bounds())
     if column.kind is Kind.INTEGER:  # RowValidator adds these
         if "ge" not in limits and "gt" not in limits:
-            limits["ge"] = _number(-LARGEST_INTEGER)
+            limits["ge"] = -LARGEST_INTEGER
         if "le" not in limits and "lt" not in limits:
-            limits["le"] = _number(LARGEST_INTEGER)
-    return limits
+            limits["le"] = LARGEST_INTEGER
+        limits = {
+            keyword: int(limit) if limit == int(limit) else limit
+            for keyword, limit in limits.items()
+        }
+    return {keyword: (limit, _shown(limit)) for keyword, limit in limits.items()}
 
 
-def _number(limit: float) -> tuple[float | int, str]:
-    number = int(limit) if limit == int(limit) else limit
-    return number, str(number)
+def _shown(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else np.format_float_positional(limit, trim="-")
 
 
 def _not_multiple(values: NDArray[Any], column: Column, divisor: float) -> tuple[Mask, str]:
     if column.kind is Kind.INTEGER:
         widest = np.dtype(f"{values.dtype.kind}8")  # the divisor may not fit into int8
         return np.fmod(values.astype(widest, copy=False), int(divisor)) != 0, str(int(divisor))
-    # pydantic-core allows a float the rounding error of a billionth
-    with np.errstate(invalid="ignore"):  # infinities, which are refused already
-        remainder = np.abs(np.fmod(values, divisor))
-    threshold = np.abs(values) / 1e9
-    mask = (remainder > threshold) & (np.abs(remainder - divisor) > threshold)
-    return mask, _number(divisor)[1]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are refused already
+        distance = np.abs(values - np.rint(values / divisor) * divisor)
+        mask = ~(distance < 1e-9)  # pydantic-core's tolerance
+        doubtful = (np.abs(values) > 1e8) | (np.abs(distance - 1e-9) < 1e-10)
+    rows = np.flatnonzero(doubtful)
+    if len(rows):  # where it rounds otherwise, it judges
+        judge = SchemaValidator(core_schema.float_schema(multiple_of=divisor)).isinstance_python
+        mask[rows] = [not judge(value) for value in values[rows].tolist()]
+    return mask, _shown(divisor)

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic_core import ValidationError
 
+from windlass.core.arrow_arrays import mask_array, mask_of, number_array, text_array, values_of
 from windlass.core.columnar_cells import Cells, Rows, expected
 from windlass.core.schema import LONGEST_CATEGORY, MISSING_TEXT, Column, Kind, RowSchema
 from windlass.core.validation import RowValidator
@@ -28,10 +29,10 @@ def is_text(kind: Any) -> bool:
     )
 
 
-def empty_as_null(texts: Any) -> Any:
-    """The same text array, null where a cell was empty."""
-    empty = pc.equal(pc.binary_length(texts), 0)
-    return pc.if_else(empty, None, texts) if pc.any(empty).as_py() else texts
+def without_empty(texts: Any, live: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """`live`, less the cells that are empty."""
+    filled = values_of(pc.binary_length(texts)) > 0
+    return filled if live is None else filled & live
 
 
 def read_categories(cells: Cells, column: Column, texts: Any) -> NDArray[np.object_]:
@@ -41,19 +42,21 @@ def read_categories(cells: Cells, column: Column, texts: Any) -> NDArray[np.obje
     """
     encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     known = encoded.dictionary.cast(pa.large_string())
-    codes = encoded.indices.fill_null(0).to_numpy().astype(np.intp)
+    codes = values_of(encoded.indices)
+    if cells.live is not None:
+        codes = np.where(cells.live, codes, 0)
     if column.categories is not None:
-        allowed = pa.array(column.categories, pa.large_string())
-        _refuse_texts(cells, codes, pc.is_in(known, value_set=allowed), expected(column))
+        allowed = text_array(column.categories).cast(pa.large_string())
+        fits = mask_of(pc.is_in(known, value_set=allowed))
+        _refuse_texts(cells, codes, fits, expected(column))
     else:
-        length = pc.utf8_length(known)
+        length = values_of(pc.utf8_length(known))
         longest = column.max_length or LONGEST_CATEGORY
-        reason = "String should have at least 1 character"
-        _refuse_texts(cells, codes, pc.greater(length, 0), reason)
+        _refuse_texts(cells, codes, length > 0, "String should have at least 1 character")
         reason = f"String should have at most {longest} character{'s' * (longest != 1)}"
-        _refuse_texts(cells, codes, pc.less_equal(length, longest), reason)
+        _refuse_texts(cells, codes, length <= longest, reason)
     objects = np.empty(len(known) + 1, object)
-    objects[:-1] = known.to_numpy(zero_copy_only=False)
+    objects[:-1] = known.to_pylist()
     objects[-1] = MISSING_TEXT
     if cells.live is not None:
         codes = np.where(cells.live, codes, len(objects) - 1)
@@ -61,19 +64,19 @@ def read_categories(cells: Cells, column: Column, texts: Any) -> NDArray[np.obje
     return picked
 
 
-def _refuse_texts(cells: Cells, codes: Rows, fits: Any, reason: str) -> None:
-    wrong = ~fits.fill_null(True).to_numpy(zero_copy_only=False)
-    if wrong.any():
-        cells.refuse(wrong[codes], reason)
+def _refuse_texts(cells: Cells, codes: NDArray[Any], fits: NDArray[np.bool_], reason: str) -> None:
+    if not fits.all():
+        cells.refuse(~fits[codes], reason)
 
 
-def read_texts(column: Column, texts: Any, *, lax: bool) -> Cells:
+def read_texts(column: Column, texts: Any, live: NDArray[np.bool_] | None, *, lax: bool) -> Cells:
     """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.row_strings` reads it.
 
     Plain forms are parsed at once; each distinct text of another form goes to pydantic. Unless `lax`,
     dates are YYYY-MM-DD only, as in JSON.
     """
-    cells = Cells(np.zeros(len(texts)), pc.is_valid(texts).to_numpy(zero_copy_only=False))
+    cells = Cells(np.zeros(len(texts)), np.ones(len(texts), np.bool_) if live is None else live)
+    assert cells.live is not None
     if column.kind is Kind.DATE and not lax:
         cells.refuse(
             ~_matches(texts, _DATE), "Input should be a valid date in the format YYYY-MM-DD"
@@ -81,26 +84,18 @@ def read_texts(column: Column, texts: Any, *, lax: bool) -> Cells:
     plain = np.zeros(len(texts), np.bool_)
     if column.kind in _PLAIN:
         pattern, kind = _PLAIN[column.kind]
-        plain = _matches(texts, pattern)
-        cells.values[plain] = _parsed(texts if plain.all() else texts.filter(pa.array(plain)), kind)
+        plain = _matches(texts, pattern) & cells.live
+        chosen = texts if plain.all() else texts.filter(mask_array(plain))
+        cells.values[plain] = values_of(chosen.cast(kind))
         cells.refuse(np.isinf(cells.values), "Input should be a finite number")
-    assert cells.live is not None
     odd = np.flatnonzero(cells.live & ~plain)
     if len(odd):
-        _read_odd(cells, column, texts.take(pa.array(odd)), odd)
+        _read_odd(cells, column, texts.take(number_array(odd)), odd)
     return cells
 
 
 def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
-    matches = pc.match_substring_regex(texts, pattern).fill_null(False)
-    return np.asarray(matches.to_numpy(zero_copy_only=False), np.bool_)
-
-
-def _parsed(texts: Any, kind: Any) -> NDArray[Any]:
-    parsed = pc.cast(texts, kind)
-    if pa.types.is_date32(kind):
-        parsed = parsed.cast(pa.int32())
-    return np.asarray(parsed.to_numpy())
+    return mask_of(pc.match_substring_regex(texts, pattern))
 
 
 def _read_odd(cells: Cells, column: Column, texts: Any, rows: Rows) -> None:
@@ -109,7 +104,7 @@ def _read_odd(cells: Cells, column: Column, texts: Any, rows: Rows) -> None:
     validator = RowValidator(RowSchema.of("cell", cell))
     encoded = texts.dictionary_encode()
     known = encoded.dictionary.to_pylist()
-    codes = encoded.indices.to_numpy()
+    codes = values_of(encoded.indices)
     values = np.zeros(len(known))
     reasons: dict[str, list[int]] = {}
     for code, text in enumerate(known):
