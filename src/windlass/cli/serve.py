@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from windlass.cli.console import guarded
+from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
+    from windlass.serving.server import Listen
 
 _CONTAINER = Path("/opt/ml/model")  # where SageMaker puts a model, and our image too
 
@@ -36,16 +38,16 @@ def register(app: typer.Typer) -> None:
 
         def action() -> None:
             settings = Settings.read()
-            vertex = settings.vertex
-            address = host or ("0.0.0.0" if vertex else "127.0.0.1")  # noqa: S104 - Vertex's contract
-            _refuse_open(address, insecure=insecure or vertex is not None)
-            number = port or (vertex.port if vertex else 8000)
-            _serve(paths or [_default()], settings, _listen(address, number, workers, grace))
+            served = paths or [_default()]
+            platform = _platform(served, settings)
+            address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
+            _refuse_open(address, insecure=insecure or platform is not None)
+            _serve(served, settings, _listen(address, port or platform or 8000, workers, grace))
 
         raise typer.Exit(guarded(action))
 
 
-def _listen(host: str, port: int, workers: int, grace: int) -> Any:
+def _listen(host: str, port: int, workers: int, grace: int) -> "Listen":
     from windlass.serving.server import Listen
 
     return Listen(host, port, workers, grace)
@@ -53,13 +55,15 @@ def _listen(host: str, port: int, workers: int, grace: int) -> Any:
 
 def _default() -> Path:
     here = Path()
-    if (
-        not (here / "project.py").is_file()
-        and not (here / "manifest.json").is_file()
-        and _CONTAINER.is_dir()
-    ):
-        return _CONTAINER
-    return here
+    named = (here / "project.py").is_file() or (here / MANIFEST).is_file()
+    return _CONTAINER if not named and _CONTAINER.is_dir() else here
+
+
+def _platform(paths: list[Path], settings: Settings) -> int | None:
+    """The port that Vertex AI or SageMaker asks for, who both let in only their own callers."""
+    if settings.vertex is not None:
+        return settings.vertex.port
+    return 8080 if paths == [_CONTAINER] else None
 
 
 def _refuse_open(host: str, *, insecure: bool) -> None:
@@ -75,7 +79,7 @@ def _refuse_open(host: str, *, insecure: bool) -> None:
         )
 
 
-def _serve(paths: list[Path], settings: Settings, listen: Any) -> None:
+def _serve(paths: list[Path], settings: Settings, listen: "Listen") -> None:
     from windlass.app import find_bundle
     from windlass.core.bundle import Bundle
     from windlass.serving.server import serve

@@ -10,13 +10,14 @@ import orjson
 
 from windlass.core.validation import Fault
 from windlass.monitoring.exposition import expose
-from windlass.monitoring.telemetry import Snapshot, Telemetry, quantiles
+from windlass.monitoring.telemetry import BOUNDS, Snapshot, Telemetry, quantiles
 from windlass.serving.exchange import Answer, Exchange
 from windlass.serving.model import Hosted
 from windlass.serving.problems import Problem
 
 _OK = orjson.dumps({"status": "ok"})
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_EMPTY = (0.0,) * (len(BOUNDS) + 1)
 _log = logging.getLogger("windlass.serving")
 
 
@@ -27,7 +28,7 @@ class Observer:
         self._hosted = hosted
         self._telemetry = telemetry
         self._started = time()
-        self._last = (self._started, 0.0)
+        self._last = self._started, list(_EMPTY)
 
     async def alive(self, _: Exchange) -> Answer:
         """`GET /health`, `/livez`: the process answers."""
@@ -105,24 +106,24 @@ class Observer:
         }
 
     def log_rate(self) -> None:
-        """Write the periodic line: requests a second since the last one, and latency quantiles."""
-        snapshot = self._telemetry.snapshot()
-        count = sum(h.count for h in snapshot.histograms)
-        now = time()
+        """Write the periodic line: rate and latency quantiles of the requests since the last one."""
+        now, counts = time(), _buckets(self._telemetry.snapshot())
         then, before = self._last
-        self._last = (now, count)
-        found = quantiles([h.buckets for h in snapshot.histograms], list(_QUANTILES.values()))
-        latency = {
+        self._last = now, counts
+        recent = [count - old for count, old in zip(counts, before, strict=True)]
+        found = quantiles([recent], list(_QUANTILES.values()))
+        latency: dict[str, float | None] = {
             f"{name}_ms": None if value is None else round(value * 1e3, 3)
             for name, value in zip(_QUANTILES, found, strict=True)
         }
-        rate = round((count - before) / max(now - then, 1e-9), 1)
-        _log.info(
-            "rate",
-            extra={
-                "worker": os.getpid(),
-                "requests_per_second": rate,
-                "requests": count,
-                **latency,
-            },
-        )
+        rate = round(sum(recent) / max(now - then, 1e-9), 1)
+        facts: dict[str, float | None] = {"worker": os.getpid(), "requests_per_second": rate, "requests": sum(counts)}
+        _log.info("rate", extra=facts | latency)
+
+
+def _buckets(snapshot: Snapshot) -> list[float]:
+    """Requests of every kind, by latency bucket."""
+    return [
+        sum(column)
+        for column in zip(_EMPTY, *(h.buckets for h in snapshot.histograms), strict=True)
+    ]
