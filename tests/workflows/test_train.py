@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from windlass.core import sealing
 from windlass.core.bundle import Bundle
 from windlass.engines.load import load_engine
 from windlass.errors import BundleError, IntegrityError, ParameterError
@@ -189,9 +188,9 @@ def test_a_run_killed_at_any_write_leaves_the_old_bundle_or_the_new(
     whole = _train_until(folder, 0)
     assert whole.returncode == 0, whole.stderr
     steps = int(whole.stdout)
-    old = trained(folder).bundle.digest
     outcomes = set()
     for step in np.linspace(1, steps, 6).round().astype(int).tolist():
+        old = trained(folder).bundle.digest  # and removes what the last one left behind
         killed = _train_until(folder, step)
         assert killed.returncode == -signal.SIGKILL, (step, killed.stderr)
         now = Bundle.open(folder / "artifacts")
@@ -229,7 +228,7 @@ def test_without_an_exchange_call_two_renames_do(
 ) -> None:
     folder = copy("iris")
     trained(folder)
-    monkeypatch.setattr(sealing.sys, "platform", "other")
+    monkeypatch.setattr("windlass.core.sealing.sys.platform", "other")
     for seed in (1, 2):
         trained(folder, seed=seed)
         assert Bundle.open(folder / "artifacts").json("params.json")["seed"] == seed

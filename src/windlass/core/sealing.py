@@ -27,7 +27,7 @@ def staging(target: Path) -> Iterator[Path]:
 
     What killed runs left beside `target` is removed first. Raises BundleError where it cannot be made.
     """
-    target = target.absolute()
+    target = target.resolve()  # a link stays, what it leads to is replaced
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _recover(target)
@@ -58,7 +58,7 @@ def publish(folder: Path, target: Path) -> None:
 
     Raises BundleError where `target` is something else than a bundle, or cannot be written.
     """
-    target = target.absolute()
+    target = target.resolve()
     refuse_foreign(target)
     try:
         folder.chmod(0o755)
@@ -72,8 +72,15 @@ def publish(folder: Path, target: Path) -> None:
 
 
 def refuse_foreign(target: Path) -> None:
-    """Raise BundleError where `target` holds something that no training put there."""
-    occupied = target.is_file() or (target.is_dir() and any(target.iterdir()))
+    """Raise BundleError where `target` holds something that no training put there, or cannot be replaced."""
+    if target.is_mount():
+        raise BundleError(
+            f"{target} is a mount point, which cannot be replaced. Name a folder inside it with --artifacts."
+        )
+    try:
+        occupied = target.is_file() or (target.is_dir() and any(target.iterdir()))
+    except OSError as error:
+        raise _unwritable(target, error) from error
     if occupied and not (target / MANIFEST).is_file():
         raise BundleError(
             f"{target} exists and is no bundle. Choose another folder with --artifacts, or remove it."
@@ -112,10 +119,15 @@ def _aside(target: Path) -> Path:
 
 
 def _recover(target: Path) -> None:
-    """Bring back the old bundle where a crash fell between the two renames of `_exchange`."""
+    """Bring back the old bundle where a crash fell between the two renames of `_exchange`.
+
+    Where it fell after them, the new bundle stands and the old one is only in the way.
+    """
     aside = _aside(target)
     if aside.is_dir() and not target.exists():
         aside.rename(target)
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove_stale(target: Path) -> None:

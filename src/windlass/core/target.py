@@ -1,6 +1,7 @@
 """What a project predicts: one of some classes, or a quantity."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from windlass.errors import ProjectError
@@ -20,9 +21,7 @@ class Classes:
     name: str
     labels: tuple[Label, ...]
 
-    def __init__(
-        self, name: str, labels: "list[Label] | tuple[Label, ...] | list[str] | list[int]"
-    ) -> None:
+    def __init__(self, name: str, labels: Sequence[Label]) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "labels", tuple(labels))
         if len({str(label) for label in self.labels}) < len(self.labels) or len(self.labels) < 2:
