@@ -18,7 +18,13 @@ def test_classifiers(model, cancer, proved):
 
 
 def test_many_columns(cancer, proved):
-    proved(make_pipeline(StandardScaler(), KNeighborsClassifier()), cancer)
+    model = KNeighborsClassifier(algorithm="kd_tree")
+    proved(make_pipeline(StandardScaler(), model), cancer)
+
+
+@pytest.mark.parametrize("model", [KNeighborsRegressor(), KNeighborsRegressor(9)], ids=repr)
+def test_regressors(model, diabetes, proved):
+    proved(make_pipeline(StandardScaler(), model), diabetes)
 
 
 def test_other_metrics_are_native(iris, refused):

@@ -48,7 +48,8 @@ Columns = tuple[Column, ...]
 class Graph:
     """Collects nodes; every tensor that carries rows has them on its first axis."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "t") -> None:
+        self._prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.widths: dict[str, int] = {}
@@ -57,7 +58,20 @@ class Graph:
     def name(self) -> str:
         """Return a tensor name that nothing else has."""
         self._names += 1
-        return f"t{self._names}"
+        return f"{self._prefix}{self._names}"
+
+    def inner(self) -> Graph:
+        """Return an empty graph for a branch or a loop; it may read this graph's tensors."""
+        return Graph(f"{self.name()}_")
+
+    def body(self, inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]) -> Any:
+        """Return this graph as an attribute of a node; inputs and outputs are (name, type)."""
+        signature = [
+            [helper.make_tensor_value_info(name, kind, None) for name, kind in values]
+            for values in (inputs, outputs)
+        ]
+        constants = list(self.initializers.values())
+        return helper.make_graph(self.nodes, self._prefix, *signature, constants)
 
     def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Append a node with one output and return the output's name."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from windlass.engines.convert.compiler import Compiler, Scores
 from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.neighbor_ties import k_smallest
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
@@ -66,8 +67,7 @@ def _nearest(graph: Graph, model: Any, rows: str) -> tuple[str, str]:
         gap = graph.node("Sub", part, graph.constant(values.reshape(1, -1)))
         term = graph.node("Mul", gap, gap) if power == 2 else graph.node("Abs", gap)
         total = graph.node("Add", total, term) if total else term
-    k = graph.constant([model.n_neighbors])
-    nearest, indices = graph.node_many("TopK", [total, k], 2, axis=1, largest=0)
+    nearest, indices = k_smallest(graph, total, parts, model, power)
     return (graph.node("Sqrt", nearest) if power == 2 else nearest), indices
 
 
