@@ -90,7 +90,7 @@ def running(server: Server, core: int, log: Path) -> Iterator[Running]:
     port = _free_port()
     command = [part.replace("{port}", str(port)) for part in server.command]
     asked = {key: value.replace("{port}", str(port)) for key, value in server.environment.items()}
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         with on_cores({core}):
             begun = time.perf_counter()
             process = subprocess.Popen(
@@ -102,7 +102,7 @@ def running(server: Server, core: int, log: Path) -> Iterator[Running]:
                 start_new_session=True,
             )
         try:
-            _await(server, process, port, log)
+            _await(server, process, port)
             up = Running(server, port, process.pid, time.perf_counter() - begun)
             answer = up.post(
                 server.predict, server.body.encode(), {"Content-Type": "application/json"}
@@ -110,6 +110,8 @@ def running(server: Server, core: int, log: Path) -> Iterator[Running]:
             if server.expect.encode() not in answer:
                 raise BenchmarkError(f"{server.name} answered {answer[:300]!r}")
             yield up
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{error} Its log ends:\n{_tail(log)}") from error
         finally:
             _end(process)
 
@@ -133,7 +135,7 @@ def _free_port() -> int:
         return port
 
 
-def _await(server: Server, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def _await(server: Server, process: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.perf_counter() + START_LIMIT
     while time.perf_counter() < deadline and process.poll() is None:
         connection = HTTPConnection(HOST, port, timeout=5)
@@ -146,8 +148,13 @@ def _await(server: Server, process: "subprocess.Popen[bytes]", port: int, log: P
         finally:
             connection.close()
         time.sleep(0.005)
-    told = log.read_text(errors="replace")[-2000:]
-    raise BenchmarkError(f"{server.name} did not start (exit code {process.poll()}):\n{told}")
+    raise BenchmarkError(f"{server.name} did not start (exit code {process.poll()}).")
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as content:
+        content.seek(max(0, log.stat().st_size - 3000))
+        return content.read().decode(errors="replace")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
