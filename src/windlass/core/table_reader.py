@@ -1,0 +1,202 @@
+"""Reads CSV, Parquet and Arrow, from bytes or a file, as a stream of record batches in constant memory."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from windlass.errors import InputError
+
+ROWS = 1 << 16  # of a batch
+_BLOCK = 1 << 20  # bytes of CSV parsed at a time, and the longest line
+_ARROW_FILE = b"ARROW1"
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A line of CSV that has other cells than the header names. `row` counts data rows from 0."""
+
+    row: int
+    expected: int
+    found: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"Row {self.row} has {self.found} cells, the header names {self.expected}"
+
+
+class TableReader:
+    """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
+
+    CSV comes as columns of text, "" where a cell is empty; a ragged line goes to `on_ragged`, and is
+    refused where there is none. Arrow is a stream or a file. Raises InputError for what cannot be read.
+    """
+
+    def __init__(
+        self, source: Path | bytes, form: str, on_ragged: Callable[[Ragged], None] | None = None
+    ) -> None:
+        self._on_ragged = on_ragged
+        self._refused: Ragged | None = None
+        self._name = str(source) if isinstance(source, Path) else "The body"
+        self._form = form
+        self._share: Callable[[], float] = lambda: 0.0
+        self._open = ExitStack()
+        with self._translated():
+            self._schema, self._batches = self._start(source)
+            self.names: list[str] = list(self._schema.names)
+        self._refuse_twins(self.names)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    @property
+    def share(self) -> float:
+        """How much of the table has been read, 0 to 1."""
+        return min(1.0, self._share())
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            with self._translated():
+                batch = next(self._batches, None)
+                if batch is not None and self._form != "csv":
+                    batch.validate(
+                        full=True
+                    )  # no lengths or offsets that point elsewhere, UTF-8 only
+            if batch is None:
+                return
+            for at in range(0, batch.num_rows, ROWS):
+                yield batch.slice(at, ROWS)
+
+    def _start(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
+        match self._form:
+            case "csv":
+                return self._start_csv(source)
+            case "parquet":
+                return self._start_parquet(source)
+            case "arrow":
+                return self._start_arrow(source)
+        raise InputError(f"{self._name} is of an unknown form. Use csv, parquet or arrow.")
+
+    def _start_csv(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
+        from pyarrow import csv as arrow_csv
+
+        file = self._file(source)
+        names = self._header(file.read(_BLOCK))
+        file.seek(0)
+        size = max(file.size(), 1)
+        reader = arrow_csv.open_csv(
+            file,
+            arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK),
+            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=self._ragged),
+            arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+        self._share = lambda: file.tell() / size
+        return reader.schema, iter(reader)
+
+    def _start_parquet(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
+        from pyarrow import parquet
+
+        file = parquet.ParquetFile(self._file(source), buffer_size=_BLOCK)
+        done = 0
+
+        def batches() -> Iterator[Any]:
+            nonlocal done
+            for batch in file.iter_batches(ROWS, use_threads=False):
+                done += batch.num_rows
+                yield batch
+
+        self._share = lambda: done / max(file.metadata.num_rows, 1)
+        return file.schema_arrow, batches()
+
+    def _start_arrow(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
+        file = self._file(source)
+        size = max(file.size(), 1)
+        is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
+        file.seek(0)
+        self._share = lambda: file.tell() / size
+        if not is_file:
+            reader = pa.ipc.open_stream(file)
+            return reader.schema, iter(reader)
+        reader = pa.ipc.open_file(file)
+        return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+
+    def _file(self, source: Path | bytes) -> Any:
+        if isinstance(source, Path):
+            return self._open.enter_context(pa.OSFile(str(source), "rb"))
+        return pa.BufferReader(source)
+
+    def _header(self, head: bytes) -> list[str]:
+        lines = csv.reader(io.StringIO(head.decode("utf-8-sig", "replace"), newline=""))
+        try:
+            names = next(filter(None, lines), [])
+        except csv.Error as error:
+            raise InputError(f"{self._name} has no readable header: {error}.") from error
+        if not names:
+            raise InputError(f"{self._name} is empty. The first line names the columns.")
+        self._refuse_twins(names)
+        return names
+
+    def _refuse_twins(self, names: list[str]) -> None:
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise InputError(
+                    f"{self._name} has {count} columns called {name[:64]!r}. Name each column once."
+                )
+
+    def _ragged(self, line: Any) -> str:
+        row = (line.number or 0) - 2  # pyarrow counts lines from 1, and the header is one
+        ragged = Ragged(row, line.expected_columns, line.actual_columns, line.text)
+        if self._on_ragged is None:
+            self._refused = ragged
+            return "error"
+        self._on_ragged(ragged)
+        return "skip"
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InputError(
+                f"{self._name} cannot be read as {self._form}: {self._why(error)}"
+            ) from error
+
+    def _why(self, error: Exception) -> str:
+        if self._refused is not None:
+            return f"{self._refused}. Correct that line."
+        if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+            return "it is not UTF-8. Save it as UTF-8."
+        if "straddling" in str(error):
+            return f"a line is longer than {_BLOCK >> 20} MiB. Check its quotes."
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.strerror}. Check the file."
+        return f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}. Check the file."
+
+
+def read_batches(
+    source: Path | bytes, form: str, on_ragged: Callable[[Ragged], None] | None = None
+) -> Iterator[Any]:
+    """The record batches of a table, as `TableReader` gives them. Raises InputError where it holds no row."""
+    rows = 0
+    with TableReader(source, form, on_ragged) as reader:
+        for batch in reader:
+            rows += batch.num_rows
+            yield batch
+    if not rows:
+        name = source if isinstance(source, Path) else "The body"
+        raise InputError(f"{name} holds no rows. Give at least one.")
