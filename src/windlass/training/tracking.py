@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,11 @@ def track(record: Record, settings: Settings) -> str:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
     try:
         home.mkdir(parents=True, exist_ok=True)
-        return f"{uri}, run {_record(record, uri, home)}"
+        return _masked(f"{uri}, run {_record(record, uri, home)}")
     except Exception as error:
         detail = " ".join(str(error).split())[:200]
         raise TrackingError(
-            f"the run was not recorded in MLflow at {uri} ({type(error).__name__}: {detail})."
+            f"the run was not recorded in MLflow at {_masked(uri)} ({type(error).__name__}: {_masked(detail)})."
             " The bundle is whole. Leave tracking out with --no-track."
         ) from error
 
@@ -91,6 +92,11 @@ def _experiment(client: Any, name: str, uri: str, home: Path) -> str:
         return str(found.experiment_id)
     place = (home / "mlartifacts" / name).as_uri() if uri.startswith("sqlite:") else None
     return str(client.create_experiment(name, artifact_location=place))
+
+
+def _masked(text: str) -> str:
+    """The text without the user and password that its addresses hold."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def _name(name: str) -> str:
