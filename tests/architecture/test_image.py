@@ -10,7 +10,7 @@ from importlib.metadata import requires
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TRAINS = {"alembic", "joblib", "mlflow", "mlflow-skinny", "onnx", "pandas", "scikit-learn"}
+TRAINS = {"alembic", "joblib", "mlflow-skinny", "onnx", "pandas", "scikit-learn"}
 
 
 def instructions() -> list[tuple[str, str]]:
