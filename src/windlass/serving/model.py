@@ -95,7 +95,7 @@ class Model:
         return list(map(self.classes.__getitem__, prediction.labels.tolist()))
 
     def count(self, prediction: Prediction) -> None:
-        """Count what was predicted."""
+        """Count what was predicted. On the event loop only: an addition is not atomic."""
         if prediction.labels is None:
             self.counts[0] += len(prediction)
             return

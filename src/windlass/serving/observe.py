@@ -117,7 +117,11 @@ class Observer:
             for name, value in zip(_QUANTILES, found, strict=True)
         }
         rate = round(sum(recent) / max(now - then, 1e-9), 1)
-        facts: dict[str, float | None] = {"worker": os.getpid(), "requests_per_second": rate, "requests": sum(counts)}
+        facts: dict[str, float | None] = {
+            "worker": os.getpid(),
+            "requests_per_second": rate,
+            "requests": sum(counts),
+        }
         _log.info("rate", extra=facts | latency)
 
 

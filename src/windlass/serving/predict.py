@@ -18,6 +18,7 @@ from windlass.serving.problems import Problem, invalid, malformed, unsupported
 _JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
 _INLINE_BYTES = 1 << 14
 _dumps = orjson.dumps
+Counted = tuple[Answer, list[Prediction]]  # what the event loop still has to count
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,22 +58,26 @@ class Predictor:
         body = await exchange.body()
         model = self._live(exchange)
         if exchange.media_type() not in _JSON_TYPES:
-            return await _off_loop(model, self._table, exchange, body, model)
-        if len(body) <= _INLINE_BYTES and model.inline:
-            return self._json_batch(exchange, body, model)
-        return await _off_loop(model, self._json_batch, exchange, body, model)
+            answer, parts = await _off_loop(model, self._table, exchange, body, model)
+        elif len(body) <= _INLINE_BYTES and model.inline:
+            answer, parts = self._json_batch(exchange, body, model)
+        else:
+            answer, parts = await _off_loop(model, self._json_batch, exchange, body, model)
+        for part in parts:
+            model.count(part)
+        return answer
 
-    def _table(self, exchange: Exchange, body: bytes, model: Model) -> Answer:
+    def _table(self, exchange: Exchange, body: bytes, model: Model) -> Counted:
         from windlass.serving.tabular import answer_table  # pyarrow, which most servers never need
 
         return answer_table(exchange, body, model, self._hosted.ledger)
 
-    def _json_batch(self, exchange: Exchange, body: bytes, model: Model) -> Answer:
+    def _json_batch(self, exchange: Exchange, body: bytes, model: Model) -> Counted:
         rows = parse_rows(model, body)
         exchange.parsed = perf_counter()
         prediction = model.predict(model.validator.batch(rows))
         exchange.predicted = perf_counter()
-        return Answer(self.record(exchange, model, rows, prediction)[1])
+        return Answer(self.record(exchange, model, rows, prediction)[1]), [prediction]
 
     async def rows(self, exchange: Exchange, rows: list[Values]) -> dict[str, Any]:
         """Predict rows that another protocol carried; what is answered, and kept, is a batch."""
@@ -84,13 +89,13 @@ class Predictor:
         else:
             prediction = await _off_loop(model, model.predict, batch)
         exchange.predicted = perf_counter()
+        model.count(prediction)
         return self.record(exchange, model, rows, prediction)[0]
 
     def record(
         self, exchange: Exchange, model: Model, rows: list[Values], prediction: Prediction
     ) -> tuple[dict[str, Any], bytes]:
         """The batch answer and its JSON, after it was appended to the ledger."""
-        model.count(prediction)
         answer = model.answers(prediction)
         answer["model_version"] = model.version
         answer["latency_ms"] = round((perf_counter() - exchange.started) * 1e3, 3)

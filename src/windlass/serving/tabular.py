@@ -25,7 +25,9 @@ _FORMS = {
 _TYPES = {form: kind.encode() for kind, form in _FORMS.items()}
 
 
-def answer_table(exchange: Exchange, body: bytes, model: Model, ledger: Ledger | None) -> Answer:
+def answer_table(
+    exchange: Exchange, body: bytes, model: Model, ledger: Ledger | None
+) -> tuple[Answer, list[Prediction]]:
     """Predict a table. Nothing is answered, or kept, unless every row is good."""
     form = _FORMS.get(exchange.media_type())
     if form is None:
@@ -35,13 +37,11 @@ def answer_table(exchange: Exchange, body: bytes, model: Model, ledger: Ledger |
     exchange.parsed = perf_counter()
     parts = [model.predict(batch.part(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
     exchange.predicted = perf_counter()
-    for part in parts:
-        model.count(part)
     answers = [prediction_table(part, model.classes) for part in parts]
     if ledger is not None:
         ledger.append_table(_entry(exchange, model, table, pa.Table.from_batches(answers)))
     if wanted == "json":
-        return Answer(_json(exchange, model, parts))
+        return Answer(_json(exchange, model, parts)), parts
     sink = io.BytesIO()
     with open_writer(sink, answers[0].schema, wanted) as writer:
         for answer in answers:
@@ -50,7 +50,7 @@ def answer_table(exchange: Exchange, body: bytes, model: Model, ledger: Ledger |
         (b"x-model-version", model.version.encode()),
         (b"x-prediction-id", exchange.id.encode()),
     ]
-    return Answer(sink.getvalue(), _TYPES[wanted], headers=version)
+    return Answer(sink.getvalue(), _TYPES[wanted], headers=version), parts
 
 
 def _wanted(exchange: Exchange, form: str) -> str:
