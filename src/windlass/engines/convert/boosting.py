@@ -9,7 +9,7 @@ import numpy as np
 from windlass.engines.convert.contract import UnsupportedError
 from windlass.engines.convert.ensemble import Ensemble
 from windlass.engines.convert.linear import softmax_scores
-from windlass.engines.convert.trees import note_splits, read_tree
+from windlass.engines.convert.trees import note_tree, read_tree
 
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler, Scores
@@ -38,8 +38,7 @@ def _raw(compiler: Compiler, model: Any, columns: Columns, *, first: int) -> str
         for k, member in enumerate(iteration):
             tree = member.tree_
             ensemble.add(read_tree(tree, model.learning_rate * tree.value[:, 0, :]), first + k)
-            inner = tree.children_left != -1
-            note_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
+            note_tree(compiler, columns, tree)
     return ensemble.emit(compiler.graph, compiler.graph.numbers(columns, model))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from windlass.engines.convert import (
     boosting,
     calibration,
+    committees,
     composing,
     encoding,
     fallback,
@@ -81,6 +82,8 @@ TRANSFORMERS: dict[str, Transform] = {
     **dict.fromkeys(_SEARCHES, composing.wrapped_transform),
 }
 CLASSIFIERS: dict[str, Classify] = {
+    "AdaBoostClassifier": committees.ada_boost_classifier,
+    "BaggingClassifier": committees.bagging_classifier,
     "CalibratedClassifierCV": calibration.calibrated,
     "DecisionTreeClassifier": trees.tree_classifier,
     "ExtraTreeClassifier": trees.tree_classifier,
@@ -99,9 +102,12 @@ CLASSIFIERS: dict[str, Classify] = {
     "RidgeClassifierCV": linear.decision_only,
     "SGDClassifier": linear.one_vs_rest_linear,
     "SVC": svm.support_vector_classifier,
+    "StackingClassifier": committees.stacking_classifier,
+    "VotingClassifier": committees.voting_classifier,
     **dict.fromkeys(_SEARCHES, composing.wrapped_classify),
 }
 REGRESSORS: dict[str, Regress] = {
+    "BaggingRegressor": committees.bagging_regressor,
     "DecisionTreeRegressor": trees.tree_regressor,
     "ExtraTreeRegressor": trees.tree_regressor,
     "ExtraTreesRegressor": trees.forest_regressor,
@@ -114,8 +120,10 @@ REGRESSORS: dict[str, Regress] = {
     "PoissonRegressor": linear.generalized_linear,
     "RandomForestRegressor": trees.forest_regressor,
     "SVR": svm.support_vector_regressor,
+    "StackingRegressor": committees.stacking_regressor,
     "TransformedTargetRegressor": composing.transformed_target,
     "TweedieRegressor": linear.generalized_linear,
+    "VotingRegressor": committees.voting_regressor,
     **dict.fromkeys(_LINEAR, linear.linear_regression),
     **dict.fromkeys(_SEARCHES, composing.wrapped_regress),
 }

@@ -61,7 +61,8 @@ def note_splits(compiler: Compiler, columns: Columns, feature: Array, threshold:
             compiler.splits.setdefault(origin.index, []).append(raw)
 
 
-def _note_tree(compiler: Compiler, columns: Columns, tree: Any) -> None:
+def note_tree(compiler: Compiler, columns: Columns, tree: Any) -> None:
+    """Note the splits of a scikit-learn ``tree_``."""
     inner = tree.children_left != -1
     note_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
 
@@ -73,7 +74,7 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
     ensemble = Ensemble(members[0].tree_.value.shape[2])
     for member in members:
         ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]))
-        _note_tree(compiler, columns, member.tree_)
+        note_tree(compiler, columns, member.tree_)
     graph = compiler.graph
     total = ensemble.emit(graph, graph.numbers(columns, model))
     if len(members) == 1:

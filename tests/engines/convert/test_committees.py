@@ -1,0 +1,57 @@
+import pytest
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    BaggingRegressor,
+    RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+TREE = DecisionTreeClassifier(max_depth=3, random_state=0)
+LOGISTIC = LogisticRegression()
+CLASSIFIERS = [
+    BaggingClassifier(n_estimators=8, max_features=0.5, random_state=0),
+    BaggingClassifier(LOGISTIC, n_estimators=4, random_state=0),
+    AdaBoostClassifier(n_estimators=8, random_state=0),
+    AdaBoostClassifier(TREE, n_estimators=8, random_state=0),
+    VotingClassifier([("a", LOGISTIC), ("b", TREE)], voting="soft"),
+    VotingClassifier(
+        [("a", LOGISTIC), ("off", "drop"), ("b", TREE)], voting="soft", weights=[2, 5, 1]
+    ),
+    StackingClassifier([("a", LOGISTIC), ("b", TREE)], cv=3),
+    StackingClassifier([("a", LinearSVC()), ("b", TREE)], cv=3, passthrough=True),
+]
+REGRESSORS = [
+    BaggingRegressor(n_estimators=5, random_state=0),
+    BaggingRegressor(Ridge(), n_estimators=4, max_features=3, random_state=0),
+    VotingRegressor([("a", Ridge()), ("b", RandomForestRegressor(5))], weights=[1, 2]),
+    StackingRegressor([("a", Ridge()), ("b", RandomForestRegressor(5))], cv=3, passthrough=True),
+]
+
+
+@pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda model: repr(model)[:60])
+@pytest.mark.parametrize("table", ["iris", "cancer"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_classifiers(model, table, proved, request):
+    proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
+
+
+@pytest.mark.parametrize("model", REGRESSORS, ids=lambda model: repr(model)[:60])
+def test_regressors(model, diabetes, proved):
+    proved(make_pipeline(StandardScaler(), model), diabetes)
+
+
+def test_what_is_not_converted_is_named(iris, refused):
+    boosted = AdaBoostClassifier(GaussianNB(), n_estimators=2)
+    assert refused(boosted, iris) == "AdaBoostClassifier over GaussianNB"
+    hard = VotingClassifier([("a", GaussianNB()), ("b", TREE)])
+    assert "voting='hard'" in refused(hard, iris)
