@@ -67,7 +67,7 @@ class _Client:
 def _install(monkeypatch: pytest.MonkeyPatch, client: _Client) -> None:
     monkeypatch.setattr(tracking, "installed", lambda: True)
     monkeypatch.setattr("windlass.workflows.train.installed", lambda: True)
-    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=client))  # type: ignore[arg-type]  # a stand-in
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=client))
 
 
 def test_parameters_metrics_and_bundle_are_recorded(

@@ -53,7 +53,8 @@ class NumericProfile(_Profile):
                 name=name, missing=missing, mean=None, std=None, quantiles=(), edges=(), counts=(0,)
             )
         quantiles = np.quantile(present, _QUANTILES)
-        inner = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1]))
+        shares = np.arange(1, BINS) / BINS
+        inner = np.unique(np.quantile(present, shares, method="inverted_cdf"))  # values that occur
         edges = tuple(inner.tolist())
         return cls(
             name=name,

@@ -1,0 +1,123 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from windlass.core.candidate import Candidate
+from windlass.core.project import Project, load_project, project_source
+from windlass.core.row import Row
+from windlass.core.target import Classes
+from windlass.errors import ProjectError
+
+
+class Point(Row):
+    x: float
+
+
+class One(Candidate, name="one"):
+    C: float = 1.0
+
+    def build(self, seed: int) -> Any:
+        return None
+
+
+class Clash(Candidate, name="clash"):
+    seed: int = 1
+
+    def build(self, seed: int) -> Any:
+        return None
+
+
+SOURCE = """
+from windlass import Candidate, Classes, Project, Row
+class Point(Row):
+    x: float
+class One(Candidate, name="one"):
+    def build(self, seed): return None
+project = Project(name="toy", row=Point, target=Classes("y", ["a", "b"]), data=dict, candidates=[One])
+"""
+
+
+def declare(**parts: Any) -> Project:
+    """A project that is right but for `parts`."""
+    declared: dict[str, Any] = {
+        "name": "toy",
+        "row": Point,
+        "target": Classes("y", ["a", "b"]),
+        "data": dict,
+        "candidates": [One],
+    }
+    return Project(**declared | parts)
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"name": "Two Words"}, "not usable in a URL"),
+        ({"name": ""}, "not usable in a URL"),
+        ({"target": Classes("x", ["a", "b"])}, "also a column of its row"),
+        ({"candidates": []}, "candidates with different names"),
+        ({"candidates": [One, One]}, "candidates with different names"),
+        ({"candidates": [Clash]}, "has the field 'seed'"),
+    ],
+)
+def test_an_impossible_declaration_is_refused(parts: dict[str, Any], told: str) -> None:
+    with pytest.raises(ProjectError, match=told):
+        declare(**parts)
+
+
+@pytest.mark.parametrize("labels", [[], ["a"], ["a", "a"], ["a", 1], [True, 1]])
+def test_classes_are_different_and_of_one_type(labels: Any) -> None:
+    with pytest.raises(ProjectError, match="'y'"):
+        Classes("y", labels)
+
+
+def test_candidates_are_found_by_name() -> None:
+    assert declare().candidate("one") is One
+    with pytest.raises(ProjectError, match=r"no model 'two'. Choose one of: one"):
+        declare().candidate("two")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[[str], Path]:
+    """A folder with a `project.py` of this content."""
+
+    def make(source: str) -> Path:
+        (tmp_path / "project.py").write_text(source)
+        return tmp_path
+
+    return make
+
+
+def test_a_project_is_loaded_with_its_source(folder: Callable[[str], Path]) -> None:
+    project, source = load_project(folder(SOURCE))
+    assert project.name == "toy"
+    assert source.folder == folder(SOURCE).resolve()
+    assert project_source(project) == source
+    changed = load_project(folder(SOURCE + "\n"))[1]
+    assert changed.digest != source.digest
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("1 / 0", "failed: ZeroDivisionError"),
+        ("import no_such_module", "failed: ModuleNotFoundError"),
+        ("def", "failed: SyntaxError"),
+        ("", "declares 0 projects"),
+        (SOURCE + 'other = Project(name="o", row=Point, target=project.target, data=dict, candidates=[One])',
+         "declares 2 projects"),
+        (SOURCE.replace('"toy"', '"T"'), "not usable in a URL"),
+    ],
+)  # fmt: skip
+def test_a_broken_project_file_is_told_by_name(
+    folder: Callable[[str], Path], source: str, told: str
+) -> None:
+    with pytest.raises(ProjectError, match=told):
+        load_project(folder(source))
+
+
+def test_no_project_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="Name the folder of a project"):
+        load_project(tmp_path)

@@ -1,0 +1,106 @@
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, create_model, field_validator, model_validator
+
+from windlass.core.row import Row, column, read_row
+from windlass.core.schema import Column, Kind
+from windlass.errors import ProjectError
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Everything(Row):
+    """A row of every kind."""
+
+    number: float = column("A number", unit="cm", ge=0, lt=10, example=1.5)
+    integer: int | None = column("An integer", multiple_of=5)
+    boolean: bool
+    day: date = column("A day", gt=date(2000, 1, 1), example=date(2001, 1, 1))
+    closed: Literal["a", "b"]
+    listed: Colour = column("An enum", default=Colour.BLUE)
+    open: str | None = column("A text", max_length=20, default=None)
+
+
+def test_every_kind_is_read() -> None:
+    schema = read_row(Everything)
+    assert (schema.title, schema.description) == ("Everything", "A row of every kind.")
+    assert [
+        (item.name, item.kind.value, item.nullable, item.required) for item in schema.columns
+    ] == [
+        ("number", "number", False, True),
+        ("integer", "integer", True, True),
+        ("boolean", "boolean", False, True),
+        ("day", "date", False, True),
+        ("closed", "category", False, True),
+        ("listed", "category", False, False),
+        ("open", "category", True, False),
+    ]
+    assert schema["number"] == Column(
+        name="number", kind=Kind.NUMBER, description="A number", unit="cm", example=1.5, ge=0, lt=10
+    )
+    assert (schema["day"].gt, schema["day"].example) == (date(2000, 1, 1), "2001-01-01")
+    assert schema["closed"].categories == ("a", "b")
+    assert (schema["listed"].categories, schema["listed"].default) == (("red", "blue"), "blue")
+    assert (schema["integer"].multiple_of, schema["open"].max_length) == (5, 20)
+
+
+class Nested(BaseModel):
+    x: float
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        datetime,
+        list[float],
+        dict[str, float],
+        Nested,
+        bytes,
+        Any,
+        float | int,
+        Literal[1, 2],
+        Literal[""],
+    ],
+)
+def test_what_cannot_be_sealed_is_refused_by_name(annotation: Any) -> None:
+    row = create_model("Odd", __base__=Row, field=(annotation, ...))
+    with pytest.raises(ProjectError, match=r"Odd\.field"):
+        read_row(row)
+
+
+def test_a_pattern_is_refused() -> None:
+    row = create_model("Odd", __base__=Row, field=(str, Field(pattern="a+")))
+    with pytest.raises(ProjectError, match=r"Odd\.field has the constraint"):
+        read_row(row)
+
+
+def test_python_validators_are_refused() -> None:
+    class Fielded(Row):
+        x: float
+
+        @field_validator("x")
+        @classmethod
+        def positive(cls, value: float) -> float:
+            return value
+
+    class Modelled(Row):
+        x: float
+
+        @model_validator(mode="after")
+        def whole(self) -> "Modelled":
+            return self
+
+    for row, name in ((Fielded, "positive"), (Modelled, "whole")):
+        with pytest.raises(ProjectError, match=f"validator '{name}'"):
+            read_row(row)
+
+
+def test_a_row_has_fields() -> None:
+    with pytest.raises(ProjectError, match="has no fields"):
+        read_row(create_model("Empty", __base__=Row))

@@ -1,0 +1,33 @@
+import subprocess
+from pathlib import Path
+
+import sklearn
+
+from windlass.training.environment import environment, package_version
+
+
+def test_what_decides_a_result_is_recorded(tmp_path: Path) -> None:
+    found = environment(tmp_path)
+    assert found["packages"]["scikit-learn"] == sklearn.__version__
+    assert {"numpy", "pandas", "scipy"} <= found["packages"].keys()
+    assert found["commit"] is None  # tmp_path is in no repository
+    assert found["python"].startswith("3.")
+
+
+def test_a_commit_is_told_with_its_changes(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "project.py").write_text("1")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    commit = environment(tmp_path)["commit"]
+    assert len(commit) == 40
+    (tmp_path / "project.py").write_text("2")
+    assert environment(tmp_path)["commit"] == f"{commit}-dirty"
+
+
+def test_a_package_that_is_not_here_has_no_version() -> None:
+    assert package_version("no-such-package") is None
