@@ -4,4 +4,4 @@ from pathlib import Path
 
 import windlass
 
-app = windlass.application(Path(__file__).parent)
+app = windlass.application(Path(__file__).parent, logs=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.errors import BundleError, ProjectError
+from windlass.logs import set_up_logs
 from windlass.monitoring.cells import Cells, shared_folder
 from windlass.monitoring.ledger import Ledger
 from windlass.monitoring.telemetry import Telemetry
@@ -25,13 +26,18 @@ _ROOTS = frozenset(
 )  # fmt: skip
 
 
-def application(*paths: Path | str, settings: Settings | None = None) -> Service:
+def application(
+    *paths: Path | str, settings: Settings | None = None, logs: bool = False
+) -> Service:
     """The ASGI application that serves these bundles (folders, or project folders with `artifacts/`).
 
     Every digest is verified here, before anything listens; loading and the golden rows come with the
-    server's start. Raises BundleError or IntegrityError.
+    server's start. With `logs`, which is for entry points, everything logs JSON lines to standard
+    error. Raises BundleError or IntegrityError.
     """
     settings = settings or Settings.read()
+    if logs:
+        set_up_logs(settings.log_level)
     bundles = [Bundle.open(find_bundle(Path(path))) for path in paths]
     _refuse_clashes(bundles)
     server = _Server(settings, bundles)

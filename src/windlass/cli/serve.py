@@ -93,10 +93,8 @@ def _serve(paths: list[Path], settings: Settings, listen: "Listen") -> None:
 def make_app(paths: list[Path], settings: Settings) -> Any:
     """The application of one worker process, with its logs set up."""
     from windlass.app import application
-    from windlass.logs import set_up_logs
 
-    set_up_logs(settings.log_level)
-    return application(*paths, settings=settings)
+    return application(*paths, settings=settings, logs=True)
 
 
 def _say_how(bundles: "list[Bundle]", host: str, port: int) -> None:
