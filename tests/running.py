@@ -1,0 +1,208 @@
+"""A real `windlass serve` on a free port of this machine, for tests that speak HTTP to it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PATIENCE = 30.0  # seconds until a test gives a process up
+WINDLASS = Path(sys.executable).with_name("windlass")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """This process's environment, less what would change a server, with `home` as WINDLASS_HOME."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WINDLASS_", "AIP_", "SAGEMAKER_"))
+    }
+    return kept | {"WINDLASS_HOME": str(home)} | more
+
+
+class Server:
+    """A server process and what it logs. `wait_ready` before the first request; `stop` at the end."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        port: int,
+        home: Path,
+        variables: Mapping[str, str],
+        folder: Path | None = None,
+    ) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.port, self.home = port, home
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = home / "stderr.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=folder or home,
+                env=environment(home, **variables),
+            )
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
+
+    @classmethod
+    def of(
+        cls, *bundles: Path, home: Path, options: Sequence[str] = (), **variables: str
+    ) -> "Server":
+        """`windlass serve` of these bundles; keywords are environment variables."""
+        port = free_port()
+        command = [WINDLASS, "serve", *bundles, "--port", port, *options]
+        return cls([str(part) for part in command], port, home, variables)
+
+    def wait(self, path: str = "/readyz", status: int = 200) -> "Server":
+        """Return once `path` answers with `status`."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended: {self.log.read_text()}")
+            try:
+                if self.client.get(path).status_code == status:
+                    return self
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)  # nothing tells of a port that begins to listen
+        raise AssertionError(f"{path} never answered {status}: {self.log.read_text()}")
+
+    def connect(self) -> "Connection":
+        """A bare connection, for what no proper client would send."""
+        return Connection.to(self.port)
+
+    def raw(self, request: bytes) -> "RawAnswer":
+        """The answer to these very bytes."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            return connection.answer()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the server's first process."""
+        self.process.send_signal(number)
+
+    def exit_code(self, timeout: float = PATIENCE) -> int:
+        """The exit code, once the server has ended."""
+        return self.process.wait(timeout)
+
+    def stop(self) -> int:
+        """Stop the server as an orchestrator would; kill it where it does not."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.exit_code()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What was logged so far, every line parsed."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """Status, headers (lower case) and body of an answer that came over a bare connection."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+
+class Connection(socket.socket):
+    """A bare connection, for what no proper client would send."""
+
+    @classmethod
+    def to(cls, port: int) -> "Connection":
+        """A connection to this port of the loopback interface."""
+        connection = cls()
+        connection.settimeout(PATIENCE)
+        connection.connect(("127.0.0.1", port))
+        return connection
+
+    def answer(self) -> RawAnswer:
+        """The next answer, and not a byte of what follows it. Raises EOFError where there is none."""
+        status_line, *lines = self._head().decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        length = headers.get("content-length")
+        body = self.rest() if length is None else self._exactly(int(length))
+        return RawAnswer(int(status_line.split()[1]), headers, body)
+
+    def rest(self) -> bytes:
+        """Everything until the server closes the connection."""
+        return b"".join(iter(lambda: self.recv(65536), b""))
+
+    def _head(self) -> bytes:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self._exactly(1)
+        return head[:-4]
+
+    def _exactly(self, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            part = self.recv(size - len(content))
+            if not part:
+                raise EOFError(f"the connection ended after {content!r}")
+            content += part
+        return content
+
+
+def post(path: str, body: bytes, *headers: str) -> bytes:
+    """A POST request as bytes, of JSON unless `headers` say otherwise."""
+    lines = [f"POST {path} HTTP/1.1", "Host: windlass", f"Content-Length: {len(body)}", *headers]
+    if not any(line.lower().startswith("content-type:") for line in headers):
+        lines.append("Content-Type: application/json")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+FLOWER: dict[str, Any] = {
+    "sepal_length": 5.1,
+    "sepal_width": 3.5,
+    "petal_length": 1.4,
+    "petal_width": 0.2,
+}
+OTHER_FLOWER: dict[str, Any] = {
+    "sepal_length": 6.7,
+    "sepal_width": 3.0,
+    "petal_length": 5.2,
+    "petal_width": 2.3,
+}
+SPECIES = ["setosa", "versicolor", "virginica"]
+LOAN: dict[str, Any] = {
+    "income": 16106.26,
+    "age": 25,
+    "children": None,
+    "employed": None,
+    "grade": "A",
+    "housing": "rent",
+    "city": "Köln",
+    "opened": "2000-03-09",
+}

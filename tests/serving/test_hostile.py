@@ -1,0 +1,214 @@
+"""Clients that break the rules of HTTP: the service answers what can be answered, and goes on."""
+
+import json
+import random
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.conftest import Serve
+from tests.running import FLOWER, Server, post
+
+LIMIT = 1 << 20
+ROW = json.dumps(FLOWER).encode()
+
+
+@pytest.fixture(scope="module")
+def server(session_server: Serve, iris: Any) -> Iterator[Server]:
+    """A server that takes bodies of up to a megabyte. It must live, and have seen no fault, at the end."""
+    server = session_server(iris, WINDLASS_MAX_BODY_MB="1")
+    yield server
+    assert server.client.post("/predict", content=ROW).status_code == 200
+    server.client.close()
+    server.stop()
+    faults = [line for line in server.lines() if line["level"] in ("error", "critical")]
+    assert faults == []
+    assert [line for line in server.lines() if line.get("status", 0) >= 500] == []
+
+
+@pytest.fixture(autouse=True)
+def lives(server: Server) -> Iterator[None]:
+    yield
+    assert server.raw(post("/predict", ROW, "Connection: close")).status == 200
+
+
+def test_a_declared_length_over_the_limit_is_refused_unread(server: Server) -> None:
+    head = post("/predict", b"", "Connection: keep-alive").replace(
+        b"Length: 0", b"Length: 99999999999"
+    )
+    answer = server.raw(head + b'{"sepal')
+    assert answer.status == 413
+    assert answer.headers["connection"] == "close"
+    assert str(LIMIT) in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/predict_batch", "/invocations", "/v1/models/iris:predict"]
+)
+def test_a_chunked_body_over_the_limit_is_refused_before_its_end(server: Server, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with server.connect() as connection:
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        chunk = b"%x\r\n%b\r\n" % (LIMIT // 4, b" " * (LIMIT // 4))
+        for _ in range(5):
+            connection.sendall(chunk)
+        answer = connection.answer()  # the body has not ended
+    assert answer.status == 413
+
+
+def test_a_body_over_the_limit_is_refused_though_its_sender_sends_it_whole(server: Server) -> None:
+    for _ in range(3):
+        answer = server.client.post("/predict", content=b" " * (LIMIT * 16))
+        assert answer.status_code == 413
+
+
+def test_a_body_at_the_limit_is_read(server: Server) -> None:
+    body = ROW + b" " * (LIMIT - len(ROW))
+    assert server.raw(post("/predict", body)).status == 200
+    assert server.raw(post("/predict", body + b" ")).status == 413
+
+
+def test_a_chunked_body_is_read(server: Server) -> None:
+    def parts() -> Iterator[bytes]:
+        for byte in ROW:
+            yield bytes([byte])
+
+    answer = server.client.post("/predict", content=parts())
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "length", ["-1", "x", "1.5", "1e3", "0x10", "", "99999999999999999999999", "5, 6"]
+)
+def test_a_length_that_is_none(server: Server, length: str) -> None:
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+    with server.connect() as connection:
+        connection.sendall(head.encode() + ROW)
+        connection.shutdown(socket.SHUT_WR)
+        assert 400 <= connection.answer().status < 500
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"POST /predict\r\n\r\n", b"GET\r\n\r\n", b"\r\n\r\nX", b"\x16\x03\x01\x02\x00\x01\x00", b"PRI * HTTP/2.0\r\n\r\n",
+     b"GET / HTTP/9.9\r\n\r\n", b"FOO / HTTP/1.1\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n",
+     b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ids=range(9),
+)  # fmt: skip
+def test_what_is_no_request(server: Server, request_line: bytes) -> None:
+    with server.connect() as connection:
+        connection.sendall(request_line)
+        connection.shutdown(socket.SHUT_WR)
+        content = connection.rest()
+    assert content == b"" or content.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(
+            post("/predict", ROW, "X-Request-ID: one")
+            + post("/nowhere", ROW, "X-Request-ID: two")
+            + post("/predict_batch", b"[" + ROW + b"]", "X-Request-ID: three")
+            + b"GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: four\r\n\r\n"
+        )
+        answers = [connection.answer() for _ in range(4)]
+    assert [answer.status for answer in answers] == [200, 404, 200, 200]
+    assert [answer.headers["x-request-id"] for answer in answers] == ["one", "two", "three", "four"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/predict_batch", "/invocations", "/v2/models/iris/infer"]
+)
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_client_that_hangs_up_in_mid_body(server: Server, path: str, reset: bool) -> None:
+    for cut in (0, 1, 40):
+        connection = server.connect()
+        connection.sendall(post(path, ROW)[: -len(ROW)] + ROW[:cut])
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+
+def test_a_client_that_hangs_up_before_its_answer(server: Server) -> None:
+    for _ in range(20):
+        connection = server.connect()
+        connection.sendall(post("/predict_batch", b"[" + b",".join([ROW] * 500) + b"]"))
+        connection.close()
+
+
+def test_a_slow_client_holds_up_nobody(server: Server) -> None:
+    request = post("/predict", ROW)
+    with server.connect() as slow:
+        for byte in request[:-1]:
+            slow.send(bytes([byte]))
+        assert server.raw(post("/predict", ROW)).status == 200
+        slow.send(request[-1:])
+        assert slow.answer().status == 200
+
+
+def test_expect_continue(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(post("/predict", ROW, "Expect: 100-continue")[: -len(ROW)])
+        assert connection.recv(1024).startswith(b"HTTP/1.1 100")
+        connection.sendall(ROW)
+        assert connection.answer().status == 200
+
+
+def test_upgrade_is_not_taken(server: Server) -> None:
+    head = (
+        b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert server.raw(head).status < 500
+
+
+def test_ten_thousand_headers(server: Server) -> None:
+    lines = "\r\n".join(f"X-{i}: {i}" for i in range(10_000))
+    answer = server.raw(f"GET /health HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n".encode())
+    assert answer.status < 500
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/predict",
+        "/predict_batch",
+        "/invocations",
+        "/v1/models/iris:predict",
+        "/v2/models/iris/infer",
+    ],
+)
+def test_a_thousand_bodies_of_noise(server: Server, path: str) -> None:
+    noise = random.Random(path)
+    kinds = [
+        "application/json", "text/csv", "application/vnd.apache.arrow.stream",
+        "application/vnd.apache.parquet", "application/octet-stream", "multipart/form-data",
+    ]  # fmt: skip
+    for _ in range(200):
+        body = noise.choice([_bytes, _text, _cut])(noise)
+        headers = {
+            "content-type": noise.choice(kinds),
+            "inference-header-content-length": str(noise.randrange(-3, 40)),
+            "accept": noise.choice(["*/*", *kinds]),
+        }
+        answer = server.client.post(path, content=body, headers=headers)
+        assert 400 <= answer.status_code < 500, (body, headers, answer.text)
+
+
+def _bytes(noise: random.Random) -> bytes:
+    return noise.randbytes(noise.randrange(400))
+
+
+def _text(noise: random.Random) -> bytes:
+    return "".join(
+        noise.choices('{}[]":,0123456789.eE-+ nulltrefas\\u"\n', k=noise.randrange(80))
+    ).encode()
+
+
+def _cut(noise: random.Random) -> bytes:
+    """A good body with a piece missing."""
+    body = noise.choice([b'{"instances":[%b]}', b"[%b]", b"%b"]) % ROW
+    start = noise.randrange(1, len(body))
+    return body[: start - 1] + body[start + noise.randrange(20) :] + b"~"
