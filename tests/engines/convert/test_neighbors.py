@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -25,6 +26,12 @@ def test_many_columns(cancer, proved):
 @pytest.mark.parametrize("model", [KNeighborsRegressor(), KNeighborsRegressor(9)], ids=repr)
 def test_regressors(model, diabetes, proved):
     proved(make_pipeline(StandardScaler(), model), diabetes)
+
+
+def test_many_rows_are_native(iris, refused):
+    rows, target = iris
+    many = (pd.concat([rows] * 40, ignore_index=True), pd.concat([target] * 40))
+    assert refused(KNeighborsClassifier(), many).endswith("6000 training rows are too many")
 
 
 def test_other_metrics_are_native(iris, refused):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Alternatives = tuple[Callable[[], pd.DataFrame], ...]
 
 _BATCH = 4096
+_SLICE = 1024  # rows a run: nearest neighbours need memory for each with every training row
 _SAMPLED = 5000  # rows that have to be compared beside those of training
 _SINGLES = 8  # rows of each batch that are also run alone: ONNX Runtime takes another path
 
@@ -130,7 +131,12 @@ def feeds(fitted: Fitted, frame: pd.DataFrame) -> dict[str, Array]:
 
 
 def _run(session: Any, inputs: dict[str, Array]) -> Answer:
-    outputs = session.run(None, inputs)
+    size = len(next(iter(inputs.values())))
+    parts = [
+        session.run(None, {name: value[at : at + _SLICE] for name, value in inputs.items()})
+        for at in range(0, size, _SLICE)
+    ]
+    outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
     if len(outputs) == 1:
         return Answer(outputs[0].reshape(-1, 1), np.zeros(len(outputs[0]), np.int64))
     label, probabilities = outputs

@@ -13,7 +13,7 @@ from windlass.engines.convert.neighbor_ties import k_smallest
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
 
-_LARGEST = 2_000_000  # training cells; beyond, a tree search beats comparing with every row
+_MOST_ROWS, _MOST_CELLS = 5_000, 200_000  # of training; beyond, a tree search is faster
 
 
 def neighbors_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
@@ -56,7 +56,7 @@ def _nearest(graph: Graph, model: Any, rows: str) -> tuple[str, str]:
     )
     if power is None or not isinstance(train, np.ndarray):
         raise UnsupportedError(f"{type(model).__name__}: metric={model.metric!r} is not converted")
-    if train.size > _LARGEST:
+    if len(train) > _MOST_ROWS or train.size > _MOST_CELLS:
         raise UnsupportedError(f"{type(model).__name__}: {len(train)} training rows are too many")
     parts = [rows]
     if train.shape[1] > 1:
