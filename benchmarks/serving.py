@@ -14,7 +14,7 @@ from benchmarks import measure, peers
 from benchmarks.load import require_wrk
 from benchmarks.machine import BenchmarkError, Server, describe, split_cores
 from benchmarks.measure import FLOWER, ROOT, Plan
-from benchmarks.report import Report
+from benchmarks.report import ECHO, OURS, PLAIN, Report
 
 PARTS = ("serving", "batch", "start", "train")
 MODELS = ("logreg", "rf")
@@ -66,15 +66,15 @@ def _servers(bundle: Path, pickle: Path, work: Path) -> tuple[Server, Server, Se
     windlass = str(Path(sys.executable).with_name("windlass"))
     return (
         Server(
-            "Windlass",
+            OURS,
             (windlass, "serve", str(bundle), "--host", "127.0.0.1", "--port", "{port}"),
             body,
             ready="/readyz",
             environment={"WINDLASS_HOME": str(work / "home")},
             folder=work,
         ),
-        _plain("FastAPI + joblib", "fastapi_joblib", body, environment={"MODEL": str(pickle)}),
-        _plain("echo", "echo", body, expect="sepal_length"),
+        _plain(PLAIN, "fastapi_joblib", body, environment={"MODEL": str(pickle)}),
+        _plain(ECHO, "echo", body, expect="sepal_length"),
     )
 
 
