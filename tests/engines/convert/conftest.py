@@ -1,6 +1,6 @@
 """Data to fit on, and a fixture that fits, converts and insists on equality."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from threadpoolctl import threadpool_limits
 
 from windlass.engines.convert import Conversion, Fitted, convert
 
@@ -27,6 +28,13 @@ def fit(estimator: Any, table: Table, classes: tuple[Any, ...] | None = None) ->
 
 def session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    # Small data: more threads only wait for each other.
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture

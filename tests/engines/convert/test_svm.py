@@ -35,11 +35,6 @@ def test_pair_weights_give_the_one_vs_one_decision(iris):
     np.testing.assert_allclose(decision, model.decision_function(rows), atol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:The `probability`:FutureWarning")
-def test_own_probabilities_are_native(iris, refused):
-    assert "probability=True" in refused(SVC(probability=True), iris)
-
-
 def test_own_kernels_are_native(iris, refused):
     model = CalibratedClassifierCV(SVC(kernel=lambda a, b: a @ b.T), cv=3)
     assert "this kernel" in refused(model, iris)

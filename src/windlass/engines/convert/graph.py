@@ -45,6 +45,15 @@ class Column:
 Columns = tuple[Column, ...]
 
 
+@dataclass(frozen=True)
+class Value:
+    """An input or output of an inner graph; ``kind`` is an ONNX data type."""
+
+    name: str
+    kind: int
+    scalar: bool = False
+
+
 class Graph:
     """Collects nodes; every tensor that carries rows has them on its first axis."""
 
@@ -64,10 +73,13 @@ class Graph:
         """Return an empty graph for a branch or a loop; it may read this graph's tensors."""
         return Graph(f"{self.name()}_")
 
-    def body(self, inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]) -> Any:
-        """Return this graph as an attribute of a node; inputs and outputs are (name, type)."""
+    def body(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> onnx.GraphProto:
+        """Return this graph as an attribute of a node that branches or loops."""
         signature = [
-            [helper.make_tensor_value_info(name, kind, None) for name, kind in values]
+            [
+                helper.make_tensor_value_info(v.name, v.kind, [] if v.scalar else None)
+                for v in values
+            ]
             for values in (inputs, outputs)
         ]
         constants = list(self.initializers.values())

@@ -7,9 +7,12 @@ walks through that order with the same heap; all other rows take the short way.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from windlass.engines.convert.graph import Value
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Graph
@@ -39,10 +42,7 @@ def k_smallest(
     plain = [short.pick(name, list(range(k))) for name in (nearest, indices)]
     order = _visits(long, parts, tree, power)
     walked = _walk(long, *_candidates(long, distances, order, k, rows), k)
-    branches = [
-        inner.body([], list(zip(names, (_DOUBLE, _INT64), strict=True)))
-        for inner, names in ((long, walked), (short, plain))
-    ]
+    branches = [inner.body([], _values(names)) for inner, names in ((long, walked), (short, plain))]
     found = graph.node_many("If", [tied], 2, then_branch=branches[0], else_branch=branches[1])
     return found[0], found[1]
 
@@ -172,5 +172,10 @@ def _push(graph: Graph, k: int) -> Any:
         heap, rows = put(heap, moving, largest), put(rows, moving, moved)
         at = graph.node("Where", moving, child, at)
     heap, rows = put(heap, accepted, value), put(rows, accepted, place)
-    kinds = (_DOUBLE, _INT64, _DOUBLE, _INT64)
-    return graph.body(list(zip(names, kinds, strict=True)), [(heap, _DOUBLE), (rows, _INT64)])
+    return graph.body(_values(names), _values([heap, rows]))
+
+
+def _values(names: list[str]) -> list[Value]:
+    """Return distances and rows, by turns, as inputs or outputs of an inner graph."""
+    kinds = itertools.cycle((_DOUBLE, _INT64))
+    return [Value(name, kind) for name, kind in zip(names, kinds, strict=False)]

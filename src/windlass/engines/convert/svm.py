@@ -9,29 +9,27 @@ import numpy as np
 from windlass.engines.convert.compiler import Compiler, Scores
 from windlass.engines.convert.contract import UnsupportedError
 from windlass.engines.convert.linear import affine
+from windlass.engines.convert.svm_probabilities import coupled_probabilities
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
 
 
 def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
-    """Append the decision function, to be calibrated; libsvm's own probabilities are refused."""
-    if getattr(model, "probability", False) is True:
-        raise UnsupportedError(
-            f"{type(model).__name__}: probability=True iterates; calibrate instead"
-        )
+    """Append the votes of all pairs, the decision function and, where fitted, probabilities."""
     graph, classes = compiler.graph, len(model.classes_)
-    kernel = _kernel(graph, graph.numbers(columns, model), model)
-    if classes == 2:
-        value = affine(graph, kernel, np.asarray(model.dual_coef_).T, model.intercept_)
-        positive = graph.node("Greater", value, graph.constant(0.0))
-        label = graph.node("Squeeze", graph.node("Cast", positive, to=7), graph.constant([1]))
-        return Scores(label, None, value)
     if model.decision_function_shape != "ovr":
         raise UnsupportedError(f"{type(model).__name__}: decision_function_shape='ovo'")
+    kernel = _kernel(graph, graph.numbers(columns, model), model)
     pairs = affine(graph, kernel, _pair_weights(model), model._intercept_)
-    decision = _one_vs_rest(graph, pairs, classes)
-    return Scores(graph.node("ArgMax", decision, axis=1, keepdims=0), None, decision)
+    votes, decision = _one_vs_rest(graph, pairs, classes)
+    if classes == 2:
+        decision = graph.node("Neg", pairs)
+    ranks = decision if model.break_ties and classes > 2 else votes
+    label = graph.node("ArgMax", ranks, axis=1, keepdims=0)
+    # The public name of these warns that the option goes away.
+    fitted = len(getattr(model, "_probA", ()))
+    return Scores(label, coupled_probabilities(graph, pairs, model) if fitted else None, decision)
 
 
 def support_vector_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
@@ -74,8 +72,11 @@ def _pair_weights(model: Any) -> Array:
     return np.stack(weights, axis=1)
 
 
-def _one_vs_rest(graph: Graph, pairs: str, classes: int) -> str:
-    """Append votes plus squashed confidences, as ``_ovr_decision_function`` of scikit-learn."""
+def _one_vs_rest(graph: Graph, pairs: str, classes: int) -> tuple[str, str]:
+    """Append the classes' votes, and votes plus squashed confidences, float64 [N, c].
+
+    The sum is ``_ovr_decision_function`` of scikit-learn.
+    """
     wins = np.zeros((classes * (classes - 1) // 2, classes))
     sides = np.zeros_like(wins)
     for k, (i, j) in enumerate(_pairs(classes)):
@@ -86,7 +87,7 @@ def _one_vs_rest(graph: Graph, pairs: str, classes: int) -> str:
     total = graph.node("MatMul", pairs, graph.constant(sides))
     size = graph.node("Add", graph.node("Abs", total), graph.constant(1.0))
     squashed = graph.node("Div", total, graph.node("Mul", size, graph.constant(3.0)))
-    return graph.node("Add", votes, squashed)
+    return votes, graph.node("Add", votes, squashed)
 
 
 def _pairs(classes: int) -> list[tuple[int, int]]:
