@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from datetime import date, datetime, timedelta, timezone
@@ -238,5 +239,8 @@ assert not check_table(schema, csv.read_csv(body)).bad[0]
 assert check_table(schema, csv.read_csv(body, convert_options=texts), strings=True).bad[1]
 print(sorted({"pandas", "sklearn", "scipy"} & sys.modules.keys()))
 """
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=path
+    )
     assert done.stdout == "[]\n"

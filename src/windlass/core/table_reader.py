@@ -2,10 +2,12 @@
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from operator import length_hint
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +17,8 @@ import pyarrow as pa
 from windlass.errors import InputError
 
 ROWS = 1 << 16  # of a batch
-_BLOCK = 1 << 20  # bytes of CSV parsed at a time, and the longest line
+_BLOCK = 1 << 18  # bytes of CSV parsed at a time, and the longest line
+_SHOWN = 1000  # characters of a ragged line: an open quote makes it very long
 _ARROW_FILE = b"ARROW1"
 
 
@@ -35,8 +38,9 @@ class Ragged:
 class TableReader:
     """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
 
-    CSV comes as columns of text, "" where a cell is empty; a ragged line goes to `on_ragged`, and is
-    refused where there is none. Arrow is a stream or a file. Raises InputError for what cannot be read.
+    CSV comes as columns of text, "" where a cell is empty; a ragged line goes to `on_ragged` before the
+    batch after it comes, and is refused where there is none. A batch may be empty. Arrow is a stream or
+    a file. Raises InputError for what cannot be read.
     """
 
     def __init__(
@@ -45,13 +49,16 @@ class TableReader:
         self._on_ragged = on_ragged
         self._refused: Ragged | None = None
         self._name = str(source) if isinstance(source, Path) else "The body"
-        self._form = form
+        self.form = form
         self._share: Callable[[], float] = lambda: 0.0
         self._open = ExitStack()
-        with self._translated():
-            self._schema, self._batches = self._start(source)
-            self.names: list[str] = list(self._schema.names)
-        self._refuse_twins(self.names)
+        with ExitStack() as failed:
+            failed.callback(self._open.close)
+            with self._translated():
+                self.schema, self._batches = self._start(source)
+                self.names: list[str] = list(self.schema.names)
+            self._refuse_twins(self.names)
+            failed.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -73,17 +80,15 @@ class TableReader:
         while True:
             with self._translated():
                 batch = next(self._batches, None)
-                if batch is not None and self._form != "csv":
-                    batch.validate(
-                        full=True
-                    )  # no lengths or offsets that point elsewhere, UTF-8 only
+                if batch is not None and self.form != "csv":
+                    batch.validate(full=True)  # offsets stay inside, text is UTF-8
             if batch is None:
                 return
-            for at in range(0, batch.num_rows, ROWS):
+            for at in range(0, max(batch.num_rows, 1), ROWS):
                 yield batch.slice(at, ROWS)
 
     def _start(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
-        match self._form:
+        match self.form:
             case "csv":
                 return self._start_csv(source)
             case "parquet":
@@ -111,7 +116,7 @@ class TableReader:
     def _start_parquet(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
         from pyarrow import parquet
 
-        file = parquet.ParquetFile(self._file(source), buffer_size=_BLOCK)
+        file = parquet.ParquetFile(self._file(source), buffer_size=_BLOCK, pre_buffer=False)
         done = 0
 
         def batches() -> Iterator[Any]:
@@ -133,12 +138,17 @@ class TableReader:
             reader = pa.ipc.open_stream(file)
             return reader.schema, iter(reader)
         reader = pa.ipc.open_file(file)
-        return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+        count = reader.num_record_batches
+        left = iter(range(count))
+        self._share = lambda: 1 - length_hint(left) / max(count, 1)
+        return reader.schema, map(reader.get_batch, left)
 
     def _file(self, source: Path | bytes) -> Any:
-        if isinstance(source, Path):
-            return self._open.enter_context(pa.OSFile(str(source), "rb"))
-        return pa.BufferReader(source)
+        if isinstance(source, bytes):
+            return pa.BufferReader(source)
+        if self.form == "arrow":  # a batch may be as large as the file: let the system page it
+            return self._open.enter_context(pa.memory_map(str(source)))
+        return self._open.enter_context(pa.OSFile(str(source), "rb"))
 
     def _header(self, head: bytes) -> list[str]:
         lines = csv.reader(io.StringIO(head.decode("utf-8-sig", "replace"), newline=""))
@@ -160,7 +170,7 @@ class TableReader:
 
     def _ragged(self, line: Any) -> str:
         row = (line.number or 0) - 2  # pyarrow counts lines from 1, and the header is one
-        ragged = Ragged(row, line.expected_columns, line.actual_columns, line.text)
+        ragged = Ragged(row, line.expected_columns, line.actual_columns, line.text[:_SHOWN])
         if self._on_ragged is None:
             self._refused = ragged
             return "error"
@@ -173,7 +183,7 @@ class TableReader:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(
-                f"{self._name} cannot be read as {self._form}: {self._why(error)}"
+                f"{self._name} cannot be read as {self.form}: {self._why(error)}"
             ) from error
 
     def _why(self, error: Exception) -> str:
@@ -182,9 +192,9 @@ class TableReader:
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             return "it is not UTF-8. Save it as UTF-8."
         if "straddling" in str(error):
-            return f"a line is longer than {_BLOCK >> 20} MiB. Check its quotes."
-        if isinstance(error, OSError) and error.strerror:
-            return f"{error.strerror}. Check the file."
+            return f"a line is longer than {_BLOCK >> 10} KiB. Check its quotes."
+        if isinstance(error, OSError) and error.errno:
+            return f"{os.strerror(error.errno)}. Check the file."
         return f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}. Check the file."
 
 

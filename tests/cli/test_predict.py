@@ -1,0 +1,134 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from windlass.cli.main import app
+from windlass.core.bundle import Bundle
+from windlass.core.project import load_project
+from windlass.settings import Settings
+from windlass.training.request import TrainingRequest, silent
+from windlass.workflows.train import train
+
+IRIS = Path(__file__).parents[2] / "examples" / "iris"
+HEADER = "sepal_length,sepal_width,petal_length,petal_width"
+SETOSA, VIRGINICA = "5.1,3.5,1.4,0.2", "6.9,3.1,5.4,2.1"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("predict")
+    project, source = load_project(IRIS)
+    request = TrainingRequest(artifacts=home / "artifacts", track=False)
+    train(project, source, request, Settings(home=home / "home"), silent)
+    return home / "artifacts"
+
+
+@pytest.fixture
+def run(tmp_path: Path, bundle: Path) -> Run:
+    """`windlass predict` on rows of CSV, into tmp_path/out.csv: exit code, stdout and stderr."""
+
+    def call(rows: list[str], *options: str, header: str = HEADER) -> tuple[int, str, str]:
+        source = tmp_path / "rows.csv"
+        source.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        words = ["predict", str(bundle), "--input", str(source)]
+        if "--output" not in options:
+            words += ["--output", str(tmp_path / "out.csv")]
+        result = CliRunner().invoke(app, [*words, *options])
+        return result.exit_code, result.stdout, result.stderr
+
+    return call
+
+
+def test_a_file_of_rows_becomes_a_file_of_predictions(
+    run: Run, tmp_path: Path, bundle: Path
+) -> None:
+    code, out, err = run([SETOSA, "5.1,3.5,1.4,-1", VIRGINICA])
+    assert (code, err) == (0, "")
+    assert out.startswith("Scored 2 of 3 rows in ")
+    assert f"Rejected 1 rows: {tmp_path / 'out.csv.rejects.csv'}" in out
+    table = pv.read_csv(tmp_path / "out.csv").to_pydict()
+    assert table["row"] == [0, 2]
+    assert table["prediction"] == ["setosa", "virginica"]
+    assert set(table["model_version"]) == {Bundle.open(bundle).version}
+    total = sum(table[f"probability_{name}"][0] for name in ("setosa", "versicolor", "virginica"))
+    assert total == pytest.approx(1.0)
+
+
+def test_json_and_nothing_else(run: Run, tmp_path: Path, bundle: Path) -> None:
+    output, rejects = tmp_path / "out.parquet", tmp_path / "bad.csv"
+    code, out, err = run(
+        [SETOSA, VIRGINICA], "--json", "--output", str(output), "--rejects", str(rejects)
+    )
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert answer.pop("seconds") > 0
+    assert answer == {
+        "rows": 2,
+        "scored": 2,
+        "rejected": 0,
+        "output": str(output),
+        "rejects": str(rejects),
+        "model_version": Bundle.open(bundle).version,
+    }
+    assert pq.read_table(output).num_rows == 2
+
+
+def test_kept_columns_are_copied(run: Run, tmp_path: Path) -> None:
+    rows, header = [f"n1,{SETOSA},x"], f"id,{HEADER},species"
+    code, _, err = run(rows, header=header)
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "--keep id,species" in err
+    assert not (tmp_path / "out.csv").exists()
+    assert run(rows, "--keep", "id,species", header=header)[0] == 0
+    assert pv.read_csv(tmp_path / "out.csv").to_pydict()["id"] == ["n1"]
+
+
+def test_when_every_row_is_rejected_the_exit_code_says_so(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(["1,2,3", "1,2,3,x"])
+    assert code == 1
+    rejects = tmp_path / "out.csv.rejects.csv"
+    assert err == f"windlass: Every row was rejected. Read why in {rejects}.\n"
+    assert rejects.read_text(encoding="utf-8").count("\n") == 3
+
+
+def test_refusals_are_one_line(run: Run, tmp_path: Path) -> None:
+    code, out, err = run([SETOSA], "--output", str(tmp_path / "out.xlsx"))
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "ends in .csv, .parquet or .arrow" in err
+    words = ["predict", str(tmp_path), "--input", "rows.csv", "--output", "out.csv"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "No bundle at" in result.stderr
+    assert CliRunner().invoke(app, ["predict", str(tmp_path)]).exit_code == 2
+
+
+def test_no_data_frame_library_is_imported_to_predict(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(f"{HEADER}\n{SETOSA}\n", encoding="utf-8")
+    code = """
+import sys
+from windlass.cli.main import app
+app(sys.argv[1:], standalone_mode=False)
+print(sorted({"pandas", "sklearn", "scipy", "starlette"} & sys.modules.keys()))
+"""
+    words = ["predict", str(bundle), "--input", "rows.csv", "--output", "out.parquet"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("[]\n")
