@@ -13,6 +13,7 @@ from windlass.core.tables import probability_column
 from windlass.errors import LedgerError
 
 _CHUNK = 20_000  # rows a chunk of the table
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an Arrow stream that was written whole
 _META = {
     "prediction_id": pa.string(),
     "predicted_at": pa.timestamp("us", "UTC"),
@@ -97,9 +98,29 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def _stream_tables(segment: Path) -> Iterator[pa.Table]:
-    source = io.BytesIO(segment.read_bytes())
-    while source.tell() < len(source.getbuffer()):
+    content = segment.read_bytes()
+    source = io.BytesIO(content)
+    while source.tell() < len(content):
         try:
-            yield pa.ipc.open_stream(source).read_all()
-        except pa.ArrowInvalid:
+            table = pa.ipc.open_stream(source).read_all()
+        except (pa.ArrowInvalid, OSError):
             return  # the process died here, before it answered
+        if content[source.tell() - len(_END) : source.tell()] != _END:
+            return  # here too, with every row written but the end
+        yield _with_shared(table)
+
+
+def _with_shared(table: pa.Table) -> pa.Table:
+    """What the rows of an answer share, out of the stream's metadata, as the columns of a line."""
+    shared = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    count = table.num_rows
+    moment = datetime.fromtimestamp(float(shared["predicted_at"]), UTC)
+    values = {
+        "prediction_id": [f"{shared['prediction_id']}.{index}" for index in range(count)],
+        "predicted_at": [moment] * count,
+        "model_version": [shared["model_version"]] * count,
+        "latency_ms": [float(shared["latency_ms"])] * count,
+    }
+    columns = {name: pa.array(values[name], kind) for name, kind in _META.items()}
+    columns |= dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table(columns)

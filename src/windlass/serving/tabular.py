@@ -1,15 +1,21 @@
 """Tables as bodies of `/predict_batch`: CSV, Arrow streams and Parquet in, the same or JSON out."""
 
 import io
+from collections.abc import Iterator, Sequence
 from time import perf_counter, time
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from windlass.core.arrow_arrays import mask_array, number_array, text_array
 from windlass.core.batch import Batch, Prediction
 from windlass.core.columnar import check_table
-from windlass.core.tables import open_writer, prediction_table, read_batches
+from windlass.core.schema import MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.tables import TableReader, open_writer, prediction_table
 from windlass.errors import InputError
 from windlass.monitoring.ledger import Ledger
 from windlass.serving.exchange import Answer, Exchange
@@ -17,6 +23,7 @@ from windlass.serving.model import Model
 from windlass.serving.problems import Problem, invalid, malformed, unsupported
 
 CHUNK = 1 << 16  # rows predicted at a time
+EXPANSION = 16  # what a compressed body may grow to, in bodies of the largest size
 _FORMS = {
     "text/csv": "csv",
     "application/vnd.apache.arrow.stream": "arrow",
@@ -28,18 +35,18 @@ _TYPES = {form: kind.encode() for kind, form in _FORMS.items()}
 def answer_table(
     exchange: Exchange, body: bytes, model: Model, ledger: Ledger | None
 ) -> tuple[Answer, list[Prediction]]:
-    """Predict a table. Nothing is answered, or kept, unless every row is good."""
+    """Predict a table; also what was predicted. Nothing is answered, or kept, unless every row is good."""
     form = _FORMS.get(exchange.media_type())
     if form is None:
         raise unsupported(["application/json", *_FORMS])
     wanted = _wanted(exchange, form)
-    table, batch = _read(model, body, form)
+    batch = _read(model, body, form, exchange.max_body * EXPANSION)
     exchange.parsed = perf_counter()
     parts = [model.predict(batch.part(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
     exchange.predicted = perf_counter()
     answers = [prediction_table(part, model.classes) for part in parts]
     if ledger is not None:
-        ledger.append_table(_entry(exchange, model, table, pa.Table.from_batches(answers)))
+        ledger.append_table(_entry(exchange, model, batch, answers))
     if wanted == "json":
         return Answer(_json(exchange, model, parts)), parts
     sink = io.BytesIO()
@@ -66,40 +73,92 @@ def _wanted(exchange: Exchange, form: str) -> str:
     raise Problem(406, f"Accept one of: application/json, {', '.join(_FORMS)}.")
 
 
-def _read(model: Model, body: bytes, form: str) -> tuple[Any, Batch]:
-    """The body as a table and as arrays. Raises Problem 400 or 422."""
+def _read(model: Model, body: bytes, form: str, most: int) -> Batch:
+    """The body's rows as arrays. Raises Problem 400, 413 where they take more than `most` bytes, or 422."""
     try:
-        batches = list(read_batches(body, form))
-        rows = sum(batch.num_rows for batch in batches)
-        if not rows:
-            raise invalid([{"loc": [], "msg": "At least one row is needed"}])
-        table = pa.Table.from_batches(batches)
-    except (InputError, pa.ArrowInvalid) as error:
-        raise malformed(f"The body cannot be read as {form}: {error}") from None
+        if form == "csv":
+            body.decode()
+        with TableReader(body, form) as reader:
+            table = pa.Table.from_batches(_bounded(reader, most), reader.schema)
+    except UnicodeDecodeError:
+        raise malformed("The body is not UTF-8.") from None
+    except (InputError, pa.ArrowException):
+        # what the readers say of a body quotes it
+        raise malformed(
+            f"The body cannot be read as {form}, with a header and whole rows."
+        ) from None
+    if not table.num_rows:
+        raise invalid([{"loc": [], "msg": "At least one row is needed"}])
     try:
         checked = check_table(model.schema, table, strings=form == "csv")
     except InputError as error:
         raise invalid([{"loc": [], "msg": str(error)}]) from None
     if checked.problems:
         raise invalid([{"loc": [p.row, p.column], "msg": p.reason} for p in checked.problems])
-    return table, checked.batch
+    return checked.batch
 
 
-def _entry(exchange: Exchange, model: Model, table: Any, answers: Any) -> bytes:
+def _bounded(reader: TableReader, most: int) -> Iterator[Any]:
+    """The batches, as long as they fit: a few bytes of Parquet may stand for any number of rows."""
+    size = 0
+    for batch in reader:
+        size += batch.num_rows * max(batch.num_columns, 1) * 8
+        if size > most:
+            raise Problem(
+                413, "The table holds more rows than are answered at once. Send less at a time."
+            )
+        yield batch
+
+
+def _entry(exchange: Exchange, model: Model, batch: Batch, answers: Sequence[Any]) -> bytes:
     """Rows and predictions as one Arrow stream; what they share stands in its metadata."""
-    for name in answers.schema.names:
-        table = table.append_column(name, answers[name])
     shared = {
         "prediction_id": exchange.id,
         "predicted_at": f"{time():.6f}",
         "model_version": model.version,
-        "latency_ms": f"{(perf_counter() - exchange.started) * 1e3:.3f}",
+        "latency_ms": f"{(exchange.predicted - exchange.started) * 1e3:.3f}",
     }
-    table = table.replace_schema_metadata(shared)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+    writer = None
+    for index, answer in enumerate(answers):
+        rows = row_columns(model.schema, batch.part(index * CHUNK, (index + 1) * CHUNK))
+        columns = dict(zip(answer.schema.names, answer.columns, strict=True)) | dict(rows)
+        part = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        writer = writer or pa.ipc.new_stream(sink, part.schema.with_metadata(shared))
+        writer.write_batch(part)
+    assert writer is not None
+    writer.close()
     return memoryview(sink.getvalue())  # type: ignore[return-value]  # a buffer that os.write takes as it is
+
+
+def row_columns(schema: RowSchema, batch: Batch) -> Iterator[tuple[str, Any]]:
+    """Every column of validated rows as its name and an Arrow array of what JSON would carry."""
+    numbers, texts = iter(batch.numeric.T), iter(batch.text.T)
+    for column in schema.columns:
+        if column.is_text:
+            yield column.name, _texts(next(texts))
+        else:
+            yield column.name, _numbers(column, next(numbers))
+
+
+def _texts(values: NDArray[np.object_]) -> Any:
+    there = mask_array(values != MISSING_TEXT)
+    return pc.if_else(there, text_array(values.tolist()), None)
+
+
+def _numbers(column: Column, values: NDArray[np.float64]) -> Any:
+    there = ~np.isnan(values)
+    whole = np.where(there, values, 0.0)
+    match column.kind:
+        case Kind.NUMBER:
+            found = number_array(whole)
+        case Kind.INTEGER:
+            found = number_array(whole.astype(np.int64))
+        case Kind.BOOLEAN:
+            found = mask_array(whole != 0)
+        case _:  # a date, in days
+            found = number_array(whole.astype(np.int32)).cast(pa.date32()).cast(pa.string())
+    return found if there.all() else pc.if_else(mask_array(there), found, None)
 
 
 def _json(exchange: Exchange, model: Model, parts: list[Prediction]) -> bytes:

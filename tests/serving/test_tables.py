@@ -1,0 +1,226 @@
+"""`/predict_batch` with CSV, Arrow streams and Parquet: the same answers as JSON, in the form asked for."""
+
+import io
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import BundleOf, Serve
+from tests.running import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
+from windlass.core.bundle import Bundle
+
+CSV = "text/csv"
+ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
+JSON = "application/json"
+SECRET = "hunter2-4111111111111111"
+FLOWERS = [FLOWER, OTHER_FLOWER]
+
+
+def as_csv(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pv.write_csv(table, sink)
+    return sink.getvalue()
+
+
+def as_arrow(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+WRITERS: dict[str, Callable[[pa.Table], bytes]] = {
+    CSV: as_csv,
+    ARROW: as_arrow,
+    PARQUET: as_parquet,
+}
+
+
+def read(answer: httpx.Response) -> pa.Table:
+    assert answer.status_code == 200, answer.text
+    match answer.headers["content-type"]:
+        case "text/csv":
+            return pv.read_csv(io.BytesIO(answer.content))
+        case "application/vnd.apache.arrow.stream":
+            return pa.ipc.open_stream(answer.content).read_all()
+        case "application/vnd.apache.parquet":
+            return pq.read_table(io.BytesIO(answer.content))
+    raise AssertionError(answer.headers)
+
+
+def post(server: Server, body: bytes, kind: str, accept: str = "*/*") -> httpx.Response:
+    headers = {"content-type": kind, "accept": accept}
+    return server.client.post("/predict_batch", content=body, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def loans(bundle_of: BundleOf) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = Bundle.open(bundle_of("mixed")).json("golden.json")["rows"]
+    return rows
+
+
+def typed(rows: list[dict[str, Any]]) -> pa.Table:
+    days = [row["opened"] and date.fromisoformat(row["opened"]) for row in rows]
+    return pa.Table.from_pylist(
+        [row | {"opened": day} for row, day in zip(rows, days, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("accept", ["*/*", "", CSV, ARROW, PARQUET])
+def test_a_table_is_answered_as_json_is(iris_server: Server, kind: str, accept: str) -> None:
+    expected = iris_server.client.post("/predict_batch", json=FLOWERS).json()
+    answer = post(iris_server, WRITERS[kind](pa.Table.from_pylist(FLOWERS)), kind, accept)
+    assert answer.headers["content-type"] == (accept if accept not in ("*/*", "") else kind)
+    assert answer.headers["x-model-version"] == expected["model_version"]
+    assert answer.headers["x-prediction-id"]
+    table = read(answer)
+    assert table.column_names == ["prediction", *(f"probability_{label}" for label in SPECIES)]
+    assert table["prediction"].to_pylist() == expected["predictions"]
+    for label in SPECIES:
+        shares = [row[label] for row in expected["class_probabilities"]]
+        assert table[f"probability_{label}"].to_pylist() == pytest.approx(shares, abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("accept", [JSON, f"{JSON};q=0.9, text/csv;q=0.1", "application/*"])
+def test_a_table_answered_in_json(iris_server: Server, kind: str, accept: str) -> None:
+    expected = iris_server.client.post("/predict_batch", json=FLOWERS).json()
+    answer = post(iris_server, WRITERS[kind](pa.Table.from_pylist(FLOWERS)), kind, accept).json()
+    assert answer.keys() == expected.keys()
+    for key in ("predictions", "class_probabilities", "model_version"):
+        assert answer[key] == expected[key]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_mixed_columns_with_nulls(
+    mixed_server: Server, loans: list[dict[str, Any]], kind: str
+) -> None:
+    expected = mixed_server.client.post("/predict_batch", json=loans).json()
+    answer = post(mixed_server, WRITERS[kind](typed(loans)), kind, JSON).json()
+    assert answer["predictions"] == expected["predictions"]
+    assert answer["class_probabilities"] == expected["class_probabilities"]
+
+
+def test_columns_in_any_order_and_a_default_left_out(mixed_server: Server) -> None:
+    table = typed([LOAN]).drop_columns("housing").select(["opened", "age", "city", "grade",
+                                                          "employed", "children", "income"])  # fmt: skip
+    expected = mixed_server.client.post("/predict_batch", json=[LOAN]).json()
+    answer = post(mixed_server, as_csv(table), CSV, JSON).json()
+    assert answer["class_probabilities"] == expected["class_probabilities"]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_bad_cell_is_named_and_not_echoed(iris_server: Server, kind: str) -> None:
+    table = pa.Table.from_pylist([FLOWER, FLOWER | {"petal_width": 99.123456}])
+    answer = post(iris_server, WRITERS[kind](table), kind)
+    assert answer.status_code == 422
+    assert [fault["loc"] for fault in answer.json()["errors"]] == [[1, "petal_width"]]
+    assert "99.123456" not in answer.text
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_column_too_few_or_too_many(iris_server: Server, kind: str) -> None:
+    flowers = pa.Table.from_pylist(FLOWERS)
+    lacking = post(iris_server, WRITERS[kind](flowers.drop_columns("petal_width")), kind)
+    assert lacking.status_code == 422
+    assert "petal_width" in lacking.json()["errors"][0]["msg"]
+    more = post(iris_server, WRITERS[kind](flowers.append_column("colour", [[SECRET] * 2])), kind)
+    assert more.status_code == 422
+    assert "colour" in more.text
+    assert SECRET not in more.text
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_no_rows(iris_server: Server, kind: str) -> None:
+    empty = pa.Table.from_pylist(FLOWERS).slice(0, 0)
+    answer = post(iris_server, WRITERS[kind](empty), kind)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"loc": [], "msg": "At least one row is needed"}]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_cannot_be_read_is_400_and_not_echoed(iris_server: Server, kind: str) -> None:
+    whole = WRITERS[kind](pa.Table.from_pylist(FLOWERS * 20))
+    bodies = [b"", b"\x00" * 100, SECRET.encode() * 3, whole[: len(whole) // 2], whole[:9]]
+    bodies += [
+        b'a,b\n"' + SECRET.encode(),
+        b"a,b\n1,2," + SECRET.encode(),
+        b"a,a\n1,2\n",
+        b"\xff\xfea,b\n1,2",
+    ]
+    bodies += [b"sepal_length,\xff\n1,2\n", b"sepal_length,sepal_width\n\xff\xff,1,2,3,4\n"]
+    for body in bodies:
+        answer = post(iris_server, body, kind)
+        assert answer.status_code in (400, 422), (body, answer.text)
+        assert SECRET not in answer.text
+
+
+def test_every_byte_of_a_table_may_be_wrong(iris_server: Server) -> None:
+    for kind in (ARROW, PARQUET):
+        whole = bytearray(WRITERS[kind](pa.Table.from_pylist(FLOWERS)))
+        for place in range(0, len(whole), 7):
+            altered = (
+                bytes(whole[:place]) + bytes([whole[place] ^ 0xFF]) + bytes(whole[place + 1 :])
+            )
+            assert post(iris_server, altered, kind).status_code in (200, 400, 413, 422), (
+                kind,
+                place,
+            )
+
+
+def test_few_bytes_that_stand_for_very_many_rows(serve: Serve, iris: Path) -> None:
+    server = serve(iris, WINDLASS_MAX_BODY_MB="0.5")
+    flowers = pa.table(
+        {name: pa.repeat(pa.scalar(value), 2_000_000) for name, value in FLOWER.items()}
+    )
+    body = as_parquet(flowers)
+    assert len(body) < server.client.post("/predict", json=FLOWER).num_bytes_downloaded * 1000
+    assert post(server, body, PARQUET).status_code == 413
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/png, application/xml"])
+def test_an_answer_in_another_form_is_406(iris_server: Server, accept: str) -> None:
+    answer = post(iris_server, as_csv(pa.Table.from_pylist(FLOWERS)), CSV, accept)
+    assert answer.status_code == 406
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_table_on_the_way_of_one_row(iris_server: Server) -> None:
+    body = as_csv(pa.Table.from_pylist([FLOWER]))
+    answer = iris_server.client.post("/predict", content=body, headers={"content-type": CSV})
+    assert answer.status_code == 415
+
+
+def test_a_table_of_many_chunks(iris_server: Server) -> None:
+    rows = 70_000
+    flowers = pa.Table.from_pylist(FLOWERS).take(pa.array([0, 1] * (rows // 2)))
+    answer = read(post(iris_server, as_arrow(flowers), ARROW))
+    assert answer["prediction"].to_pylist() == ["setosa", "virginica"] * (rows // 2)
+
+
+def test_regression_and_numbers_as_labels(two_servers: Server) -> None:
+    body = json.dumps([{"petal_length": 1.4, "petal_width": 0.2}])
+    headers = {"content-type": JSON}
+    expected = two_servers.client.post(
+        "/native/predict_batch", content=body, headers=headers
+    ).json()
+    table = as_parquet(pa.Table.from_pylist(json.loads(body)))
+    headers = {"content-type": PARQUET}
+    answer = two_servers.client.post("/native/predict_batch", content=table, headers=headers)
+    assert read(answer)["prediction"].to_pylist() == expected["predictions"] == [0]
