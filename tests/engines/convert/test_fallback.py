@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from sklearn.ensemble import AdaBoostRegressor
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -41,6 +42,11 @@ def test_classifiers_and_regressors(iris, diabetes, proved):
     network = {"hidden_layer_sizes": (8,), "max_iter": 50, "random_state": 0}
     proved(make_pipeline(StandardScaler(), MLPClassifier(**network)), iris)
     proved(make_pipeline(StandardScaler(), MLPRegressor(**network)), diabetes)
+
+
+def test_trees_in_float32_are_native(diabetes, refused):
+    reason = refused(AdaBoostRegressor(n_estimators=3, random_state=0), diabetes)
+    assert reason == "AdaBoostRegressor: skl2onnx adds its trees up in float32"
 
 
 def test_what_it_does_not_know_is_native(iris, refused):

@@ -23,6 +23,7 @@ CLASSIFIERS = [
     LogisticRegression(solver="newton-cg", C=0.01),
     LinearDiscriminantAnalysis(),
     SGDClassifier(loss="log_loss", random_state=0),
+    SGDClassifier(loss="modified_huber", random_state=0),
 ]
 REGRESSORS = [
     LinearRegression(),
@@ -60,6 +61,8 @@ def test_scores_far_from_zero_share_nothing(iris, proved):
 
 def test_no_probabilities_is_native(iris, refused):
     assert "no probabilities" in refused(RidgeClassifier(), iris)
+    model = make_pipeline(StandardScaler(), RidgeClassifier())
+    assert refused(model, iris) == "RidgeClassifier: it gives no probabilities"
     assert "no probabilities" in refused(SGDClassifier(loss="hinge", random_state=0), iris)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from windlass.engines.convert.contract import TOLERANCE, EqualityReport, Fitted
-from windlass.engines.convert.model import Compiled, class_positions
+from windlass.engines.convert.model import Compiled, class_positions, final_name
 from windlass.engines.convert.sample import Sampler
 
 if TYPE_CHECKING:
@@ -159,10 +159,3 @@ def _reason(fitted: Fitted, count: int, moved: int, changed: int, largest: float
     name = final_name(fitted.estimator)
     text = f"{name}: {moved} of {count} rows moved, by up to {largest:.2g}"
     return text + (f"; {changed} labels changed" if changed else "")
-
-
-def final_name(estimator: Any) -> str:
-    """Return the class name of the estimator at the end of a pipeline."""
-    while hasattr(estimator, "steps"):
-        estimator = estimator.steps[-1][1]
-    return type(estimator).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from windlass.engines.convert.check import check, final_name
+from windlass.engines.convert.check import check
 from windlass.engines.convert.contract import (
     TOLERANCE,
     Conversion,
@@ -12,7 +12,7 @@ from windlass.engines.convert.contract import (
     Fitted,
     UnsupportedError,
 )
-from windlass.engines.convert.model import compile_model
+from windlass.engines.convert.model import compile_model, final_name
 
 if TYPE_CHECKING:
     import pandas as pd

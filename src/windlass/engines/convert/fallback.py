@@ -74,4 +74,6 @@ def _skl2onnx(step: Any, width: int) -> onnx.ModelProto:
         raise UnsupportedError(f"{name}: skl2onnx: {type(error).__name__}") from error
     if model.functions:
         raise UnsupportedError(f"{name}: skl2onnx wrote functions")
+    if any(node.op_type.startswith("TreeEnsemble") for node in model.graph.node):
+        raise UnsupportedError(f"{name}: skl2onnx adds its trees up in float32")
     return model

@@ -47,24 +47,39 @@ def logistic(compiler: Compiler, model: Any, columns: Columns) -> Scores:
     return softmax_scores(compiler.graph, scores, len(model.classes_))
 
 
-def one_vs_rest_linear(compiler: Compiler, model: Any, columns: Columns) -> Scores:
-    """Append stochastic gradient descent with log loss: sigmoids, divided by their sum."""
-    classes = len(model.classes_)
-    graph = compiler.graph
+def gradient_descent(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append a linear classifier by stochastic gradient descent; its loss decides the shares."""
+    graph, classes = compiler.graph, len(model.classes_)
     scores = linear_scores(compiler, model, columns)
     plain = softmax_scores(graph, scores, classes)
-    if getattr(model, "loss", "") != "log_loss":
+    if model.loss not in ("log_loss", "modified_huber"):
         return Scores(plain.label, None, plain.decision)
-    if classes == 2:
+    if model.loss == "log_loss" and classes == 2:
         return plain
-    odds = graph.node("Sigmoid", scores)
+    share = _shares(graph, _odds(graph, scores, model.loss), classes)
+    return Scores(plain.label, share, plain.decision)
+
+
+def _odds(graph: Graph, scores: str, loss: str) -> str:
+    """Append each class's probability against the rest, float64 [N, c]."""
+    if loss == "log_loss":
+        return graph.node("Sigmoid", scores)
+    one = graph.constant(1.0)
+    clipped = graph.node("Clip", scores, graph.constant(-1.0), one)
+    return graph.node("Div", graph.node("Add", clipped, one), graph.constant(2.0))
+
+
+def _shares(graph: Graph, odds: str, classes: int) -> str:
+    """Append what makes the odds of a row add up to 1, float64 [N, c]."""
+    if classes == 2:
+        second = graph.pick(odds, [1])
+        first = graph.node("Sub", graph.constant(1.0), second)
+        return graph.node("Concat", first, second, axis=1)
     total = graph.node("ReduceSum", odds, graph.constant([1]), keepdims=1)
     nothing = graph.node("Equal", total, graph.constant(0.0))
-    # Where every class underflows to zero, scikit-learn answers the uniform distribution.
-    share = graph.node(
-        "Where", nothing, graph.constant(1.0 / classes), graph.node("Div", odds, total)
-    )
-    return Scores(plain.label, share, plain.decision)
+    divided = graph.node("Div", odds, total)
+    # Where every class has zero, scikit-learn answers the uniform distribution.
+    return graph.node("Where", nothing, graph.constant(1.0 / classes), divided)
 
 
 def decision_only(compiler: Compiler, model: Any, columns: Columns) -> Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -58,6 +59,13 @@ def class_positions(fitted: Fitted) -> list[int]:
         raise UnsupportedError(f"the class {error} was learned but not declared") from error
 
 
+def final_name(estimator: Any) -> str:
+    """Return the class name of the estimator at the end of a pipeline."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return type(estimator).__name__
+
+
 def _inputs(graph: Graph, fitted: Fitted) -> Columns:
     """Return the row's columns in declared order, as parts of the model's inputs."""
     graph.widths.update(numeric=len(fitted.numeric_columns), text=len(fitted.text_columns))
@@ -75,7 +83,7 @@ def _inputs(graph: Graph, fitted: Fitted) -> Columns:
 def _class_outputs(graph: Graph, fitted: Fitted, scores: Scores) -> list[onnx.ValueInfoProto]:
     """Name the outputs, in the declared order of the classes."""
     if scores.probabilities is None:
-        raise UnsupportedError(f"{type(fitted.estimator).__name__}: it gives no probabilities")
+        raise UnsupportedError(f"{final_name(fitted.estimator)}: it gives no probabilities")
     label, probabilities = scores.label, scores.probabilities
     positions, count = class_positions(fitted), len(fitted.classes or ())
     if positions != list(range(count)):

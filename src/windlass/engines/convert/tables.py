@@ -100,7 +100,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "RandomForestClassifier": trees.forest_classifier,
     "RidgeClassifier": linear.decision_only,
     "RidgeClassifierCV": linear.decision_only,
-    "SGDClassifier": linear.one_vs_rest_linear,
+    "SGDClassifier": linear.gradient_descent,
     "SVC": svm.support_vector_classifier,
     "StackingClassifier": committees.stacking_classifier,
     "VotingClassifier": committees.voting_classifier,
