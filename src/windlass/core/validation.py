@@ -58,7 +58,9 @@ class RowValidator:
         given: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
         row: Values = self._strings.validate_strings(given) | dict.fromkeys(empty)
         if missing := [name for name in self.schema.names if name not in row]:
-            details = [InitErrorDetails(type="missing", loc=(name,), input=None) for name in missing]
+            details = [
+                InitErrorDetails(type="missing", loc=(name,), input=None) for name in missing
+            ]
             raise ValidationError.from_exception_data(self.schema.title, details)
         return row
 
