@@ -8,7 +8,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from windlass.engines.convert import Conversion, Fitted, convert
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -19,25 +21,27 @@ MODELS = [
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 @pytest.mark.parametrize("table", ["iris", "cancer"])
-def test_curves(method, model, table, proved, request):
+def test_curves(
+    method: Any, model: Any, table: Any, proved: Any, request: pytest.FixtureRequest
+) -> None:
     pipeline = make_pipeline(StandardScaler(), model)
     calibrated = CalibratedClassifierCV(pipeline, method=method, cv=3)
     proved(calibrated, request.getfixturevalue(table))
 
 
-def test_one_curve_for_the_whole(cancer, proved):
+def test_one_curve_for_the_whole(cancer: Any, proved: Any) -> None:
     model = CalibratedClassifierCV(
         HistGradientBoostingClassifier(max_iter=10), ensemble=False, cv=3
     )
     proved(model, cancer)
 
 
-def test_over_a_frozen_classifier(cancer, proved):
+def test_over_a_frozen_classifier(cancer: Any, proved: Any) -> None:
     rows, target = cancer
     inner = KNeighborsClassifier().fit(rows, target)
     proved(CalibratedClassifierCV(FrozenEstimator(inner)), cancer)
 
 
-def test_temperature_is_native(iris, refused):
+def test_temperature_is_native(iris: Any, refused: Any) -> None:
     model = CalibratedClassifierCV(LogisticRegression(max_iter=1000), method="temperature", cv=3)
     assert "method='temperature'" in refused(model, iris)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
@@ -12,9 +14,11 @@ from windlass.engines.convert.compiler import Scores
 FLOAT, DOUBLE = 1, 11
 
 
-def test_float32_standardisation_is_caught(iris, refused, monkeypatch):
+def test_float32_standardisation_is_caught(
+    iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # This is what plain conversion does.
-    def single(graph, step, columns, *, shift, scale):
+    def single(graph: Any, step: Any, columns: Any, *, shift: Any, scale: Any) -> Any:
         name = graph.node("Cast", graph.numbers(columns, step), to=FLOAT)
         for op, value in (("Sub", shift), ("Div", scale)):
             name = graph.node(op, name, graph.node("Cast", graph.constant(value), to=FLOAT))
@@ -28,7 +32,9 @@ def test_float32_standardisation_is_caught(iris, refused, monkeypatch):
 
 
 @pytest.mark.parametrize("shift", [-1, 1])
-def test_a_threshold_one_step_off_is_caught(shift, iris, refused, monkeypatch):
+def test_a_threshold_one_step_off_is_caught(
+    shift: Any, iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exact = trees.float64_thresholds
     monkeypatch.setattr(
         trees, "float64_thresholds", lambda t: np.nextafter(exact(t), shift * np.inf)
@@ -36,16 +42,20 @@ def test_a_threshold_one_step_off_is_caught(shift, iris, refused, monkeypatch):
     assert "rows moved" in refused(RandomForestClassifier(5, random_state=0), iris)
 
 
-def test_a_wrong_coefficient_is_caught(iris, refused, monkeypatch):
+def test_a_wrong_coefficient_is_caught(
+    iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exact = linear.affine
     monkeypatch.setattr(linear, "affine", lambda g, name, w, b: exact(g, name, w * (1 + 1e-5), b))
     assert "rows moved" in refused(LogisticRegression(max_iter=1000), iris)
 
 
-def test_ties_broken_the_other_way_are_caught(iris, refused, monkeypatch):
+def test_ties_broken_the_other_way_are_caught(
+    iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vote = trees._vote
 
-    def wrong(compiler, model, members, columns):
+    def wrong(compiler: Any, model: Any, members: Any, columns: Any) -> Any:
         scores = vote(compiler, model, members, columns)
         share = scores.probabilities
         label = compiler.graph.node("ArgMax", share, axis=1, keepdims=0, select_last_index=1)
@@ -57,7 +67,7 @@ def test_ties_broken_the_other_way_are_caught(iris, refused, monkeypatch):
     assert "labels changed" in refused(DecisionTreeClassifier(), table)
 
 
-def test_rows_that_it_refuses_are_counted(iris):
+def test_rows_that_it_refuses_are_counted(iris: Any) -> None:
     rows, target = iris
     fitted = Fitted(
         LogisticRegression(max_iter=1000).fit(rows, target), tuple(rows), frozenset(), (0, 1, 2)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -41,16 +43,16 @@ REGRESSORS = [
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda model: repr(model)[:60])
 @pytest.mark.parametrize("table", ["iris", "cancer"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_classifiers(model, table, proved, request):
+def test_classifiers(model: Any, table: Any, proved: Any, request: pytest.FixtureRequest) -> None:
     proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
 
 
 @pytest.mark.parametrize("model", REGRESSORS, ids=lambda model: repr(model)[:60])
-def test_regressors(model, diabetes, proved):
+def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
     proved(make_pipeline(StandardScaler(), model), diabetes)
 
 
-def test_what_is_not_converted_is_named(iris, refused):
+def test_what_is_not_converted_is_named(iris: Any, refused: Any) -> None:
     boosted = AdaBoostClassifier(GaussianNB(), n_estimators=2)
     assert refused(boosted, iris) == "AdaBoostClassifier over GaussianNB"
     hard = VotingClassifier([("a", GaussianNB()), ("b", TREE)])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
@@ -27,12 +29,12 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=range(len(CHOICES)))
-def test_column_choices(choice, mixed, proved):
+def test_column_choices(choice: Any, mixed: Any, proved: Any) -> None:
     model = make_pipeline(ColumnTransformer(choice), DecisionTreeClassifier(random_state=0))
     proved(model, mixed)
 
 
-def test_remainders_and_weights(mixed, proved):
+def test_remainders_and_weights(mixed: Any, proved: Any) -> None:
     rows, target = mixed
     choice = ColumnTransformer(
         [("a", SimpleImputer(), ["age"])],
@@ -43,17 +45,17 @@ def test_remainders_and_weights(mixed, proved):
     proved(make_pipeline(choice, DecisionTreeClassifier(random_state=0)), table)
 
 
-def test_side_by_side(iris, proved):
+def test_side_by_side(iris: Any, proved: Any) -> None:
     union = FeatureUnion([("a", StandardScaler()), ("b", MinMaxScaler()), ("c", "passthrough")])
     proved(make_pipeline(union, DecisionTreeClassifier(random_state=0)), iris)
 
 
-def test_selection(cancer, proved):
+def test_selection(cancer: Any, proved: Any) -> None:
     steps = (StandardScaler(), VarianceThreshold(), SelectKBest(k=4), LogisticRegression())
     proved(make_pipeline(*steps), cancer)
 
 
-def test_a_search(iris, proved):
+def test_a_search(iris: Any, proved: Any) -> None:
     search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": [0.1, 1.0]}, cv=3)
     proved(make_pipeline(StandardScaler(), search), iris)
 
@@ -67,17 +69,17 @@ def test_a_search(iris, proved):
     ],
     ids=["log1p", "log", "standard"],
 )
-def test_a_transformed_target(target, diabetes, proved):
+def test_a_transformed_target(target: Any, diabetes: Any, proved: Any) -> None:
     model = make_pipeline(StandardScaler(), Ridge())
     proved(TransformedTargetRegressor(model, **target), diabetes)
 
 
-def test_another_inverse_is_native(diabetes, refused):
+def test_another_inverse_is_native(diabetes: Any, refused: Any) -> None:
     model = TransformedTargetRegressor(Ridge(), transformer=MinMaxScaler())
     assert "inverse of MinMaxScaler" in refused(model, diabetes)
 
 
-def test_rows_outside_a_function_are_drawn_again(diabetes, proved):
+def test_rows_outside_a_function_are_drawn_again(diabetes: Any, proved: Any) -> None:
     # The logarithm of a negative number is NaN, which a linear model refuses.
     rows, target = diabetes
     model = make_pipeline(FunctionTransformer(np.log), Ridge())

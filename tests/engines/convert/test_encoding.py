@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
@@ -31,32 +33,34 @@ ENCODERS = [
 @pytest.mark.parametrize("encoder", ENCODERS, ids=repr)
 @pytest.mark.parametrize("columns", [WORDS, ["member", "age"], ["job", "age", "colour"], ["job"]])
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
-def test_encoders(encoder, columns, mixed, proved):
+def test_encoders(encoder: Any, columns: Any, mixed: Any, proved: Any) -> None:
     rows, target = mixed
     model = make_pipeline(encoder, DecisionTreeClassifier(max_depth=8, random_state=0))
     proved(model, (rows[columns], target))
 
 
-def test_a_large_table_is_split_by_column(mixed, proved, monkeypatch):
+def test_a_large_table_is_split_by_column(
+    mixed: Any, proved: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(encoding, "_LARGEST_TABLE", 10)
     rows, target = mixed
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
     proved(model, (rows[WORDS], target))
 
 
-def test_text_that_no_encoder_takes_is_native(mixed, refused):
+def test_text_that_no_encoder_takes_is_native(mixed: Any, refused: Any) -> None:
     rows, target = mixed
     steps = make_column_transformer(
         (SimpleImputer(strategy="most_frequent"), WORDS), (SimpleImputer(), ["age"])
     )
 
-    class Blind(DecisionTreeClassifier):
+    class Blind(DecisionTreeClassifier):  # type: ignore[misc]  # scikit-learn ships no types
         """Throws the text away, as no scikit-learn class would."""
 
-        def fit(self, X, y):
+        def fit(self, X: Any, y: Any) -> Any:
             return super().fit(X[:, -1:].astype(float), y)
 
-        def predict_proba(self, X):
+        def predict_proba(self, X: Any) -> Any:
             return super().predict_proba(X[:, -1:].astype(float))
 
     assert "Blind" in refused(make_pipeline(steps, Blind()), (rows, target))

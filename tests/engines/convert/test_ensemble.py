@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -7,7 +9,7 @@ from windlass.engines.convert.ensemble import Ensemble, Tree
 from windlass.engines.convert.graph import IR_VERSION, ML, ML_OPSET, OPSET, Graph
 
 
-def stump(value, *, missing_left=0, members=None):
+def stump(value: Any, *, missing_left: Any = 0, members: Any = None) -> Any:
     return Tree(
         feature=np.array([0, -2, -2]),
         threshold=np.array([1.5, 0.0, 0.0]),
@@ -21,9 +23,9 @@ def stump(value, *, missing_left=0, members=None):
 
 
 @pytest.fixture
-def answer():
+def answer() -> Any:
 
-    def run(ensemble, rows):
+    def run(ensemble: Any, rows: Any) -> Any:
         graph = Graph()
         name = ensemble.emit(graph, "numeric")
         io = [
@@ -39,27 +41,27 @@ def answer():
     return run
 
 
-def test_leaves_with_several_values_become_copies(answer):
+def test_leaves_with_several_values_become_copies(answer: Any) -> None:
     ensemble = Ensemble(3)
     ensemble.add(stump([[0.25, 0.0, 0.75], [0.0, 1.0, 0.0]]))
     assert answer(ensemble, [1.5, 1.6]) == [[0.25, 0.0, 0.75], [0.0, 1.0, 0.0]]
 
 
-def test_missing_values_follow_the_tree(answer):
+def test_missing_values_follow_the_tree(answer: Any) -> None:
     for side, expected in ((1, 10.0), (0, 20.0)):
         ensemble = Ensemble(1)
         ensemble.add(stump([[10.0], [20.0]], missing_left=side))
         assert answer(ensemble, [np.nan]) == [[expected]]
 
 
-def test_sets_of_codes(answer):
+def test_sets_of_codes(answer: Any) -> None:
     ensemble = Ensemble(1)
     ensemble.add(stump([[10.0], [20.0]], members={0: np.array([0, 2, 40, 255])}))
     codes = [0, 1, 2, 40, 41, 255, 254]
     assert answer(ensemble, codes) == [[10.0], [20.0], [10.0], [10.0], [20.0], [10.0], [20.0]]
 
 
-def test_constants_come_first_and_nothing_is_zero(answer):
+def test_constants_come_first_and_nothing_is_zero(answer: Any) -> None:
     ensemble = Ensemble(2)
     assert answer(ensemble, [3.0]) == [[0.0, 0.0]]
     ensemble = Ensemble(2)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.impute import SimpleImputer
@@ -10,7 +12,7 @@ NUMBERS = ["age", "income", "member"]
 
 @pytest.mark.parametrize("strategy", ["mean", "median", "most_frequent", "constant"])
 @pytest.mark.parametrize("indicator", [False, True])
-def test_numbers(strategy, indicator, mixed, proved):
+def test_numbers(strategy: Any, indicator: Any, mixed: Any, proved: Any) -> None:
     rows, target = mixed
     imputer = SimpleImputer(strategy=strategy, add_indicator=indicator)
     model = make_pipeline(imputer, StandardScaler(), LogisticRegression())
@@ -19,14 +21,14 @@ def test_numbers(strategy, indicator, mixed, proved):
 
 @pytest.mark.parametrize("strategy", ["most_frequent", "constant"])
 @pytest.mark.parametrize("indicator", [False, True])
-def test_text(strategy, indicator, mixed, proved):
+def test_text(strategy: Any, indicator: Any, mixed: Any, proved: Any) -> None:
     rows, target = mixed
     imputer = SimpleImputer(strategy=strategy, add_indicator=indicator, fill_value="none")
     model = make_pipeline(imputer, OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
     proved(model, (rows[["colour", "job"]], target))
 
 
-def test_numbers_and_text_together(mixed, proved):
+def test_numbers_and_text_together(mixed: Any, proved: Any) -> None:
     rows, target = mixed
     imputer = SimpleImputer(strategy="most_frequent")
     model = make_pipeline(imputer, OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
@@ -35,13 +37,13 @@ def test_numbers_and_text_together(mixed, proved):
 
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.filterwarnings("ignore:Skipping features")
-def test_columns_without_a_value(keep, mixed, proved):
+def test_columns_without_a_value(keep: Any, mixed: Any, proved: Any) -> None:
     rows, target = mixed
     rows = rows[["age", "member"]].assign(nothing=np.nan)[["age", "nothing", "member"]]
     model = make_pipeline(SimpleImputer(keep_empty_features=keep), LogisticRegression())
     proved(model, (rows, target))
 
 
-def test_another_missing_value(iris, proved):
+def test_another_missing_value(iris: Any, proved: Any) -> None:
     model = make_pipeline(SimpleImputer(missing_values=0.2), LogisticRegression(max_iter=1000))
     proved(model, iris)

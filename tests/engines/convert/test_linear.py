@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
@@ -41,17 +43,17 @@ REGRESSORS = [
 
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=repr)
 @pytest.mark.parametrize("table", ["iris", "cancer"])
-def test_classifiers(model, table, proved, request):
+def test_classifiers(model: Any, table: Any, proved: Any, request: pytest.FixtureRequest) -> None:
     proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
 
 
 @pytest.mark.parametrize("model", REGRESSORS, ids=repr)
-def test_regressors(model, diabetes, proved):
+def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
     proved(make_pipeline(StandardScaler(), model), diabetes)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_scores_far_from_zero_share_nothing(iris, proved):
+def test_scores_far_from_zero_share_nothing(iris: Any, proved: Any) -> None:
     rows, target = iris
     proved(
         SGDClassifier(loss="log_loss", tol=None, max_iter=20, random_state=0),
@@ -59,14 +61,14 @@ def test_scores_far_from_zero_share_nothing(iris, proved):
     )
 
 
-def test_no_probabilities_is_native(iris, refused):
+def test_no_probabilities_is_native(iris: Any, refused: Any) -> None:
     assert "no probabilities" in refused(RidgeClassifier(), iris)
     model = make_pipeline(StandardScaler(), RidgeClassifier())
     assert refused(model, iris) == "RidgeClassifier: it gives no probabilities"
     assert "no probabilities" in refused(SGDClassifier(loss="hinge", random_state=0), iris)
 
 
-def test_several_targets_are_native(diabetes, refused):
+def test_several_targets_are_native(diabetes: Any, refused: Any) -> None:
     rows, target = diabetes
     two = target.to_frame().assign(other=target * 2)
     assert refused(LinearRegression(), (rows, two)) == "LinearRegression: several targets"

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import onnx
 import pandas as pd
@@ -13,7 +15,7 @@ from windlass.engines.convert import Fitted, convert
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
 
-def shapes(values):
+def shapes(values: Any) -> Any:
     return {
         value.name: (
             value.type.tensor_type.elem_type,
@@ -23,7 +25,7 @@ def shapes(values):
     }
 
 
-def test_a_scaler_and_a_logistic_regression_are_five_nodes(iris, proved):
+def test_a_scaler_and_a_logistic_regression_are_five_nodes(iris: Any, proved: Any) -> None:
     model = onnx.load_from_string(
         proved(make_pipeline(StandardScaler(), LogisticRegression()), iris).model
     )
@@ -36,7 +38,7 @@ def test_a_scaler_and_a_logistic_regression_are_five_nodes(iris, proved):
     ]
 
 
-def test_inputs_and_outputs(mixed, iris, diabetes, proved):
+def test_inputs_and_outputs(mixed: Any, iris: Any, diabetes: Any, proved: Any) -> None:
     rows, target = mixed
     steps = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
     graph = onnx.load_from_string(proved(steps, (rows[["job", "member"]], target)).model).graph
@@ -53,31 +55,31 @@ def test_inputs_and_outputs(mixed, iris, diabetes, proved):
 
 
 @pytest.mark.parametrize("order", [(2, 0, 1), (0, 2, 1), (0, 1, 2)])
-def test_classes_in_declared_order(order, iris, proved):
+def test_classes_in_declared_order(order: Any, iris: Any, proved: Any) -> None:
     rows, target = iris
     declared = tuple(NAMES[list(order)].tolist())
     proved(DecisionTreeClassifier(max_depth=2), (rows, NAMES[target]), classes=declared)
 
 
-def test_a_declared_class_that_was_never_seen(iris, proved):
+def test_a_declared_class_that_was_never_seen(iris: Any, proved: Any) -> None:
     rows, target = iris
     declared = ("virginica", "other", *NAMES[:2].tolist())
     proved(LogisticRegression(max_iter=1000), (rows, NAMES[target]), classes=declared)
 
 
-def test_booleans(cancer, proved):
+def test_booleans(cancer: Any, proved: Any) -> None:
     rows, target = cancer
     proved(DecisionTreeClassifier(max_depth=3), (rows, target == 1), classes=(True, False))
 
 
-def test_an_undeclared_class_is_native(iris):
+def test_an_undeclared_class_is_native(iris: Any) -> None:
     rows, target = iris
     model = DecisionTreeClassifier().fit(rows, target)
     conversion = convert(Fitted(model, tuple(rows), frozenset(), (0, 1)), rows, seed=0)
     assert conversion.report.reason == "the class 2 was learned but not declared"
 
 
-def test_columns_that_nothing_reads(proved):
+def test_columns_that_nothing_reads(proved: Any) -> None:
     draw = np.random.default_rng(0)
     rows = pd.DataFrame({"x": draw.normal(size=60), "job": draw.choice(["a", "b"], 60)})
     steps = ColumnTransformer([("x", StandardScaler(), ["x"])])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 
 @pytest.fixture(scope="module")
-def grid():
+def grid() -> Any:
     """Return 200 rows on a grid of whole numbers, where most distances are tied."""
     draw = np.random.default_rng(0)
     rows = pd.DataFrame(draw.integers(0, 6, (200, 3)).astype(float), columns=list("abc"))
@@ -14,22 +16,24 @@ def grid():
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 8, 17])
 @pytest.mark.parametrize("options", [{}, {"p": 1}, {"leaf_size": 2}, {"leaf_size": 500}], ids=repr)
-def test_the_rows_that_the_search_keeps(k, options, grid, proved):
+def test_the_rows_that_the_search_keeps(k: Any, options: Any, grid: Any, proved: Any) -> None:
     # Every row has a target of its own, so another neighbour is another answer.
     proved(KNeighborsRegressor(k, **options), grid)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_classes(seed, iris, proved):
+def test_classes(seed: Any, iris: Any, proved: Any) -> None:
     proved(KNeighborsClassifier(), iris, seed=seed)
 
 
-def test_all_rows_are_neighbours(grid, proved):
+def test_all_rows_are_neighbours(grid: Any, proved: Any) -> None:
     proved(KNeighborsRegressor(200, algorithm="kd_tree"), grid)
 
 
-def test_ties_by_position_are_caught(grid, refused, monkeypatch):
-    def by_position(graph, distances, parts, model, power):
+def test_ties_by_position_are_caught(
+    grid: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_position(graph: Any, distances: Any, parts: Any, model: Any, power: Any) -> Any:
         k = graph.constant([model.n_neighbors])
         return tuple(graph.node_many("TopK", [distances, k], 2, axis=1, largest=0))
 
@@ -37,5 +41,5 @@ def test_ties_by_position_are_caught(grid, refused, monkeypatch):
     assert "rows moved" in refused(KNeighborsRegressor(), grid)
 
 
-def test_a_search_without_a_tree_breaks_ties_by_rounding(iris, refused):
+def test_a_search_without_a_tree_breaks_ties_by_rounding(iris: Any, refused: Any) -> None:
     assert "rows moved" in refused(KNeighborsClassifier(algorithm="brute"), iris)

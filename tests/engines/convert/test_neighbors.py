@@ -1,3 +1,5 @@
+from typing import Any
+
 import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
@@ -13,30 +15,30 @@ CLASSIFIERS = [
 
 
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=repr)
-def test_classifiers(model, cancer, proved):
+def test_classifiers(model: Any, cancer: Any, proved: Any) -> None:
     rows, target = cancer
     proved(make_pipeline(StandardScaler(), model), (rows.iloc[:, :12], target))
 
 
-def test_many_columns(cancer, proved):
+def test_many_columns(cancer: Any, proved: Any) -> None:
     model = KNeighborsClassifier(algorithm="kd_tree")
     proved(make_pipeline(StandardScaler(), model), cancer)
 
 
 @pytest.mark.parametrize("model", [KNeighborsRegressor(), KNeighborsRegressor(9)], ids=repr)
-def test_regressors(model, diabetes, proved):
+def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
     proved(make_pipeline(StandardScaler(), model), diabetes)
 
 
-def test_many_rows_are_native(iris, refused):
+def test_many_rows_are_native(iris: Any, refused: Any) -> None:
     rows, target = iris
     many = (pd.concat([rows] * 40, ignore_index=True), pd.concat([target] * 40))
     assert refused(KNeighborsClassifier(), many).endswith("6000 training rows are too many")
 
 
-def test_other_metrics_are_native(iris, refused):
+def test_other_metrics_are_native(iris: Any, refused: Any) -> None:
     assert "metric='cosine'" in refused(KNeighborsClassifier(metric="cosine"), iris)
 
 
-def test_weights_by_a_function_are_native(iris, refused):
+def test_weights_by_a_function_are_native(iris: Any, refused: Any) -> None:
     assert "by a function" in refused(KNeighborsClassifier(weights=lambda d: d + 1), iris)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -28,7 +30,7 @@ SCALERS = [
 
 
 @pytest.mark.parametrize("scaler", SCALERS, ids=repr)
-def test_a_tree_sees_the_same_bits(scaler, iris, proved):
+def test_a_tree_sees_the_same_bits(scaler: Any, iris: Any, proved: Any) -> None:
     # A tree on its own splits amplifies the smallest difference to a whole class.
     rows, _ = iris
     target = np.random.default_rng(0).integers(0, 3, len(rows))
@@ -36,12 +38,12 @@ def test_a_tree_sees_the_same_bits(scaler, iris, proved):
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_pca(whiten, cancer, proved):
+def test_pca(whiten: Any, cancer: Any, proved: Any) -> None:
     parts = (StandardScaler(), PCA(5, whiten=whiten, random_state=0), LogisticRegression())
     proved(make_pipeline(*parts), cancer)
 
 
-def test_an_unknown_function_is_named(iris, refused):
+def test_an_unknown_function_is_named(iris: Any, refused: Any) -> None:
     model = make_pipeline(FunctionTransformer(np.cbrt), LogisticRegression(max_iter=1000))
     assert (
         refused(model, iris) == "FunctionTransformer: the function 'cbrt' has no ONNX counterpart"

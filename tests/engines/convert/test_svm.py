@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
@@ -12,22 +14,24 @@ KERNELS = ["linear", "rbf", "poly", "sigmoid"]
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("table", ["iris", "cancer"])
-def test_calibrated_classifiers(kernel, table, proved, request):
+def test_calibrated_classifiers(
+    kernel: Any, table: Any, proved: Any, request: pytest.FixtureRequest
+) -> None:
     model = CalibratedClassifierCV(SVC(kernel=kernel), cv=3)
     proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
 
 
-def test_nu_classifier(iris, proved):
+def test_nu_classifier(iris: Any, proved: Any) -> None:
     model = CalibratedClassifierCV(NuSVC(nu=0.3), cv=3)
     proved(make_pipeline(StandardScaler(), model), iris)
 
 
 @pytest.mark.parametrize("model", [SVR(C=10.0), SVR(kernel="poly"), NuSVR(C=10.0)], ids=repr)
-def test_regressors(model, diabetes, proved):
+def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
     proved(make_pipeline(StandardScaler(), model), diabetes)
 
 
-def test_pair_weights_give_the_one_vs_one_decision(iris):
+def test_pair_weights_give_the_one_vs_one_decision(iris: Any) -> None:
     rows, target = iris
     model = SVC(kernel="linear", decision_function_shape="ovo").fit(rows, target)
     kernel = rows.to_numpy() @ model.support_vectors_.T
@@ -35,6 +39,6 @@ def test_pair_weights_give_the_one_vs_one_decision(iris):
     np.testing.assert_allclose(decision, model.decision_function(rows), atol=1e-9)
 
 
-def test_own_kernels_are_native(iris, refused):
+def test_own_kernels_are_native(iris: Any, refused: Any) -> None:
     model = CalibratedClassifierCV(SVC(kernel=lambda a, b: a @ b.T), cv=3)
     assert "this kernel" in refused(model, iris)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -8,12 +10,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `probability`:FutureWarning"
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
 @pytest.mark.parametrize("table", ["iris", "cancer"])
-def test_probabilities_of_its_own(kernel, table, proved, request):
+def test_probabilities_of_its_own(
+    kernel: Any, table: Any, proved: Any, request: pytest.FixtureRequest
+) -> None:
     model = SVC(kernel=kernel, probability=True, random_state=0)
     proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
 
 
-def test_other_machines(iris, proved):
+def test_other_machines(iris: Any, proved: Any) -> None:
     model = NuSVC(nu=0.2, probability=True, random_state=0)
     proved(make_pipeline(StandardScaler(), model), iris)
     model = SVC(break_ties=True, probability=True, random_state=0)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTre
 from windlass.engines.convert.trees import float64_thresholds
 
 
-def small(kind, **options):
+def small(kind: Any, **options: Any) -> Any:
     return kind(n_estimators=20, random_state=0, **options)
 
 
@@ -34,23 +36,25 @@ CLASSIFIERS = [
 
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=repr)
 @pytest.mark.parametrize("table", ["iris", "cancer"])
-def test_classifiers_are_equal_in_every_bit(model, table, proved, request):
+def test_classifiers_are_equal_in_every_bit(
+    model: Any, table: Any, proved: Any, request: pytest.FixtureRequest
+) -> None:
     pipeline = make_pipeline(StandardScaler(), model)
     report = proved(pipeline, request.getfixturevalue(table)).report
     assert report.max_difference == 0.0
 
 
 @pytest.mark.parametrize("kind", [RandomForestRegressor, ExtraTreesRegressor])
-def test_regression_forests(kind, diabetes, proved):
+def test_regression_forests(kind: Any, diabetes: Any, proved: Any) -> None:
     assert proved(small(kind), diabetes).report.max_difference == 0.0
 
 
-def test_regression_tree(diabetes, proved):
+def test_regression_tree(diabetes: Any, proved: Any) -> None:
     assert proved(DecisionTreeRegressor(random_state=0), diabetes).report.max_difference == 0.0
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_scaler_and_300_trees(seed, iris, proved):
+def test_scaler_and_300_trees(seed: Any, iris: Any, proved: Any) -> None:
     # Plain conversion moved 132 of 7,150 rows of this one, by up to 0.077.
     forest = RandomForestClassifier(300, random_state=seed)
     report = proved(make_pipeline(StandardScaler(), forest), iris, seed=seed).report
@@ -58,12 +62,12 @@ def test_scaler_and_300_trees(seed, iris, proved):
 
 
 @pytest.mark.parametrize("kind", [RandomForestClassifier, DecisionTreeClassifier])
-def test_missing_values(kind, mixed, proved):
+def test_missing_values(kind: Any, mixed: Any, proved: Any) -> None:
     rows, target = mixed
     proved(kind(max_depth=6, random_state=0), (rows[["age", "income", "since"]], target))
 
 
-def test_ties_go_to_the_first_class(proved):
+def test_ties_go_to_the_first_class(proved: Any) -> None:
 
     # Every leaf holds both classes equally often, so every row is a tie.
     rows = pd.DataFrame({"x": np.repeat(np.arange(40.0), 4)})
@@ -72,12 +76,12 @@ def test_ties_go_to_the_first_class(proved):
     assert proved(forest, (rows, target)).report.max_difference == 0.0
 
 
-def test_a_tree_of_one_leaf(iris, proved):
+def test_a_tree_of_one_leaf(iris: Any, proved: Any) -> None:
     rows, target = iris
     proved(DecisionTreeClassifier(min_samples_leaf=80), (rows, target))
 
 
-def test_several_targets_are_native(diabetes, refused):
+def test_several_targets_are_native(diabetes: Any, refused: Any) -> None:
     rows, target = diabetes
     two = target.to_frame().assign(other=target * 2)
     assert refused(small(RandomForestRegressor), (rows, two)).endswith("several targets")
@@ -87,7 +91,9 @@ finite = st.floats(allow_nan=False, allow_infinity=False, width=64, min_value=-1
 
 
 @given(finite, st.integers(-3, 3), st.booleans())
-def test_float64_thresholds_split_where_float32_rows_do(threshold, ulps, near):
+def test_float64_thresholds_split_where_float32_rows_do(
+    threshold: Any, ulps: Any, near: Any
+) -> None:
     folded = float64_thresholds(np.array([threshold]))[0]
     base = folded if near else float(np.float32(threshold))
     row = base
