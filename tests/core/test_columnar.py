@@ -217,6 +217,28 @@ def test_problems_are_in_order_and_the_limit_keeps_the_first_of_each_kind() -> N
     assert len(check_table(schema, table, limit=1).problems) == 1
 
 
+@pytest.mark.parametrize("strings", [False, True])
+def test_a_slice_is_judged_as_its_own_rows(strings: bool) -> None:
+    """A slice shares its parent's buffers, from an offset on."""
+    kinds = {
+        "n": (Kind.NUMBER, [1.5, None, 2.5, -1.0, 3.5]),
+        "i": (Kind.INTEGER, [1, 2, None, 4, 5]),
+        "b": (Kind.BOOLEAN, [True, False, None, True, False]),
+        "d": (Kind.DATE, [date(2020, 1, day) for day in range(1, 6)]),
+        "t": (Kind.CATEGORY, ["p", "q", None, "q", "r"]),
+    }
+    columns = [Column(name=name, kind=kind, nullable=True) for name, (kind, _) in kinds.items()]
+    schema = RowSchema.of("Sample", *columns)
+    table = pa.table({name: values for name, (_, values) in kinds.items()})
+    if strings:
+        table = pa.table([column.cast(pa.string()) for column in table.columns], table.column_names)
+    whole = check_table(schema, table, strings=strings).batch
+    part = check_table(schema, table.slice(2, 3), strings=strings).batch
+    np.testing.assert_array_equal(part.numeric, whole.numeric[2:])
+    assert part.text.tolist() == whole.text[2:].tolist()
+    assert part.numeric[1].tolist() == [-1.0, 4.0, 1.0, 18265.0]
+
+
 def test_an_empty_table_is_an_empty_batch() -> None:
     checked = check_table(
         RowSchema.of("Sample", NUMBER), pa.table({"x": pa.array([], pa.float64())})
