@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 
 from windlass.core.bundle import MANIFEST, Bundle
@@ -100,8 +101,14 @@ class _Server:
         return Ledger(self.settings.home / "ledger" / bundle.manifest.project)
 
     async def start(self) -> None:
-        """Load every bundle on a thread, so that health is answered meanwhile."""
-        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._tell_rate())]
+        """Load every bundle on a thread, so that health is answered meanwhile.
+
+        One of several workers takes no request before it is ready, for another may be.
+        """
+        loading = asyncio.create_task(self._load())
+        self._tasks = [loading, asyncio.create_task(self._tell_rate())]
+        if parent_process() is not None:
+            await loading
 
     async def _load(self) -> None:
         loop = asyncio.get_running_loop()

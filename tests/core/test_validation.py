@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import ValidationError
 
-from windlass.core.columnar import Checked, check_table
 from windlass.core.schema import Column, Kind, RowSchema
 from windlass.core.validation import RowValidator, faults, is_malformed
+from windlass.tables.check import Checked, check_table
 
 CATEGORIES = ("red", "green", "blå")
 ARROW = {

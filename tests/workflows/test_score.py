@@ -16,8 +16,8 @@ import pytest
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle, BundleSchema, EngineRecord, Manifest, TargetRecord
 from windlass.core.schema import Column, Kind, RowSchema
-from windlass.core.tables import open_writer
 from windlass.errors import EngineError, InputError, SettingsError
+from windlass.tables.writer import open_writer
 from windlass.workflows.score import ScoreRequest, ScoreSummary, score
 
 ROW = RowSchema.of(

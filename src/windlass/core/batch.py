@@ -52,6 +52,16 @@ class Prediction:
         assert array is not None
         return len(array)
 
+    @staticmethod
+    def concat(parts: "list[Prediction]") -> "Prediction":
+        """All predictions of several parts, in order."""
+        if parts[0].values is not None:
+            return Prediction(values=np.concatenate([part.values for part in parts]))
+        return Prediction(
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.probabilities for part in parts]),
+        )
+
     def part(self, start: int, stop: int) -> "Prediction":
         """The predictions from `start` up to `stop`."""
         return Prediction(

@@ -18,7 +18,8 @@ def load_engine(bundle: Bundle) -> Engine:
 def _onnx(bundle: Bundle) -> Engine:
     from windlass.engines.onnx import OnnxEngine
 
-    return OnnxEngine(bundle.read(MODEL_ONNX))
+    may_miss = any(column.nullable for column in bundle.schema.row.columns)
+    return OnnxEngine(bundle.read(MODEL_ONNX), may_miss=may_miss)
 
 
 def _native(bundle: Bundle) -> Engine:

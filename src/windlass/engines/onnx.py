@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnxruntime as ort
 
 from windlass.core.batch import Batch, Prediction
 from windlass.errors import EngineError
+
+MOST_ROWS = 1024  # a run: nearest neighbours need memory for each row with every training row
 
 
 class OnnxEngine:
@@ -13,7 +16,8 @@ class OnnxEngine:
 
     name = "onnx"
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, *, may_miss: bool = False) -> None:
+        """`may_miss` says that values may be missing, so that answers must be checked for NaN."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -31,10 +35,17 @@ class OnnxEngine:
         self._numeric, self._text = "numeric" in inputs, "text" in inputs
         self._classifies = "label" in outputs
         self._names: Sequence[str] = ["label", "probabilities"] if self._classifies else ["value"]
+        self._may_miss = may_miss
         self._run = session.run
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict n rows."""
+        if len(batch) <= MOST_ROWS:
+            return self._predict(batch)
+        starts = range(0, len(batch), MOST_ROWS)
+        return Prediction.concat([self._predict(batch.part(at, at + MOST_ROWS)) for at in starts])
+
+    def _predict(self, batch: Batch) -> Prediction:
         feed: dict[str, object] = {}
         if self._numeric:
             feed["numeric"] = batch.numeric
@@ -44,6 +55,11 @@ class OnnxEngine:
             outputs = self._run(self._names, feed)
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
+        if self._may_miss and np.isnan(outputs[-1]).any():
+            raise EngineError(
+                "The model gives no answer where this value is missing. Impute it in the pipeline,"
+                " or declare that it must be there."
+            )
         if self._classifies:
             return Prediction(outputs[0], outputs[1])
         return Prediction(values=outputs[0])

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from windlass.core.tables import probability_column
 from windlass.errors import LedgerError
+from windlass.tables.writer import probability_column
 
 _CHUNK = 20_000  # rows a chunk of the table
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an Arrow stream that was written whole

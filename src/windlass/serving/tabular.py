@@ -11,16 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from windlass.core.arrow_arrays import mask_array, number_array, text_array
 from windlass.core.batch import Batch, Prediction
-from windlass.core.columnar import check_table
 from windlass.core.schema import MISSING_TEXT, Column, Kind, RowSchema
-from windlass.core.tables import TableReader, open_writer, prediction_table
 from windlass.errors import InputError
 from windlass.monitoring.ledger import Ledger
 from windlass.serving.exchange import Answer, Exchange
 from windlass.serving.model import Model
 from windlass.serving.problems import Problem, invalid, malformed, unsupported
+from windlass.tables.arrays import mask_array, number_array, text_array
+from windlass.tables.check import check_table
+from windlass.tables.reader import TableReader
+from windlass.tables.writer import open_writer, prediction_table
 
 CHUNK = 1 << 16  # rows predicted at a time
 EXPANSION = 16  # what a compressed body may grow to, in bodies of the largest size

@@ -80,7 +80,7 @@ def _arrow(project: Project) -> Any:
 
 
 def _check(project: Project, table: Any) -> Batch:
-    from windlass.core.columnar import check_table
+    from windlass.tables.check import check_table
 
     checked = check_table(project.schema, table.select(list(project.schema.names)))
     if not checked.problems:

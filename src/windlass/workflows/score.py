@@ -15,14 +15,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from windlass.core.arrow_arrays import mask_array, number_array, repeated
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
-from windlass.core.columnar import Checked, check_table, refuse_columns
 from windlass.core.process import is_alive
-from windlass.core.tables import Ragged, TableReader, form_of, open_writer, prediction_table
 from windlass.engines.base import Engine
 from windlass.errors import InputError, SettingsError
+from windlass.tables.arrays import mask_array, number_array, repeated
+from windlass.tables.check import Checked, check_table, refuse_columns
+from windlass.tables.reader import Ragged, TableReader
+from windlass.tables.writer import form_of, open_writer, prediction_table
 
 Progress = Callable[[float, str], None]
 

@@ -10,15 +10,9 @@ import pyarrow as pa
 import pytest
 
 from windlass.core.batch import Prediction
-from windlass.core.tables import (
-    Ragged,
-    TableReader,
-    form_of,
-    open_writer,
-    prediction_table,
-    read_batches,
-)
 from windlass.errors import InputError
+from windlass.tables.reader import Ragged, TableReader, read_batches
+from windlass.tables.writer import form_of, open_writer, prediction_table
 
 TABLE = pa.table({"a": [1.5, 2.5, None], "b": ["x", "ÿ", None]})
 FORMS = ("csv", "parquet", "arrow")
@@ -199,7 +193,8 @@ def test_pandas_is_not_imported() -> None:
 import io, sys
 import numpy as np
 from windlass.core.batch import Prediction
-from windlass.core.tables import open_writer, prediction_table, read_batches
+from windlass.tables.reader import read_batches
+from windlass.tables.writer import open_writer, prediction_table
 table = prediction_table(Prediction(np.array([1, 0]), np.ones((2, 2))), ("a", "b"))
 for form in ("csv", "parquet", "arrow"):
     sink = io.BytesIO()

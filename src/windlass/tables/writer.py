@@ -1,4 +1,4 @@
-"""Tables as streams of record batches: writing them, and predictions as columns. Reading is in table_reader."""
+"""Writing tables as streams of record batches, and predictions as their columns."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,13 +8,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from windlass.core.arrow_arrays import mask_array, number_array, text_array
 from windlass.core.batch import Prediction
-from windlass.core.table_reader import Ragged, TableReader, read_batches
 from windlass.core.target import Label, class_key
 from windlass.errors import InputError
-
-__all__ = ["Ragged", "TableReader", "form_of", "open_writer", "prediction_table", "read_batches"]
+from windlass.tables.arrays import mask_array, number_array, text_array
 
 _FORMS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".arrows": "arrow"}
 

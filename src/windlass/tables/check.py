@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from windlass.core.arrow_arrays import valid_of, values_of
 from windlass.core.batch import Batch
-from windlass.core.columnar_cells import (
+from windlass.core.schema import EPOCH, MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.validation import default_value
+from windlass.errors import InputError
+from windlass.tables.arrays import valid_of, values_of
+from windlass.tables.cells import (
     Cells,
     Mask,
     Rows,
@@ -22,15 +25,12 @@ from windlass.core.columnar_cells import (
     refuse_non_finite,
     refuse_out_of_bounds,
 )
-from windlass.core.columnar_text import (
+from windlass.tables.text import (
     is_text,
     read_categories,
     read_texts,
     without_empty,
 )
-from windlass.core.schema import EPOCH, MISSING_TEXT, Column, Kind, RowSchema
-from windlass.core.validation import default_value
-from windlass.errors import InputError
 
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _FIRST_DAY, _LAST_DAY = (date.min - EPOCH).days, (date.max - EPOCH).days

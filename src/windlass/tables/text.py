@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic_core import ValidationError
 
-from windlass.core.arrow_arrays import mask_array, mask_of, number_array, text_array, values_of
-from windlass.core.columnar_cells import Cells, Rows, expected
 from windlass.core.schema import LONGEST_CATEGORY, MISSING_TEXT, Column, Kind, RowSchema
 from windlass.core.validation import RowValidator
+from windlass.tables.arrays import mask_array, mask_of, number_array, text_array, values_of
+from windlass.tables.cells import Cells, Rows, expected
 
 # What Arrow may parse: plain forms of which Arrow and pydantic make the same value.
 _PLAIN = {

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from windlass.core.columnar import Problem, check_table
 from windlass.core.schema import Column, Kind, RowSchema
 from windlass.errors import InputError
+from windlass.tables.check import Problem, check_table
 
 NUMBER = Column(name="x", kind=Kind.NUMBER)
 INTEGER = Column(name="x", kind=Kind.INTEGER)
@@ -251,7 +251,7 @@ def test_neither_pandas_nor_scikit_learn_is_imported() -> None:
     code = """
 import sys
 from pyarrow import csv, py_buffer
-from windlass.core.columnar import check_table
+from windlass.tables.check import check_table
 from windlass.core.schema import Column, Kind, RowSchema
 kinds = {"a": Kind.CATEGORY, "b": Kind.DATE, "c": Kind.NUMBER, "d": Kind.INTEGER, "e": Kind.BOOLEAN}
 schema = RowSchema.of("Sample", *[Column(name=name, kind=kind) for name, kind in kinds.items()])
