@@ -59,6 +59,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 cwd=folder or home,
                 env=environment(home, **variables),
+                start_new_session=True,
             )
         self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
 
@@ -98,6 +99,10 @@ class Server:
     def signal(self, number: int) -> None:
         """Send a signal to the server's first process."""
         self.process.send_signal(number)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to all of the server's processes, as a terminal does."""
+        os.killpg(self.process.pid, number)
 
     def exit_code(self, timeout: float = PATIENCE) -> int:
         """The exit code, once the server has ended."""
@@ -141,7 +146,11 @@ class Connection(socket.socket):
         """A connection to this port of the loopback interface."""
         connection = cls()
         connection.settimeout(PATIENCE)
-        connection.connect(("127.0.0.1", port))
+        try:
+            connection.connect(("127.0.0.1", port))
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def answer(self) -> RawAnswer:

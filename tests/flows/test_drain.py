@@ -1,0 +1,102 @@
+"""A stop under load: every request that a server took is answered whole, and it ends well, in time."""
+
+import json
+import signal
+import socket
+import time
+
+import pytest
+from tests.conftest import Serve
+from tests.load import Load
+from tests.running import FLOWER, Connection, Server, post
+
+ROW = json.dumps(FLOWER).encode()
+GRACE = 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_taken_is_lost(
+    serve: Serve, iris: object, workers: int, number: signal.Signals
+) -> None:
+    server: Server = serve(iris, options=["--workers", str(workers), "--grace", str(GRACE)])
+    with Load(server.port, clients=16) as load, server.connect() as slow, server.connect() as idle:
+        slow.sendall(post("/predict", ROW)[:-10])  # taken, and not whole yet
+        idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.answer().status == 200
+        many = b"[" + b",".join([ROW] * 50_000) + b"]"
+        large = server.connect()
+        large.sendall(post("/predict_batch", many))
+        started = time.monotonic()
+        server.signal(number)
+        _wait_refused(server)
+        slow.sendall(ROW[-10:])
+        answer = slow.answer()
+        assert answer.status == 200
+        assert answer.headers["connection"] == "close"
+        assert slow.rest() == b""
+        with large:
+            answer = large.answer()
+        assert answer.status == 200
+        assert len(answer.json()["predictions"]) == 50_000
+        assert server.exit_code() == 0
+        assert time.monotonic() - started < GRACE
+        assert idle.rest() == b""
+    assert load.told.failures == []
+    assert set(load.told.statuses) == {200}
+    assert len(load.told.ids) > 16
+
+
+def _wait_refused(server: Server) -> None:
+    """Return once nothing new is taken."""
+    while True:
+        try:
+            Connection.to(server.port).close()
+        except OSError:
+            return
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_connections_under_way_are_taken(serve: Serve, iris: object, workers: int) -> None:
+    """Whoever was connected when the stop came is answered, though he asked only after it."""
+    server: Server = serve(iris, options=["--workers", str(workers)])
+    for _ in range(3):
+        assert server.client.get("/readyz").status_code == 200
+    waiting = [server.connect() for _ in range(50)]
+    server.signal(signal.SIGTERM)
+    for connection in waiting:
+        connection.sendall(post("/predict", ROW))
+    statuses = []
+    for connection in waiting:
+        with connection:
+            statuses.append(connection.answer().status)
+    assert statuses == [200] * 50
+    assert server.exit_code() == 0
+
+
+def test_a_client_that_never_ends_does_not_hold_up_the_stop(serve: Serve, iris: object) -> None:
+    server: Server = serve(iris, options=["--grace", "1"])
+    with server.connect() as endless:
+        endless.sendall(post("/predict", ROW)[:-1])
+        assert server.client.get("/health").status_code == 200
+        server.signal(signal.SIGTERM)
+        assert server.exit_code(timeout=5) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_reaches_every_process(serve: Serve, iris: object, workers: int) -> None:
+    server: Server = serve(iris, options=["--workers", str(workers)])
+    with Load(server.port) as load:
+        server.signal_all(signal.SIGINT)
+        assert server.exit_code() == 0
+    assert load.told.failures == []
+    assert [line for line in server.lines() if line["level"] in ("error", "critical")] == []
+
+
+def test_a_second_server_takes_over_the_port(serve: Serve, iris: object) -> None:
+    server: Server = serve(iris)
+    server.signal(signal.SIGTERM)
+    assert server.exit_code() == 0
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", server.port))
