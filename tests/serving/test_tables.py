@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-
 from tests.conftest import BundleOf, Serve
 from tests.running import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
+
 from windlass.core.bundle import Bundle
 
 CSV = "text/csv"

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
@@ -143,23 +142,30 @@ def row_columns(schema: RowSchema, batch: Batch) -> Iterator[tuple[str, Any]]:
 
 
 def _texts(values: NDArray[np.object_]) -> Any:
-    there = mask_array(values != MISSING_TEXT)
-    return pc.if_else(there, text_array(values.tolist()), None)
+    return _with_nulls(text_array(values.tolist()), values != MISSING_TEXT)
 
 
 def _numbers(column: Column, values: NDArray[np.float64]) -> Any:
     there = ~np.isnan(values)
-    whole = np.where(there, values, 0.0)
+    filled = np.where(there, values, 0.0)
     match column.kind:
         case Kind.NUMBER:
-            found = number_array(whole)
+            found = number_array(filled)
         case Kind.INTEGER:
-            found = number_array(whole.astype(np.int64))
+            found = number_array(filled.astype(np.int64))
         case Kind.BOOLEAN:
-            found = mask_array(whole != 0)
+            found = mask_array(filled != 0)
         case _:  # a date, in days
-            found = number_array(whole.astype(np.int32)).cast(pa.date32()).cast(pa.string())
-    return found if there.all() else pc.if_else(mask_array(there), found, None)
+            found = number_array(filled.astype(np.int32)).cast(pa.date32()).cast(pa.string())
+    return _with_nulls(found, there)
+
+
+def _with_nulls(array: Any, there: NDArray[np.bool_]) -> Any:
+    """The array, null where `there` is false. (pyarrow's own way to a null imports pandas.)"""
+    if there.all():
+        return array
+    _, *buffers = array.buffers()
+    return pa.Array.from_buffers(array.type, len(array), [mask_array(there).buffers()[1], *buffers])
 
 
 def _json(exchange: Exchange, model: Model, parts: list[Prediction]) -> bytes:

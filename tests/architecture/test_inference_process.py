@@ -1,0 +1,98 @@
+"""What an inference process imports: no training library, and no pyarrow before a table comes.
+
+The process is the real one: `windlass serve`, told by a `sitecustomize` of the test to write down what it had
+imported when it ended.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.conftest import BundleOf, Serve
+from tests.running import FLOWER, LOAN, Server
+
+TRAINS = {
+    "alembic", "dbos", "joblib", "matplotlib", "mlflow", "onnx", "pandas", "scipy", "skl2onnx", "sklearn",
+    "sqlalchemy", "torch",
+}  # fmt: skip
+TELL = """
+import atexit, sys
+
+@atexit.register
+def tell():
+    names = sorted({name.partition(".")[0] for name in sys.modules})
+    open(%r, "w").write(" ".join(names))
+"""
+
+
+class Spied:
+    """A server that writes down its imports as it ends."""
+
+    def __init__(self, serve: Serve, folder: Path, *bundles: Path) -> None:
+        self._told = folder / "imports"
+        (folder / "sitecustomize.py").write_text(TELL % str(self._told))
+        self.server: Server = serve(*bundles, PYTHONPATH=str(folder))
+
+    def imports(self) -> set[str]:
+        """The top-level packages that the server had imported when it ended."""
+        assert self.server.stop() == 0
+        found = set(self._told.read_text().split())
+        assert {"uvicorn", "onnxruntime", "windlass"} <= found
+        return found
+
+
+@pytest.fixture
+def spied(serve: Serve, tmp_path: Path, iris: Path, bundle_of: BundleOf) -> Spied:
+    return Spied(serve, tmp_path, iris, bundle_of("mixed"), bundle_of("diabetes"))
+
+
+def test_json_alone_imports_neither_what_trains_nor_pyarrow(spied: Spied) -> None:
+    client = spied.server.client
+    for path in ("/metrics", "/openapi.json", "/docs", "/status", "/v2/models/iris"):
+        assert client.get(path).status_code == 200
+    assert client.post("/iris/predict", json=FLOWER).status_code == 200
+    assert client.post("/mixed/predict_batch", json=[LOAN] * 1000).status_code == 200
+    assert client.post("/v1/models/iris:predict", json={"instances": [FLOWER]}).status_code == 200
+    assert client.post("/iris/predict", json={}).status_code == 422
+    assert spied.imports() & (TRAINS | {"pyarrow", "fastapi", "hypothesis"}) == set()
+
+
+def test_tables_import_nothing_that_trains(spied: Spied) -> None:
+    table = pa.Table.from_pylist([LOAN])
+    arrow, parquet = io.BytesIO(), io.BytesIO()
+    with pa.ipc.new_stream(arrow, table.schema) as writer:
+        writer.write_table(table)
+    pq.write_table(table, parquet)
+    csv = (
+        ",".join(LOAN)
+        + "\n"
+        + ",".join("" if value is None else str(value) for value in LOAN.values())
+    )
+    bodies = {
+        "text/csv": csv.encode(),
+        "application/vnd.apache.arrow.stream": arrow.getvalue(),
+        "application/vnd.apache.parquet": parquet.getvalue(),
+        "application/json": json.dumps([LOAN]).encode(),
+    }
+    for kind, body in bodies.items():
+        for accept in set(bodies) if kind != "application/json" else ["application/json"]:
+            headers = {"content-type": kind, "accept": accept}
+            answer = spied.server.client.post("/mixed/predict_batch", content=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["content-type"] == accept
+    found = spied.imports()
+    assert "pyarrow" in found
+    assert found & TRAINS == set()
+
+
+def test_a_native_bundle_imports_what_it_needs(
+    serve: Serve, tmp_path: Path, bundle_of: BundleOf
+) -> None:
+    """Else the tests above would say nothing."""
+    (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))
+    server = serve(bundle_of("native"), PYTHONPATH=str(tmp_path))
+    assert server.stop() == 0
+    assert {"sklearn", "pandas", "joblib"} <= set((tmp_path / "imports").read_text().split())

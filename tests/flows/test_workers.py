@@ -1,0 +1,101 @@
+"""Several workers on one port: one set of metrics, and a worker that dies is replaced and loses no count."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from tests.conftest import Serve
+from tests.load import Load
+from tests.running import FLOWER, PATIENCE, Server, post
+
+
+def counted(server: Server, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that carry these labels."""
+    text = httpx.get(
+        f"{server.url}/metrics"
+    ).text  # a worker that died took its connections with it
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def predicted(server: Server) -> float:
+    return counted(server, "windlass_requests_total", route="/predict", status="2xx")
+
+
+def settled(server: Server, wanted: float) -> None:
+    """Return once `wanted` predictions are counted: a request is counted just after its answer left."""
+    deadline = time.monotonic() + PATIENCE
+    while (count := predicted(server)) != wanted:
+        assert count < wanted
+        assert time.monotonic() < deadline
+
+
+def workers_of(server: Server) -> set[int]:
+    """The processes that hold a slot of the shared counters, as the kernel knows them."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline") for pid in children.split()}
+    return {pid for pid, command in commands.items() if b"spawn_main" in command.read_bytes()}
+
+
+def ask(server: Server, times: int) -> None:
+    """Ask on a new connection each time, so that every worker gets some."""
+    request = post("/predict", json.dumps(FLOWER).encode(), "Connection: close")
+    for _ in range(times):
+        assert server.raw(request).status == 200
+
+
+def test_metrics_are_one_aggregate(serve: Serve, iris: Path) -> None:
+    server: Server = serve(iris, options=["--workers", "2"])
+    with Load(server.port, clients=8) as load:
+        while len(load.told.ids) < 500:
+            assert server.client.get("/health").status_code == 200
+    ask(server, 20)
+    answered = len(load.told.ids) + 20
+    settled(server, answered)
+    assert [predicted(server) for _ in range(10)] == [answered] * 10  # whichever worker tells
+    assert counted(server, "windlass_predictions_total", label="setosa") == answered
+    assert server.client.get("/status").json()["predictions"] == answered
+    assert counted(server, "windlass_request_duration_seconds_count", route="/predict") == answered
+    assert len({line["worker"] for line in server.lines() if line["event"] == "rate"}) <= 2
+
+
+def test_a_worker_that_dies_is_replaced(serve: Serve, iris: Path) -> None:
+    server: Server = serve(iris, options=["--workers", "2"])
+    folder = server.home / "run" / str(server.process.pid)
+    while sorted(path.name for path in folder.iterdir()) != (files := ["0.cells", "1.cells"]):
+        assert server.client.get("/health").status_code == 200  # the second one is starting
+    ask(server, 20)
+    for answered in (20, 40):
+        settled(server, answered)
+        victim = min(workers_of(server))
+        before = workers_of(server)
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE
+        while len(workers_of(server) - {victim}) < 2 and time.monotonic() < deadline:
+            assert predicted(server) == answered
+        assert len(workers_of(server) - before) == 1
+        ask(server, 20)
+    settled(server, 60)
+    assert sorted(path.name for path in folder.iterdir()) == files
+    assert server.stop() == 0
+
+
+def test_counters_of_a_server_that_is_gone_are_removed(serve: Serve, iris: Path) -> None:
+    home = None
+    for _ in range(3):
+        server: Server = serve(iris, home=home) if home else serve(iris)
+        home = server.home
+        assert server.client.post("/predict", json=FLOWER).status_code == 200
+        server.process.kill()
+        server.exit_code()
+    server = serve(iris, home=home)
+    assert [path.name for path in (server.home / "run").iterdir()] == [str(server.process.pid)]
+    assert predicted(server) == 0
