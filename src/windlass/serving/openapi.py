@@ -154,7 +154,7 @@ def _body(known: str, project: str) -> Json:
         }
     if known.endswith("/infer"):
         return {"application/json": {"schema": V2_REQUEST}}
-    if known.endswith(":predict") or known == "instances":
+    if known.endswith(":predict"):
         properties = {"instances": {"type": "array", "minItems": 1}, "parameters": {}}
         return {
             "application/json": {

@@ -61,8 +61,10 @@ def _only(
         taken = {(route.method, route.path) for route in routes}
         instances = V1([hosted], {hosted.name: predictor}).only
         asked = [
-            Route("GET", vertex.health_route, observer.ready),
-            Route("POST", vertex.predict_route, instances, hosted.name),
+            Route("GET", vertex.health_route, observer.ready, label="/readyz"),
+            Route(
+                "POST", vertex.predict_route, instances, hosted.name, "/v1/models/{model}:predict"
+            ),
         ]
         # a route that Vertex names wins over ours of the same path
         replaced = {(route.method, route.path) for route in asked}

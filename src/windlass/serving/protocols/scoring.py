@@ -44,7 +44,27 @@ class Scoring:
             else read_rows(model, _json_rows(model, body))
         )
         answer = await self._predictor.rows(exchange, rows)
+        if _wants_csv(exchange):
+            return Answer(_csv(answer["predictions"]), b"text/csv")
         return Answer(orjson.dumps({"predictions": answer["predictions"]}))
+
+
+def _wants_csv(exchange: Exchange) -> bool:
+    """Whether `Accept` names CSV before JSON; whatever else it names, JSON is what there is."""
+    for item in exchange.accept.decode("latin-1").split(","):
+        kind = item.partition(";")[0].strip().lower()
+        if kind in ("application/json", "application/*", "*/*"):
+            return False
+        if kind in ("text/csv", "text/*"):
+            return True
+    return False
+
+
+def _csv(predictions: list[Any]) -> bytes:
+    """A prediction a line, without a header, as SageMaker's own containers answer."""
+    sink = io.StringIO()
+    csv.writer(sink, lineterminator="\n").writerows([one] for one in predictions)
+    return sink.getvalue().encode()
 
 
 def _json_rows(model: Model, body: bytes) -> list[Any]:

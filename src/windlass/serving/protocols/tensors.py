@@ -128,9 +128,11 @@ def _decode_texts(content: bytes) -> list[str]:
 
 
 def _checked(value: Any, datatype: str) -> Any:
-    """A JSON value as its datatype says, null included: it is a missing value."""
-    if value is None:
+    """A value as its datatype says, null and NaN included: they are missing values."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN, as binary data has it
         return None
+    if value in (math.inf, -math.inf):
+        raise TensorError("data holds an infinite number")
     if datatype == "BYTES":
         fits = isinstance(value, str)
     elif datatype == "BOOL":

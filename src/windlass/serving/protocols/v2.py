@@ -23,6 +23,7 @@ _DATATYPES = {
     Kind.DATE: "BYTES",
     Kind.CATEGORY: "BYTES",
 }
+_MOST_DAYS = 700_000  # from 1970, within the calendar's years 1 to 9999
 _JSON_LENGTH = b"inference-header-content-length"
 Handler = Callable[[Exchange], Awaitable[Answer]]
 
@@ -204,6 +205,8 @@ def _value(column: Column, value: Any) -> Any:
         return int(value)
     if column.kind is Kind.BOOLEAN and value in (0, 1):
         return bool(value)
+    if column.kind is Kind.DATE and isinstance(value, float | int) and abs(value) < _MOST_DAYS:
+        return column.plain(value) if value == int(value) else value
     return value
 
 
