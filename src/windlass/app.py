@@ -1,6 +1,7 @@
 """Composition root of the web process: bundles, ledgers, counters and routes put together."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -114,6 +115,9 @@ class _Server:
         loop = asyncio.get_running_loop()
         for hosted in self.hosted:
             await loop.run_in_executor(self._executor, hosted.load, self.telemetry, self._executor)
+        # what is loaded stays: the collector need not walk it again and again while requests wait
+        gc.collect()
+        gc.freeze()
 
     async def _tell_rate(self) -> None:
         while True:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: one is made a request, and frozen ones take three times as long
 class Batch:
     """`numeric` float64 [n, k] (NaN is missing) and `text` object [n, m] of str ("" is missing).
 
@@ -36,7 +38,7 @@ class Batch:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prediction:
     """Of n rows. Classification: `labels` int64 [n], indices of classes, and `probabilities` float64 [n, c].
 

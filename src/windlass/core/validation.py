@@ -26,6 +26,7 @@ from windlass.core.schema import (
 
 Values = dict[str, Any]
 Fault = dict[str, Any]  # {"loc": [...], "msg": "..."}
+_NO_TEXT = np.empty((1, 0), object)
 MOST_FAULTS = 100  # that one answer names
 
 
@@ -66,6 +67,8 @@ class RowValidator:
 
     def batch(self, rows: Sequence[Values]) -> Batch:
         """Validated rows as arrays."""
+        if self._plain and len(rows) == 1:
+            return Batch(np.array([list(rows[0].values())], np.float64), _NO_TEXT)
         if self._plain:
             shape = (len(rows), len(self._numeric))
             flat = np.fromiter(

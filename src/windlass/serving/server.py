@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from windlass.errors import SettingsError
-
-LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
+from windlass.serving.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -24,33 +22,6 @@ class Listen:
     port: int = 8000
     workers: int = 1
     grace: int = 30
-
-
-class DrainingProtocol(HttpToolsProtocol):
-    """Ends a connection only after what its client may have under way was answered.
-
-    uvicorn closes idle connections at once, and with them requests that are still in the socket.
-    """
-
-    draining = False
-
-    def shutdown(self) -> None:
-        """Answer `Connection: close` from now on; close for good where nothing came for a while."""
-        self.draining = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-        else:
-            self.loop.call_later(LINGER_SECONDS, self._close_idle)
-
-    def on_headers_complete(self) -> None:
-        """As uvicorn does, with no further request on this connection once it drains."""
-        super().on_headers_complete()
-        if self.draining:
-            self.cycle.keep_alive = False
-
-    def _close_idle(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -82,7 +53,7 @@ def serve(make_app: Callable[[], Any], listen: Listen) -> None:
         port=listen.port,
         workers=listen.workers,
         loop="uvloop",
-        http=DrainingProtocol,
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,

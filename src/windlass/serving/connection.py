@@ -1,0 +1,81 @@
+"""What we change about uvicorn's connections: an answer is one write, and a stop loses no request."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
+
+
+class Connection(HttpToolsProtocol):
+    """Ends only after what its client may have under way was answered.
+
+    uvicorn closes idle connections at once, and with them requests that are still in the socket.
+    """
+
+    draining = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """As uvicorn does, with writes that join an answer's head and body."""
+        super().connection_made(transport)
+        self.transport = _Joined(transport)  # type: ignore[assignment]  # a transport in all that is used
+
+    def shutdown(self) -> None:
+        """Answer `Connection: close` from now on; close for good where nothing came for a while."""
+        self.draining = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(LINGER_SECONDS, self._close_idle)
+
+    def on_headers_complete(self) -> None:
+        """As uvicorn does, with no further request on this connection once it drains."""
+        super().on_headers_complete()
+        if self.draining:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """As uvicorn does, after an answer without a body has left."""
+        self.transport.flush()  # type: ignore[attr-defined]  # ours
+        super().on_response_complete()
+
+    def _close_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class _Joined:
+    """A transport that keeps the head of an answer until its body comes: one system call, one packet.
+
+    A third of a small answer's time went into the two writes.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep the head of a final answer."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._write(head + data)
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self._head = data
+        else:
+            self._write(data)
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._write(head)
+
+    def close(self) -> None:
+        """Flush, then close."""
+        self.flush()
+        self._transport.close()
