@@ -9,8 +9,10 @@ from windlass.serving.openapi_schemas import (
     ANSWERS,
     V2_REQUEST,
     batch_answer,
+    instances,
     invocations,
     one_answer,
+    values,
 )
 from windlass.serving.routing import Route
 
@@ -61,7 +63,8 @@ def describe(hosted: Sequence[Hosted], routes: Sequence[Route]) -> Json:
 
     schemas: Json = dict(ANSWERS)
     for one in hosted:
-        schemas[f"{one.name}.Row"] = json_schema(one.bundle.schema.row)
+        schemas[f"{one.name}.Row"] = row = json_schema(one.bundle.schema.row)
+        schemas[f"{one.name}.Values"] = values(row)
         schemas[f"{one.name}.Prediction"] = one_answer(one.bundle.schema.target)
         schemas[f"{one.name}.Predictions"] = batch_answer(one.bundle.schema.target)
     paths: Json = {}
@@ -105,7 +108,7 @@ def _operation(route: Route, project: str, names: list[str]) -> Json:
     parameters = _parameters(route, known, names)
     if parameters:
         operation["parameters"] = parameters
-    body = _body(known, project)
+    body = _body(known, project, [project] if route.project else names)
     if body:
         operation["requestBody"] = {"required": True, "content": body}
     return operation
@@ -139,7 +142,7 @@ def _parameters(route: Route, known: str, names: list[str]) -> list[Json]:
     return found
 
 
-def _body(known: str, project: str) -> Json:
+def _body(known: str, project: str, projects: Sequence[str]) -> Json:
     row = {"$ref": f"#/components/schemas/{project}.Row"}
     rows = {"type": "array", "items": row, "minItems": 1}
     if known == "/predict":
@@ -149,18 +152,13 @@ def _body(known: str, project: str) -> Json:
         return {"application/json": {"schema": rows}, **tables}
     if known == "/invocations":
         return {
-            "application/json": {"schema": invocations(row)},
+            "application/json": {"schema": invocations(project)},
             "text/csv": {"schema": {"type": "string"}},
         }
     if known.endswith("/infer"):
         return {"application/json": {"schema": V2_REQUEST}}
     if known.endswith(":predict"):
-        properties = {"instances": {"type": "array", "minItems": 1}, "parameters": {}}
-        return {
-            "application/json": {
-                "schema": {"type": "object", "required": ["instances"], "properties": properties}
-            }
-        }
+        return {"application/json": {"schema": instances(projects)}}
     return {}
 
 

@@ -1,5 +1,6 @@
 """The schemas of bodies and answers that OpenAPI names."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from windlass.core.bundle import TargetRecord
@@ -143,9 +144,41 @@ def batch_answer(target: TargetRecord) -> Json:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def invocations(row: Json) -> Json:
+def values(row: Json) -> Json:
+    """A row as the list of its values, in declared order."""
+    columns = list(row["properties"].values())
+    return {
+        "type": "array",
+        "description": f"The values of {', '.join(row['properties'])}, in this order.",
+        "prefixItems": columns,
+        "items": False,
+        "minItems": len(columns),
+    }
+
+
+def instances(projects: Sequence[str]) -> Json:
+    """The body of V1's and Vertex AI's predict routes."""
+    return {
+        "type": "object",
+        "required": ["instances"],
+        "properties": {"instances": _rows(projects), "parameters": {}},
+    }
+
+
+def _rows(projects: Sequence[str]) -> Json:
+    """Rows as objects or as lists of values, of any of these projects."""
+    kinds = [
+        {"$ref": f"#/components/schemas/{name}.{form}"}
+        for name in projects
+        for form in ("Row", "Values")
+    ]
+    return {"type": "array", "minItems": 1, "items": {"anyOf": kinds}}
+
+
+def invocations(project: str) -> Json:
     """The body of `/invocations`: exactly one of MLflow's four shapes."""
-    rows = {"type": "array", "minItems": 1, "items": {"anyOf": [row, {"type": "array"}]}}
+    row = {"$ref": f"#/components/schemas/{project}.Row"}
+    rows = _rows([project])
     split = {
         "type": "object",
         "required": ["columns", "data"],
