@@ -13,7 +13,7 @@ from typing import Any
 
 from windlass.core.bundle import FORMAT, MANIFEST, Manifest
 from windlass.core.digest import pretty, sha256_file
-from windlass.core.process import is_alive
+from windlass.core.files import flush, part_prefix, remove_stale
 from windlass.errors import BundleError
 
 _AT_FDCWD = -100
@@ -31,8 +31,8 @@ def staging(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _recover(target)
-        _remove_stale(target)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", dir=target.parent))
+        remove_stale(target)
+        folder = Path(tempfile.mkdtemp(prefix=part_prefix(target), dir=target.parent))
     except OSError as error:
         raise _unwritable(target.parent, error) from error
     try:
@@ -46,10 +46,10 @@ def seal(folder: Path, **facts: Any) -> Manifest:
     files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
     manifest = Manifest(format=FORMAT, files=files, **facts)
     for name in files:
-        _flush(folder / name)
+        flush(folder / name)
     (folder / MANIFEST).write_bytes(pretty(manifest.model_dump(mode="json")))
-    _flush(folder / MANIFEST)
-    _flush(folder)
+    flush(folder / MANIFEST)
+    flush(folder)
     return manifest
 
 
@@ -66,7 +66,7 @@ def publish(folder: Path, target: Path) -> None:
             _exchange(folder, target)
         else:
             folder.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     except OSError as error:
         raise _unwritable(target, error) from error
 
@@ -128,18 +128,3 @@ def _recover(target: Path) -> None:
         aside.rename(target)
     else:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _remove_stale(target: Path) -> None:
-    for leftover in target.parent.glob(f".{target.name}.*.*"):
-        owner = leftover.name.removeprefix(f".{target.name}.").split(".")[0]
-        if owner.isdecimal() and not is_alive(int(owner)):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

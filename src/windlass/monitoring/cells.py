@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from windlass.core.process import is_alive
+from windlass.core.files import is_alive
 
 Key = tuple[str, ...]
 if TYPE_CHECKING:

@@ -2,11 +2,9 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
-from windlass.core.process import is_alive
+from windlass.core.files import flush, part_prefix, remove_stale
 from windlass.engines.base import Engine
 from windlass.errors import InputError, SettingsError
 from windlass.tables.arrays import mask_array, number_array, repeated
@@ -224,13 +222,13 @@ def _refuse_clashes(request: ScoreRequest) -> None:
 @contextmanager
 def _whole(*paths: Path) -> Iterator[tuple[Path, ...]]:
     """Files to write beside `paths`, put in their places, in order, only if all went well."""
-    parts = tuple(path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths)
+    parts = tuple(path.with_name(f"{part_prefix(path)}part") for path in paths)
     for path in paths:
-        _remove_stale(path)
+        remove_stale(path)
     try:
         yield parts
         for part, path in zip(parts, paths, strict=True):
-            _flush(part)
+            flush(part)
             part.replace(path)
     except OSError as error:
         raise SettingsError(
@@ -240,19 +238,3 @@ def _whole(*paths: Path) -> Iterator[tuple[Path, ...]]:
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove what killed runs left beside `path`."""
-    for part in path.parent.glob(f".{escape(path.name)}.*.part"):
-        owner = part.name.split(".")[-2]
-        if owner.isdecimal() and not is_alive(int(owner)):
-            part.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

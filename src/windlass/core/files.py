@@ -1,0 +1,47 @@
+"""Files that appear whole or not at all: written under a name beside their own, flushed, put in place.
+
+What is being written to `NAME` is called `.NAME.PID.…`, so that what a killed process left can be told.
+"""
+
+import os
+import shutil
+from glob import escape
+from pathlib import Path
+
+
+def part_prefix(path: Path) -> str:
+    """How the names begin of what this process writes on its way to `path`."""
+    return f".{path.name}.{os.getpid()}."
+
+
+def remove_stale(path: Path) -> None:
+    """Remove what killed processes left on its way to `path`."""
+    before = f".{path.name}."
+    for leftover in path.parent.glob(f"{escape(before)}*.*"):
+        owner = leftover.name.removeprefix(before).partition(".")[0]
+        if not owner.isdecimal() or is_alive(int(owner)):
+            continue
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a file or folder before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this number runs, be it ours or not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
