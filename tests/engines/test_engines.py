@@ -1,0 +1,109 @@
+"""Engines: compiled and native give the same answers; golden rows guard what is loaded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from windlass.core.batch import Batch
+from windlass.core.bundle import Bundle
+from windlass.engines import load, onnx
+from windlass.engines.golden import prove
+from windlass.engines.load import load_engine
+from windlass.engines.native import NativeEngine
+from windlass.engines.onnx import OnnxEngine
+from windlass.errors import EngineError
+
+
+@pytest.fixture
+def bundle(iris: Path) -> Bundle:
+    return Bundle.open(iris)
+
+
+@pytest.fixture
+def flowers() -> Batch:
+    rows = np.random.default_rng(0).uniform(0.1, 8, (3000, 4))
+    return Batch(rows, np.empty((3000, 0), object))
+
+
+def test_the_compiled_model_and_the_pipeline_agree(bundle: Bundle, flowers: Batch) -> None:
+    compiled = load_engine(bundle)
+    native = NativeEngine.load(bundle.read("model.joblib"), bundle.schema)
+    ours, theirs = compiled.predict(flowers), native.predict(flowers)
+    assert (compiled.name, native.name) == ("onnx", "native")
+    assert ours.probabilities is not None
+    assert theirs.probabilities is not None
+    np.testing.assert_array_equal(ours.labels, theirs.labels)
+    assert np.abs(ours.probabilities - theirs.probabilities).max() < 1e-12
+
+
+def test_a_large_batch_is_answered_as_its_rows_alone(bundle: Bundle, flowers: Batch) -> None:
+    engine = load_engine(bundle)
+    assert len(flowers) > 2 * onnx.MOST_ROWS
+    whole = engine.predict(flowers)
+    assert whole.probabilities is not None
+    for row in (0, onnx.MOST_ROWS, len(flowers) - 1):
+        alone = engine.predict(flowers.part(row, row + 1))
+        np.testing.assert_array_equal(alone.probabilities, whole.probabilities[row : row + 1])
+
+
+def test_classes_are_answered_in_declared_order(bundle: Bundle, flowers: Batch) -> None:
+    import joblib
+
+    target = bundle.schema.target.model_copy(
+        update={"classes": ("virginica", "setosa", "versicolor")}
+    )
+    schema = bundle.schema.model_copy(update={"target": target})
+    estimator = joblib.load(bundle.path / "model.joblib")
+    turned = NativeEngine(estimator, schema).predict(flowers)
+    straight = NativeEngine(estimator, bundle.schema).predict(flowers)
+    assert turned.probabilities is not None
+    assert straight.probabilities is not None
+    assert turned.labels is not None
+    assert straight.labels is not None
+    np.testing.assert_array_equal(turned.probabilities, straight.probabilities[:, [2, 0, 1]])
+    np.testing.assert_array_equal(turned.labels, (straight.labels + 1) % 3)
+
+
+def test_what_is_no_model_is_refused(bundle: Bundle) -> None:
+    with pytest.raises(EngineError, match="cannot load the model"):
+        OnnxEngine(b"not a model")
+    with pytest.raises(EngineError, match="cannot be unpickled"):
+        NativeEngine.load(b"not a pickle", bundle.schema)
+
+
+def test_a_pipeline_of_other_classes_is_refused(bundle: Bundle) -> None:
+    target = bundle.schema.target.model_copy(update={"classes": ("rose", "tulip")})
+    schema = bundle.schema.model_copy(update={"target": target})
+    with pytest.raises(EngineError, match="rose"):
+        NativeEngine.load(bundle.read("model.joblib"), schema)
+
+
+def test_nan_is_no_answer(bundle: Bundle, flowers: Batch) -> None:
+    flowers.numeric[0, 0] = np.nan
+    with pytest.raises(EngineError, match="missing"):
+        OnnxEngine(bundle.read("model.onnx"), may_miss=True).predict(flowers)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("expected", 3, "label"), "rose"), (("expected", 5, "probabilities"), [0.2, 0.3, 0.5])],
+)
+def test_golden_rows_that_are_not_reproduced_stop_an_engine(
+    bundle: Bundle, path: tuple[Any, ...], value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden = json.loads(bundle.read("golden.json"))
+    golden[path[0]][path[1]][path[2]] = value
+    monkeypatch.setattr(Bundle, "json", lambda *_: golden)
+    with pytest.raises(EngineError, match=f"Golden row {path[1]}"):
+        prove(bundle, load._onnx(bundle))
+
+
+def test_a_bundle_without_golden_rows_proves_nothing(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bundle, "json", lambda *_: {"rows": [], "expected": []})
+    with pytest.raises(EngineError, match="no golden rows"):
+        load_engine(bundle)

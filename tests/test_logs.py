@@ -1,0 +1,62 @@
+"""JSON logs: one object a line, with every extra field and the traceback inside it."""
+
+import json
+import logging
+import sys
+
+import pytest
+
+from windlass.logs import JsonFormatter, set_up_logs, timestamp
+
+
+def record(**extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("windlass.test", logging.WARNING, __file__, 1, "%d rows", (3,), None)
+    vars(made).update(extra)
+    return made
+
+
+def test_a_record_is_one_json_object_with_its_extras() -> None:
+    line = JsonFormatter().format(record(project="iris", note="two\nlines"))
+    assert "\n" not in line
+    entry = json.loads(line)
+    assert entry.pop("time").endswith("Z")
+    assert entry == {
+        "level": "warning",
+        "logger": "windlass.test",
+        "event": "3 rows",
+        "project": "iris",
+        "note": "two\nlines",
+    }
+
+
+def test_an_exception_stays_within_its_line() -> None:
+    made = record()
+    try:
+        raise ValueError("no")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    line = JsonFormatter().format(made)
+    assert "\n" not in line
+    assert "ValueError: no" in json.loads(line)["exception"]
+
+
+def test_what_json_has_no_words_for_is_still_logged() -> None:
+    assert json.loads(JsonFormatter().format(record(thing={1}))).get("thing") == "{1}"
+
+
+def test_timestamps_are_utc_to_the_millisecond() -> None:
+    assert timestamp(86400.25) == "1970-01-02T00:00:00.250Z"
+
+
+def test_set_up_sends_everything_from_the_level_up_to_standard_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    set_up_logs("WARNING")
+    logging.getLogger("windlass.x").info("quiet")
+    logging.getLogger("windlass.x").error("heard")
+    captured = capsys.readouterr()
+    assert [json.loads(line)["event"] for line in captured.err.splitlines()] == ["heard"]
+    assert not captured.out

@@ -1,0 +1,60 @@
+"""The environment, read once: defaults, values, and refusals that name the variable."""
+
+from pathlib import Path
+
+import pytest
+
+from windlass.errors import SettingsError
+from windlass.settings import Settings
+
+
+def test_nothing_set_gives_the_documented_defaults() -> None:
+    settings = Settings.read({})
+    assert settings == Settings(
+        home=Path(".windlass"), log_level="INFO", max_body=64 << 20, ledger=True
+    )
+    assert settings.vertex is None
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.read(
+        {
+            "WINDLASS_HOME": "/data",
+            "WINDLASS_LOG_LEVEL": "warning",
+            "WINDLASS_MAX_BODY_MB": "0.5",
+            "WINDLASS_LEDGER": "off",
+            "MLFLOW_TRACKING_URI": "https://mlflow.example.com",
+        }
+    )
+    assert settings.home == Path("/data")
+    assert settings.log_level == "WARNING"
+    assert settings.max_body == 512 << 10
+    assert settings.ledger is False
+    assert settings.tracking_uri == "https://mlflow.example.com"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("WINDLASS_LOG_LEVEL", "loud"),
+        ("WINDLASS_MAX_BODY_MB", "0"),
+        ("WINDLASS_MAX_BODY_MB", "nan"),
+        ("WINDLASS_MAX_BODY_MB", "much"),
+        ("WINDLASS_LEDGER", "perhaps"),
+        ("AIP_PREDICT_ROUTE", "predict"),
+        ("AIP_HTTP_PORT", "-1"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        Settings.read({variable: value})
+
+
+def test_any_of_vertex_variables_asks_for_its_contract() -> None:
+    vertex = Settings.read({"AIP_PREDICT_ROUTE": "/v1/endpoints/1:predict"}).vertex
+    assert vertex is not None
+    assert (vertex.port, vertex.health_route, vertex.predict_route) == (
+        8080,
+        "/health",
+        "/v1/endpoints/1:predict",
+    )
