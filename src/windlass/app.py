@@ -88,7 +88,8 @@ class _Server:
     bundles: Sequence[Bundle]
 
     def __post_init__(self) -> None:
-        self.telemetry = Telemetry(_cells(self.settings))
+        self._cells = _cells(self.settings)
+        self.telemetry = Telemetry(self._cells)
         self.hosted = [Hosted(bundle, self._ledger(bundle)) for bundle in self.bundles]
         self.observer = Observer(self.hosted, self.telemetry)
         self.routes = routes_of(self.hosted, self.observer, self.settings)
@@ -134,6 +135,7 @@ class _Server:
         for hosted in self.hosted:
             if hosted.ledger is not None:
                 hosted.ledger.close()
+        self._cells.close()
 
 
 def _cells(settings: Settings) -> Cells:

@@ -54,6 +54,13 @@ class Cells:
             cells = self._known[key] = self._append(key, width)
         return cells
 
+    def close(self) -> None:
+        """Leave the slot and its numbers to a successor. What is counted from now on nobody may see."""
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # the map keeps the file open until it is collected
+            self._file.close()
+            self._file = None
+
     def _append(self, key: Key, width: int) -> Numbers:
         name = json.dumps(key).encode()
         start = _aligned(self._end + _HEADER.size + len(name))

@@ -28,7 +28,7 @@ class Exchange:
 
     __slots__ = (
         "_receive", "accept", "arguments", "content_length", "content_type", "id", "max_body",
-        "parsed", "predicted", "request_id", "scope", "started", "version",
+        "parsed", "predicted", "project", "request_id", "scope", "started", "version",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, identity: str, max_body: int) -> None:
@@ -38,6 +38,7 @@ class Exchange:
         self.id = identity
         self.request_id = identity.encode()
         self.max_body = max_body
+        self.project = ""  # where the path names it, and not the route
         self.version = ""
         self.arguments: dict[str, str] = {}
         self.content_type = b""

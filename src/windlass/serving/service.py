@@ -78,9 +78,9 @@ class Service:
 
     def _finish(self, exchange: Exchange, route: Route, status: int) -> None:
         seconds = perf_counter() - exchange.started
-        self._telemetry.latency(route.project, exchange.version, route.label, status).observe(
-            seconds
-        )
+        self._telemetry.latency(
+            route.project or exchange.project, exchange.version, route.label, status
+        ).observe(seconds)
         self._log.write(exchange, route.label, status, seconds)
 
     async def _live(self, receive: Receive, send: Send) -> None:

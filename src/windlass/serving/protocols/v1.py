@@ -50,6 +50,7 @@ class V1:
         hosted = self._hosted.get(exchange.arguments["model"])
         if hosted is None:
             raise Problem(404, "There is no such model here. See /v1/models.")
+        exchange.project = hosted.name
         return hosted
 
     async def _answer(self, exchange: Exchange, hosted: Hosted) -> Answer:

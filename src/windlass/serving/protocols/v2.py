@@ -118,6 +118,7 @@ class V2:
         hosted = self._hosted.get(exchange.arguments["model"])
         if hosted is None:
             raise Problem(404, "There is no such model here.")
+        exchange.project = hosted.name
         if hosted.model is not None:
             hosted.model.wanted(exchange.arguments.get("version"))
         return hosted
