@@ -127,8 +127,9 @@ class Hosted:
         try:
             self.model = Model(self.bundle, telemetry, executor)
             self.reason = None
-        except WindlassError as error:
-            self.reason = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a bundle holds, the others go on serving
+            known = isinstance(error, WindlassError)
+            self.reason = str(error) if known else f"{type(error).__name__}: {error}"
             _log.error("version refused", extra={"project": self.name, "reason": self.reason})
             return
         model = self.model

@@ -1,0 +1,210 @@
+"""No altered bundle serves, and a bundle on ONNX is never unpickled."""
+
+import json
+import os
+import pickle
+import re
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+from tests.bundles import change, copied, reseal
+from tests.conftest import BundleOf, Serve
+from tests.running import FLOWER, WINDLASS, Server, environment, free_port
+
+from windlass.app import application
+from windlass.core.bundle import MANIFEST, Bundle
+from windlass.errors import BundleError, IntegrityError
+from windlass.monitoring.cells import Cells
+from windlass.monitoring.telemetry import Telemetry
+from windlass.serving.model import Hosted
+from windlass.settings import Settings
+
+FILES = [
+    "card.md", "confusion_matrix.json", "environment.json", "golden.json", "metrics.json", "model.joblib",
+    "model.onnx", "params.json", "profile.json", "schema.json",
+]  # fmt: skip
+
+
+@pytest.fixture
+def bundle(iris: Path, tmp_path: Path) -> Path:
+    return copied(iris, tmp_path / "iris")
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[[Path], object]:
+    """Opens a bundle as a server does."""
+    settings = Settings(home=tmp_path / "home")
+    return lambda bundle: application(bundle, settings=settings)
+
+
+def loaded(bundle: Path) -> Hosted:
+    hosted = Hosted(Bundle.open(bundle), None)
+    with ThreadPoolExecutor(1) as executor:
+        hosted.load(Telemetry(Cells()), executor)
+    return hosted
+
+
+def test_these_are_all_files(iris: Path) -> None:
+    assert sorted(path.name for path in iris.iterdir()) == sorted([*FILES, MANIFEST])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_byte(bundle: Path, opened: Callable[[Path], object], name: str) -> None:
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    with pytest.raises(IntegrityError, match=f"{name} is not the file that was sealed"):
+        opened(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file(bundle: Path, opened: Callable[[Path], object], name: str) -> None:
+    (bundle / name).unlink()
+    with pytest.raises(IntegrityError, match=f"lacks {name}"):
+        opened(bundle)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/hostname", "a/b", "..", ".", "manifest.json"])
+def test_a_path_that_leads_elsewhere(
+    bundle: Path, opened: Callable[[Path], object], name: str
+) -> None:
+    (bundle.parent / "x").write_text("outside")
+    change(bundle, MANIFEST, lambda manifest: manifest["files"].update({name: "0" * 64}))
+    with pytest.raises(IntegrityError, match="no plain file name"):
+        opened(bundle)
+
+
+@pytest.mark.parametrize("name", ["model.joblib", "schema.json", "golden.json"])
+def test_a_manifest_without_what_is_needed(
+    bundle: Path, opened: Callable[[Path], object], name: str
+) -> None:
+    change(bundle, MANIFEST, lambda manifest: manifest["files"].pop(name))
+    with pytest.raises(IntegrityError, match=f"does not name {name}"):
+        opened(bundle)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": "x"}', "\x00" * 9, "null"])
+def test_a_manifest_that_is_none(
+    bundle: Path, opened: Callable[[Path], object], content: str
+) -> None:
+    (bundle / MANIFEST).write_text(content)
+    with pytest.raises(IntegrityError, match=r"manifest\.json is damaged"):
+        opened(bundle)
+
+
+def test_a_manifest_of_another_format(bundle: Path, opened: Callable[[Path], object]) -> None:
+    change(bundle, MANIFEST, lambda manifest: manifest.update(format=2))
+    with pytest.raises(BundleError, match="is of format 2"):
+        opened(bundle)
+
+
+def test_a_file_altered_between_opening_and_loading(bundle: Path) -> None:
+    hosted = Hosted(Bundle.open(bundle), None)
+    (bundle / "model.onnx").write_bytes(b"another model")
+    with ThreadPoolExecutor(1) as executor:
+        hosted.load(Telemetry(Cells()), executor)
+    assert hosted.model is None
+    assert "model.onnx is not the file that was sealed" in str(hosted.reason)
+
+
+def _wrong_share(golden: Any) -> None:
+    golden["expected"][3]["probabilities"][0] += 2e-6
+
+
+def _wrong_row(golden: Any) -> None:
+    golden["rows"][3]["petal_width"] = 2.5
+
+
+def _invalid_row(golden: Any) -> None:
+    golden["rows"][3]["petal_width"] = 99
+
+
+def _no_rows(golden: Any) -> None:
+    golden["rows"].clear()
+    golden["expected"].clear()
+
+
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (_wrong_share, "Golden row 3 .* is not reproduced"), (_wrong_row, "Golden row 3 .* is not reproduced"),
+        (_invalid_row, "do not fit its own schema"), (_no_rows, "no golden rows"),
+        (dict.clear, ".+"),
+    ],
+)  # fmt: skip
+def test_golden_rows_that_were_changed(
+    bundle: Path, alter: Callable[[Any], None], reason: str
+) -> None:
+    hosted = loaded(change(bundle, "golden.json", alter))
+    assert hosted.model is None
+    assert hosted.reason not in (None, "loading")
+    assert re.search(reason, str(hosted.reason))
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_a_model_that_is_none(bundle: Path, content: bytes | None) -> None:
+    if content is None:
+        (bundle / "model.onnx").unlink()
+    else:
+        (bundle / "model.onnx").write_bytes(content)
+    hosted = loaded(reseal(bundle))
+    assert hosted.model is None
+    assert "ONNX" in str(hosted.reason) or "model.onnx" in str(hosted.reason)
+
+
+def test_a_model_of_other_columns(bundle: Path, bundle_of: BundleOf) -> None:
+    (bundle / "model.onnx").write_bytes((bundle_of("mixed") / "model.onnx").read_bytes())
+    hosted = loaded(reseal(bundle))
+    assert hosted.model is None
+    assert hosted.reason
+
+
+class Payload:
+    """Unpickling this writes a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+def test_an_onnx_bundle_is_never_unpickled(serve: Serve, bundle: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "code-ran"
+    (bundle / "model.joblib").write_bytes(pickle.dumps(Payload(marker)))
+    server: Server = serve(reseal(bundle))
+    assert server.client.post("/predict", json=FLOWER).json()["prediction"] == "setosa"
+    assert server.client.post("/predict_batch", json=[FLOWER] * 100).status_code == 200
+    assert server.stop() == 0
+    assert not marker.exists()
+    joblib.load(bundle / "model.joblib")  # the payload works
+    assert marker.exists()
+
+
+def test_a_native_bundle_serves(serve: Serve, bundle_of: BundleOf) -> None:
+    native = bundle_of("native")
+    assert json.loads((native / MANIFEST).read_text())["engine"]["name"] == "native"
+    assert not (native / "model.onnx").exists()
+    server: Server = serve(native)
+    rows = Bundle.open(native).json("golden.json")
+    answer = server.client.post("/predict_batch", json=rows["rows"]).json()
+    assert answer["predictions"] == [expected["label"] for expected in rows["expected"]]
+
+
+def test_the_command_refuses_in_one_line(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "schema.json").write_text("{}")
+    done = subprocess.run(
+        [WINDLASS, "serve", bundle, "--port", str(free_port())],
+        env=environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "schema.json is not the file that was sealed" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
