@@ -26,10 +26,8 @@ class LogReg(Candidate, name="logreg"):
     C: float = Field(1.0, gt=0, description="Inverse strength of the regularisation")
 
     def build(self, seed: int) -> Pipeline:
-        """Scaler and model in one pipeline, so that neither can be used without the other."""
-        return make_pipeline(
-            StandardScaler(), LogisticRegression(C=self.C, max_iter=1000, random_state=seed)
-        )
+        model = LogisticRegression(C=self.C, max_iter=1000, random_state=seed)
+        return make_pipeline(StandardScaler(), model)
 
 
 class Forest(Candidate, name="rf"):
@@ -39,24 +37,21 @@ class Forest(Candidate, name="rf"):
     max_depth: int | None = Field(None, ge=1, description="Depth of each tree; none grows them out")
 
     def build(self, seed: int) -> Pipeline:
-        """Scaler and model in one pipeline, so that neither can be used without the other."""
-        forest = RandomForestClassifier(
+        model = RandomForestClassifier(
             self.n_estimators, max_depth=self.max_depth, random_state=seed
         )
-        return make_pipeline(StandardScaler(), forest)
+        return make_pipeline(StandardScaler(), model)
 
 
 def measurements() -> pd.DataFrame:
     """The 150 flowers that R. A. Fisher published in 1936, with their species."""
     iris = load_iris(as_frame=True)
-    rows = iris.data.set_axis(list(Flower.model_fields), axis="columns")
-    flowers: pd.DataFrame = rows.assign(species=iris.target_names[iris.target])
-    return flowers
+    rows: pd.DataFrame = iris.data.set_axis(list(Flower.model_fields), axis="columns")
+    return rows.assign(species=iris.target_names[iris.target])
 
 
 project = Project(
     name="iris",
-    description=__doc__,
     row=Flower,
     target=Classes("species", ["setosa", "versicolor", "virginica"]),
     data=measurements,
