@@ -113,6 +113,22 @@ def test_a_successor_carries_on_where_a_worker_died(tmp_path: Path) -> None:
         observer.close()
 
 
+def test_a_successor_reads_what_it_took_over(tmp_path: Path, cells_of: CellsOf) -> None:
+    """Series come in another order in every life of a worker."""
+    keys = [("a", str(number)) for number in range(20)]
+    for life in (keys, keys[::-1], keys[5:] + keys[:5]):
+        cells = cells_of(tmp_path)
+        for number, key in enumerate(life):
+            cells.series(key, 1 + int(key[1]) % 3)[0] += number
+        cells.close()
+    assert files(tmp_path) == ["0.cells"]
+    wanted = {
+        key: sum(life.index(key) for life in (keys, keys[::-1], keys[5:] + keys[:5]))
+        for key in keys
+    }
+    assert {key: values[0] for key, values in cells_of(tmp_path).sums().items()} == wanted
+
+
 def test_any_process_may_sum_while_others_write(tmp_path: Path, cells_of: CellsOf) -> None:
     mine = cells_of(tmp_path)
     last = 0.0
