@@ -57,7 +57,9 @@ class Cells:
     def close(self) -> None:
         """Leave the slot and its numbers to a successor. What is counted from now on nobody may see."""
         if self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_UN)  # the map keeps the file open until it is collected
+            fcntl.flock(
+                self._file, fcntl.LOCK_UN
+            )  # the map keeps the file open until it is collected
             self._file.close()
             self._file = None
 

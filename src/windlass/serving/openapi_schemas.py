@@ -26,10 +26,32 @@ _SHARED: Json = {
 ANSWERS: Json = {
     "Any": {"type": "object"},
     "Health": {"type": "object", "required": ["status"], "properties": {"status": _TEXT}},
+    "Text": {"type": "string"},
     "Status": {
         "type": "object",
+        "description": "Of one project; of several, their list in `projects`.",
         "required": ["uptime_seconds"],
-        "properties": {"uptime_seconds": {"type": "number", "minimum": 0}},
+        "properties": {
+            "uptime_seconds": {"type": "number", "minimum": 0},
+            "project": _TEXT,
+            "ready": {"type": "boolean"},
+            "reason": {"type": ["string", "null"], "description": "Why it is not ready."},
+            "live_version": {"type": ["string", "null"]},
+            "live_since": {"type": ["number", "null"], "description": "Seconds since 1970."},
+            "engine": {"enum": ["onnx", "native", None]},
+            "bundle_digest": _TEXT,
+            "requests": {"type": "number", "minimum": 0},
+            "errors": {"type": "number", "minimum": 0, "description": "Answers 4xx and 5xx."},
+            "latency_seconds": {
+                "type": "object",
+                "additionalProperties": {"type": ["number", "null"]},
+            },
+            "predictions": {"type": "number", "minimum": 0, "description": "Rows predicted."},
+            "class_mix": {"type": "object", "additionalProperties": {"type": "number"}},
+            "ledger": {"type": "boolean"},
+            "drift": {"type": ["object", "null"]},
+            "projects": {"type": "array", "items": {"$ref": "#/components/schemas/Status"}},
+        },
     },
     "InstancePredictions": {
         "type": "object",

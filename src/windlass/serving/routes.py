@@ -58,19 +58,13 @@ def _only(
     ]
     vertex = settings.vertex
     if vertex is not None:
-        taken = {(route.method, route.path) for route in routes}
         instances = V1([hosted], {hosted.name: predictor}).only
-        asked = [
+        routes += [  # last, for a route that Vertex names wins over ours of the same path
             Route("GET", vertex.health_route, observer.ready, label="/readyz"),
             Route(
                 "POST", vertex.predict_route, instances, hosted.name, "/v1/models/{model}:predict"
             ),
         ]
-        # a route that Vertex names wins over ours of the same path
-        replaced = {(route.method, route.path) for route in asked}
-        routes = [
-            route for route in routes if (route.method, route.path) in taken - replaced
-        ] + asked
     return routes
 
 

@@ -19,7 +19,7 @@ class Route:
 
 
 class Router:
-    """Finds the route of a request. A trailing slash is as good as none."""
+    """Finds the route of a request; of two with one path the later. A trailing slash is as good as none."""
 
     def __init__(self, routes: list[Route]) -> None:
         self._exact: dict[tuple[str, str], Route] = {}

@@ -1,0 +1,143 @@
+"""What each route is for, what it reads, answers and refuses: the words of the OpenAPI document."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.serving.openapi_schemas import V2_REQUEST, instances, invocations
+
+Json = dict[str, Any]
+Body = Callable[[Sequence[str]], Json]  # from the projects that a route may be of
+
+TABLES = ("text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
+BINARY: Json = {"schema": {"type": "string", "format": "binary"}}
+_READING = ("400", "404", "413", "415", "422", "503")  # what every route that reads rows may refuse
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route in words. `answer` names a schema, "" for none; `{}` in it stands for the project."""
+
+    summary: str
+    description: str
+    answer: str = "Any"
+    media: str = "application/json"
+    errors: Sequence[str] = ()
+    body: Body | None = None
+    tables: bool = False  # whether it answers tables too
+    versioned: bool = False  # whether it takes ?version=
+    protocol: str = ""  # whose errors are its own
+
+
+def row_body(projects: Sequence[str]) -> Json:
+    """One row, as JSON."""
+    return {"application/json": {"schema": _row(projects)}}
+
+
+def rows_body(projects: Sequence[str]) -> Json:
+    """Many rows, as JSON or as a table."""
+    rows = {"type": "array", "items": _row(projects), "minItems": 1}
+    return {"application/json": {"schema": rows}, **dict.fromkeys(TABLES, BINARY)}
+
+
+def _row(projects: Sequence[str]) -> Json:
+    return {"$ref": f"#/components/schemas/{projects[0]}.Row"}
+
+
+def _scoring_body(projects: Sequence[str]) -> Json:
+    table = {"text/csv": {"schema": {"type": "string"}}}
+    return {"application/json": {"schema": invocations(projects[0])}, **table}
+
+
+def _instances_body(projects: Sequence[str]) -> Json:
+    return {"application/json": {"schema": instances(projects)}}
+
+
+def _infer_body(_: Sequence[str]) -> Json:
+    return {"application/json": {"schema": V2_REQUEST}}
+
+
+def _v2(summary: str, answer: str = "Any", errors: Sequence[str] = ("503",)) -> Operation:
+    return Operation(summary, "Open Inference Protocol V2.", answer, errors=errors, protocol="V2")
+
+
+_V2_MODEL = {
+    "": _v2("Model metadata", errors=("404", "503")),
+    "/ready": _v2("Model readiness", errors=("404", "503")),
+    "/infer": Operation(
+        "Infer",
+        "Open Inference Protocol V2: a tensor a column, or a matrix of all numeric columns.",
+        "V2Response",
+        errors=("400", "404", "413", "503"),
+        body=_infer_body,
+        protocol="V2",
+    ),
+}
+
+OPERATIONS: dict[str, Operation] = {
+    "/health": Operation("Health", "The process answers.", "Health"),
+    "/livez": Operation("Liveness", "The process answers.", "Health"),
+    "/readyz": Operation(
+        "Readiness",
+        "200 once every project's version has reproduced its golden rows.",
+        "Health",
+        errors=("503",),
+    ),
+    "/ping": Operation(
+        "SageMaker's health check",
+        "200 and an empty body once every project is ready.",
+        "",
+        errors=("503",),
+    ),
+    "/metrics": Operation(
+        "Prometheus metrics", "One aggregate over all workers.", "Text", "text/plain"
+    ),
+    "/version": Operation("Version", "The version of this software.", "Text", "text/plain"),
+    "/status": Operation(
+        "Status", "Live version, counts, latency quantiles and class mix.", "Status"
+    ),
+    "/predict": Operation(
+        "Predict one row",
+        "Validated, predicted, and appended to the ledger before the answer leaves.",
+        "{}.Prediction",
+        errors=_READING,
+        body=row_body,
+        versioned=True,
+    ),
+    "/predict_batch": Operation(
+        "Predict many rows",
+        "A JSON array of rows, or a table as CSV, Arrow stream or Parquet. `Accept` chooses the answer's form.",
+        "{}.Predictions",
+        errors=("400", "404", "406", "413", "415", "422", "503"),
+        body=rows_body,
+        tables=True,
+        versioned=True,
+    ),
+    "/invocations": Operation(
+        "Predict, as MLflow and SageMaker ask",
+        "MLflow's shapes in JSON, or CSV.",
+        "InstancePredictions",
+        errors=_READING,
+        body=_scoring_body,
+    ),
+    "/v1/models": Operation("Models", "Names of the models here.", protocol="V1"),
+    "/v1/models/{model}": Operation(
+        "Model readiness", "V1 protocol.", errors=("404",), protocol="V1"
+    ),
+    "/v1/models/{model}:predict": Operation(
+        "Predict, V1",
+        "KServe's V1 and Vertex AI's form.",
+        "InstancePredictions",
+        errors=_READING,
+        body=_instances_body,
+        protocol="V1",
+    ),
+    "/v2": _v2("Server metadata", errors=()),
+    "/v2/health/live": _v2("Server liveness", errors=()),
+    "/v2/health/ready": _v2("Server readiness"),
+    **{f"/v2/models/{{model}}{end}": operation for end, operation in _V2_MODEL.items()},
+    **{
+        f"/v2/models/{{model}}/versions/{{version}}{end}": operation
+        for end, operation in _V2_MODEL.items()
+    },
+}
