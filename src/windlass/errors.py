@@ -9,8 +9,14 @@ WindlassError
 │   └── IntegrityError   a bundle whose files are not what was sealed
 ├── EngineError          a model that cannot be loaded, or does not reproduce its golden rows
 ├── InputError           a body or a file that cannot be read as rows
+│   └── RowsError        rows that do not fit their declaration, field by field
 └── LedgerError          the ledger cannot be written or read
 """
+
+from collections.abc import Sequence
+from typing import Any
+
+Fault = dict[str, Any]
 
 
 class WindlassError(Exception):
@@ -47,6 +53,21 @@ class EngineError(WindlassError):
 
 class InputError(WindlassError):
     """A body or a file cannot be read as rows."""
+
+
+class RowsError(InputError):
+    """Rows do not fit their declaration.
+
+    `faults` says what and where, `{"loc": […], "msg": …}`, without the values; `malformed` that the
+    input was no JSON at all.
+    """
+
+    def __init__(self, faults: Sequence[Fault], *, malformed: bool = False) -> None:
+        first = faults[0]
+        where = ".".join(map(str, first["loc"]))
+        super().__init__(f"{where}: {first['msg']}" if where else str(first["msg"]))
+        self.faults = faults
+        self.malformed = malformed
 
 
 class LedgerError(WindlassError):

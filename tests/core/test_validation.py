@@ -1,6 +1,7 @@
 """The law of the two validators: a table is judged as its rows would be, one by one."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -10,10 +11,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic_core import ValidationError
 
 from windlass.core.schema import Column, Kind, RowSchema
-from windlass.core.validation import RowValidator, faults, is_malformed
+from windlass.core.validation import EXPLAINED, MOST_FAULTS, RowValidator
+from windlass.errors import RowsError
 from windlass.tables.check import Checked, check_table
 
 CATEGORIES = ("red", "green", "blå")
@@ -96,8 +97,8 @@ def verdict(judge: Callable[[Any], Any], row: Any) -> tuple[Any, dict[str, str]]
     """What the row validator makes of a row: its values, or what it says of each column."""
     try:
         return judge(row), {}
-    except ValidationError as error:
-        return None, {str(fault["loc"][0]): fault["msg"] for fault in faults(error)}
+    except RowsError as error:
+        return None, {str(fault["loc"][0]): fault["msg"] for fault in error.faults}
 
 
 def assert_row(checked: Checked, row: int, validator: RowValidator, values: Any) -> None:
@@ -155,14 +156,61 @@ def test_a_row_is_refused_with_the_place_and_without_its_value(
     body: str, column: str, message: str
 ) -> None:
     validator = RowValidator(RowSchema.of("Sample", Column(name="a", kind=Kind.NUMBER)))
-    with pytest.raises(ValidationError) as caught:
-        validator.row(body)
-    assert faults(caught.value) == [{"loc": [column], "msg": message}]
-    assert not is_malformed(caught.value)
+    with pytest.raises(RowsError) as caught:
+        validator.row(body.encode())
+    assert caught.value.faults == [{"loc": [column], "msg": message}]
+    assert not caught.value.malformed
 
 
 def test_what_is_no_json_is_malformed() -> None:
     validator = RowValidator(RowSchema.of("Sample", Column(name="a", kind=Kind.NUMBER)))
-    with pytest.raises(ValidationError) as caught:
-        validator.row("{")
-    assert is_malformed(caught.value)
+    with pytest.raises(RowsError) as caught:
+        validator.row(b"{")
+    assert caught.value.malformed
+
+
+def number(name: str = "a") -> RowValidator:
+    return RowValidator(RowSchema.of("Sample", Column(name=name, kind=Kind.NUMBER)))
+
+
+def test_every_bad_row_of_a_body_is_named_up_to_the_most_that_an_answer_names() -> None:
+    with pytest.raises(RowsError) as caught:
+        number().rows(b'[{"a": 1}, {"a": "x"}, {"a": 2, "b": 3}, {}]')
+    assert caught.value.faults == [
+        {"loc": [1, "a"], "msg": "Input should be a valid number"},
+        {"loc": [2, "b"], "msg": "Extra inputs are not permitted"},
+        {"loc": [3, "a"], "msg": "Field required"},
+    ]
+    with pytest.raises(RowsError) as caught:
+        number().rows(b"[" + b",".join([b"{}"] * 1000) + b"]")
+    assert len(caught.value.faults) == MOST_FAULTS
+
+
+@pytest.mark.parametrize("bad", [b"{}", b'{"a": 1, "b": 2}', b'{"a": "1"}'])
+def test_of_a_large_body_the_first_bad_row_is_named(bad: bytes) -> None:
+    body = b"[" + b'{"a": 1},' * (EXPLAINED // 9) + bad + b"]"
+    with pytest.raises(RowsError) as caught:
+        number().rows(body)
+    assert len(caught.value.faults) == 1
+    assert caught.value.faults[0]["loc"][0] == EXPLAINED // 9
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"{}," * 2_000_000 + b"{}]",
+        b'[{"a": 1' + b"".join(b',"b%d": 1' % n for n in range(200_000)) + b"}]",
+    ],
+    ids=["rows", "fields"],
+)
+def test_telling_what_is_wrong_costs_no_more_than_the_body(body: bytes) -> None:
+    validator = number()
+    tracemalloc.start()
+    try:
+        with pytest.raises(RowsError) as caught:
+            validator.rows(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(caught.value.faults) <= MOST_FAULTS
+    assert peak < 40 << 20

@@ -19,6 +19,9 @@ from windlass.core.target import Target
 from windlass.errors import ProjectError
 
 RESERVED = frozenset({"model", "seed", "test_size", "artifacts", "track", "data", "json", "help"})
+_LEDGER = frozenset(
+    {"prediction", "prediction_id", "predicted_at", "model_version", "latency_ms", "row"}
+)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -72,6 +75,12 @@ class Project:
             raise ProjectError(
                 f"Target {self.target.name!r} of project {self.name!r} is also a column of its row."
             )
+        for name in self.schema.names:
+            if name in _LEDGER or name.startswith("probability_"):
+                raise ProjectError(
+                    f"Column {name!r} of project {self.name!r} has the name of something that Windlass adds"
+                    " to predictions. Call it something else."
+                )
         names = [candidate.name for candidate in self.candidates]
         if not names or len(set(names)) < len(names):
             raise ProjectError(

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from typing import Any, Literal
 
 import numpy as np
+import orjson
 from pydantic_core import (
     CoreSchema,
-    InitErrorDetails,
     SchemaValidator,
     ValidationError,
     core_schema,
@@ -23,47 +23,102 @@ from windlass.core.schema import (
     Kind,
     RowSchema,
 )
+from windlass.errors import Fault, RowsError
 
 Values = dict[str, Any]
-Fault = dict[str, Any]  # {"loc": [...], "msg": "..."}
-_NO_TEXT = np.empty((1, 0), object)
 MOST_FAULTS = 100  # that one answer names
+EXPLAINED = (
+    1 << 20
+)  # bytes of a body up to which every fault is looked for, not just the first row's
+
+_NO_TEXT = np.empty((1, 0), object)
 
 
 class RowValidator:
     """Validates rows strictly: no strings for numbers, no NaN or infinity, no unknown field.
 
-    Raises pydantic_core.ValidationError, which `faults` turns into what an answer may say.
+    Raises RowsError, which says what an answer may say. What is wrong with a large body is told of its
+    first bad row only, so that no input makes the telling cost more than the input.
     """
 
     def __init__(self, schema: RowSchema) -> None:
         self.schema = schema
-        row = _row_schema(schema)
+        row = _row_schema(schema, extra="allow")  # an extra field is found by counting, at no cost
         self._one = SchemaValidator(row)
-        self._many = SchemaValidator(core_schema.list_schema(row))
-        self._strings = SchemaValidator(_row_schema(schema, strict=False))
+        self._many = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
+        self._exact = SchemaValidator(_row_schema(schema, extra="forbid"))
+        self._strings = SchemaValidator(_row_schema(schema, extra="forbid", strict=False))
         self._plain = not schema.text and all(
             column.kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN) and not column.nullable
             for column in schema.columns
         )
+        self._width = len(schema.columns)
         self._numeric = schema.numeric
         self._text = schema.text
-        self.row = self._one.validate_json
-        self.rows = self._many.validate_json
-        self.row_object = self._one.validate_python
         self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
+
+    def row(self, body: bytes) -> Values:
+        """A row as JSON."""
+        try:
+            row: Values = self._one.validate_json(body)
+        except ValidationError as error:
+            raise self._explain(body) or _refusal(error) from None
+        if len(row) != self._width:
+            raise self._explain(body) or self._extra(row, [])
+        return row
+
+    def rows(self, body: bytes) -> list[Values]:
+        """A JSON array of rows."""
+        try:
+            rows: list[Values] = self._many.validate_json(body)
+        except ValidationError as error:
+            raise self._explain_all(body) or _refusal(error) from None
+        for index, row in enumerate(rows):
+            if len(row) != self._width:
+                raise self._explain_all(body) or self._extra(row, [index])
+        return rows
 
     def row_strings(self, cells: Mapping[str, str]) -> Values:
         """A row of CSV: every value as text, an empty cell is null."""
         empty = {name for name, cell in cells.items() if not cell and name in self._nullable}
         given: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
-        row: Values = self._strings.validate_strings(given) | dict.fromkeys(empty)
+        try:
+            row: Values = self._strings.validate_strings(given) | dict.fromkeys(empty)
+        except ValidationError as error:
+            raise _refusal(error) from None
         if missing := [name for name in self.schema.names if name not in row]:
-            details = [
-                InitErrorDetails(type="missing", loc=(name,), input=None) for name in missing
-            ]
-            raise ValidationError.from_exception_data(self.schema.title, details)
+            raise RowsError([{"loc": [name], "msg": "Field required"} for name in missing])
         return row
+
+    def _explain(self, body: bytes) -> RowsError | None:
+        """Everything that is wrong with a row, unknown fields included, where it is not too large."""
+        if len(body) > EXPLAINED // 16:
+            return None
+        try:
+            self._exact.validate_json(body)
+        except ValidationError as error:
+            return _refusal(error)
+        return None
+
+    def _explain_all(self, body: bytes) -> RowsError | None:
+        """The same of an array of rows, up to the most that an answer names."""
+        try:
+            rows = orjson.loads(body) if len(body) <= EXPLAINED else None
+        except orjson.JSONDecodeError:
+            return None
+        faults: list[Fault] = []
+        for index, row in enumerate(rows if isinstance(rows, list) else []):
+            found = self._explain(orjson.dumps(row))
+            if found is not None:
+                faults += [{**fault, "loc": [index, *fault["loc"]]} for fault in found.faults]
+            if len(faults) >= MOST_FAULTS:
+                break
+        return RowsError(faults[:MOST_FAULTS]) if faults else None
+
+    def _extra(self, row: Values, where: list[str | int]) -> RowsError:
+        extra = islice((name for name in row if name not in self.schema.names), MOST_FAULTS)
+        message = "Extra inputs are not permitted"
+        return RowsError([{"loc": [*where, _shown(name)], "msg": message} for name in extra])
 
     def batch(self, rows: Sequence[Values]) -> Batch:
         """Validated rows as arrays."""
@@ -86,29 +141,23 @@ class RowValidator:
         return Batch(numeric, text)
 
 
-def faults(error: ValidationError) -> list[Fault]:
-    """What was wrong and where, without the values that were sent."""
-    return [
+def _refusal(error: ValidationError) -> RowsError:
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    malformed = any(item["type"] == "json_invalid" for item in items)
+    faults = [
         {"loc": [_shown(part) for part in item["loc"]], "msg": item["msg"]}
-        for item in error.errors(include_url=False, include_context=False, include_input=False)[
-            :MOST_FAULTS
-        ]
+        for item in items[:MOST_FAULTS]
     ]
-
-
-def is_malformed(error: ValidationError) -> bool:
-    """Whether the body was no JSON at all, rather than JSON that does not fit."""
-    return any(
-        item["type"] == "json_invalid"
-        for item in error.errors(include_url=False, include_context=False)
-    )
+    return RowsError(faults, malformed=malformed)
 
 
 def _shown(part: str | int) -> str | int:
     return part[:64] if isinstance(part, str) else part
 
 
-def _row_schema(schema: RowSchema, *, strict: bool = True) -> CoreSchema:
+def _row_schema(
+    schema: RowSchema, *, extra: Literal["allow", "forbid"], strict: bool = True
+) -> CoreSchema:
     fields = {
         column.name: core_schema.typed_dict_field(
             _column_schema(column, strict=strict),
@@ -117,7 +166,7 @@ def _row_schema(schema: RowSchema, *, strict: bool = True) -> CoreSchema:
         )
         for column in schema.columns
     }
-    return core_schema.typed_dict_schema(fields, extra_behavior="forbid", strict=strict)
+    return core_schema.typed_dict_schema(fields, extra_behavior=extra, strict=strict)
 
 
 def _column_schema(column: Column, *, strict: bool) -> CoreSchema:

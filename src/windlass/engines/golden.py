@@ -3,14 +3,13 @@
 from typing import Any
 
 import numpy as np
-from pydantic_core import ValidationError
 
 from windlass.core.batch import Prediction
 from windlass.core.bundle import Bundle
 from windlass.core.digest import canonical
 from windlass.core.validation import RowValidator
 from windlass.engines.base import Engine
-from windlass.errors import EngineError
+from windlass.errors import EngineError, RowsError
 
 TOLERANCE = 1e-6
 
@@ -21,10 +20,12 @@ def prove(bundle: Bundle, engine: Engine) -> None:
     validator = RowValidator(bundle.schema.row)
     try:
         rows = validator.rows(canonical(golden["rows"]))
-    except ValidationError as error:
+    except RowsError as error:
         raise EngineError(
             f"The golden rows of {bundle.path} do not fit its own schema: {error}"
         ) from error
+    if len(golden["expected"]) != len(rows):
+        raise EngineError(f"Not every golden row of {bundle.path} has its answer. Train it again.")
     if not rows:
         raise EngineError(f"Bundle {bundle.path} holds no golden rows. Train it again.")
     prediction = engine.predict(validator.batch(rows))

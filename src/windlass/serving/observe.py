@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from windlass.core.validation import Fault
+from windlass.errors import Fault
 from windlass.monitoring.exposition import expose
 from windlass.monitoring.telemetry import BOUNDS, Snapshot, Telemetry, quantiles
 from windlass.serving.exchange import Answer, Exchange

@@ -7,10 +7,10 @@ from time import perf_counter, time
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
-from pydantic_core import ValidationError
 
 from windlass.core.batch import Prediction
-from windlass.core.validation import Values, faults, is_malformed
+from windlass.core.validation import Values
+from windlass.errors import RowsError
 from windlass.serving.exchange import Answer, Exchange
 from windlass.serving.model import INLINE_ROWS, Hosted, Model
 from windlass.serving.problems import Problem, invalid, malformed, unsupported
@@ -38,7 +38,7 @@ class Predictor:
             require_json(exchange)
         try:
             row = model.validator.row(body)
-        except ValidationError as error:
+        except RowsError as error:
             raise refused(error) from None
         exchange.parsed = perf_counter()
         batch = model.validator.batch((row,))
@@ -128,16 +128,16 @@ def require_json(exchange: Exchange) -> None:
 def parse_rows(model: Model, body: bytes) -> list[Values]:
     """A JSON array of rows, validated. Raises Problem 400 or 422."""
     try:
-        rows: list[Values] = model.validator.rows(body)
-    except ValidationError as error:
+        rows = model.validator.rows(body)
+    except RowsError as error:
         raise refused(error) from None
     if not rows:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
     return rows
 
 
-def refused(error: ValidationError) -> Problem:
-    """The problem that a validation error is: 400 where the body is no JSON, 422 where it does not fit."""
-    if is_malformed(error):
+def refused(error: RowsError) -> Problem:
+    """The problem that rows which do not fit are: 400 where the body is no JSON, 422 where it does not fit."""
+    if error.malformed:
         return malformed("The body is not valid JSON.")
-    return invalid(faults(error))
+    return invalid(error.faults)

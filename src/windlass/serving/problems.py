@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from windlass.core.validation import Fault
+from windlass.errors import Fault
 
 CONTENT_TYPE = b"application/problem+json"
 

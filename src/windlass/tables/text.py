@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic_core import ValidationError
 
 from windlass.core.schema import LONGEST_CATEGORY, MISSING_TEXT, Column, Kind, RowSchema
 from windlass.core.validation import RowValidator
+from windlass.errors import RowsError
 from windlass.tables.arrays import mask_array, mask_of, number_array, text_array, values_of
 from windlass.tables.cells import Cells, Rows, expected
 
@@ -110,8 +110,8 @@ def _read_odd(cells: Cells, column: Column, texts: Any, rows: Rows) -> None:
     for code, text in enumerate(known):
         try:
             values[code] = cell.number(validator.row_strings({cell.name: text})[cell.name])
-        except ValidationError as error:
-            reasons.setdefault(error.errors(include_url=False)[0]["msg"], []).append(code)
+        except RowsError as error:
+            reasons.setdefault(error.faults[0]["msg"], []).append(code)
     cells.values[rows] = values[codes]
     for reason, wrong in reasons.items():
         mask = np.zeros(len(cells.values), np.bool_)

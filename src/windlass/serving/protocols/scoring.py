@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from windlass.core.schema import Kind
-from windlass.core.validation import Values, faults
+from windlass.core.validation import Values
+from windlass.errors import RowsError
 from windlass.serving.exchange import Answer, Exchange
 from windlass.serving.model import Hosted, Model
 from windlass.serving.predict import Predictor
@@ -110,8 +111,6 @@ def _columns(content: dict[str, Any]) -> list[Any]:
 
 def _csv_rows(model: Model, body: bytes) -> list[Values]:
     """Rows of CSV, with a header of column names or, as SageMaker sends it, without one."""
-    from pydantic_core import ValidationError
-
     try:
         lines = [
             line for line in csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True) if line
@@ -127,9 +126,9 @@ def _csv_rows(model: Model, body: bytes) -> list[Values]:
     for index, line in enumerate(lines):
         try:
             rows.append(model.validator.row_strings(named(names, line, [index])))
-        except ValidationError as error:
+        except RowsError as error:
             raise invalid(
-                [{**fault, "loc": [index, *fault["loc"]]} for fault in faults(error)]
+                [{**fault, "loc": [index, *fault["loc"]]} for fault in error.faults]
             ) from None
     return rows
 
