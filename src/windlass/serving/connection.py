@@ -1,9 +1,12 @@
 """What we change about uvicorn's connections: an answer is one write, and a stop loses no request."""
 
 import asyncio
+from secrets import token_hex
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from windlass.serving.problems import CONTENT_TYPE, Problem
 
 LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
 
@@ -39,6 +42,21 @@ class Connection(HttpToolsProtocol):
         """As uvicorn does, after an answer without a body has left."""
         self.transport.flush()  # type: ignore[attr-defined]  # ours
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn says what; we say it our way
+        """Refuse what is no HTTP as everything else is refused: a problem under an id."""
+        identity = f"refused-{token_hex(8)}"
+        body = Problem(400, "The request is not valid HTTP/1.1.").body(identity)
+        lines = [
+            "HTTP/1.1 400 Bad Request",
+            f"content-type: {CONTENT_TYPE.decode()}",
+            f"content-length: {len(body)}",
+            f"x-request-id: {identity}",
+            "server-timing: total;dur=0",
+            "connection: close",
+        ]
+        self.transport.write("\r\n".join([*lines, "\r\n"]).encode() + body)
+        self.transport.close()
 
     def _close_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:

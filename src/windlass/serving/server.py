@@ -1,6 +1,5 @@
 """The HTTP server around an application: uvicorn, with connections that drain without losing a request."""
 
-import asyncio
 import signal
 import socket
 from collections.abc import Callable
@@ -22,13 +21,6 @@ class Listen:
     port: int = 8000
     workers: int = 1
     grace: int = 30
-
-
-class _Server(uvicorn.Server):
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take what the kernel has accepted already, then drain."""
-        await asyncio.sleep(0.05)
-        await super().shutdown(sockets)
 
 
 class _Supervisor(Multiprocess):
@@ -71,7 +63,7 @@ def serve(make_app: Callable[[], Any], listen: Listen) -> None:
     # uvicorn hands a signal on once it has drained; by then there is nothing left to do but return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignore)
-    _Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _ignore(number: int, frame: object) -> None:
