@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.running import Server
 
-from windlass.core.project import load_project
+from windlass.core.loading import load_project
 from windlass.settings import Settings
 from windlass.training.request import TrainingRequest
 from windlass.workflows.train import train

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
 
-from windlass.core.bundle import MANIFEST, Bundle
-from windlass.errors import BundleError, ProjectError
+from windlass.core.bundle import Bundle, find_bundle
+from windlass.errors import ProjectError, WindlassError
 from windlass.logs import set_up_logs
 from windlass.monitoring.cells import Cells, shared_folder
 from windlass.monitoring.ledger import Ledger
@@ -22,10 +23,6 @@ from windlass.serving.service import Service
 from windlass.settings import Settings
 
 RATE_SECONDS = 10.0
-_ROOTS = frozenset(
-    {"docs", "health", "invocations", "livez", "metrics", "openapi", "ping", "predict", "predict_batch",
-     "readyz", "status", "ui", "v1", "v2", "version", "jobs", "versions", "train", "features", "outcomes"}
-)  # fmt: skip
 
 
 def application(
@@ -34,14 +31,19 @@ def application(
     """The ASGI application that serves these bundles (folders, or project folders with `artifacts/`).
 
     Every digest is verified here, before anything listens; loading and the golden rows come with the
-    server's start. With `logs`, which is for entry points, everything logs JSON lines to standard
-    error. Raises BundleError or IntegrityError.
+    server's start. Raises BundleError or IntegrityError. With `logs`, which is for entry points,
+    everything logs JSON lines to standard error, and what cannot be served ends the process in one.
     """
-    settings = settings or Settings.read()
     if logs:
-        set_up_logs(settings.log_level)
+        try:
+            settings = settings or Settings.read()
+            set_up_logs(settings.log_level)
+            return application(*paths, settings=settings)
+        except WindlassError as error:
+            sys.exit(f"windlass: {error}")
+    settings = settings or Settings.read()
     bundles = [Bundle.open(find_bundle(Path(path))) for path in paths]
-    _refuse_clashes(bundles)
+    refuse_twins(bundles)
     server = _Server(settings, bundles)
     return Service(
         server.routes,
@@ -52,31 +54,14 @@ def application(
     )
 
 
-def find_bundle(path: Path) -> Path:
-    """The bundle at `path`, or in the `artifacts` of the project there."""
-    if (path / MANIFEST).is_file():
-        return path
-    if (path / "artifacts" / MANIFEST).is_file():
-        return path / "artifacts"
-    if (path / "project.py").is_file():
-        raise BundleError(
-            f"Project {path} has no bundle yet. Train one with `windlass train {path}`."
-        )
-    raise BundleError(
-        f"No bundle at {path}: it holds no {MANIFEST}. Train one with `windlass train`."
-    )
-
-
-def _refuse_clashes(bundles: Sequence[Bundle]) -> None:
+def refuse_twins(bundles: Sequence[Bundle]) -> None:
+    """Raise ProjectError where two bundles are of one project."""
     names = [bundle.manifest.project for bundle in bundles]
     for name in names:
         if names.count(name) > 1:
             raise ProjectError(
-                f"Two of the bundles are of project {name!r}. One server answers for one of them."
-            )
-        if name in _ROOTS:
-            raise ProjectError(
-                f"Project name {name!r} is also a route of the server. Give the project another name."
+                f"Two of the bundles are of project {name!r}, and its routes can lead to one only."
+                " Name one of them."
             )
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from windlass.cli.main import app
 from windlass.core.bundle import Bundle
-from windlass.core.project import load_project
+from windlass.core.loading import load_project
 from windlass.settings import Settings
 from windlass.training.request import TrainingRequest, silent
 from windlass.workflows.train import train

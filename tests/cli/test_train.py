@@ -9,7 +9,7 @@ import pytest
 
 from windlass.cli import train as command
 from windlass.core.bundle import Bundle
-from windlass.core.project import load_project
+from windlass.core.loading import load_project
 
 ROOT = Path(__file__).parents[2]
 IRIS = ROOT / "examples" / "iris"
@@ -171,7 +171,7 @@ def test_the_current_folder_is_the_default_project(
 
 
 def test_the_source_of_a_loaded_project_is_its_folder() -> None:
-    from windlass.core.project import project_source
+    from windlass.core.loading import project_source
 
     project, source = load_project(IRIS)
     assert project_source(project) == source

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from windlass.core.candidate import Candidate
-from windlass.core.project import Project, load_project, project_source
+from windlass.core.loading import load_project, project_source
+from windlass.core.project import Project
 from windlass.core.row import Row
 from windlass.core.target import Classes
 from windlass.errors import ProjectError

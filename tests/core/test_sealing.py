@@ -144,3 +144,9 @@ def test_an_unknown_failure_of_the_exchange_is_an_error(
     with pytest.raises(BundleError, match="Operation not permitted"):
         write(tmp_path / "b", "two")
     assert held(tmp_path / "b") == "one"
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "artifacts")
+    with pytest.raises(BundleError, match="is no bundle"):
+        refuse_foreign(tmp_path / "artifacts")

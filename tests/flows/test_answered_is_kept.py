@@ -40,13 +40,15 @@ def as_stream(records: list[dict[str, Any]]) -> bytes:
 def test_a_prediction_is_kept_with_its_row_and_its_answer(serve: Serve, iris: Path) -> None:
     server: Server = serve(iris)
     before = time.time()
-    answer = server.client.post("/predict", json=OTHER_FLOWER).json()
+    headers = {"x-request-id": "mine"}
+    answer = server.client.post("/predict", json=OTHER_FLOWER, headers=headers).json()
     after = time.time()
     (kept,) = rows(server).values()
     shares = {f"probability_{label}": answer["class_probabilities"][label] for label in SPECIES}
     assert before - 1 < kept.pop("predicted_at").timestamp() < after + 1
     assert kept == {
         "prediction_id": answer["prediction_id"],
+        "request_id": "mine",
         "model_version": answer["model_version"],
         "latency_ms": answer["latency_ms"],
         "prediction": "virginica",

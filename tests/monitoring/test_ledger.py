@@ -19,7 +19,7 @@ from windlass.errors import LedgerError
 from windlass.monitoring import ledger as module
 from windlass.monitoring.ledger import Ledger
 
-META = ["prediction_id", "predicted_at", "model_version", "latency_ms"]
+META = ["prediction_id", "request_id", "predicted_at", "model_version", "latency_ms"]
 
 
 def line(identity: str, **row: Any) -> bytes:
@@ -31,7 +31,10 @@ def line(identity: str, **row: Any) -> bytes:
         "latency_ms": 0.5,
         "prediction_id": identity,
     }
-    return orjson.dumps({"time": 1_700_000_000.25, "row": row, "answer": answer}) + b"\n"
+    return (
+        orjson.dumps({"time": 1_700_000_000.25, "request_id": "mine", "row": row, "answer": answer})
+        + b"\n"
+    )
 
 
 def batch(identity: str, *rows: dict[str, Any]) -> bytes:
@@ -57,6 +60,7 @@ def stream(identity: str, rows: int = 2) -> bytes:
     )
     shared = {
         "prediction_id": identity,
+        "request_id": "theirs",
         "predicted_at": "1700000002.5",
         "model_version": "v3",
         "latency_ms": "2.5",
@@ -96,6 +100,7 @@ def test_one_table_of_rows_batches_and_tables(home: Path, folder: Path) -> None:
         table.to_pylist(), key=lambda row: str(row["predicted_at"]) + row["prediction_id"]
     )
     assert [row["prediction_id"] for row in rows] == ["one", "two.0", "two.1", "three.0", "three.1"]
+    assert [row["request_id"] for row in rows] == ["mine", None, None, "theirs", "theirs"]
     assert [row["model_version"] for row in rows] == ["v1", "v2", "v2", "v3", "v3"]
     assert [row["prediction"] for row in rows] == ["a", "a", "a", "b", "b"]
     assert [row["latency_ms"] for row in rows] == [0.5, 1.5, 1.5, 2.5, 2.5]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from windlass.core.bundle import EngineRecord, Equality, GateRecord
-from windlass.core.project import load_project
+from windlass.core.loading import load_project
 from windlass.training.card import card
 from windlass.training.request import TrainingRequest, resolve, silent
 from windlass.training.run import Run, execute

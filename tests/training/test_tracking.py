@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from windlass.core.bundle import Bundle
-from windlass.core.project import load_project
+from windlass.core.loading import load_project
 from windlass.settings import Settings
 from windlass.training import tracking
 from windlass.training.request import TrainingRequest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from windlass.core.project import load_project
+from windlass.core.loading import load_project
 from windlass.settings import Settings
 from windlass.training.request import Progress, TrainingRequest, silent
 from windlass.workflows.train import TrainingResult, train

@@ -165,7 +165,7 @@ def test_when_every_row_is_bad_both_files_say_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "keep", "message"),
     [
-        (CSV, (), "columns that Sample does not: id. Copy them to the output with --keep id"),
+        (CSV, (), "columns that Sample does not: 'id'. Copy them to the output with --keep id"),
         (CSV, ("id", "no"), "no column 'no' to keep"),
         ("t,x,row\na,1,2\n", ("row",), "'row' cannot be kept"),
         ("t,id\na,1\n", ("id",), "lacks the column 'x'"),

@@ -142,7 +142,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from windlass.core import sealing
-from windlass.core.project import load_project
+from windlass.core.loading import load_project
 from windlass.settings import Settings
 from windlass.training.request import TrainingRequest
 from windlass.workflows.train import train

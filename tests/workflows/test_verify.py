@@ -111,6 +111,6 @@ def test_data_that_no_longer_fits_is_refused(copy: Copy, trained: Train) -> None
     folder = copy("iris")
     bundle = trained(folder).bundle
     source = folder / "project.py"
-    source.write_text(source.read_text().replace("le=15, example=5.1", "le=5, example=5.1"))
+    source.write_text(source.read_text().replace("le=15, example=5.1", "le=5, example=4.9"))
     with pytest.raises(DataError, match="sepal_length"):
         verify(bundle.path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windlass.cli.console import DONE, REFUSED, guarded, progress, say, say_error, say_json
-from windlass.core.bundle import MANIFEST, Bundle
+from windlass.core.bundle import Bundle, find_bundle
 
 if TYPE_CHECKING:
     from windlass.workflows.score import ScoreRequest, ScoreSummary
@@ -19,9 +19,6 @@ def register(app: typer.Typer) -> None:
 
     @app.command("predict")
     def predict(
-        bundle: Annotated[
-            Path, typer.Argument(help="A bundle, or a project that holds artifacts.")
-        ],
         source: Annotated[
             Path,
             typer.Option("--input", help="Rows: a .csv, .parquet or .arrow file."),
@@ -30,6 +27,9 @@ def register(app: typer.Typer) -> None:
             Path,
             typer.Option(help="Where predictions go: a .csv, .parquet or .arrow file."),
         ],
+        bundle: Annotated[
+            Path, typer.Argument(help="A bundle, or a project that holds artifacts.")
+        ] = Path(),
         rejects: Annotated[
             Path | None,
             typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv."),
@@ -54,9 +54,7 @@ def _predict(path: Path, request: "ScoreRequest", *, json: bool) -> int:
     from windlass.engines.load import load_engine
     from windlass.workflows.score import score
 
-    inside = path / "artifacts"
-    found = path if (path / MANIFEST).is_file() or not inside.is_dir() else inside
-    bundle = Bundle.open(found)
+    bundle = Bundle.open(find_bundle(path))
     with progress(quiet=json or not sys.stderr.isatty()) as report:
         summary = score(bundle, load_engine(bundle), request, report)
     if json:

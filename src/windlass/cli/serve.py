@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from windlass.cli.console import guarded
-from windlass.core.bundle import MANIFEST
+from windlass.core.bundle import MANIFEST, Bundle, find_bundle
 from windlass.errors import SettingsError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    from windlass.core.bundle import Bundle
     from windlass.serving.server import Listen
 
 _CONTAINER = Path("/opt/ml/model")  # where SageMaker puts a model, and our image too
@@ -80,14 +79,15 @@ def _refuse_open(host: str, *, insecure: bool) -> None:
 
 
 def _serve(paths: list[Path], settings: Settings, listen: "Listen") -> None:
-    from windlass.app import find_bundle
-    from windlass.core.bundle import Bundle
-    from windlass.serving.server import serve
+    from windlass.app import refuse_twins
+    from windlass.serving.server import bind, serve
 
     bundles = [Bundle.open(find_bundle(path)) for path in paths]
-    if sys.stdout.isatty() or listen.workers == 1:
-        _say_how(bundles, listen.host, listen.port)
-    serve(partial(make_app, [bundle.path.absolute() for bundle in bundles], settings), listen)
+    refuse_twins(bundles)
+    listener = bind(listen)
+    _say_how(bundles, listen.host, listener.getsockname()[1])
+    make = partial(make_app, [bundle.path.absolute() for bundle in bundles], settings)
+    serve(make, listen, listener)
 
 
 def make_app(paths: list[Path], settings: Settings) -> Any:
@@ -97,7 +97,7 @@ def make_app(paths: list[Path], settings: Settings) -> Any:
     return application(*paths, settings=settings, logs=True)
 
 
-def _say_how(bundles: "list[Bundle]", host: str, port: int) -> None:
+def _say_how(bundles: list[Bundle], host: str, port: int) -> None:
     """Lines to try."""
     import json
 
@@ -109,6 +109,6 @@ def _say_how(bundles: "list[Bundle]", host: str, port: int) -> None:
         lines.append(
             f"  curl {base}{prefix}/predict -H 'Content-Type: application/json' -d '{row}'"
         )
-    lines.append(f"  curl {base}{'/status'}")
+    lines.append(f"  curl {base}/status")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

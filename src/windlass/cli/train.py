@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from windlass.cli.console import guarded, progress, say, say_error, say_facts, say_json
 from windlass.cli.flags import Parser, add_hyperparameters, hyperparameters
-from windlass.core.project import Project, Source, load_project, project_source
+from windlass.core.loading import Source, load_project, project_source
+from windlass.core.project import Project
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from windlass.workflows.train import TrainingResult
 
+_SWITCHES = ("--no-track", "--json", "-h", "--help")  # options that no value follows
 _ABOUT = "Train a model, score it on held-out rows, and seal it in a bundle."
 
 
@@ -35,9 +37,7 @@ def register(app: "typer.Typer") -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """`windlass train [PROJECT] [options]`; returns the exit code."""
-    named = bool(arguments) and not arguments[0].startswith("-")
-    folder = Path(arguments[0]) if named else Path()
-    rest = arguments[1:] if named else arguments
+    folder, rest = _split(arguments)
     prog = "windlass train [PROJECT]"
     if {"-h", "--help"} & set(rest) and not (folder / "project.py").is_file():
         _parser(prog, None).print_help()
@@ -48,6 +48,16 @@ def run(arguments: Sequence[str]) -> int:
         return _train(project, source, _parser(prog, project).parse_args(rest), folder)
 
     return guarded(action)
+
+
+def _split(arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """The project's folder, wherever it stands among the options, and the rest."""
+    for index, argument in enumerate(arguments):
+        before = arguments[index - 1] if index else ""
+        is_value = before.startswith("-") and "=" not in before and before not in _SWITCHES
+        if not argument.startswith("-") and not is_value:
+            return Path(argument), [*arguments[:index], *arguments[index + 1 :]]
+    return Path(), list(arguments)
 
 
 def train_command(project: Project, arguments: Sequence[str] | None = None) -> None:
@@ -154,7 +164,7 @@ def _reason(reason: str | None) -> str:
 def _scores(metrics: dict[str, float]) -> list[tuple[str, str]]:
     if "accuracy" not in metrics:
         names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
-        return [(shown, f"{metrics[name]:.4g}") for name, shown in names.items()]
+        return [(shown, f"{metrics[name]:,.4g}") for name, shown in names.items()]
     interval = f"95 % interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
     rows = f"{metrics['test_rows']:.0f} test rows"
     return [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windlass.cli.console import DONE, REFUSED, guarded, progress, say, say_json
-from windlass.core.bundle import MANIFEST
+from windlass.core.bundle import find_bundle
 
 if TYPE_CHECKING:
     from windlass.workflows.verify import Verification
@@ -33,8 +33,7 @@ def register(app: typer.Typer) -> None:
 def _verify(path: Path, project: Path | None, *, json: bool) -> int:
     from windlass.workflows.verify import verify
 
-    inside = path / "artifacts"
-    found = path if (path / MANIFEST).is_file() or not inside.is_dir() else inside
+    found = find_bundle(path)
     with progress(quiet=json) as report:
         verification = verify(found, project, report)
     if json:

@@ -118,6 +118,25 @@ class Bundle:
         return json.loads(self.read(name))
 
 
+def find_bundle(path: Path) -> Path:
+    """The bundle at `path`, or in the `artifacts` of the project there."""
+    if (path / MANIFEST).is_file():
+        return path
+    if (path / "artifacts" / MANIFEST).is_file():
+        return path / "artifacts"
+    if (path / "project.py").is_file():
+        raise BundleError(
+            f"Project {path} has no bundle yet. Train one with `windlass train {path}`."
+        )
+    if not path.exists():
+        raise BundleError(
+            f"No bundle at {path}: there is no such folder. Name a bundle, or a project that holds one."
+        )
+    raise BundleError(
+        f"No bundle at {path}: it holds no {MANIFEST}. Train one with `windlass train`."
+    )
+
+
 def _read_manifest(path: Path) -> tuple[Manifest, str]:
     file = path / MANIFEST
     if not file.is_file():

@@ -1,12 +1,8 @@
-"""A project: what the user declares, checked once, and how its `project.py` is found and loaded."""
+"""A project: what the user declares, checked once."""
 
-import hashlib
-import importlib.util
 import re
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,13 +11,25 @@ from windlass.core.candidate import Candidate
 from windlass.core.gates import Gate
 from windlass.core.row import read_row
 from windlass.core.schema import RowSchema
-from windlass.core.target import Target
+from windlass.core.target import Classes, Quantity, Target
 from windlass.errors import ProjectError
 
 RESERVED = frozenset({"model", "seed", "test_size", "artifacts", "track", "data", "json", "help"})
 _LEDGER = frozenset(
-    {"prediction", "prediction_id", "predicted_at", "model_version", "latency_ms", "row"}
+    {
+        "latency_ms",
+        "model_version",
+        "predicted_at",
+        "prediction",
+        "prediction_id",
+        "request_id",
+        "row",
+    }
 )
+_ROUTES = frozenset(
+    {"docs", "features", "health", "invocations", "jobs", "livez", "metrics", "openapi", "outcomes", "ping",
+     "predict", "predict_batch", "readyz", "status", "train", "ui", "v1", "v2", "version", "versions"}
+)  # fmt: skip
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -59,17 +67,46 @@ class Project:
             "target": target,
             "data": data,
             "description": description,
+            "candidates": tuple(candidates),
+            "gates": tuple(gates),
         }
-        values |= {"candidates": tuple(candidates), "gates": tuple(gates), "schema": read_row(row)}
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        self._check()
+        self._check_kinds()
+        object.__setattr__(self, "schema", read_row(row))
+        self._check_names()
+        self._check_candidates()
 
-    def _check(self) -> None:
-        if not _NAME.fullmatch(self.name):
+    def _check_kinds(self) -> None:
+        wanted = (
+            (isinstance(self.name, str), "name is a text"),
+            (
+                _is_kind(self.row, BaseModel),
+                "row is a subclass of windlass.Row (the class, not a row)",
+            ),
+            (
+                isinstance(self.target, Classes | Quantity),
+                "target is a Classes(…) or a Quantity(…)",
+            ),
+            (
+                callable(self.data),
+                "data is a function that returns a table (the function, not its call)",
+            ),
+            (
+                all(_is_kind(candidate, Candidate) for candidate in self.candidates),
+                "candidates are subclasses of windlass.Candidate",
+            ),
+            (all(isinstance(gate, Gate) for gate in self.gates), "gates are Gate(…)"),
+        )
+        for fits, rule in wanted:
+            if not fits:
+                raise ProjectError(f"Project {self.name!r}: {rule}.")
+
+    def _check_names(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name in _ROUTES:
             raise ProjectError(
-                f"Project name {self.name!r} is not usable in a URL."
-                " Use lower-case letters, digits, - and _, starting with a letter."
+                f"Project name {self.name!r} is not usable in a URL, or is a route of the server."
+                " Use other lower-case letters, digits, - and _, starting with a letter."
             )
         if self.target.name in self.schema.names:
             raise ProjectError(
@@ -81,17 +118,29 @@ class Project:
                     f"Column {name!r} of project {self.name!r} has the name of something that Windlass adds"
                     " to predictions. Call it something else."
                 )
+
+    def _check_candidates(self) -> None:
         names = [candidate.name for candidate in self.candidates]
         if not names or len(set(names)) < len(names):
             raise ProjectError(
                 f"Project {self.name!r} needs candidates with different names, got {names}."
             )
         for candidate in self.candidates:
-            for clash in RESERVED & candidate.model_fields.keys():
+            where = f"Candidate {candidate.name!r} of project {self.name!r}"
+            if candidate.build is Candidate.build:
                 raise ProjectError(
-                    f"Candidate {candidate.name!r} of project {self.name!r} has the field {clash!r},"
-                    " which names an argument of every training. Call it something else."
+                    f"{where} has no method build(self, seed), which makes its estimator."
                 )
+            for name, hyperparameter in candidate.model_fields.items():
+                if name in RESERVED:
+                    raise ProjectError(
+                        f"{where} has the field {name!r}, which names an argument of every training."
+                        " Call it something else."
+                    )
+                if hyperparameter.is_required():
+                    raise ProjectError(
+                        f"{where}: hyperparameter {name!r} has no default. Give it one."
+                    )
 
     def candidate(self, name: str) -> type[Candidate]:
         """The candidate of this name. Raises ProjectError, naming those there are."""
@@ -102,67 +151,5 @@ class Project:
         raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {known}.")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a project was declared: its folder, and the SHA-256 of its `project.py`."""
-
-    folder: Path
-    digest: str
-
-
-def load_project(folder: Path) -> tuple[Project, Source]:
-    """Run `folder/project.py` and return what it declares as `project`.
-
-    Raises ProjectError where the file is absent, fails, or declares no single Project.
-    """
-    path = folder.resolve() / "project.py"
-    if not path.is_file():
-        raise ProjectError(
-            f"No project.py in {folder}. Name the folder of a project, or run `windlass` inside one."
-        )
-    content = path.read_bytes()
-    namespace = _run(path)
-    found = {id(value): value for value in namespace.values() if isinstance(value, Project)}
-    if len(found) != 1:
-        raise ProjectError(
-            f"{path} declares {len(found)} projects. Declare exactly one: project = windlass.Project(…)."
-        )
-    return next(iter(found.values())), Source(path.parent, hashlib.sha256(content).hexdigest())
-
-
-def project_source(project: Project) -> Source:
-    """Where a project that is already loaded was declared: the folder of the module of its row.
-
-    Raises ProjectError where that is no file.
-    """
-    module = sys.modules.get(project.row.__module__)
-    file = getattr(module, "__file__", None)
-    if file is None:
-        raise ProjectError(
-            f"Row {project.row.__name__} of project {project.name!r} was not declared in a file."
-            " Declare the project in a project.py."
-        )
-    folder = Path(file).resolve().parent
-    declared = folder / "project.py"
-    path = declared if declared.is_file() else Path(file)
-    return Source(folder, hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def _run(path: Path) -> dict[str, Any]:
-    name = f"windlass_project_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # pickle and pydantic look classes up by module name; the folder is there for what project.py imports
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except ProjectError:
-        raise
-    except Exception as error:
-        raise ProjectError(f"{path} failed: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent))
-    return vars(module)
+def _is_kind(value: object, base: type) -> bool:
+    return isinstance(value, type) and issubclass(value, base)

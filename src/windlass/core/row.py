@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from windlass.core.digest import canonical
 from windlass.core.schema import Column, Kind, RowSchema
-from windlass.errors import ProjectError
+from windlass.core.validation import RowValidator
+from windlass.errors import ProjectError, RowsError
 
 _KINDS: dict[object, Kind] = {
     float: Kind.NUMBER,
@@ -20,6 +22,8 @@ _KINDS: dict[object, Kind] = {
     date: Kind.DATE,
     str: Kind.CATEGORY,
 }
+_CONSTRAINTS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "max_length"})
+_BOUNDED = (Kind.NUMBER, Kind.INTEGER, Kind.DATE)
 
 
 class Row(BaseModel):
@@ -42,6 +46,11 @@ def column(
     `multiple_of`, `max_length`. A field with a `default` may be left out of a request.
     """
     extra = {"unit": unit, "example": example}
+    for name in constraints.keys() - _CONSTRAINTS:
+        raise ProjectError(
+            f"column({description!r}, …) has no argument {name!r}. There are: description, unit, example,"
+            f" default, {', '.join(sorted(_CONSTRAINTS))}."
+        )
     return Field(
         default,
         description=description,
@@ -83,7 +92,7 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> Column:
     default = None if field.is_required() else field.get_default(call_default_factory=False)
     if default is None and not field.is_required() and not nullable:
         raise ProjectError(f"{where} has no usable default. Give a plain value, or allow None.")
-    return Column(
+    declared = Column(
         name=name,
         kind=kind,
         nullable=nullable,
@@ -95,6 +104,31 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> Column:
         categories=categories,
         **_constraints(where, field),
     )
+    _refuse_contradictions(where, declared)
+    return declared
+
+
+def _refuse_contradictions(where: str, column: Column) -> None:
+    """Refuse limits that its kind does not have, and an example or a default that does not fit."""
+    unfit = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
+    if column.multiple_of is not None and column.kind not in (Kind.NUMBER, Kind.INTEGER):
+        unfit.append("multiple_of")
+    if column.max_length is not None and (not column.is_text or column.categories is not None):
+        unfit.append("max_length")
+    if unfit:
+        raise ProjectError(
+            f"{where} is a {column.kind} and has no {', '.join(unfit)}. Leave it out."
+        )
+    validator = RowValidator(RowSchema.of(where, column))
+    for what, value in (("example", column.example), ("default", column.default)):
+        if value is None:
+            continue
+        try:
+            validator.row(canonical({column.name: value}))
+        except RowsError as error:
+            raise ProjectError(
+                f"{where}: its {what}, {value!r}, does not fit it. {error.faults[0]['msg']}."
+            ) from error
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

@@ -78,7 +78,8 @@ def refuse_foreign(target: Path) -> None:
             f"{target} is a mount point, which cannot be replaced. Name a folder inside it with --artifacts."
         )
     try:
-        occupied = target.is_file() or (target.is_dir() and any(target.iterdir()))
+        # a device or a socket could be exchanged like a folder, and would be gone
+        occupied = target.exists() and (not target.is_dir() or any(target.iterdir()))
     except OSError as error:
         raise _unwritable(target, error) from error
     if occupied and not (target / MANIFEST).is_file():

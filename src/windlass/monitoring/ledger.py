@@ -1,7 +1,7 @@
 """The ledger: every answered prediction, appended to segment files before its answer leaves.
 
-A segment belongs to one process. `.jsonl` segments hold a line an answer: `{"time", "row" or "rows",
-"answer"}`; `.arrows` segments hold one Arrow IPC stream after another, each a columnar answer.
+A segment belongs to one process. `.jsonl` segments hold a line an answer: `{"time", "request_id",
+"row" or "rows", "answer"}`; `.arrows` segments hold one Arrow IPC stream after another, each a columnar answer.
 """
 
 import os

@@ -16,6 +16,7 @@ _CHUNK = 20_000  # rows a chunk of the table
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an Arrow stream that was written whole
 _META = {
     "prediction_id": pa.string(),
+    "request_id": pa.string(),
     "predicted_at": pa.timestamp("us", "UTC"),
     "model_version": pa.string(),
     "latency_ms": pa.float64(),
@@ -23,9 +24,9 @@ _META = {
 
 
 def read_ledger(project: str, home: "Path | str" = ".windlass") -> pa.Table:
-    """Every prediction that `project` answered, oldest segment first, a row each.
+    """Every prediction that `project` answered, oldest first, a row each.
 
-    Columns: `prediction_id`, `predicted_at`, `model_version`, `latency_ms`, `prediction`,
+    Columns: `prediction_id`, `request_id`, `predicted_at`, `model_version`, `latency_ms`, `prediction`,
     `probability_<class>` (classification), and the columns of the row. A record that its process died
     writing, which was never answered, is left out. `.to_pandas()` makes a data frame of it.
     Raises LedgerError where the project has no ledger.
@@ -43,7 +44,7 @@ def read_ledger(project: str, home: "Path | str" = ".windlass") -> pa.Table:
             tables += _stream_tables(segment)
     if not tables:
         return pa.table({name: pa.array([], kind) for name, kind in _META.items()})
-    return pa.concat_tables(tables, promote_options="permissive")
+    return pa.concat_tables(tables, promote_options="permissive").sort_by("predicted_at")
 
 
 def _line_tables(segment: Path) -> Iterator[pa.Table]:
@@ -63,6 +64,7 @@ def _line_tables(segment: Path) -> Iterator[pa.Table]:
 def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     answer = record["answer"]
     shared = {
+        "request_id": record.get("request_id"),
         "predicted_at": datetime.fromtimestamp(record["time"], UTC),
         "model_version": answer["model_version"],
         "latency_ms": answer["latency_ms"],
@@ -117,6 +119,7 @@ def _with_shared(table: pa.Table) -> pa.Table:
     moment = datetime.fromtimestamp(float(shared["predicted_at"]), UTC)
     values = {
         "prediction_id": [f"{shared['prediction_id']}.{index}" for index in range(count)],
+        "request_id": [shared.get("request_id")] * count,
         "predicted_at": [moment] * count,
         "model_version": [shared["model_version"]] * count,
         "latency_ms": [float(shared["latency_ms"])] * count,

@@ -133,6 +133,9 @@ class Hosted:
             _log.error("version refused", extra={"project": self.name, "reason": self.reason})
             return
         model = self.model
+        for gate in self.bundle.manifest.gates:
+            if not gate.passed:
+                _log.warning("gate not passed", extra={"project": self.name, "rule": gate.rule})
         _log.info(
             "version ready",
             extra={"project": self.name, "version": model.version, "engine": model.engine.name},

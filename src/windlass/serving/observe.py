@@ -96,11 +96,11 @@ class Observer:
             "live_since": None if model is None else model.since,
             "engine": None if model is None else model.engine.name,
             "bundle_digest": hosted.bundle.digest,
-            "requests": sum(h.count for h in mine),
-            "errors": sum(h.count for h in mine if h.status[0] in "45"),
+            "requests": int(sum(h.count for h in mine)),
+            "errors": int(sum(h.count for h in mine if h.status[0] in "45")),
             "latency_seconds": dict(zip(_QUANTILES, found, strict=True)),
-            "predictions": sum(mix.values()),
-            "class_mix": mix if "" not in mix else {},
+            "predictions": int(sum(mix.values())),
+            "class_mix": {label: int(count) for label, count in mix.items() if label},
             "ledger": hosted.ledger is not None,
             "drift": None,
         }
@@ -120,7 +120,7 @@ class Observer:
         facts: dict[str, float | None] = {
             "worker": os.getpid(),
             "requests_per_second": rate,
-            "requests": sum(counts),
+            "requests": int(sum(counts)),
         }
         _log.info("rate", extra=facts | latency)
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from windlass.serving.forms import FORMS
 from windlass.serving.openapi_schemas import V2_REQUEST, instances, invocations
 
 Json = dict[str, Any]
 Body = Callable[[Sequence[str]], Json]  # from the projects that a route may be of
 
-TABLES = ("text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
+TABLES = tuple(FORMS)
 BINARY: Json = {"schema": {"type": "string", "format": "binary"}}
 _READING = ("400", "404", "413", "415", "422", "503")  # what every route that reads rows may refuse
 

@@ -12,11 +12,14 @@ from windlass.core.batch import Prediction
 from windlass.core.validation import Values
 from windlass.errors import RowsError
 from windlass.serving.exchange import Answer, Exchange
+from windlass.serving.forms import wanted
 from windlass.serving.model import INLINE_ROWS, Hosted, Model
 from windlass.serving.problems import Problem, invalid, malformed, unsupported
 
 _JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
 _INLINE_BYTES = 1 << 14
+_ONE = b'{"time":%.6f,"request_id":"%b","row":%b,"answer":%b}\n'
+_MANY = b'{"time":%.6f,"request_id":"%b","rows":%b,"answer":%b}\n'
 _dumps = orjson.dumps
 Counted = tuple[Answer, list[Prediction]]  # what the event loop still has to count
 P = ParamSpec("P")
@@ -50,7 +53,7 @@ class Predictor:
         answer["prediction_id"] = exchange.id
         encoded = _dumps(answer)
         if self._append is not None:
-            self._append(b'{"time":%.6f,"row":%b,"answer":%b}\n' % (time(), _dumps(row), encoded))
+            self._append(_ONE % (time(), exchange.request_id, _dumps(row), encoded))
         return Answer(encoded)
 
     async def many(self, exchange: Exchange) -> Answer:
@@ -73,11 +76,19 @@ class Predictor:
         return answer_table(exchange, body, model, self._hosted.ledger)
 
     def _json_batch(self, exchange: Exchange, body: bytes, model: Model) -> Counted:
+        form = wanted(exchange, "json")
         rows = parse_rows(model, body)
         exchange.parsed = perf_counter()
         prediction = model.predict(model.validator.batch(rows))
         exchange.predicted = perf_counter()
-        return Answer(self.record(exchange, model, rows, prediction)[1]), [prediction]
+        _, encoded = self.record(exchange, model, rows, prediction)
+        if form == "json":
+            return Answer(encoded), [prediction]
+        from windlass.serving.tabular import as_table
+        from windlass.tables.writer import prediction_table
+
+        answer = prediction_table(prediction, model.classes)
+        return as_table(exchange, model, [answer], form), [prediction]
 
     async def rows(self, exchange: Exchange, rows: list[Values]) -> dict[str, Any]:
         """Predict rows that another protocol carried; what is answered, and kept, is a batch."""
@@ -102,7 +113,7 @@ class Predictor:
         answer["prediction_id"] = exchange.id
         encoded = _dumps(answer)
         if self._append is not None:
-            self._append(b'{"time":%.6f,"rows":%b,"answer":%b}\n' % (time(), _dumps(rows), encoded))
+            self._append(_MANY % (time(), exchange.request_id, _dumps(rows), encoded))
         return answer, encoded
 
     def _live(self, exchange: Exchange) -> Model:

@@ -48,7 +48,10 @@ class Router:
             if match:
                 allowed.add(route.method)
         if not allowed:
-            raise Problem(404, "There is nothing here. See /docs for the routes there are.")
+            raise Problem(
+                404,
+                "There is nothing here. Several projects are served under their names, /{project}/predict. See /docs.",
+            )
         allow = ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
         raise Problem(
             405, f"This route answers {allow} only.", headers=[(b"allow", allow.encode())]

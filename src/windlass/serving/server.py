@@ -33,11 +33,8 @@ class _Supervisor(Multiprocess):
         super().terminate_all()
 
 
-def serve(make_app: Callable[[], Any], listen: Listen) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return. `make_app` must be picklable for workers.
-
-    Raises SettingsError where the address cannot be had.
-    """
+def serve(make_app: Callable[[], Any], listen: Listen, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return. `make_app` must be picklable for workers."""
     config = uvicorn.Config(
         make_app,
         factory=True,
@@ -56,7 +53,6 @@ def serve(make_app: Callable[[], Any], listen: Listen) -> None:
         timeout_graceful_shutdown=listen.grace,
         timeout_keep_alive=65,
     )
-    listener = _bind(listen)
     if listen.workers > 1:
         _Supervisor(config, sockets=[listener]).run()
         return
@@ -70,7 +66,8 @@ def _ignore(number: int, frame: object) -> None:
     """A signal handler that does nothing."""
 
 
-def _bind(listen: Listen) -> socket.socket:
+def bind(listen: Listen) -> socket.socket:
+    """The socket to serve on. Raises SettingsError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

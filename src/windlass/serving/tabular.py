@@ -15,6 +15,7 @@ from windlass.core.schema import MISSING_TEXT, Column, Kind, RowSchema
 from windlass.errors import InputError
 from windlass.monitoring.ledger import Ledger
 from windlass.serving.exchange import Answer, Exchange
+from windlass.serving.forms import FORMS, TYPES, wanted
 from windlass.serving.model import Model
 from windlass.serving.problems import Problem, invalid, malformed, unsupported
 from windlass.tables.arrays import mask_array, number_array, text_array
@@ -24,22 +25,16 @@ from windlass.tables.writer import open_writer, prediction_table
 
 CHUNK = 1 << 16  # rows predicted at a time
 EXPANSION = 16  # what a compressed body may grow to, in bodies of the largest size
-_FORMS = {
-    "text/csv": "csv",
-    "application/vnd.apache.arrow.stream": "arrow",
-    "application/vnd.apache.parquet": "parquet",
-}
-_TYPES = {form: kind.encode() for kind, form in _FORMS.items()}
 
 
 def answer_table(
     exchange: Exchange, body: bytes, model: Model, ledger: Ledger | None
 ) -> tuple[Answer, list[Prediction]]:
     """Predict a table; also what was predicted. Nothing is answered, or kept, unless every row is good."""
-    form = _FORMS.get(exchange.media_type())
+    form = FORMS.get(exchange.media_type())
     if form is None:
-        raise unsupported(["application/json", *_FORMS])
-    wanted = _wanted(exchange, form)
+        raise unsupported(["application/json", *FORMS])
+    asked = wanted(exchange, form)
     batch = _read(model, body, form, exchange.max_body * EXPANSION)
     exchange.parsed = perf_counter()
     parts = [model.predict(batch.part(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
@@ -47,30 +42,22 @@ def answer_table(
     answers = [prediction_table(part, model.classes) for part in parts]
     if ledger is not None:
         ledger.append_table(_entry(exchange, model, batch, answers))
-    if wanted == "json":
+    if asked == "json":
         return Answer(_json(exchange, model, parts)), parts
+    return as_table(exchange, model, answers, asked), parts
+
+
+def as_table(exchange: Exchange, model: Model, answers: Sequence[Any], form: str) -> Answer:
+    """Predictions as a table; who answered, and under which id, stands in headers."""
     sink = io.BytesIO()
-    with open_writer(sink, answers[0].schema, wanted) as writer:
+    with open_writer(sink, answers[0].schema, form) as writer:
         for answer in answers:
             writer.write_batch(answer)
-    version = [
+    named = [
         (b"x-model-version", model.version.encode()),
         (b"x-prediction-id", exchange.id.encode()),
     ]
-    return Answer(sink.getvalue(), _TYPES[wanted], headers=version), parts
-
-
-def _wanted(exchange: Exchange, form: str) -> str:
-    """The form that `Accept` asks for first; that of the body where it leaves the choice."""
-    for item in exchange.accept.decode("latin-1").split(","):
-        kind = item.partition(";")[0].strip().lower()
-        if kind in ("", "*/*"):
-            return form
-        if kind in ("application/json", "application/*"):
-            return "json"
-        if kind in _FORMS:
-            return _FORMS[kind]
-    raise Problem(406, f"Accept one of: application/json, {', '.join(_FORMS)}.")
+    return Answer(sink.getvalue(), TYPES[form], headers=named)
 
 
 def _read(model: Model, body: bytes, form: str, most: int) -> Batch:
@@ -114,6 +101,7 @@ def _entry(exchange: Exchange, model: Model, batch: Batch, answers: Sequence[Any
     """Rows and predictions as one Arrow stream; what they share stands in its metadata."""
     shared = {
         "prediction_id": exchange.id,
+        "request_id": exchange.request_id.decode(),
         "predicted_at": f"{time():.6f}",
         "model_version": model.version,
         "latency_ms": f"{(exchange.predicted - exchange.started) * 1e3:.3f}",

@@ -1,6 +1,9 @@
 """Everything a bundle holds besides its manifest, written into a staged folder."""
 
+import io
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, EngineRecord, GateRecord
@@ -31,12 +34,13 @@ def results(run: Run) -> dict[str, bytes]:
     return files
 
 
-def write_model(run: Run, compiled: bytes | None, folder: Path) -> None:
-    """The fitted pipeline, and the compiled model where there is one. Raises ParameterError."""
-    import joblib
+def write_model(run: Run, compiled: bytes | None, folder: Path, source: Path) -> None:
+    """The fitted pipeline, and the compiled model where there is one. Raises ParameterError.
 
+    `source` is the project's folder.
+    """
     try:
-        joblib.dump(run.estimator, folder / MODEL_PICKLE)
+        (folder / MODEL_PICKLE).write_bytes(_pickled(run.estimator, source))
     except Exception as error:
         raise ParameterError(
             f"Model {run.plan.candidate.name} cannot be pickled: {type(error).__name__}: {error}."
@@ -44,6 +48,38 @@ def write_model(run: Run, compiled: bytes | None, folder: Path) -> None:
         ) from error
     if compiled is not None:
         (folder / MODEL_ONNX).write_bytes(compiled)
+
+
+def _pickled(estimator: Any, source: Path) -> bytes:
+    """The estimator as `joblib.load` reads it. Classes of the project's own files go in whole.
+
+    Otherwise the pickle would only name their module, which no other process can import.
+    """
+    import joblib
+
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    own = [module for module in list(sys.modules.values()) if _is_of(module, source)]
+    if not any(module.__name__.encode() in buffer.getvalue() for module in own):
+        return buffer.getvalue()
+    import cloudpickle
+
+    for module in own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        whole: bytes = cloudpickle.dumps(estimator)
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
+    return whole
+
+
+def _is_of(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    if file is None or module.__name__ == "__main__":
+        return False
+    path = Path(file).resolve()
+    return path.is_relative_to(folder) and "site-packages" not in path.parts
 
 
 def write_facts(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
 from windlass.core.digest import canonical
+from windlass.core.loading import told
 from windlass.core.project import Project
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, WindlassError
@@ -58,9 +59,7 @@ def _arrow(project: Project) -> Any:
     except WindlassError:
         raise
     except Exception as error:
-        raise DataError(
-            f"data() of project {project.name!r} failed: {type(error).__name__}: {error}"
-        ) from error
+        raise DataError(f"data() of project {project.name!r} failed: {told(error)}.") from error
     try:
         table = data if isinstance(data, pa.Table) else pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:

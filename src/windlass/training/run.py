@@ -8,6 +8,7 @@ import numpy as np
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
+from windlass.core.loading import told
 from windlass.core.project import Project
 from windlass.core.target import Classes, Target
 from windlass.errors import EngineError, ParameterError
@@ -89,7 +90,7 @@ def _fit(plan: Plan, dataset: Dataset, parts: Split, target: Target) -> tuple[An
             fitted = estimator.fit(dataset.frame.iloc[parts.train], dataset.target[parts.train])
         except Exception as error:
             raise ParameterError(
-                f"Fitting model {plan.candidate.name} failed: {type(error).__name__}: {_first_line(error)} {_ADVICE}"
+                f"Fitting model {plan.candidate.name} failed: {told(error)}. {_ADVICE}"
             ) from error
     if isinstance(target, Classes) and not hasattr(fitted, "predict_proba"):
         raise ParameterError(

@@ -12,6 +12,13 @@ from windlass.core.bundle import Bundle
 from windlass.settings import Settings
 from windlass.training.run import Run
 
+# a store that is away is told of after seconds, not after MLflow's own four minutes
+_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+}
+
 
 class TrackingError(Exception):
     """A run could not be recorded. `str(error)` is fit to show to a user."""
@@ -52,7 +59,8 @@ def track(record: Record, settings: Settings) -> str:
     """
     home = settings.home.absolute()
     uri = settings.tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+    for name, value in _DEFAULTS.items():  # read when MLflow is imported
+        os.environ.setdefault(name, value)
     try:
         home.mkdir(parents=True, exist_ok=True)
         return _masked(f"{uri}, run {_record(record, uri, home)}")

@@ -26,6 +26,9 @@ from windlass.tables.writer import form_of, open_writer, prediction_table
 Progress = Callable[[float, str], None]
 
 
+_INDEX = " A column without a name is a data frame's index: write the file with index=False."
+
+
 @dataclass(frozen=True)
 class ScoreRequest:
     """What to score. `rejects` is `<output>.rejects.csv` unless named; `keep` names columns to copy."""
@@ -135,8 +138,9 @@ class _Scorer:
         refuse_columns(self._row, self._columns)
         if extra:
             raise InputError(
-                f"The input has columns that {self._row.title} does not: {', '.join(extra)}."
+                f"The input has columns that {self._row.title} does not: {', '.join(map(repr, extra))}."
                 f" Copy them to the output with --keep {','.join(extra)}, or remove them."
+                f"{_INDEX if '' in extra else ''}"
             )
 
     def _schema(self, schema: Any) -> Any:
@@ -213,8 +217,8 @@ def _refuse_clashes(request: ScoreRequest) -> None:
         place = path.resolve()
         if place in seen:
             raise SettingsError(f"{option} and {seen[place]} are both {path}. Name another file.")
-        if path.is_dir():
-            raise SettingsError(f"{option} {path} is a folder. Name a file.")
+        if path.exists() and not path.is_file():  # a device would be replaced by a file
+            raise SettingsError(f"{option} {path} is a folder or a device. Name a file.")
         seen[place] = option
     form_of(request.output)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from windlass.core.bundle import Bundle
 from windlass.core.digest import canonical
-from windlass.core.project import Source, load_project
+from windlass.core.loading import Source, load_project
 from windlass.core.validation import RowValidator
 from windlass.errors import ProjectError
 from windlass.training.bundling import results
