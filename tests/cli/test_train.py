@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from windlass.cli import train as command
+from windlass.cli.train import _split
 from windlass.core.bundle import Bundle
 from windlass.core.loading import load_project
 
@@ -175,3 +176,14 @@ def test_the_source_of_a_loaded_project_is_its_folder() -> None:
 
     project, source = load_project(IRIS)
     assert project_source(project) == source
+
+
+@pytest.mark.parametrize("before", [["--seed", "1"], ["--no-track"], ["--C=0.5"], ["--C", "0.5"]])
+def test_the_project_may_stand_after_options(before: list[str]) -> None:
+    folder, rest = _split([*before, "examples/iris", "--json"])
+    assert folder == Path("examples/iris")
+    assert rest == [*before, "--json"]
+
+
+def test_no_project_is_the_current_folder() -> None:
+    assert _split(["--seed", "1", "--model", "rf"]) == (Path(), ["--seed", "1", "--model", "rf"])

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ConfigDict
 
 from windlass.core.candidate import Candidate
 from windlass.core.loading import load_project, project_source
@@ -28,6 +29,24 @@ class Clash(Candidate, name="clash"):
 
     def build(self, seed: int) -> Any:
         return None
+
+
+class NoBuild(Candidate, name="nobuild"):
+    def bild(self, seed: int) -> Any:
+        return None
+
+
+class NoDefault(Candidate, name="nodefault"):
+    depth: int
+
+    def build(self, seed: int) -> Any:
+        return None
+
+
+class Taken(Row):
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_version: float
 
 
 SOURCE = """
@@ -61,6 +80,15 @@ def declare(**parts: Any) -> Project:
         ({"candidates": []}, "candidates with different names"),
         ({"candidates": [One, One]}, "candidates with different names"),
         ({"candidates": [Clash]}, "has the field 'seed'"),
+        ({"name": "docs"}, "a route of the server"),
+        ({"target": "y"}, "target is a Classes"),
+        ({"data": {"x": [1.0]}}, "data is a function"),
+        ({"row": Point(x=1)}, "row is a subclass of windlass.Row"),
+        ({"candidates": [dict]}, "candidates are subclasses of windlass.Candidate"),
+        ({"gates": ["accuracy"]}, "gates are Gate"),
+        ({"candidates": [NoBuild]}, "has no method build"),
+        ({"candidates": [NoDefault]}, "'depth' has no default"),
+        ({"row": Taken}, "'model_version' .* has the name of something that Windlass adds"),
     ],
 )
 def test_an_impossible_declaration_is_refused(parts: dict[str, Any], told: str) -> None:
@@ -121,4 +149,16 @@ def test_a_broken_project_file_is_told_by_name(
 
 def test_no_project_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="Name the folder of a project"):
+        load_project(tmp_path)
+
+
+def test_an_error_in_a_project_file_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text("import math\n\n\nmath.sqrt(-1)\n")
+    with pytest.raises(ProjectError, match=r"ValueError: .* \(project\.py, line 4\)"):
+        load_project(tmp_path)
+
+
+def test_a_project_file_that_leaves_is_told(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(ProjectError, match="SystemExit: 3"):
         load_project(tmp_path)

@@ -104,3 +104,25 @@ def test_python_validators_are_refused() -> None:
 def test_a_row_has_fields() -> None:
     with pytest.raises(ProjectError, match="has no fields"):
         read_row(create_model("Empty", __base__=Row))
+
+
+def test_an_argument_that_column_does_not_have_is_refused() -> None:
+    with pytest.raises(ProjectError, match="no argument 'minimum'"):
+        column("Monthly fee", minimum=0)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "field", "told"),
+    [
+        (str, column("A text", ge=3), "is a category and has no ge"),
+        (bool, column("A switch", multiple_of=2), "is a boolean and has no multiple_of"),
+        (float, column("A number", max_length=2), "is a number and has no max_length"),
+        (float, column("A number", le=500, example=900), "its example, 900, does not fit it"),
+        (int, column("A count", ge=1, default=0), "its default, 0, does not fit it"),
+        (Literal["a"], column("One letter", example="b"), "its example, 'b', does not fit it"),
+    ],
+)
+def test_a_contradiction_is_refused(annotation: Any, field: Any, told: str) -> None:
+    row = create_model("Odd", __base__=Row, field=(annotation, field))
+    with pytest.raises(ProjectError, match=told):
+        read_row(row)

@@ -224,3 +224,24 @@ def test_regression_and_numbers_as_labels(two_servers: Server) -> None:
     headers = {"content-type": PARQUET}
     answer = two_servers.client.post("/native/predict_batch", content=table, headers=headers)
     assert read(answer)["prediction"].to_pylist() == expected["predictions"] == [0]
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "application/vnd.apache.arrow.stream"])
+def test_rows_in_json_are_answered_in_the_form_asked_for(iris_server: Server, kind: str) -> None:
+    rows = [FLOWER, OTHER_FLOWER]
+    plain = iris_server.client.post("/predict_batch", json=rows).json()
+    answer = iris_server.client.post("/predict_batch", json=rows, headers={"accept": kind})
+    assert answer.headers["content-type"] == kind
+    assert answer.headers["x-model-version"] == plain["model_version"]
+    if kind == "text/csv":
+        lines = answer.text.splitlines()[1:]
+        assert [line.split(",")[0].strip('"') for line in lines] == plain["predictions"]
+    else:
+        table = pa.ipc.open_stream(answer.content).read_all()
+        assert table["prediction"].to_pylist() == plain["predictions"]
+
+
+def test_rows_in_json_have_no_answer_in_html(iris_server: Server) -> None:
+    headers = {"accept": "text/html"}
+    answer = iris_server.client.post("/predict_batch", json=[FLOWER], headers=headers)
+    assert answer.status_code == 406

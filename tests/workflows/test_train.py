@@ -12,7 +12,7 @@ import pytest
 
 from windlass.core.bundle import Bundle
 from windlass.engines.load import load_engine
-from windlass.errors import BundleError, IntegrityError, ParameterError
+from windlass.errors import BundleError, IntegrityError, ParameterError, ProjectError
 from windlass.workflows.train import TrainingResult
 
 Copy = Callable[[str], Path]
@@ -233,3 +233,12 @@ def test_without_an_exchange_call_two_renames_do(
         trained(folder, seed=seed)
         assert Bundle.open(folder / "artifacts").json("params.json")["seed"] == seed
     assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_gate_on_what_is_not_measured_is_refused(copy: Copy, trained: Train) -> None:
+    folder = copy("iris")
+    source = folder / "project.py"
+    source.write_text(source.read_text().replace('"accuracy"', '"acuracy"'))
+    with pytest.raises(ProjectError, match=r"'acuracy', which is not measured.*accuracy"):
+        trained(folder)
+    assert not (folder / "artifacts").exists()

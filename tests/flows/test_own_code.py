@@ -1,0 +1,30 @@
+"""A pipeline with classes and functions of the project's own: its bundle serves without the project."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import BundleOf, Serve
+
+from windlass.core.bundle import Bundle
+
+LOAD = "import joblib, sys; print(joblib.load(sys.argv[1]).steps[0][0])"
+
+
+def test_a_bundle_carries_the_code_of_its_pipeline(
+    bundle_of: BundleOf, serve: Serve, tmp_path: Path
+) -> None:
+    bundle = Bundle.open(bundle_of("own"))
+    assert bundle.manifest.engine.name == "native"
+    assert "Area" in (bundle.manifest.engine.reason or "")
+    server = serve(bundle.path)  # another process, and another folder
+    answer = server.client.post("/predict", json={"length": 1.4, "width": 0.2})
+    assert answer.json()["prediction"] == "setosa"
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOAD, str(bundle.path / "model.joblib")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout == "area\n"
