@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 
 import pytest
@@ -57,6 +59,26 @@ def test_set_up_sends_everything_from_the_level_up_to_standard_error(
     set_up_logs("WARNING")
     logging.getLogger("windlass.x").info("quiet")
     logging.getLogger("windlass.x").error("heard")
+    root.handlers[0].flush()
     captured = capsys.readouterr()
     assert [json.loads(line)["event"] for line in captured.err.splitlines()] == ["heard"]
     assert not captured.out
+
+
+def test_nobody_reading_holds_nobody_up() -> None:
+    code = """
+import logging, os, sys, time
+from windlass.logs import set_up_logs
+set_up_logs("INFO")
+started = time.monotonic()
+for _ in range(30_000):
+    logging.getLogger("windlass.x").info("x" * 100)
+print(time.monotonic() - started < 20, flush=True)
+"""
+    reader, writer = os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", code], stderr=writer, stdout=subprocess.PIPE, timeout=60, check=True
+    )
+    os.close(reader)
+    os.close(writer)
+    assert done.stdout == b"True\n"

@@ -116,7 +116,7 @@ class _Server:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        self._executor.shutdown()
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for hosted in self.hosted:
             if hosted.ledger is not None:
                 hosted.ledger.close()

@@ -1,9 +1,20 @@
-"""JSON logs, one object a line. Set up by entry points only."""
+"""JSON logs, one object a line. Set up by entry points only.
 
+Records are formatted where they arise and written by a thread, so that whoever reads standard error,
+or does not, never holds up the process that logs.
+"""
+
+import atexit
 import json
 import logging
 import sys
+import threading
+import time
+from collections import deque
 from datetime import UTC, datetime
+
+MOST_WAITING = 10_000  # lines; beyond, the oldest are dropped
+_FLUSH_SECONDS = 1.0  # that an exit waits for a reader
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -30,6 +41,45 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, default=str, ensure_ascii=False)
 
 
+class ThreadedHandler(logging.Handler):
+    """Writes lines to standard error from a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[str] = deque(maxlen=MOST_WAITING)
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        threading.Thread(target=self._work, name="log", daemon=True).start()
+        atexit.register(self.flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line for the thread."""
+        self._lines.append(self.format(record))
+        self._idle.clear()
+        self._wake.set()
+
+    def flush(self) -> None:
+        """Wait until everything is written, or nobody reads."""
+        until = time.monotonic() + _FLUSH_SECONDS
+        while self._lines and time.monotonic() < until:
+            self._wake.set()
+            time.sleep(0.001)
+        self._idle.wait(max(0.0, until - time.monotonic()))
+
+    def _work(self) -> None:
+        while True:
+            self._idle.set()
+            self._wake.wait()
+            self._wake.clear()
+            self._idle.clear()
+            while self._lines:
+                try:
+                    sys.stderr.write(f"{self._lines.popleft()}\n")
+                    sys.stderr.flush()
+                except (OSError, ValueError):
+                    pass  # nobody reads standard error any more; there is nowhere to say so
+
+
 def timestamp(seconds: float) -> str:
     """Seconds since 1970 as RFC 3339 in UTC, to the millisecond."""
     return (
@@ -41,7 +91,7 @@ def timestamp(seconds: float) -> str:
 
 def set_up_logs(level: str) -> None:
     """Send everything from `level` up to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ThreadedHandler()
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -87,6 +87,8 @@ def _switch(environment: Mapping[str, str], name: str, *, default: bool) -> bool
 
 def _route(environment: Mapping[str, str], name: str, default: str) -> str:
     value = environment.get(name, default)
-    if not value.startswith("/"):
-        raise SettingsError(f"{name} is {value!r}. Use a path that starts with a slash.")
+    if not value.startswith("/") or set(value) & set("{}"):
+        raise SettingsError(
+            f"{name} is {value!r}. Use a path that starts with a slash, without braces."
+        )
     return value

@@ -1,6 +1,7 @@
 """What all commands share: exit codes, one-line errors, progress, tables and JSON on the terminal."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,11 @@ def guarded(action: Callable[[], int | None]) -> int:
         say_error(str(error))
     except KeyboardInterrupt:
         say_error("Interrupted.")
+    except Exception as error:
+        logging.getLogger("windlass").debug("fault", exc_info=True)
+        say_error(
+            f"Unexpected {type(error).__name__}: {str(error)[:300]}. Please report how it came about."
+        )
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
         sys.stderr.close()
     return REFUSED

@@ -11,6 +11,7 @@ import typer
 from windlass.cli.console import guarded
 from windlass.core.bundle import MANIFEST, Bundle, find_bundle
 from windlass.errors import SettingsError
+from windlass.logs import set_up_logs
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def _serve(paths: list[Path], settings: Settings, listen: "Listen") -> None:
     from windlass.app import refuse_twins
     from windlass.serving.server import bind, serve
 
+    set_up_logs(settings.log_level)
     bundles = [Bundle.open(find_bundle(path)) for path in paths]
     refuse_twins(bundles)
     listener = bind(listen)
@@ -93,7 +95,9 @@ def _serve(paths: list[Path], settings: Settings, listen: "Listen") -> None:
 def make_app(paths: list[Path], settings: Settings) -> Any:
     """The application of one worker process, with its logs set up."""
     from windlass.app import application
+    from windlass.serving.server import end_with_parent
 
+    end_with_parent()
     return application(*paths, settings=settings, logs=True)
 
 

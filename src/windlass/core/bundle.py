@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from windlass.core.digest import canonical, sha256, sha256_file
 from windlass.core.schema import RowSchema
@@ -15,6 +15,7 @@ FORMAT = 1  # every 1.x opens what any earlier 1.x sealed
 MANIFEST = "manifest.json"
 MODEL_PICKLE = "model.joblib"
 MODEL_ONNX = "model.onnx"
+PROJECT_NAME = r"^[a-z][a-z0-9_-]{0,62}$"  # part of URLs and of paths
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -54,7 +55,7 @@ class Manifest(Sealed):
     """`manifest.json`, written last: what the bundle is, and the SHA-256 of every other file."""
 
     format: int
-    project: str
+    project: str = Field(pattern=PROJECT_NAME)
     created: str
     data_digest: str
     source_digest: str | None = None

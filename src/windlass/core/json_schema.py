@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from windlass.core.schema import LARGEST_INTEGER, LONGEST_CATEGORY, Column, Kind, RowSchema
+from windlass.core.schema import LONGEST_CATEGORY, Column, Kind, RowSchema
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _TYPES: dict[Kind, dict[str, Any]] = {
@@ -48,14 +48,9 @@ def _property(column: Column) -> dict[str, Any]:
 def _constrained(column: Column) -> dict[str, Any]:
     kind = dict(_TYPES[column.kind])
     if column.kind in (Kind.NUMBER, Kind.INTEGER):
-        kind |= {_BOUNDS[keyword]: limit for keyword, limit in column.bounds()}
+        kind |= {_BOUNDS[keyword]: limit for keyword, limit in column.limits().items()}
         if column.multiple_of is not None:
             kind["multipleOf"] = column.multiple_of
-    if column.kind is Kind.INTEGER:
-        if "minimum" not in kind and "exclusiveMinimum" not in kind:
-            kind["minimum"] = -LARGEST_INTEGER
-        if "maximum" not in kind and "exclusiveMaximum" not in kind:
-            kind["maximum"] = LARGEST_INTEGER
     if column.kind is Kind.CATEGORY and column.categories is not None:
         kind["enum"] = list(column.categories)
     elif column.kind is Kind.CATEGORY:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from windlass.core.bundle import PROJECT_NAME
 from windlass.core.candidate import Candidate
 from windlass.core.gates import Gate
 from windlass.core.row import read_row
@@ -30,7 +31,7 @@ _ROUTES = frozenset(
     {"docs", "features", "health", "invocations", "jobs", "livez", "metrics", "openapi", "outcomes", "ping",
      "predict", "predict_batch", "readyz", "status", "train", "ui", "v1", "v2", "version", "versions"}
 )  # fmt: skip
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_NAME = re.compile(PROJECT_NAME)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The sealed form of a row: its columns, their kinds, ranges and units. `schema.json` is this, as JSON."""
 
+import math
 from collections.abc import Iterator
 from datetime import date, timedelta
 from enum import StrEnum
@@ -55,6 +56,20 @@ class Column(BaseModel):
             limit = getattr(self, keyword)
             if limit is not None:
                 yield keyword, limit
+
+    def limits(self) -> dict[str, Any]:
+        """The bounds that hold: those declared, and for an integer those of what float64 holds exactly."""
+        limits: dict[str, Any] = dict(self.bounds())
+        if self.kind is not Kind.INTEGER:
+            return limits
+        limits = {
+            key: int(limit) if limit == int(limit) else limit for key, limit in limits.items()
+        }
+        if limits.get("ge", limits.get("gt", -math.inf)) < -LARGEST_INTEGER:
+            limits["ge"] = -LARGEST_INTEGER
+        if limits.get("le", limits.get("lt", math.inf)) > LARGEST_INTEGER:
+            limits["le"] = LARGEST_INTEGER
+        return limits
 
     def number(self, value: Any) -> float:
         """A valid value as the float64 that the model sees; missing is NaN, a date is days since 1970."""

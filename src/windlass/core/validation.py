@@ -16,7 +16,6 @@ from pydantic_core import (
 
 from windlass.core.batch import Batch
 from windlass.core.schema import (
-    LARGEST_INTEGER,
     LONGEST_CATEGORY,
     MISSING_TEXT,
     Column,
@@ -186,7 +185,7 @@ def default_value(column: Column) -> Any:
 
 
 def _value_schema(column: Column, *, strict: bool) -> CoreSchema:
-    bounds: dict[str, Any] = dict(column.bounds())
+    bounds = column.limits()
     match column.kind:
         case Kind.NUMBER:
             return core_schema.float_schema(
@@ -206,12 +205,5 @@ def _value_schema(column: Column, *, strict: bool) -> CoreSchema:
 
 
 def _integer_schema(column: Column, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
-    limits: dict[str, Any] = {
-        keyword: int(limit) if limit == int(limit) else limit for keyword, limit in bounds.items()
-    }
-    if "ge" not in limits and "gt" not in limits:
-        limits["ge"] = -LARGEST_INTEGER
-    if "le" not in limits and "lt" not in limits:
-        limits["le"] = LARGEST_INTEGER
     multiple_of = None if column.multiple_of is None else int(column.multiple_of)
-    return core_schema.int_schema(strict=strict, multiple_of=multiple_of, **limits)
+    return core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     Numbers = memoryview  # not subscriptable before Python 3.14
 
-_CAPACITY = 1 << 18  # bytes a worker; sparse until used, and some 800 latency series
+_CAPACITY = 1 << 18  # bytes a worker; room for some 800 latency series
 _HEADER = struct.Struct("<II")  # length of the key's JSON (written last), number of float64 cells
 
 
@@ -125,7 +125,13 @@ def _claim(folder: Path) -> IO[bytes]:
             file.close()
             slot += 1
             continue
-        file.truncate(_CAPACITY)
+        try:
+            # written, not only sized: on a full disk this fails, where a mapped hole would kill us
+            file.write(bytes(_CAPACITY - file.seek(0, os.SEEK_END)))
+            file.flush()
+        except OSError:
+            file.close()
+            raise
         return file
 
 

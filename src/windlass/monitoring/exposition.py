@@ -23,7 +23,10 @@ def expose(
     """The text of `/metrics` and its content type. `live` names the version of each ready project."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(snapshot, live, started))
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except ValueError:  # a version in Accept that is none
+        encode, content_type = choose_encoder("")
     return encode(registry), content_type
 
 

@@ -8,6 +8,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from windlass.serving.problems import CONTENT_TYPE, Problem
 
+MOST_HEAD = 64 << 10  # bytes of a request's line and headers, or of its trailers
+HEAD_SECONDS = 30.0  # for a connection's first request to begin
 LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
 
 
@@ -18,11 +20,15 @@ class Connection(HttpToolsProtocol):
     """
 
     draining = False
+    _has_asked = False
+    _head = 0  # bytes of the head that is being read
+    _in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """As uvicorn does, with writes that join an answer's head and body."""
         super().connection_made(transport)
         self.transport = _Joined(transport)  # type: ignore[assignment]  # a transport in all that is used
+        self.loop.call_later(HEAD_SECONDS, self._close_silent)
 
     def shutdown(self) -> None:
         """Answer `Connection: close` from now on; close for good where nothing came for a while."""
@@ -32,8 +38,30 @@ class Connection(HttpToolsProtocol):
         else:
             self.loop.call_later(LINGER_SECONDS, self._close_idle)
 
+    def on_message_begin(self) -> None:
+        """As uvicorn does."""
+        super().on_message_begin()
+        self._head, self._in_head = 0, True
+
+    def on_url(self, url: bytes) -> None:
+        """As uvicorn does, up to the longest head."""
+        if self._fits(len(url)):
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn does, up to the longest head; trailers, which nobody asked for, are passed over."""
+        if self._fits(len(name) + len(value)) and self._in_head:
+            super().on_header(name, value)
+
+    def _fits(self, size: int) -> bool:
+        self._head += size + 4
+        if self._head > MOST_HEAD and not self.transport.is_closing():
+            self.send_400_response("")
+        return self._head <= MOST_HEAD
+
     def on_headers_complete(self) -> None:
         """As uvicorn does, with no further request on this connection once it drains."""
+        self._head, self._in_head, self._has_asked = 0, False, True
         super().on_headers_complete()
         if self.draining:
             self.cycle.keep_alive = False
@@ -57,6 +85,11 @@ class Connection(HttpToolsProtocol):
         ]
         self.transport.write("\r\n".join([*lines, "\r\n"]).encode() + body)
         self.transport.close()
+
+    def _close_silent(self) -> None:
+        """End a connection that has not brought a whole head in all its time."""
+        if not self._has_asked and not self.transport.is_closing():
+            self.transport.close()
 
     def _close_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:

@@ -13,7 +13,7 @@ from windlass.core.validation import Values
 from windlass.errors import RowsError
 from windlass.serving.exchange import Answer, Exchange
 from windlass.serving.forms import wanted
-from windlass.serving.model import INLINE_ROWS, Hosted, Model
+from windlass.serving.model import Hosted, Model
 from windlass.serving.problems import Problem, invalid, malformed, unsupported
 
 _JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
@@ -90,18 +90,33 @@ class Predictor:
         answer = prediction_table(prediction, model.classes)
         return as_table(exchange, model, [answer], form), [prediction]
 
-    async def rows(self, exchange: Exchange, rows: list[Values]) -> dict[str, Any]:
-        """Predict rows that another protocol carried; what is answered, and kept, is a batch."""
+    async def rows(
+        self, exchange: Exchange, read: Callable[[Model], list[Values]], size: int
+    ) -> dict[str, Any]:
+        """Predict rows that another protocol carried in a body of `size` bytes, and `read` reads.
+
+        What is answered, and kept, is a batch. A large body is worked off the event loop, whole.
+        """
         model = self._live(exchange)
-        exchange.parsed = perf_counter()
-        batch = model.validator.batch(rows)
-        if len(rows) <= INLINE_ROWS:
-            prediction = await model.run(batch)
+        if size <= _INLINE_BYTES:
+            rows = read(model)
+            exchange.parsed = perf_counter()
+            prediction = await model.run(model.validator.batch(rows))
+            exchange.predicted = perf_counter()
+            answer = self.record(exchange, model, rows, prediction)[0]
         else:
-            prediction = await _off_loop(model, model.predict, batch)
-        exchange.predicted = perf_counter()
+            answer, prediction = await _off_loop(model, self._read_batch, exchange, read, model)
         model.count(prediction)
-        return self.record(exchange, model, rows, prediction)[0]
+        return answer
+
+    def _read_batch(
+        self, exchange: Exchange, read: Callable[[Model], list[Values]], model: Model
+    ) -> tuple[dict[str, Any], Prediction]:
+        rows = read(model)
+        exchange.parsed = perf_counter()
+        prediction = model.predict(model.validator.batch(rows))
+        exchange.predicted = perf_counter()
+        return self.record(exchange, model, rows, prediction)[0], prediction
 
     def record(
         self, exchange: Exchange, model: Model, rows: list[Values], prediction: Prediction

@@ -1,9 +1,12 @@
 """The HTTP server around an application: uvicorn, with connections that drain without losing a request."""
 
+import ctypes
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from typing import Any
 
 import uvicorn
@@ -11,6 +14,8 @@ from uvicorn.supervisors import Multiprocess
 
 from windlass.errors import SettingsError
 from windlass.serving.connection import Connection
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,12 @@ def serve(make_app: Callable[[], Any], listen: Listen, listener: socket.socket) 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignore)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def end_with_parent() -> None:
+    """Have the kernel end a worker whose supervisor was killed: it would keep the port for nobody."""
+    if parent_process() is not None and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _ignore(number: int, frame: object) -> None:

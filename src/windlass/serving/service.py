@@ -63,6 +63,8 @@ class Service:
         except ClientGone:
             self._finish(exchange, route, 499)
             return
+        except asyncio.CancelledError:  # a stop whose grace is over
+            answer = _problem(exchange, unavailable("The server is stopping."))
         except Exception:  # noqa: BLE001 - logged whole, and answered; the service goes on
             _log.exception("request failed", extra={"request_id": exchange.request_id.decode()})
             answer = _problem(exchange, Problem(500, "The server failed. Its log tells why."))

@@ -19,12 +19,13 @@ from windlass.serving.forms import FORMS, TYPES, wanted
 from windlass.serving.model import Model
 from windlass.serving.problems import Problem, invalid, malformed, unsupported
 from windlass.tables.arrays import mask_array, number_array, text_array
-from windlass.tables.check import check_table
+from windlass.tables.check import check_table, refuse_columns
 from windlass.tables.reader import TableReader
 from windlass.tables.writer import open_writer, prediction_table
 
 CHUNK = 1 << 16  # rows predicted at a time
-EXPANSION = 16  # what a compressed body may grow to, in bodies of the largest size
+MOST_AS_JSON = 500_000  # rows: each takes a hundred times its size as objects
+EXPANSION = 4  # what a compressed body may grow to, in bodies of the largest size
 
 
 def answer_table(
@@ -36,6 +37,8 @@ def answer_table(
         raise unsupported(["application/json", *FORMS])
     asked = wanted(exchange, form)
     batch = _read(model, body, form, exchange.max_body * EXPANSION)
+    if asked == "json" and len(batch) > MOST_AS_JSON:
+        raise _too_many()
     exchange.parsed = perf_counter()
     parts = [model.predict(batch.part(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
     exchange.predicted = perf_counter()
@@ -66,35 +69,43 @@ def _read(model: Model, body: bytes, form: str, most: int) -> Batch:
         if form == "csv":
             body.decode()
         with TableReader(body, form) as reader:
+            _refuse_columns(model, reader.names)  # before a row is read, for there may be very many
             table = pa.Table.from_batches(_bounded(reader, most), reader.schema)
     except UnicodeDecodeError:
         raise malformed("The body is not UTF-8.") from None
     except (InputError, pa.ArrowException):
         # what the readers say of a body quotes it
-        raise malformed(
-            f"The body cannot be read as {form}, with a header and whole rows."
-        ) from None
+        raise malformed(f"The body cannot be read as a table in the form {form}.") from None
     if not table.num_rows:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
     try:
         checked = check_table(model.schema, table, strings=form == "csv")
-    except InputError as error:
-        raise invalid([{"loc": [], "msg": str(error)}]) from None
+    except (pa.ArrowException, UnicodeDecodeError):
+        raise malformed("The table holds a column of a type that is not read here.") from None
     if checked.problems:
         raise invalid([{"loc": [p.row, p.column], "msg": p.reason} for p in checked.problems])
     return checked.batch
+
+
+def _refuse_columns(model: Model, names: Sequence[str]) -> None:
+    try:
+        refuse_columns(model.schema, names)
+    except InputError as error:
+        raise invalid([{"loc": [], "msg": str(error)}]) from None
 
 
 def _bounded(reader: TableReader, most: int) -> Iterator[Any]:
     """The batches, as long as they fit: a few bytes of Parquet may stand for any number of rows."""
     size = 0
     for batch in reader:
-        size += batch.num_rows * max(batch.num_columns, 1) * 8
+        size += max(batch.nbytes, batch.num_rows * max(batch.num_columns, 1) * 8)
         if size > most:
-            raise Problem(
-                413, "The table holds more rows than are answered at once. Send less at a time."
-            )
+            raise _too_many()
         yield batch
+
+
+def _too_many() -> Problem:
+    return Problem(413, "The table holds more than is answered at once. Send fewer rows at a time.")
 
 
 def _entry(exchange: Exchange, model: Model, batch: Batch, answers: Sequence[Any]) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, core_schema
 
-from windlass.core.schema import EPOCH, LARGEST_INTEGER, Column, Kind
+from windlass.core.schema import EPOCH, Column, Kind
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -106,17 +106,7 @@ def _limits(column: Column) -> dict[str, tuple[float | int, str]]:
             for keyword, limit in column.bounds()
             if isinstance(limit, date)
         }
-    limits: dict[str, float | int] = dict(column.bounds())
-    if column.kind is Kind.INTEGER:  # RowValidator adds these
-        if "ge" not in limits and "gt" not in limits:
-            limits["ge"] = -LARGEST_INTEGER
-        if "le" not in limits and "lt" not in limits:
-            limits["le"] = LARGEST_INTEGER
-        limits = {
-            keyword: int(limit) if limit == int(limit) else limit
-            for keyword, limit in limits.items()
-        }
-    return {keyword: (limit, _shown(limit)) for keyword, limit in limits.items()}
+    return {keyword: (limit, _shown(limit)) for keyword, limit in column.limits().items()}
 
 
 def _shown(limit: float) -> str:

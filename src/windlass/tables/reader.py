@@ -15,6 +15,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from windlass.errors import InputError
+from windlass.tables.text import is_text
 
 ROWS = 1 << 16  # of a batch
 _BLOCK = 1 << 18  # bytes of CSV parsed at a time, and the longest line
@@ -116,7 +117,12 @@ class TableReader:
     def _start_parquet(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
         from pyarrow import parquet
 
-        file = parquet.ParquetFile(self._file(source), buffer_size=_BLOCK, pre_buffer=False)
+        schema = parquet.read_schema(self._file(source))
+        # a text that is stored once stays once, however many rows it stands in
+        texts = [field.name for field in schema if is_text(field.type)]
+        file = parquet.ParquetFile(
+            self._file(source), buffer_size=_BLOCK, pre_buffer=False, read_dictionary=texts
+        )
         done = 0
 
         def batches() -> Iterator[Any]:

@@ -58,7 +58,7 @@ def _arrow(project: Project) -> Any:
         data = project.data()
     except WindlassError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(f"data() of project {project.name!r} failed: {told(error)}.") from error
     try:
         table = data if isinstance(data, pa.Table) else pa.table(data)

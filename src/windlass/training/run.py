@@ -88,7 +88,7 @@ def _fit(plan: Plan, dataset: Dataset, parts: Split, target: Target) -> tuple[An
         try:
             estimator = plan.candidate.build(plan.seed)
             fitted = estimator.fit(dataset.frame.iloc[parts.train], dataset.target[parts.train])
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ParameterError(
                 f"Fitting model {plan.candidate.name} failed: {told(error)}. {_ADVICE}"
             ) from error

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pandas as pd
-from helpers import cube_roots
+from roots import cube_roots
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression

@@ -38,13 +38,13 @@ class Scoring:
         if kind not in (*_ACCEPTED, ""):
             raise unsupported(_ACCEPTED)
         body = await exchange.body()
-        model = self._hosted.live()
-        rows = (
-            _csv_rows(model, body)
-            if kind == "text/csv"
-            else read_rows(model, _json_rows(model, body))
-        )
-        answer = await self._predictor.rows(exchange, rows)
+
+        def read(model: Model) -> list[Values]:
+            if kind == "text/csv":
+                return _csv_rows(model, body)
+            return read_rows(model, _json_rows(model, body))
+
+        answer = await self._predictor.rows(exchange, read, len(body))
         if _wants_csv(exchange):
             return Answer(_csv(answer["predictions"]), b"text/csv")
         return Answer(orjson.dumps({"predictions": answer["predictions"]}))

@@ -1,12 +1,12 @@
 """The V1 protocol of KServe and TensorFlow Serving, and Vertex AI's: `{"instances": […]}`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 
+from windlass.core.validation import Values
 from windlass.serving.exchange import Answer, Exchange
-from windlass.serving.model import Hosted
+from windlass.serving.model import Hosted, Model
 from windlass.serving.predict import Predictor, require_json
 from windlass.serving.problems import Problem
 from windlass.serving.protocols.rows import parse_object, read_rows, rows_of
@@ -55,8 +55,11 @@ class V1:
 
     async def _answer(self, exchange: Exchange, hosted: Hosted) -> Answer:
         require_json(exchange)
-        body: dict[str, Any] = parse_object(await exchange.body())
-        model = hosted.live()
-        rows = read_rows(model, rows_of(model.schema, body.get("instances"), "instances"))
-        answer = await self._predictors[hosted.name].rows(exchange, rows)
+        body = await exchange.body()
+
+        def read(model: Model) -> list[Values]:
+            items = parse_object(body).get("instances")
+            return read_rows(model, rows_of(model.schema, items, "instances"))
+
+        answer = await self._predictors[hosted.name].rows(exchange, read, len(body))
         return Answer(orjson.dumps({"predictions": answer["predictions"]}))

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from windlass.core.schema import Column, Kind, RowSchema
+from windlass.core.validation import Values
 from windlass.errors import EngineError
 from windlass.serving.exchange import JSON, Answer, Exchange
 from windlass.serving.model import Hosted, Model
@@ -102,16 +103,20 @@ class V2:
     async def infer(self, exchange: Exchange) -> Answer:
         """Predict the rows that the input tensors hold."""
         hosted = self._find(exchange)
-        request, tail = _split(exchange, await exchange.body())
+        body = await exchange.body()
         model = hosted.live()
+        request, tail = _split(exchange, body)
         specs = request.get("inputs")
         if not isinstance(specs, list) or not specs:
             raise TensorError("inputs must be a list of tensors")
-        tensors = [read_tensor(spec, tail) for spec in specs]
-        tail.end()
         wanted = _wanted(model, request)
-        rows = read_rows(model, _rows(model.schema, tensors))
-        answer = await self._predictors[hosted.name].rows(exchange, rows)
+
+        def read(model: Model) -> list[Values]:
+            tensors = [read_tensor(spec, tail) for spec in specs]
+            tail.end()
+            return read_rows(model, _rows(model.schema, tensors))
+
+        answer = await self._predictors[hosted.name].rows(exchange, read, len(body))
         return _answer(request, model, answer, wanted)
 
     def _find(self, exchange: Exchange) -> Hosted:
@@ -156,7 +161,7 @@ def _json(value: Any, status: int = 200) -> Answer:
 def _split(exchange: Exchange, body: bytes) -> tuple[dict[str, Any], BinaryTail]:
     """The JSON part of a body and the binary part behind it."""
     header = exchange.header(_JSON_LENGTH)
-    if header is not None and (not header.isdigit() or int(header) > len(body)):
+    if header is not None and (len(header) > 18 or not header.isdigit() or int(header) > len(body)):
         raise TensorError("Inference-Header-Content-Length is not within the body")
     length = len(body) if header is None else int(header)
     try:
