@@ -1,5 +1,6 @@
 """Clients that break the rules of HTTP: the service answers what can be answered, and goes on."""
 
+import contextlib
 import json
 import random
 import socket
@@ -213,3 +214,49 @@ def _cut(noise: random.Random) -> bytes:
     body = noise.choice([b'{"instances":[%b]}', b"[%b]", b"%b"]) % ROW
     start = noise.randrange(1, len(body))
     return body[: start - 1] + body[start + noise.randrange(20) :] + b"~"
+
+
+def exchange(server: Server, request: bytes) -> bytes:
+    """What the server first answers to raw bytes; nothing where it hangs up on them."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+        with contextlib.suppress(ConnectionError):
+            answer = connection.recv(1 << 16)
+    return answer
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket", b"TLS/1.0"])
+def test_an_offer_to_upgrade_does_not_lose_the_body(server: Server, offer: bytes) -> None:
+    body = json.dumps(FLOWER).encode()
+    head = (
+        b"POST /predict HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: %b\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    )
+    request = head % (offer, len(body)) + body
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        for _ in range(2):  # the connection goes on
+            connection.sendall(request)
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+
+
+def test_trailers_are_no_headers(server: Server) -> None:
+    body = json.dumps(FLOWER).encode()
+    request = (
+        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\ncontent-type: text/x\r\n\r\n"
+    )
+    assert exchange(server, request % (len(body), body)).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_without_end_is_refused(server: Server) -> None:
+    line = b"a: " + b"b" * 1000 + b"\r\n"
+    answer = exchange(server, b"GET /health HTTP/1.1\r\nhost: x\r\n" + line * 200)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    assert server.client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["text/plain;version=1.0.0-rc1", "text/plain;version=1..0"])
+def test_an_odd_version_of_the_metrics(server: Server, accept: str) -> None:
+    assert server.client.get("/metrics", headers={"accept": accept}).status_code == 200

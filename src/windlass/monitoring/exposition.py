@@ -25,7 +25,7 @@ def expose(
     registry.register(_Families(snapshot, live, started))
     try:
         encode, content_type = choose_encoder(accept)
-    except ValueError:  # a version in Accept that is none
+    except (TypeError, ValueError):  # a version in Accept that is none
         encode, content_type = choose_encoder("")
     return encode(registry), content_type
 

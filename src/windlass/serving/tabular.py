@@ -98,10 +98,19 @@ def _bounded(reader: TableReader, most: int) -> Iterator[Any]:
     """The batches, as long as they fit: a few bytes of Parquet may stand for any number of rows."""
     size = 0
     for batch in reader:
-        size += max(batch.nbytes, batch.num_rows * max(batch.num_columns, 1) * 8)
+        size += batch.num_rows * max(batch.num_columns, 1) * 8
+        size += sum(_bytes(column) for column in batch.columns)
         if size > most:
             raise _too_many()
         yield batch
+
+
+def _bytes(array: Any) -> int:
+    """What a column takes once each of its values is written out."""
+    if not pa.types.is_dictionary(array.type):
+        return int(array.nbytes)
+    longest = max(map(len, map(str, array.dictionary.to_pylist())), default=0)
+    return len(array) * int(longest)
 
 
 def _too_many() -> Problem:
