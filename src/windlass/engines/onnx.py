@@ -36,7 +36,8 @@ class OnnxEngine:
         self._classifies = "label" in outputs
         self._names: Sequence[str] = ["label", "probabilities"] if self._classifies else ["value"]
         self._may_miss = may_miss
-        self._run = session.run
+        # what `session.run` calls once it has looked at its arguments, which takes a fifth of a small model's time
+        self._run = session._sess.run  # noqa: SLF001
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict n rows."""
@@ -52,7 +53,7 @@ class OnnxEngine:
         if self._text:
             feed["text"] = batch.text
         try:
-            outputs = self._run(self._names, feed)
+            outputs = self._run(self._names, feed, None)
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
         if self._may_miss and np.isnan(outputs[-1]).any():

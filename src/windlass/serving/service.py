@@ -44,14 +44,9 @@ class Service:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http":
-            await self._respond(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
-        else:  # a WebSocket, which no route here speaks
-            await send({"type": "websocket.close", "code": 1000})
-
-    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
         exchange = Exchange(scope, receive, self._next(), self._max_body)
         route = self._router.exact((scope["method"], scope["path"])) or _NOWHERE
         try:
@@ -85,7 +80,10 @@ class Service:
         ).observe(seconds)
         self._log.write(exchange, route.label, status, seconds)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":  # a WebSocket, which no route here speaks
+            await send({"type": "websocket.close", "code": 1000})
+            return
         await receive()
         try:
             self._log.start()
