@@ -72,9 +72,9 @@ class RowValidator:
             rows: list[Values] = self._many.validate_json(body)
         except ValidationError as error:
             raise self._explain_all(body) or _refusal(error) from None
-        for index, row in enumerate(rows):
-            if len(row) != self._width:
-                raise self._explain_all(body) or self._extra(row, [index])
+        if any(map(self._width.__ne__, map(len, rows))):
+            index = next(i for i, row in enumerate(rows) if len(row) != self._width)
+            raise self._explain_all(body) or self._extra(rows[index], [index])
         return rows
 
     def row_strings(self, cells: Mapping[str, str]) -> Values:
