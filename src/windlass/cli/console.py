@@ -1,12 +1,12 @@
 """What all commands share: exit codes, one-line errors, progress, tables and JSON on the terminal."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from windlass.core.loading import told
 from windlass.errors import WindlassError
 
 DONE, REFUSED, USAGE = 0, 1, 2
@@ -22,13 +22,10 @@ def guarded(action: Callable[[], int | None]) -> int:
         say_error(str(error))
     except KeyboardInterrupt:
         say_error("Interrupted.")
-    except Exception as error:
-        logging.getLogger("windlass").debug("fault", exc_info=True)
-        say_error(
-            f"Unexpected {type(error).__name__}: {str(error)[:300]}. Please report how it came about."
-        )
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
         sys.stderr.close()
+    except Exception as error:  # noqa: BLE001 - a fault of ours, told in a line like any other
+        say_error(f"Unexpected {told(error)}. This is a fault of Windlass; please report it.")
     return REFUSED
 
 
