@@ -36,7 +36,8 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
         )
     except ValueError as error:
         raise ParameterError(
-            f"Test size {test_size} cannot split {len(dataset)} rows: {str(error).rstrip('.')}. Choose another test size."
+            f"Test size {test_size} cannot split {len(dataset)} rows: {str(error).rstrip('.')}."
+            " Choose another test size."
         ) from error
     if isinstance(target, Classes) and dataset.labels is not None:
         for name, side in (("test", test), ("training", train)):
