@@ -3,6 +3,7 @@
 
 VENV := .venv
 PORT ?= 8000
+EXAMPLES := iris loan credit_risk
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 SETUP := $(VENV)/.setup
@@ -16,12 +17,12 @@ help: ## this list
 
 setup: $(SETUP) ## .venv with everything that trains and serves
 
-run: $(SETUP) ## train the Iris example and serve it on http://127.0.0.1:8000 (PORT=…)
-	@$(VENV)/bin/windlass train examples/iris
-	@exec $(VENV)/bin/windlass serve examples/iris --port $(PORT)
+run: $(SETUP) ## bring the examples to production and serve them on http://127.0.0.1:8000 (PORT=…)
+	@$(VENV)/bin/python examples/demo.py $(EXAMPLES:%=examples/%)
+	@exec $(VENV)/bin/windlass serve $(EXAMPLES:%=examples/%) --port $(PORT)
 
 test: $(DEV) ## the tests
-	@exec $(VENV)/bin/python -m pytest
+	@exec $(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV) ## style, types and import contracts
 	@$(VENV)/bin/ruff check .
@@ -29,15 +30,18 @@ lint: $(DEV) ## style, types and import contracts
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-bench: $(SETUP) ## measure side by side with other servers (BENCH="--quick --peers")
-	@exec $(VENV)/bin/python -m benchmarks.serving $(BENCH)
+bench: $(SETUP) ## measure side by side with other servers and Feast (BENCH="--quick --peers --large")
+	@$(VENV)/bin/python -m benchmarks.serving $(filter-out --large,$(BENCH))
+	@$(VENV)/bin/python -m benchmarks.swap
+	@$(VENV)/bin/python -m benchmarks.by_id $(filter --quick,$(BENCH))
+	@exec $(VENV)/bin/python -m benchmarks.features $(filter --quick --peers --large,$(BENCH))
 
 COMPILE := $(VENV)/bin/uv pip compile --upgrade --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 lock: $(SETUP) ## pin the newest versions that agree, after a change of pyproject.toml
 	@$(PIP) install uv
-	@$(COMPILE) pyproject.toml --extra train --extra mlflow --group build -o requirements.txt
+	@$(COMPILE) pyproject.toml --extra train --extra mlflow --extra postgres --extra features --extra redis --group build -o requirements.txt
 	@$(COMPILE) --group test --group lint -c requirements.txt -o requirements/dev.txt
 
 clean: ## remove .venv, caches and what the examples trained; .windlass stays

@@ -32,9 +32,10 @@ def wrk(target: Running, connections: int, seconds: float) -> Load:
     """Post the server's body over and over. Raises BenchmarkError on any refusal or socket error."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(SCRIPT)]
     url = f"http://{HOST}:{target.port}{target.server.predict}"
+    ids = ",".join(map(str, target.server.ids))
     done = subprocess.run(
         [*command, url],
-        env={**os.environ, "BODY": target.server.body},
+        env={**os.environ, "BODY": target.server.body, "KEY": target.server.key, "IDS": ids},
         capture_output=True,
         text=True,
         check=True,

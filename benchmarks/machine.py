@@ -25,6 +25,7 @@ class Server:
     """How to start one of the servers that are compared, and how to ask it for a prediction.
 
     `{port}` in the command and the environment stands for the port. A right answer to `body` contains `expect`.
+    `key` is sent as X-API-Key where there is one. With `ids`, the load ends the path by one of them, in turn.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Server:
     predict: str = "/predict"
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    key: str = ""
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Running:
         """The body of the answer. Raises BenchmarkError unless it is a 200."""
         connection = HTTPConnection(HOST, self.port, timeout=120)
         try:
-            connection.request("POST", path, body, dict(headers))
+            key = {"X-API-Key": self.server.key} if self.server.key else {}
+            connection.request("POST", path, body, {**headers, **key})
             answer = connection.getresponse()
             content = answer.read()
         finally:

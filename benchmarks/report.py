@@ -122,20 +122,25 @@ class Report:
             rows.append([server, model, *seen, _middle(self.rate_ratios(model, server))])
         head = ["server", "model", "1 connection: requests/s", "p50 ms", "p99 ms"]
         head += ["32: requests/s", "p50 ms", "p99 ms", "memory MB", "start s", f"{OURS} is x"]
-        return _table(head, rows)
+        return table(head, rows)
 
     def _works(self) -> str:
         pairs = dict.fromkeys((one.what, one.by) for one in self.timings)
         rows = [[what, by, _middle(self.seconds(what, by))] for what, by in pairs]
-        return _table(["work", "by", "seconds"], rows)
+        return table(["work", "by", "seconds"], rows)
 
     def _targets(self) -> str:
-        rows = []
-        for one in self.verdicts():
-            promised = f"{'≥' if one.at_least else '≤'} {_number(one.target)} {one.unit}"
-            seen = f"{_number(one.seen)} {one.unit}"
-            rows.append([one.what, seen, promised, "yes" if one.met else "**no**"])
-        return _table(["target", "seen", "promised", "met"], rows)
+        return targets(self.verdicts())
+
+
+def targets(verdicts: Sequence[Verdict]) -> str:
+    """A table of what was seen beside what is promised."""
+    rows = []
+    for one in verdicts:
+        promised = f"{'≥' if one.at_least else '≤'} {number(one.target)} {one.unit}"
+        seen = f"{number(one.seen)} {one.unit}"
+        rows.append([one.what, seen, promised, "yes" if one.met else "**no**"])
+    return table(["target", "seen", "promised", "met"], rows)
 
 
 def training(model: str) -> str:
@@ -157,14 +162,16 @@ def _at_most(what: str, values: Sequence[float], target: float, unit: str) -> li
 
 
 def _middle(values: Sequence[float]) -> str:
-    return _number(median(values)) if values else "-"
+    return number(median(values)) if values else "-"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A figure as tables show it."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; nothing without rows."""
     if not rows:
         return ""
     lines = [head, ["---"] * len(head), *rows]

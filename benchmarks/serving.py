@@ -9,12 +9,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_urlsafe
 
 from benchmarks import measure, peers
 from benchmarks.load import require_wrk
 from benchmarks.machine import BenchmarkError, Server, describe, split_cores
 from benchmarks.measure import FLOWER, ROOT, Plan
 from benchmarks.report import ECHO, OURS, PLAIN, Report
+from benchmarks.versions import Versions
 
 PARTS = ("serving", "batch", "start", "train")
 MODELS = ("logreg", "rf")
@@ -62,16 +64,28 @@ def _measure(parts: Sequence[str], plan: Plan, report: Report, *, with_peers: bo
 
 
 def _servers(bundle: Path, pickle: Path, work: Path) -> tuple[Server, Server, Server]:
+    """Ours with all that production has: a version of the registry, a key, a rate that is counted."""
     body = json.dumps(FLOWER)
+    home = work / f"{bundle.name}-home"
+    if not home.exists():
+        with Versions(home, bundle, 1):
+            pass
+    key = f"wl_{token_urlsafe(32)}"
     windlass = str(Path(sys.executable).with_name("windlass"))
     return (
         Server(
             OURS,
-            (windlass, "serve", str(bundle), "--host", "127.0.0.1", "--port", "{port}"),
+            (windlass, "serve", "iris", "--host", "127.0.0.1", "--port", "{port}"),
             body,
             ready="/readyz",
-            environment={"WINDLASS_HOME": str(work / "home")},
+            environment={
+                "WINDLASS_HOME": str(home),
+                "WINDLASS_AUTH": "required",
+                "WINDLASS_API_KEYS": f"bench:predict:{key}",
+                "WINDLASS_RATE_LIMIT": "900000000",
+            },
             folder=work,
+            key=key,
         ),
         _plain(PLAIN, "fastapi_joblib", body, environment={"MODEL": str(pickle)}),
         _plain(ECHO, "echo", body, expect="sepal_length"),

@@ -1,22 +1,53 @@
 """What tests of several rooms share: bundles trained once a run, and servers that are stopped afterwards."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.running import Server
+from tests.services import database_url, postgres_url, s3_endpoint, s3_url
+from tests.wire import wire, wired_url
 
 from windlass.core.loading import load_project
 from windlass.settings import Settings
 from windlass.training.request import TrainingRequest
 from windlass.workflows.train import train
 
+__all__ = ["database_url", "postgres_url", "s3_endpoint", "s3_url", "wire", "wired_url"]  # fixtures
+
 ROOT = Path(__file__).parents[1]
 HOMES = {"iris": ROOT / "examples" / "iris"}
 
 BundleOf = Callable[..., Path]
 Serve = Callable[..., Server]
+
+
+# what takes longest, so that it is begun first and nobody waits for it at the end
+LONGEST = ("features/test_spark.py", "flows/", "cli/", "control/", "workflows/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    tests = ROOT / "tests"
+
+    def rank(item: pytest.Item) -> int:
+        file = item.path.relative_to(tests).as_posix()
+        return next((at for at, name in enumerate(LONGEST) if file.startswith(name)), len(LONGEST))
+
+    items.sort(key=rank)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets logging up; the next test does not see it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in [one for one in root.handlers if one not in handlers]:
+        root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         home=Path(".windlass"), log_level="INFO", max_body=64 << 20, ledger=True
     )
     assert settings.vertex is None
+    assert (settings.auth, settings.api_keys, settings.rate_limit) == (False, "", None)
 
 
 def test_every_variable_is_read() -> None:
@@ -23,6 +24,11 @@ def test_every_variable_is_read() -> None:
             "WINDLASS_LOG_LEVEL": "warning",
             "WINDLASS_MAX_BODY_MB": "0.5",
             "WINDLASS_LEDGER": "off",
+            "WINDLASS_AUTH": "Required",
+            "WINDLASS_API_KEYS": "ci:predict:not-to-be-shown",
+            "WINDLASS_KEY": "wl_not-to-be-shown",
+            "WINDLASS_RATE_LIMIT": "600",
+            "WINDLASS_DATABASE_URL": "postgresql+psycopg://windlass:not-to-be-shown@db/windlass",
             "MLFLOW_TRACKING_URI": "https://mlflow.example.com",
         }
     )
@@ -31,6 +37,10 @@ def test_every_variable_is_read() -> None:
     assert settings.max_body == 512 << 10
     assert settings.ledger is False
     assert settings.tracking_uri == "https://mlflow.example.com"
+    assert (settings.auth, settings.rate_limit) == (True, 600)
+    assert "not-to-be-shown" in settings.api_keys
+    assert settings.key == "wl_not-to-be-shown"
+    assert "not-to-be-shown" not in repr(settings)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +51,12 @@ def test_every_variable_is_read() -> None:
         ("WINDLASS_MAX_BODY_MB", "nan"),
         ("WINDLASS_MAX_BODY_MB", "much"),
         ("WINDLASS_LEDGER", "perhaps"),
+        ("WINDLASS_AUTH", "on"),
+        ("WINDLASS_AUTH", ""),
+        ("WINDLASS_RATE_LIMIT", "0"),
+        ("WINDLASS_RATE_LIMIT", "-5"),
+        ("WINDLASS_RATE_LIMIT", "1.5"),
+        ("WINDLASS_RATE_LIMIT", "9" * 5000),
         ("AIP_PREDICT_ROUTE", "predict"),
         ("AIP_HTTP_PORT", "-1"),
     ],
@@ -58,3 +74,8 @@ def test_any_of_vertex_variables_asks_for_its_contract() -> None:
         "/health",
         "/v1/endpoints/1:predict",
     )
+
+
+@pytest.mark.parametrize("text", ["off", "OFF", ""])
+def test_no_rate_limit(text: str) -> None:
+    assert Settings.read({"WINDLASS_RATE_LIMIT": text}).rate_limit is None

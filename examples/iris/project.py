@@ -57,4 +57,5 @@ project = Project(
     data=measurements,
     candidates=[LogReg, Forest],
     gates=[Gate("accuracy", at_least=0.9), Gate("macro_f1", at_least=0.9)],
+    policy="automatic",
 )

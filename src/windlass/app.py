@@ -1,4 +1,4 @@
-"""Composition root of the web process: bundles, ledgers, counters and routes put together."""
+"""Composition root of the web process: projects, ledgers, counters and routes put together."""
 
 import asyncio
 import gc
@@ -10,59 +10,67 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
 
-from windlass.core.bundle import Bundle, find_bundle
-from windlass.errors import ProjectError, WindlassError
+from windlass.control.control import Control
+from windlass.errors import SettingsError, WindlassError
 from windlass.logs import set_up_logs
 from windlass.monitoring.cells import Cells, shared_folder
 from windlass.monitoring.ledger import Ledger
 from windlass.monitoring.telemetry import Telemetry
-from windlass.serving.model import Hosted
+from windlass.serving.chapter import about, chapter
+from windlass.serving.earlier import Earlier
+from windlass.serving.follower import Follower
+from windlass.serving.following import Following
+from windlass.serving.hosted import Hosted
+from windlass.serving.link import Link
+from windlass.serving.loading import Loader, load_bare
 from windlass.serving.observe import Observer
+from windlass.serving.online import Online
+from windlass.serving.opening import Opener
+from windlass.serving.part import Part
+from windlass.serving.remembered import Remembered
 from windlass.serving.routes import routes_of
-from windlass.serving.service import Service
+from windlass.serving.subject import Subject, subjects
+from windlass.serving.views import Views
 from windlass.settings import Settings
+from windlass.web.docs import Docs
+from windlass.web.guard import Guard
+from windlass.web.openapi import Book
+from windlass.web.service import Service
 
 RATE_SECONDS = 10.0
 
 
 def application(
-    *paths: Path | str, settings: Settings | None = None, logs: bool = False
+    *paths: Path | str | Subject,
+    settings: Settings | None = None,
+    logs: bool = False,
+    only: Part | None = None,
 ) -> Service:
-    """The ASGI application that serves these bundles (folders, or project folders with `artifacts/`).
+    """The ASGI application that serves these: bundles, folders of projects, names of projects in the registry.
 
-    Every digest is verified here, before anything listens; loading and the golden rows come with the
-    server's start. Raises BundleError or IntegrityError. With `logs`, which is for entry points,
-    everything logs JSON lines to standard error, and what cannot be served ends the process in one.
+    A bundle's digests are verified here, before anything listens; loading and the golden rows come with
+    the server's start, and what the registry decides is followed from then on. Raises BundleError,
+    IntegrityError, RegistryError or StorageError. With `logs`, which is for entry points, everything logs
+    JSON lines to standard error, and what cannot be served ends the process in one. With `only`, one of the
+    two services: that of features loads no model.
     """
     if logs:
         try:
             settings = settings or Settings.read()
             set_up_logs(settings.log_level)
-            return application(*paths, settings=settings)
+            return application(*paths, settings=settings, only=only)
         except WindlassError as error:
             sys.exit(f"windlass: {error}")
     settings = settings or Settings.read()
-    bundles = [Bundle.open(find_bundle(Path(path))) for path in paths]
-    refuse_twins(bundles)
-    server = _Server(settings, bundles)
+    server = _Server(settings, subjects(paths, settings), only)
     return Service(
         server.routes,
         server.telemetry,
         max_body=settings.max_body,
         start=server.start,
         stop=server.stop,
+        guard=server.guard,
     )
-
-
-def refuse_twins(bundles: Sequence[Bundle]) -> None:
-    """Raise ProjectError where two bundles are of one project."""
-    names = [bundle.manifest.project for bundle in bundles]
-    for name in names:
-        if names.count(name) > 1:
-            raise ProjectError(
-                f"Two of the bundles are of project {name!r}, and its routes can lead to one only."
-                " Name one of them."
-            )
 
 
 @dataclass
@@ -70,37 +78,102 @@ class _Server:
     """What lives as long as the process: its routes, counters, ledgers and threads."""
 
     settings: Settings
-    bundles: Sequence[Bundle]
+    subjects: Sequence[Subject]
+    only: Part | None = None
 
     def __post_init__(self) -> None:
+        self._predicts = self.only is not Part.FEATURES
+        self._refuse_without_features()
+        self.guard = Guard.of(self.settings)
         self._cells = _cells(self.settings)
         self.telemetry = Telemetry(self._cells)
-        self.hosted = [Hosted(bundle, self._ledger(bundle)) for bundle in self.bundles]
+        self.hosted = [self._host(one) for one in self.subjects]
         self.observer = Observer(self.hosted, self.telemetry)
-        self.routes = routes_of(self.hosted, self.observer, self.settings)
+        self.control = self._controlling()
+        routes = routes_of(self.hosted, self.observer, self.settings, self.only)
+        if self.control is not None:
+            routes += self.control.routes
+        learn = None if self.control is None else self.control.learn
+        self.docs = Docs(self._book, routes, learn)
+        self.routes = [*routes, *self.docs.routes()]
         # one thread for models: an engine call uses one core, and the event loop has another to itself
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._loader = Loader(self._executor)
+        self._link = Link(self.settings)
+        self._follower = self._following()
+        self._views = self._viewing()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def _ledger(self, bundle: Bundle) -> Ledger | None:
-        if not self.settings.ledger:
-            return None
-        return Ledger(self.settings.home / "ledger" / bundle.manifest.project)
+    def _refuse_without_features(self) -> None:
+        bare = next((one.project for one in self.subjects if one.bundle is not None), None)
+        if bare is not None and not self._predicts:
+            raise SettingsError(
+                f"Project {bare} is served as a bundle by itself, which has no feature view. Name a project of the"
+                " registry, or leave out --only."
+            )
+
+    def _host(self, subject: Subject) -> Hosted:
+        name, settings = subject.project, self.settings
+        keeps = settings.ledger and self._predicts
+        ledger = Ledger(settings.home / "ledger" / name) if keeps else None
+        if subject.bundle is not None:
+            return Hosted(name, ledger, self.telemetry)
+        online = Online(Opener(settings, name), self.telemetry, subject.view)
+        return Hosted(name, ledger, self.telemetry, online, predicts=self._predicts)
+
+    def _following(self) -> Follower | None:
+        """Those that the registry decides about; None, and no registry opened, where there are only bundles."""
+        link, followings = self._link, []
+        for hosted, subject in zip(self.hosted, self.subjects, strict=True):
+            hosted.switched = self.docs.renew
+            if subject.bundle is None and self._predicts:
+                kept = _remembered(self.settings, subject)
+                followings.append(following := Following(hosted, link, self._loader, kept))
+                hosted.registry = link.told
+                hosted.find = Earlier(following, link).find
+        return Follower(link, followings) if followings else None
+
+    def _viewing(self) -> Views | None:
+        """The feature views of those that the registry decides about."""
+        followed = [hosted.online for hosted in self.hosted if hosted.online is not None]
+        for online in followed:
+            online.changed = self.docs.renew
+        return Views(self._link, followed) if followed else None
+
+    def _controlling(self) -> Control | None:
+        """Control over those that the registry decides about."""
+        names = [one.project for one in self.subjects if one.bundle is None]
+        return Control.of(self.settings, names) if names and self._predicts else None
+
+    def _book(self) -> Book:
+        chapters = [chapter(self.hosted)]
+        if self.control is not None:
+            chapters.append(self.control.chapter)
+        names = [hosted.name for hosted in self.hosted]
+        return Book(names, about(self.hosted), chapters, self.settings.auth)
 
     async def start(self) -> None:
-        """Load every bundle on a thread, so that health is answered meanwhile.
+        """Load every version on a thread, so that health is answered meanwhile.
 
         One of several workers takes no request before it is ready, for another may be.
         """
+        if self.guard is not None:
+            await asyncio.to_thread(self.guard.start)
         loading = asyncio.create_task(self._load())
         self._tasks = [loading, asyncio.create_task(self._tell_rate())]
         if parent_process() is not None:
             await loading
 
     async def _load(self) -> None:
-        loop = asyncio.get_running_loop()
-        for hosted in self.hosted:
-            await loop.run_in_executor(self._executor, hosted.load, self.telemetry, self._executor)
+        for hosted, subject in zip(self.hosted, self.subjects, strict=True):
+            if subject.bundle is not None:
+                await load_bare(hosted, subject.bundle, self._loader)
+        if self._follower is not None:
+            self._tasks.append(asyncio.create_task(self._follower.run()))
+            await self._follower.settle()
+        if self._views is not None:
+            self._tasks.append(asyncio.create_task(self._views.run()))
+            await self._views.settle()
         # what is loaded stays: the collector need not walk it again and again while requests wait
         gc.collect()
         gc.freeze()
@@ -116,11 +189,28 @@ class _Server:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        if self._follower is not None:
+            self._follower.close()
+        if self._views is not None:
+            self._views.close()
+        self._link.close()
+        if self.control is not None:
+            self.control.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         for hosted in self.hosted:
             if hosted.ledger is not None:
                 hosted.ledger.close()
         self._cells.close()
+        if self.guard is not None:
+            await asyncio.to_thread(self.guard.stop)
+
+
+def _remembered(settings: Settings, subject: Subject) -> Remembered | None:
+    """Where the workers of this server note what is live."""
+    try:
+        return Remembered(shared_folder(settings.home), subject.project, subject.session)
+    except OSError:
+        return None
 
 
 def _cells(settings: Settings) -> Cells:

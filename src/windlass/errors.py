@@ -10,7 +10,14 @@ WindlassError
 ├── EngineError          a model that cannot be loaded, or does not reproduce its golden rows
 ├── InputError           a body or a file that cannot be read as rows
 │   └── RowsError        rows that do not fit their declaration, field by field
-└── LedgerError          the ledger cannot be written or read
+├── LedgerError          the ledger cannot be written or read
+├── FeatureError         features cannot be built, stored or read as asked
+│   └── QualityError     more raw rows break the contract than the view allows
+├── StorageError         the database or the bundle store cannot be reached, read or written
+├── RegistryError        the registry refuses: an illegal move, a gate not passed, too few eyes
+│   └── UnknownError     it knows no such project, version or job
+├── JobError             a job cannot be taken, or is not in a state for what is asked
+└── AccessError          a key cannot be made, found or used
 """
 
 from collections.abc import Sequence
@@ -72,3 +79,31 @@ class RowsError(InputError):
 
 class LedgerError(WindlassError):
     """The ledger cannot be written or read."""
+
+
+class FeatureError(WindlassError):
+    """Features cannot be built, stored or read as asked; what was there before still stands."""
+
+
+class QualityError(FeatureError):
+    """More raw rows break the contract than the view allows. They are in quarantine, with the reasons."""
+
+
+class StorageError(WindlassError):
+    """The database or the bundle store cannot be reached, read or written. What was begun is undone."""
+
+
+class RegistryError(WindlassError):
+    """The registry refuses what is asked, and nothing has changed."""
+
+
+class UnknownError(RegistryError):
+    """The registry knows no such project, version or job."""
+
+
+class JobError(WindlassError):
+    """A job cannot be taken, or is not in a state for what is asked."""
+
+
+class AccessError(WindlassError):
+    """A key cannot be made, found or used."""

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from windlass.errors import SettingsError
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_CLOUDS = ("AWS", "AZURE", "GOOGLE")
 _SWITCH = {"on": True, "1": True, "true": True, "off": False, "0": False, "false": False}
 
 
@@ -19,6 +21,14 @@ class Settings:
     log_level: str = "INFO"
     max_body: int = 64 << 20  # bytes
     ledger: bool = True
+    database_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
+    store_url: str | None = None  # None: the home folder
+    store_http: bool = False  # whether the store's address may be plain HTTP
+    online_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
+    auth: bool = False  # whether keys are asked for
+    api_keys: str = field(default="", repr=False)  # access/configured.py reads them
+    key: str | None = field(default=None, repr=False)  # of whoever decides on the command line
+    rate_limit: int | None = None  # requests a minute of a key that has no rate itself
     tracking_uri: str | None = None
     vertex: "Vertex | None" = None
 
@@ -30,6 +40,14 @@ class Settings:
             log_level=_choice(environment, "WINDLASS_LOG_LEVEL", _LEVELS, "INFO"),
             max_body=int(_positive(environment, "WINDLASS_MAX_BODY_MB", 64) * (1 << 20)),
             ledger=_switch(environment, "WINDLASS_LEDGER", default=True),
+            database_url=environment.get("WINDLASS_DATABASE_URL") or None,
+            store_url=environment.get("WINDLASS_STORE_URL") or None,
+            store_http=_plain_http(environment),
+            online_url=environment.get("WINDLASS_ONLINE_URL") or None,
+            auth=_choice(environment, "WINDLASS_AUTH", ("off", "required"), "off") == "required",
+            api_keys=environment.get("WINDLASS_API_KEYS", ""),
+            key=environment.get("WINDLASS_KEY") or None,
+            rate_limit=_rate(environment, "WINDLASS_RATE_LIMIT"),
             tracking_uri=environment.get("MLFLOW_TRACKING_URI") or None,
             vertex=Vertex.read(environment),
         )
@@ -61,10 +79,11 @@ class Vertex:
 def _choice(
     environment: Mapping[str, str], name: str, choices: tuple[str, ...], default: str
 ) -> str:
-    value = environment.get(name, default).upper()
-    if value not in choices:
-        raise SettingsError(f"{name} is {value!r}. Use one of: {', '.join(choices)}.")
-    return value
+    text = environment.get(name, default)
+    for choice in choices:
+        if text.lower() == choice.lower():
+            return choice
+    raise SettingsError(f"{name} is {text!r}. Use one of: {', '.join(choices)}.")
 
 
 def _positive(environment: Mapping[str, str], name: str, default: float) -> float:
@@ -76,6 +95,29 @@ def _positive(environment: Mapping[str, str], name: str, default: float) -> floa
     if not 0 < value < float("inf"):
         raise SettingsError(f"{name} is {text!r}. Use a number greater than 0.")
     return value
+
+
+def _plain_http(environment: Mapping[str, str]) -> bool:
+    """Plain HTTP would show keys to whoever listens: for a store on this machine, or where it is asked for."""
+    if any(environment.get(f"{cloud}_ALLOW_HTTP", "").lower() == "true" for cloud in _CLOUDS):
+        return True
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+    address = next((environment[name] for name in names if environment.get(name)), "")
+    try:
+        return urlsplit(address).hostname in ("127.0.0.1", "::1", "localhost")
+    except ValueError:  # no address; the store says so when it is used
+        return False
+
+
+def _rate(environment: Mapping[str, str], name: str) -> int | None:
+    text = environment.get(name, "off").lower()
+    if text in ("", "off"):
+        return None
+    if len(text) > 9 or not text.isdecimal() or not int(text):
+        raise SettingsError(
+            f"{name} is {text[:20]!r}. Use a whole number of requests a minute, up to 999999999, or off."
+        )
+    return int(text)
 
 
 def _switch(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -10,7 +10,7 @@ from importlib.metadata import requires
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TRAINS = {"alembic", "joblib", "mlflow-skinny", "onnx", "pandas", "scikit-learn"}
+TRAINS = {"dbos", "joblib", "mlflow-skinny", "onnx", "pandas", "scikit-learn"}
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -21,14 +21,17 @@ def instructions() -> list[tuple[str, str]]:
     return [(word, rest) for word, _, rest in pairs]
 
 
-def final_stage() -> list[tuple[str, str]]:
+def stages() -> list[list[tuple[str, str]]]:
+    """Each stage's instructions: the one that builds, the server, and the server with a bundle."""
     steps = instructions()
-    last = max(index for index, (word, _) in enumerate(steps) if word == "FROM")
-    return steps[last:]
+    starts = [index for index, (word, _) in enumerate(steps) if word == "FROM"]
+    return [steps[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
 
 
-def arguments(word: str) -> list[str]:
-    return [rest for instruction, rest in final_stage() if instruction == word]
+def arguments(word: str, stage: int | None = None) -> list[str]:
+    """What a word is given in this stage, or in the two that run."""
+    steps = [step for one in stages()[1:] for step in one] if stage is None else stages()[stage]
+    return [rest for instruction, rest in steps if instruction == word]
 
 
 def requirement_names(*, extras: bool) -> set[str]:
@@ -46,7 +49,8 @@ def test_the_package_alone_cannot_train() -> None:
 
 
 def test_every_requirement_is_pinned() -> None:
-    lock = (ROOT / "requirements.txt").read_text().lower()
+    locks = (ROOT / "requirements.txt", ROOT / "requirements/dev.txt")  # Spark is in the latter
+    lock = "".join(path.read_text().lower() for path in locks)
     pinned = set(re.findall(r"^([\w.-]+)==", lock, flags=re.MULTILINE))
     assert requirement_names(extras=True) <= pinned
 
@@ -57,15 +61,19 @@ def test_lock_names_no_host() -> None:
         assert unpinned == []
 
 
-def test_builds_in_one_stage_and_runs_in_another() -> None:
-    bases = [rest for word, rest in instructions() if word == "FROM"]
-    assert len(bases) == 2
-    assert "-slim" in bases[-1]
-    assert not any("pip" in step for step in arguments("RUN"))
-    assert arguments("COPY") == [
-        "--from=build /opt/windlass /opt/windlass",
-        "${BUNDLE} /opt/ml/model",
+def test_builds_in_one_stage_and_runs_in_others() -> None:
+    assert [rest for word, rest in instructions() if word == "FROM"] == [
+        "python:${PYTHON}-slim AS build",
+        "python:${PYTHON}-slim AS server",
+        "server",
     ]
+    assert not any("pip" in step for step in arguments("RUN"))
+
+
+def test_a_bundle_is_all_that_the_last_stage_adds() -> None:
+    assert arguments("COPY", 1) == ["--from=build /opt/windlass /opt/windlass"]
+    assert [word for word, _ in stages()[-1]] == ["FROM", "ARG", "COPY"]
+    assert arguments("COPY", 2) == ["${BUNDLE} /opt/ml/model"]
 
 
 def test_installs_what_the_lock_allows() -> None:
@@ -88,3 +96,10 @@ def test_answers_where_hosts_look() -> None:
     assert json.loads(entry) == ["windlass"]
     (command,) = arguments("CMD")
     assert shlex.join(json.loads(command)).startswith("serve --host 0.0.0.0 --port 8080")
+
+
+def test_asks_for_keys() -> None:
+    variables = dict(part.split("=", 1) for step in arguments("ENV") for part in shlex.split(step))
+    assert variables["WINDLASS_AUTH"] == "required"
+    (command,) = arguments("CMD")
+    assert "--insecure" not in json.loads(command)

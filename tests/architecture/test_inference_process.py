@@ -11,12 +11,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.cli.registered import IRIS, fill
+from tests.clients import PLAIN, PROJECT, approved, fill_store
 from tests.conftest import BundleOf, Serve
+from tests.registered import Registered
 from tests.running import FLOWER, LOAN, Server
 
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
 TRAINS = {
-    "alembic", "dbos", "joblib", "matplotlib", "mlflow", "onnx", "pandas", "scipy", "skl2onnx", "sklearn",
-    "sqlalchemy", "torch",
+    "alembic", "dbos", "duckdb", "imblearn", "joblib", "matplotlib", "mlflow", "narwhals", "onnx", "pandas",
+    "pandera", "polars", "pyspark", "scipy", "skl2onnx", "sklearn", "sqlalchemy", "torch",
 }  # fmt: skip
 TELL = """
 import atexit, sys
@@ -86,6 +92,53 @@ def test_tables_import_nothing_that_trains(spied: Spied) -> None:
     found = spied.imports()
     assert "pyarrow" in found
     assert found & TRAINS == set()
+
+
+def test_following_the_registry_imports_nothing_that_trains(
+    serve: Serve, tmp_path: Path, bundle_of: BundleOf
+) -> None:
+    home = tmp_path / "home"
+    fill(home, bundle_of)
+    registry = Registry.of(Settings(home=home))
+    registry.approve("iris", "v1", actor="ana", reason="first")
+    registry.close()
+    (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))
+    server = serve(IRIS, home=home, options=["--no-worker"], PYTHONPATH=str(tmp_path))
+    client = server.client
+    assert client.post("/predict?version=v1", json=FLOWER).json()["model_version"] == "v1"
+    answer = client.post("/train", json={"model": "rf"}, headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202
+    for path in ("/jobs", "/versions/v1/compare/v2", "/decisions", "/openapi.json"):
+        assert client.get(path).status_code == 200
+    assert client.post("/versions/v2/approve", json={"reason": "second"}).status_code == 200
+    assert server.stop() == 0
+    found = set((tmp_path / "imports").read_text().split())
+    assert found & TRAINS == {"sqlalchemy"}
+
+
+@pytest.mark.parametrize("only", [[], ["--only", "features"]])
+def test_features_import_nothing_that_computes_them(
+    serve: Serve, tmp_path: Path, bundle_of: BundleOf, only: list[str]
+) -> None:
+    registered = Registered(tmp_path / "home")
+    approved(registered, bundle_of("clients"))
+    fill_store(registered.settings)
+    registered.close()
+    (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))
+    options = ["--no-worker", *only]
+    server = serve(PROJECT, home=registered.home, options=options, PYTHONPATH=str(tmp_path))
+    client = server.client
+    for path in (f"/features/{PLAIN}", "/status", "/metrics", "/openapi.json"):
+        assert client.get(path).status_code == 200
+    assert client.post("/features", json=[PLAIN] * 1000).status_code == 200
+    if not only:
+        assert client.post(f"/predict/{PLAIN}").status_code == 200
+        assert client.post("/predict_by_id", json=[PLAIN] * 100).status_code == 200
+    assert server.stop() == 0
+    found = set((tmp_path / "imports").read_text().split())
+    assert found & TRAINS == {"sqlalchemy"}
+    if only:
+        assert "onnxruntime" not in found
 
 
 def test_a_native_bundle_imports_what_it_needs(

@@ -1,10 +1,10 @@
-"""What all commands share: every end is a code and at most one line."""
+"""What all commands share: every end is a code and at most one line, and of a table nothing is cut off."""
 
 import os
 
 import pytest
 
-from windlass.cli.console import DONE, REFUSED, guarded
+from windlass.cli.console import DONE, REFUSED, guarded, say_table
 from windlass.errors import DataError
 
 
@@ -31,3 +31,32 @@ def test_a_reader_that_has_gone_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("sys.stderr", stream)
         assert guarded(write) == REFUSED
         assert stream.closed
+
+
+LONG = f"{'word ' * 30}{'x' * 90}"
+ROWS = [("v2", LONG, "production"), ("v1", "two\nlines", "candidate")]
+
+
+def test_a_table_that_a_program_reads_has_a_line_for_each_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    say_table(("version", "metrics", "stage"), ROWS)
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["version", "metrics", "stage"]
+    assert first.split() == ["v2", *LONG.split(), "production"]
+    assert second.split() == ["v1", "two", "lines", "candidate"]
+
+
+def test_a_table_on_a_terminal_folds_what_is_too_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"COLUMNS": "40", "LINES": "25", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    say_table(("version", "metrics", "stage"), ROWS)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    shown = "".join(lines)
+    assert (shown.count("x"), shown.count("word")) == (90, 30)
+    assert "production" in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from windlass.cli import train as command
-from windlass.cli.train import _split
+from windlass.cli.train_flags import split_folder
 from windlass.core.bundle import Bundle
 from windlass.core.loading import load_project
 
@@ -19,8 +19,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`windlass train`, in this process: exit code, stdout and stderr. Writes to tmp_path/bundle."""
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
 
     def call(*arguments: object) -> tuple[int, str, str]:
         words = [*map(str, arguments), "--no-track"]
@@ -180,10 +181,13 @@ def test_the_source_of_a_loaded_project_is_its_folder() -> None:
 
 @pytest.mark.parametrize("before", [["--seed", "1"], ["--no-track"], ["--C=0.5"], ["--C", "0.5"]])
 def test_the_project_may_stand_after_options(before: list[str]) -> None:
-    folder, rest = _split([*before, "examples/iris", "--json"])
+    folder, rest = split_folder([*before, "examples/iris", "--json"])
     assert folder == Path("examples/iris")
     assert rest == [*before, "--json"]
 
 
 def test_no_project_is_the_current_folder() -> None:
-    assert _split(["--seed", "1", "--model", "rf"]) == (Path(), ["--seed", "1", "--model", "rf"])
+    assert split_folder(["--seed", "1", "--model", "rf"]) == (
+        Path(),
+        ["--seed", "1", "--model", "rf"],
+    )

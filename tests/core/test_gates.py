@@ -1,6 +1,6 @@
 import pytest
 
-from windlass.core.gates import Gate, GateResult, judge
+from windlass.core.gates import Gate, GateResult, NotWorse, judge
 from windlass.errors import ProjectError
 
 
@@ -31,3 +31,49 @@ def test_a_metric_that_was_not_measured_does_not_pass() -> None:
 def test_a_gate_has_one_limit(limits: dict[str, float]) -> None:
     with pytest.raises(ProjectError, match="either at_least or at_most"):
         Gate("m", **limits)
+
+
+@pytest.mark.parametrize(
+    ("margin", "low", "high", "holds"),
+    [
+        (0.0, -0.2, 0.1, True),  # perhaps worse, perhaps better
+        (0.0, -0.2, 0.0, True),
+        (0.0, -0.2, -0.001, False),  # worse beyond doubt
+        (0.0, 0.1, 0.2, True),
+        (0.05, -0.2, 0.1, False),  # not shown to be within the margin
+        (0.05, -0.05, 0.1, True),
+        (0.05, -0.04, -0.01, True),  # worse beyond doubt, but by less than the margin
+    ],
+)
+def test_without_margin_proof_is_of_harm_and_with_one_of_harmlessness(
+    margin: float, low: float, high: float, holds: bool
+) -> None:
+    assert NotWorse("accuracy", margin=margin).holds(low, high) is holds
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"margin": -0.1}, {"margin": float("nan")}, {"confidence": 1.0}, {"confidence": 0.1}],
+)
+def test_an_impossible_comparison_is_refused(parts: dict[str, float]) -> None:
+    with pytest.raises(ProjectError, match=r"NotWorse\('accuracy'\)"):
+        NotWorse("accuracy", **parts)
+
+
+def test_rules_read_as_sentences() -> None:
+    assert str(NotWorse("mae")) == "mae not worse than production"
+    assert str(NotWorse("mae", margin=0.5)) == "mae not worse than production by more than 0.5"
+
+
+def test_what_is_undecided_bars_only_the_policy() -> None:
+    verdicts = {
+        (result.passed, result.bars, result.verdict)
+        for result in (
+            GateResult("r", 1.0, passed=True),
+            GateResult("r", 1.0, passed=False),
+            GateResult("r", None, passed=False, undecided=True),
+        )
+    }
+    assert verdicts == {
+        (True, False, "passed"), (False, True, "FAILED"), (False, False, "undecided"),
+    }  # fmt: skip

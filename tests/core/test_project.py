@@ -4,12 +4,17 @@ from typing import Any
 
 import pytest
 from pydantic import ConfigDict
+from tests.features.loans import VIEW
 
 from windlass.core.candidate import Candidate
-from windlass.core.loading import load_project, project_source
+from windlass.core.declaration import Declaration
+from windlass.core.gates import Gate, NotWorse
+from windlass.core.loading import Source, load_project, project_source
 from windlass.core.project import Project
 from windlass.core.row import Row
-from windlass.core.target import Classes
+from windlass.core.split_rule import GroupTimeSplit
+from windlass.core.stakes import Stakes
+from windlass.core.target import Classes, Quantity
 from windlass.errors import ProjectError
 
 
@@ -86,8 +91,27 @@ def declare(**parts: Any) -> Project:
         ({"row": Point(x=1)}, "row is a subclass of windlass.Row"),
         ({"candidates": [dict]}, "candidates are subclasses of windlass.Candidate"),
         ({"gates": ["accuracy"]}, "gates are Gate"),
+        ({"gates": [NotWorse("r2")]}, "NotWorse.'r2'.*There are: accuracy, macro_f1"),
+        (
+            {"gates": [NotWorse("roc_auc")], "target": Classes("y", ["a", "b", "c"])},
+            "cannot be compared",
+        ),
+        ({"gates": [NotWorse("accuracy")], "target": Quantity("y")}, "There are: mae, rmse, r2"),
+        ({"policy": "automatic", "four_eyes": True}, "four_eyes needs a person"),
+        ({"policy": "always"}, "policy is 'manual' or 'automatic'"),
         ({"candidates": [NoBuild]}, "has no method build"),
         ({"candidates": [NoDefault]}, "'depth' has no default"),
+        ({"stakes": 20}, "stakes are Stakes"),
+        ({"split": "x"}, "split is a GroupTimeSplit"),
+        ({"view": "clients"}, "view is a FeatureView"),
+        ({"view": VIEW}, "Feature 'age', .* is no column of its row Point"),
+        (
+            {"stakes": Stakes(1, 1), "target": Classes("y", ["a", "b", "c"])},
+            "stakes and slices need a target of two classes",
+        ),
+        ({"slices": ["z"], "target": Quantity("y")}, "need a target of two classes"),
+        ({"slices": ["x"]}, "Slice 'x' .* is also its target or a column of its row"),
+        ({"slices": ["y"]}, "Slice 'y' .* is also its target"),
         ({"row": Taken}, "'model_version' .* has the name of something that Windlass adds"),
     ],
 )
@@ -162,3 +186,36 @@ def test_a_project_file_that_leaves_is_told(tmp_path: Path) -> None:
     (tmp_path / "project.py").write_text("raise SystemExit(3)\n")
     with pytest.raises(ProjectError, match="SystemExit: 3"):
         load_project(tmp_path)
+
+
+def test_gates_are_thresholds_and_comparisons() -> None:
+    gates = [Gate("accuracy", at_least=0.5), NotWorse("roc_auc"), Gate("brier", at_most=0.2)]
+    project = declare(gates=gates)
+    assert project.thresholds == (gates[0], gates[2])
+    assert project.comparisons == (gates[1],)
+
+
+def test_a_data_function_says_whether_it_takes_a_file() -> None:
+    def rows(count: int = 5) -> Any:
+        return count
+
+    def either(file: Path | None = None) -> Any:
+        return file
+
+    takes = [declare(data=data).takes_file for data in (dict, rows, either, lambda *, file: file)]
+    assert takes == [False, False, True, True]
+
+
+def test_a_declaration_says_what_a_server_must_know(tmp_path: Path) -> None:
+    project = declare(gates=[NotWorse("roc_auc", margin=0.01)], policy="automatic")
+    declaration = Declaration.of(project, Source(tmp_path, "0" * 64))
+    assert Declaration.model_validate_json(declaration.model_dump_json()) == declaration
+    assert declaration.gates == ("roc_auc not worse than production by more than 0.01",)
+    assert (declaration.policy, declaration.takes_file) == ("automatic", False)
+    assert declaration.models[0].hyperparameters["properties"].keys() == {"C"}
+
+
+def test_what_stands_aside_is_for_split_and_slices() -> None:
+    made = declare(split=GroupTimeSplit("person", "day"), slices=["gender", "person"])
+    assert made.aside == ("person", "day", "gender")
+    assert declare().aside == ()

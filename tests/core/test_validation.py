@@ -113,7 +113,7 @@ def assert_row(checked: Checked, row: int, validator: RowValidator, values: Any)
     assert checked.batch.text[row].tolist() == expected.text[0].tolist()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(typed_tables())
 def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str, Any]]) -> None:
     schema, data = sample
@@ -127,7 +127,7 @@ def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str
         assert said(checked, row) == reasons
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(text_columns())
 def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[str]]) -> None:
     schema, texts = sample

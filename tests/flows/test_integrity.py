@@ -1,5 +1,6 @@
 """No altered bundle serves, and a bundle on ONNX is never unpickled."""
 
+import asyncio
 import json
 import os
 import pickle
@@ -21,12 +22,13 @@ from windlass.core.bundle import MANIFEST, Bundle
 from windlass.errors import BundleError, IntegrityError
 from windlass.monitoring.cells import Cells
 from windlass.monitoring.telemetry import Telemetry
-from windlass.serving.model import Hosted
+from windlass.serving.hosted import Hosted
+from windlass.serving.loading import Loader, load_bare
 from windlass.settings import Settings
 
 FILES = [
-    "card.md", "confusion_matrix.json", "environment.json", "golden.json", "metrics.json", "model.joblib",
-    "model.onnx", "params.json", "profile.json", "schema.json",
+    "card.md", "confusion_matrix.json", "environment.json", "golden.json", "holdout.npz", "metrics.json",
+    "model.joblib", "model.onnx", "params.json", "profile.json", "schema.json",
 ]  # fmt: skip
 
 
@@ -43,9 +45,13 @@ def opened(tmp_path: Path) -> Callable[[Path], object]:
 
 
 def loaded(bundle: Path) -> Hosted:
-    hosted = Hosted(Bundle.open(bundle), None)
+    return served(Bundle.open(bundle))
+
+
+def served(opened: Bundle) -> Hosted:
+    hosted = Hosted(opened.manifest.project, None, Telemetry(Cells()))
     with ThreadPoolExecutor(1) as executor:
-        hosted.load(Telemetry(Cells()), executor)
+        asyncio.run(load_bare(hosted, opened, Loader(executor)))
     return hosted
 
 
@@ -104,10 +110,9 @@ def test_a_manifest_of_another_format(bundle: Path, opened: Callable[[Path], obj
 
 
 def test_a_file_altered_between_opening_and_loading(bundle: Path) -> None:
-    hosted = Hosted(Bundle.open(bundle), None)
+    before = Bundle.open(bundle)
     (bundle / "model.onnx").write_bytes(b"another model")
-    with ThreadPoolExecutor(1) as executor:
-        hosted.load(Telemetry(Cells()), executor)
+    hosted = served(before)
     assert hosted.model is None
     assert "model.onnx is not the file that was sealed" in str(hosted.reason)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import pytest
 from prometheus_client import Metric
@@ -11,9 +12,10 @@ from tests.running import FLOWER, Server
 
 from windlass.monitoring.cells import Cells
 from windlass.monitoring.exposition import expose
-from windlass.monitoring.telemetry import BOUNDS, Telemetry, quantiles
+from windlass.monitoring.feature_age import FeatureAge
+from windlass.monitoring.telemetry import BOUNDS, READ_RESULTS, Telemetry, quantiles
 
-LABELS = {"project", "version", "route", "status", "label", "le"}
+LABELS = {"project", "version", "route", "status", "label", "le", "result"}
 
 
 def observed(*seconds: float) -> list[tuple[float, ...]]:
@@ -105,6 +107,34 @@ def test_exposition(telemetry: Telemetry) -> None:
         "version": "v1",
     }
     assert families["windlass_start_time_seconds"].samples[0].value == 1_700_000_000.0
+
+
+def test_features(telemetry: Telemetry) -> None:
+    telemetry.feature_reads("loans")[1] += 4
+    ages = {
+        "loans": FeatureAge("ab", 7, 1_700_000_000.5, date(2020, 12, 30), 36_457, stale=True),
+        "empty": FeatureAge("cd", 1, 1_700_000_000.5, None, 0, stale=False),
+    }
+    body, _ = expose(telemetry.snapshot(), {}, "text/plain", 0.0, ages)
+    assert naming_faults(body.decode()) == []
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families_of(body.decode())
+        for sample in family.samples
+    }
+    reads = {
+        result: found["windlass_feature_reads_total", "loans", result] for result in READ_RESULTS
+    }
+    assert reads == {"found": 0, "unknown": 4, "failed": 0}
+    assert found["windlass_features_snapshot", "loans"] == 7
+    assert found["windlass_features_entities", "loans"] == 36_457
+    assert found["windlass_features_materialised_timestamp_seconds", "loans"] == 1_700_000_000.5
+    assert found["windlass_features_newest_event_timestamp_seconds", "loans"] == 1_609_286_400
+    assert ("windlass_features_newest_event_timestamp_seconds", "empty") not in found
+    assert (
+        found["windlass_features_stale", "loans"],
+        found["windlass_features_stale", "empty"],
+    ) == (1, 0)
 
 
 def test_openmetrics(telemetry: Telemetry) -> None:

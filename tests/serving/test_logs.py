@@ -13,7 +13,7 @@ from windlass import app
 from windlass.core.bundle import Bundle
 from windlass.monitoring.cells import Cells
 from windlass.monitoring.telemetry import Telemetry
-from windlass.serving.model import Hosted
+from windlass.serving.hosted import Hosted
 from windlass.serving.observe import Observer
 
 
@@ -113,7 +113,7 @@ def lines() -> Iterator[Lines]:
 
 def test_the_rate_line(iris: Path, lines: Lines) -> None:
     telemetry = Telemetry(Cells())
-    observer = Observer([Hosted(Bundle.open(iris), None)], telemetry)
+    observer = Observer([Hosted("iris", None, telemetry)], telemetry)
     observer.log_rate()
     for _ in range(50):
         telemetry.latency("iris", "v1", "/predict", 200).observe(0.004)

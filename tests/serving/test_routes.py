@@ -78,7 +78,9 @@ def test_a_row_alone_is_answered_as_in_a_batch(iris_server: Server) -> None:
     alone = [iris_server.client.post("/predict", json=row).json() for row in (FLOWER, OTHER_FLOWER)]
     together = iris_server.client.post("/predict_batch", json=[FLOWER, OTHER_FLOWER]).json()
     assert [one["prediction"] for one in alone] == together["predictions"]
-    assert [one["class_probabilities"] for one in alone] == together["class_probabilities"]
+    # to the last bit but one: how ONNX Runtime vectorises depends on where in memory the numbers lie
+    for one, shares in zip(alone, together["class_probabilities"], strict=True):
+        assert one["class_probabilities"] == pytest.approx(shares, rel=1e-12)
 
 
 def test_a_large_batch_is_answered_whole(iris_server: Server) -> None:
@@ -123,9 +125,9 @@ def test_status(iris_server: Server, iris: Path, version: str) -> None:
     iris_server.client.post("/predict", json={})
     after = iris_server.client.get("/status").json()
     assert after.keys() == {
-        "project", "ready", "reason", "uptime_seconds", "live_version", "live_since", "engine",
-        "bundle_digest", "requests", "errors", "latency_seconds", "predictions", "class_mix", "ledger",
-        "drift",
+        "project", "ready", "reason", "uptime_seconds", "live_version", "live_since", "stage", "engine",
+        "bundle_digest", "refused", "registry", "features", "requests", "errors", "latency_seconds", "predictions",
+        "class_mix", "ledger", "drift",
     }  # fmt: skip
     assert after["project"] == "iris"
     assert after["ready"] is True

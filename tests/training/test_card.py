@@ -1,15 +1,28 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from windlass.core.bundle import EngineRecord, Equality, GateRecord
 from windlass.core.loading import load_project
+from windlass.core.project import Project
+from windlass.core.row import Row
+from windlass.core.split_rule import GroupTimeSplit
+from windlass.core.stakes import Stakes
 from windlass.training.card import card
 from windlass.training.request import TrainingRequest, resolve, silent
 from windlass.training.run import Run, execute
 
 ROOT = Path(__file__).parents[2]
+
+
+class Number(Row):
+    x: float
+
+
 EQUAL = Equality(rows=5000, max_difference=1e-9, labels_changed=0, tolerance=1e-6)
 
 
@@ -45,3 +58,40 @@ def test_every_kind_of_project_has_a_card(name: str) -> None:
     assert "The project declares none." in text
     assert ("## Confusion matrix" in text) == (name == "mixed")
     assert ("The positive class is true." in text) == (name == "mixed")
+
+
+def test_a_card_tells_how_groups_are_split_and_treated_and_how_calibrated_it_is(
+    project_of: Callable[..., Project],
+) -> None:
+    random = np.random.default_rng(1)
+    x = random.uniform(0, 100, 2000)
+    table = {
+        "x": x,
+        "n": [1] * 2000,
+        "colour": random.choice(["red", "blue"], 2000),
+        "kind": np.where(random.random(2000) < x / 500, "a", "b"),
+        "person": random.integers(0, 300, 2000).astype(str),
+        "day": np.datetime64("2020-01-01") + random.integers(0, 300, 2000),
+        "gender": random.choice(["F", "M"], 2000),
+    }
+    project = project_of(
+        pd.DataFrame(table),
+        row=Number,
+        split=GroupTimeSplit("person", "day"),
+        slices=["gender"],
+        stakes=Stakes(missed=5, alarm=1),
+    )
+    run = execute(project, resolve(project, TrainingRequest(Path(), test_size=0.4)), silent)
+    text = card(run, EngineRecord(name="onnx", equality=EQUAL), [])
+    for line in (
+        "split by `person` and `day`: the test rows are of other groups than the training rows, and later;",
+        "## Calibration",
+        "| Predicted probability | Rows | Mean | Observed, with its 95 % interval |",
+        "## Fairness\n\nHow rows are treated by `gender`. These are no features",
+        "| `gender` | Rows | Base rate |",
+        f"| threshold | {1 / 6:.4g} |",
+    ):
+        assert line in text
+    assert run.evaluation.fairness is not None
+    for part in run.evaluation.fairness["gender"]:
+        assert f"| {part['value']} | {part['rows']} | {part['base_rate']:.4f} |" in text

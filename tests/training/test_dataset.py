@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,19 @@ def test_classes_may_be_integers_or_booleans(project_of: Make, table: Table) -> 
     assert numbers.target.tolist() == table["kind"]
     assert numbers.labels is not None
     assert numbers.labels.tolist() == [1 - i % 2 for i in range(20)]
+
+
+def test_rows_come_from_the_file_that_is_named(
+    project_of: Make, table: Table, tmp_path: Path
+) -> None:
+    def rows(file: Path | None = None) -> Any:
+        return table if file is None else pd.read_json(file)
+
+    project, file = project_of(rows), tmp_path / "rows.json"
+    pd.DataFrame(table).head(7).to_json(file)
+    assert (len(snapshot(project)), len(snapshot(project, file))) == (20, 7)
+    file.write_text("{")
+    with pytest.raises(DataError, match=r"data\(\) of project 'points' failed: "):
+        snapshot(project, file)
+    with pytest.raises(DataError, match=r"There is no .*none\.json .* with --data"):
+        snapshot(project, tmp_path / "none.json")

@@ -1,14 +1,19 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from windlass.core.gates import NotWorse
 from windlass.core.project import Project
+from windlass.core.row import Row
 from windlass.core.target import Quantity
 from windlass.errors import DataError, ParameterError
-from windlass.training.dataset import snapshot
-from windlass.training.split import split
+from windlass.training.dataset import Dataset, snapshot
+from windlass.training.request import TrainingRequest, resolve, silent
+from windlass.training.run import execute
+from windlass.training.split import Split, split, split_by_content
 
 Table = dict[str, list[Any]]
 Make = Callable[..., Project]
@@ -63,3 +68,73 @@ def test_a_regression_needs_two_test_rows(project_of: Make, table: Table) -> Non
     project = project_of(table | {"kind": [float(i) for i in range(20)]}, target=Quantity("kind"))
     with pytest.raises(ParameterError, match="holds out 1 of 20 rows"):
         split(snapshot(project), project.target, test_size=0.04, seed=1)
+
+
+def _many(rows: int, seed: int = 0) -> Table:
+    random = np.random.default_rng(seed)
+    return {
+        "x": random.uniform(0, 100, rows).tolist(),
+        "n": random.integers(0, 9, rows).tolist(),
+        "colour": random.choice(["red", "blue"], rows).tolist(),
+        "kind": random.choice(["a", "b"], rows).tolist(),
+    }
+
+
+def _by_content(project: Project, size: float = 0.2) -> tuple[Dataset, Split]:
+    dataset = snapshot(project)
+    return dataset, split_by_content(dataset, project.schema, project.target, test_size=size)
+
+
+def _held(project: Project, size: float = 0.2) -> set[float]:
+    dataset, parts = _by_content(project, size)
+    return set(dataset.batch.numeric[parts.test, 0].tolist())
+
+
+def test_by_content_every_row_stands_on_one_side(project_of: Make) -> None:
+    _, parts = _by_content(project_of(_many(2000)))
+    assert sorted([*parts.train, *parts.test]) == list(range(2000))
+    assert len(parts.test) == pytest.approx(400, abs=60)
+    assert parts.by == "content"
+
+
+def test_by_content_a_row_keeps_its_side(project_of: Make) -> None:
+    table = _many(400)
+    held = _held(project_of(table))
+    backwards = {name: values[::-1] for name, values in table.items()}
+    assert _held(project_of(backwards)) == held
+    relabelled = table | {"kind": ["a", "b"] * 200}
+    assert _held(project_of(relabelled)) == held
+    more = {name: values + _many(300, seed=1)[name] for name, values in table.items()}
+    assert _held(project_of(more)) & set(table["x"]) == held
+    assert _held(project_of(table), 0.1) < held < _held(project_of(table), 0.5)
+
+
+def test_by_content_equal_rows_are_on_one_side(project_of: Make) -> None:
+    table = _many(300)
+    _, parts = _by_content(project_of({name: values * 2 for name, values in table.items()}))
+    assert {row % 300 for row in parts.test}.isdisjoint({row % 300 for row in parts.train})
+
+
+@pytest.mark.parametrize("size", [1e-9, 0.9999])
+def test_by_content_a_side_without_rows_is_refused(project_of: Make, size: float) -> None:
+    for parts in ({}, {"target": Quantity("x2")}):
+        table = _many(60) | {"x2": [float(i) for i in range(60)]}
+        with pytest.raises(ParameterError, match=f"Test size {size} "):
+            _by_content(project_of(table, **parts), size)
+
+
+class X(Row):
+    x: float
+
+
+def test_a_project_that_compares_is_split_by_content(project_of: Make) -> None:
+    held = {}
+    for gates in ((), (NotWorse("accuracy"),)):
+        project = project_of(_many(400), gates=gates, row=X)
+        for seed in (1, 2):
+            plan = resolve(project, TrainingRequest(Path(), seed=seed))
+            run = execute(project, plan, silent)
+            held[len(gates), seed] = {bytes(row) for row in run.holdout.rows}
+            assert len(run.holdout) == len(run.split.test)
+    assert held[0, 1] != held[0, 2]
+    assert held[1, 1] == held[1, 2]

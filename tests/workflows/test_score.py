@@ -18,7 +18,8 @@ from windlass.core.bundle import Bundle, BundleSchema, EngineRecord, Manifest, T
 from windlass.core.schema import Column, Kind, RowSchema
 from windlass.errors import EngineError, InputError, SettingsError
 from windlass.tables.writer import open_writer
-from windlass.workflows.score import ScoreRequest, ScoreSummary, score
+from windlass.workflows.score import score
+from windlass.workflows.score_request import ScoreRequest, ScoreSummary
 
 ROW = RowSchema.of(
     "Sample",

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,9 @@ from windlass.workflows.train import TrainingResult
 
 Copy = Callable[[str], Path]
 Train = Callable[..., TrainingResult]
-REPEATABLE = ("metrics.json", "params.json", "confusion_matrix.json", "golden.json", "profile.json")
+REPEATABLE = (
+    "metrics.json", "params.json", "confusion_matrix.json", "golden.json", "profile.json", "holdout.npz",
+)  # fmt: skip
 FILES = {
     "model.joblib",
     "model.onnx",
@@ -141,58 +143,93 @@ def test_a_refused_run_leaves_the_old_bundle(copy: Copy, trained: Train) -> None
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from windlass.core import sealing
 from windlass.core.loading import load_project
 from windlass.settings import Settings
 from windlass.training.request import TrainingRequest
 from windlass.workflows.train import train
 
-folder, step, fallback = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "fallback"
-calls = 0
-
-def deadly(event, args):
-    # every file opened, made, renamed or removed beside the bundle is a moment to die at
-    global calls
-    if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"):
-        if isinstance(args[0], (str, bytes, os.PathLike)) and ".artifacts" in os.fsdecode(args[0]):
-            calls += 1
-            if calls == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-if fallback:
-    sealing.sys.platform = "other"
+folder, calls = Path(sys.argv[1]), 0
 project, source = load_project(folder)
-sys.addaudithook(deadly)
-train(project, source, TrainingRequest(folder / "artifacts", seed=1, track=False), Settings())
-print(calls)
+
+def run(step):
+    def deadly(event, args):
+        # every file opened, made, renamed or removed beside the bundle is a moment to die at
+        global calls
+        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"):
+            if isinstance(args[0], (str, bytes, os.PathLike)) and ".artifacts" in os.fsdecode(args[0]):
+                calls += 1
+                if calls == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(deadly)
+    train(project, source, TrainingRequest(folder / "artifacts", seed=1, track=False), Settings())
+
+print("ready", flush=True)
+for line in sys.stdin:  # each run is a process of its own, which need not import everything once more
+    child = os.fork()
+    if child == 0:
+        run(int(line))
+        os._exit(calls)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def _train_until(
-    folder: Path, step: int, mode: str = "exchange"
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", _KILLED, str(folder), str(step), mode],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
+class Killer:
+    """Trains a project in processes that are killed before a write of a number; 0 is none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _KILLED, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,
+            text=True,
+        )
+        assert self._read() == "ready"
+
+    def begin(self, step: int = 0) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{step}\n")
+        self._process.stdin.flush()
+
+    def status(self) -> int:
+        """How the run ended: with how many writes, or by which signal."""
+        return int(self._read())
+
+    def kill(self) -> None:
+        """Kill whatever runs."""
+        if self._process.poll() is None:
+            with self._process:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture
+def killer(copy: Copy) -> Iterator[tuple[Path, Killer]]:
+    """A copy of Iris, and what kills its trainings."""
+    folder = copy("iris")
+    made = Killer(folder)
+    yield folder, made
+    made.kill()
 
 
 def test_a_run_killed_at_any_write_leaves_the_old_bundle_or_the_new(
-    copy: Copy, trained: Train
+    killer: tuple[Path, Killer], trained: Train
 ) -> None:
-    folder = copy("iris")
+    folder, runs = killer
     trained(folder)
-    whole = _train_until(folder, 0)
-    assert whole.returncode == 0, whole.stderr
-    steps = int(whole.stdout)
+    runs.begin()
+    steps = runs.status()
+    assert steps > 6
     outcomes = set()
     for step in np.linspace(1, steps, 6).round().astype(int).tolist():
         old = trained(folder).bundle.digest  # and removes what the last one left behind
-        killed = _train_until(folder, step)
-        assert killed.returncode == -signal.SIGKILL, (step, killed.stderr)
+        runs.begin(step)
+        assert runs.status() == -signal.SIGKILL, step
         now = Bundle.open(folder / "artifacts")
         outcomes.add("old" if now.digest == old else now.json("params.json")["seed"])
     assert outcomes == {"old", 1}  # the first step is before the exchange, the last one after it
@@ -200,17 +237,15 @@ def test_a_run_killed_at_any_write_leaves_the_old_bundle_or_the_new(
     assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
 
 
-def test_a_run_killed_by_the_clock_leaves_a_whole_bundle(copy: Copy, trained: Train) -> None:
-    folder = copy("iris")
+def test_a_run_killed_by_the_clock_leaves_a_whole_bundle(
+    killer: tuple[Path, Killer], trained: Train
+) -> None:
+    folder, runs = killer
     trained(folder)
-    script = _KILLED.replace("train(project, source", "while True: train(project, source", 1)
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(folder), "0", "exchange"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    time.sleep(2.5 + np.random.default_rng().random())
-    process.kill()
-    process.wait()
+    for _ in range(20):  # one after the other
+        runs.begin()
+    time.sleep(0.5 + np.random.default_rng().random())
+    runs.kill()
     Bundle.open(folder / "artifacts")
 
 

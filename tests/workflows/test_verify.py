@@ -2,10 +2,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.bundles import reseal
 
 from windlass.core.bundle import Bundle
 from windlass.core.digest import pretty, sha256_file
+from windlass.core.holdout import HOLDOUT, read_holdout, write_holdout
+from windlass.core.loading import load_project
 from windlass.errors import DataError, IntegrityError, ProjectError
 from windlass.workflows.train import TrainingResult
 from windlass.workflows.verify import verify
@@ -46,6 +50,47 @@ def test_changed_data_is_the_reason(copy: Copy, trained: Train) -> None:
         "The data changed",
         "project.py changed",
     ]
+
+
+def test_every_test_row_is_compared(copy: Copy, trained: Train) -> None:
+    bundle = trained(copy("iris")).bundle.path
+    held = read_holdout(Bundle.open(bundle))
+    assert held is not None
+    assert held.prediction.probabilities is not None
+    held.prediction.probabilities[17] += 1e-12
+    (bundle / HOLDOUT).write_bytes(write_holdout(held))
+    reseal(bundle)
+    assert verify(bundle).differences == (
+        "holdout.npz: some of 30 test rows have another truth or get another answer.",
+    )
+    (bundle / HOLDOUT).write_bytes(write_holdout(held.take(np.arange(29))))
+    reseal(bundle)
+    assert "other rows are held out" in verify(bundle).differences[0]
+    (bundle / HOLDOUT).unlink()  # as an earlier Windlass sealed it
+    reseal(bundle)
+    assert verify(bundle).equal
+
+
+def test_the_file_that_it_was_trained_on_is_read_again(copy: Copy, trained: Train) -> None:
+    folder = copy("iris")
+    source = folder / "project.py"
+    text = source.read_text().replace("def measurements()", "def measurements(file=None)")
+    source.write_text(
+        text.replace(
+            """    iris = load""",
+            """    if file:
+        return pd.read_csv(file)
+    iris = load""",
+        )
+    )
+    project, _ = load_project(folder)
+    project.data().iloc[::2].to_csv(folder / "half.csv", index=False)
+    result = trained(folder, data=folder / "half.csv")
+    assert result.metrics["test_rows"] + result.metrics["train_rows"] == 75
+    assert verify(result.bundle.path).equal
+    (folder / "half.csv").unlink()
+    with pytest.raises(DataError, match=r"There is no .*half\.csv"):
+        verify(result.bundle.path)
 
 
 def test_changed_packages_and_python_are_reasons(copy: Copy, trained: Train) -> None:

@@ -10,6 +10,7 @@ from windlass.core.loading import told
 from windlass.errors import WindlassError
 
 DONE, REFUSED, USAGE = 0, 1, 2
+_ENDLESS = 1_000_000  # characters, wider than any row
 
 Progress = Callable[[float, str], None]
 
@@ -59,15 +60,16 @@ def say_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 
 def say_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout, as wide as the terminal."""
+    """A table on stdout, nothing of it cut off: as wide as the terminal, elsewhere a line for each row."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*header, box=None, header_style="bold", pad_edge=False)
+    columns = [Column(name, overflow="fold") for name in header]
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+        table.add_row(*(Text(" ".join(str(cell).split())) for cell in row))
+    Console(width=None if sys.stdout.isatty() else _ENDLESS).print(table)
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from windlass.cli.console import say_usage
-from windlass.core.candidate import Candidate
-from windlass.core.project import Project
+from windlass.core.declaration import Model
 
 _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
@@ -20,23 +19,22 @@ class Parser(argparse.ArgumentParser):
         say_usage(f"{message}. See {self.prog} --help.")
 
 
-def add_hyperparameters(parser: argparse.ArgumentParser, project: Project) -> None:
+def add_hyperparameters(parser: argparse.ArgumentParser, models: Sequence[Model]) -> None:
     """One flag for each field of each candidate; a field that several candidates share is one flag."""
     seen: set[str] = set()
-    for kind in project.candidates:
-        summary = (kind.__doc__ or "").strip().partition("\n")[0]
-        group = parser.add_argument_group(f"model {kind.name}", summary)
-        for name, schema in _properties(kind).items():
+    for model in models:
+        group = parser.add_argument_group(f"model {model.name}", model.description)
+        for name, schema in _properties(model).items():
             if name not in seen:
-                _add(group, name, schema, _help(project, name))
+                _add(group, name, schema, _help(models, name))
             seen.add(name)
 
 
-def hyperparameters(project: Project, arguments: argparse.Namespace) -> dict[str, Any]:
+def hyperparameters(models: Sequence[Model], arguments: argparse.Namespace) -> dict[str, Any]:
     """The hyperparameters that were given on the command line, by field name."""
     fields: dict[str, Any] = {}
-    for kind in reversed(project.candidates):
-        fields |= _properties(kind)
+    for model in reversed(models):
+        fields |= _properties(model)
     given = {name: value for name, value in vars(arguments).items() if name in fields}
     return {name: _decode(value, fields[name]) for name, value in given.items()}
 
@@ -51,27 +49,24 @@ def _add(group: Any, name: str, schema: Mapping[str, Any], text: str) -> None:
         group.add_argument(*flags, metavar=metavar, **common)
 
 
-def _help(project: Project, name: str) -> str:
+def _help(models: Sequence[Model], name: str) -> str:
     """What the flag means, once for each candidate where they differ."""
     told: dict[str, list[str]] = {}
-    for kind in project.candidates:
-        schema = _properties(kind).get(name)
+    for model in models:
+        schema = _properties(model).get(name)
         if schema is not None:
-            told.setdefault(_describe(kind, name, schema), []).append(kind.name)
+            told.setdefault(_describe(schema), []).append(model.name)
     if len(told) == 1:
         text, owners = next(iter(told.items()))
         return text if len(owners) == 1 else f"{text}; of {', '.join(owners)}"
     return "; ".join(f"{', '.join(owners)}: {text}" for text, owners in told.items())
 
 
-def _describe(kind: type[Candidate], name: str, schema: Mapping[str, Any]) -> str:
+def _describe(schema: Mapping[str, Any]) -> str:
     facts = [_kind(schema)]
     for part in (schema, *schema.get("anyOf", ())):
         facts += [f"{sign} {part[key]:g}" for key, sign in _LIMITS.items() if key in part]
-    if kind.model_fields[name].is_required():
-        facts.append("required")
-    else:
-        facts.append(f"default {json.dumps(schema.get('default')).replace('null', 'none')}")
+    facts.append(f"default {json.dumps(schema.get('default')).replace('null', 'none')}")
     return f"{schema.get('description', '')} ({', '.join(facts)})".strip()
 
 
@@ -99,8 +94,8 @@ def _decode(value: Any, schema: Mapping[str, Any]) -> Any:
         return value
 
 
-def _properties(kind: type[Candidate]) -> dict[str, dict[str, Any]]:
-    schema = kind.model_json_schema()
+def _properties(model: Model) -> dict[str, dict[str, Any]]:
+    schema = model.hyperparameters
     definitions = schema.get("$defs", {})
     found = {}
     for name, field in schema.get("properties", {}).items():

@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from windlass.cli import predict, serve, train, verify
+from windlass.cli import (
+    decisions,
+    features,
+    keys,
+    pipeline,
+    predict,
+    serve,
+    train,
+    verify,
+    versions,
+    worker,
+)
 from windlass.cli.console import say
 
 app = typer.Typer(
@@ -15,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (train, verify, serve, predict):
+for group in (train, features, pipeline, verify, versions, decisions, serve, worker, predict, keys):
     group.register(app)
 
 

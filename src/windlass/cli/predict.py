@@ -1,35 +1,65 @@
-"""`windlass predict BUNDLE`: predictions for a file of rows."""
+"""`windlass predict`: predictions for a file of rows."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.console import DONE, REFUSED, guarded, progress, say, say_error, say_json
-from windlass.core.bundle import Bundle, find_bundle
+from windlass.cli.bundles import Named, named_bundle
+from windlass.cli.console import (
+    DONE,
+    REFUSED,
+    Progress,
+    guarded,
+    progress,
+    say,
+    say_error,
+    say_json,
+)
+from windlass.cli.registry import split_arguments
+from windlass.cli.spark_master import check_master
 
 if TYPE_CHECKING:
-    from windlass.workflows.score import ScoreRequest, ScoreSummary
+    from windlass.core.bundle import Bundle
+    from windlass.workflows.score_request import ScoreRequest, ScoreSummary
+
+    Run = Callable[[Bundle, ScoreRequest, Progress], ScoreSummary]
+
+
+class Where(StrEnum):
+    """Where rows are scored."""
+
+    LOCAL = "local"
+    SPARK = "spark"
 
 
 def register(app: typer.Typer) -> None:
     """Attach `predict` to the application."""
 
     @app.command("predict")
-    def predict(
+    def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         source: Annotated[
             Path,
-            typer.Option("--input", help="Rows: a .csv, .parquet or .arrow file."),
+            typer.Option(
+                "--input",
+                help="Rows: a .csv, .parquet or .arrow file. For Spark .parquet, or a folder of them.",
+            ),
         ],
         output: Annotated[
             Path,
-            typer.Option(help="Where predictions go: a .csv, .parquet or .arrow file."),
+            typer.Option(
+                help="Where predictions go: a .csv, .parquet or .arrow file. With Spark a folder, NAME.parquet."
+            ),
         ],
-        bundle: Annotated[
-            Path, typer.Argument(help="A bundle, or a project that holds artifacts.")
-        ] = Path(),
+        which: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
+        ] = None,
         rejects: Annotated[
             Path | None,
             typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv."),
@@ -37,29 +67,52 @@ def register(app: typer.Typer) -> None:
         keep: Annotated[
             str, typer.Option(help="Columns of the input to copy to the output: id,name,…")
         ] = "",
+        engine: Annotated[
+            Where, typer.Option(help="Where to score: on this machine, or on a Spark cluster.")
+        ] = Where.LOCAL,
+        master: Annotated[
+            str | None, typer.Option(help="The cluster's address: spark://HOST:PORT.")
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     ) -> None:
         """Predict every row of a file; bad rows go to a file of their own, with the reason."""
 
+        usage = "windlass predict [BUNDLE or PROJECT] [VERSION] --input FILE --output FILE"
+        place, names = split_arguments(which, most=1, usage=usage)
+        check_master(engine, master)
+
         def action() -> int:
-            from windlass.workflows.score import ScoreRequest
+            from windlass.workflows.score_request import ScoreRequest
 
             kept = tuple(dict.fromkeys(filter(None, keep.split(","))))
-            return _predict(bundle, ScoreRequest.of(source, output, rejects, kept), json=json)
+            request = ScoreRequest.of(source, output, rejects, kept)
+            run = _here if engine is Where.LOCAL else partial(_on_spark, master=master)
+            return _predict(named_bundle(place, names), request, run, json=json)
 
         raise typer.Exit(guarded(action))
 
 
-def _predict(path: Path, request: "ScoreRequest", *, json: bool) -> int:
+def _here(bundle: "Bundle", request: "ScoreRequest", report: Progress) -> "ScoreSummary":
     from windlass.engines.load import load_engine
     from windlass.workflows.score import score
 
-    bundle = Bundle.open(find_bundle(path))
+    return score(bundle, load_engine(bundle), request, report)
+
+
+def _on_spark(
+    bundle: "Bundle", request: "ScoreRequest", report: Progress, *, master: str | None
+) -> "ScoreSummary":
+    from windlass.workflows.score_spark import score_on_spark
+
+    return score_on_spark(bundle, request, master, report)
+
+
+def _predict(named: Named, request: "ScoreRequest", run: "Run", *, json: bool) -> int:
     with progress(quiet=json or not sys.stderr.isatty()) as report:
-        summary = score(bundle, load_engine(bundle), request, report)
+        summary = run(named.bundle, request, report)
     if json:
         files = {"output": str(request.output), "rejects": str(request.rejects)}
-        say_json({**asdict(summary), **files, "model_version": bundle.version})
+        say_json({**asdict(summary), **files, "model_version": named.bundle.version})
     else:
         _tell(summary, request)
     if summary.scored:

@@ -1,22 +1,30 @@
 """`windlass serve`: bundles or projects over HTTP."""
 
 import ipaddress
+import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from windlass.cli.console import guarded
-from windlass.core.bundle import MANIFEST, Bundle, find_bundle
+from windlass.access.configured import configured
+from windlass.cli.console import guarded, say
+from windlass.cli.greeting import greeting
+from windlass.cli.registry import opened
+from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
+from windlass.serving.part import Part
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    from windlass.serving.server import Listen
+    from windlass.serving.subject import Subject
+    from windlass.web.server import Listen
 
+_log = logging.getLogger(__name__)
 _CONTAINER = Path("/opt/ml/model")  # where SageMaker puts a model, and our image too
 
 
@@ -24,15 +32,19 @@ def register(app: typer.Typer) -> None:
     """Attach `serve` to the application."""
 
     @app.command("serve")
-    def serve(
+    def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
         paths: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
-            None, help="Bundles, or projects that hold one.", show_default="the current folder"
+            None, help="Projects, by folder or name, or bundles.", show_default="the current folder"
         ),
         host: str = typer.Option("", help="Address to listen on.", show_default="127.0.0.1"),
         port: int = typer.Option(0, min=0, max=65535, help="Port.", show_default="8000"),
         workers: int = typer.Option(1, min=1, max=256, help="Processes that share the port."),
         grace: int = typer.Option(30, min=1, help="Longest that a stop may take, in seconds."),
         insecure: bool = typer.Option(False, help="Allow a non-loopback address without keys."),
+        worker: bool = typer.Option(True, help="Start a worker for trainings beside the server."),
+        only: Part | None = typer.Option(  # noqa: B008 - as above
+            None, help="Answer features alone, or predictions.", show_default="both"
+        ),
     ) -> None:
         """Serve predictions over HTTP until stopped."""
 
@@ -41,14 +53,17 @@ def register(app: typer.Typer) -> None:
             served = paths or [_default()]
             platform = _platform(served, settings)
             address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
-            _refuse_open(address, insecure=insecure or platform is not None)
-            _serve(served, settings, _listen(address, port or platform or 8000, workers, grace))
+            _check_keys(settings)
+            if not settings.auth:
+                _refuse_open(address, insecure=insecure or platform is not None)
+            listen = _listen(address, port or platform or 8000, workers, grace)
+            _serve(served, settings, listen, only, with_worker=worker and only is None)
 
         raise typer.Exit(guarded(action))
 
 
 def _listen(host: str, port: int, workers: int, grace: int) -> "Listen":
-    from windlass.serving.server import Listen
+    from windlass.web.server import Listen
 
     return Listen(host, port, workers, grace)
 
@@ -60,59 +75,76 @@ def _default() -> Path:
 
 
 def _platform(paths: list[Path], settings: Settings) -> int | None:
-    """The port that Vertex AI or SageMaker asks for, who both let in only their own callers."""
+    """The port that Vertex AI or SageMaker asks for. Both let in only their own callers, who have no keys."""
     if settings.vertex is not None:
         return settings.vertex.port
     return 8080 if paths == [_CONTAINER] else None
 
 
+def _check_keys(settings: Settings) -> None:
+    """Refuse keys of the environment that are weak, or that nobody would be asked for."""
+    configured(settings.api_keys)
+    if settings.api_keys and not settings.auth:
+        raise SettingsError(
+            "WINDLASS_API_KEYS is set, but WINDLASS_AUTH is off, so nobody would be asked for a key."
+            " Set WINDLASS_AUTH=required, or leave the keys out."
+        )
+
+
 def _refuse_open(host: str, *, insecure: bool) -> None:
-    """Keys come with the registry; until then only this machine is let in unasked."""
+    """Without keys only this machine is let in unasked."""
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = False
     if not loopback and not insecure:
         raise SettingsError(
-            f"Anybody who reaches {host} could use the server, for no keys are asked for. Listen on 127.0.0.1,"
-            " or say --insecure where something in front of it lets only the right ones in."
+            f"Anybody who reaches {host} could use the server, for no keys are asked for. Set WINDLASS_AUTH=required"
+            " and make a key with `windlass keys create`, listen on 127.0.0.1, or say --insecure where something"
+            " in front of it lets only the right ones in."
         )
 
 
-def _serve(paths: list[Path], settings: Settings, listen: "Listen") -> None:
-    from windlass.app import refuse_twins
-    from windlass.serving.server import bind, serve
+def _serve(
+    paths: list[Path], settings: Settings, listen: "Listen", only: Part | None, *, with_worker: bool
+) -> None:
+    from windlass.serving.subject import subjects
+    from windlass.web.server import bind, serve
 
     set_up_logs(settings.log_level)
-    bundles = [Bundle.open(find_bundle(path)) for path in paths]
-    refuse_twins(bundles)
+    served = subjects(paths, settings)
     listener = bind(listen)
-    _say_how(bundles, listen.host, listener.getsockname()[1])
-    make = partial(make_app, [bundle.path.absolute() for bundle in bundles], settings)
-    serve(make, listen, listener)
+    say(greeting(served, settings, listen.host, listener.getsockname()[1], only))
+    sys.stdout.flush()
+    # a worker opens a bundle again, for the folder may hold another by the time a worker is replaced
+    names = [one if one.bundle is None else one.bundle.path.absolute() for one in served]
+    with _companion(served, settings) if with_worker else nullcontext():
+        serve(partial(make_app, names, settings, only), listen, listener)
 
 
-def make_app(paths: list[Path], settings: Settings) -> Any:
+def _companion(served: "list[Subject]", settings: Settings) -> AbstractContextManager[object]:
+    """A worker for those of the registry's projects whose folder is here; none where there are none."""
+    from windlass.cli.companion import Companion, can_train
+
+    names = [one.project for one in served if one.bundle is None]
+    if not names:
+        return nullcontext()
+    if not can_train():
+        _log.info("no worker: training needs windlass[train]", extra={"projects": names})
+        return nullcontext()
+
+    def folders() -> list[str]:
+        with opened(settings) as registry:
+            found = [registry.declaration(name).folder for name in names]
+        return [folder for folder in found if (Path(folder) / "project.py").is_file()]
+
+    return Companion(folders)
+
+
+def make_app(paths: "list[Path | Subject]", settings: Settings, only: Part | None = None) -> Any:
     """The application of one worker process, with its logs set up."""
     from windlass.app import application
-    from windlass.serving.server import end_with_parent
+    from windlass.web.server import end_with_parent
 
     end_with_parent()
-    return application(*paths, settings=settings, logs=True)
-
-
-def _say_how(bundles: list[Bundle], host: str, port: int) -> None:
-    """Lines to try."""
-    import json
-
-    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
-    lines = [f"Serving on {base} (stop with Ctrl+C). API documentation: {base}/docs", "Try:"]
-    for bundle in bundles:
-        row = json.dumps(bundle.json("golden.json")["rows"][0])
-        prefix = f"/{bundle.manifest.project}" if len(bundles) > 1 else ""
-        lines.append(
-            f"  curl {base}{prefix}/predict -H 'Content-Type: application/json' -d '{row}'"
-        )
-    lines.append(f"  curl {base}/status")
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    return application(*paths, settings=settings, logs=True, only=only)

@@ -1,12 +1,14 @@
-"""`windlass verify BUNDLE`: does training again give the same result?"""
+"""`windlass verify`: does training again give the same result?"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windlass.cli.bundles import named_bundle
 from windlass.cli.console import DONE, REFUSED, guarded, progress, say, say_json
-from windlass.core.bundle import find_bundle
+from windlass.cli.registry import split_arguments
+from windlass.settings import Settings
 
 if TYPE_CHECKING:
     from windlass.workflows.verify import Verification
@@ -17,9 +19,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command("verify")
     def verify(
-        bundle: Annotated[
-            Path, typer.Argument(help="A bundle, or a project that holds artifacts.")
-        ] = Path(),
+        which: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
+        ] = None,
         project: Annotated[
             Path | None,
             typer.Option(help="The project's folder; otherwise looked for above the bundle."),
@@ -27,20 +30,24 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     ) -> None:
         """Train again from what a bundle says, and report equal, or what differs and why."""
-        raise typer.Exit(guarded(lambda: _verify(bundle, project, json=json)))
+        usage = "windlass verify [BUNDLE or PROJECT] [VERSION]"
+        place, names = split_arguments(which, most=1, usage=usage)
+        raise typer.Exit(guarded(lambda: _verify(place, names, project, json=json)))
 
 
-def _verify(path: Path, project: Path | None, *, json: bool) -> int:
+def _verify(place: Path, names: list[str], project: Path | None, *, json: bool) -> int:
     from windlass.workflows.verify import verify
 
-    found = find_bundle(path)
+    named = named_bundle(place, names)
+    found = named.bundle.path
     with progress(quiet=json) as report:
-        verification = verify(found, project, report)
+        verification = verify(found, project or named.project, report, Settings.read())
     if json:
         say_json(
             {
                 "equal": verification.equal,
                 "bundle": str(found),
+                "version": named.bundle.version,
                 "digest": verification.bundle.digest,
                 "differences": verification.differences,
                 "reasons": verification.reasons,

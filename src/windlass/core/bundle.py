@@ -51,6 +51,14 @@ class GateRecord(Sealed):
     passed: bool
 
 
+class ComparisonRecord(Sealed):
+    """A rule that compares with production, as the project declared it: `NotWorse`."""
+
+    metric: str
+    margin: float = 0.0
+    confidence: float = 0.95
+
+
 class Manifest(Sealed):
     """`manifest.json`, written last: what the bundle is, and the SHA-256 of every other file."""
 
@@ -61,6 +69,7 @@ class Manifest(Sealed):
     source_digest: str | None = None
     engine: EngineRecord
     gates: tuple[GateRecord, ...] = ()
+    comparisons: tuple[ComparisonRecord, ...] = ()
     files: dict[str, str]
 
 
@@ -81,12 +90,16 @@ class BundleSchema(Sealed):
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, every file of which had the digest that its manifest names."""
+    """An opened bundle, every file of which had the digest that its manifest names.
+
+    `known_as` is the version that the registry knows it by.
+    """
 
     path: Path
     manifest: Manifest
     digest: str
     schema: BundleSchema
+    known_as: str | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Bundle":
@@ -101,8 +114,8 @@ class Bundle:
 
     @property
     def version(self) -> str:
-        """The name of a bundle that no registry knows: 12 hex digits of its fitted pipeline's SHA-256."""
-        return self.manifest.files[MODEL_PICKLE][:12]
+        """`v3` where a registry knows it; else 12 hex digits of its fitted pipeline's SHA-256."""
+        return self.known_as or self.manifest.files[MODEL_PICKLE][:12]
 
     def read(self, name: str) -> bytes:
         """The content of one file, verified once more: what is used is what was sealed.
@@ -160,7 +173,12 @@ def _read_manifest(path: Path) -> tuple[Manifest, str]:
             raise IntegrityError(
                 f"{file} does not name {needed}. Do not serve this bundle; train it again."
             )
-    return manifest, sha256(canonical(json.loads(file.read_bytes())))
+    return manifest, digest_of(file.read_bytes())
+
+
+def digest_of(manifest: bytes) -> str:
+    """The digest of a bundle, by the content of its manifest. Raises ValueError where that is no JSON."""
+    return sha256(canonical(json.loads(manifest)))
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:

@@ -3,10 +3,24 @@
 What is being written to `NAME` is called `.NAME.PID.…`, so that what a killed process left can be told.
 """
 
+import errno
 import os
 import shutil
 from glob import escape
 from pathlib import Path
+
+_ADVICE = {
+    errno.ENOSPC: "Free some space.",
+    errno.EDQUOT: "Free some space.",
+    errno.EFBIG: "Files may not grow so large here; raise the limit, or use another disk.",
+    errno.EACCES: "Let this user write there, or name another folder with WINDLASS_HOME.",
+    errno.EROFS: "Name a folder that can be written with WINDLASS_HOME.",
+}
+
+
+def disk_advice(error: OSError) -> str:
+    """What to do about what a disk refused."""
+    return _ADVICE.get(error.errno or 0, "See whether the disk is well and can be written.")
 
 
 def part_prefix(path: Path) -> str:

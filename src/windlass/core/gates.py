@@ -1,7 +1,8 @@
-"""Gates: rules on metrics that a version must pass before it may be approved."""
+"""Gates: rules that a version must pass before it may be approved."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from windlass.errors import ProjectError
 
@@ -24,16 +25,63 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class NotWorse:
+    """Not worse than production on the rows that neither was trained on: `NotWorse("roc_auc")`.
+
+    Judged by the interval of the difference, of this `confidence`. Without a `margin` it fails where the
+    whole interval is on the worse side: where the candidate is worse beyond doubt. With one it fails
+    unless the whole interval is above `-margin` (in the metric's unit; less is better is turned): the
+    candidate must be shown to be no worse than that.
+    """
+
+    metric: str
+    margin: float = 0.0
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.margin) and self.margin >= 0):
+            raise ProjectError(f"NotWorse({self.metric!r}): margin {self.margin} is not 0 or more.")
+        if not 0.5 <= self.confidence < 1:
+            raise ProjectError(
+                f"NotWorse({self.metric!r}): confidence {self.confidence} is not from 0.5 to below 1."
+            )
+
+    def __str__(self) -> str:
+        by = f" by more than {self.margin:g}" if self.margin else ""
+        return f"{self.metric} not worse than production{by}"
+
+    def holds(self, low: float, high: float) -> bool:
+        """Whether it passes, of an interval of the candidate's gain over production."""
+        return low >= -self.margin if self.margin else high >= 0
+
+
+@dataclass(frozen=True)
 class GateResult:
-    """How a gate went: its rule, the metric's value (None where it was not measured), passed or not."""
+    """How a gate went: its rule, the metric's value (None where it was not measured), passed or not.
+
+    `note` says more where there is more to say: an interval, or what it was compared with. `undecided`
+    is a gate that could not be judged: nothing is automatic then, but a person may approve.
+    """
 
     rule: str
     value: float | None
     passed: bool
+    note: str = ""
+    undecided: bool = False
+
+    @property
+    def bars(self) -> bool:
+        """Whether not even a person may approve."""
+        return not self.passed and not self.undecided
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `FAILED` or `undecided`."""
+        return "passed" if self.passed else "undecided" if self.undecided else "FAILED"
 
 
 def judge(gates: Iterable[Gate], metrics: Mapping[str, object]) -> tuple[GateResult, ...]:
-    """Hold metrics against gates. A metric that is missing or not a number does not pass."""
+    """Hold metrics against thresholds. A metric that is missing or not a number does not pass."""
     return tuple(_judge(gate, metrics.get(gate.metric)) for gate in gates)
 
 

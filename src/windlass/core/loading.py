@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import sys
 import sysconfig
 import traceback
@@ -35,6 +36,9 @@ def load_project(folder: Path) -> tuple[Project, Source]:
             f"No project.py in {path.parent}. Name the folder of a project, or run `windlass` inside one."
         )
     content = path.read_bytes()
+    # the project imports scikit-learn, whose threads otherwise spin while they wait for each other: on a
+    # machine that is busy with other work a fit of seconds then takes minutes
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     namespace = _run(path)
     found = {id(value): value for value in namespace.values() if isinstance(value, Project)}
     if len(found) != 1:

@@ -1,21 +1,28 @@
 """A project: what the user declares, checked once."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from windlass.core.bundle import PROJECT_NAME
 from windlass.core.candidate import Candidate
-from windlass.core.gates import Gate
+from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.core.gates import Gate, NotWorse
+from windlass.core.metrics import compared_metrics
 from windlass.core.row import read_row
 from windlass.core.schema import RowSchema
+from windlass.core.split_rule import GroupTimeSplit
+from windlass.core.stakes import Stakes
 from windlass.core.target import Classes, Quantity, Target
 from windlass.errors import ProjectError
 
-RESERVED = frozenset({"model", "seed", "test_size", "artifacts", "track", "data", "json", "help"})
+RESERVED = frozenset(
+    {"artifacts", "data", "help", "json", "model", "seed", "snapshot", "test_size", "track", "view"}
+)
 _LEDGER = frozenset(
     {
         "latency_ms",
@@ -28,8 +35,9 @@ _LEDGER = frozenset(
     }
 )
 _ROUTES = frozenset(
-    {"docs", "features", "health", "invocations", "jobs", "livez", "metrics", "openapi", "outcomes", "ping",
-     "predict", "predict_batch", "readyz", "status", "train", "ui", "v1", "v2", "version", "versions"}
+    {"decisions", "docs", "features", "get-online-features", "health", "invocations", "jobs", "keys", "livez",
+     "metrics", "openapi", "outcomes", "ping", "predict", "predict_batch", "predict_by_id", "readyz", "rollback",
+     "status", "train", "ui", "v1", "v2", "version", "versions"}
 )  # fmt: skip
 _NAME = re.compile(PROJECT_NAME)
 
@@ -39,16 +47,33 @@ class Project:
     """A project, as `project.py` declares it. The first candidate is the default.
 
     `data` returns the labelled rows: a table (pandas, polars, pyarrow, or a dict of columns) that
-    holds the row's columns and the target's. Missing values are null or NaN.
+    holds the row's columns and the target's. Missing values are null or NaN. A `data(file: Path | None = None)`
+    can be trained on a file that is named at training: `--data FILE`.
+
+    With a feature `view`, the rows come from the offline store: `data(rows)` takes what was known at every
+    event, as a polars DataFrame of the row's columns and the event's own, and returns the labelled rows. Left
+    out, it returns them as they are.
+
+    `split` keeps groups and times apart. `slices` name columns that `data` returns beside the row's, by which
+    the model is measured for fairness, and which it never sees. `stakes` say what mistakes cost.
+
+    `policy` says what follows a training whose gates pass: "manual" waits for an approval, "automatic"
+    puts the version in production. `four_eyes` refuses an approval by whoever trained the version.
     """
 
     name: str
     row: type[BaseModel]
     target: Target
-    data: Callable[[], Any]
+    data: Callable[..., Any]
     candidates: tuple[type[Candidate], ...]
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[Gate | NotWorse, ...] = ()
     description: str = ""
+    policy: Literal["manual", "automatic"] = "manual"
+    four_eyes: bool = False
+    view: FeatureView | None = None
+    split: GroupTimeSplit | None = None
+    slices: tuple[str, ...] = ()
+    stakes: Stakes | None = None
     schema: RowSchema = field(init=False, repr=False)
 
     def __init__(  # noqa: PLR0913 - the declaration: every argument is a keyword that the user reads
@@ -57,19 +82,31 @@ class Project:
         name: str,
         row: type[BaseModel],
         target: Target,
-        data: Callable[[], Any],
+        data: Callable[..., Any] | None = None,
         candidates: Iterable[type[Candidate]],
-        gates: Iterable[Gate] = (),
+        gates: Iterable[Gate | NotWorse] = (),
         description: str = "",
+        policy: Literal["manual", "automatic"] = "manual",
+        four_eyes: bool = False,
+        view: FeatureView | None = None,
+        split: GroupTimeSplit | None = None,
+        slices: Iterable[str] = (),
+        stakes: Stakes | None = None,
     ) -> None:
         values = {
             "name": name,
             "row": row,
             "target": target,
-            "data": data,
+            "data": _unchanged if data is None and view is not None else data,
             "description": description,
             "candidates": tuple(candidates),
             "gates": tuple(gates),
+            "policy": policy,
+            "four_eyes": four_eyes,
+            "view": view,
+            "split": split,
+            "slices": tuple(slices),
+            "stakes": stakes,
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -77,6 +114,7 @@ class Project:
         object.__setattr__(self, "schema", read_row(row))
         self._check_names()
         self._check_candidates()
+        self._check_comparisons()
 
     def _check_kinds(self) -> None:
         wanted = (
@@ -97,11 +135,31 @@ class Project:
                 all(_is_kind(candidate, Candidate) for candidate in self.candidates),
                 "candidates are subclasses of windlass.Candidate",
             ),
-            (all(isinstance(gate, Gate) for gate in self.gates), "gates are Gate(…)"),
+            (
+                all(isinstance(gate, Gate | NotWorse) for gate in self.gates),
+                "gates are Gate(…) or NotWorse(…)",
+            ),
+            (self.policy in ("manual", "automatic"), "policy is 'manual' or 'automatic'"),
+            (isinstance(self.four_eyes, bool), "four_eyes is True or False"),
+            (
+                not (self.four_eyes and self.policy == "automatic"),
+                "four_eyes needs a person to approve; use policy='manual'",
+            ),
+            (isinstance(self.view, FeatureView | None), "view is a FeatureView(…)"),
+            (isinstance(self.split, GroupTimeSplit | None), "split is a GroupTimeSplit(…)"),
+            (isinstance(self.stakes, Stakes | None), "stakes are Stakes(…)"),
+            (
+                not (self.stakes or self.slices) or self._has_two_classes,
+                "stakes and slices need a target of two classes",
+            ),
         )
         for fits, rule in wanted:
             if not fits:
                 raise ProjectError(f"Project {self.name!r}: {rule}.")
+
+    @property
+    def _has_two_classes(self) -> bool:
+        return isinstance(self.target, Classes) and len(self.target.labels) == 2
 
     def _check_names(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name in _ROUTES:
@@ -118,6 +176,18 @@ class Project:
                 raise ProjectError(
                     f"Column {name!r} of project {self.name!r} has the name of something that Windlass adds"
                     " to predictions. Call it something else."
+                )
+        for name in self.slices:
+            if name in (*self.schema.names, self.target.name):
+                raise ProjectError(
+                    f"Slice {name!r} of project {self.name!r} is also its target or a column of its row, and so"
+                    " no outsider's view."
+                )
+        for name in {} if self.features is None else self.features.at_request:
+            if name not in self.schema.names:
+                raise ProjectError(
+                    f"Feature {name!r}, which the view of project {self.name!r} computes when it is asked, is no column"
+                    f" of its row {self.row.__name__}. There are: {', '.join(self.schema.names)}."
                 )
 
     def _check_candidates(self) -> None:
@@ -143,6 +213,44 @@ class Project:
                         f"{where}: hyperparameter {name!r} has no default. Give it one."
                     )
 
+    def _check_comparisons(self) -> None:
+        known = compared_metrics(self.target)
+        for rule in self.comparisons:
+            if rule.metric not in known:
+                raise ProjectError(
+                    f"Project {self.name!r} has NotWorse({rule.metric!r}), by which two models of"
+                    f" {self.target.name} cannot be compared. There are: {', '.join(known)}."
+                )
+
+    @property
+    def thresholds(self) -> tuple[Gate, ...]:
+        """The gates that need nothing but the version's own metrics."""
+        return tuple(gate for gate in self.gates if isinstance(gate, Gate))
+
+    @property
+    def comparisons(self) -> tuple[NotWorse, ...]:
+        """The gates that compare with production. With any, the rows are split by their content."""
+        return tuple(gate for gate in self.gates if isinstance(gate, NotWorse))
+
+    @property
+    def features(self) -> ViewRecord | None:
+        """The feature view as data, where there is one: it gives the row's columns."""
+        return None if self.view is None else self.view.record(self.schema.names)
+
+    @property
+    def aside(self) -> tuple[str, ...]:
+        """The columns that `data` returns beside the row's and the target's: for split and slices."""
+        split = () if self.split is None else (self.split.group, self.split.time)
+        return tuple(dict.fromkeys([*split, *self.slices]))
+
+    @property
+    def takes_file(self) -> bool:
+        """Whether `data` takes a `file` to read instead of what it reads otherwise."""
+        try:
+            return "file" in inspect.signature(self.data).parameters
+        except (TypeError, ValueError):  # a callable that does not say what it takes
+            return False
+
     def candidate(self, name: str) -> type[Candidate]:
         """The candidate of this name. Raises ProjectError, naming those there are."""
         for candidate in self.candidates:
@@ -150,6 +258,10 @@ class Project:
                 return candidate
         known = ", ".join(candidate.name for candidate in self.candidates)
         raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {known}.")
+
+
+def _unchanged(rows: Any) -> Any:
+    return rows
 
 
 def _is_kind(value: object, base: type) -> bool:

@@ -61,7 +61,7 @@ class RowValidator:
         try:
             row: Values = self._one.validate_json(body)
         except ValidationError as error:
-            raise self._explain(body) or _refusal(error) from None
+            raise self._explain(body) or refusal(error) from None
         if len(row) != self._width:
             raise self._explain(body) or self._extra(row, [])
         return row
@@ -71,7 +71,7 @@ class RowValidator:
         try:
             rows: list[Values] = self._many.validate_json(body)
         except ValidationError as error:
-            raise self._explain_all(body) or _refusal(error) from None
+            raise self._explain_all(body) or refusal(error) from None
         if any(map(self._width.__ne__, map(len, rows))):
             index = next(i for i, row in enumerate(rows) if len(row) != self._width)
             raise self._explain_all(body) or self._extra(rows[index], [index])
@@ -84,7 +84,7 @@ class RowValidator:
         try:
             row: Values = self._strings.validate_strings(given) | dict.fromkeys(empty)
         except ValidationError as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
         if missing := [name for name in self.schema.names if name not in row]:
             raise RowsError([{"loc": [name], "msg": "Field required"} for name in missing])
         return row
@@ -96,7 +96,7 @@ class RowValidator:
         try:
             self._exact.validate_json(body)
         except ValidationError as error:
-            return _refusal(error)
+            return refusal(error)
         return None
 
     def _explain_all(self, body: bytes) -> RowsError | None:
@@ -140,7 +140,8 @@ class RowValidator:
         return Batch(numeric, text)
 
 
-def _refusal(error: ValidationError) -> RowsError:
+def refusal(error: ValidationError) -> RowsError:
+    """What an answer may say of it."""
     items = error.errors(include_url=False, include_context=False, include_input=False)
     malformed = any(item["type"] == "json_invalid" for item in items)
     faults = [

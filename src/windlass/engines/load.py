@@ -10,9 +10,14 @@ def load_engine(bundle: Bundle) -> Engine:
 
     The pickle is read only where the manifest says native. Raises EngineError.
     """
-    engine = _native(bundle) if bundle.manifest.engine.name == "native" else _onnx(bundle)
+    engine = open_engine(bundle)
     prove(bundle, engine)
     return engine
+
+
+def open_engine(bundle: Bundle) -> Engine:
+    """The engine that the manifest names, not proven yet. Raises EngineError."""
+    return _native(bundle) if bundle.manifest.engine.name == "native" else _onnx(bundle)
 
 
 def _onnx(bundle: Bundle) -> Engine:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     Numbers = memoryview  # not subscriptable before Python 3.14
 
-_CAPACITY = 1 << 18  # bytes a worker; room for some 800 latency series
+CAPACITY = 1 << 20  # bytes a worker; room for some 3,000 latency series, five or so a version
 _HEADER = struct.Struct("<II")  # length of the key's JSON (written last), number of float64 cells
 
 
@@ -31,15 +31,17 @@ class Cells:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._file: IO[bytes] | None = None
+        self.path: Path | None = None
         if folder is None:
-            self._map = mmap.mmap(-1, _CAPACITY)
+            self._map = mmap.mmap(-1, CAPACITY)
         else:
             self._file = _claim(folder)
-            self._map = mmap.mmap(self._file.fileno(), _CAPACITY)
+            self.path = Path(self._file.name)
+            self._map = mmap.mmap(self._file.fileno(), CAPACITY)
         self._view = memoryview(self._map)
         self._known: dict[Key, Numbers] = {}
         self._end = 0
-        for key, start, stop in _records(self._map):
+        for key, start, stop in records(self._map):
             self._known[key] = self._view[start:stop].cast("d")
             self._end = stop
         self._folder = folder
@@ -67,7 +69,7 @@ class Cells:
         name = json.dumps(key).encode()
         start = _aligned(self._end + _HEADER.size + len(name))
         stop = start + 8 * width
-        if stop + _HEADER.size > _CAPACITY:
+        if stop + _HEADER.size > CAPACITY:
             return memoryview(bytearray(8 * width)).cast("d")
         head = self._end
         self._view[head + _HEADER.size : head + _HEADER.size + len(name)] = name
@@ -80,7 +82,7 @@ class Cells:
         """Every series, summed over all workers that share the folder."""
         total: dict[Key, list[float]] = {}
         for content in self._contents():
-            for key, start, stop in _records(content):
+            for key, start, stop in records(content):
                 cells: Numbers = memoryview(content)[start:stop].cast("d")
                 values = list(cells)
                 for index, value in enumerate(total.get(key, ())):
@@ -127,7 +129,7 @@ def _claim(folder: Path) -> IO[bytes]:
             continue
         try:
             # written, not only sized: on a full disk this fails, where a mapped hole would kill us
-            file.write(bytes(_CAPACITY - file.seek(0, os.SEEK_END)))
+            file.write(bytes(CAPACITY - file.seek(0, os.SEEK_END)))
             file.flush()
         except OSError:
             file.close()
@@ -135,9 +137,8 @@ def _claim(folder: Path) -> IO[bytes]:
         return file
 
 
-def _records(content: bytes | mmap.mmap) -> Iterator[tuple[Key, int, int]]:
-    """Each series as (key, first byte, last byte + 1) of its cells."""
-    position = 0
+def records(content: bytes | mmap.mmap, position: int = 0) -> Iterator[tuple[Key, int, int]]:
+    """Each series from `position` on as (key, first byte, last byte + 1) of its cells."""
     while position + _HEADER.size <= len(content):
         length, width = _HEADER.unpack_from(content, position)
         if not length:

@@ -16,6 +16,8 @@ _WIDTH = _SUM + 1
 
 LATENCY = "windlass_request_duration_seconds"
 PREDICTIONS = "windlass_predictions_total"
+READS = "windlass_feature_reads_total"
+READ_RESULTS = ("found", "unknown", "failed")  # of an entity that was asked for
 
 
 class Latency:
@@ -54,6 +56,10 @@ class Telemetry:
         labels = tuple(classes) or ("",)
         return self._cells.series((PREDICTIONS, project, version, *labels), len(labels))
 
+    def feature_reads(self, project: str) -> Numbers:
+        """One counter for each of READ_RESULTS, in order."""
+        return self._cells.series((READS, project, *READ_RESULTS), len(READ_RESULTS))
+
     def snapshot(self) -> "Snapshot":
         """The sums over all workers, now."""
         return Snapshot.of(self._cells.sums())
@@ -78,15 +84,18 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What all workers counted: `predictions` by (project, version), then by class."""
+    """What all workers counted: `predictions` by (project, version), then by class; `reads` of features by
+    project, then by result.
+    """
 
     histograms: tuple[Histogram, ...]
     predictions: dict[tuple[str, str], dict[str, float]]
+    reads: dict[str, dict[str, float]]
 
     @staticmethod
     def of(sums: dict[Key, list[float]]) -> "Snapshot":
         """Read the summed cells."""
-        histograms, predictions = [], {}
+        histograms, predictions, reads = [], {}, {}
         for key, values in sorted(sums.items()):
             if key[0] == LATENCY:
                 project, version, route, status = key[1:]
@@ -94,7 +103,9 @@ class Snapshot:
                 histograms.append(Histogram(project, version, route, status, buckets, values[_SUM]))
             elif key[0] == PREDICTIONS:
                 predictions[key[1], key[2]] = dict(zip(key[3:], values, strict=True))
-        return Snapshot(tuple(histograms), predictions)
+            elif key[0] == READS:
+                reads[key[1]] = dict(zip(key[2:], values, strict=True))
+        return Snapshot(tuple(histograms), predictions, reads)
 
 
 def quantiles(buckets: Iterable[Sequence[float]], wanted: Sequence[float]) -> list[float | None]:

@@ -1,7 +1,7 @@
 """The forms that tables come and go in, and which of them a client asks for."""
 
-from windlass.serving.exchange import Exchange
-from windlass.serving.problems import Problem
+from windlass.web.exchange import Exchange
+from windlass.web.problems import Problem
 
 FORMS = {
     "text/csv": "csv",

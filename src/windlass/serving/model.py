@@ -1,7 +1,5 @@
-"""A version that is loaded and has proven itself, and the place in the server where one lives."""
+"""A version that is loaded and has proven itself, ready to answer."""
 
-import logging
-import time
 from concurrent.futures import Executor
 from time import perf_counter
 from typing import Any
@@ -13,38 +11,44 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
 from windlass.core.target import class_key
 from windlass.core.validation import RowValidator
-from windlass.engines.load import load_engine
-from windlass.errors import WindlassError
-from windlass.monitoring.ledger import Ledger
+from windlass.engines.golden import prove
+from windlass.engines.load import open_engine
 from windlass.monitoring.telemetry import Telemetry
 from windlass.serving.batching import Batcher
-from windlass.serving.problems import Problem, unavailable
 
 INLINE_SECONDS = 0.001  # an engine that takes longer for a row gets a thread of its own
 INLINE_ROWS = 64  # a body of more rows is worked off the event loop
 
-_log = logging.getLogger("windlass.serving")
-
 
 class Model:
-    """One version of a project, ready to answer."""
+    """One version of a project. Everything it needs is in memory; its bundle may go."""
 
-    def __init__(self, bundle: Bundle, telemetry: Telemetry, executor: Executor) -> None:
+    def __init__(self, bundle: Bundle, executor: Executor) -> None:
+        """Load, prove and warm up; `load_seconds` and `test_seconds` say how long that took."""
+        started = perf_counter()
         self.bundle = bundle
         self.version = bundle.version
-        self.engine = load_engine(bundle)
+        self.view = _view(bundle)
+        self.engine = open_engine(bundle)
+        loaded = perf_counter()
+        prove(bundle, self.engine)
         self.schema = bundle.schema.row
         self.target = bundle.schema.target
         self.validator = RowValidator(self.schema)
         self.classes = self.target.classes
         self.keys = [class_key(label) for label in self.classes or ()]
-        self.counts = telemetry.predictions(bundle.manifest.project, self.version, self.keys)
-        self.since = time.time()
         self.predict = self.engine.predict
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
         self.executor = executor
         self.batcher = Batcher(self.predict, executor)
+        self.counts = memoryview(bytearray(8 * max(len(self.keys), 1))).cast("d")
+        self.load_seconds = loaded - started
+        self.test_seconds = perf_counter() - loaded
+
+    def count_in(self, telemetry: Telemetry) -> None:
+        """Count among all that the server counts. On the event loop, before the first request."""
+        self.counts = telemetry.predictions(self.bundle.manifest.project, self.version, self.keys)
 
     def _warm_up(self) -> float:
         """Run golden rows one by one; the quickest tells what a row costs."""
@@ -102,47 +106,13 @@ class Model:
         for index, count in enumerate(np.bincount(prediction.labels, minlength=len(self.keys))):
             self.counts[index] += count
 
-    def wanted(self, version: str | None) -> None:
-        """Raise Problem 404 unless `version` is None or this one."""
-        if version is not None and version != self.version:
-            raise Problem(404, "There is no such version here. See /status for the live one.")
+
+def _view(bundle: Bundle) -> str | None:
+    """The version of the feature view that it was trained on; None where the bundle does not say."""
+    params = bundle.json("params.json") if "params.json" in bundle.manifest.files else {}
+    view: str | None = params.get("view")
+    return view
 
 
 def _golden(bundle: Bundle) -> bytes:
     return orjson.dumps(bundle.json("golden.json")["rows"])
-
-
-class Hosted:
-    """A project in this server: its live model, or why there is none yet."""
-
-    def __init__(self, bundle: Bundle, ledger: Ledger | None) -> None:
-        self.bundle = bundle
-        self.name = bundle.manifest.project
-        self.ledger = ledger
-        self.model: Model | None = None
-        self.reason: str | None = "loading"
-
-    def load(self, telemetry: Telemetry, executor: Executor) -> None:
-        """Load, prove and warm up the bundle, then let it answer. A failure is kept as the reason."""
-        try:
-            self.model = Model(self.bundle, telemetry, executor)
-            self.reason = None
-        except Exception as error:  # noqa: BLE001 - whatever a bundle holds, the others go on serving
-            known = isinstance(error, WindlassError)
-            self.reason = str(error) if known else f"{type(error).__name__}: {error}"
-            _log.error("version refused", extra={"project": self.name, "reason": self.reason})
-            return
-        model = self.model
-        for gate in self.bundle.manifest.gates:
-            if not gate.passed:
-                _log.warning("gate not passed", extra={"project": self.name, "rule": gate.rule})
-        _log.info(
-            "version ready",
-            extra={"project": self.name, "version": model.version, "engine": model.engine.name},
-        )
-
-    def live(self) -> Model:
-        """The live model. Raises Problem 503 where there is none."""
-        if self.model is None:
-            raise unavailable(f"Project {self.name} is not ready: {self.reason}")
-        return self.model

@@ -11,9 +11,9 @@ import orjson
 from windlass.errors import Fault
 from windlass.monitoring.exposition import expose
 from windlass.monitoring.telemetry import BOUNDS, Snapshot, Telemetry, quantiles
-from windlass.serving.exchange import Answer, Exchange
-from windlass.serving.model import Hosted
-from windlass.serving.problems import Problem
+from windlass.serving.hosted import Hosted
+from windlass.web.exchange import Answer, Exchange
+from windlass.web.problems import Problem
 
 _OK = orjson.dumps({"status": "ok"})
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -45,14 +45,14 @@ class Observer:
         return Answer(orjson.dumps({"status": "ready"}))
 
     def is_ready(self) -> bool:
-        """Whether every project has a live version."""
-        return all(hosted.model is not None for hosted in self._hosted)
+        """Whether every project answers."""
+        return all(hosted.lack is None for hosted in self._hosted)
 
     def _require_ready(self) -> None:
         waiting: list[Fault] = [
-            {"loc": [hosted.name], "msg": str(hosted.reason)}
+            {"loc": [hosted.name], "msg": hosted.lack}
             for hosted in self._hosted
-            if hosted.model is None
+            if hosted.lack is not None
         ]
         if waiting:
             raise Problem(503, "Not every project is ready.", waiting, [(b"retry-after", b"1")])
@@ -62,9 +62,13 @@ class Observer:
         live = {
             hosted.name: hosted.model.version for hosted in self._hosted if hosted.model is not None
         }
-        body, kind = expose(
-            self._telemetry.snapshot(), live, exchange.accept.decode("latin-1"), self._started
-        )
+        ages = {
+            hosted.name: age
+            for hosted in self._hosted
+            if hosted.online is not None and (age := hosted.online.age()) is not None
+        }
+        accept = exchange.accept.decode("latin-1")
+        body, kind = expose(self._telemetry.snapshot(), live, accept, self._started, ages)
         return Answer(body, kind.encode())
 
     async def status(self, _: Exchange) -> Answer:
@@ -89,13 +93,8 @@ class Observer:
             mix = snapshot.predictions.get((hosted.name, model.version), {})
         return {
             "project": hosted.name,
-            "ready": model is not None,
-            "reason": hosted.reason,
             "uptime_seconds": self._uptime(),
-            "live_version": None if model is None else model.version,
-            "live_since": None if model is None else model.since,
-            "engine": None if model is None else model.engine.name,
-            "bundle_digest": hosted.bundle.digest,
+            **hosted.told(),
             "requests": int(sum(h.count for h in mine)),
             "errors": int(sum(h.count for h in mine if h.status[0] in "45")),
             "latency_seconds": dict(zip(_QUANTILES, found, strict=True)),

@@ -38,8 +38,50 @@ ANSWERS: Json = {
             "reason": {"type": ["string", "null"], "description": "Why it is not ready."},
             "live_version": {"type": ["string", "null"]},
             "live_since": {"type": ["number", "null"], "description": "Seconds since 1970."},
+            "stage": {"enum": ["production", "archived", None]},
             "engine": {"enum": ["onnx", "native", None]},
-            "bundle_digest": _TEXT,
+            "bundle_digest": {"type": ["string", "null"]},
+            "refused": {
+                "type": ["object", "null"],
+                "description": "A version that was to be live and is not fit; the one before goes on.",
+                "properties": {"version": _TEXT, "reason": _TEXT, "since": _NUMBER},
+            },
+            "registry": {
+                "type": ["object", "null"],
+                "description": "Whether it can be reached; null where a bundle is served by itself.",
+                "properties": {
+                    "reachable": {"type": "boolean"},
+                    "since": _NUMBER,
+                    "reason": {"type": ["string", "null"]},
+                },
+            },
+            "features": {
+                "type": ["object", "null"],
+                "description": "The feature view, and what of it was materialised last; null without a view.",
+                "properties": {
+                    "view": _TEXT,
+                    "view_version": _TEXT,
+                    "trained_view_version": {
+                        "type": ["string", "null"],
+                        "description": "Of the view that the live version was trained on, where its bundle says so.",
+                    },
+                    "reason": {
+                        "type": ["string", "null"],
+                        "description": "Why they cannot be read.",
+                    },
+                    "materialised": {
+                        "type": ["object", "null"],
+                        "properties": {
+                            "snapshot": {"type": "integer"},
+                            "view_version": _TEXT,
+                            "materialised_at": _NUMBER,
+                            "newest_event": {"type": ["string", "null"], "format": "date"},
+                            "entities": {"type": "integer", "minimum": 0},
+                            "stale": {"type": "boolean"},
+                        },
+                    },
+                },
+            },
             "requests": {"type": "number", "minimum": 0},
             "errors": {"type": "number", "minimum": 0, "description": "Answers 4xx and 5xx."},
             "latency_seconds": {
@@ -106,6 +148,14 @@ ANSWERS: Json = {
             },
         },
     },
+}
+
+# of a project that has no live version yet
+UNKNOWN: Json = {
+    "Row": {"type": "object"},
+    "Values": {"type": "array"},
+    "Prediction": {"type": "object"},
+    "Predictions": {"type": "object"},
 }
 
 V2_REQUEST: Json = {

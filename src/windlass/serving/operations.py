@@ -1,33 +1,23 @@
 """What each route is for, what it reads, answers and refuses: the words of the OpenAPI document."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
+from windlass.serving.feature_schemas import ID
 from windlass.serving.forms import FORMS
 from windlass.serving.openapi_schemas import V2_REQUEST, instances, invocations
-
-Json = dict[str, Any]
-Body = Callable[[Sequence[str]], Json]  # from the projects that a route may be of
+from windlass.web.operation import BINARY, Json, Operation
 
 TABLES = tuple(FORMS)
-BINARY: Json = {"schema": {"type": "string", "format": "binary"}}
-_READING = ("400", "404", "413", "415", "422", "503")  # what every route that reads rows may refuse
-
-
-@dataclass(frozen=True)
-class Operation:
-    """A route in words. `answer` names a schema, "" for none; `{}` in it stands for the project."""
-
-    summary: str
-    description: str
-    answer: str = "Any"
-    media: str = "application/json"
-    errors: Sequence[str] = ()
-    body: Body | None = None
-    tables: bool = False  # whether it answers tables too
-    versioned: bool = False  # whether it takes ?version=
-    protocol: str = ""  # whose errors are its own
+_VERSION = {"version": "Another version than the live one: one that is or was in production."}
+_READING = (
+    "400",
+    "404",
+    "409",
+    "413",
+    "415",
+    "422",
+    "503",
+)  # what every route that reads rows may refuse
 
 
 def row_body(projects: Sequence[str]) -> Json:
@@ -54,6 +44,15 @@ def _instances_body(projects: Sequence[str]) -> Json:
     return {"application/json": {"schema": instances(projects)}}
 
 
+def _ids_body(_: Sequence[str]) -> Json:
+    return {"application/json": {"schema": {"$ref": "#/components/schemas/Ids"}}}
+
+
+def _online_features_body(projects: Sequence[str]) -> Json:
+    schema = {"$ref": f"#/components/schemas/{projects[0]}.OnlineFeaturesQuery"}
+    return {"application/json": {"schema": schema}}
+
+
 def _infer_body(_: Sequence[str]) -> Json:
     return {"application/json": {"schema": V2_REQUEST}}
 
@@ -72,6 +71,47 @@ _V2_MODEL = {
         errors=("400", "404", "413", "503"),
         body=_infer_body,
         protocol="V2",
+    ),
+}
+
+_FEATURES = {
+    "/features/{id}": Operation(
+        "Features of an entity",
+        "The newest that is known of it, and what follows from that today.",
+        "{}.Features",
+        errors=("404", "422", "503"),
+        path={"id": ID},
+    ),
+    "/features": Operation(
+        "Features of many entities",
+        '`{"ids": […]}`, or the list alone; in order. One that is unknown is named, and fails no other.',
+        "{}.ManyFeatures",
+        errors=("400", "413", "415", "422", "503"),
+        body=_ids_body,
+    ),
+    "/predict/{id}": Operation(
+        "Predict by id",
+        "As `/predict`, with the features of the entity as its row. 409 where they do not fit it.",
+        "{}.PredictionById",
+        errors=("404", "409", "422", "503"),
+        query=_VERSION,
+        path={"id": ID},
+    ),
+    "/predict_by_id": Operation(
+        "Predict many by id",
+        '`{"ids": […]}`, or the list alone; in order. One that cannot be predicted is named, and fails no other.',
+        "{}.PredictionsById",
+        errors=_READING,
+        body=_ids_body,
+        query=_VERSION,
+    ),
+    "/get-online-features": Operation(
+        "Features, as Feast asks",
+        "A column of values a feature.",
+        "OnlineFeatures",
+        errors=("400", "413", "415", "422", "503"),
+        body=_online_features_body,
+        protocol="Feast",
     ),
 }
 
@@ -103,17 +143,18 @@ OPERATIONS: dict[str, Operation] = {
         "{}.Prediction",
         errors=_READING,
         body=row_body,
-        versioned=True,
+        query=_VERSION,
     ),
     "/predict_batch": Operation(
         "Predict many rows",
         "A JSON array of rows, or a table as CSV, Arrow stream or Parquet. `Accept` chooses the answer's form.",
         "{}.Predictions",
-        errors=("400", "404", "406", "413", "415", "422", "503"),
+        errors=("400", "404", "406", "409", "413", "415", "422", "503"),
         body=rows_body,
-        tables=True,
-        versioned=True,
+        tables=TABLES,
+        query=_VERSION,
     ),
+    **_FEATURES,
     "/invocations": Operation(
         "Predict, as MLflow and SageMaker ask",
         "MLflow's shapes in JSON, or CSV.",

@@ -1,7 +1,7 @@
 """The hot path: `/predict` and `/predict_batch`, from body bytes to answer bytes, ledger included."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter, time
 from typing import Any, ParamSpec, TypeVar
@@ -11,10 +11,11 @@ import orjson
 from windlass.core.batch import Prediction
 from windlass.core.validation import Values
 from windlass.errors import RowsError
-from windlass.serving.exchange import Answer, Exchange
 from windlass.serving.forms import wanted
-from windlass.serving.model import Hosted, Model
-from windlass.serving.problems import Problem, invalid, malformed, unsupported
+from windlass.serving.hosted import Hosted
+from windlass.serving.model import Model
+from windlass.web.exchange import Answer, Exchange
+from windlass.web.problems import Problem, invalid, malformed, unsupported
 
 _JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
 _INLINE_BYTES = 1 << 14
@@ -36,7 +37,10 @@ class Predictor:
     async def one(self, exchange: Exchange) -> Answer:
         """`POST /predict`: one row."""
         body = await exchange.body()
-        model = self._live(exchange)
+        model = (
+            await self._asked(exchange) if exchange.scope["query_string"] else self._hosted.live()
+        )
+        exchange.version = model.version
         if exchange.content_type != b"application/json":
             require_json(exchange)
         try:
@@ -44,6 +48,12 @@ class Predictor:
         except RowsError as error:
             raise refused(error) from None
         exchange.parsed = perf_counter()
+        return await self.row(exchange, model, row, {})
+
+    async def row(
+        self, exchange: Exchange, model: Model, row: Values, more: Mapping[str, Any]
+    ) -> Answer:
+        """Predict one validated row, and answer that and `more`, after it was appended to the ledger."""
         batch = model.validator.batch((row,))
         prediction = model.predict(batch) if model.inline else await model.run(batch)
         exchange.predicted = now = perf_counter()
@@ -51,6 +61,7 @@ class Predictor:
         answer["model_version"] = model.version
         answer["latency_ms"] = round((now - exchange.started) * 1e3, 3)
         answer["prediction_id"] = exchange.id
+        answer.update(more)
         encoded = _dumps(answer)
         if self._append is not None:
             self._append(_ONE % (time(), exchange.request_id, _dumps(row), encoded))
@@ -59,13 +70,13 @@ class Predictor:
     async def many(self, exchange: Exchange) -> Answer:
         """`POST /predict_batch`: a JSON array of rows, or a table."""
         body = await exchange.body()
-        model = self._live(exchange)
+        model = await self.model(exchange)
         if exchange.media_type() not in _JSON_TYPES:
-            answer, parts = await _off_loop(model, self._table, exchange, body, model)
+            answer, parts = await off_loop(model, self._table, exchange, body, model)
         elif len(body) <= _INLINE_BYTES and model.inline:
             answer, parts = self._json_batch(exchange, body, model)
         else:
-            answer, parts = await _off_loop(model, self._json_batch, exchange, body, model)
+            answer, parts = await off_loop(model, self._json_batch, exchange, body, model)
         for part in parts:
             model.count(part)
         return answer
@@ -91,13 +102,12 @@ class Predictor:
         return as_table(exchange, model, [answer], form), [prediction]
 
     async def rows(
-        self, exchange: Exchange, read: Callable[[Model], list[Values]], size: int
+        self, exchange: Exchange, model: Model, read: Callable[[Model], list[Values]], size: int
     ) -> dict[str, Any]:
         """Predict rows that another protocol carried in a body of `size` bytes, and `read` reads.
 
         What is answered, and kept, is a batch. A large body is worked off the event loop, whole.
         """
-        model = self._live(exchange)
         if size <= _INLINE_BYTES:
             rows = read(model)
             exchange.parsed = perf_counter()
@@ -105,7 +115,7 @@ class Predictor:
             exchange.predicted = perf_counter()
             answer = self.record(exchange, model, rows, prediction)[0]
         else:
-            answer, prediction = await _off_loop(model, self._read_batch, exchange, read, model)
+            answer, prediction = await off_loop(model, self._read_batch, exchange, read, model)
         model.count(prediction)
         return answer
 
@@ -131,15 +141,20 @@ class Predictor:
             self._append(_MANY % (time(), exchange.request_id, _dumps(rows), encoded))
         return answer, encoded
 
-    def _live(self, exchange: Exchange) -> Model:
-        model = self._hosted.live()
-        if exchange.scope["query_string"]:
-            model.wanted(exchange.query().get("version"))
+    async def model(self, exchange: Exchange) -> Model:
+        """The version that the path or `?version=` names, else the live one. Raises Problem 404, 409 or 503."""
+        model = await self._asked(exchange)
         exchange.version = model.version
         return model
 
+    async def _asked(self, exchange: Exchange) -> Model:
+        name = exchange.arguments.get("version")
+        if name is None and exchange.scope["query_string"]:
+            name = exchange.query().get("version")
+        return self._hosted.live() if name is None else await self._hosted.named(name)
 
-async def _off_loop(model: Model, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+
+async def off_loop(model: Model, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run long work on the model's thread, while the event loop answers others."""
     run = partial(work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(model.executor, run)

@@ -1,60 +1,97 @@
 """Every route of the inference process, in one table."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
-from windlass.serving.docs import Docs
-from windlass.serving.exchange import Answer, Exchange
-from windlass.serving.model import Hosted
+from windlass.access.role import Role
+from windlass.serving.by_id import ById
+from windlass.serving.features import FeatureRoutes
+from windlass.serving.hosted import Hosted
 from windlass.serving.observe import Observer
+from windlass.serving.part import Part
 from windlass.serving.predict import Predictor
+from windlass.serving.protocols.feast import Feast
 from windlass.serving.protocols.scoring import Scoring
 from windlass.serving.protocols.v1 import V1
 from windlass.serving.protocols.v2 import V2
-from windlass.serving.routing import Route
 from windlass.settings import Settings
+from windlass.web.exchange import Answer, Exchange, Handler
+from windlass.web.routing import Route
+
+_CALLER = Role.PREDICT
+_Line = tuple[
+    str, str, Handler, Callable[[], bool] | None
+]  # method, path, who answers, whether it is there
 
 
-def routes_of(hosted: Sequence[Hosted], observer: Observer, settings: Settings) -> list[Route]:
-    """The server's own routes, each project's under its name, and at the root too where there is one."""
+def routes_of(
+    hosted: Sequence[Hosted], observer: Observer, settings: Settings, only: Part | None = None
+) -> list[Route]:
+    """The server's own routes, each project's under its name, and at the root too where there is one.
+
+    With `only`, those of one of the two services, and what both tell of themselves.
+    """
     predictors = {one.name: Predictor(one) for one in hosted}
     routes = [
         Route("GET", "/health", observer.alive),
         Route("GET", "/livez", observer.alive),
         Route("GET", "/readyz", observer.ready),
-        Route("GET", "/metrics", observer.metrics),
-        *V2(hosted, predictors, observer).routes(),
-        *V1(hosted, predictors).routes(),
+        Route("GET", "/metrics", observer.metrics, role=_CALLER),
     ]
+    if only is not Part.FEATURES:
+        routes += [*V2(hosted, predictors, observer).routes(), *V1(hosted, predictors).routes()]
     for one in hosted:
-        routes += _project(one, predictors[one.name], observer, f"/{one.name}")
-    if len(hosted) == 1:
+        for prefix in (f"/{one.name}", "") if len(hosted) == 1 else (f"/{one.name}",):
+            routes += _project(one, predictors[one.name], observer, prefix, only)
+    if len(hosted) > 1:
+        routes.append(Route("GET", "/status", observer.status, role=_CALLER))
+    elif only is not Part.FEATURES:
         routes += _only(hosted[0], predictors[hosted[0].name], observer, settings)
-    else:
-        routes.append(Route("GET", "/status", observer.status))
-    routes += Docs(hosted, routes).routes()
     return [_labelled(route) for route in routes]
 
 
-def _project(hosted: Hosted, predictor: Predictor, observer: Observer, prefix: str) -> list[Route]:
+def _project(
+    hosted: Hosted, predictor: Predictor, observer: Observer, prefix: str, only: Part | None
+) -> list[Route]:
     status = _ignoring(partial(observer.project_status, hosted))
+    table: list[_Line] = [("GET", "/status", status, None)]
+    if only is not Part.FEATURES:
+        table += _predictions(hosted, predictor)
+    if only is not Part.PREDICT:
+        table += _features(hosted)
     return [
-        Route("POST", f"{prefix}/predict", predictor.one, hosted.name, "/predict"),
-        Route("POST", f"{prefix}/predict_batch", predictor.many, hosted.name, "/predict_batch"),
-        Route("GET", f"{prefix}/status", status, hosted.name, "/status"),
+        Route(method, f"{prefix}{path}", handler, hosted.name, path, _CALLER, there)
+        for method, path, handler, there in table
     ]
+
+
+def _predictions(hosted: Hosted, predictor: Predictor) -> Iterator[_Line]:
+    yield "POST", "/predict", predictor.one, None
+    yield "POST", "/predict_batch", predictor.many, None
+    if hosted.online is not None:
+        by_id, there = ById(predictor, hosted.online), hosted.online.is_there
+        yield "POST", "/predict/{id}", by_id.one, there
+        yield "POST", "/predict_by_id", by_id.many, there
+
+
+def _features(hosted: Hosted) -> Iterator[_Line]:
+    if hosted.online is not None:
+        features, there = FeatureRoutes(hosted.online), hosted.online.is_there
+        yield "GET", "/features/{id}", features.one, there
+        yield "POST", "/features", features.many, there
+        yield "POST", "/get-online-features", Feast(hosted.online).get, there
 
 
 def _only(
     hosted: Hosted, predictor: Predictor, observer: Observer, settings: Settings
 ) -> list[Route]:
-    """What answers at the root where exactly one project is served: ours, SageMaker's, MLflow's, Vertex's."""
-    scoring = Scoring(hosted, predictor)
+    """What answers predictions at the root where exactly one project is served: SageMaker's, MLflow's, Vertex's."""
+    scoring = Scoring(predictor)
     routes = [
-        *_project(hosted, predictor, observer, ""),
         Route("GET", "/ping", observer.ping),
         Route("GET", "/version", scoring.version),
-        Route("POST", "/invocations", scoring.invoke, hosted.name),
+        Route("POST", "/invocations", scoring.invoke, hosted.name, role=_CALLER),
     ]
     vertex = settings.vertex
     if vertex is not None:
@@ -62,14 +99,19 @@ def _only(
         routes += [  # last, for a route that Vertex names wins over ours of the same path
             Route("GET", vertex.health_route, observer.ready, label="/readyz"),
             Route(
-                "POST", vertex.predict_route, instances, hosted.name, "/v1/models/{model}:predict"
+                "POST",
+                vertex.predict_route,
+                instances,
+                hosted.name,
+                "/v1/models/{model}:predict",
+                _CALLER,
             ),
         ]
     return routes
 
 
 def _labelled(route: Route) -> Route:
-    return Route(route.method, route.path, route.handler, route.project, route.label or route.path)
+    return route if route.label else replace(route, label=route.path)
 
 
 def _ignoring(answer: Callable[[], Awaitable[Answer]]) -> Callable[[Exchange], Awaitable[Answer]]:

@@ -14,14 +14,14 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.schema import MISSING_TEXT, Column, Kind, RowSchema
 from windlass.errors import InputError
 from windlass.monitoring.ledger import Ledger
-from windlass.serving.exchange import Answer, Exchange
 from windlass.serving.forms import FORMS, TYPES, wanted
 from windlass.serving.model import Model
-from windlass.serving.problems import Problem, invalid, malformed, unsupported
 from windlass.tables.arrays import mask_array, number_array, text_array
 from windlass.tables.check import check_table, refuse_columns
 from windlass.tables.reader import TableReader
 from windlass.tables.writer import open_writer, prediction_table
+from windlass.web.exchange import Answer, Exchange
+from windlass.web.problems import Problem, invalid, malformed, unsupported
 
 CHUNK = 1 << 16  # rows predicted at a time
 MOST_AS_JSON = 500_000  # rows: each takes a hundred times its size as objects

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from operator import length_hint
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
@@ -64,12 +63,7 @@ class TableReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     @property
@@ -202,17 +196,3 @@ class TableReader:
         if isinstance(error, OSError) and error.errno:
             return f"{os.strerror(error.errno)}. Check the file."
         return f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}. Check the file."
-
-
-def read_batches(
-    source: Path | bytes, form: str, on_ragged: Callable[[Ragged], None] | None = None
-) -> Iterator[Any]:
-    """The record batches of a table, as `TableReader` gives them. Raises InputError where it holds no row."""
-    rows = 0
-    with TableReader(source, form, on_ragged) as reader:
-        for batch in reader:
-            rows += batch.num_rows
-            yield batch
-    if not rows:
-        name = source if isinstance(source, Path) else "The body"
-        raise InputError(f"{name} holds no rows. Give at least one.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, EngineRecord, GateRecord
 from windlass.core.digest import pretty
+from windlass.core.holdout import HOLDOUT, write_holdout
 from windlass.core.profile import Profile, profile
 from windlass.core.target import Classes
 from windlass.errors import ParameterError
@@ -24,14 +25,17 @@ def write_results(run: Run, folder: Path) -> None:
 
 
 def results(run: Run) -> dict[str, bytes]:
-    """`metrics.json`, `params.json` and, of a classification, `confusion_matrix.json`."""
+    """`metrics.json`, `params.json`; where they were measured, confusion matrix, calibration and fairness."""
     files = {
         "metrics.json": pretty(run.evaluation.metrics),
         "params.json": pretty(run.plan.params),
     }
-    if run.evaluation.confusion is not None:
-        files["confusion_matrix.json"] = pretty(run.evaluation.confusion)
-    return files
+    tables = {
+        "confusion_matrix.json": run.evaluation.confusion,
+        "calibration.json": run.evaluation.calibration,
+        "fairness.json": run.evaluation.fairness,
+    }
+    return files | {name: pretty(table) for name, table in tables.items() if table is not None}
 
 
 def write_model(run: Run, compiled: bytes | None, folder: Path, source: Path) -> None:
@@ -85,7 +89,7 @@ def _is_of(module: ModuleType, folder: Path) -> bool:
 def write_facts(
     run: Run, folder: Path, source: Path, *, engine: EngineRecord, gates: tuple[GateRecord, ...]
 ) -> None:
-    """Schema, profile, golden rows, environment and card. `source` is the project's folder."""
+    """Schema, profile, golden rows, holdout, environment and card. `source` is the project's folder."""
     files: dict[str, Any] = {
         "schema.json": sealed_schema(run.project).model_dump(mode="json"),
         "profile.json": _profile(run).model_dump(mode="json"),
@@ -94,6 +98,7 @@ def write_facts(
     }
     for name, value in files.items():
         (folder / name).write_bytes(pretty(value))
+    (folder / HOLDOUT).write_bytes(write_holdout(run.holdout))
     (folder / "card.md").write_text(card(run, engine, gates), encoding="utf-8")
 
 

@@ -18,6 +18,8 @@ def card(run: Run, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
         _data(run),
         _metrics(run),
         _confusion(run),
+        _calibration(run),
+        _fairness(run),
         _gates(gates),
         _engine(engine),
         _warnings(run),
@@ -37,10 +39,32 @@ def _heading(run: Run) -> str:
 
 def _data(run: Run) -> str:
     sizes = f"{len(run.split.train)} rows for training, {len(run.split.test)} for the test"
-    how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"
     return (
-        f"## Data\n\n{len(run.dataset)} rows: {sizes}, split {how} under seed {run.plan.seed}."
+        f"## Data\n\n{len(run.dataset)} rows: {sizes}, {_split(run)}.{_read(run)}"
         f" Digest of the data: `{run.dataset.digest}`.\n\n" + _columns(run.project.schema)
+    )
+
+
+def _split(run: Run) -> str:
+    rule = run.project.split
+    if rule is not None:
+        return (
+            f"split by `{rule.group}` and `{rule.time}`: the test rows are of other groups than the training"
+            " rows, and later; what is of a held-out group but early, or of another but late, is left out"
+        )
+    if run.split.by == "content":
+        return "split by their content, so that every version holds out the same rows"
+    how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"
+    return f"split {how} under seed {run.plan.seed}"
+
+
+def _read(run: Run) -> str:
+    view = run.project.view
+    if view is None:
+        return ""
+    return (
+        f" Features of the view `{view.name}`, version `{run.plan.view}`, as they were known at each event:"
+        f" snapshot {run.plan.snapshot}."
     )
 
 
@@ -84,6 +108,44 @@ def _confusion(run: Run) -> str:
     names = [class_key(label) for label in confusion["labels"]]
     rows = [(name, *counts) for name, counts in zip(names, confusion["matrix"], strict=True)]
     return "## Confusion matrix\n\n" + _table(("True \\ predicted", *names), rows)
+
+
+def _calibration(run: Run) -> str:
+    curve = run.evaluation.calibration
+    if curve is None:
+        return ""
+    rows = [
+        (
+            f"{part['from']:.4f} to {part['to']:.4f}",
+            part["rows"],
+            f"{part['predicted']:.4f}",
+            f"{part['observed']:.4f} ({part['observed_low']:.4f} to {part['observed_high']:.4f})",
+        )
+        for part in curve["bins"]
+    ]
+    header = ("Predicted probability", "Rows", "Mean", "Observed, with its 95 % interval")
+    return "## Calibration\n\nDoes it happen as often as predicted?\n\n" + _table(header, rows)
+
+
+def _fairness(run: Run) -> str:
+    slices = run.evaluation.fairness
+    if slices is None:
+        return ""
+    names = " and ".join(f"`{name}`" for name in slices)
+    text = (
+        f"## Fairness\n\nHow rows are treated by {names}. These are no features: the model is not shown them,"
+        " though its features may tell of them. Look for recalls and false positive rates that are far apart."
+    )
+    header = ("Rows", "Base rate", "Mean probability", "Predicted positive", "Recall",
+              "False positive rate", "ROC AUC")  # fmt: skip
+    for name, parts in slices.items():
+        rows = [[_cell(value) for value in part.values()] for part in parts]
+        text += "\n\n" + _table((f"`{name}`", *header), rows)
+    return text
+
+
+def _cell(value: object) -> object:
+    return f"{value:.4f}" if isinstance(value, float) else "none" if value is None else value
 
 
 def _gates(gates: Iterable[GateRecord]) -> str:

@@ -1,8 +1,9 @@
 """The snapshot of a project's labelled rows: read once, checked against the declaration, digested."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from windlass.errors import DataError, WindlassError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+Rows = Callable[[], Any]  # reads what was known at every event of a feature view
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Dataset:
     """Labelled rows: `batch` as a server would see them, `frame` as the estimator does.
 
     `target` [n] holds what the estimator is fitted to: labels, or float64. `labels` [n] are indices
-    of the declared classes, or None for a regression.
+    of the declared classes, or None for a regression. `aside` holds what the split and the slices are made
+    by, and no model sees: a date by which it is split, everything else as text.
     """
 
     batch: Batch
@@ -32,30 +37,40 @@ class Dataset:
     target: NDArray[Any]
     labels: NDArray[np.int64] | None
     digest: str
+    aside: "pa.Table"
 
     def __len__(self) -> int:
         return len(self.batch)
 
 
-def snapshot(project: Project) -> Dataset:
-    """Read the project's data once. Raises DataError for rows that break the declaration."""
+def snapshot(project: Project, file: Path | None = None, rows: Rows | None = None) -> Dataset:
+    """Read the project's data once, from `file` where one is named, of a feature view through `rows`.
+
+    Raises DataError for rows that break the declaration, or a file that cannot be read.
+    """
     from windlass.engines.frame import to_frame
 
-    table = _arrow(project)
+    table = _arrow(project, file, rows)
     if table.num_rows == 0:
         raise DataError(f"data() of project {project.name!r} returned no rows.")
     batch = _check(project, table)
     target, labels = _read_target(project.target, table)
     digest = _digest(project, batch, target if labels is None else labels)
-    return Dataset(batch, to_frame(project.schema, batch), target, labels, digest)
+    frame = to_frame(project.schema, batch)
+    return Dataset(batch, frame, target, labels, digest, _aside(project, table))
 
 
-def _arrow(project: Project) -> Any:
-    """The project's rows as an Arrow table of the declared columns, in declared order, and the target."""
+def _arrow(project: Project, file: Path | None, rows: Rows | None) -> Any:
+    """The project's rows as an Arrow table of the declared columns, in declared order, the target, and those aside."""
     import pyarrow as pa
 
+    if file is not None and not file.exists():
+        raise DataError(
+            f"There is no {file} to train {project.name!r} on. Name another file with --data."
+        )
     try:
-        data = project.data()
+        arguments = () if rows is None else (rows(),)
+        data = project.data(*arguments) if file is None else project.data(file=file)
     except WindlassError:
         raise
     except (Exception, SystemExit) as error:
@@ -67,7 +82,7 @@ def _arrow(project: Project) -> Any:
             f"data() of project {project.name!r} returned a {type(data).__name__} that is no table: {error}."
             " Return a pandas or polars DataFrame, a pyarrow Table, or a dict of columns."
         ) from error
-    names = [*project.schema.names, project.target.name]
+    names = dict.fromkeys([*project.schema.names, project.target.name, *project.aside])
     for name in names:
         if table.column_names.count(name) != 1:
             count = table.column_names.count(name)
@@ -75,7 +90,33 @@ def _arrow(project: Project) -> Any:
                 f"data() of project {project.name!r} returned {count} columns {name!r}, where one is declared."
                 f" It returned: {', '.join(table.column_names)}."
             )
-    return table.select(names)
+    return table.select(list(names))
+
+
+def _aside(project: Project, table: Any) -> Any:
+    """The columns for split and slices; of those that the split is made by none may be missing."""
+    import pyarrow as pa
+
+    time = None if project.split is None else project.split.time
+    needed = () if project.split is None else (project.split.group, project.split.time)
+    columns = {}
+    for name in project.aside:
+        kind = pa.date32() if name == time else pa.string()
+        try:
+            column = table.column(name).cast(kind)
+        except pa.ArrowException as error:
+            what = "dates" if name == time else "text"
+            raise DataError(
+                f"Column {name!r} of project {project.name!r} cannot be read as {what}: {error}."
+                " Return it as such from data()."
+            ) from error
+        if name in needed and column.null_count:
+            raise DataError(
+                f"Column {name!r} of project {project.name!r}, by which rows are split, is missing in"
+                f" {column.null_count} of {len(column)} rows. Fill it in, or drop them, in data()."
+            )
+        columns[name] = column
+    return pa.table(columns)
 
 
 def _check(project: Project, table: Any) -> Batch:

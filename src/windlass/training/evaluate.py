@@ -1,63 +1,77 @@
-"""Metrics of a fitted model on the test rows: flat numbers, and the confusion matrix."""
+"""Metrics of a fitted model on the test rows: flat numbers, and tables of confusion, calibration and slices."""
 
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from windlass.core import metrics as formulas
 from windlass.core.batch import Prediction
-from windlass.core.target import Classes, Target, class_key
+from windlass.core.metrics import confusion_matrix, share
+from windlass.core.project import Project
+from windlass.core.stakes import Stakes
+from windlass.core.target import Classes, class_key
 from windlass.errors import ParameterError
+from windlass.training.calibration import calibration
 from windlass.training.dataset import Dataset
+from windlass.training.fairness import fairness
+from windlass.training.intervals import wilson
 from windlass.training.split import Split
-
-Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics.json` and `confusion_matrix.json` as values. A regression has no confusion matrix.
+    """`metrics.json`, `confusion_matrix.json`, `calibration.json` and `fairness.json` as values.
 
-    Rows of the matrix are true classes, columns are predicted ones.
+    Rows of the matrix are true classes, columns are predicted ones; a regression has none. Calibration is
+    measured where stakes are declared, fairness where slices are.
     """
 
     metrics: dict[str, float]
-    confusion: dict[str, Any] | None
+    confusion: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
+    fairness: dict[str, Any] | None = None
 
 
-def evaluate(target: Target, dataset: Dataset, split: Split, prediction: Prediction) -> Evaluation:
+def evaluate(
+    project: Project, dataset: Dataset, split: Split, prediction: Prediction
+) -> Evaluation:
     """Score predictions of the test rows. Raises ParameterError for a metric that is no finite number."""
-    sizes = {"test_rows": len(split.test), "train_rows": len(split.train)}
-    if isinstance(target, Classes):
-        assert dataset.labels is not None
-        truth = dataset.labels[split.test]
-        matrix = confusion_matrix(truth, prediction.labels, len(target.labels))
-        metrics = _classification(target, truth, prediction, matrix)
-        confusion = {"labels": list(target.labels), "matrix": matrix.tolist()}
+    if isinstance(project.target, Classes):
+        found = _classes(project, project.target, dataset, split.test, prediction)
     else:
-        metrics = _regression(dataset.target[split.test], prediction.values)
-        confusion = None
-    for name, value in metrics.items():
+        found = Evaluation(_regression(dataset.target[split.test], prediction.values))
+    for name, value in found.metrics.items():
         if not np.isfinite(value):
             raise ParameterError(
                 f"Metric {name} is {value} on {len(split.test)} test rows. Choose a larger test size."
             )
-    return Evaluation(metrics | sizes, confusion)
+    found.metrics.update(test_rows=len(split.test), train_rows=len(split.train))
+    return found
 
 
-def confusion_matrix(truth: Any, predicted: Any, classes: int) -> NDArray[np.int64]:
-    """Counts [c, c]: row the true class, column the predicted one."""
-    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, by E. B. Wilson (1927), JASA 22:209-212: holds near 0 and 1."""
-    share = right / total
-    spread = Z_95 * sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
-    centre, scale = share + Z_95**2 / (2 * total), 1 + Z_95**2 / total
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+def _classes(
+    project: Project,
+    target: Classes,
+    dataset: Dataset,
+    test: NDArray[np.int64],
+    prediction: Prediction,
+) -> Evaluation:
+    assert dataset.labels is not None
+    assert prediction.probabilities is not None
+    truth = dataset.labels[test]
+    matrix = confusion_matrix(truth, prediction.labels, len(target.labels))
+    metrics = _classification(target, truth, prediction, matrix)
+    if project.stakes is not None:
+        metrics |= _staked(project.stakes, truth, prediction.probabilities[:, 1])
+    slices, aside = project.slices, dataset.aside
+    return Evaluation(
+        metrics,
+        confusion={"labels": list(target.labels), "matrix": matrix.tolist()},
+        calibration=calibration(truth, prediction.probabilities[:, 1]) if project.stakes else None,
+        fairness=fairness(slices, aside.take(test), truth, prediction) if slices else None,
+    )
 
 
 def _classification(
@@ -67,18 +81,15 @@ def _classification(
     assert probabilities is not None
     right, total = int(np.trace(matrix)), len(truth)
     low, high = wilson(right, total)
-    precision = _share(np.diag(matrix), matrix.sum(axis=0))
-    recall = _share(np.diag(matrix), matrix.sum(axis=1))
-    f1 = _share(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
-    given = np.clip(
-        probabilities[np.arange(total), truth], np.finfo(np.float64).eps, 1.0
-    )  # as scikit-learn's log_loss
+    precision = share(np.diag(matrix), matrix.sum(axis=0))
+    recall = share(np.diag(matrix), matrix.sum(axis=1))
+    f1 = formulas.f1(matrix)
     metrics = {
         "accuracy": right / total,
         "accuracy_low": low,
         "accuracy_high": high,
-        "macro_f1": float(np.mean(f1)),
-        "log_loss": float(-np.mean(np.log(given))),
+        "macro_f1": formulas.macro_f1(matrix),
+        "log_loss": formulas.log_loss(truth, probabilities),
     }
     if len(target.labels) == 2:
         metrics |= _binary(truth, probabilities[:, 1])
@@ -92,30 +103,37 @@ def _classification(
 
 def _binary(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> dict[str, float]:
     """Metrics of two classes. The second declared class is the positive one."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     return {
-        "roc_auc": float(roc_auc_score(truth, positive)),
-        "average_precision": float(average_precision_score(truth, positive)),
-        "brier": float(np.mean((positive - truth) ** 2)),
+        "roc_auc": formulas.roc_auc(truth, positive),
+        "average_precision": formulas.average_precision(truth, positive),
+        "brier": formulas.brier(truth, positive),
+    }
+
+
+def _staked(
+    stakes: Stakes, truth: NDArray[np.int64], positive: NDArray[np.float64]
+) -> dict[str, float]:
+    """What the rarer class is judged by: how much of it is found, at what price."""
+    taken = positive >= stakes.threshold
+    found = int(np.count_nonzero(taken & (truth == 1)))
+    return {
+        "base_rate": float(np.mean(truth == 1)),
+        "recall_at_precision": formulas.recall_at_precision(truth, positive, stakes.precision),
+        "threshold": stakes.threshold,
+        "recall_at_threshold": found / max(int(truth.sum()), 1),
+        "precision_at_threshold": found / max(int(taken.sum()), 1),
+        "cost_per_row": formulas.cost(truth, taken, stakes),
+        "cost_accepting_all": formulas.cost(truth, np.zeros_like(taken), stakes),
     }
 
 
 def _regression(truth: NDArray[np.float64], values: Any) -> dict[str, float]:
-    error = values - truth
-    spread = float(np.sum((truth - np.mean(truth)) ** 2))
-    if spread == 0:
+    if len(np.unique(truth)) < 2:
         raise ParameterError(
             "All test rows hold the same target, so R² cannot be measured. Choose a larger test size."
         )
     return {
-        "mae": float(np.mean(np.abs(error))),
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "r2": 1 - float(np.sum(error**2)) / spread,
+        "mae": formulas.mae(truth, values),
+        "rmse": formulas.rmse(truth, values),
+        "r2": formulas.r2(truth, values),
     }
-
-
-def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """part / whole, and 0 where whole is 0, as scikit-learn does with zero_division=0."""
-    result: NDArray[np.float64] = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-    return result

@@ -14,6 +14,8 @@ from windlass.errors import ParameterError
 Progress = Callable[[float, str], None]  # (share done 0..1, what is happening)
 
 LARGEST_SEED = 2**32 - 1  # numpy's
+SEED = 42  # where nobody says another
+TEST_SIZE = 0.2  # share of the rows to hold out, where nobody says another
 
 
 def silent(share: float, message: str) -> None:
@@ -27,18 +29,27 @@ class TrainingRequest:
     artifacts: Path
     model: str | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 42
-    test_size: float = 0.2
+    seed: int = SEED
+    test_size: float = TEST_SIZE
     track: bool = True
+    data: Path | None = None  # a file for the project's data function
+    snapshot: int | None = None  # of the feature view; None: the newest
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A request that was checked: the candidate with every hyperparameter resolved."""
+    """A request that was checked: the candidate with every hyperparameter resolved.
+
+    Of a project with a feature view, `view` is the view's version and `snapshot` the number of what is read;
+    None until the newest was looked up.
+    """
 
     candidate: Candidate
     seed: int
     test_size: float
+    data: Path | None = None
+    snapshot: int | None = None
+    view: str | None = None
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -52,6 +63,8 @@ class Plan:
             "model": self.candidate.name,
             "seed": self.seed,
             "test_size": self.test_size,
+            **({} if self.data is None else {"data": str(self.data)}),
+            **({} if self.view is None else {"snapshot": self.snapshot, "view": self.view}),
             **self.hyperparameters,
         }
 
@@ -60,7 +73,12 @@ class Plan:
         """The plan that `params.json` records. Raises ParameterError, ProjectError where it no longer fits."""
         rest = dict(params)
         model, seed, test_size = (rest.pop(name, None) for name in ("model", "seed", "test_size"))
-        return resolve(project, TrainingRequest(Path(), model, rest, seed, test_size))
+        file, snapshot, _ = (rest.pop(name, None) for name in ("data", "snapshot", "view"))
+        data = None if file is None else Path(file)
+        request = TrainingRequest(
+            Path(), model, rest, seed, test_size, data=data, snapshot=snapshot
+        )
+        return resolve(project, request)
 
 
 def resolve(project: Project, request: TrainingRequest) -> Plan:
@@ -72,12 +90,13 @@ def resolve(project: Project, request: TrainingRequest) -> Plan:
     if not _is_number(request.test_size) or not 0 < request.test_size < 1:
         raise ParameterError(
             f"Test size {request.test_size} is not between 0 and 1."
-            " Give the share of rows to hold out, such as 0.2."
+            f" Give the share of rows to hold out, such as {TEST_SIZE}."
         )
     if not isinstance(request.seed, int) or not 0 <= request.seed <= LARGEST_SEED:
         raise ParameterError(
             f"Seed {request.seed} cannot be used. Give an integer from 0 to {LARGEST_SEED}."
         )
+    _refuse_unread(project, request)
     _refuse_foreign(project, kind, request.hyperparameters)
     try:
         candidate = kind.model_validate(dict(request.hyperparameters))
@@ -87,7 +106,35 @@ def resolve(project: Project, request: TrainingRequest) -> Plan:
         raise ParameterError(
             f"Model {kind.name} cannot use {name} = {first['input']!r}: {first['msg']}."
         ) from error
-    return Plan(candidate, request.seed, float(request.test_size))
+    view = None if project.features is None else project.features.version
+    return Plan(
+        candidate, request.seed, float(request.test_size), request.data, request.snapshot, view
+    )
+
+
+def _refuse_unread(project: Project, request: TrainingRequest) -> None:
+    """Refuse a file or a snapshot that the project would not read."""
+    if request.data is not None and project.view is not None:
+        raise ParameterError(
+            f"Project {project.name!r} reads the features of its view, and no data file. Build them from the"
+            " file first: `windlass features build --data FILE`."
+        )
+    if request.data is not None and not project.takes_file:
+        raise ParameterError(
+            f"Project {project.name!r} takes no data file: its data function has no argument `file`."
+            " Leave --data out, or declare data(file: Path | None = None)."
+        )
+    if request.snapshot is None:
+        return
+    if project.view is None:
+        raise ParameterError(
+            f"Project {project.name!r} has no feature view, and so no snapshots. Leave --snapshot out."
+        )
+    if not isinstance(request.snapshot, int) or request.snapshot < 1:
+        raise ParameterError(
+            f"Snapshot {request.snapshot!r} is no number of a snapshot. `windlass features snapshots`"
+            " lists those there are."
+        )
 
 
 def _is_number(value: object) -> bool:

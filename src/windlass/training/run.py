@@ -8,14 +8,16 @@ import numpy as np
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
+from windlass.core.holdout import Holdout
 from windlass.core.loading import told
 from windlass.core.project import Project
 from windlass.core.target import Classes, Target
 from windlass.errors import EngineError, ParameterError
-from windlass.training.dataset import Dataset, snapshot
+from windlass.training.dataset import Dataset, Rows, snapshot
 from windlass.training.evaluate import Evaluation, evaluate
+from windlass.training.grouping import identities
 from windlass.training.request import Plan, Progress
-from windlass.training.split import Split, split
+from windlass.training.split import Split, split, split_by_content, split_by_group
 
 _ADVICE = (
     "Check the hyperparameters, and that build() copes with the missing values that the row allows."
@@ -32,21 +34,25 @@ class Run:
     split: Split
     estimator: Any
     evaluation: Evaluation
+    holdout: Holdout
     warnings: tuple[str, ...]
 
 
-def execute(project: Project, plan: Plan, progress: Progress) -> Run:
-    """Train and score. Raises DataError, ParameterError."""
+def execute(project: Project, plan: Plan, progress: Progress, rows: Rows | None = None) -> Run:
+    """Train and score, of a project with a feature view on `rows`. Raises DataError, ParameterError."""
     progress(0.02, f"Reading the data of {project.name}")
-    dataset = snapshot(project)
+    dataset = snapshot(project, plan.data, rows)
     progress(0.1, f"Splitting {len(dataset)} rows")
-    parts = split(dataset, project.target, test_size=plan.test_size, seed=plan.seed)
+    parts = _split(project, plan, dataset)
     progress(0.12, f"Fitting {plan.candidate.name} to {len(parts.train)} rows")
     estimator, noted = _fit(plan, dataset, parts, project.target)
     progress(0.5, f"Scoring on {len(parts.test)} rows")
-    prediction = predict(estimator, sealed_schema(project), dataset.batch.rows(parts.test))
-    evaluation = evaluate(project.target, dataset, parts, prediction)
-    return Run(project, plan, dataset, parts, estimator, evaluation, noted)
+    test = dataset.batch.rows(parts.test)
+    prediction = predict(estimator, sealed_schema(project), test)
+    evaluation = evaluate(project, dataset, parts, prediction)
+    truth = dataset.target if dataset.labels is None else dataset.labels
+    holdout = Holdout.of(identities(project, dataset, parts.test), truth[parts.test], prediction)
+    return Run(project, plan, dataset, parts, estimator, evaluation, holdout, noted)
 
 
 def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
@@ -79,6 +85,18 @@ def sealed_schema(project: Project) -> BundleSchema:
     else:
         record = TargetRecord(name=target.name, unit=target.unit)
     return BundleSchema(row=project.schema, target=record)
+
+
+def _split(project: Project, plan: Plan, dataset: Dataset) -> Split:
+    """By group and time where these are declared; by content where versions are compared, so that all hold out
+    the same rows.
+    """
+    size = plan.test_size
+    if project.split is not None:
+        return split_by_group(dataset, project.split, project.target, test_size=size)
+    if project.comparisons:
+        return split_by_content(dataset, project.schema, project.target, test_size=size)
+    return split(dataset, project.target, test_size=size, seed=plan.seed)
 
 
 def _fit(plan: Plan, dataset: Dataset, parts: Split, target: Target) -> tuple[Any, tuple[str, ...]]:

@@ -1,21 +1,37 @@
-"""The split into training and test rows: stratified by class, decided by the seed alone."""
+"""The split into training and test rows: by the seed and stratified, by each row's content, or by groups and time.
+
+By content where versions are compared with each other: two seeds would hold out different rows, and what
+one version learned from would judge the other. By groups and time where the project declares it.
+"""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from windlass.core.holdout import held_out, row_digests
+from windlass.core.schema import RowSchema
+from windlass.core.split_rule import GroupTimeSplit
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, ParameterError
 from windlass.training.dataset import Dataset
+from windlass.training.grouping import days, group_digests
+
+Deciding = Literal["seed", "content", "group"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of the training rows and of the test rows, in the order of the data."""
+    """Indices of the training rows and of the test rows, in the order of the data.
+
+    `by` says what decided a row's side: the seed, its content, or its group and day. In the last case some
+    rows stand on neither.
+    """
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
+    by: Deciding = "seed"
 
 
 def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> Split:
@@ -39,15 +55,64 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
             f"Test size {test_size} cannot split {len(dataset)} rows: {str(error).rstrip('.')}."
             " Choose another test size."
         ) from error
-    if isinstance(target, Classes) and dataset.labels is not None:
-        for name, side in (("test", test), ("training", train)):
-            _refuse_absent(target, dataset.labels[side], name, test_size)
-    elif len(test) < 2:
+    found = Split(np.sort(train), np.sort(test))
+    _refuse_useless(found, dataset, target, test_size)
+    return found
+
+
+def split_by_content(
+    dataset: Dataset, schema: RowSchema, target: Target, *, test_size: float
+) -> Split:
+    """Hold out about a share of the rows: those whose digest falls below it, whatever the seed.
+
+    Raises ParameterError for a share that leaves too few rows on a side, DataError for a class too rare.
+    """
+    if isinstance(target, Classes):
+        _refuse_rare(dataset, target)
+    out = held_out(row_digests(schema, dataset.batch), test_size)
+    found = Split(np.flatnonzero(~out), np.flatnonzero(out), by="content")
+    _refuse_untrained(found, dataset, test_size)
+    _refuse_useless(found, dataset, target, test_size)
+    return found
+
+
+def split_by_group(
+    dataset: Dataset, rule: GroupTimeSplit, target: Target, *, test_size: float
+) -> Split:
+    """Hold out about a share of the groups, and of their rows those of the latest days.
+
+    A group's side follows from a digest of its text, whatever the seed. The first days make up a share of
+    `1 - test_size` of all rows, or a little more, for a day is not divided. Raises ParameterError for a share
+    that leaves too few rows on a side, DataError for a class too rare.
+    """
+    if isinstance(target, Classes):
+        _refuse_rare(dataset, target)
+    out = held_out(group_digests(dataset.aside.column(rule.group)), test_size)
+    on = days(dataset.aside.column(rule.time))
+    first = max(1, int(np.ceil((1 - test_size) * len(on))))
+    late = on > np.partition(on, first - 1)[first - 1]
+    found = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), by="group")
+    _refuse_untrained(found, dataset, test_size)
+    _refuse_useless(found, dataset, target, test_size)
+    return found
+
+
+def _refuse_untrained(parts: Split, dataset: Dataset, test_size: float) -> None:
+    if not len(parts.train):
         raise ParameterError(
-            f"Test size {test_size} holds out {len(test)} of {len(dataset)} rows, too few to measure on."
+            f"Test size {test_size} leaves none of {len(dataset)} rows to train on. Choose a smaller one."
+        )
+
+
+def _refuse_useless(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
+    if isinstance(target, Classes) and dataset.labels is not None:
+        for name, side in (("test", parts.test), ("training", parts.train)):
+            _refuse_absent(target, dataset.labels[side], name, test_size)
+    elif len(parts.test) < 2:
+        raise ParameterError(
+            f"Test size {test_size} holds out {len(parts.test)} of {len(dataset)} rows, too few to measure on."
             " Choose a larger one."
         )
-    return Split(np.sort(train), np.sort(test))
 
 
 def _refuse_rare(dataset: Dataset, target: Classes) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from windlass.core.bundle import Bundle, EngineRecord, Equality, GateRecord
+from windlass.core.bundle import Bundle, ComparisonRecord, EngineRecord, Equality, GateRecord
 from windlass.core.gates import judge
 from windlass.core.loading import Source
 from windlass.core.project import Project
@@ -15,6 +15,7 @@ from windlass.training.bundling import write_facts, write_model, write_results
 from windlass.training.request import Progress, TrainingRequest, resolve, silent
 from windlass.training.run import Run, execute
 from windlass.training.tracking import Record, TrackingError, installed, track
+from windlass.workflows.feature_rows import with_features
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ def train(
 ) -> TrainingResult:
     """Train, seal and publish a bundle at `request.artifacts`; then track it.
 
-    Raises ProjectError, ParameterError, DataError or BundleError; the old bundle then still stands.
+    Raises ProjectError, ParameterError, DataError, FeatureError or BundleError; the old bundle then still
+    stands.
     """
-    plan = resolve(project, request)
+    plan, rows = with_features(project, resolve(project, request), settings)
     refuse_foreign(request.artifacts)
     with staging(request.artifacts) as folder:
-        run = execute(project, plan, progress)
+        run = execute(project, plan, progress, rows)
         try:
             _write(run, source, folder, progress)
         except OSError as error:
@@ -54,7 +56,7 @@ def train(
                 f"Cannot write {error.filename or folder}: {error.strerror}."
                 " Free some space, or choose another folder with --artifacts."
             ) from error
-        progress(0.95, f"Publishing {request.artifacts}")
+        progress(0.95, "Putting the bundle in place")
         publish(folder, request.artifacts)
     bundle = Bundle.open(request.artifacts)
     tracked, untracked = _track(run, bundle, settings, progress) if request.track else (None, None)
@@ -73,7 +75,7 @@ def _write(run: Run, source: Source, folder: Path, progress: Progress) -> None:
     _refuse_unknown(run)
     gates = tuple(
         GateRecord(rule=result.rule, value=result.value, passed=result.passed)
-        for result in judge(run.project.gates, run.evaluation.metrics)
+        for result in judge(run.project.thresholds, run.evaluation.metrics)
     )
     write_facts(run, folder, source.folder, engine=engine, gates=gates)
     seal(
@@ -84,12 +86,16 @@ def _write(run: Run, source: Source, folder: Path, progress: Progress) -> None:
         source_digest=source.digest,
         engine=engine,
         gates=gates,
+        comparisons=tuple(
+            ComparisonRecord(metric=rule.metric, margin=rule.margin, confidence=rule.confidence)
+            for rule in run.project.comparisons
+        ),
     )
 
 
 def _refuse_unknown(run: Run) -> None:
     """A gate on a metric that is not measured would never pass: a slip, better told at once."""
-    for gate in run.project.gates:
+    for gate in run.project.thresholds:
         if gate.metric not in run.evaluation.metrics:
             raise ProjectError(
                 f"Project {run.project.name!r} has a gate on {gate.metric!r}, which is not measured."

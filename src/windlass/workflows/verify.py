@@ -8,14 +8,17 @@ from typing import Any
 
 from windlass.core.bundle import Bundle
 from windlass.core.digest import canonical
+from windlass.core.holdout import HOLDOUT, read_holdout, write_holdout
 from windlass.core.loading import Source, load_project
 from windlass.core.validation import RowValidator
 from windlass.errors import ProjectError
+from windlass.settings import Settings
 from windlass.training.bundling import results
 from windlass.training.environment import environment, package_version
 from windlass.training.golden import expected
 from windlass.training.request import Plan, Progress, silent
 from windlass.training.run import Run, execute, predict, sealed_schema
+from windlass.workflows.feature_rows import with_features
 
 _SHOWN = 12  # hex digits of a digest
 
@@ -30,18 +33,22 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        """Whether metrics, parameters, confusion matrix and golden predictions all came out the same."""
+        """Whether metrics, parameters, confusion matrix and predictions all came out the same."""
         return not self.differences
 
 
 def verify(
-    bundle_path: Path, project_folder: Path | None = None, progress: Progress = silent
+    bundle_path: Path,
+    project_folder: Path | None = None,
+    progress: Progress = silent,
+    settings: Settings | None = None,
 ) -> Verification:
     """Train again with the bundle's parameters, in memory, and compare.
 
     The project is looked for in `project_folder`, else above the bundle, else in the current folder.
-    Raises BundleError for a bundle that is not whole, ProjectError, ParameterError or DataError where
-    the project cannot be trained any more.
+    `settings` find the feature store, where the project has a view; the very snapshot is read again.
+    Raises BundleError for a bundle that is not whole, ProjectError, ParameterError, DataError or
+    FeatureError where the project cannot be trained any more.
     """
     progress(0.0, f"Checking the files of {bundle_path}")
     bundle = Bundle.open(bundle_path)
@@ -51,9 +58,15 @@ def verify(
             f"{bundle_path} is a bundle of project {bundle.manifest.project!r}, and {source.folder} declares"
             f" {project.name!r}. Name the right folder with --project."
         )
-    run = execute(project, Plan.of_params(project, bundle.json("params.json")), progress)
+    plan = Plan.of_params(project, bundle.json("params.json"))
+    plan, rows = with_features(project, plan, settings or Settings.read())
+    run = execute(project, plan, progress, rows)
     progress(0.9, "Comparing")
-    differences = (*_compare_files(bundle, run), *_compare_predictions(bundle, run))
+    differences = (
+        *_compare_files(bundle, run),
+        *_compare_predictions(bundle, run),
+        *_compare_holdout(bundle, run),
+    )
     reasons = tuple(_reasons(bundle, run, source)) if differences else ()
     progress(1.0, "Done")
     return Verification(bundle, differences, reasons)
@@ -104,6 +117,19 @@ def _compare_predictions(bundle: Bundle, run: Run) -> Iterator[str]:
             f"Predictions: {len(changed)} of {len(now)} golden rows get another answer; the first is row"
             f" {changed[0]}: {now[changed[0]]}, was {golden['expected'][changed[0]]}."
         )
+
+
+def _compare_holdout(bundle: Bundle, run: Run) -> Iterator[str]:
+    """Every test row, not only the golden ones; a bundle of an earlier Windlass does not say which they were."""
+    before, now = read_holdout(bundle), run.holdout
+    if before is None or sealed_schema(run.project) != bundle.schema:
+        return
+    if bundle.read(HOLDOUT) == write_holdout(now):
+        return
+    if before.rows.tobytes() != now.rows.tobytes():
+        yield f"{HOLDOUT}: other rows are held out: {len(now)} of them, there were {len(before)}."
+    else:
+        yield f"{HOLDOUT}: some of {len(now)} test rows have another truth or get another answer."
 
 
 def _reasons(bundle: Bundle, run: Run, source: Source) -> Iterator[str]:

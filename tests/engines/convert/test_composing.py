@@ -2,7 +2,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from imblearn.over_sampling import SMOTE
+from imblearn.pipeline import Pipeline as SamplingPipeline
+from imblearn.under_sampling import RandomUnderSampler
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -58,6 +62,20 @@ def test_selection(cancer: Any, proved: Any) -> None:
 def test_a_search(iris: Any, proved: Any) -> None:
     search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": [0.1, 1.0]}, cv=3)
     proved(make_pipeline(StandardScaler(), search), iris)
+
+
+@pytest.mark.parametrize(
+    "sampler", [SMOTE(random_state=0), RandomUnderSampler(random_state=0), "passthrough"], ids=str
+)
+def test_samplers_do_nothing_when_predicting(sampler: Any, cancer: Any, proved: Any) -> None:
+    rows, target = cancer
+    rows = rows.mask(np.random.default_rng(0).random(rows.shape) < 0.05)
+    steps = [
+        ("nulls", SimpleImputer(strategy="constant", fill_value=0.0)),
+        ("sampler", sampler),
+        ("forest", RandomForestClassifier(5, random_state=0)),
+    ]
+    proved(SamplingPipeline(steps), (rows, target))
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ class Compiler:
 def _lookup(table: Mapping[str, T], step: Any, other: T) -> T:
     # A subclass may compute anything, so the class itself has to be scikit-learn's.
     kind = type(step)
-    if not kind.__module__.startswith("sklearn."):
+    is_known = kind.__module__.startswith("sklearn.") or kind.__module__ == "imblearn.pipeline"
+    if not is_known:
         raise UnsupportedError(f"{kind.__name__}: not a scikit-learn class, no converter knows it")
     return table.get(kind.__name__, other)

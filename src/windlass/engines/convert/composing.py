@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def pipeline_steps(compiler: Compiler, pipeline: Any, columns: Columns) -> Columns:
-    """Append every step of a pipeline but the last."""
+    """Append every step of a pipeline but the last. Samplers only work while it is fitted."""
     for _, step in pipeline.steps[:-1]:
-        columns = compiler.transform(step, columns)
+        if not hasattr(step, "fit_resample"):
+            columns = compiler.transform(step, columns)
     return columns
 
 

@@ -1,4 +1,4 @@
-"""Which converter is for which class of scikit-learn."""
+"""Which converter is for which class of scikit-learn, and of imbalanced-learn, whose pipelines resample."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from windlass.engines.convert import (
     neighbors,
     scaling,
     svm,
+    thresholds,
     trees,
 )
 from windlass.engines.convert.compiler import Classify, Converters, Regress, Transform
@@ -88,6 +89,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "DecisionTreeClassifier": trees.tree_classifier,
     "ExtraTreeClassifier": trees.tree_classifier,
     "ExtraTreesClassifier": trees.forest_classifier,
+    "FixedThresholdClassifier": thresholds.fixed_threshold,
     "GradientBoostingClassifier": boosting.boosting_classifier,
     "HistGradientBoostingClassifier": histogram.histogram_classifier,
     "KNeighborsClassifier": neighbors.neighbors_classifier,
@@ -103,6 +105,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "SGDClassifier": linear.gradient_descent,
     "SVC": svm.support_vector_classifier,
     "StackingClassifier": committees.stacking_classifier,
+    "TunedThresholdClassifierCV": thresholds.tuned_threshold,
     "VotingClassifier": committees.voting_classifier,
     **dict.fromkeys(_SEARCHES, composing.wrapped_classify),
 }

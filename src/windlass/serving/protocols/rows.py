@@ -9,7 +9,7 @@ from windlass.core.schema import RowSchema
 from windlass.core.validation import Values
 from windlass.serving.model import Model
 from windlass.serving.predict import parse_rows
-from windlass.serving.problems import invalid, malformed
+from windlass.web.problems import invalid, malformed
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

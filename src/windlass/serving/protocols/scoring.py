@@ -9,11 +9,11 @@ import orjson
 from windlass.core.schema import Kind
 from windlass.core.validation import Values
 from windlass.errors import RowsError
-from windlass.serving.exchange import Answer, Exchange
-from windlass.serving.model import Hosted, Model
+from windlass.serving.model import Model
 from windlass.serving.predict import Predictor
-from windlass.serving.problems import invalid, malformed, unsupported
 from windlass.serving.protocols.rows import named, parse_object, read_rows, rows_of
+from windlass.web.exchange import Answer, Exchange
+from windlass.web.problems import invalid, malformed, unsupported
 
 _SHAPES = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _ACCEPTED = ("application/json", "text/csv")
@@ -22,8 +22,7 @@ _ACCEPTED = ("application/json", "text/csv")
 class Scoring:
     """The scoring routes of the only project."""
 
-    def __init__(self, hosted: Hosted, predictor: Predictor) -> None:
-        self._hosted = hosted
+    def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
     async def version(self, _: Exchange) -> Answer:
@@ -38,13 +37,14 @@ class Scoring:
         if kind not in (*_ACCEPTED, ""):
             raise unsupported(_ACCEPTED)
         body = await exchange.body()
+        model = await self._predictor.model(exchange)
 
         def read(model: Model) -> list[Values]:
             if kind == "text/csv":
                 return _csv_rows(model, body)
             return read_rows(model, _json_rows(model, body))
 
-        answer = await self._predictor.rows(exchange, read, len(body))
+        answer = await self._predictor.rows(exchange, model, read, len(body))
         if _wants_csv(exchange):
             return Answer(_csv(answer["predictions"]), b"text/csv")
         return Answer(orjson.dumps({"predictions": answer["predictions"]}))

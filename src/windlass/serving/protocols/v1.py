@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from windlass.access.role import Role
 from windlass.core.validation import Values
-from windlass.serving.exchange import Answer, Exchange
-from windlass.serving.model import Hosted, Model
+from windlass.serving.hosted import Hosted
+from windlass.serving.model import Model
 from windlass.serving.predict import Predictor, require_json
-from windlass.serving.problems import Problem
 from windlass.serving.protocols.rows import parse_object, read_rows, rows_of
-from windlass.serving.routing import Route
+from windlass.web.exchange import Answer, Exchange
+from windlass.web.problems import Problem
+from windlass.web.routing import Route
 
 
 class V1:
@@ -23,8 +25,8 @@ class V1:
     def routes(self) -> list[Route]:
         """The routes of the protocol."""
         return [
-            Route("GET", "/v1/models", self.models),
-            Route("POST", "/v1/models/{model}:predict", self.predict),
+            Route("GET", "/v1/models", self.models, role=Role.PREDICT),
+            Route("POST", "/v1/models/{model}:predict", self.predict, role=Role.PREDICT),
             Route("GET", "/v1/models/{model}", self.model),
         ]
 
@@ -56,10 +58,12 @@ class V1:
     async def _answer(self, exchange: Exchange, hosted: Hosted) -> Answer:
         require_json(exchange)
         body = await exchange.body()
+        predictor = self._predictors[hosted.name]
+        model = await predictor.model(exchange)
 
         def read(model: Model) -> list[Values]:
             items = parse_object(body).get("instances")
             return read_rows(model, rows_of(model.schema, items, "instances"))
 
-        answer = await self._predictors[hosted.name].rows(exchange, read, len(body))
+        answer = await predictor.rows(exchange, model, read, len(body))
         return Answer(orjson.dumps({"predictions": answer["predictions"]}))

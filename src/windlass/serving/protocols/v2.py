@@ -5,17 +5,19 @@ from typing import Any
 
 import orjson
 
+from windlass.access.role import Role
 from windlass.core.schema import Column, Kind, RowSchema
 from windlass.core.validation import Values
 from windlass.errors import EngineError
-from windlass.serving.exchange import JSON, Answer, Exchange
-from windlass.serving.model import Hosted, Model
+from windlass.serving.hosted import Hosted
+from windlass.serving.model import Model
 from windlass.serving.observe import Observer
 from windlass.serving.predict import Predictor
-from windlass.serving.problems import Problem
 from windlass.serving.protocols.rows import read_rows
 from windlass.serving.protocols.tensors import BinaryTail, Tensor, TensorError, encode, read_tensor
-from windlass.serving.routing import Route
+from windlass.web.exchange import JSON, Answer, Exchange
+from windlass.web.problems import Problem
+from windlass.web.routing import Route
 
 _DATATYPES = {
     Kind.NUMBER: "FP64",
@@ -48,9 +50,9 @@ class V2:
         ]
         for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
             routes += [
-                Route("GET", path, _plain(self.metadata)),
+                Route("GET", path, _plain(self.metadata), role=Role.PREDICT),
                 Route("GET", f"{path}/ready", _plain(self.model_ready)),
-                Route("POST", f"{path}/infer", _plain(self.infer)),
+                Route("POST", f"{path}/infer", _plain(self.infer), role=Role.PREDICT),
             ]
         return routes
 
@@ -73,14 +75,19 @@ class V2:
     async def model_ready(self, exchange: Exchange) -> Answer:
         """200 where this model is ready, else 503."""
         hosted = self._find(exchange)
-        ready = hosted.model is not None
-        body = {"name": hosted.name, "ready": ready, "live": True}
-        return _json(body, 200 if ready else 503)
+        try:
+            await self._predictors[hosted.name].model(exchange)
+            status = 200
+        except Problem as problem:
+            if problem.status != 503:
+                raise
+            status = 503
+        return _json({"name": hosted.name, "ready": status == 200, "live": True}, status)
 
     async def metadata(self, exchange: Exchange) -> Answer:
         """Name, versions, platform, inputs and outputs."""
         hosted = self._find(exchange)
-        model = hosted.live()
+        model = await self._predictors[hosted.name].model(exchange)
         inputs = [
             {"name": column.name, "datatype": _DATATYPES[column.kind], "shape": [-1, 1]}
             for column in model.schema.columns
@@ -93,7 +100,7 @@ class V2:
         return _json(
             {
                 "name": hosted.name,
-                "versions": [model.version],
+                "versions": hosted.versions or [model.version],
                 "platform": platform,
                 "inputs": inputs,
                 "outputs": outputs,
@@ -104,7 +111,8 @@ class V2:
         """Predict the rows that the input tensors hold."""
         hosted = self._find(exchange)
         body = await exchange.body()
-        model = hosted.live()
+        predictor = self._predictors[hosted.name]
+        model = await predictor.model(exchange)
         request, tail = _split(exchange, body)
         specs = request.get("inputs")
         if not isinstance(specs, list) or not specs:
@@ -116,7 +124,7 @@ class V2:
             tail.end()
             return read_rows(model, _rows(model.schema, tensors))
 
-        answer = await self._predictors[hosted.name].rows(exchange, read, len(body))
+        answer = await predictor.rows(exchange, model, read, len(body))
         return _answer(request, model, answer, wanted)
 
     def _find(self, exchange: Exchange) -> Hosted:
@@ -124,8 +132,6 @@ class V2:
         if hosted is None:
             raise Problem(404, "There is no such model here.")
         exchange.project = hosted.name
-        if hosted.model is not None:
-            hosted.model.wanted(exchange.arguments.get("version"))
         return hosted
 
 

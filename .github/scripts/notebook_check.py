@@ -1,0 +1,119 @@
+"""Whether notebook and script agree: `notebook_check.py PROJECT [--clients 300]`; 1 where they do not.
+
+Both compute the five features over the same made-up loans: PROJECT/notebook.py, as the data scientist left it, and the
+project's feature view, as the product computes it. They have to be equal but for the notebook's known faults, which
+PROJECT/README.md names: years of 365 days, which may make one more; who did not tell owns a car; a first day at work
+that is a sentinel or still to come.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import polars as pl
+
+from windlass.core.loading import load_project
+from windlass.core.project import Project
+from windlass.features.build import BuildOptions, build
+from windlass.features.offline import OfflineStore
+from windlass.features.snapshot import Snapshot
+from windlass.features.training_rows import training_rows
+from windlass.training.request import silent
+from windlass.workflows.generating import generate
+
+TODAY = date(2021, 9, 17)  # when the attributes of the real file were taken
+_INVENTED = ("flag_own_car", "years_on_the_job")  # the notebook has numbers where nothing is known
+CLOSE = 1e-6  # of averages: the feature view adds whole millionths
+
+
+def main() -> int:
+    """Compute both, and tell each feature that differs."""
+    asked = _arguments()
+    project, source = load_project(asked.project)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "loans.parquet"
+        generate(source.folder, file, asked.clients)
+        snapshot = _built(project, file, Path(folder))
+        theirs, ours = _notebooks(source.folder, snapshot), _ours(project, snapshot)
+    both = ours.merge(theirs, on="loan_id", suffixes=("", "_notebook"), validate="one_to_one")
+    if not len(ours) == len(theirs) == len(both) > 0:
+        print(f"notebook_check: {len(ours)} loans here, {len(theirs)} there", file=sys.stderr)
+        return 1
+    faults = list(_differences(both))
+    for fault in faults:
+        print(f"notebook_check: {fault}", file=sys.stderr)
+    if not faults:
+        print(f"notebook and features agree on {len(both):,} loans of {asked.clients:,} clients")
+    return 1 if faults else 0
+
+
+def _built(project: Project, file: Path, folder: Path) -> Snapshot:
+    assert project.view is not None
+    assert project.features is not None
+    store = OfflineStore(folder / "store", project.name)
+    return build(project.view, project.features, store, file, BuildOptions(), silent)
+
+
+def _notebooks(folder: Path, snapshot: Snapshot) -> pd.DataFrame:
+    """The notebook's features of the loans that passed, in the order of their ids, dates as a CSV file has them."""
+    sys.path.insert(0, str(folder))
+    compute = import_module("notebook").notebook_features
+    loans = pl.read_parquet(snapshot.event_parts()).sort("loan_id")
+    raw = loans.with_columns(pl.col(pl.Date).dt.to_string("%Y-%m-%d")).to_pandas()
+    found: pd.DataFrame = compute(raw, pd.Timestamp(TODAY))
+    return found
+
+
+def _ours(project: Project, snapshot: Snapshot) -> pd.DataFrame:
+    """Ours: those of history as training reads them, and those of the day as they are served on TODAY."""
+    assert project.view is not None
+    assert project.features is not None
+    rows = training_rows(project.view, project.features, snapshot)
+    today = {
+        name: pl.Series(
+            [made.of({made.column: day}, TODAY) for day in rows[made.column]], dtype=pl.Int64
+        )
+        for name, made in project.features.at_request.items()
+    }
+    return rows.with_columns(**today).select("loan_id", *project.features.features).to_pandas()
+
+
+def _differences(both: pd.DataFrame) -> Iterator[str]:
+    for name, allowed in (
+        ("nb_previous_loans", 0.0),
+        ("avg_amount_loans_previous", CLOSE),
+        ("flag_own_car", 0.0),
+        ("age", 1.0),
+        ("years_on_the_job", 1.0),
+    ):
+        ours, theirs = both[name].astype(float), both[f"{name}_notebook"].astype(float)
+        known = ours.notna() if name in _INVENTED else ours.notna() | theirs.notna()
+        differs = ~((ours - theirs).abs() <= allowed)  # a null beside a number differs
+        wrong = both[known & differs]
+        if len(wrong):
+            yield _told(name, wrong)
+
+
+def _told(name: str, wrong: pd.DataFrame) -> str:
+    first: Any = wrong.iloc[0]
+    return (
+        f"{name} differs for {len(wrong):,} loans; for loan {first['loan_id']} it is {first[name]}"
+        f" by the feature view and {first[f'{name}_notebook']} by the notebook"
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("project", type=Path, help="its folder")
+    parser.add_argument("--clients", type=int, default=300, help="of the sample (default 300)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,50 @@
+"""What is known of a client from their loans: the five features, each written once."""
+
+from datetime import timedelta
+from typing import Any
+
+import narwhals as nw
+from contract import contract
+
+from windlass import FeatureView, YearsSince
+
+MILLIONTH = 1_000_000
+
+
+def history(loans: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """What is known of a client once each of their loans has been granted."""
+    granted = _so_far(nw.col("loan_id").cum_count())
+    # whole millionths add up to the same sum in any order and on any engine; fractions do not
+    lent = _so_far((nw.col("loan_amount") * MILLIONTH).round().cast(nw.Int64).cum_sum())
+    car = nw.col("flag_own_car")
+    return loans.select(
+        "id",
+        "loan_date",
+        "loan_id",
+        "birthday",
+        "job_start_date",
+        nb_previous_loans=granted,
+        avg_amount_loans_previous=lent.cast(nw.Float64) / granted / MILLIONTH,
+        flag_own_car=nw.when(car == "Y").then(1).when(car == "N").then(0).otherwise(None),
+    )
+
+
+def _so_far(running: nw.Expr) -> nw.Expr:
+    """A running count or sum over the client's loans up to this one; loans of one day by their id."""
+    return running.over("id", order_by=("loan_date", "loan_id"))
+
+
+clients = FeatureView(
+    name="clients",
+    entity="id",
+    time="loan_date",
+    key="loan_id",
+    contract=contract,
+    history=history,
+    # age today where it is served, age on the day of the loan in training: one definition for both
+    at_request={"age": YearsSince("birthday"), "years_on_the_job": YearsSince("job_start_date")},
+    first={"nb_previous_loans": 0},
+    asked=("flag_own_car", "birthday", "job_start_date"),
+    max_age=timedelta(days=2),
+    most_faults=0.01,
+)

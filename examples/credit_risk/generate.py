@@ -1,0 +1,130 @@
+"""Made-up loans of the shape and with the faults of the real file, and with a signal that can be learned.
+
+A chunk of clients at a time, so that memory does not grow with how many there are.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.random import Generator
+from population import DAYS, FIRST_DAY, amounts, people, risk
+
+from windlass import WindlassError
+
+CHUNK = 40_000  # clients; the loans of a chunk are sorted by date, as the real file is
+FIRST_ID, FIRST_LOAN_ID = 5_008_804, 1_000
+IDS_OF_A_PERSON = 3.7  # on average: the real file knows its people under many ids
+FAULTY = 1 / 700  # of the loans
+COLUMNS = (
+    "loan_id",
+    "id",
+    "code_gender",
+    "flag_own_car",
+    "flag_own_realty",
+    "cnt_children",
+    "amt_income_total",
+    "name_income_type",
+    "name_education_type",
+    "name_family_status",
+    "name_housing_type",
+    "days_birth",
+    "days_employed",
+    "flag_mobil",
+    "flag_work_phone",
+    "flag_phone",
+    "flag_email",
+    "occupation_type",
+    "cnt_fam_members",
+    "status",
+    "birthday",
+    "job_start_date",
+    "loan_date",
+    "loan_amount",
+)
+FAULTS: dict[str, Any] = {
+    "loan_date": "2020-02-30",
+    "loan_amount": -1.0,
+    "code_gender": "XNA",
+    "id": None,
+    "birthday": None,
+    "status": 2,
+    "loan_id": FIRST_LOAN_ID,  # there already
+}
+
+
+def generate(clients: int, seed: int, out: Path) -> int:
+    """Write the loans of so many clients to `out`, CSV or Parquet by its ending; returns how many.
+
+    The same seed gives the same file. Raises WindlassError for another ending, or for no clients.
+    """
+    if clients < 1:
+        raise WindlassError(f"{clients} clients have no loans. Ask for one or more.")
+    chunks = _chunks(clients, seed)
+    first = next(chunks)
+    loans = 0
+    with _writer(out, first.schema) as writer:
+        for chunk in chain([first], chunks):
+            writer.write_table(chunk)
+            loans += chunk.num_rows
+    return loans
+
+
+def _writer(out: Path, schema: pa.Schema) -> Any:
+    if out.suffix == ".parquet":
+        return pa.parquet.ParquetWriter(out, schema, compression="zstd")
+    if out.suffix == ".csv":
+        options = pa.csv.WriteOptions(quoting_style="none")
+        return pa.csv.CSVWriter(out, schema, write_options=options)
+    raise WindlassError(f"{out.name} ends in neither .csv nor .parquet. Name another file.")
+
+
+def _chunks(clients: int, seed: int) -> Iterator[pa.Table]:
+    loans = 0
+    for start in range(0, clients, CHUNK):
+        random = np.random.default_rng([seed, start])
+        table = _loans(random, start, min(CHUNK, clients - start), loans)
+        loans += table.num_rows
+        yield table
+
+
+def _loans(random: Generator, start: int, count: int, before: int) -> pa.Table:
+    """The loans of `count` clients from the client of number `start`, after `before` loans of others."""
+    person = random.integers(0, max(1, round(count / IDS_OF_A_PERSON)), count)
+    granted = np.clip(np.round(random.gamma(1.9, 11.4, count)), 1, 61).astype(np.int64)
+    client = np.repeat(np.arange(count), granted)
+    day = random.integers(0, DAYS, len(client))
+    order = np.lexsort((day, client))  # loans of one day stay in the order of their ids
+    day = day[order]
+    known = people(random, person.max() + 1).take(pa.array(person[client]))
+    amount = amounts(random, client)
+    late = random.random(len(client)) < risk(client, day, amount, known)
+    days = pa.array((FIRST_DAY + np.arange(DAYS)).astype(str))
+    facts = {
+        **{name: known[name] for name in known.column_names},
+        "loan_id": FIRST_LOAN_ID + before + order,
+        "id": FIRST_ID + 4 * (start + client),
+        "status": late.astype(np.int64),
+        "loan_date": days.take(pa.array(day)),
+        "loan_amount": amount,
+    }
+    loans = pa.table({name: facts[name] for name in COLUMNS})
+    return _broken(random, loans.take(pa.array(np.argsort(day, kind="stable"))))
+
+
+def _broken(random: Generator, loans: pa.Table) -> pa.Table:
+    """The loans, of which a few break the contract, each in one column."""
+    kinds = random.integers(0, len(FAULTS), loans.num_rows)
+    kinds[random.random(loans.num_rows) >= FAULTY] = len(FAULTS)
+    for kind, (name, value) in enumerate(FAULTS.items()):
+        place = loans.column_names.index(name)
+        wrong = pa.scalar(value, loans.schema.field(name).type)
+        holed = pc.if_else(pa.array(kinds == kind), wrong, loans[name])
+        loans = loans.set_column(place, name, holed)
+    return loans

@@ -1,0 +1,141 @@
+"""`windlass approve | reject | rollback | decisions`: who moved which version, when and why."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from windlass.cli.console import DONE, REFUSED, guarded, say, say_error, say_json, say_table
+from windlass.cli.deciding import Key, decider
+from windlass.cli.registry import chosen, opened, project_of, split_arguments
+from windlass.cli.versions import Json, Which, moment
+from windlass.registry.version import Stage
+from windlass.settings import Settings
+
+if TYPE_CHECKING:
+    from windlass.registry.decisions import Decision
+    from windlass.registry.registry import Registry
+    from windlass.registry.version import Version
+
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who read it later.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Attach the commands to the application."""
+
+    @app.command("approve")
+    def approve(
+        which: Which = None,
+        reason: Reason = "No reason was given.",
+        key: Key = None,
+        json: Json = False,
+    ) -> None:
+        """Put a candidate in production: the newest, where none is named."""
+        place, names = split_arguments(which, most=1, usage="windlass approve [PROJECT] [VERSION]")
+        raise typer.Exit(guarded(lambda: _approve(place, names, reason, key, json=json)))
+
+    @app.command("reject")
+    def reject(
+        reason: Annotated[str, typer.Option("--reason", "-m", help="Why not.")],
+        which: Which = None,
+        key: Key = None,
+        json: Json = False,
+    ) -> None:
+        """Reject a candidate: the newest, where none is named."""
+        place, names = split_arguments(which, most=1, usage="windlass reject [PROJECT] [VERSION]")
+        raise typer.Exit(guarded(lambda: _reject(place, names, reason, key, json=json)))
+
+    @app.command("rollback")
+    def rollback(
+        reason: Annotated[str, typer.Option("--reason", "-m", help="Why back.")],
+        which: Which = None,
+        key: Key = None,
+        json: Json = False,
+    ) -> None:
+        """Return to the version that was in production before, or to the one named."""
+        place, names = split_arguments(which, most=1, usage="windlass rollback [PROJECT] [VERSION]")
+        raise typer.Exit(guarded(lambda: _rollback(place, names, reason, key, json=json)))
+
+    @app.command("decisions")
+    def decisions(
+        project: Annotated[
+            Path | None, typer.Argument(help="A project; otherwise all of them.")
+        ] = None,
+        verify: Annotated[
+            bool,
+            typer.Option("--verify", help="Check the chain: a changed or missing one is told."),
+        ] = False,
+        json: Json = False,
+    ) -> None:
+        """List decisions, oldest first."""
+        raise typer.Exit(guarded(lambda: _decisions(project, verify=verify, json=json)))
+
+
+def _approve(place: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
+    settings = Settings.read()
+    with opened(settings) as registry:
+        who = decider(registry, settings.key if key is None else key)
+        project, version = _candidate(registry, place, names)
+        decision = registry.approve(project, version.name, actor=who, reason=reason)
+    return _tell(decision, "is in production", json=json)
+
+
+def _reject(place: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
+    settings = Settings.read()
+    with opened(settings) as registry:
+        who = decider(registry, settings.key if key is None else key)
+        project, version = _candidate(registry, place, names)
+        decision = registry.reject(project, version.name, actor=who, reason=reason)
+    return _tell(decision, "is rejected", json=json)
+
+
+def _candidate(registry: "Registry", place: Path, names: list[str]) -> "tuple[str, Version]":
+    """The project meant, and the version named, or its newest candidate."""
+    project = project_of(registry, place)
+    return project, chosen(
+        registry, project, names, lambda one: one.stage is Stage.CANDIDATE, "candidate"
+    )
+
+
+def _rollback(place: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
+    settings = Settings.read()
+    with opened(settings) as registry:
+        who = decider(registry, settings.key if key is None else key)
+        project = project_of(registry, place)
+        to = names[0] if names else None
+        decision = registry.rollback(project, to, actor=who, reason=reason)
+    return _tell(decision, "is in production again", json=json)
+
+
+def _tell(decision: "Decision", outcome: str, *, json: bool) -> int:
+    if json:
+        say_json(decision.json())
+    else:
+        say(f"{decision.project} {decision.version} {outcome} (decision {decision.sequence}).")
+    return DONE
+
+
+def _decisions(place: Path | None, *, verify: bool, json: bool) -> int:
+    with opened() as registry:
+        project = None if place is None else project_of(registry, place)
+        found = registry.decisions(project)
+        faults = registry.check(project) if verify else []
+    if json:
+        listed = [decision.json() for decision in found]
+        say_json(
+            {"decisions": listed, "verified": not faults, "faults": faults} if verify else listed
+        )
+    else:
+        say_table(
+            ("project", "no.", "when", "who", "action", "version", "digest", "why"),
+            [
+                (d.project, d.sequence, moment(d.decided_at), d.actor, d.action.value, d.version,
+                 d.digest[:12], d.reason)
+                for d in found
+            ],
+        )  # fmt: skip
+        if verify and not faults:
+            say(f"Verified: {len(found)} decisions, each as it was made and none missing.")
+    for fault in faults:
+        say_error(fault)
+    return REFUSED if faults else DONE

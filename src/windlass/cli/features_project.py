@@ -1,0 +1,59 @@
+"""What the commands about features share: the project that is meant, and its view."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from windlass.cli.registry import opened
+from windlass.core.declaration import Declaration
+from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.core.loading import load_project
+from windlass.core.project import Project
+from windlass.errors import FeatureError
+from windlass.settings import Settings
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A project that has a view, as it was declared."""
+
+    name: str
+    view: ViewRecord
+
+
+def with_view(project: Project) -> FeatureView:
+    """The view of a project. Raises FeatureError where it declares none."""
+    if project.view is None:
+        raise _viewless(project.name)
+    return project.view
+
+
+def folder_of(settings: Settings, place: Path) -> Path:
+    """The folder of the project that `place` is the folder or the name of."""
+    known = None if (place / "project.py").is_file() else _known(settings, place)
+    return place if known is None else Path(known.folder)
+
+
+def declared(settings: Settings, place: Path) -> Declared:
+    """The project that `place` is the folder or the name of, as it was declared last.
+
+    Its code runs only where the registry does not know it. Raises ProjectError, FeatureError.
+    """
+    declaration = _known(settings, place) or Declaration.of(*load_project(place))
+    if declaration.view is None:
+        raise _viewless(declaration.name)
+    return Declared(declaration.name, declaration.view)
+
+
+def _known(settings: Settings, place: Path) -> Declaration | None:
+    from windlass.registry.finding import find_project
+
+    with opened(settings) as registry:
+        declarations = registry.declarations()
+    name = find_project(declarations, place)
+    return next((one for one in declarations if one.name == name), None)
+
+
+def _viewless(name: str) -> FeatureError:
+    return FeatureError(
+        f"Project {name} declares no feature view. Give its Project(…) one: view=FeatureView(…)."
+    )

@@ -1,0 +1,111 @@
+"""`windlass features materialise | snapshots`: the offline store, and what of it is online."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from windlass.cli.console import DONE, guarded, progress, say, say_json, say_table
+from windlass.cli.features_project import declared
+from windlass.cli.versions import moment
+from windlass.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Project = Annotated[Path, typer.Argument(help="A project: its folder, or its name.")]
+
+
+def register(group: typer.Typer) -> None:
+    """Attach the commands to the group."""
+
+    @group.command("materialise")
+    def materialise(
+        project: Project = Path(),
+        snapshot: Annotated[
+            int | None, typer.Option(help="Its number; otherwise the current.")
+        ] = None,
+        json: Json = False,
+    ) -> None:
+        """Bring the online store up to a snapshot."""
+        raise typer.Exit(guarded(lambda: _materialise(project, snapshot, json=json)))
+
+    @group.command("snapshots")
+    def snapshots(project: Project = Path(), json: Json = False) -> None:
+        """List a project's snapshots, newest first."""
+        raise typer.Exit(guarded(lambda: _snapshots(project, json=json)))
+
+
+def _materialise(place: Path, number: int | None, *, json: bool) -> int:
+    from windlass.features.offline import OfflineStore
+    from windlass.features.online.materialise import materialise
+    from windlass.features.online.store import online_store
+    from windlass.features.snapshot import LATEST
+
+    settings = Settings.read()
+    known = declared(settings, place)
+    snapshot = OfflineStore.of(settings, known.name).snapshot(number)
+    store = online_store(settings, known.view, known.name)
+    try:
+        with progress(quiet=json) as report:
+            done = materialise(store, known.view, snapshot.verified(LATEST), snapshot, report)
+    finally:
+        store.close()
+    if json:
+        say_json(
+            {
+                "snapshot": snapshot.number,
+                "rows": done.rows,
+                "written": done.written,
+                "freshness": done.freshness.model_dump(mode="json"),
+            }
+        )
+        return DONE
+    say(
+        f"Snapshot {snapshot.number} of {known.name}: {done.rows:,} entities read, {done.written:,} written."
+        f" The online store holds snapshot {done.freshness.snapshot}, events up to {done.freshness.newest}."
+    )
+    return DONE
+
+
+def _snapshots(place: Path, *, json: bool) -> int:
+    from windlass.features.offline import OfflineStore
+
+    settings = Settings.read()
+    found = OfflineStore.of(settings, declared(settings, place).name).snapshots()
+    if json:
+        say_json(
+            [
+                {**s.model_dump(mode="json", exclude={"files"}), "folder": str(s.folder)}
+                for s in found
+            ]
+        )
+        return DONE
+    say_table(
+        (
+            "snapshot",
+            "built",
+            "on",
+            "view",
+            "events",
+            "entities",
+            "computed",
+            "newest",
+            "quarantined",
+            "digest",
+        ),
+        [
+            (
+                s.number,
+                moment(s.created),
+                s.parent or "",
+                s.view,
+                f"{s.events:,}",
+                f"{s.entities:,}",
+                f"{s.recomputed:,}",
+                s.newest or "",
+                f"{s.quality['share']:.3%}",
+                s.digest[:12],
+            )
+            for s in found
+        ],
+    )
+    return DONE

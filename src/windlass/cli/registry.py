@@ -1,0 +1,96 @@
+"""What commands about the registry share: the registry itself, the project and version meant, the actor."""
+
+import os
+import pwd
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from windlass.access.key import RESERVED
+from windlass.cli.console import say_usage
+from windlass.core.loading import load_project
+from windlass.errors import UnknownError
+from windlass.settings import Settings
+
+if TYPE_CHECKING:
+    from windlass.registry.registry import Registry
+    from windlass.registry.version import Version
+
+_VERSION = re.compile(r"v[1-9][0-9]*")
+
+
+@contextmanager
+def opened(settings: Settings | None = None) -> Iterator["Registry"]:
+    """The registry of the settings, the environment's where none are given; closed afterwards."""
+    from windlass.registry.registry import Registry
+
+    registry = Registry.of(settings or Settings.read())
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def actor() -> str:
+    """Who decides: the name of this process's user, as the system's table of users has it.
+
+    Not LOGNAME or USER, which anybody may set: an approver would be whoever they say they are.
+    """
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:  # a container's user without a name
+        return f"uid-{number}"
+    return f"user-{name}" if name in RESERVED else name
+
+
+def project_of(registry: "Registry", place: Path) -> str:
+    """The project that `place` is the folder or the name of. Raises UnknownError."""
+    from windlass.registry.finding import find_project
+
+    found = find_project(registry.declarations(), place)
+    if found is not None:
+        return found
+    if (place / "project.py").is_file():  # a folder that was moved since
+        name = load_project(place)[0].name
+        if name in {declaration.name for declaration in registry.declarations()}:
+            return name
+        raise UnknownError(
+            f"Project {name!r} has no versions yet. Train one with `windlass train {place}`."
+        )
+    raise UnknownError(
+        f"There is no project at {place}, and none of that name in the registry. Name the folder of a project."
+    )
+
+
+def split_arguments(
+    arguments: Sequence[str] | None, *, most: int, usage: str
+) -> tuple[Path, list[str]]:
+    """The project among `arguments` (the current folder where none is) and the versions, `most` at most.
+
+    What looks like `v2` is a version; a folder of such a name is `./v2`. Ends with exit code 2 for more.
+    """
+    given = list(arguments or ())
+    versions = [argument for argument in given if _VERSION.fullmatch(argument)]
+    places = [argument for argument in given if argument not in versions]
+    if len(places) > 1 or len(versions) > most:
+        say_usage(f"Too many arguments. Use: {usage}")
+    return Path(places[0] if places else "."), versions
+
+
+def chosen(
+    registry: "Registry",
+    project: str,
+    names: Sequence[str],
+    fits: Callable[["Version"], bool],
+    kind: str,
+) -> "Version":
+    """The version of that name; without one the newest that `fits`. Raises UnknownError."""
+    if names:
+        return registry.version(project, names[0])
+    for version in registry.versions(project):
+        if fits(version):
+            return version
+    raise UnknownError(f"Project {project} has no {kind}. See `windlass versions {project}`.")

@@ -1,0 +1,113 @@
+"""`POST /train`: a training is asked for, and waited for as long as the client likes, up to a minute."""
+
+from typing import Any
+
+import orjson
+
+from windlass.control.bodies import read_json
+from windlass.control.office import Office
+from windlass.control.preferences import idempotency_key, preference
+from windlass.control.refusals import fault, unfit
+from windlass.control.stores import Stores
+from windlass.control.training import TrainingBody
+from windlass.control.views import Json
+from windlass.control.watching import until
+from windlass.errors import JobError
+from windlass.jobs.job import Job, State
+from windlass.web.exchange import Answer, Exchange
+from windlass.web.problems import Problem
+from windlass.web.streaming import ending
+
+MOST_WAITING = (
+    128  # requests that wait for their jobs in one worker; beyond, they are answered at once
+)
+ANYBODY = "anonymous"  # who asks or decides where keys are not asked for
+
+
+class Training:
+    """The route of one project."""
+
+    def __init__(self, project: str, office: Office) -> None:
+        self._project = project
+        self._office = office
+        self._body: TrainingBody | None = None
+        self._waiting = 0
+
+    async def train(self, exchange: Exchange) -> Answer:
+        """200 once the version is there; 202 where the job goes on; 422 where it failed."""
+        key, wish = idempotency_key(exchange), preference(exchange)
+        body = await read_json(exchange)
+        asked_by = exchange.actor or ANYBODY
+
+        def submit(stores: Stores) -> tuple[Job, bool]:
+            return self._submit(stores, body, asked_by, key)
+
+        job, has_worker = await self._office.run(submit)
+        if wish.seconds and self._waiting < MOST_WAITING:
+            job = await self._settled(job, wish.seconds, exchange)
+        headers = [(b"preference-applied", wish.applied)] if wish.applied else []
+        if job.state is State.SUCCEEDED:
+            return Answer(orjson.dumps(_trained(job)), headers=headers)
+        if job.state.is_final:
+            raise _unsuccessful(job)
+        place = f"{exchange.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
+        accepted = {"message": _accepted(job, has_worker=has_worker), "job_id": job.id,
+                    "state": job.state.value, "location": place}  # fmt: skip
+        headers.append((b"location", place.encode()))
+        return Answer(orjson.dumps(accepted), status=202, headers=headers)
+
+    def _submit(
+        self, stores: Stores, body: Any, asked_by: str, key: str | None
+    ) -> tuple[Job, bool]:
+        """The job, and whether there is a worker that may carry it out."""
+        from windlass.jobs.desk import Order
+
+        declaration = stores.registry.declaration(self._project)
+        if self._body is None or self._body.declaration != declaration:
+            self._body = TrainingBody(declaration)
+        request = self._body.request(body)
+        order = Order(self._project, "train", request, asked_by, idempotency_key=key)
+        try:
+            job = stores.desk.submit(order)
+        except JobError as error:  # the draft's status for a key that another body was sent with
+            raise unfit([fault("Idempotency-Key", str(error))], str(error)) from error
+        return job, job.state is not State.QUEUED or bool(stores.desk.workers())
+
+    async def _settled(self, job: Job, seconds: float, exchange: Exchange) -> Job:
+        """The job as it ended, or as it is once the time is up or the server drains."""
+        self._waiting += 1
+        try:
+            with self._office.watches.of(job) as watch:
+                await until(watch.end(), seconds, ending(exchange))
+                return watch.job
+        finally:
+            self._waiting -= 1
+
+
+def _trained(job: Job) -> Json:
+    result = job.result or {}
+    return {
+        "message": "Training completed successfully.",
+        "new_model_version": result.get("version"),
+        "stage": result.get("stage"),
+        "job_id": job.id,
+        **{name: result[name] for name in ("digest", "metrics", "gates") if name in result},
+    }
+
+
+def _unsuccessful(job: Job) -> Problem:
+    facts = {"job_id": job.id}
+    if job.state is State.CANCELLED:
+        return Problem(409, "The training was cancelled before its end.", facts=facts)
+    return Problem(422, f"Training failed: {job.error or job.message}", facts=facts)
+
+
+def _accepted(job: Job, *, has_worker: bool) -> str:
+    if not has_worker:
+        return (
+            "Training is queued, but no worker is running. Start one with `windlass worker`,"
+            " or serve without --no-worker."
+        )
+    if job.state is State.QUEUED:
+        return "Training is queued. It begins once no other training of the project runs."
+    return "Training is running."

@@ -1,0 +1,140 @@
+"""`/versions` and decisions about them: what the registry knows of a project, and who moves it."""
+
+from typing import Any
+
+import orjson
+
+from windlass.control.bodies import Json, Shape, read_json
+from windlass.control.office import Office
+from windlass.control.stores import Stores
+from windlass.control.train import ANYBODY
+from windlass.registry.decisions import Decision
+from windlass.registry.version import MOVES
+from windlass.web.exchange import Answer, Exchange
+
+REASON: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 1000,
+    "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$",
+    "description": "Why. It is kept with the decision for good.",
+}
+TO: Json = {
+    "type": "string",
+    "pattern": "^v[1-9][0-9]{0,8}$",
+    "description": "The version to return to; without it, the one in production before.",
+}
+DECIDING: Json = {
+    "type": "object",
+    "required": ["reason"],
+    "properties": {"reason": REASON},
+    "additionalProperties": False,
+}
+RETURNING: Json = {**DECIDING, "properties": {"to": TO, "reason": REASON}}
+_MOST_COMPARED = 100
+
+
+class Versions:
+    """The routes of one project."""
+
+    def __init__(self, project: str, office: Office) -> None:
+        self._project = project
+        self._office = office
+        self._deciding, self._returning = Shape(DECIDING), Shape(RETURNING)
+        # by two digests: bundles never change, and comparing them takes a core for up to seconds
+        self._compared: dict[tuple[str, str], bytes] = {}
+
+    async def list(self, _: Exchange) -> Answer:
+        """`GET /versions`: the newest first."""
+
+        def read(stores: Stores) -> bytes:
+            found = stores.registry.versions(self._project)
+            return orjson.dumps({"versions": [version.json() for version in found]})
+
+        return Answer(await self._office.run(read))
+
+    async def get(self, exchange: Exchange) -> Answer:
+        """`GET /versions/{version}`."""
+
+        def read(stores: Stores) -> bytes:
+            found = stores.registry.version(self._project, exchange.arguments["version"])
+            return orjson.dumps(found.json())
+
+        return Answer(await self._office.run(read))
+
+    async def compare(self, exchange: Exchange) -> Answer:
+        """`GET /versions/{version}/compare/{other}`: both on rows that neither was trained on."""
+        names = [exchange.arguments[name] for name in ("version", "other")]
+
+        def read(stores: Stores) -> bytes:
+            from windlass.registry.comparison import compare
+
+            registry = stores.registry
+            found = [registry.version(self._project, name) for name in names]
+            pair = found[0].digest, found[1].digest
+            known = self._compared.get(pair)
+            if known is None:
+                first, second = (registry.fetch(version) for version in found)
+                told = {"versions": names, **compare(first, second).json()}
+                if len(self._compared) >= _MOST_COMPARED:
+                    self._compared.clear()
+                known = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+                self._compared[pair] = known
+            return known
+
+        return Answer(await self._office.run(read))
+
+    async def approve(self, exchange: Exchange) -> Answer:
+        """`POST /versions/{version}/approve`: into production."""
+        given = self._deciding.hold(await read_json(exchange))
+
+        def decide(stores: Stores) -> Decision:
+            return stores.registry.approve(self._project, exchange.arguments["version"],
+                                           actor=_actor(exchange), reason=given["reason"])  # fmt: skip
+
+        return _decided(await self._office.run(decide))
+
+    async def reject(self, exchange: Exchange) -> Answer:
+        """`POST /versions/{version}/reject`: never into production."""
+        given = self._deciding.hold(await read_json(exchange))
+
+        def decide(stores: Stores) -> Decision:
+            return stores.registry.reject(self._project, exchange.arguments["version"],
+                                          actor=_actor(exchange), reason=given["reason"])  # fmt: skip
+
+        return _decided(await self._office.run(decide))
+
+    async def rollback(self, exchange: Exchange) -> Answer:
+        """`POST /rollback`: an archived version into production again."""
+        given: dict[str, Any] = self._returning.hold(await read_json(exchange))
+
+        def decide(stores: Stores) -> Decision:
+            return stores.registry.rollback(self._project, given.get("to"),
+                                            actor=_actor(exchange), reason=given["reason"])  # fmt: skip
+
+        return _decided(await self._office.run(decide))
+
+    async def decisions(self, _: Exchange) -> Answer:
+        """`GET /decisions`: the oldest first, and whether the chain is whole."""
+
+        def read(stores: Stores) -> bytes:
+            stores.registry.declaration(self._project)
+            found = stores.registry.decisions(self._project)
+            faults = stores.registry.check(self._project)
+            shown = [decision.json() for decision in found]
+            return orjson.dumps({"decisions": shown, "verified": not faults, "faults": faults})
+
+        return Answer(await self._office.run(read))
+
+
+def _actor(exchange: Exchange) -> str:
+    return exchange.actor or ANYBODY
+
+
+def _decided(decision: Decision) -> Answer:
+    told = {
+        "version": decision.version,
+        "stage": MOVES[decision.action][1].value,
+        "decision": decision.json(),
+    }
+    return Answer(orjson.dumps(told))

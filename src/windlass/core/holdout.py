@@ -1,0 +1,184 @@
+"""The sealed holdout: which rows a version was not trained on, the truth, and what it predicts for them.
+
+`holdout.npz` holds, sorted by digest: `rows` uint8 [n, 16], `truth` int32 [n] (indices of the declared
+classes) or float64 [n], and `labels` int32 [n] with `probabilities` float64 [n, c], or `values` float64 [n].
+Equal holdouts give equal bytes.
+"""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass.core.batch import Batch, Prediction
+from windlass.core.bundle import Bundle
+from windlass.core.digest import canonical
+from windlass.core.schema import RowSchema
+from windlass.errors import IntegrityError
+
+HOLDOUT = "holdout.npz"
+DIGEST = 16  # bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
+
+Digests = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The test rows of a version: `rows` [n, 16] their digests, `truth` [n], and its prediction of each."""
+
+    rows: Digests
+    truth: NDArray[Any]
+    prediction: Prediction
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @staticmethod
+    def of(digests: Digests, truth: NDArray[Any], prediction: Prediction) -> "Holdout":
+        """A holdout whose equal rows are told apart by number, whatever order the rows came in.
+
+        `digests` [n, 16] are `row_digests` of the test rows, `truth` [n] class indices or float64.
+        """
+        order = np.lexsort((truth, *digests.T[::-1]))
+        rows, truth = _numbered(digests[order]), truth[order]
+        place = np.lexsort(rows.T[::-1])
+        return Holdout(rows[place], truth[place], _taken(prediction, order[place]))
+
+    def take(self, indices: NDArray[np.int64]) -> "Holdout":
+        """The rows at these indices."""
+        return Holdout(self.rows[indices], self.truth[indices], _taken(self.prediction, indices))
+
+
+def row_digests(schema: RowSchema, batch: Batch) -> Digests:
+    """16 bytes [n, 16] for each row: of its values alone, so the same in any order and from any table.
+
+    BLAKE2b over the columns' names and kinds, then the row: numbers as little-endian float64 with one
+    NaN and one zero, text as UTF-8 after its length in bytes.
+    """
+    header = canonical([[column.name, column.kind] for column in schema.columns])
+    start = blake2b(header, digest_size=DIGEST, person=b"windlass.row")
+    plain = np.where(np.isnan(batch.numeric), np.nan, batch.numeric + 0.0).astype("<f8")
+    width, numbers = plain.shape[1] * plain.itemsize, plain.tobytes()
+    found = bytearray()
+    for index, texts in enumerate(batch.text.tolist()):
+        digest = start.copy()
+        digest.update(numbers[index * width : (index + 1) * width])
+        for text in texts:
+            encoded = text.encode()
+            digest.update(len(encoded).to_bytes(4, "little") + encoded)
+        found += digest.digest()
+    return np.frombuffer(bytes(found), np.uint8).reshape(-1, DIGEST)
+
+
+def held_out(digests: Digests, test_size: float) -> NDArray[np.bool_]:
+    """Which rows [n] a split by content holds out: those whose digest, as a fraction, is below `test_size`.
+
+    A row is on the same side for ever, whatever seed, order or rows added; equal rows are on one side.
+    """
+    fraction = digests[:, :8].copy().view(">u8").ravel() / 2.0**64
+    below: NDArray[np.bool_] = fraction < test_size
+    return below
+
+
+def in_common(a: Holdout, b: Holdout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices [m] into each of two holdouts, of the rows that both hold."""
+    places = {key: index for index, key in enumerate(_keys(b.rows))}
+    pairs = [(i, places[key]) for i, key in enumerate(_keys(a.rows)) if key in places]
+    joined = np.array(pairs, np.int64).reshape(-1, 2)
+    return joined[:, 0], joined[:, 1]
+
+
+def write_holdout(holdout: Holdout) -> bytes:
+    """The content of `holdout.npz`."""
+    arrays: dict[str, NDArray[Any]] = {"rows": holdout.rows}
+    if holdout.prediction.values is None:
+        assert holdout.prediction.labels is not None
+        assert holdout.prediction.probabilities is not None
+        arrays |= {
+            "truth": holdout.truth.astype("<i4"),
+            "labels": holdout.prediction.labels.astype("<i4"),
+            "probabilities": holdout.prediction.probabilities.astype("<f8"),
+        }
+    else:
+        arrays |= {
+            "truth": holdout.truth.astype("<f8"),
+            "values": holdout.prediction.values.astype("<f8"),
+        }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            part = io.BytesIO()
+            np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), part.getvalue())
+    return buffer.getvalue()
+
+
+def read_holdout(bundle: Bundle) -> Holdout | None:
+    """The holdout that a bundle seals; None where it was sealed before there were any.
+
+    Raises IntegrityError where it is damaged.
+    """
+    if HOLDOUT not in bundle.manifest.files:
+        return None
+    content = bundle.read(HOLDOUT)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return _checked({name: arrays[name] for name in arrays.files}, bundle)
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise IntegrityError(
+            f"Bundle {bundle.path}: {HOLDOUT} is damaged ({' '.join(str(error).split())[:200]})."
+            " Restore the bundle, or train it again."
+        ) from error
+
+
+def _checked(arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Holdout:
+    """Arrays in the shapes that are declared above. Raises ValueError, KeyError."""
+    rows, truth = arrays["rows"], arrays["truth"]
+    classes = bundle.schema.target.classes
+    shapes = {"rows": (len(rows), DIGEST), "truth": (len(rows),)}
+    if classes is None:
+        shapes["values"] = (len(rows),)
+        prediction = Prediction(values=arrays["values"])
+    else:
+        shapes |= {"labels": (len(rows),), "probabilities": (len(rows), len(classes))}
+        prediction = Prediction(arrays["labels"].astype(np.int64), arrays["probabilities"])
+        truth = truth.astype(np.int64)
+        for name in ("truth", "labels"):
+            if len(rows) and not 0 <= arrays[name].min() <= arrays[name].max() < len(classes):
+                raise ValueError(f"{name} holds no declared class")
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} has the shape {arrays[name].shape}, not {shape}")
+    return Holdout(rows, truth, prediction)
+
+
+def _numbered(sorted_rows: Digests) -> Digests:
+    """Digests in which the second, third, … of equal rows are digests of their own."""
+    rows = sorted_rows.copy()
+    equal = (sorted_rows[1:] == sorted_rows[:-1]).all(axis=1)
+    number = 0
+    for index in (np.flatnonzero(equal) + 1).tolist():
+        number = number + 1 if index > 1 and equal[index - 2] else 1
+        content = sorted_rows[index].tobytes() + number.to_bytes(8, "little")
+        digest = blake2b(content, digest_size=DIGEST, person=b"windlass.copy").digest()
+        rows[index] = np.frombuffer(digest, np.uint8)
+    return rows
+
+
+def _keys(rows: Digests) -> list[bytes]:
+    content = rows.tobytes()
+    return [content[start : start + DIGEST] for start in range(0, len(content), DIGEST)]
+
+
+def _taken(prediction: Prediction, indices: NDArray[np.int64]) -> Prediction:
+    labels, shares, values = prediction.labels, prediction.probabilities, prediction.values
+    return Prediction(
+        None if labels is None else labels[indices],
+        None if shares is None else shares[indices],
+        None if values is None else values[indices],
+    )

@@ -1,0 +1,156 @@
+"""Metrics as formulas over arrays, without scikit-learn: training seals them, comparisons resample them.
+
+Truth [n] holds indices of the declared classes, or float64. Labels [n] are predicted classes,
+probabilities [n, c] those of each class, values [n] a predicted quantity.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass.core.stakes import Stakes
+from windlass.core.target import Classes, Target
+
+Labels = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+
+LESS_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
+OF_CLASSES = ("accuracy", "macro_f1", "log_loss")
+OF_TWO_CLASSES = ("roc_auc", "average_precision", "brier")
+OF_A_QUANTITY = ("mae", "rmse", "r2")
+
+
+def compared_metrics(target: Target) -> tuple[str, ...]:
+    """The metrics by which two models of a target are compared."""
+    return metric_names(len(target.labels) if isinstance(target, Classes) else None)
+
+
+def metric_names(classes: int | None) -> tuple[str, ...]:
+    """The metrics of so many classes, or of a quantity (None)."""
+    if classes is None:
+        return OF_A_QUANTITY
+    return (*OF_CLASSES, *OF_TWO_CLASSES) if classes == 2 else OF_CLASSES
+
+
+def confusion_matrix(truth: Any, predicted: Any, classes: int) -> Labels:
+    """Counts [c, c]: row the true class, column the predicted one."""
+    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def accuracy(truth: Labels, labels: Labels) -> float:
+    """The share of right labels."""
+    return float(np.count_nonzero(truth == labels) / len(truth))
+
+
+def f1(matrix: Labels) -> Numbers:
+    """F1 [c] of each class: 2·TP / (2·TP + FP + FN), and 0 where that is 0 / 0."""
+    return share(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
+
+
+def macro_f1(matrix: Labels) -> float:
+    """The plain mean of F1 over the declared classes."""
+    return float(np.mean(f1(matrix)))
+
+
+def share(part: Labels, whole: Labels) -> Numbers:
+    """part / whole, and 0 where whole is 0, as scikit-learn does with zero_division=0."""
+    result: Numbers = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return result
+
+
+def log_losses(truth: Labels, probabilities: Numbers) -> Numbers:
+    """-ln p [n] of the true class, p held above the smallest step of float64 as scikit-learn does."""
+    given = probabilities[np.arange(len(truth)), truth]
+    losses: Numbers = -np.log(np.clip(given, np.finfo(np.float64).eps, 1.0))
+    return losses
+
+
+def log_loss(truth: Labels, probabilities: Numbers) -> float:
+    """The mean of `log_losses`, in nats."""
+    return float(np.mean(log_losses(truth, probabilities)))
+
+
+def brier(truth: Labels, positive: Numbers) -> float:
+    """Mean squared error of the positive class's probability. G. W. Brier (1950), MWR 78:1-3."""
+    return float(np.mean((positive - truth) ** 2))
+
+
+def mae(truth: Numbers, values: Numbers) -> float:
+    """Mean absolute error, in the target's unit."""
+    return float(np.mean(np.abs(values - truth)))
+
+
+def rmse(truth: Numbers, values: Numbers) -> float:
+    """Root of the mean squared error, in the target's unit."""
+    return float(np.sqrt(np.mean((values - truth) ** 2)))
+
+
+def r2(truth: Numbers, values: Numbers) -> float:
+    """Share of the variance that is explained; NaN where every truth is the same."""
+    spread = float(np.sum((truth - np.mean(truth)) ** 2))
+    return 1 - float(np.sum((values - truth) ** 2)) / spread if spread else float("nan")
+
+
+def roc_auc(truth: Labels, positive: Numbers) -> float:
+    """Area under the ROC curve; NaN where one class is absent. See `ranked_auc`."""
+    return ranked_auc(*ranked(truth, positive))
+
+
+def average_precision(truth: Labels, positive: Numbers) -> float:
+    """Sum of precision over the steps of recall; NaN without a positive row. See `ranked_precision`."""
+    return ranked_precision(*ranked(truth, positive))
+
+
+def recall_at_precision(truth: Labels, positive: Numbers, precision: float) -> float:
+    """The largest share of the positive rows that a threshold finds at this precision or more.
+
+    0 where no threshold reaches it, NaN without a positive row.
+    """
+    positives, negatives = (np.cumsum(counts) for counts in ranked(truth, positive))
+    if not positives[-1]:
+        return float("nan")
+    enough = share(positives, positives + negatives) >= precision
+    return float(positives[enough].max(initial=0) / positives[-1])
+
+
+def cost(truth: Labels, taken: NDArray[np.bool_], stakes: Stakes) -> float:
+    """The mean cost of a row, in the unit of the stakes, where the rows `taken` [n] are taken for positive."""
+    missed = np.count_nonzero(~taken & (truth == 1))
+    alarms = np.count_nonzero(taken & (truth == 0))
+    return float((stakes.missed * missed + stakes.alarm * alarms) / len(truth))
+
+
+def ranked(truth: Labels, positive: Numbers) -> tuple[Labels, Labels]:
+    """Counts [u] of positive and of negative rows at each distinct score, the highest score first."""
+    scores, place = np.unique(-positive, return_inverse=True)
+    size = len(scores)
+    return (
+        np.bincount(place[truth == 1], minlength=size),
+        np.bincount(place[truth == 0], minlength=size),
+    )
+
+
+def ranked_auc(positives: Labels, negatives: Labels) -> float:
+    """The chance that a positive row scores above a negative one, a tie counting half.
+
+    From counts at descending scores. J. A. Hanley, B. J. McNeil (1982), Radiology 143:29-36.
+    """
+    pairs = int(positives.sum()) * int(negatives.sum())
+    if not pairs:
+        return float("nan")
+    above = np.cumsum(positives) - positives
+    return float(np.sum(negatives * (above + positives / 2.0))) / pairs
+
+
+def ranked_precision(positives: Labels, negatives: Labels) -> float:
+    """Average precision, sum of P_k · (R_k - R_{k-1}), from counts at descending scores."""
+    total = int(positives.sum())
+    if not total:
+        return float("nan")
+    found = np.cumsum(positives)
+    precision = share(found, found + np.cumsum(negatives))
+    steps = np.diff(found / total, prepend=0.0)
+    return float(
+        np.sum((steps * precision)[::-1])
+    )  # in scikit-learn's order, for the same last digit

@@ -1,0 +1,64 @@
+"""Taking a raw file in: every row judged, the good ones dealt out to buckets, the others put in quarantine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from windlass.core.feature_view import FeatureView
+from windlass.errors import FeatureError
+from windlass.features.contract import Contract
+from windlass.features.dealing import Dealt
+from windlass.features.doubled import doubled_rows
+from windlass.features.engine import Progress
+from windlass.features.quality import DOUBLED, judge
+from windlass.features.quarantine import Quarantine
+from windlass.features.raw import RawFile
+from windlass.features.told import told_duckdb
+from windlass.features.typed import FAULTS
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How a raw file is taken in: by which contract, to where, and with what is stored already."""
+
+    view: FeatureView
+    contract: Contract
+    raw: RawFile
+    dealt: Dealt
+    quarantine: Quarantine
+    stored: list[Path]
+
+    def read(self, progress: Progress) -> None:
+        """Judge every row. Raises FeatureError where the file lacks columns or cannot be read."""
+        absent = self.contract.absent(self.raw.columns)
+        if absent:
+            raise FeatureError(
+                f"{self.raw.path} lacks the column{'s' * (len(absent) > 1)} {', '.join(absent)}, which the contract"
+                f" of view {self.view.name} asks for."
+            )
+        report = self.quarantine.report
+        report.ignored = tuple(n for n in self.raw.columns if n not in self.contract.kinds)
+        with self.dealt:
+            for batch in self.raw.batches():
+                judged = judge(self.contract, batch)
+                self.quarantine.add(batch.cells, batch.rows, judged.faults)
+                self.quarantine.add_broken(batch.broken)
+                report.rows += batch.cells.height + len(batch.broken)
+                report.oddities.update(judged.oddities)
+                self.dealt.add(judged.good, judged.rows)
+                progress(batch.share, f"judging rows: {report.rows:,} read")
+
+    def separate_doubled(self, connection: object) -> pl.Series:
+        """Quarantine the rows whose key is stored or stood before, and return their numbers."""
+        with told_duckdb(f"compare the keys of {self.raw.path}"):
+            rows = doubled_rows(connection, self.dealt.keys, self.view.key, self.stored)
+        if len(rows):
+            reason = f"{self.view.key}: {DOUBLED}"
+            for batch in self.raw.batches():
+                found = batch.rows.is_in(rows.implode()).arg_true()
+                reasons = pl.DataFrame(
+                    {"row": found, "column": self.view.key, "reason": reason}, schema=FAULTS
+                )
+                self.quarantine.add(batch.cells, batch.rows, reasons)
+        return rows

@@ -1,0 +1,1 @@
+"""The online store: what is known of every entity now, read in microseconds."""

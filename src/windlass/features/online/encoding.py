@@ -1,0 +1,118 @@
+"""Tables of the offline store as rows of an online store. Only what writes imports this: it needs pyarrow."""
+
+from collections.abc import Iterator
+from itertools import repeat
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from windlass.core.feature_view import ViewRecord
+from windlass.errors import FeatureError
+from windlass.features.online.layout import MOST_SNAPSHOTS, SNAPSHOT_BITS, Layout
+from windlass.features.online.shelf import Ranked
+
+COMPUTED_AT = "computed_at"
+_SLICE = 50_000  # rows that are Python's at a time
+_EPOCH = 719_163  # 1 January 1970, as an ordinal
+_LAST = 3_652_059  # 31 December 9999
+_KEPT = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_date,
+    pa.types.is_null,
+)
+
+
+def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> Layout:
+    """How rows that the version `view` computed are kept. Raises FeatureError where columns are missing.
+
+    Rows of another version than the record's may lack columns.
+    """
+    needed = [record.entity, record.time, COMPUTED_AT]
+    if view == record.version:
+        needed += record.stored
+    missing = [name for name in needed if name not in rows.column_names]
+    if missing:
+        raise FeatureError(
+            f"Rows for the online store of view {record.name!r} lack {', '.join(missing)}."
+            " Build the features again."
+        )
+    columns = tuple(name for name in record.stored if name in rows.column_names)
+    kinds = {name: rows.schema.field(name).type for name in columns}
+    for name, kind in kinds.items():
+        if not any(fits(kind) for fits in _KEPT):
+            raise FeatureError(
+                f"Column {name!r} of view {record.name!r} is of type {kind}, which the online store does not keep."
+                " Cast it to a number, a boolean, text or a date in the view's history."
+            )
+    return Layout(
+        view=view,
+        columns=columns,
+        dates=tuple(name for name, kind in kinds.items() if pa.types.is_date(kind)),
+    )
+
+
+def encode(rows: pa.Table, record: ViewRecord, snapshot: int, layout: Layout) -> Iterator[Ranked]:
+    """The rows in the order of their entities. NaN and infinity become null. Raises FeatureError."""
+    if not 0 < snapshot <= MOST_SNAPSHOTS:
+        raise FeatureError(f"Snapshots are numbered from 1 to {MOST_SNAPSHOTS}, not {snapshot}.")
+    table = pa.table(
+        [
+            _entities(rows[record.entity], record),
+            _ranks(rows[record.time], record, snapshot),
+            rows[COMPUTED_AT],
+            *(_kept(rows[name], name, record) for name in layout.columns),
+        ],
+        names=list(map(str, range(3 + len(layout.columns)))),
+    )
+    return _rows(table.sort_by("0"), layout.number)
+
+
+def _rows(table: pa.Table, layout: int) -> Iterator[Ranked]:
+    for start in range(0, len(table), _SLICE):
+        part = table.slice(start, _SLICE)
+        entities, ranks, computed, *stored = (column.to_pylist() for column in part.columns)
+        cells = zip(ranks, repeat(layout), computed, *stored, strict=False)
+        yield from zip(entities, ranks, map(orjson.dumps, cells), strict=True)
+
+
+def _entities(column: pa.ChunkedArray, record: ViewRecord) -> pa.ChunkedArray:
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise FeatureError(
+            f"Entity column {record.entity!r} of view {record.name!r} is of type {column.type} with"
+            f" {column.null_count} nulls. Entities are 64-bit integers."
+        )
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise FeatureError(
+            f"Entity column {record.entity!r} of view {record.name!r} holds integers beyond 64 bits with a sign."
+        ) from error
+
+
+def _ranks(column: pa.ChunkedArray, record: ViewRecord, snapshot: int) -> pa.ChunkedArray:
+    if not pa.types.is_date(column.type) or column.null_count:
+        raise FeatureError(
+            f"Time column {record.time!r} of view {record.name!r} is of type {column.type} with"
+            f" {column.null_count} nulls. Events happen on a date."
+        )
+    days = _ordinals(column, record.time, record).cast(pa.int64())
+    return pc.add(pc.shift_left(days, SNAPSHOT_BITS), snapshot)
+
+
+def _kept(column: pa.ChunkedArray, name: str, record: ViewRecord) -> pa.ChunkedArray:
+    return _ordinals(column, name, record) if pa.types.is_date(column.type) else column
+
+
+def _ordinals(column: pa.ChunkedArray, name: str, record: ViewRecord) -> pa.ChunkedArray:
+    days = pc.add(column.cast(pa.date32()).cast(pa.int32()), _EPOCH)
+    ends = pc.min_max(days).as_py()
+    if ends["min"] is not None and not 1 <= ends["min"] <= ends["max"] <= _LAST:
+        raise FeatureError(
+            f"Column {name!r} of view {record.name!r} holds dates outside the years 1 to 9999."
+        )
+    return days

@@ -1,0 +1,195 @@
+"""An online store in a SQLite file with a write-ahead log: nothing to start, and read in microseconds."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import orjson
+
+from windlass.errors import StorageError
+from windlass.features.online.shelf import VARIABLE, Ranked
+from windlass.storage.advice import advice
+
+BUSY_SECONDS = 30.0  # that a writer waits for another
+READING_SECONDS = 2.0  # that a reader waits while the log is made or put away
+LOOK_SECONDS = 1.0  # after which a reader looks whether the file is still the one it opened
+_CACHE_KIB = 1 << 16
+# an INTEGER PRIMARY KEY is SQLite's own row number: reading by it is faster than WITHOUT ROWID
+_TABLES = """
+CREATE TABLE IF NOT EXISTS entities (entity INTEGER PRIMARY KEY, rank INTEGER NOT NULL, row BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, rank INTEGER NOT NULL, note BLOB NOT NULL) WITHOUT ROWID;
+"""
+_MADE = "SELECT count(*) FROM sqlite_master WHERE name IN ('entities', 'notes')"
+_GET = "SELECT row FROM entities WHERE entity = ?"
+_GET_MANY = (
+    "SELECT entity, row FROM json_each(?) AS asked CROSS JOIN entities ON entity = asked.value"
+)
+_PUT = (
+    "INSERT INTO entities VALUES (?, ?, ?) ON CONFLICT (entity)"
+    " DO UPDATE SET rank = excluded.rank, row = excluded.row WHERE excluded.rank >= rank"
+)
+_PUT_NOTE = (
+    "INSERT INTO notes VALUES (?, ?, ?) ON CONFLICT (name)"
+    " DO UPDATE SET rank = excluded.rank, note = excluded.note WHERE excluded.rank >= rank"
+)
+
+
+class SqliteShelf:
+    """A `Shelf` in one file. Reading goes through one connection, a thread at a time; it never waits for writers."""
+
+    def __init__(self, file: Path) -> None:
+        self.where = f"The online store {file}"
+        self._file = file
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None  # device and inode
+        self._look_again = 0.0  # monotonic
+
+    def get(self, entity: int) -> bytes | None:
+        """The row of an entity; None where there is none."""
+        found: bytes | None = self._first(_GET, entity)
+        return found
+
+    def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
+        """The rows of entities, in their order, in one query."""
+        with self._lock:
+            try:
+                connection = self._reading()
+                if connection is None:
+                    return [None] * len(entities)
+                asked = orjson.dumps(list(entities)).decode()
+                found = dict(connection.execute(_GET_MANY, (asked,)).fetchall())
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+        return list(map(found.get, entities))
+
+    def any(self) -> int | None:
+        """Some entity that has a row; None where none has."""
+        found: int | None = self._first("SELECT entity FROM entities LIMIT 1")
+        return found
+
+    def put(self, rows: Iterable[Ranked]) -> int:
+        """Put rows in one transaction; says how many of them were new or replaced what was there."""
+        with self._writing() as connection:
+            before = connection.total_changes
+            connection.executemany(_PUT, rows)
+            return connection.total_changes - before
+
+    def remove(self, entity: int) -> bool:
+        """Remove the row of an entity, also from the log. False where there is none."""
+        if not self._file.exists():
+            return False
+        with self._writing() as connection:
+            removed = connection.execute(
+                "DELETE FROM entities WHERE entity = ?", (entity,)
+            ).rowcount
+        with self._open() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return removed > 0
+
+    def count(self) -> int:
+        """How many entities have a row."""
+        return int(self._first("SELECT count(*) FROM entities") or 0)
+
+    def note(self, name: str) -> bytes | None:
+        """The note of this name; None where there is none."""
+        found: bytes | None = self._first("SELECT note FROM notes WHERE name = ?", name)
+        return found
+
+    def put_note(self, name: str, rank: int, note: bytes) -> None:
+        """Put a note."""
+        with self._writing() as connection:
+            connection.execute(_PUT_NOTE, (name, rank, note))
+
+    def remove_note(self, name: str) -> None:
+        """Remove a note. One that is not there is removed already."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM notes WHERE name = ?", (name,))
+
+    def close(self) -> None:
+        """Close the reading connection; the next read opens another."""
+        with self._lock:
+            self._close()
+
+    def _first(self, query: str, *asked: int | str) -> Any:
+        with self._lock:
+            try:
+                connection = self._reading()
+                if connection is None:
+                    return None
+                found = connection.execute(query, asked).fetchone()
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+        return None if found is None else found[0]
+
+    def _reading(self) -> sqlite3.Connection | None:
+        """The connection to read with; None where nothing was ever written. Another file is followed to."""
+        if self._connection is not None and time.monotonic() < self._look_again:
+            return self._connection
+        try:
+            found = self._file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._close()
+            return None
+        except OSError as error:
+            raise self._failed(error) from error
+        if self._connection is not None and self._opened != (found.st_dev, found.st_ino):
+            self._close()
+        if self._connection is None:
+            connection = self._connect("mode=rw", READING_SECONDS)
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+            if connection.execute(_MADE).fetchone() != (2,):  # another process is about to
+                connection.close()
+                return None
+            self._connection, self._opened = connection, (found.st_dev, found.st_ino)
+        self._look_again = time.monotonic() + LOOK_SECONDS
+        return self._connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction of a connection of its own. It waits for another writer, but not for ever."""
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect("mode=rwc", BUSY_SECONDS)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten
+                connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+                connection.executescript(_TABLES)
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise self._told(error) from error
+
+    def _connect(self, how: str, patience: float) -> sqlite3.Connection:
+        address = f"{self._file.absolute().as_uri()}?{how}"
+        return sqlite3.connect(
+            address, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
+        )
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _failed(self, error: Exception) -> StorageError:
+        self._close()  # the next read opens another
+        return self._told(error)
+
+    def _told(self, error: Exception) -> StorageError:
+        told = str(error).rstrip(".")
+        return StorageError(f"{self.where} failed: {told}. {advice(told, VARIABLE)}")

@@ -1,0 +1,71 @@
+"""Parquet parts: a table cut by entity into buckets, a file for each, which any tool reads as one folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from windlass.core.feature_view import ViewRecord
+from windlass.core.files import flush
+
+MOST_BUCKETS = 256  # files that are open at once while raw rows are dealt out
+_ROWS = 200_000  # that a bucket should hold
+_SPREAD = np.uint64(
+    0x9E3779B97F4A7C15
+)  # Knuth's multiplicative hash: ids of any pattern fall evenly
+
+
+def part_name(bucket: int) -> str:
+    """The name of a bucket's file."""
+    return f"part-{bucket:03}.parquet"
+
+
+def buckets_for(rows: int) -> int:
+    """How many buckets so many rows want: a power of two."""
+    wanted = max(1, rows // _ROWS)
+    return min(MOST_BUCKETS, 1 << (wanted - 1).bit_length())
+
+
+def bucket_of(entities: pl.Series, buckets: int) -> pl.Series:
+    """The bucket of each entity, Int32 [n]: always the same for the same number of buckets."""
+    mixed = entities.to_numpy().astype(np.uint64) * _SPREAD >> np.uint64(32)
+    return pl.Series("bucket", (mixed % np.uint64(buckets)).astype(np.int32))
+
+
+def write_part(frame: pl.DataFrame, path: Path) -> None:
+    """Write a part and have the disk hold it."""
+    frame.write_parquet(path, compression="zstd", compression_level=1)
+    flush(path)
+
+
+def read_parts(parts: Sequence[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The rows of several parts, in their order."""
+    return pl.read_parquet(list(parts), columns=list(columns) if columns else None, glob=False)
+
+
+def order_of(record: ViewRecord) -> list[str]:
+    """The columns that order all events, and tell each from the others."""
+    return [record.entity, record.time, record.key]
+
+
+def state_columns(record: ViewRecord) -> list[str]:
+    """The columns of a state, in order: entity, time, key, and what is stored."""
+    return [*order_of(record), *record.stored]
+
+
+def plain(frame: Any, record: ViewRecord) -> pl.DataFrame:
+    """States as every engine has to give them: the columns of a state, integers and floats of 64 bits."""
+    kinds = frame.schema
+    casts: dict[str, pl.DataType] = {}
+    for name in state_columns(record):
+        kind = kinds[name]
+        if kind.is_integer():
+            casts[name] = pl.Int64()
+        elif kind.is_float() or kind.is_decimal() or kind == pl.Null:
+            casts[name] = pl.Float64()
+        elif kind == pl.Datetime:
+            casts[name] = pl.Date()
+    chosen: pl.DataFrame = frame.select(state_columns(record)).cast(casts)
+    return chosen.with_columns(pl.selectors.float().fill_nan(None))

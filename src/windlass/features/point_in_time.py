@@ -1,0 +1,121 @@
+"""The point-in-time join: labels with a time in, the features as they were known then out."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+import pyarrow as pa
+
+from windlass.core.feature_view import ViewRecord
+from windlass.errors import FeatureError
+from windlass.features.ordering import ordered
+from windlass.features.parts import bucket_of, part_name, read_parts
+from windlass.features.request_time import columns
+from windlass.features.snapshot import STATES, Snapshot
+
+_AT, _STATE, _ROW = "__at__", "__state__", "__row__"
+
+
+def point_in_time(
+    record: ViewRecord, snapshot: Snapshot, labels: Any, time: str, key: str | None = None
+) -> pa.Table:
+    """The labels [n] as they are, in their order, and the view's features as they were known before each.
+
+    `labels` are an Arrow table, a polars or pandas frame, or the path of a CSV or Parquet file; they need the entity's
+    column, and dates in the column `time`. The newest state counts that is strictly older: than the date, or
+    with `key`, a column of integers, than date and key. Unknown entities, null ones, and states older than the
+    view's ttl give nulls. Raises FeatureError for labels that do not fit.
+    """
+    frame = _read(record, labels, time, key)
+    wanted = frame.select(
+        pl.col(record.entity).cast(pl.Int64),
+        pl.col(time).cast(pl.Date).alias(_AT),
+        *([pl.col(key).cast(pl.Int64).alias(record.key)] if key else []),
+        pl.int_range(pl.len()).alias(_ROW),
+    ).drop_nulls()
+    buckets = bucket_of(wanted[record.entity], snapshot.buckets)
+    parted = wanted.with_columns(buckets).partition_by("bucket", as_dict=True, include_key=False)
+    found = [
+        _known(record, snapshot.folder / STATES / part_name(int(bucket[0])), part)
+        for bucket, part in (parted or {(0,): wanted}).items()
+    ]
+    features = _features(record, found, frame.height)
+    joined: pa.Table = frame.hstack(features).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return joined
+
+
+def _known(record: ViewRecord, part: Path, labels: pl.DataFrame) -> pl.DataFrame:
+    """The state before each label of one bucket, null where there is none."""
+    states = read_parts([part], [record.entity, record.time, record.key, *record.stored])
+    entity = record.entity
+    at = [name for name in (entity, _AT, record.key) if name in labels.columns]
+    stood = states.select(
+        entity, pl.col(record.time).alias(_AT), *([record.key] if record.key in at else [])
+    )
+    # states come after labels of the same moment, and among each other stay as they are
+    both = pl.concat(
+        [
+            labels.select(*at, _ROW, pl.lit(None, pl.Int64).alias(_STATE)),
+            stood.select(
+                *at, pl.lit(None, pl.Int64).alias(_ROW), pl.int_range(pl.len()).alias(_STATE)
+            ),
+        ]
+    )
+    both = ordered(
+        both.with_columns(pl.col(_STATE).is_not_null().cast(pl.Int64).alias("late")), [*at, "late"]
+    )
+    last = pl.col(_STATE).forward_fill()
+    owner = pl.when(pl.col(_STATE).is_not_null()).then(entity).forward_fill()
+    chosen = both.select(
+        _ROW, _AT, pl.when(owner == pl.col(entity)).then(last).alias(_STATE)
+    ).filter(pl.col(_ROW).is_not_null())
+    known = states.select(pl.col(record.time, *record.stored).gather(chosen[_STATE]))
+    return chosen.drop(_STATE).hstack(known)
+
+
+def _features(record: ViewRecord, found: list[pl.DataFrame], rows: int) -> pl.DataFrame:
+    """The features of all labels in their order; null for those that were not looked for."""
+    known = pl.concat(found)
+    if record.ttl_days is not None:
+        fresh = pl.col(_AT) - pl.col(record.time) <= timedelta(days=record.ttl_days)
+        known = known.with_columns(pl.when(fresh).then(name).alias(name) for name in record.stored)
+    made: pl.DataFrame = columns(record, known, _AT).select(_ROW, *record.features)
+    if made.height < rows:
+        every = pl.DataFrame({_ROW: pl.int_range(rows, eager=True)})
+        made = every.join(made, on=_ROW, how="left")
+    return ordered(made, [_ROW]).drop(_ROW)
+
+
+def _read(record: ViewRecord, labels: Any, time: str, key: str | None) -> pl.DataFrame:
+    frame = _table(labels)
+    fits = {
+        record.entity: (pl.selectors.integer(), "integers"),
+        time: (pl.selectors.date() | pl.selectors.datetime(), "dates"),
+        **({key: (pl.selectors.integer(), "integers")} if key else {}),
+    }
+    for name, (kinds, words) in fits.items():
+        if name not in frame.columns or not frame.select(pl.col(name)).select(kinds).width:
+            raise FeatureError(f"The labels need a column {name} of {words}.")
+    if key and frame[key].null_count():
+        raise FeatureError(f"The labels' column {key} has nulls. Give every label a key, or none.")
+    doubled = [name for name in frame.columns if name in record.features]
+    if doubled:
+        raise FeatureError(
+            f"The labels have a column {doubled[0]}, as the features do. Rename or drop it."
+        )
+    return frame
+
+
+def _table(labels: Any) -> pl.DataFrame:
+    if not isinstance(labels, str | Path):
+        frame: pl.DataFrame = nw.from_native(labels, eager_only=True).to_polars()
+        return frame
+    try:
+        if Path(labels).suffix.lower() == ".csv":
+            return pl.read_csv(labels, try_parse_dates=True)
+        return pl.read_parquet(labels)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        line: Any = str(error).splitlines()[0]
+        raise FeatureError(f"{labels} cannot be read as labels: {line}.") from error

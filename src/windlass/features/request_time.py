@@ -1,0 +1,28 @@
+"""Features of the moment, in columns: what `ViewRecord.at` computes for one entity and day, for a whole table."""
+
+from typing import Any
+
+import narwhals as nw
+
+from windlass.core.feature_view import ViewRecord, YearsSince
+
+
+def columns(record: ViewRecord, frame: Any, day: str) -> Any:
+    """A native frame, lazy or not, with the view's request-time features on the date in the column `day`.
+
+    It needs the stored columns that they are made from; a column of a feature's name is replaced.
+    """
+    made = {name: _feature(feature, day) for name, feature in record.at_request.items()}
+    return nw.from_native(frame).with_columns(**made).to_native()
+
+
+def _feature(feature: YearsSince, day: str) -> nw.Expr:
+    since, at = nw.col(feature.column), nw.col(day)
+    years = at.dt.year().cast(nw.Int64) - since.dt.year().cast(nw.Int64)
+    incomplete = _day_of_year(at) < _day_of_year(since)
+    return nw.when(since <= at).then(years - incomplete.cast(nw.Int64))
+
+
+def _day_of_year(day: nw.Expr) -> nw.Expr:
+    """The month and day as one number, in the order of the calendar of any year."""
+    return day.dt.month().cast(nw.Int64) * 100 + day.dt.day().cast(nw.Int64)

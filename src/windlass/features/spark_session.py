@@ -1,0 +1,131 @@
+"""A session on a Spark cluster: what Spark would wait for without end is looked for first, and told."""
+
+import os
+import re
+import shutil
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+from typing import Any
+from urllib.parse import urlsplit
+
+from windlass.errors import FeatureError
+
+_REACHING = 3.0  # seconds that a master may take to accept a connection
+_OFFERING = 60.0  # seconds that workers may take to carry out a first, empty job
+_SETTINGS = {
+    "spark.log.level": "OFF",  # what fails is told by our own errors
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+@contextmanager
+def spark_session(master: str | None, name: str) -> Iterator[Any]:
+    """A `SparkSession` of this name whose workers have answered, stopped at the end.
+
+    `master` is Spark's address of a cluster, `spark://host:port`; None leaves it to `spark-defaults.conf`, and
+    without one the work is done on this machine. What Spark refuses inside is raised as FeatureError, as is
+    what is missing: pyspark, Java, a master that listens, a worker that is free.
+    """
+    _refuse_absent()
+    _refuse_unreachable(master)
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    session = None
+    try:
+        session = _started(master, name)
+        _await_workers(session, master)
+        yield session
+    except (Py4JError, PySparkException) as error:
+        raise FeatureError(f"Spark failed: {_told(error)}") from error
+    finally:
+        if session is not None:
+            session.stop()
+
+
+def spark_path(path: Path) -> str:
+    """A file or folder on the disk as Spark wants it: not encoded, with what would be a pattern escaped."""
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", f"file://{path.absolute()}")
+
+
+def _refuse_absent() -> None:
+    try:
+        import pyspark  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise FeatureError(
+            "Spark's client is not installed. Install pyspark, of the cluster's version: pip install 'windlass[spark]'."
+        ) from error
+    home = os.environ.get("JAVA_HOME")
+    if not (Path(home, "bin", "java").is_file() if home else shutil.which("java")):
+        raise FeatureError(
+            "Spark needs Java 17 or newer, and there is no java in JAVA_HOME or on the PATH."
+            " Install one (Debian: apt install default-jre-headless)."
+        )
+
+
+def _refuse_unreachable(master: str | None) -> None:
+    """One of the masters has to accept a connection: Spark itself asks for a minute."""
+    if master is None or not master.startswith("spark://"):
+        return
+    reasons = []
+    for address in master.removeprefix("spark://").split(","):
+        try:
+            place = urlsplit(f"spark://{address}")
+            socket.create_connection((place.hostname or "", place.port or 7077), _REACHING).close()
+        except (OSError, ValueError) as error:
+            reasons.append(f"{address}: {error}")
+        else:
+            return
+    raise FeatureError(
+        f"No Spark master at {master} ({'; '.join(reasons)}). Start it, or correct --master spark://host:port."
+    )
+
+
+def _started(master: str | None, name: str) -> Any:
+    with warnings.catch_warnings():  # of a pandas that is not used
+        warnings.filterwarnings("ignore", "PySpark does not yet", FutureWarning)
+        from pyspark.sql import SparkSession
+
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = SparkSession.builder.appName(name)
+        for key, value in _SETTINGS.items():
+            builder = builder.config(key, value)
+        return (builder if master is None else builder.master(master)).getOrCreate()
+
+
+def _await_workers(session: Any, master: str | None) -> None:
+    """Spark waits for ever where no worker has room; a job that does nothing tells."""
+    late: list[bool] = []
+
+    def give_up() -> None:
+        late.append(True)
+        session.sparkContext.cancelAllJobs()
+
+    timer = Timer(_OFFERING, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        session.range(1).count()
+    except Exception as error:
+        if late:
+            raise FeatureError(
+                f"No worker of {master or 'the cluster'} had room for a process within {_OFFERING:.0f} s."
+                " Start workers, or ask for less: spark.executor.memory in spark-defaults.conf."
+            ) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _told(error: Exception) -> str:
+    """The line of what Spark says that tells most: the first, or the last of a Python traceback."""
+    java = getattr(error, "java_exception", None)
+    lines = str(error if java is None else java.toString()).strip().splitlines()
+    return lines[-1 if "Python worker" in lines[0] else 0][:300]

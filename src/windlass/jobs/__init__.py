@@ -1,0 +1,1 @@
+"""The desk where long work is asked for, watched and cancelled. Workers carry it out: workflows."""

@@ -1,0 +1,1 @@
+"""What the registry knows: versions, their stages, and every decision about them."""

@@ -1,0 +1,134 @@
+"""Decisions as they are made: what each asks for, and what it does to the stages. In the caller's transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from windlass.core.declaration import Declaration
+from windlass.core.gates import GateResult
+from windlass.errors import RegistryError
+from windlass.registry import rows
+from windlass.registry.decisions import Decision, Why, broken, productions
+from windlass.registry.version import Action, Stage, Version
+
+_NOBODY = "anonymous"  # who trains and decides where keys are not asked for
+
+
+def approvable(declared: Declaration, version: Version, why: Why) -> None:
+    """Raise RegistryError where a version cannot be approved, or not by this person. Gates come after."""
+    allowed(version, Action.APPROVE)
+    if not declared.four_eyes:
+        return
+    if _NOBODY in (version.trained_by, why.actor):
+        done = "trained" if version.trained_by == _NOBODY else "approved"
+        again = "train it again" if done == "trained" else "approve it"
+        raise RegistryError(
+            f"The project asks for four eyes, and nobody knows who {done} {version.project} {version.name}: no keys"
+            f" were asked for. Set WINDLASS_AUTH=required and {again} with a key of your own."
+        )
+    if why.actor == version.trained_by:
+        raise RegistryError(
+            f"{version.project} {version.name} was trained by {version.trained_by}, and the project asks for"
+            " four eyes. Have somebody else approve it."
+        )
+
+
+def refusal(version: Version, gates: Sequence[GateResult]) -> RegistryError:
+    """Why a version that did not pass these gates is not approved."""
+    told = "; ".join(
+        f"{gate.rule} ({'not measured' if gate.value is None else f'{gate.value:.6g}'})"
+        + (f", {gate.note}" if gate.note else "")
+        for gate in gates
+    )
+    return RegistryError(
+        f"{version.project} {version.name} did not pass its gates: {told}. Train a better one,"
+        " or change the gates in project.py and train again."
+    )
+
+
+def allowed(version: Version, action: Action) -> None:
+    """Raise RegistryError where a version cannot be put in production by this action."""
+    version.moved(action)
+    if version.pruned_at is not None:
+        raise RegistryError(
+            f"The bundle of {version.project} {version.name} was removed by `windlass prune`,"
+            f" so one cannot {action.value} it. Train it again."
+        )
+
+
+def promote(connection: Connection, version: Version, action: Action, why: Why) -> Decision:
+    """Put a version in production, and archive the one that stands there."""
+    decision = rows.decide(connection, version, action, why)
+    standing = rows.production(connection, version.project)
+    if standing is not None:  # first, for there is one production version at any moment
+        rows.change(connection, standing, stage=Stage.ARCHIVED.value)
+    rows.change(connection, version, stage=version.moved(action).value)
+    return decision
+
+
+def reject(connection: Connection, version: Version, why: Why) -> Decision:
+    """Reject a candidate. Raises RegistryError for an illegal move."""
+    stage = version.moved(Action.REJECT)
+    rows.change(connection, version, stage=stage.value)
+    return rows.decide(connection, version, Action.REJECT, why)
+
+
+def predecessor(connection: Connection, project: str) -> int:
+    """The number of the version that was in production before. Raises RegistryError where none was."""
+    history = productions(rows.decisions(connection, project))
+    if not history:
+        raise RegistryError(f"No version of {project} was in production yet. Approve one.")
+    if len(history) < 2:
+        raise RegistryError(
+            f"No version of {project} was in production before v{history[0]}. Approve another one instead."
+        )
+    return history[-2]
+
+
+def returnable(connection: Connection, project: str, to: int | None) -> Version:
+    """The version that a rollback puts in production: this one, or the one that stood there before.
+
+    Raises UnknownError; RegistryError for an illegal move, and where no decision put it there.
+    """
+    number = predecessor(connection, project) if to is None else to
+    version = rows.version(connection, project, number)
+    allowed(version, Action.ROLLBACK)
+    return approved(version, rows.decisions(connection, project))
+
+
+def approved(version: Version, decisions: Sequence[Decision]) -> Version:
+    """The version, where a decision put this very bundle in production and the chain is whole.
+
+    Raises RegistryError.
+    """
+    changed = broken(decisions)
+    if changed:
+        raise RegistryError(
+            f"{changed[0]} Until the database is restored from a backup, no decision about {version.project} is"
+            f" trusted, so {version.name} does not count as approved. See `windlass decisions --verify`."
+        )
+    promoting = [d for d in decisions if d.action is not Action.REJECT]
+    about = [d for d in promoting if d.number == version.number]
+    if not about:
+        raise RegistryError(
+            f"{version.project} {version.name} was never approved: it is {version.stage.value}."
+            " Only versions that are or were in production can be asked."
+        )
+    if about[-1].digest != version.digest:
+        raise RegistryError(
+            f"{version.project} {version.name} is another bundle than was approved."
+            " See `windlass decisions --verify`."
+        )
+    return version
+
+
+def available(versions: Sequence[Version], decisions: Sequence[Decision]) -> list[Version]:
+    """Those that `approved` lets pass and whose bundles are kept; none where the chain is not whole."""
+    if broken(decisions):
+        return []
+    digests = {d.number: d.digest for d in decisions if d.action is not Action.REJECT}
+    return [
+        version
+        for version in versions
+        if digests.get(version.number) == version.digest and version.pruned_at is None
+    ]

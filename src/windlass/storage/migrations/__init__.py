@@ -1,0 +1,1 @@
+"""Alembic's scripts: every step that the tables have taken."""

@@ -1,0 +1,35 @@
+"""The calibration curve: does what is predicted happen as often as predicted?"""
+
+from typing import Any
+
+import numpy as np
+
+from windlass.core.metrics import Labels, Numbers
+from windlass.training.intervals import wilson
+
+BINS = 10
+
+
+def calibration(truth: Labels, positive: Numbers) -> dict[str, Any]:
+    """`calibration.json`: ten bins, each of a tenth of the rows [n] by their predicted probability, lowest first.
+
+    Rows of equal probability are in one bin, so there may be fewer. `predicted` is the mean probability of
+    a bin, `observed` the share that was positive, within its 95 % interval.
+    """
+    edges = np.quantile(positive, np.arange(1, BINS) / BINS, method="lower")
+    bins = np.searchsorted(edges, positive, side="left")
+    return {"bins": [_bin(truth[bins == k], positive[bins == k]) for k in np.unique(bins)]}
+
+
+def _bin(truth: Labels, positive: Numbers) -> dict[str, float]:
+    found, rows = int(truth.sum()), len(truth)
+    low, high = wilson(found, rows)
+    return {
+        "rows": rows,
+        "from": float(positive.min()),
+        "to": float(positive.max()),
+        "predicted": float(positive.mean()),
+        "observed": found / rows,
+        "observed_low": low,
+        "observed_high": high,
+    }

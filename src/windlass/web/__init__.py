@@ -1,0 +1,1 @@
+"""The HTTP that serving and control share: connections, routing, problems, documentation."""

@@ -1,0 +1,146 @@
+"""The OpenAPI 3.1 description of every route, from what each room says of its own."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.web.operation import BINARY, Chapter, Json, Operation
+from windlass.web.routing import Route
+
+_ERRORS = {
+    "400": "The body is not valid JSON, or not what its content type says.",
+    "401": "No key, or one that is not known. Send it as `X-API-Key` or `Authorization: Bearer`.",
+    "403": "The key's role does not reach this route.",
+    "404": "There is nothing of this name.",
+    "406": "`Accept` names no form that this route answers in.",
+    "409": "Not in the state that things are in now; the detail says why.",
+    "413": "The body is over the limit.",
+    "415": "The body is of a type that this route does not read.",
+    "422": "The input does not fit what is declared; `errors` names each field.",
+    "429": "Too many requests. Try again after `Retry-After`.",
+    "503": "Not ready, or something it needs is away. Try again after `Retry-After`.",
+}
+_GOOD = {
+    "200": "Done.",
+    "202": "Under way.",
+    "204": "There is no more to tell.",
+}
+_HEADERS: Json = {
+    "X-Request-ID": {"description": "The caller's id, or a new one.", "schema": {"type": "string"}},
+    "Server-Timing": {"description": "Milliseconds by phase.", "schema": {"type": "string"}},
+}
+_RETRY: Json = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+_SCHEMES: Json = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the document is made of: the projects, every room's chapter, whether keys are asked for."""
+
+    names: Sequence[str]
+    about: str
+    chapters: Sequence[Chapter]
+    secured: bool = False
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """Every operation, by the label of its route."""
+        return {
+            label: one for chapter in self.chapters for label, one in chapter.operations.items()
+        }
+
+
+def describe(book: Book, routes: Sequence[Route]) -> Json:
+    """The document."""
+    from windlass import __version__
+
+    operations, paths = book.operations, dict[str, Any]()
+    for route in routes:
+        label = route.label or route.path
+        operation = operations.get(f"{route.method} {label}") or operations[label]
+        described = _operation(route, operation, book)
+        paths.setdefault(route.path, {})[route.method.lower()] = described
+    components: Json = {"schemas": _schemas(book)}
+    if book.secured:
+        components["securitySchemes"] = _SCHEMES
+    title = f"Windlass: {', '.join(book.names)}"
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": __version__, "description": book.about},
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _schemas(book: Book) -> Json:
+    return {name: schema for part in book.chapters for name, schema in part.schemas().items()}
+
+
+def _operation(route: Route, operation: Operation, book: Book) -> Json:
+    projects = [route.project] if route.project else list(book.names)
+    guarded = book.secured and route.role is not None
+    errors = {*operation.errors, *(("401", "403", "429") if guarded else ())}
+    described: Json = {
+        "summary": operation.summary,
+        "description": operation.description,
+        "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}"),
+        "tags": [
+            f"Protocol {operation.protocol}" if operation.protocol else route.project or "Server"
+        ],
+        "responses": {
+            "200": _good(operation, "200", projects),
+            **{status: _good(operation, status, projects) for status in operation.also},
+            **{status: _error(operation, status) for status in sorted(errors)},
+        },
+    }
+    if guarded:
+        described["security"] = [{name: []} for name in _SCHEMES]
+    parameters = _parameters(route, operation, book.names)
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": operation.body(projects)}
+    return described
+
+
+def _parameters(route: Route, operation: Operation, names: Sequence[str]) -> list[Json]:
+    found: list[Json] = []
+    for name in re.findall(r"\{(\w+)\}", route.path):
+        schema: Json = dict(operation.path.get(name, {"type": "string"}))
+        if name == "model":
+            schema["enum"] = list(names)
+        found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    for place, parameters in (("query", operation.query), ("header", operation.headers)):
+        for name, told in parameters.items():
+            schema = {"type": "string", "description": told} if isinstance(told, str) else told
+            found.append({"name": name, "in": place, "required": False, "schema": schema})
+    return found
+
+
+def _good(operation: Operation, status: str, projects: Sequence[str]) -> Json:
+    answer = operation.also.get(status, operation.answer if status == "200" else "")
+    told = {name: {"description": text, "schema": {"type": "string"}}
+            for name, text in operation.tells.get(status, {}).items()}  # fmt: skip
+    described: Json = {"description": _GOOD[status], "headers": _HEADERS | told}
+    if answer:
+        name = answer.format(projects[0] if projects else "")
+        content: Json = {operation.media: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+        described["content"] = content | dict.fromkeys(operation.tables, BINARY)
+    return described
+
+
+def _error(operation: Operation, status: str) -> Json:
+    kind, name, headers = "application/problem+json", "Problem", _HEADERS
+    if operation.protocol == "V2" and status not in ("401", "403", "429"):
+        kind, name = "application/json", "Any" if status == "503" else "V2Error"
+    elif status in ("429", "503"):
+        headers = _HEADERS | _RETRY
+    return {
+        "description": _ERRORS[status],
+        "headers": headers,
+        "content": {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+    }

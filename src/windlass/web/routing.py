@@ -1,0 +1,81 @@
+"""Which handler answers which path: exact paths first, then patterns such as `/v2/models/{model}`."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from windlass.access.role import Role
+from windlass.web.exchange import Handler
+from windlass.web.problems import Problem
+
+_NOTHING = "There is nothing here. See /docs for the routes of this server."
+_SEVERAL = " Several projects are served, each under its name: /{project}/predict."
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path; `label` is the bounded name that logs and metrics give it.
+
+    `role` is the least that a caller's key must have where keys are asked for; None lets anybody in.
+    A route that is not always there says by `there` whether it is now.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    project: str = ""
+    label: str = ""
+    role: Role | None = None
+    there: Callable[[], bool] | None = None
+
+    def is_there(self) -> bool:
+        """Whether it answers now."""
+        return self.there is None or self.there()
+
+
+class Router:
+    """Finds the route of a request; of two with one path the later. A trailing slash is as good as none."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self._exact: dict[tuple[str, str], Route] = {}
+        # by how many slashes they have, for an argument holds none
+        self._patterns: dict[int, list[tuple[re.Pattern[str], Route]]] = {}
+        self.routes = routes
+        for route in routes:
+            if "{" in route.path or route.there is not None:
+                pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path)
+                alike = self._patterns.setdefault(route.path.count("/"), [])
+                alike.append((re.compile(pattern), route))
+            else:
+                self._exact[route.method, route.path] = route
+        self.exact = self._exact.get
+        several = len({route.project for route in routes if route.project}) > 1
+        self._nothing = _NOTHING + (_SEVERAL if several else "")
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """The route and the path's arguments. Raises Problem 404, or 405 naming what is allowed."""
+        path = path.rstrip("/") or "/"
+        asked = "GET" if method == "HEAD" else method
+        route = self._exact.get((asked, path))
+        if route is not None:
+            return route, {}
+        for pattern, route in self._patterns.get(path.count("/"), ()):
+            if route.method != asked:
+                continue
+            match = pattern.fullmatch(path)
+            if match and route.is_there():
+                return route, match.groupdict()
+        raise self._refusal(path)
+
+    def _refusal(self, path: str) -> Problem:
+        """Why nothing answers there, or nothing of this method."""
+        allowed = {method for method, exact in self._exact if exact == path}
+        for pattern, route in self._patterns.get(path.count("/"), ()):
+            if pattern.fullmatch(path) and route.is_there():
+                allowed.add(route.method)
+        if not allowed:
+            return Problem(404, self._nothing)
+        allow = ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
+        return Problem(
+            405, f"This route answers {allow} only.", headers=[(b"allow", allow.encode())]
+        )

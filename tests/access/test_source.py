@@ -1,0 +1,51 @@
+"""Where a server reads its keys: the database, once somebody made one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from windlass.access.keys import Keys
+from windlass.access.role import Role
+from windlass.access.source import DatabaseKeys
+from windlass.errors import StorageError
+from windlass.settings import Settings
+from windlass.storage.database import Database
+
+READ = """
+import sys
+from pathlib import Path
+from windlass.access.source import DatabaseKeys
+from windlass.settings import Settings
+assert DatabaseKeys(Settings(home=Path(sys.argv[1]))).read() == {}
+assert "sqlalchemy" not in sys.modules
+"""
+
+
+def test_no_database_is_made_and_no_library_imported_for_it(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", READ, tmp_path], check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_made_later_are_seen(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    source = DatabaseKeys(settings)
+    assert source.read() == {}
+    keys = Keys(Database.of(settings))
+    keys.create("ci", Role.PREDICT)
+    assert [key.name for key in source.read().values()] == ["ci"]
+    keys.revoke("ci")
+    assert source.read() == {}
+    keys.close()
+    source.close()
+
+
+def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
+    away = "postgresql+psycopg://windlass:hidden-word@127.0.0.1:1/windlass"
+    source = DatabaseKeys(Settings(home=tmp_path, database_url=away))
+    for _ in range(2):
+        with pytest.raises(StorageError) as caught:
+            source.read()
+        assert "hidden-word" not in str(caught.value)
+    source.close()

@@ -1,0 +1,39 @@
+"""What `make run` does before it serves: examples in production, each once, and no key that is left to use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.registered import call
+from tests.conftest import ROOT
+from tests.lending import Lending
+from tests.running import environment
+
+UNRULY = ROOT / "tests" / "projects" / "unruly"
+
+
+def demo(home: Path, folder: Path) -> str:
+    """What examples/demo.py printed."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "demo.py", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(home),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_brings_an_example_to_production_once_and_leaves_no_key_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, project = tmp_path / "home", Lending.copied(tmp_path / "unruly", UNRULY)
+    project.change('policy="automatic"', 'policy="manual", four_eyes=True')
+    monkeypatch.setenv("WINDLASS_HOME", str(home))
+    assert "windlass train" in demo(home, project.folder)
+    assert "as they were" in demo(home, project.folder)
+    assert [one["stage"] for one in call("versions", "unruly", "--json").json()] == ["production"]
+    (key,) = call("keys", "list", "--json").json()
+    assert key["revoked_at"] is not None

@@ -1,0 +1,136 @@
+"""`windlass approve | reject | rollback | decisions`, over a registry with three versions."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from tests.cli.registered import IRIS, call, fill
+from tests.conftest import BundleOf
+
+from windlass.cli.registry import actor
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+from windlass.storage.database import Database
+from windlass.storage.schema import decisions
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    fill(tmp_path / "home", bundle_of)
+    return tmp_path / "home"
+
+
+def stages() -> dict[str, str]:
+    return {one["version"]: one["stage"] for one in call("versions", "iris", "--json").json()}
+
+
+def test_the_newest_candidate_is_meant_where_none_is_named() -> None:
+    ended = call("approve", IRIS)
+    assert ended.code == 1  # v3, whose gates did not pass
+    assert "accuracy >= 0.9" in ended.err
+    assert (
+        call("reject", IRIS, "--reason", "too few right").out
+        == "iris v3 is rejected (decision 1).\n"
+    )
+    assert call("approve", IRIS).out == "iris v2 is in production (decision 2).\n"
+    assert stages() == {"v3": "rejected", "v2": "production", "v1": "candidate"}
+
+
+def test_rollback_returns_and_twice_brings_back() -> None:
+    call("approve", "iris", "v1")
+    call("approve", "iris", "v2")
+    assert "v1 is in production again" in call("rollback", "iris", "-m", "slow").out
+    assert stages()["v2"] == "archived"
+    assert "v2 is in production again" in call("rollback", "iris", "-m", "it was not").out
+    assert call("rollback", "iris", "v1", "-m", "by name").code == 0
+    assert stages() == {"v3": "candidate", "v2": "archived", "v1": "production"}
+
+
+def test_illegal_moves_are_refused_in_a_line() -> None:
+    for arguments in (("rollback", "iris", "-m", "none before"), ("approve", "iris", "v9")):
+        ended = call(*arguments)
+        assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
+    call("approve", "iris", "v1")
+    assert call("reject", "iris", "v1", "-m", "too late").code == 1
+    assert call("reject", "iris", "v2").code == 2  # no reason
+
+
+def test_decisions_say_who_when_and_why_and_are_verified() -> None:
+    call("approve", "iris", "v1", "-m", "first")
+    call("rollback", "iris", "-m", "refused, so not there")
+    (told,) = call("decisions", "iris", "--json").json()
+    assert (told["actor"], told["action"], told["version"]) == (actor(), "approve", "v1")
+    assert told["reason"] == "first"
+    ended = call("decisions", "--verify")
+    assert ended.code == 0
+    assert ended.out.endswith("Verified: 1 decisions, each as it was made and none missing.\n")
+
+
+def test_a_changed_decision_is_found(home: Path) -> None:
+    call("approve", "iris", "v1", "-m", "first")
+    call("approve", "iris", "v2", "-m", "second")
+    database = Database.of(Settings(home=home))
+    with database.writing() as connection:
+        connection.execute(update(decisions).where(decisions.c.sequence == 1).values(actor="eve"))
+    database.close()
+    ended = call("decisions", "iris", "--verify")
+    assert ended.code == 1
+    assert "decision 1" in ended.err
+    told = call("decisions", "iris", "--verify", "--json").json()
+    assert told["verified"] is False
+    assert told["faults"]
+
+
+def test_nobody_approves_in_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "bob")
+    call("approve", "iris", "v1", "-m", "first")
+    (told,) = call("decisions", "iris", "--json").json()
+    assert told["actor"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
+
+
+def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = call("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
+    assert call("approve", "iris", "v1", "--key", secret).code == 0
+    monkeypatch.setenv("WINDLASS_KEY", secret)
+    assert call("approve", "iris", "v2").code == 0
+    assert call("rollback", "iris", "-m", "slow").code == 0
+    assert call("reject", "iris", "v3", "-m", "too few right").code == 0
+    told = call("decisions", "iris", "--json").json()
+    assert {one["actor"] for one in told} == {"risk-board"}
+    assert secret not in str(told)
+
+
+def test_a_key_that_may_not_decide_is_refused_and_never_printed() -> None:
+    weak = call("keys", "create", "--name", "ci", "--role", "train").out.strip()
+    gone = call("keys", "create", "--name", "old", "--role", "admin").out.strip()
+    call("keys", "revoke", "old")
+    for key, why in (
+        (weak, "has the role train"),
+        (gone, "revoked"),
+        ("wl_x", "unknown"),
+        ("", "unknown"),
+    ):
+        ended = call("approve", "iris", "v1", "--key", key)
+        assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
+        assert why in ended.err
+        assert not key or key not in ended.err
+    assert set(stages().values()) == {"candidate"}
+
+
+def test_with_four_eyes_the_holder_of_another_key_approves_what_this_user_trained(
+    tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "guarded"))
+    fill(tmp_path / "guarded", bundle_of, trained_by=actor())
+    registry = Registry.of(Settings(home=tmp_path / "guarded"))
+    registry.declare(registry.declaration("iris").model_copy(update={"four_eyes": True}))
+    registry.close()
+    assert "four eyes" in call("approve", "iris", "v1").err
+    secret = call("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
+    assert call("approve", "iris", "v1", "--key", secret).code == 0
+    assert [one["actor"] for one in call("decisions", "--json").json()] == ["risk-board"]

@@ -1,0 +1,142 @@
+"""`windlass features …` over the credit-risk example: raw loans to features of a client, and to none."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.cli.registered import call
+from tests.conftest import ROOT
+
+CREDIT = ROOT / "examples" / "credit_risk"
+IRIS = ROOT / "examples" / "iris"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("WINDLASS_ONLINE_URL", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """The loans of forty clients, a few of them bad."""
+    file = tmp_path / "loans.csv"
+    ended = call("features", "generate", CREDIT, "--clients", 40, "--seed", 3, "--out", file)
+    assert ended.code == 0, ended.err
+    assert "events of 40 clients" in ended.out
+    return file
+
+
+def test_raw_loans_to_features_of_a_client_and_to_none(raw: Path, home: Path) -> None:
+    ended = call("features", "build", CREDIT, "--data", raw)
+    assert ended.code == 0, ended.err
+    assert "Snapshot 1 of credit_risk" in ended.out
+    assert f"Next: windlass features materialise {CREDIT}" in ended.out
+    assert "100% snapshot 1" in ended.err
+    (snapshot,) = call("features", "snapshots", CREDIT, "--json").json()
+    assert snapshot["quality"]["rows"] == pl.read_csv(raw, infer_schema=False).height
+    loans = pl.read_parquet(f"{snapshot['folder']}/latest")
+    client = int(loans["id"][0])
+
+    ended = call("features", "get", CREDIT, client)
+    assert (ended.code, ended.out) == (1, "")
+    assert "windlass features materialise" in ended.err
+    done = call("features", "materialise", "credit_risk", "--json").json()
+    assert (done["snapshot"], done["rows"]) == (1, loans.height)
+
+    known = call("features", "get", CREDIT, client, "--json").json()
+    assert known[0]["id"] == client
+    assert known[0]["features"]["nb_previous_loans"] == loans["nb_previous_loans"][0]
+    assert known[0]["as_of"] == str(loans["loan_date"][0])
+    assert known[0]["view_version"] == snapshot["view"]
+    header, row = call("features", "get", "credit_risk", client).out.splitlines()
+    assert header.split()[:2] == ["id", "nb_previous_loans"]
+    assert row.split()[0] == str(client)
+    both = call("features", "get", CREDIT, client, 77)
+    assert (both.code, len(both.out.splitlines())) == (1, 2)
+    assert "knows no id 77." in both.err
+
+    erased = call("features", "erase", CREDIT, client, "--json").json()
+    assert erased["snapshots"] == {"1": loans["nb_previous_loans"][0]}
+    assert erased["online"] is True
+    assert call("features", "get", CREDIT, client).code == 1
+    again = call("features", "erase", CREDIT, client)
+    assert (again.code, again.out.splitlines()[0]) == (0, f"Nothing was known of id {client}.")
+    ended = call("features", "build", CREDIT, "--data", raw)
+    assert "rows of erased entities were left out" in ended.out
+    lines = call("features", "snapshots", CREDIT).out.splitlines()
+    assert [line.split()[0] for line in lines] == ["snapshot", "2", "1"]
+    assert not list((home / "features" / "credit_risk").glob(".staging"))
+
+
+def test_a_torn_snapshot_does_not_keep_a_client_online(raw: Path) -> None:
+    snapshot = call("features", "build", CREDIT, "--data", raw, "--json").json()
+    call("features", "materialise", CREDIT)
+    (folder,) = (one["folder"] for one in call("features", "snapshots", CREDIT, "--json").json())
+    client = int(pl.read_parquet(f"{folder}/latest")["id"][0])
+    (Path(folder) / "snapshot.json").write_text("{")
+    ended = call("features", "erase", CREDIT, client)
+    assert ended.code == 1
+    assert "Erased from the online store." in ended.out
+    assert f"000{snapshot['snapshot']}, which cannot be read" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert call("features", "get", CREDIT, client).code == 1
+
+
+def test_a_project_makes_its_loans_up_where_no_file_is_named() -> None:
+    built = call("features", "build", CREDIT, "--json").json()
+    assert built["entities"] == 2_000
+    assert 0 < built["quality"]["share"] < 0.01
+
+
+def test_appending_computes_what_is_new(raw: Path, tmp_path: Path) -> None:
+    frame = pl.read_csv(raw, infer_schema=False)
+    early, late = tmp_path / "early.csv", tmp_path / "late.csv"
+    frame.head(-9).write_csv(early)
+    frame.tail(9).write_csv(late)
+    call("features", "build", CREDIT, "--data", early)
+    built = call("features", "build", CREDIT, "--append", "--data", late, "--json").json()
+    assert built["snapshot"] == 2
+    assert built["recomputed"] == frame.tail(9)["id"].n_unique() < built["entities"]
+
+
+def test_bad_quality_stops_a_build_and_a_check(raw: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    frame = pl.read_csv(raw, infer_schema=False)
+    frame.with_columns(loan_amount=pl.lit("-1")).write_csv(bad)
+    ended = call("features", "build", CREDIT, "--data", bad)
+    assert (ended.code, ended.out) == (1, "")
+    assert "break the contract" in ended.err
+    told = call(
+        "features", "check", bad, "--project", CREDIT, "--quarantine", tmp_path / "q.parquet"
+    )
+    assert told.code == 1
+    assert "loan_amount" in told.out
+    assert pl.read_parquet(tmp_path / "q.parquet").height == frame.height
+    assert call("features", "check", raw, "--project", CREDIT).code == 0
+    assert (
+        call("features", "check", raw, "--project", CREDIT, "--json").json()["file"] == "loans.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["build", IRIS, "--data", "x.csv"], 1, "declares no feature view"),
+        (["build", CREDIT, "--data", "none.csv"], 1, "There is no file none.csv"),
+        (["build", CREDIT, "--append"], 2, "--append --data FILE"),
+        (["build", CREDIT, "--engine", "abacus"], 2, "no engine"),
+        (["materialise", CREDIT], 1, "has no features yet"),
+        (["snapshots", "nowhere"], 1, "No project.py in"),
+        (["get", CREDIT], 2, "Name one project, and whole numbers"),
+        (["get", CREDIT, "somebody"], 2, "Name one project, and whole numbers"),
+        (["erase", CREDIT, "1", "2"], 2, "Erase one at a time"),
+        (["generate", IRIS], 1, "no generate.py"),
+    ],
+)
+def test_what_cannot_be_is_one_line(arguments: list[object], code: int, told: str) -> None:
+    ended = call("features", *arguments)
+    assert (ended.code, ended.out) == (code, "")
+    assert told in ended.err
+    assert len(ended.err.splitlines()) == 1

@@ -1,0 +1,111 @@
+"""`windlass keys`: made once, listed, revoked; and what `serve` refuses about keys."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from windlass.access.keys import Keys
+from windlass.cli import keys, serve
+from windlass.settings import Settings
+from windlass.storage.database import Database
+
+GOOD = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Run":
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path))
+    for name in ("DATABASE_URL", "AUTH", "API_KEYS"):
+        monkeypatch.delenv(f"WINDLASS_{name}", raising=False)
+    return Run(tmp_path)
+
+
+class Run:
+    """Runs commands on a home of the test's own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._app = typer.Typer()
+        keys.register(self._app)
+        serve.register(self._app)
+
+    def __call__(self, *arguments: str, **variables: str) -> Result:
+        return CliRunner().invoke(self._app, list(arguments), env=variables)
+
+
+def test_a_key_from_its_making_to_its_end(run: Run) -> None:
+    made = run("keys", "create", "--name", "ci", "--role", "train", "--rate", "600")
+    assert made.exit_code == 0
+    secret = made.stdout.strip()
+    assert (secret[:3], len(secret)) == ("wl_", 46)  # alone, for KEY=$(windlass keys create …)
+    assert secret not in made.stderr
+    (key,) = json.loads(run("keys", "list", "--json").stdout)
+    assert {**key, "created_at": ""} == {
+        "name": "ci", "role": "train", "rate": 600, "created_at": "", "revoked_at": None,
+    }  # fmt: skip
+    revoked = run("keys", "revoke", "ci")
+    assert (revoked.exit_code, revoked.stdout[:14]) == (0, "ci is revoked.")
+    listed = run("keys", "list").stdout
+    assert "ci" in listed
+    assert secret not in listed
+    database = Database.of(Settings(home=run.home))
+    assert Keys(database).valid() == {}
+    database.close()
+
+
+def test_no_keys(run: Run) -> None:
+    assert "windlass keys create" in run("keys", "list").stdout
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["create", "--name", "policy", "--role", "train"], 1, "cannot be called 'policy'"),
+        (["create", "--name", "a b", "--role", "train"], 1, "'a b' cannot name a key"),
+        (["create", "--name", "a", "--role", "root"], 2, "'root'"),
+        (["create", "--name", "a", "--role", "train", "--rate", "0"], 2, "--rate"),
+        (["create", "--name", "a"], 2, "--role"),
+        (["revoke", "nobody"], 1, "no key 'nobody'"),
+        (["revoke"], 2, "revoke"),
+    ],
+)
+def test_what_is_refused(run: Run, arguments: list[str], code: int, told: str) -> None:
+    done = run("keys", *arguments)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_away_is_one_line(run: Run) -> None:
+    away = "postgresql+psycopg://windlass:hidden-word@127.0.0.1:1/windlass"
+    done = run("keys", "list", WINDLASS_DATABASE_URL=away)
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "hidden-word" not in done.stderr
+
+
+def test_serve_refuses_weak_keys_and_keys_that_nobody_asks_for(run: Run) -> None:
+    weak = run("serve", WINDLASS_AUTH="required", WINDLASS_API_KEYS="ci:predict:secret-word")
+    assert (weak.exit_code, "Entry 1 (ci) has a key that is shorter" in weak.stderr) == (1, True)
+    assert "secret-word" not in weak.stderr
+    off = run("serve", WINDLASS_API_KEYS=f"ci:predict:{GOOD}")
+    assert (off.exit_code, "WINDLASS_AUTH is off" in off.stderr) == (1, True)
+    assert GOOD not in off.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
+def test_serve_is_open_to_others_only_with_keys_or_where_told(run: Run, host: str) -> None:
+    """Where it is let through, it goes on to find that there is nothing to serve."""
+    nothing = str(run.home / "nothing")
+    done = run("serve", nothing, "--host", host)
+    assert (done.exit_code, "WINDLASS_AUTH=required" in done.stderr) == (1, True)
+    for let in (
+        run("serve", nothing, "--host", host, "--insecure"),
+        run("serve", nothing, "--host", host, WINDLASS_AUTH="required"),
+        run("serve", nothing),
+        run("serve", nothing, AIP_HTTP_PORT="8080"),  # Vertex AI lets in only its own callers
+    ):
+        assert (let.exit_code, "Anybody" in let.stderr) == (1, False)

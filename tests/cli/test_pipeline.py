@@ -1,0 +1,142 @@
+"""`windlass pipeline`: a candidate or a reason, and a next run that goes on where a killed one was."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.jobs_bench import WINDLASS, Bench, is_alive, until
+from tests.lending import Lending
+from tests.running import environment
+
+from windlass.jobs.job import State
+from windlass.registry.version import Stage
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lending(tmp_path: Path) -> Lending:
+    return Lending.copied(tmp_path / "lending")
+
+
+def start(bench: Bench, lending: Lending, *options: object) -> subprocess.Popen[str]:
+    """`windlass pipeline` in a process of its own."""
+    return subprocess.Popen(
+        [str(WINDLASS), "pipeline", str(lending.folder), "--no-track", *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(bench.settings.home),
+    )
+
+
+def run(bench: Bench, lending: Lending, *options: object) -> tuple[int, str, str]:
+    """Exit code, output and errors of `windlass pipeline`."""
+    process = start(bench, lending, *options)
+    out, err = process.communicate(timeout=90)
+    return process.returncode, out, err
+
+
+def test_gates_that_do_not_pass_refuse_it(bench: Bench, lending: Lending) -> None:
+    lending.change("at_least=0.6", "at_least=0.999")
+    code, out, err = run(bench, lending, "--json")
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "lending v1 did not pass: roc_auc >= 0.999." in err
+    told = json.loads(out)
+    assert (told["stage"], told["features"]["snapshot"]) == ("candidate", 1)
+
+
+def test_there_is_nothing_to_build_without_a_view_and_nothing_to_append_without_a_file(
+    bench: Bench, lending: Lending
+) -> None:
+    unruly = Lending(bench.project().folder)
+    code, _, err = run(bench, unruly, "--engine", "duckdb")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "declares no feature view" in err
+    assert run(bench, lending, "--append")[0] == 2
+    assert bench.desk.list() == []
+
+
+def killed(bench: Bench, lending: Lending, deed: str) -> None:
+    """Run the pipeline as far as this deed, and kill it there."""
+    lending.hold(deed)
+    process = start(bench, lending)
+    child = lending.process(deed)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    until(lambda: not is_alive(child), "the end of a process whose worker died")
+    lending.forget()
+    lending.let_go(deed)
+
+
+def test_the_next_run_goes_on_where_a_killed_one_was(bench: Bench, lending: Lending) -> None:
+    killed(bench, lending, "trained")
+    code, out, err = run(bench, lending)
+    assert code == 0, err
+    assert not lending.has_begun("built"), "a finished step is not done again"
+    assert 'v1 waits for a decision: windlass approve lending v1 --reason "…"' in out
+    assert "100% Done" in err
+    (version,) = bench.registry.versions("lending")
+    (job,) = bench.desk.list("lending")
+    assert (job.kind, job.state, job.attempts) == ("pipeline", State.SUCCEEDED, 2)
+    assert (version.job_id, version.stage) == (job.id, Stage.CANDIDATE)
+    assert bench.leftovers() == []
+
+
+def test_another_request_is_another_job_and_a_worker_takes_over_the_one_left(
+    bench: Bench, lending: Lending
+) -> None:
+    killed(bench, lending, "built")
+    bad = lending.raw("bad.csv", "1,1,2020-01-01,-5,1980-01-01,0")
+    code, out, err = run(bench, lending, "--data", bad, "--json")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "break the contract" in err
+    assert bench.registry.versions("lending") == []
+    left, ended = sorted(bench.desk.list("lending"), key=lambda job: job.created_at)
+    assert (left.state, ended.state) == (State.QUEUED, State.FAILED)
+    bench.worker()
+    assert bench.done(left)["version"] == "v1"
+
+
+def test_ctrl_c_cancels_it(bench: Bench, lending: Lending) -> None:
+    lending.hold("built")
+    process = start(bench, lending)
+    child = lending.process("built")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.splitlines()[-1]) == (1, "windlass: Interrupted.")
+    (job,) = bench.desk.list("lending")
+    assert job.state is State.CANCELLED
+    assert not is_alive(child)
+
+
+def test_a_terminal_shows_every_step(bench: Bench, lending: Lending) -> None:
+    lending.hold("built")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [str(WINDLASS), "pipeline", str(lending.folder), "--no-track"],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=environment(bench.settings.home, TERM="xterm", COLUMNS="120"),
+    )
+    os.close(theirs)
+    seen, until_then = b"", time.monotonic() + 30
+    while b"training and gates" not in seen and time.monotonic() < until_then:
+        seen += os.read(ours, 4096)
+    for step in (b"quality and features", b"online store", b"training and gates"):
+        assert step in seen
+    process.kill()
+    process.wait()
+    os.close(ours)

@@ -1,0 +1,66 @@
+"""`windlass train` of a project with a feature view, through the real command line."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.features.loans import PROJECT_VIEW, VIEW, events
+from tests.jobs_bench import WINDLASS
+from tests.running import environment
+
+from windlass.core.bundle import Bundle
+from windlass.features.build import BuildOptions, build
+from windlass.features.offline import OfflineStore
+from windlass.settings import Settings
+from windlass.training.request import silent
+
+ROOT = Path(__file__).parents[2]
+LENDER = ROOT / "tests" / "projects" / "lender"
+
+
+def windlass(home: Path, *arguments: object) -> tuple[int, str, str]:
+    """Exit code, output and errors of `windlass train` of the lender's project."""
+    done = subprocess.run(
+        [str(WINDLASS), "train", str(LENDER), "--no-track", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        env=environment(home) | {"PYTHONPATH": str(ROOT)},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with two equal snapshots of the lender's loans."""
+    store = OfflineStore.of(Settings(home=tmp_path), "lender")
+    events(400, seed=1).write_parquet(tmp_path / "raw.parquet")
+    for _ in range(2):
+        build(VIEW, PROJECT_VIEW, store, tmp_path / "raw.parquet", BuildOptions(), silent)
+    return tmp_path
+
+
+def test_the_snapshot_that_is_named_is_trained_on_and_rare_positives_are_told_first(
+    home: Path,
+) -> None:
+    options = ("--snapshot", 1, "--test-size", 0.4, "--artifacts", home / "bundle")
+    code, out, _ = windlass(home, *options)
+    assert code == 0
+    assert f"snapshot = 1, view = {PROJECT_VIEW.version}" in out
+    params = Bundle.open(home / "bundle").json("params.json")
+    assert (params["snapshot"], params["view"]) == (1, PROJECT_VIEW.version)
+    names = [line.split("  ")[0] for line in out.splitlines()]
+    rare = ["ROC AUC", "average precision", "Brier", "positive", "cost per row"]
+    assert names[3 : 3 + len(rare)] == rare
+    assert names.index("accuracy") > names.index("cost per row")
+
+
+def test_without_features_the_command_that_makes_them_is_named(tmp_path: Path) -> None:
+    code, out, err = windlass(tmp_path, "--artifacts", tmp_path / "bundle")
+    assert (code, out) == (1, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        "windlass: Project lender has no features yet. Run `windlass features build`"
+    )
+    assert not (tmp_path / "bundle").exists()

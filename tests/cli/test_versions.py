@@ -1,0 +1,116 @@
+"""`windlass versions | show | compare | prune`, over a registry with three versions."""
+
+from pathlib import Path
+
+import pytest
+from tests.cli.registered import IRIS, call, fill
+from tests.conftest import BundleOf
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    fill(tmp_path / "home", bundle_of)
+    return tmp_path / "home"
+
+
+def test_versions_are_listed_newest_first() -> None:
+    lines = call("versions", IRIS).out.splitlines()
+    assert lines[0].split() == [
+        "version", "stage", "trained", "by", "model", "metrics", "gates", "digest"
+    ]  # fmt: skip
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["v3", "candidate"], ["v2", "candidate"], ["v1", "candidate"]
+    ]  # fmt: skip
+    assert "2 FAILED" in lines[1]
+    assert "2 passed" in lines[2]
+
+
+def test_a_project_is_found_by_name_and_in_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    by_name = call("versions", "iris", "--json").json()
+    monkeypatch.chdir(IRIS)
+    assert call("versions", "--json").json() == by_name
+    assert [one["version"] for one in by_name] == ["v3", "v2", "v1"]
+
+
+def test_a_moved_folder_is_found_by_what_it_declares(tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "project.py").write_bytes((IRIS / "project.py").read_bytes())
+    assert len(call("versions", moved, "--json").json()) == 3
+
+
+def test_what_is_not_known_is_one_line(tmp_path: Path) -> None:
+    ended = call("versions", tmp_path)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"windlass: There is no project at {tmp_path}")
+    assert len(ended.err.splitlines()) == 1
+    ended = call("show", "iris", "v9")
+    assert ended.code == 1
+    assert "v9" in ended.err
+
+
+def test_show_tells_all_that_is_known(home: Path) -> None:
+    call("approve", "iris", "v2", "-m", "good on all three species")
+    told = call("show", "iris", "v2").out
+    for wanted in (
+        "production",
+        "seed = 2",
+        "gate                  accuracy >= 0.9: passed",
+        "good on all three species",
+        str(home / "models" / "iris" / "v2"),
+    ):
+        assert wanted in told
+    facts = call("show", "iris", "--json").json()  # the newest
+    assert (facts["version"], facts["stage"], facts["trained_by"]) == ("v3", "candidate", "ana")
+    assert facts["params"]["seed"] == 3
+    assert facts["metrics"]["accuracy"] < 0.9
+
+
+def test_compare_tells_rows_in_common_and_intervals() -> None:
+    told = call("compare", IRIS, "v1", "v2").out
+    assert "rows that both held out" in told
+    assert "v1 - v2" in told
+    facts = call("compare", "iris", "v1", "v2", "--json").json()
+    assert facts["versions"] == ["v1", "v2"]
+    assert 0 < facts["rows"] < 30
+    swapped = call("compare", "iris", "v2", "v1", "--json").json()
+    accuracy, turned = facts["metrics"][0], swapped["metrics"][0]
+    assert accuracy["difference"] == -turned["difference"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("compare", "iris", "v1"), ("compare", "v1", "v2", "v3"), ("show", "iris", "loan")],
+)
+def test_too_few_or_too_many_is_bad_usage(arguments: tuple[str, ...]) -> None:
+    ended = call(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Use: windlass" in ended.err
+
+
+def test_prune_keeps_production_and_what_a_rollback_returns_to(home: Path) -> None:
+    call("approve", "iris", "v1", "-m", "first")
+    call("approve", "iris", "v2", "-m", "better")
+    assert call("prune", "iris", "--keep", "0", "--json").json() == ["v3"]
+    assert sorted(path.name for path in (home / "models" / "iris").iterdir()) == ["v1", "v2"]
+    assert "(pruned)" in call("versions", "iris").out
+    assert call("prune", "iris", "--keep", "0").out == "There was nothing to remove.\n"
+    ended = call("approve", "iris", "v3")
+    assert ended.code == 1
+
+
+def test_predict_and_verify_take_a_version(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n")
+    out = tmp_path / "out.csv"
+    options = ("--input", rows, "--output", out, "--json")
+    assert call("predict", "iris", "v3", *options).json()["model_version"] == "v3"
+    assert out.read_text().splitlines()[1].endswith('"v3"')
+    call("approve", "iris", "v1", "-m", "first")
+    assert call("predict", IRIS, *options).json()["model_version"] == "v1"
+    told = call("verify", "iris", "v3", "--json").json()
+    assert (told["equal"], told["version"]) == (True, "v3")

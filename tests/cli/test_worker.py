@@ -1,0 +1,54 @@
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.jobs_bench import WINDLASS, Bench, until
+from tests.running import environment
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_works_until_it_is_stopped_and_logs_json(bench: Bench, number: int) -> None:
+    project = bench.project()
+    worker = bench.worker(project)
+    job = bench.ask(project)
+    bench.done(job)
+    worker.process.send_signal(number)
+    assert worker.process.wait(30) == 0
+    told = {line["event"]: line for line in worker.lines()}
+    assert told["worker ready"]["projects"] == ["unruly"]
+    assert told["job begins"]["job"] == job.id
+    assert told["job ended"]["state"] == "succeeded"
+    assert "worker stopped" in told
+
+
+def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(WINDLASS), "worker", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path / "home"),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "No project.py" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_stop_does_no_harm(bench: Bench) -> None:
+    project = bench.project()
+    worker = bench.worker(project)
+    bench.ask(project, "wait")
+    project.trainer()
+    for _ in range(2):
+        worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(30) == 0
+    until(lambda: bench.desk.workers() == [], "an empty table of workers")

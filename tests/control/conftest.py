@@ -1,0 +1,123 @@
+"""A server of control over a real registry and desk; the test itself may play the worker."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import HOMES, BundleOf
+from tests.running import Server, free_port
+
+from windlass.core.declaration import Declaration
+from windlass.core.loading import load_project
+from windlass.jobs.desk import Desk
+from windlass.jobs.job import Job
+from windlass.jobs.workers import Workers
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+WHY = {"reason": "It is the better one."}
+
+Control = Callable[..., Server]
+
+
+def start_control(home: Path, *projects: str, **variables: str) -> Server:
+    """A server of control over the registry in `home`."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.control.served", str(port), *projects]
+    return Server(command, port, home, {"PYTHONPATH": str(ROOT), **variables})
+
+
+def registered(settings: Settings, bundle_of: BundleOf) -> Registry:
+    """A registry with Iris and two candidates of it."""
+    registry = Registry.of(settings)
+    registry.declare(Declaration.of(*load_project(HOMES["iris"])))
+    for seed in (1, 2):
+        registry.register(bundle_of("iris", seed=seed), trained_by="ada")
+    return registry
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[Control]:
+    """Starts servers of control: `control("iris", …, WINDLASS_AUTH=…)`, all with one home folder."""
+    started: list[Server] = []
+
+    def start(*projects: str, **variables: str) -> Server:
+        server = start_control(tmp_path, *projects, **variables)
+        started.append(server)
+        return server.wait()
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def registry(tmp_path: Path, bundle_of: BundleOf) -> Iterator[Registry]:
+    registry = registered(Settings(home=tmp_path), bundle_of)
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def server(control: Control, registry: Registry) -> Server:
+    """Control of Iris, at the root too."""
+    return control("iris")
+
+
+@dataclass
+class Still:
+    """A server for requests that change nothing, and its desk."""
+
+    server: Server
+    desk: Desk
+
+
+@pytest.fixture(scope="session")
+def still(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iterator[Still]:
+    home = tmp_path_factory.mktemp("still")
+    registry = registered(Settings(home=home), bundle_of)
+    server = start_control(home, "iris").wait()
+    yield Still(server, Desk(registry.database))
+    server.stop()
+    registry.close()
+
+
+@dataclass
+class Worker:
+    """The test as a worker: it takes jobs, tells of them and ends them."""
+
+    desk: Desk
+    workers: Workers
+    name: str
+
+    def take(self) -> Job:
+        self.workers.beat(self.name)
+        job = self.desk.claim(self.name)
+        assert job is not None
+        return job
+
+    def tell(self, job: Job, progress: float, message: str) -> None:
+        self.desk.report(job.id, self.name, progress, message)
+
+    def succeed(self, job: Job) -> None:
+        result: dict[str, Any] = {
+            "version": "v3",
+            "stage": "candidate",
+            "metrics": {"accuracy": 1.0},
+        }
+        self.desk.finish(job.id, self.name, result=result)
+
+    def fail(self, job: Job, error: str) -> None:
+        self.desk.finish(job.id, self.name, error=error)
+
+
+@pytest.fixture
+def worker(registry: Registry) -> Iterator[Worker]:
+    workers = Workers(registry.database)
+    worker = Worker(Desk(registry.database), workers, workers.arrive())
+    yield worker
+    workers.leave(worker.name)

@@ -1,0 +1,89 @@
+"""Control while its database is away: refused at once, told to come again, and well as soon as it is back."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.conftest import BundleOf
+from tests.control.conftest import WHY, Control, registered
+from tests.control.test_events import listening
+from tests.control.test_jobs import ordered
+from tests.control.test_train import polled
+from tests.running import Server
+from tests.services import postgres_url
+from tests.wire import Wire
+
+from windlass.jobs.desk import Desk
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
+__all__ = ["postgres_url"]  # a fixture
+
+
+@pytest.fixture
+def registry(
+    postgres_url: str, bundle_of: BundleOf, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    home = tmp_path_factory.mktemp("home")
+    registry = registered(Settings(home=home, database_url=postgres_url), bundle_of)
+    yield registry
+    registry.close()
+
+
+def is_away(server: Server, path: str = "/versions") -> bool:
+    answer = server.client.get(path)
+    if answer.status_code != 503:
+        return False
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "127.0.0.1" not in answer.text
+    return True
+
+
+def is_well(server: Server) -> bool:
+    return server.client.get("/decisions").status_code == 200
+
+
+def test_a_database_that_comes_late(
+    control: Control, wire: Wire, wired_url: str, registry: Registry
+) -> None:
+    wire.cut()
+    server = control("iris", WINDLASS_DATABASE_URL=wired_url)
+    for path in ("/versions", "/jobs", "/jobs/1/events", "/decisions"):
+        assert is_away(server, path)
+    assert server.client.post("/train", json={}).status_code == 503
+    assert server.client.post("/rollback", json=WHY).status_code == 503
+    document = server.client.get("/openapi.json").json()
+    assert document["components"]["schemas"]["iris.Training"] == {"type": "object"}
+    wire.mend()
+    polled(lambda: is_well(server))
+    document = server.client.get("/openapi.json").json()
+    assert len(document["components"]["schemas"]["iris.Training"]["oneOf"]) == 2
+
+
+@pytest.mark.parametrize("how", ["cut", "mute"])
+def test_a_database_that_goes(
+    control: Control, wire: Wire, wired_url: str, registry: Registry, how: str
+) -> None:
+    server = control("iris", WINDLASS_DATABASE_URL=wired_url, PATIENCE="4")
+    name = ordered(server)
+    with listening(server, name) as listener:
+        listener.next()
+        listener.next()
+        getattr(wire, how)()
+        polled(lambda: is_away(server))
+        assert server.client.get("/readyz").elapsed.total_seconds() < 1
+        wire.mend()
+        polled(lambda: is_well(server))
+        Desk(registry.database).cancel(name)
+        assert [event.name for event in listener.rest()] == ["done"]
+
+
+def test_a_silent_database_holds_up_no_stop(
+    control: Control, wire: Wire, wired_url: str, registry: Registry
+) -> None:
+    server = control("iris", WINDLASS_DATABASE_URL=wired_url, PATIENCE="4")
+    assert is_well(server)
+    wire.mute()
+    with server.connect() as connection:
+        connection.sendall(b"GET /versions HTTP/1.1\r\nHost: w\r\n\r\n")
+        assert server.client.get("/readyz").status_code == 200
+    server.stop()

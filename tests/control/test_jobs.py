@@ -1,0 +1,84 @@
+"""Jobs over HTTP, on a real desk."""
+
+import pytest
+from tests.control.conftest import Control, Still, Worker
+from tests.control.test_train import ASYNC
+from tests.running import Server
+
+from windlass.jobs.desk import Order
+from windlass.registry.registry import Registry
+
+
+def ordered(server: Server, **body: object) -> str:
+    told = server.client.post("/train", json=body, headers=ASYNC).json()
+    return str(told["job_id"])
+
+
+def test_jobs_are_listed_newest_first(server: Server, worker: Worker) -> None:
+    names = [ordered(server, seed=seed) for seed in range(3)]
+    worker.fail(worker.take(), "No.")
+    found = server.client.get("/jobs").json()["jobs"]
+    assert [job["job_id"] for job in found] == names[::-1]
+    assert [job["state"] for job in found] == ["queued", "queued", "failed"]
+    assert found[0]["request"] == {
+        "model": "logreg",
+        "hyperparameters": {},
+        "seed": 2,
+        "test_size": 0.2,
+    }
+    failed = server.client.get("/jobs?state=failed").json()["jobs"]
+    assert [(job["job_id"], job["error"]) for job in failed] == [(names[0], "No.")]
+    assert len(server.client.get("/jobs?limit=1").json()["jobs"]) == 1
+    assert len(server.client.get("/jobs?state=queued&limit=1").json()["jobs"]) == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=", "limit=%D9%A3", "state=busy", "state="]
+)  # fmt: skip
+def test_odd_queries_are_refused(still: Still, query: str) -> None:
+    answer = still.server.client.get(f"/jobs?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == [query.partition("=")[0]]
+
+
+def test_a_queued_job_is_cancelled_at_once(server: Server) -> None:
+    name = ordered(server)
+    answer = server.client.delete(f"/jobs/{name}")
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    assert server.client.delete(f"/jobs/{name}").status_code == 409
+
+
+def test_the_worker_of_a_running_job_is_asked_to_give_it_up(server: Server, worker: Worker) -> None:
+    name = ordered(server)
+    worker.take()
+    answer = server.client.delete(f"/jobs/{name}")
+    assert (answer.status_code, answer.json()["cancelling"]) == (202, True)
+    assert answer.json()["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "%00", "..", "a%2Fb", "x" * 65, "x" * 5000, "%F0%9F%92%A9", "'; --", "-"]
+)
+def test_an_unknown_job_is_not_found(still: Still, name: str) -> None:
+    for path in (f"/jobs/{name}", f"/iris/jobs/{name}/events"):
+        assert still.server.client.get(path).status_code == 404
+    assert still.server.client.delete(f"/jobs/{name}").status_code == 404
+
+
+def test_jobs_of_another_project_are_not_shown(
+    control: Control, registry: Registry, worker: Worker
+) -> None:
+    server = control("iris", "wine")
+    job = worker.desk.submit(Order("wine", "train", {}, "ada"))
+    assert server.client.get(f"/wine/jobs/{job.id}").status_code == 200
+    for method in ("GET", "DELETE"):
+        assert server.client.request(method, f"/iris/jobs/{job.id}").status_code == 404
+    assert server.client.get("/iris/jobs").json()["jobs"] == []
+    assert server.client.get("/jobs").status_code == 404  # of two projects none is at the root
+
+
+def test_a_thousand_jobs_are_listed(server: Server, worker: Worker) -> None:
+    for number in range(1000):
+        worker.desk.submit(Order("iris", "train", {"seed": number}, "ada"))
+    assert len(server.client.get("/jobs?limit=1000").json()["jobs"]) == 1000
+    assert len(server.client.get("/jobs").json()["jobs"]) == 100

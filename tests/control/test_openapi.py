@@ -1,0 +1,61 @@
+"""Control in the OpenAPI document: valid, complete, and true of the running server."""
+
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+from tests.control.conftest import Control, Still
+from tests.described import untruths
+from tests.running import Server
+
+from windlass.registry.registry import Registry
+
+
+def test_the_document_is_valid(still: Still) -> None:
+    document = still.server.client.get("/openapi.json").json()
+    validate(document)
+    assert {"/train", "/iris/train", "/jobs/{job}/events", "/rollback"} <= set(document["paths"])
+    assert set(document["paths"]["/jobs/{job}"]) == {"get", "delete"}
+
+
+def test_every_hyperparameter_is_described(still: Still) -> None:
+    schemas = still.server.client.get("/openapi.json").json()["components"]["schemas"]
+    logreg, forest = schemas["iris.Training"]["oneOf"]
+    assert logreg["additionalProperties"] is False
+    assert (logreg["required"], forest["required"]) == ([], ["model"])
+    assert forest["properties"]["model"]["const"] == "rf"
+    trees = forest["properties"]["n_estimators"]
+    assert (trees["minimum"], trees["maximum"], trees["default"]) == (1, 2000, 100)
+    assert trees["description"] == "Number of trees"
+    assert logreg["properties"]["seed"]["default"] == 42
+
+
+def test_the_document_follows_the_declaration(server: Server, registry: Registry) -> None:
+    def models() -> list[str]:
+        schemas = server.client.get("/openapi.json").json()["components"]["schemas"]
+        return [branch["title"] for branch in schemas["iris.Training"]["oneOf"]]
+
+    assert models() == ["logreg", "rf"]
+    known = registry.declaration("iris")
+    registry.declare(known.model_copy(update={"models": known.models[1:]}))
+    assert models() == ["rf"]
+    assert server.client.post("/train", json={"C": 1.0}).status_code == 422
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_server_is_as_described(
+    control: Control, registry: Registry, mode: GenerationMode
+) -> None:
+    """No 5xx, every status and body as documented, good requests taken and bad ones refused."""
+    server = control("iris")
+
+    def call(case: Any) -> None:
+        if case.operation.path.endswith("/train"):
+            case.headers["Prefer"] = "respond-async"  # nobody carries them out
+            if mode is GenerationMode.POSITIVE:
+                case.headers.pop("Idempotency-Key", None)  # that of another body is refused
+        case.call_and_validate()
+
+    assert untruths(server, mode, call) == []
+    assert not [line for line in server.lines() if line["level"] == "error"]

@@ -1,0 +1,241 @@
+"""`POST /train` on a real desk, with the test as the worker; what is refused is refused before anything waits."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from tests.control.conftest import Control, Still, Worker
+from tests.running import PATIENCE, Server
+
+from windlass.jobs.desk import Desk
+from windlass.jobs.job import Job, State
+from windlass.registry.registry import Registry
+
+T = TypeVar("T")
+ASYNC = {"Prefer": "respond-async"}
+
+
+@pytest.fixture
+def aside() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def polled(look: Callable[[], T | None], patience: float = PATIENCE) -> T:
+    """What comes to be seen; nothing tells of it."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it never came")
+
+
+def asked(worker: Worker) -> Job:
+    """The job that somebody asks for, now running."""
+    return polled(lambda: worker.desk.claim(worker.name))
+
+
+def train(aside: ThreadPoolExecutor, server: Server, **body: Any) -> "Future[httpx.Response]":
+    return aside.submit(server.client.post, "/train", json=body)
+
+
+def test_a_training_is_waited_for(
+    server: Server, worker: Worker, aside: ThreadPoolExecutor
+) -> None:
+    waiting = train(aside, server, model="rf", n_estimators=7, seed=3)
+    job = asked(worker)
+    assert job.kind == "train"
+    assert job.asked_by == "anonymous"
+    assert job.request == {
+        "model": "rf",
+        "hyperparameters": {"n_estimators": 7},
+        "seed": 3,
+        "test_size": 0.2,
+        "folder": None,
+        "data": None,
+    }
+    assert not waiting.done()
+    worker.succeed(job)
+    answer = waiting.result(PATIENCE)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "message": "Training completed successfully.",
+        "new_model_version": "v3",
+        "stage": "candidate",
+        "job_id": job.id,
+        "metrics": {"accuracy": 1.0},
+    }
+
+
+def test_a_training_that_failed_is_told(
+    server: Server, worker: Worker, aside: ThreadPoolExecutor
+) -> None:
+    waiting = train(aside, server)
+    worker.fail(asked(worker), "The data has no rows.")
+    answer = waiting.result(PATIENCE)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "Training failed: The data has no rows."
+    assert server.client.get(f"/jobs/{answer.json()['job_id']}").json()["state"] == "failed"
+
+
+def test_a_training_that_is_cancelled_is_told(server: Server, aside: ThreadPoolExecutor) -> None:
+    first = server.client.post("/train", json={}, headers=ASYNC)
+    waiting = train(aside, server, seed=1)
+
+    def second() -> str | None:
+        names = [job["job_id"] for job in server.client.get("/jobs").json()["jobs"]]
+        return next((name for name in names if name != first.json()["job_id"]), None)
+
+    newest = polled(second)
+    assert server.client.delete(f"/jobs/{newest}").status_code == 200
+    assert waiting.result(PATIENCE).status_code == 409
+
+
+@pytest.mark.parametrize("prefix", ["", "/iris"])
+def test_a_client_need_not_wait(server: Server, worker: Worker, prefix: str) -> None:
+    answer = server.client.post(f"{prefix}/train", json={}, headers=ASYNC)
+    told = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["preference-applied"] == "respond-async"
+    assert answer.headers["location"] == told["location"] == f"{prefix}/jobs/{told['job_id']}"
+    assert told["state"] == "queued"
+    assert "worker" not in told["message"]
+    assert server.client.get(told["location"]).json()["job_id"] == told["job_id"]
+
+
+def test_a_client_waits_as_long_as_it_likes(server: Server) -> None:
+    answer = server.client.post("/train", json={}, headers={"Prefer": "wait=1"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=1")
+
+
+def test_without_a_worker_it_is_said_so(server: Server) -> None:
+    answer = server.client.post("/train", json={}, headers=ASYNC)
+    assert answer.status_code == 202
+    assert "no worker is running" in answer.json()["message"]
+
+
+def test_a_repetition_is_the_same_job(server: Server, registry: Registry) -> None:
+    headers = {**ASYNC, "Idempotency-Key": '"a key"'}
+    first = server.client.post("/train", json={"seed": 1}, headers=headers)
+    again = server.client.post("/iris/train", json={"test_size": 0.2, "seed": 1}, headers=headers)
+    assert first.json()["job_id"] == again.json()["job_id"]
+    other = server.client.post("/train", json={"seed": 2}, headers=headers)
+    assert other.status_code == 422
+    assert other.json()["errors"][0]["loc"] == ["Idempotency-Key"]
+    assert len(Desk(registry.database).list("iris")) == 1
+
+
+def test_twenty_at_once_with_one_key_are_one_job(
+    server: Server, control: Control, registry: Registry
+) -> None:
+    """Through two servers on one database."""
+    urls = [server.url, control("iris").url]
+    with ThreadPoolExecutor(10) as pool:
+        headers = {**ASYNC, "Idempotency-Key": "k"}
+        posts = [
+            pool.submit(httpx.post, f"{urls[i % 2]}/train", json={}, headers=headers, timeout=60)
+            for i in range(20)
+        ]
+        answers = [post.result(60) for post in posts]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["job_id"] for answer in answers}) == 1
+    assert len(Desk(registry.database).list("iris")) == 1
+
+
+@pytest.mark.parametrize("key", ["", '""', "ü", "x" * 256, '"open', "a b"])
+def test_an_odd_key_is_refused(still: Still, key: str) -> None:
+    headers = {**ASYNC, "Idempotency-Key": key.encode("latin-1")}
+    answer = still.server.client.post("/train", json={}, headers=headers)  # type: ignore[arg-type]  # bytes do
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"model": "svm"}, ["model"]),
+        ({"model": None}, ["model"]),
+        ({"model": ["rf"]}, ["model"]),
+        ({"C": 0}, ["C"]),
+        ({"C": "1.0"}, ["C"]),
+        ({"C": True}, ["C"]),
+        ({"n_estimators": 10}, ["n_estimators"]),
+        ({"model": "rf", "n_estimators": 2001}, ["n_estimators"]),
+        ({"model": "rf", "n_estimators": 1.5}, ["n_estimators"]),
+        ({"model": "rf", "max_depth": "deep"}, ["max_depth"]),
+        ({"model": "rf", "max_depth": 1e300}, ["max_depth"]),
+        ({"seed": -1}, ["seed"]),
+        ({"seed": 2**32}, ["seed"]),
+        ({"seed": 10**30}, ["seed"]),
+        ({"seed": None}, ["seed"]),
+        ({"test_size": 1}, ["test_size"]),
+        ({"test_size": 0}, ["test_size"]),
+        ({"test_size": "a fifth"}, ["test_size"]),
+        ({"folder": "/etc"}, ["folder"]),
+        ({"data": "/etc/passwd"}, ["data"]),
+        ({"c": 1.0}, ["c"]),
+        ([], []),
+        ("rf", []),
+    ],
+)
+def test_bad_parameters_never_wait(still: Still, body: object, field: list[str]) -> None:
+    answer = still.server.client.post("/train", json=body, headers=ASYNC)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == field
+    assert still.desk.list() == []
+
+
+def test_every_fault_is_named(still: Still) -> None:
+    body = {"model": "rf", "n_estimators": 0, "C": 1.0, "seed": "x", "size": 1}
+    errors = still.server.client.post("/train", json=body).json()["errors"]
+    told = {error["loc"][0]: error["msg"] for error in errors}
+    assert told == {
+        "n_estimators": "The value is less than the minimum of 1.",
+        "C": "A hyperparameter of logreg, and this trains rf.",
+        "seed": 'The value is not of type "integer".',
+        "size": "Model rf has no such hyperparameter. It has: n_estimators, max_depth.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"", "application/json", 400),
+        (b"{", "application/json", 400),
+        (b"[" * 100_000, "application/json", 413),
+        (b"[" * 60_000, "application/json", 400),
+        (b'{"C": 1e999}', "application/json", 400),
+        (b'{"C": NaN}', "application/json", 400),
+        (b'{"model": "\xff"}', "application/json", 400),
+        (b'{"C": 1}' + b" " * 70_000, "application/json", 413),
+        (b"{}", "text/plain", 415),
+        (b"model=rf", "application/x-www-form-urlencoded", 415),
+    ],
+)
+def test_bodies_are_json_of_a_decent_size(
+    still: Still, content: bytes, kind: str, status: int
+) -> None:
+    answer = still.server.client.post(
+        "/train", content=content, headers={"Content-Type": kind, **ASYNC}
+    )
+    assert answer.status_code == status
+
+
+def test_a_stopping_server_keeps_nobody_waiting(
+    server: Server, registry: Registry, aside: ThreadPoolExecutor
+) -> None:
+    """The job goes on without it, and the client learns where."""
+    waiting = train(aside, server)
+    desk = Desk(registry.database)
+    polled(lambda: desk.list("iris"))
+    server.signal(signal.SIGTERM)
+    answer = waiting.result(PATIENCE)
+    assert answer.status_code == 202
+    assert answer.json()["location"] == f"/jobs/{desk.list('iris')[0].id}"
+    assert server.exit_code(10) == 0
+    assert desk.list("iris")[0].state is State.QUEUED

@@ -1,0 +1,48 @@
+"""The body of `POST /train` of a project with a feature view: it may name a snapshot, and others may not."""
+
+from typing import Any
+
+import pytest
+from tests.features.loans import PROJECT_VIEW
+
+from windlass.control.training import TrainingBody, body_schema
+from windlass.core.declaration import Declaration, Model
+from windlass.web.problems import Problem
+
+PLAIN = Declaration(
+    name="loans",
+    folder="/loans",
+    models=(Model(name="boosting", description="Trees.", hyperparameters={"properties": {}}),),
+)
+VIEWED = PLAIN.model_copy(update={"view": PROJECT_VIEW})
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [({"snapshot": 3}, 3), ({"snapshot": 3.0}, 3), ({"snapshot": None}, None), ({}, None)],
+)
+def test_a_snapshot_may_be_named(body: dict[str, Any], expected: int | None) -> None:
+    request = TrainingBody(VIEWED).request(body)
+    assert request.get("snapshot") == expected
+    assert request["hyperparameters"] == {}
+
+
+@pytest.mark.parametrize("snapshot", [0, -1, 1.5, "3", True, 2**60])
+def test_what_is_no_number_of_a_snapshot_is_refused(snapshot: object) -> None:
+    with pytest.raises(Problem) as caught:
+        TrainingBody(VIEWED).request({"snapshot": snapshot})
+    assert caught.value.status == 422
+    assert "snapshot" in str(caught.value.errors)
+
+
+def test_without_a_view_there_are_no_snapshots() -> None:
+    with pytest.raises(Problem) as caught:
+        TrainingBody(PLAIN).request({"snapshot": 3})
+    assert caught.value.status == 422
+    assert "no such hyperparameter" in str(caught.value.errors)
+
+
+def test_the_api_documents_it_where_there_is_a_view() -> None:
+    for declaration, documented in ((PLAIN, False), (VIEWED, True)):
+        (branch,) = body_schema(declaration, "#/x")["oneOf"]
+        assert ("snapshot" in branch["properties"]) is documented

@@ -1,0 +1,157 @@
+"""Versions and decisions over HTTP, on a real registry."""
+
+import pytest
+from tests.control.conftest import WHY, Control, Still
+from tests.running import Server
+
+from windlass.access.role import Role
+from windlass.registry.registry import Registry
+
+
+def test_a_version_goes_into_production_and_back(server: Server, registry: Registry) -> None:
+    client = server.client
+    assert [v["version"] for v in client.get("/versions").json()["versions"]] == ["v2", "v1"]
+    first = client.post("/versions/v1/approve", json=WHY)
+    assert (first.status_code, first.json()["stage"]) == (200, "production")
+    assert first.json()["decision"]["actor"] == "anonymous"
+    assert client.post("/iris/versions/v2/approve", json=WHY).status_code == 200
+    assert client.get("/versions/v1").json()["stage"] == "archived"
+    back = client.post("/rollback", json={"reason": "v2 is wrong about lilies."}).json()
+    assert (back["version"], back["stage"]) == ("v1", "production")
+    assert client.post("/rollback", json={"to": "v2", **WHY}).json()["version"] == "v2"
+    told = client.get("/decisions").json()
+    assert told["verified"] is True
+    assert [one["action"] for one in told["decisions"]] == [
+        "approve",
+        "approve",
+        "rollback",
+        "rollback",
+    ]
+    assert told["decisions"][2]["reason"] == "v2 is wrong about lilies."
+    production = registry.production("iris")
+    assert production is not None
+    assert production.name == "v2"
+
+
+def test_a_rejected_version_stays_out(server: Server) -> None:
+    assert server.client.post("/versions/v1/reject", json=WHY).json()["stage"] == "rejected"
+    answer = server.client.post("/versions/v1/approve", json=WHY)
+    assert answer.status_code == 409
+    assert "rejected" in answer.json()["detail"]
+
+
+def test_a_version_is_told_whole(server: Server, registry: Registry) -> None:
+    told = server.client.get("/versions/v1").json()
+    assert told["digest"] == registry.version("iris", "v1").digest
+    assert told["trained_by"] == "ada"
+    assert told["params"]["seed"] == 1
+    assert told["metrics"]["accuracy"] > 0.8
+    assert all(gate["passed"] for gate in told["gates"])
+
+
+def test_two_versions_are_compared(still: Still) -> None:
+    answer = still.server.client.get("/versions/v1/compare/v2")
+    assert answer.status_code == 200
+    assert answer.json()["versions"] == ["v1", "v2"]
+    assert answer.content == still.server.client.get("/iris/versions/v1/compare/v2").content
+    assert still.server.client.get("/versions/v1/compare/v7").status_code == 404
+
+
+def test_a_changed_chain_is_told(server: Server, registry: Registry) -> None:
+    server.client.post("/versions/v1/approve", json=WHY)
+    with registry.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE decisions SET reason = 'Another one.'")
+    told = server.client.get("/decisions").json()
+    assert told["verified"] is False
+    assert told["faults"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/versions/v9", 404),
+        ("/versions/v0", 404),
+        ("/versions/v99999999999999999999", 404),
+        ("/versions/latest", 404),
+        ("/versions/%00", 404),
+        ("/versions/v1%2F..", 404),
+        ("/versions/v1/compare/%F0%9F%92%A9", 404),
+        ("/wine/versions", 404),
+    ],
+)
+def test_what_is_unknown_is_not_found(still: Still, path: str, status: int) -> None:
+    answer = still.server.client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, ["reason"]),
+        ({"reason": ""}, ["reason"]),
+        ({"reason": " \n\t"}, ["reason"]),
+        ({"reason": "x" * 1001}, ["reason"]),
+        ({"reason": "a\x00b"}, ["reason"]),
+        ({"reason": 1}, ["reason"]),
+        ({"reason": "Fine.", "force": True}, ["force"]),
+        ([], []),
+        (1, []),
+        ("reason", []),
+    ],
+)
+def test_a_reason_must_be_one(still: Still, body: object, field: list[str]) -> None:
+    for path in ("/versions/v1/approve", "/versions/v1/reject", "/rollback"):
+        answer = still.server.client.post(path, json=body)
+        assert answer.status_code == 422, path
+        assert answer.json()["errors"][0]["loc"] == field
+    assert still.server.client.get("/decisions").json()["decisions"] == []
+
+
+@pytest.mark.parametrize("to", ["v0", "1", "", None, "../v1", 1])
+def test_a_rollback_goes_to_a_version(still: Still, to: object) -> None:
+    answer = still.server.client.post("/rollback", json={"to": to, **WHY})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == ["to"]
+
+
+def test_without_a_predecessor_there_is_no_way_back(still: Still) -> None:
+    assert still.server.client.post("/rollback", json=WHY).status_code == 409
+
+
+def test_methods_are_as_everywhere(still: Still) -> None:
+    answer = still.server.client.delete("/versions/v1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    head = still.server.client.head("/versions")
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) > 2
+
+
+def test_a_project_without_a_declaration_is_not_found(control: Control) -> None:
+    server = control("wine")
+    for path in ("/versions", "/decisions", "/versions/v1"):
+        assert server.client.get(path).status_code == 404
+    assert server.client.post("/train", json={}).status_code == 404
+
+
+def test_keys_decide_under_their_names(control: Control, registry: Registry) -> None:
+    from windlass.access.keys import Keys
+
+    keys = Keys(registry.database)
+    made = {role.value: keys.create(f"{role.value}-key", role) for role in Role}
+    server = control("iris", WINDLASS_AUTH="required")
+
+    def post(path: str, role: str) -> int:
+        answer = server.client.post(path, json=WHY, headers={"X-API-Key": made[role]})
+        return answer.status_code
+
+    assert server.client.get("/versions").status_code == 401
+    assert post("/versions/v1/approve", "train") == 403
+    assert (
+        server.client.post("/train", json={}, headers={"X-API-Key": made["predict"]}).status_code
+        == 403
+    )
+    assert server.client.get("/jobs", headers={"X-API-Key": made["predict"]}).status_code == 403
+    assert post("/versions/v1/approve", "approve") == 200
+    told = server.client.get("/decisions", headers={"X-API-Key": made["predict"]}).json()
+    assert told["decisions"][0]["actor"] == "approve-key"

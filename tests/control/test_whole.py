@@ -1,0 +1,58 @@
+"""The whole way: `windlass serve` of a project of the registry, its worker, trainings over HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import HOMES
+from tests.control.conftest import WHY
+from tests.control.test_events import listening
+from tests.control.test_train import ASYNC, polled
+from tests.running import FLOWER, Server
+
+from windlass.core.declaration import Declaration
+from windlass.core.loading import load_project
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Server]:
+    """Iris, served with a worker beside; nothing is trained yet."""
+    registry = Registry.of(Settings(home=tmp_path))
+    registry.declare(Declaration.of(*load_project(HOMES["iris"])))
+    registry.close()
+    server = Server.of(Path("iris"), home=tmp_path, MLFLOW_TRACKING_URI="")
+    yield server.wait("/livez")
+    server.stop()
+
+
+def test_a_training_makes_a_version_that_is_served(served: Server) -> None:
+    client = served.client
+    body, headers = {"model": "rf", "n_estimators": 5}, {"Idempotency-Key": '"once"'}
+    answer = client.post("/train", json=body, headers=headers, timeout=90)
+    if answer.status_code == 202:  # a slow machine
+        with listening(served, answer.json()["job_id"]) as listener:
+            assert listener.rest()[-1].name == "done"
+        answer = client.post("/train", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    version = client.get(f"/versions/{told['new_model_version']}").json()
+    assert version["job_id"] == told["job_id"]
+    assert version["params"]["n_estimators"] == 5
+    assert version["stage"] == told["stage"]
+    if told["stage"] == "candidate":
+        assert client.post(f"/versions/{version['version']}/approve", json=WHY).status_code == 200
+    live = polled(lambda: client.get("/status").json()["live_version"])
+    assert client.post("/predict", json=FLOWER).json()["model_version"] == live
+
+
+def test_a_running_training_is_cancelled(served: Server) -> None:
+    client = served.client
+    told = client.post("/train", json={"model": "rf", "n_estimators": 2000}, headers=ASYNC).json()
+    with listening(served, told["job_id"]) as listener:
+        while (event := listener.next()) is not None and event.data["state"] == "queued":
+            pass
+        assert client.delete(told["location"]).status_code == 202
+        assert listener.rest()[-1].data["state"] == "cancelled"
+    assert client.get("/versions").json() == {"versions": []}

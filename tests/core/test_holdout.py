@@ -1,0 +1,149 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.held import held, sealed
+
+from windlass.core.batch import Batch, Prediction
+from windlass.core.holdout import (
+    HOLDOUT,
+    Holdout,
+    held_out,
+    in_common,
+    read_holdout,
+    row_digests,
+    write_holdout,
+)
+from windlass.core.schema import Column, Kind, RowSchema
+from windlass.errors import IntegrityError
+
+SCHEMA = RowSchema.of(
+    "Point",
+    Column(name="x", kind=Kind.NUMBER),
+    Column(name="colour", kind=Kind.CATEGORY),
+    Column(name="shape", kind=Kind.CATEGORY),
+)
+
+
+def _batch(*rows: tuple[float, str, str]) -> Batch:
+    return Batch(
+        np.array([[row[0]] for row in rows], np.float64),
+        np.array([row[1:] for row in rows], object),
+    )
+
+
+def _digests(*rows: tuple[float, str, str]) -> list[bytes]:
+    return [bytes(digest) for digest in row_digests(SCHEMA, _batch(*rows))]
+
+
+def test_a_digest_is_of_the_values_alone() -> None:
+    rows = [(1.0, "red", ""), (float("nan"), "blue", "round"), (-0.0, "", "")]
+    found = _digests(*rows)
+    assert found == _digests(*rows[::-1])[::-1]
+    assert _digests((0.0, "", "")) == [found[2]]
+    assert _digests((-float("nan"), "blue", "round")) == [found[1]]
+    assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((1.0, "red", ""), (1.0, "", "red")),
+        ((1.0, "ab", "c"), (1.0, "a", "bc")),
+        ((1.0, "a", "b"), (np.nextafter(1.0, 2), "a", "b")),
+        ((float("nan"), "a", "b"), (0.0, "a", "b")),
+    ],
+)
+def test_other_values_have_another_digest(one: Any, other: Any) -> None:
+    assert _digests(one) != _digests(other)
+
+
+def test_other_columns_have_other_digests() -> None:
+    numbers = Batch(np.zeros((1, 1)), np.empty((1, 0), object))
+    found = {
+        bytes(row_digests(RowSchema.of("Row", Column(name=name, kind=kind)), numbers)[0])
+        for name in ("x", "y")
+        for kind in (Kind.NUMBER, Kind.INTEGER)
+    }
+    assert len(found) == 4
+
+
+def test_the_digest_stays_what_it_is() -> None:
+    """Versions of years ago must be comparable: a change here is a change of the format."""
+    assert [d.hex() for d in _digests((1.5, "red", ""))] == ["b41fd38e38f73dd548f5de5ba8c8b31f"]
+
+
+def test_a_share_is_held_out_and_a_larger_share_holds_it_too() -> None:
+    digests = np.random.default_rng(0).integers(0, 256, (20_000, 16), np.uint8)
+    small, large = held_out(digests, 0.1), held_out(digests, 0.3)
+    assert np.mean(small) == pytest.approx(0.1, abs=0.01)
+    assert np.mean(large) == pytest.approx(0.3, abs=0.01)
+    assert not (small & ~large).any()
+
+
+def _holdout(order: list[int]) -> Holdout:
+    """Five rows, three of them equal and two of these with one truth, in some order."""
+    rows = np.repeat(np.array([[7], [9], [7], [7], [1]], np.uint8), 16, axis=1)
+    truth = np.array([1, 0, 0, 1, 1])
+    shares = np.array([[0.4, 0.6], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.2, 0.8]])
+    return Holdout.of(rows[order], truth[order], Prediction(shares.argmax(1)[order], shares[order]))
+
+
+def test_equal_rows_are_told_apart_whatever_their_order() -> None:
+    one, other = _holdout([0, 1, 2, 3, 4]), _holdout([3, 4, 2, 1, 0])
+    assert write_holdout(one) == write_holdout(other)
+    assert len({bytes(row) for row in one.rows}) == 5
+    fewer = _holdout([0, 2, 4])
+    mine, theirs = in_common(one, fewer)
+    assert len(mine) == 3
+    assert one.take(mine).truth.tolist() == fewer.take(theirs).truth.tolist()
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for holdout in (held(random.integers(0, 2, 30)), held(random.normal(size=30))):
+        found = read_holdout(sealed(tmp_path, holdout))
+        assert found is not None
+        assert found.rows.tobytes() == holdout.rows.tobytes()
+        assert found.truth.tolist() == holdout.truth.tolist()
+        for name in ("labels", "probabilities", "values"):
+            before, now = getattr(holdout.prediction, name), getattr(found.prediction, name)
+            assert (before is None and now is None) or np.array_equal(before, now)
+
+
+def test_a_bundle_from_before_has_none(tmp_path: Path) -> None:
+    bundle = sealed(tmp_path, held(np.array([0, 1])))
+    bundle.manifest.files.clear()
+    assert read_holdout(bundle) is None
+
+
+def _changed(name: str, value: Any = None) -> bytes:
+    """A holdout of three rows, one of its arrays replaced, or left out."""
+    with np.load(io.BytesIO(write_holdout(held(np.array([0, 1, 1]))))) as arrays:
+        kept: dict[str, Any] = {key: arrays[key] for key in arrays.files}
+    kept[name] = value
+    buffer = io.BytesIO()
+    np.savez(buffer, **{key: array for key, array in kept.items() if array is not None})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04 no archive",
+        _changed("truth"),
+        _changed("probabilities"),
+        _changed("labels", np.array([0, 1, 2])),
+        _changed("truth", np.array([0, 1])),
+        _changed("rows", np.zeros((3, 8), np.uint8)),
+        _changed("probabilities", np.zeros((3, 5))),
+        _changed("truth", np.array([{}, {}, {}], object)),
+    ],
+)
+def test_a_damaged_holdout_is_refused(tmp_path: Path, content: bytes) -> None:
+    bundle = sealed(tmp_path, content)
+    with pytest.raises(IntegrityError, match=f"{HOLDOUT} is damaged"):
+        read_holdout(bundle)

@@ -1,0 +1,399 @@
+"""Credit risk: loans that are made up, their contract, the five features, and what the two candidates make of them."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from windlass.control.training import TrainingBody
+from windlass.core.bundle import Bundle
+from windlass.core.declaration import Declaration
+from windlass.core.loading import load_project
+from windlass.core.project import Project
+from windlass.core.validation import RowValidator
+from windlass.errors import WindlassError
+from windlass.features.build import BuildOptions, build
+from windlass.features.compute import history_of
+from windlass.features.offline import OfflineStore
+from windlass.features.snapshot import Snapshot
+from windlass.features.training_rows import training_rows
+from windlass.settings import Settings
+from windlass.training.request import TrainingRequest, resolve, silent
+from windlass.training.run import execute
+from windlass.workflows.generating import CLIENTS, SEED
+from windlass.workflows.train import train
+
+ROOT = Path(__file__).parents[2]
+CREDIT = ROOT / "examples" / "credit_risk"
+README = (CREDIT / "README.md").read_text(encoding="utf-8")
+REAL = ROOT.parent / "shared" / "data" / "credit_risk"
+SAMPLE = REAL / "sample_400_clients.csv"
+needs_sample = pytest.mark.skipif(not SAMPLE.exists(), reason=f"needs {SAMPLE}")
+MODELS = ("boosting", "forest_smote")
+OWN = ("contract", "features", "generate", "notebook", "population")
+DATES = ["birthday", "job_start_date", "loan_date"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """The example's modules."""
+
+    project: Project
+    generate: Any
+    notebook: Any
+    contract: Any
+
+
+@pytest.fixture(scope="module")
+def example() -> Iterator[Example]:
+    """The example, as its folder imports it; other examples may have modules of the same names."""
+    before = {name: sys.modules.pop(name) for name in OWN if name in sys.modules}
+    project = load_project(CREDIT)[0]
+    sys.path.insert(0, str(CREDIT))
+    import contract
+    import generate
+    import notebook
+
+    sys.path.remove(str(CREDIT))
+    yield Example(project, generate, notebook, contract)
+    for name in OWN:
+        sys.modules.pop(name, None)
+    sys.modules.update(before)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def raw(example: Example, home: Path) -> Path:
+    """What a build makes up where no file is named."""
+    file = home / "loans.parquet"
+    example.generate.generate(CLIENTS, SEED, file)
+    return file
+
+
+def _built(project: Project, home: Path, file: Path) -> Snapshot:
+    assert project.view is not None
+    assert project.features is not None
+    store = OfflineStore.of(Settings(home=home), project.name)
+    return build(project.view, project.features, store, file, BuildOptions(), silent)
+
+
+@pytest.fixture(scope="module")
+def snapshot(example: Example, home: Path, raw: Path) -> Snapshot:
+    return _built(example.project, home, raw)
+
+
+@pytest.fixture(scope="module")
+def bundles(example: Example, home: Path, snapshot: Snapshot) -> dict[str, Bundle]:
+    """Each candidate with its defaults, trained on the snapshot."""
+    source = load_project(CREDIT)[1]
+
+    def trained(model: str) -> Bundle:
+        request = TrainingRequest(home / model, model, track=False, snapshot=snapshot.number)
+        return train(example.project, source, request, Settings(home=home)).bundle
+
+    return {model: trained(model) for model in MODELS}
+
+
+@pytest.fixture(scope="module")
+def labelled(example: Example, snapshot: Snapshot) -> pl.DataFrame:
+    """What training reads."""
+    project = example.project
+    assert project.view is not None
+    assert project.features is not None
+    found: pl.DataFrame = project.data(training_rows(project.view, project.features, snapshot))
+    return found
+
+
+def test_what_is_made_up_is_always_the_same_in_either_form(
+    example: Example, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("a.parquet", "b.parquet", "c.csv")]
+    counts = {example.generate.generate(60, 3, file) for file in files}
+    tables = [pl.read_parquet(files[0]), pl.read_parquet(files[1])]
+    tables.append(pl.read_csv(files[2], schema_overrides=dict(tables[0].schema)))
+    assert counts == {tables[0].height}
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+    example.generate.generate(60, 4, files[1])
+    assert not tables[0].equals(pl.read_parquet(files[1]))
+
+
+def test_chunks_of_clients_are_told_apart(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(example.generate, "CHUNK", 40)
+    monkeypatch.setattr(example.generate, "FAULTY", 0)
+    rows = example.generate.generate(100, 1, tmp_path / "loans.parquet")
+    made = pl.read_parquet(tmp_path / "loans.parquet")
+    assert made["id"].n_unique() == 100
+    assert sorted(made["loan_id"]) == list(range(1000, 1000 + rows))
+    assert made["id"].min() == 5008804
+
+
+@pytest.mark.parametrize(("clients", "name"), [(0, "loans.csv"), (3, "loans.xlsx")])
+def test_what_cannot_be_made_up_is_told(
+    example: Example, tmp_path: Path, clients: int, name: str
+) -> None:
+    with pytest.raises(WindlassError, match=r"0 clients|loans\.xlsx"):
+        example.generate.generate(clients, 1, tmp_path / name)
+
+
+@needs_sample
+def test_what_is_made_up_looks_like_the_real_file(raw: Path) -> None:
+    real = pl.scan_parquet(REAL / "dataset_credit_risk.parquet")
+    made = pl.scan_parquet(raw)
+    assert made.collect_schema().names() == real.collect_schema().names()
+    assert dict(made.collect_schema()) == dict(real.collect_schema())
+    shapes = [_shape(rows) for rows in (made, real)]
+    for name, (expected, tolerance) in {
+        "clients": (21.33, 1.5),
+        "late": (0.01488, 0.006),
+        "sentinel": (0.1645, 0.04),
+        "starting": (0.1236, 0.04),
+        "same_day": (0.0413, 0.01),
+        "women": (0.667, 0.04),
+        "idle": (0.309, 0.05),
+        "amount": (129.6, 3),
+    }.items():
+        for shape in shapes:
+            assert shape[name] == pytest.approx(expected, abs=tolerance), name
+
+
+def _shape(rows: pl.LazyFrame) -> dict[str, float]:
+    no_job = pl.col("job_start_date") > "3000"
+    shown = rows.filter(pl.col("id").is_not_null(), pl.col("loan_amount") > 0).select(
+        clients=pl.len() / pl.col("id").n_unique(),
+        late=(pl.col("status") == 1).mean(),
+        sentinel=no_job.mean(),
+        starting=(~no_job & (pl.col("job_start_date") > pl.col("loan_date"))).mean(),
+        same_day=pl.struct("id", "loan_date").is_duplicated().mean(),
+        women=(pl.col("code_gender") == "F").mean(),
+        idle=pl.col("occupation_type").is_null().mean(),
+        amount=pl.col("loan_amount").mean(),
+    )
+    return shown.collect().row(0, named=True)
+
+
+def test_every_fault_that_is_made_up_is_quarantined_and_every_oddity_counted(
+    example: Example, snapshot: Snapshot
+) -> None:
+    quality = snapshot.quality
+    assert 0 < quality["share"] < 0.003
+    told = {reason.split(":")[0] for reason in quality["reasons"]}
+    assert told == set(example.generate.FAULTS)
+    assert {"no job: the sentinel date", "the job starts after the loan"} <= set(
+        quality["oddities"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("birthday", "2025-01-01", "born after the loan"),
+        ("job_start_date", "1900-02-01", "employed before birth"),
+        ("job_start_date", "2999-12-31", "job_start_date: neither a date nor the sentinel"),
+        ("days_employed", 4, "days_employed: neither days nor the sentinel"),
+        ("loan_date", "2999-01-01", "loan_date: in_range"),
+        ("occupation_type", "Astronauts", "occupation_type: isin"),
+        ("cnt_fam_members", None, "cnt_fam_members: is null"),
+        ("amt_income_total", "plenty", "amt_income_total: is no number"),
+    ],
+)
+def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(
+    example: Example, tmp_path: Path, column: str, value: Any, told: str
+) -> None:
+    file = tmp_path / "loans.csv"
+    example.generate.generate(30, 2, file)
+    rows = pl.read_csv(file, infer_schema=False).filter(pl.col("birthday").is_not_null())
+    broken = pl.when(pl.int_range(pl.len()) == 5).then(pl.lit(value, pl.String)).otherwise(column)
+    rows.with_columns(broken.alias(column)).write_csv(file)
+    quality = _built(example.project, tmp_path, file).quality
+    assert [1 for reason in quality["reasons"] if reason.startswith(told)]
+
+
+@needs_sample
+def test_the_real_file_keeps_the_contract_also_without_the_two_columns(
+    example: Example, tmp_path: Path
+) -> None:
+    pl.read_csv(SAMPLE).drop("days_birth", "days_employed").write_csv(tmp_path / "real.csv")
+    for file in (SAMPLE, tmp_path / "real.csv"):
+        snapshot = _built(example.project, tmp_path, file)
+        assert (snapshot.events, snapshot.quality["quarantined"]) == (7830, 0)
+        assert snapshot.quality["oddities"]["the job starts after the loan"]["rows"] > 300
+
+
+def _of_the_sample(project: Project, folder: Path) -> pl.DataFrame:
+    """The features of every loan of the real sample."""
+    assert project.view is not None
+    assert project.features is not None
+    pl.read_csv(SAMPLE).write_parquet(folder / "sample.parquet")
+    return pl.DataFrame(history_of(project.view, project.features, folder / "sample.parquet"))
+
+
+@needs_sample
+def test_the_features_are_those_that_the_notebook_printed(example: Example, tmp_path: Path) -> None:
+    found = _of_the_sample(example.project, tmp_path)
+    client = found.filter(pl.col("id") == 5008804).sort("loan_date", "loan_id")
+    assert client["nb_previous_loans"].to_list() == list(range(client.height))
+    assert client["avg_amount_loans_previous"][0] is None
+    printed = [102.283361, 119.442705, 117.873035, 114.289538]
+    assert client["avg_amount_loans_previous"][1:5].to_list() == pytest.approx(printed, abs=1e-6)
+
+
+@needs_sample
+def test_the_features_agree_with_the_notebook_where_it_is_right(
+    example: Example, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    day = pd.Timestamp("2020-06-15")
+    ours = _of_the_sample(example.project, tmp_path).to_pandas()
+    theirs = example.notebook.notebook_features(pd.read_csv(SAMPLE), today=day)
+    both = ours.merge(theirs, on="loan_id", suffixes=("", "_then"))
+    assert len(both) == 7830
+    several = both.duplicated(["id", "loan_date_then"], keep=False)
+    later = both[~several]  # the notebook does not order the loans of a day
+    assert (later["nb_previous_loans"] == later["nb_previous_loans_then"]).all()
+    for name in ("avg_amount_loans_previous", "flag_own_car"):
+        expected = later[f"{name}_then"].to_numpy(float)
+        np.testing.assert_allclose(later[name].to_numpy(float), expected, rtol=0, atol=1e-6)
+    near = both[(both["loan_date_then"] - day).abs() < pd.Timedelta(days=20)]
+    assert ((near["age"] - near["age_then"]).abs() <= 1).all()  # its years have 365 days
+    assert (both["years_on_the_job_then"] < -900).any()  # the sentinel
+    assert both["years_on_the_job"].min() == 0
+
+
+def test_smote_sees_training_rows_only_and_the_test_rows_are_other_people_later(
+    example: Example, labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imblearn.over_sampling import SMOTE
+
+    seen = []
+    resample = SMOTE.fit_resample
+
+    def noted(self: Any, rows: Any, target: Any, **more: Any) -> Any:
+        seen.append(len(rows))
+        return resample(self, rows, target, **more)
+
+    monkeypatch.setattr(SMOTE, "fit_resample", noted)
+    project = example.project
+    plan = resolve(project, TrainingRequest(Path(), "forest_smote"))
+    run = execute(project, plan, silent, lambda: labelled)
+    assert seen == [len(run.split.train)]
+    train, test = (labelled[side] for side in (run.split.train, run.split.test))
+    assert set(train["person"]).isdisjoint(test["person"])
+    assert set(train["id"]).isdisjoint(test["id"])
+    assert test["loan_date"].to_numpy().min() > train["loan_date"].to_numpy().max()
+
+
+def test_whatever_passes_the_contract_fits_the_row(example: Example) -> None:
+    record = example.project.features
+    assert record is not None
+    oldest = dict.fromkeys(DATES, example.contract.FIRST_BIRTH)
+    known = {"nb_previous_loans": 1, "avg_amount_loans_previous": 1e7, "flag_own_car": None}
+    features = record.at(known | oldest, date(2049, 12, 31))
+    assert features["age"] == features["years_on_the_job"] == 149
+    RowValidator(example.project.schema).row(json.dumps(features).encode())
+
+
+def test_ids_that_are_one_person_are_one_group(labelled: pl.DataFrame) -> None:
+    assert labelled["person"].null_count() == 0
+    assert labelled.group_by("id").agg(pl.col("person").n_unique())["person"].max() == 1
+    assert 3 < labelled["id"].n_unique() / labelled["person"].n_unique() < 5
+    several = labelled.group_by("person").agg(pl.col("birthday").n_unique())
+    assert several["birthday"].max() == 1
+
+
+def test_age_bands_are_of_the_age_at_the_loan(labelled: pl.DataFrame) -> None:
+    bands = labelled.group_by("age_band").agg(low=pl.col("age").min(), high=pl.col("age").max())
+    found = {band: (low, high) for band, low, high in bands.sort("age_band").iter_rows()}
+    assert list(found) == ["29 and under", "30-39", "40-49", "50-59", "60 and over"]
+    for band, limits in list(found.items())[1:-1]:
+        assert "-".join(map(str, limits)) == band
+    assert found["29 and under"][1] == 29
+    assert found["60 and over"][0] == 60
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_both_candidates_are_compiled_and_exactly_equal(
+    bundles: dict[str, Bundle], model: str
+) -> None:
+    engine = bundles[model].manifest.engine
+    assert engine.name == "onnx", engine.reason
+    assert engine.equality is not None
+    assert engine.equality.labels_changed == 0
+    assert engine.equality.max_difference < 1e-15
+
+
+def test_the_default_finds_the_signal_and_the_notebooks_model_hides_behind_its_accuracy(
+    bundles: dict[str, Bundle],
+) -> None:
+    default, notebook = (bundles[model].json("metrics.json") for model in MODELS)
+    assert default["roc_auc"] > 0.7
+    assert notebook["roc_auc"] < 0.6
+    assert notebook["accuracy"] > max(0.95, default["accuracy"])
+    assert notebook["recall_at_precision"] < default["recall_at_precision"]
+    assert default["cost_per_row"] < default["cost_accepting_all"] < notebook["cost_per_row"]
+    passed = {model: all(gate.passed for gate in bundles[model].manifest.gates) for model in MODELS}
+    assert passed == {"boosting": True, "forest_smote": False}
+
+
+def test_the_label_follows_the_costs(bundles: dict[str, Bundle]) -> None:
+    metrics = bundles["boosting"].json("metrics.json")
+    assert metrics["threshold"] == pytest.approx(1 / 31)
+    assert metrics["recall_1"] == metrics["recall_at_threshold"]
+    assert metrics["precision_1"] == metrics["precision_at_threshold"]
+
+
+def test_the_card_has_calibration_and_fairness_by_gender_and_age(
+    bundles: dict[str, Bundle], example: Example
+) -> None:
+    bundle = bundles["boosting"]
+    assert set(bundle.json("fairness.json")) == {"code_gender", "age_band"}
+    assert not {"code_gender", "age_band"} & set(example.project.schema.names)
+    rows = bundle.json("metrics.json")["test_rows"]
+    parts = [*bundle.json("fairness.json").values(), bundle.json("calibration.json")["bins"]]
+    assert all(sum(part["rows"] for part in table) == rows for table in parts)
+    card = bundle.read("card.md").decode()
+    for line in ("## Calibration", "## Fairness", "| `code_gender` |", "These are no features"):
+        assert line in card
+
+
+def test_accuracy_is_no_gate_and_two_pairs_of_eyes_approve(example: Example) -> None:
+    project = example.project
+    rules = [str(gate) for gate in project.gates]
+    assert not [rule for rule in rules if "accuracy" in rule]
+    assert "average_precision not worse than production" in rules
+    assert (project.policy, project.four_eyes) == ("manual", True)
+
+
+def test_the_readmes_figures_are_those_of_the_bundles(bundles: dict[str, Bundle]) -> None:
+    told = README[README.index("### On the loans that are made up") :]
+    for metric in ("roc_auc", "average_precision", "recall_at_precision", "brier", "accuracy"):
+        line = re.search(rf"^\| `{metric}` \|(.*)\|$", told, re.MULTILINE)
+        assert line is not None, metric
+        shown = [float(text) for text in re.findall(r"\d\.\d+", line[1])]
+        expected = [bundles[model].json("metrics.json")[metric] for model in MODELS]
+        assert shown == pytest.approx(expected, abs=2e-3), metric
+
+
+def test_the_readmes_requests_fit_the_declaration(example: Example) -> None:
+    bodies = dict(re.findall(r"(/\w+) -H [^\n]*\n\s+-d '([^']+)'", README))
+    assert set(bodies) == {"/predict", "/train"}
+    assert len(RowValidator(example.project.schema).rows(f"[{bodies['/predict']}]".encode()))
+    request = TrainingBody(Declaration.of(*load_project(CREDIT))).request(
+        json.loads(bodies["/train"])
+    )
+    assert request["snapshot"] == 1

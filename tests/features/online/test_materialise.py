@@ -1,0 +1,314 @@
+"""Snapshots reach the store whole: in batches, after a kill, beside each other, and without the erased."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import ROOT
+from tests.features.loans import PROJECT_VIEW
+from tests.features.online.clients import DAY, Snapshot, rows, write_parts
+from tests.features.online.conftest import OpenStore
+from tests.running import free_port
+
+from windlass.errors import FeatureError, StorageError
+from windlass.features.online import postgres, redis
+from windlass.features.online.materialise import Materialised, materialise
+from windlass.features.online.store import OnlineStore, online_store
+from windlass.settings import Settings
+
+SILENT = Snapshot()
+ENTITIES = range(100, 200)
+
+
+def _run(
+    store: OnlineStore, parts: list[Path], snapshot: Snapshot = SILENT, **how: Any
+) -> Materialised:
+    return materialise(store, PROJECT_VIEW, parts, snapshot, how.pop("progress", _silent), **how)
+
+
+def _silent(_: float, __: str) -> None:
+    pass
+
+
+def _held(store: OnlineStore) -> dict[int, int]:
+    """Entities and the snapshots that they came with."""
+    found = store.read_many(range(50, 250))
+    return {entity: known.snapshot for entity, known in enumerate(found, 50) if known is not None}
+
+
+def test_everything_is_written_and_then_fresh(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path / "parts", ENTITIES, 4)
+    told: list[tuple[float, str, bool]] = []
+
+    def progress(share: float, what: str) -> None:
+        told.append((share, what, store.freshness() is None))
+
+    before = time.time()
+    done = _run(store, parts[::-1], progress=progress, batch=30)
+    assert (done.parts, done.resumed, done.rows, done.written) == (4, 0, 100, 100)
+    assert _held(store) == dict.fromkeys(ENTITIES, 1)
+    assert done.freshness == store.freshness()
+    assert (done.freshness.snapshot, done.freshness.newest, done.freshness.entities) == (
+        1,
+        DAY,
+        100,
+    )
+    assert (done.freshness.name, done.freshness.view) == ("clients", PROJECT_VIEW.version)
+    assert before <= done.freshness.materialised_at <= time.time()
+    assert [share for share, _, _ in told] == [0, 0.25, 0.5, 0.75, 1.0]
+    assert [is_due for _, _, is_due in told] == [True] * 4 + [False]
+    assert told[0][1] == "part 1 of 4"
+
+
+def test_the_newest_event_is_that_of_all_parts(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path / "a", [1, 2], 2)
+    late = DAY + timedelta(days=400)
+    parts += [
+        part.rename(tmp_path / "a" / f"part-1{n}.parquet")
+        for n, part in enumerate(write_parts(tmp_path / "b", [3, 4], 2, loan_date=late))
+    ]
+    assert _run(store, parts, batch=25).freshness.newest == late
+    assert _run(store, parts).freshness.newest == late
+
+
+def test_nothing_to_write(store: OnlineStore, tmp_path: Path) -> None:
+    for parts in ([], write_parts(tmp_path, [], 2)):
+        done = _run(store, parts)
+        assert (done.rows, done.freshness.newest, done.freshness.entities) == (0, None, 0)
+
+
+def test_a_second_run_writes_the_same(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, ENTITIES, 3)
+    first, second = _run(store, parts), _run(store, parts)
+    assert second.resumed == 0
+    assert second.freshness.entities == 100
+    assert second.freshness.materialised_at > first.freshness.materialised_at
+
+
+def test_an_older_snapshot_changes_nothing(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, ENTITIES, 3)
+    newest = _run(store, parts, Snapshot(2, 2.0)).freshness
+    done = _run(store, parts, Snapshot(1, 1.0))
+    assert (done.rows, done.written) == (100, 0)
+    assert store.freshness() == newest
+    assert set(_held(store).values()) == {2}
+
+
+def _program(settings: Settings, folder: Path, *more: object) -> "subprocess.CompletedProcess[str]":
+    program = Path(__file__).with_name("materialising.py")
+    url = settings.online_url or ""
+    return subprocess.run(
+        [sys.executable, program, settings.home, url, folder, *map(str, more)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_killed_run_is_gone_on_with(
+    open_store: OpenStore, settings: Settings, tmp_path: Path
+) -> None:
+    write_parts(tmp_path / "parts", ENTITIES, 10)
+    killed = _program(settings, tmp_path / "parts", 1, 7)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    store = open_store()
+    assert store.freshness() is None
+    assert len(_held(store)) == 60
+    for number in range(6):  # what was done is not read again
+        (tmp_path / "parts" / f"part-{number:02}.parquet").write_bytes(b"")
+    resumed = _program(settings, tmp_path / "parts", 1)
+    assert resumed.stdout.strip() == "6", resumed.stderr
+    assert _held(store) == dict.fromkeys(ENTITIES, 1)
+    assert store.freshness().entities == 100  # type: ignore[union-attr]
+    assert store.progress(1) is None
+
+
+def test_processes_read_while_another_writes(
+    open_store: OpenStore, settings: Settings, tmp_path: Path
+) -> None:
+    store, answers = open_store(), 0
+    _run(store, write_parts(tmp_path / "1", ENTITIES, 4, nb_previous_loans=1))
+    write_parts(tmp_path / "2", ENTITIES, 4, nb_previous_loans=2)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_program, settings, tmp_path / "2", 2)
+        while not writing.done():
+            for known in store.read_many(ENTITIES):
+                assert known is not None
+                assert known.values["nb_previous_loans"] == known.snapshot
+            answers += 1
+    assert writing.result().returncode == 0, writing.result().stderr
+    assert answers > 1
+    assert _held(store) == dict.fromkeys(ENTITIES, 2)
+
+
+def test_another_snapshot_starts_afresh(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, ENTITIES, 4)
+    _broken_off(store, parts, Snapshot(1, 1.0))
+    assert _run(store, parts, Snapshot(2, 2.0)).resumed == 0
+    assert _held(store) == dict.fromkeys(ENTITIES, 2)
+    store.erase(100)
+    _broken_off(store, parts, Snapshot(3, 3.0))
+    anew = Snapshot(3, 4.0)  # of the same number, in an offline store that was begun anew
+    assert _run(store, parts, anew).resumed == 0
+
+
+def _broken_off(store: OnlineStore, parts: list[Path], snapshot: Snapshot) -> None:
+    def progress(share: float, _: str) -> None:
+        if share >= 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(store, parts, snapshot, progress=progress, batch=25)
+    assert store.progress(snapshot.number) is not None
+
+
+def test_an_offline_store_that_was_begun_anew_is_told(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, ENTITIES, 2)
+    _run(store, parts, Snapshot(7, 70.0))
+    with pytest.raises(FeatureError, match=r"holds snapshot 7, which is older than snapshot 1"):
+        _run(store, parts, Snapshot(1, 71.0))
+    assert set(_held(store).values()) == {7}
+
+
+def test_two_at_once_end_well(open_store: OpenStore, tmp_path: Path) -> None:
+    older = write_parts(tmp_path / "1", ENTITIES, 5, nb_previous_loans=1)
+    newer = write_parts(tmp_path / "2", [*ENTITIES][50:], 5, nb_previous_loans=2)
+    failed: list[BaseException] = []
+
+    def run(parts: list[Path], number: int) -> None:
+        try:
+            _run(open_store(), parts, Snapshot(number, float(number)), batch=7)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    work = [(older, 1), (newer, 2), (newer, 2), (older, 1)]
+    threads = [threading.Thread(target=run, args=one) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    store = open_store()
+    assert _held(store) == {entity: 1 if entity < 150 else 2 for entity in ENTITIES}
+    assert store.freshness().snapshot == 2  # type: ignore[union-attr]
+    assert (store.progress(1), store.progress(2)) == (None, None)
+
+
+def test_who_is_erased_meanwhile_does_not_come_back(
+    store: OnlineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = write_parts(tmp_path / "parts", ENTITIES, 2)
+    write = type(store).write
+
+    def erase_first(self: OnlineStore, *arguments: Any) -> int:
+        """As `windlass features erase` does: offline, then online, while rows lie ready to be written."""
+        for part in write_parts(tmp_path / "erased", [*ENTITIES][:-2], 2):
+            part.replace(tmp_path / "parts" / part.name)
+        for entity in ENTITIES[-2:]:
+            self.erase(entity)
+        return write(self, *arguments)
+
+    monkeypatch.setattr(type(store), "write", erase_first)
+    _run(store, parts)
+    assert sorted(_held(store)) == [*ENTITIES][:-2]
+
+
+def test_a_part_that_cannot_be_read_is_told(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, ENTITIES, 3)
+    parts[1].write_bytes(b"PAR1 of a stranger")
+    with pytest.raises(FeatureError, match=r"part-01\.parquet of the offline store cannot be read"):
+        _run(store, parts, batch=34)
+    assert len(_held(store)) == 34  # what was written stays
+    parts[2].unlink()
+    write_parts(tmp_path / "mended", ENTITIES, 3)[1].replace(parts[1])
+    with pytest.raises(FeatureError, match=r"part-02\.parquet"):
+        _run(store, parts, batch=34)
+    assert store.freshness() is None
+
+
+@pytest.fixture(params=["redis", "postgresql+psycopg"])
+def away(request: pytest.FixtureRequest) -> Callable[[int], OnlineStore]:
+    """Opens a store whose server is at a port of this machine."""
+
+    def open_it(port: int) -> OnlineStore:
+        url = f"{request.param}://someone:secret@127.0.0.1:{port}/0"
+        return online_store(Settings(online_url=url), PROJECT_VIEW, "credit")
+
+    return open_it
+
+
+def test_a_store_that_is_away_is_told(away: Callable[[int], OnlineStore], tmp_path: Path) -> None:
+    _is_told_soon(away(free_port()), tmp_path)
+
+
+def test_a_store_that_says_nothing_is_told(
+    away: Callable[[int], OnlineStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "PATIENCE", 0.2)
+    monkeypatch.setattr(postgres, "PATIENCE", {"connect_timeout": 2})  # the least there is
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        _is_told_soon(away(silent.getsockname()[1]), tmp_path, [lambda store: store.read(1)])
+
+
+Ask = Callable[[OnlineStore], object]
+EVERYTHING: list[Ask] = [
+    lambda store: store.read(1),
+    lambda store: store.read_many([1, 2]),
+    lambda store: store.freshness(),
+    lambda store: store.erase(1),
+    lambda store: store.write(rows({}), 1),
+]
+
+
+def _is_told_soon(store: OnlineStore, folder: Path, asked: list[Ask] = EVERYTHING) -> None:
+    began = time.monotonic()
+    for ask in asked:
+        with pytest.raises(StorageError, match=r"127\.0\.0\.1:\d+/0 failed: .+\. ") as caught:
+            ask(store)
+        assert "secret" not in str(caught.value)
+    if len(asked) > 1:
+        with pytest.raises(StorageError):
+            _run(store, write_parts(folder, ENTITIES, 2))
+    assert time.monotonic() - began < 15
+    store.close()
+
+
+def test_a_store_that_comes_back_is_gone_on_with(
+    store: OnlineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = write_parts(tmp_path, ENTITIES, 4)
+    write, left = type(store).write, 2
+
+    def failing(self: OnlineStore, *arguments: Any) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise StorageError("away")
+        return write(self, *arguments)
+
+    monkeypatch.setattr(type(store), "write", failing)
+    with pytest.raises(StorageError, match="away"):
+        _run(store, parts, batch=25)
+    left = 99
+    assert _run(store, parts, batch=25).resumed == 2
+    assert _held(store) == dict.fromkeys(ENTITIES, 1)
+
+
+def test_dates_of_the_year_3021_pass_through_parts(store: OnlineStore, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, [100], 1, birthday=date(3021, 9, 18), loan_date=date(2300, 1, 1))
+    assert _run(store, parts).freshness.newest == date(2300, 1, 1)
+    known = store.read(100)
+    assert known is not None
+    assert (known.values["birthday"], known.as_of) == (date(3021, 9, 18), date(2300, 1, 1))

@@ -1,0 +1,161 @@
+"""Redis and PostgreSQL: how they are named, what else lies in them, servers that were started anew."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.features.loans import PROJECT_VIEW
+from tests.features.online.clients import rows
+from tests.services import redis_url
+
+from windlass.errors import SettingsError, StorageError
+from windlass.features.online.store import OnlineStore, online_store
+from windlass.settings import Settings
+
+__all__ = ["redis_url"]  # a fixture
+
+
+def _open(url: str) -> OnlineStore:
+    return online_store(Settings(online_url=url), PROJECT_VIEW, "credit")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:6379/x",
+        "redis://127.0.0.1:6379/0?speed=secret",
+        "postgresql://[secret/d",
+        "redis://:secret@h:p/0",
+    ],
+)
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"WINDLASS_ONLINE_URL is no such URL\. Use redis://"
+    ) as told:
+        _open(url).read(1)
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://root@h/db", "online.db", "sqlite:///online.db"])
+def test_other_stores_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="or leave it out for SQLite"):
+        _open(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "client", "module"),
+    [("redis://h", "redis", "redis"), ("postgresql://h/d", "psycopg", "postgres")],
+)
+def test_a_client_that_is_not_installed_is_told(
+    url: str, client: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, f"windlass.features.online.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, client, None)
+    with pytest.raises(SettingsError, match=rf"{client}.*with windlass\[redis\] or"):
+        _open(url)
+
+
+def test_every_form_of_a_postgres_url(postgres_url: str) -> None:
+    rest = postgres_url[postgres_url.index("://") :]
+    for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        store = _open(scheme + rest)
+        store.write(rows({}), 1)
+        assert store.read(1) is not None
+        store.close()
+
+
+def test_a_postgres_that_was_started_anew_is_gone_on_with(postgres_url: str) -> None:
+    import psycopg
+
+    store = _open(postgres_url)
+    store.write(rows({}), 1)
+    assert store.read(1) is not None
+    plain = postgres_url.replace("+psycopg", "")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        others = (
+            "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+    assert store.read(1) is not None
+    assert store.erase(1)
+    store.close()
+
+
+def test_a_writer_of_postgres_needs_no_right_to_make_tables_that_are_there(
+    postgres_url: str,
+) -> None:
+    import psycopg
+
+    _open(postgres_url).write(rows({}), 1)
+    plain = postgres_url.replace("+psycopg", "")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute("REVOKE ALL ON SCHEMA public FROM public")
+        connection.execute("CREATE ROLE windlass_test_writer")
+        try:
+            connection.execute("GRANT USAGE ON SCHEMA public TO windlass_test_writer")
+            connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO windlass_test_writer")
+            with psycopg.connect(plain, autocommit=True) as other:
+                other.execute("SET ROLE windlass_test_writer")
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    other.execute("CREATE TABLE windlass_test (n int)")
+            mark = "&" if "?" in postgres_url else "?"
+            store = _open(f"{postgres_url}{mark}options=-c%20role%3Dwindlass_test_writer")
+            assert store.write(rows({"id": 2}), 1) == 1
+            store.close()
+        finally:
+            connection.execute("DROP OWNED BY windlass_test_writer")
+            connection.execute("DROP ROLE windlass_test_writer")
+
+
+def test_redis_keeps_two_hashes_a_project(redis_url: str) -> None:
+    from redis import Redis
+
+    store = _open(redis_url)
+    store.write(rows({}, {"id": 2}), 1)
+    client = Redis.from_url(redis_url)
+    assert client.hlen("windlass:{credit}:entities") == 2
+    assert client.hlen("windlass:{credit}:notes") == 1
+    assert len(client.keys("windlass:*")) == 2
+    client.close()
+    store.close()
+
+
+def test_what_redis_refuses_is_told(redis_url: str) -> None:
+    from redis import Redis
+
+    client = Redis.from_url(redis_url)
+    client.set("windlass:{credit}:entities", "of a stranger")
+    client.close()
+    store = _open(redis_url)
+    with pytest.raises(StorageError, match=r"WRONGTYPE.* See whether"):
+        store.read(1)
+    store.close()
+
+
+def test_a_redis_behind_a_password_says_so(redis_url: str) -> None:
+    from redis import Redis
+
+    client = Redis.from_url(redis_url)
+    client.acl_setuser("windlass_test", enabled=True, passwords=["+right"])
+    try:
+        store = _open(redis_url.replace("://", "://windlass_test:wrong@"))
+        with pytest.raises(StorageError, match="password in WINDLASS_ONLINE_URL") as told:
+            store.read(1)
+        assert "wrong@" not in str(told.value)
+        store.close()
+        store = _open(redis_url.replace("://", "://windlass_test:right@"))
+        with pytest.raises(StorageError, match="Let this user read and write hashes"):
+            store.read(1)
+        store.close()
+    finally:
+        client.acl_deluser("windlass_test")
+        client.close()
+
+
+def test_it_is_the_store_that_is_named(redis_url: str, tmp_path: Path) -> None:
+    store: Any = online_store(Settings(home=tmp_path, online_url=redis_url), PROJECT_VIEW, "credit")
+    assert store._shelf.where == f"The online store {redis_url}"
+    store.close()
+    default: Any = online_store(Settings(home=tmp_path), PROJECT_VIEW, "credit")
+    assert default._shelf.where.endswith("features/credit/online.db")

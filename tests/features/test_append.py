@@ -1,0 +1,114 @@
+"""Appending: only what new events touch is computed again, and the result is that of building all at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from tests.features.building import ORDER, all_of, built, store_in
+from tests.features.loans import FEATURES, VIEW, contract, events
+
+from windlass.errors import FeatureError
+from windlass.features.build import BuildOptions
+from windlass.features.snapshot import Snapshot
+
+APPEND, TWO = BuildOptions(append=True), BuildOptions(buckets=2)
+LOANS = events(25, seed=11)
+Cuts = tuple[list[int], list[int]]
+
+
+@st.composite
+def cuts(draw: Callable[..., list[int]]) -> Cuts:
+    """An order of all loans, and where it is cut into appends."""
+    order = draw(st.permutations(range(LOANS.height)))
+    places = draw(st.lists(st.integers(1, LOANS.height - 1), unique=True, min_size=1, max_size=2))
+    return order, sorted(places)
+
+
+@settings(derandomize=True, deadline=None, max_examples=6)
+@given(cuts())
+def test_appends_in_any_order_equal_one_build(cut: Cuts) -> None:
+    order, places = cut
+    with TemporaryDirectory() as folder:
+        whole = built(store_in(Path(folder) / "whole"), LOANS, TWO)
+        store = store_in(Path(folder) / "appended")
+        for begin, end in pairwise([0, *places, LOANS.height]):
+            new = LOANS[order[begin:end]]
+            options = TWO if begin == 0 else APPEND
+            snapshot = built(store, new, options)
+            assert snapshot.recomputed == new["id"].n_unique()
+        same(snapshot, whole)
+
+
+def same(one: Snapshot, other: Snapshot) -> None:
+    assert one.digest == other.digest
+    assert_frame_equal(all_of(one.event_parts()), all_of(other.event_parts()))
+    assert_frame_equal(all_of(one.state_parts()), all_of(other.state_parts()))
+    latest = [all_of(snapshot.latest_parts()).drop("computed_at") for snapshot in (one, other)]
+    assert_frame_equal(*latest)
+    assert (one.events, one.entities, one.newest) == (other.events, other.entities, other.newest)
+
+
+def test_a_late_loan_corrects_history_and_leaves_the_others(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    client = LOANS.filter(pl.col("id") == LOANS["id"].mode()[0]).sort(ORDER)
+    late = client.head(1)
+    before = built(
+        store, LOANS.filter(pl.col("loan_id") != late["loan_id"][0]), BuildOptions(buckets=4)
+    )
+    after = built(store, late, APPEND)
+    assert (after.parent, after.recomputed) == (before.number, 1)
+    old, new = all_of(before.state_parts()), all_of(after.state_parts())
+    mine = pl.col("id") == late["id"][0]
+    assert new.filter(mine)["nb_previous_loans"].to_list() == list(range(1, client.height + 1))
+    assert_frame_equal(new.filter(~mine), old.filter(~mine))
+    computed = all_of(after.latest_parts()).select("id", "computed_at")
+    was = all_of(before.latest_parts()).select("id", "computed_at")
+    assert computed.filter(~mine).equals(was.filter(~mine))
+    assert computed.filter(mine)["computed_at"][0] > was.filter(mine)["computed_at"][0]
+
+
+def test_untouched_parts_are_the_same_files(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    before = built(store, LOANS.filter(pl.col("loan_id") % 9 > 0), BuildOptions(buckets=8))
+    new = LOANS.filter(pl.col("loan_id") % 9 == 0).filter(pl.col("id") == pl.col("id").first())
+    after = built(store, new, APPEND)
+    for parts in ("event_parts", "state_parts", "latest_parts"):
+        pairs = zip(getattr(before, parts)(), getattr(after, parts)(), strict=True)
+        assert sum(one.samefile(other) for one, other in pairs) == 7
+    assert sum(before.files[name] == after.files[name] for name in before.files) == 21
+
+
+def test_appending_to_nothing_builds(tmp_path: Path) -> None:
+    snapshot = built(store_in(tmp_path), LOANS, APPEND)
+    assert (snapshot.number, snapshot.parent, snapshot.events) == (1, None, LOANS.height)
+
+
+def test_appending_nothing_changes_nothing(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    before = built(store, LOANS)
+    after = built(store, LOANS.head(0), APPEND)
+    assert (after.number, after.recomputed, after.digest) == (2, 0, before.digest)
+
+
+def test_another_view_has_all_states_computed_anew(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, LOANS.head(60), BuildOptions(buckets=4))
+    other = replace(VIEW, name="others")
+    after = built(store, LOANS.tail(LOANS.height - 60), APPEND, other)
+    assert after.recomputed == after.entities
+    assert after.view == other.record(FEATURES).version
+
+
+def test_another_contract_wants_a_build_of_all(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, LOANS)
+    fewer = replace(VIEW, contract=lambda: contract().remove_columns(["days_birth"]))
+    with pytest.raises(FeatureError, match="Build anew from all rows, without --append"):
+        built(store, LOANS.head(3), APPEND, fewer)

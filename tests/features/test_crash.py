@@ -1,0 +1,186 @@
+"""A build or an erasure that is broken off at any write leaves whole snapshots, and the next one goes on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.conftest import ROOT
+from tests.features.building import all_of, built, store_in
+from tests.features.loans import events
+
+from windlass.core.digest import sha256_file
+from windlass.errors import FeatureError
+from windlass.features.build import BuildOptions
+from windlass.features.erase import erase
+from windlass.features.offline import OfflineStore
+from windlass.features.told import told_writing
+
+LOANS = events(20, seed=1)
+FIRST, SECOND = LOANS.head(60), LOANS.tail(-60)
+APPEND = BuildOptions(append=True)
+WRITES = (
+    (os, "fsync"), (os, "link"), (shutil, "rmtree"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
+    (Path, "symlink_to"), (Path, "unlink"), (Path, "write_bytes"),
+)  # fmt: skip
+
+
+class BrokenOffError(BaseException):
+    """Stands for the death of the process: from then on nothing more is written, nor tidied up."""
+
+
+@contextmanager
+def broken_off_before(number: int) -> Iterator[None]:
+    """Let no write but the first ones through, up to this number."""
+    left = number
+
+    def fused(original: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                raise BrokenOffError
+            return original(*arguments, **named)
+
+        return write
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in WRITES:
+            patch.setattr(owner, name, fused(getattr(owner, name)))
+        yield
+
+
+def at_every_write(work: Callable[[], object], look: Callable[[], object]) -> int:
+    """Break work off before its first write, its second, …, and look each time; how many there were."""
+    for number in range(1, 300):
+        try:
+            with broken_off_before(number):
+                work()
+        except BrokenOffError:
+            look()
+        else:
+            return number - 1
+    raise AssertionError("it never ends")
+
+
+def assert_whole(store: OfflineStore) -> None:
+    for snapshot in store.snapshots():
+        for name, digest in snapshot.files.items():
+            assert sha256_file(snapshot.folder / name) == digest
+
+
+def names(store: OfflineStore) -> list[str]:
+    return sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*"))
+
+
+def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, FIRST)
+    SECOND.write_parquet(tmp_path / "raw.parquet")
+    seen = []
+
+    def work() -> None:
+        if (
+            store.snapshot().number == 1
+        ):  # another crash may have come after the last write that counts
+            built(store, tmp_path / "raw.parquet", APPEND)
+
+    def look() -> None:
+        assert_whole(store)
+        seen.append(store.snapshot().number)
+
+    assert at_every_write(work, look) > 20
+    assert seen == sorted(seen)
+    assert all_of(store.snapshot().event_parts()).height == LOANS.height
+    built(store, LOANS)
+    assert [one.number for one in store.snapshots()] == [3, 2, 1]
+    tidy = store_in(tmp_path / "tidy")
+    built(tidy, FIRST)
+    built(tidy, tmp_path / "raw.parquet", APPEND)
+    built(tidy, LOANS)
+    assert names(store) == names(tidy)
+
+
+def test_an_erasure_broken_off_is_completed_by_the_next(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, FIRST, BuildOptions(buckets=2))
+    built(store, SECOND, APPEND)
+    before = names(store)
+
+    def look() -> None:
+        for snapshot in store.snapshots():
+            for parts in (snapshot.event_parts(), snapshot.state_parts(), snapshot.latest_parts()):
+                assert pl.read_parquet(parts).filter(pl.col("id") != 103).height > 0
+
+    assert at_every_write(lambda: erase(store, 103), look) > 10
+    assert_whole(store)
+    for snapshot in store.snapshots():
+        assert 103 not in pl.read_parquet(snapshot.event_parts())["id"]
+        assert pl.read_parquet(snapshot.latest_parts()).height == snapshot.entities
+    assert names(store) == sorted([*before, "erased.json"])
+
+
+def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    before = built(store, FIRST)
+    code = (
+        "import os, sys, warnings; warnings.simplefilter('ignore')\n"
+        "from pathlib import Path\n"
+        "from tests.features.building import built, store_in\n"
+        f"Path.replace = lambda *_: os.kill(os.getpid(), {signal.SIGKILL.value})\n"
+        "built(store_in(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+    )
+    raw = tmp_path / "raw.parquet"
+    LOANS.write_parquet(raw)
+    command = [sys.executable, "-c", code, str(tmp_path), str(raw)]
+    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    assert (store.folder / ".staging").exists()
+    assert store.snapshot() == before
+    assert [one.number for one in store.snapshots()] == [1]
+    assert built(store, raw).events == LOANS.height
+    assert not (store.folder / ".staging").exists()
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    before = built(store, FIRST)
+    raw = tmp_path / "raw.parquet"
+    events(4000, seed=3).write_parquet(raw)
+    code = (
+        "import resource, signal, sys, warnings; warnings.simplefilter('ignore')\n"
+        "from pathlib import Path\n"
+        "from tests.features.building import built, store_in\n"
+        "from windlass.errors import FeatureError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "for most in (2000, 150000, 300000):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (most, -1))\n"
+        "    try:\n"
+        "        built(store_in(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+        "    except FeatureError as error:\n"
+        "        print(error)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(raw)]
+    ended = subprocess.run(
+        command, cwd=ROOT, check=True, timeout=60, capture_output=True, text=True
+    )
+    told = ended.stdout.splitlines()
+    assert len(told) == 3
+    assert all(" written " in line and "File too large" in line for line in told), told
+    assert store.snapshot() == before
+    assert not (store.folder / ".staging").exists()
+
+
+def test_what_the_disk_refuses_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FeatureError, match=r"Name a folder that can be written with WINDLASS_HOME"),
+        told_writing(tmp_path),
+    ):
+        raise OSError(30, "Read-only file system", "/there")

@@ -1,0 +1,93 @@
+"""A history replayed: what the online store would have answered then is what training reads now, for every loan."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.conftest import ROOT
+from tests.features.building import built, store_in
+from tests.features.loans import FEATURES, PROJECT_VIEW, VIEW, events
+
+from windlass.features.compute import run_history
+from windlass.features.online.reading import FeatureReader
+from windlass.features.online.store import online_store
+from windlass.features.ordering import ordered
+from windlass.features.parts import order_of, plain
+from windlass.features.training_rows import training_rows
+from windlass.settings import Settings
+
+SAMPLE = ROOT.parent / "shared" / "data" / "credit_risk" / "sample_400_clients.csv"
+AVERAGE = "avg_amount_loans_previous"
+ORDER = order_of(PROJECT_VIEW)
+
+
+def some_of_the_sample(folder: Path) -> Path:
+    if not SAMPLE.exists():
+        pytest.skip(f"{SAMPLE} is not here")
+    loans, file = pl.read_csv(SAMPLE), folder / "sample.csv"
+    clients = loans["id"].unique().sort()
+    loans.filter(pl.col("id").is_in([*clients.head(15), *clients.tail(5)])).write_csv(file)
+    return file
+
+
+def made_up(folder: Path) -> Path:
+    file = folder / "loans.parquet"
+    events(25, seed=31).write_parquet(file)
+    return file
+
+
+def moments(loans: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
+    """The loans day by day, and within a day a client's loans one after the other."""
+    nth = pl.int_range(pl.len()).over("id", "loan_date").alias("nth")
+    for _, today in (
+        loans.sort("loan_date", "loan_id")
+        .with_columns(nth)
+        .group_by("loan_date", "nth", maintain_order=True)
+    ):
+        yield today["loan_date"][0], today.drop("nth")
+
+
+def known_after(loans: pl.DataFrame) -> pl.DataFrame:
+    """The newest states of clients, computed from these loans and no others."""
+    states = ordered(plain(run_history(VIEW, loans.lazy()).collect(), PROJECT_VIEW), ORDER)
+    return states.unique("id", keep="last").with_columns(computed_at=pl.lit(0.0))
+
+
+@pytest.mark.parametrize("raw", [made_up, some_of_the_sample])
+def test_what_was_answered_then_is_what_training_reads_now(tmp_path: Path, raw: Any) -> None:
+    snapshot = built(store_in(tmp_path), raw(tmp_path))
+    loans = pl.read_parquet(snapshot.event_parts())
+    training = {
+        row["loan_id"]: row for row in training_rows(VIEW, PROJECT_VIEW, snapshot).to_dicts()
+    }
+    online = online_store(Settings(home=tmp_path), PROJECT_VIEW, "loans")
+    now = date.min
+    reader = FeatureReader(PROJECT_VIEW, online, today=lambda: now)
+    first = later = 0
+    for day, asked in sorted(moments(loans), key=lambda moment: moment[0]):
+        now = day
+        answers = reader.get_many(asked["id"].to_list())
+        for loan, answer in zip(asked.to_dicts(), answers, strict=True):
+            read = {name: training[loan["loan_id"]][name] for name in FEATURES}
+            if answer is None:  # nobody knew the client: what the form says is all there is
+                first += 1
+                car = {"Y": 1, "N": 0, None: None}[loan["flag_own_car"]]
+                form = loan | {"flag_own_car": car, "nb_previous_loans": 0, AVERAGE: None}
+                assert read == PROJECT_VIEW.at(form, day)
+            else:
+                later += 1
+                average = pytest.approx(read[AVERAGE], rel=1e-12)  # sums are taken in another order
+                assert answer.values == read | {AVERAGE: average}
+        so_far = loans.filter(pl.col("id").is_in(asked["id"].implode()))
+        upto = asked.select("id", upto="loan_id")
+        so_far = so_far.join(upto, on="id").filter(
+            (pl.col("loan_date") < day)
+            | ((pl.col("loan_date") == day) & (pl.col("loan_id") <= pl.col("upto")))
+        )
+        online.write(known_after(so_far.drop("upto")).to_arrow(), 1)
+    online.close()
+    assert first == snapshot.entities
+    assert first + later == snapshot.events

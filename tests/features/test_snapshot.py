@@ -1,0 +1,49 @@
+"""A snapshot's parts are what they were when they were written, or they are not read."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.features.building import built, store_in
+from tests.features.loans import PROJECT_VIEW, VIEW, events
+
+from windlass.errors import FeatureError
+from windlass.features.build import BuildOptions
+from windlass.features.erase import erase
+from windlass.features.snapshot import EVENTS, LATEST, STATES
+from windlass.features.training_rows import training_rows
+
+LOANS = events(10, seed=9)
+KINDS = (EVENTS, STATES, LATEST)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_edited_by_hand_is_refused(tmp_path: Path, kind: str) -> None:
+    store = store_in(tmp_path)
+    snapshot = built(store, LOANS)
+    part = snapshot.folder / kind / "part-000.parquet"
+    pl.read_parquet(part).head(-1).write_parquet(part)
+    told = f"{kind}/part-000.parquet is not as snapshot 1 was built"
+    with pytest.raises(FeatureError, match=told):
+        snapshot.verified(kind)
+    with pytest.raises(FeatureError, match=told):
+        built(store, LOANS.head(0), BuildOptions(append=True))
+    if kind != LATEST:
+        with pytest.raises(FeatureError, match=told):
+            training_rows(VIEW, PROJECT_VIEW, snapshot)
+
+
+def test_a_part_too_many_or_too_few_is_refused(tmp_path: Path) -> None:
+    snapshot = built(store_in(tmp_path), LOANS)
+    (part,) = snapshot.latest_parts()
+    part.rename(part.with_name("part-007.parquet"))
+    with pytest.raises(FeatureError, match="latest/part-000"):
+        snapshot.verified(LATEST)
+
+
+def test_an_erasure_is_no_edit(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    snapshot = built(store, LOANS)
+    erase(store, int(LOANS["id"][0]))
+    for kind in KINDS:
+        assert len(snapshot.verified(kind)) == 1

@@ -1,0 +1,5 @@
+"""What the flows share."""
+
+from tests.jobs_bench import bench
+
+__all__ = ["bench"]  # a fixture

@@ -1,0 +1,236 @@
+"""A running server does what the registry decides, goes on where that cannot be, and says so."""
+
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import BundleOf, Serve
+from tests.flows.test_workers import workers_of
+from tests.registered import (
+    Registered,
+    another,
+    digest_of,
+    other_label,
+    sharper,
+    status_of,
+    told,
+    until,
+    until_live,
+    version_of,
+)
+from tests.running import FLOWER, Server
+
+NAME = Path("iris")  # of the project, in the registry
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Iterator[Registered]:
+    made = Registered(tmp_path / "home")
+    yield made
+    made.close()
+
+
+def predicted(server: Server, query: str = "") -> str:
+    answer = server.client.post(f"/predict{query}", json=FLOWER)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["model_version"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_decisions_reach_every_worker_within_two_seconds(
+    serve: Serve, registered: Registered, bundle_of: BundleOf, workers: int
+) -> None:
+    first, second = (
+        registered.live(bundle_of("iris")),
+        registered.add(sharper(bundle_of)),
+    )
+    server = serve(NAME, home=registered.home, options=["--workers", str(workers)])
+    assert predicted(server) == first == "v1"
+    told(server, "version ready", workers)
+    decisions: list[Callable[[], float]] = [
+        lambda: registered.approve(second),
+        registered.rollback,
+        registered.rollback,
+        lambda: registered.rollback("v1"),
+    ]
+    for turn, decide in enumerate(decisions):
+        decide()
+        told(server, "version ready", workers * (turn + 2))
+    late = [line["seconds_after_decision"] for line in told(server, "version ready")[workers:]]
+    assert len(late) == 4 * workers
+    assert max(late) < 2
+    assert predicted(server) == "v1"
+    assert predicted(server, "?version=v2") == "v2"
+
+
+def test_what_status_and_documents_say_follows(
+    serve: Serve, registered: Registered, bundle_of: BundleOf, iris: Path
+) -> None:
+    registered.live(iris)
+    server = serve(NAME, home=registered.home)
+    before = status_of(server)
+    assert before["live_version"] == "v1"
+    assert before["stage"] == "production"
+    assert before["bundle_digest"] == digest_of(iris)
+    assert before["registry"]["reachable"] is True
+    assert "v1: predicts" in server.client.get("/openapi.json").json()["info"]["description"]
+    decided = registered.approve(registered.add(sharper(bundle_of)))
+    until_live(server, "v2")
+    after = status_of(server)
+    assert after["live_since"] == decided
+    assert after["bundle_digest"] == digest_of(sharper(bundle_of))
+    assert "v2: predicts" in server.client.get("/openapi.json").json()["info"]["description"]
+    assert (
+        'windlass_live_version_info{project="iris",version="v2"}'
+        in server.client.get("/metrics").text
+    )
+    _, switch = told(server, "version ready", 2)
+    assert switch["version"] == "v2"
+    assert switch["before"] == "v1"
+    assert 0 < switch["load_seconds"] < 30
+    assert 0 < switch["test_seconds"] < 30
+
+
+def test_a_version_that_fails_its_self_test_is_not_switched_to(
+    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+) -> None:
+    registered.live(iris)
+    server = serve(NAME, home=registered.home)
+    registered.approve(registered.add(another(iris, tmp_path / "bad", other_label)))
+    until(lambda: status_of(server)["refused"] is not None, "refused")
+    status = status_of(server)
+    assert status["refused"]["version"] == "v2"
+    assert "Golden row 0" in status["refused"]["reason"]
+    assert (status["live_version"], status["stage"]) == ("v1", "archived")
+    assert predicted(server) == "v1"
+    assert server.client.get("/readyz").status_code == 200
+    registered.approve(registered.add(another(iris, tmp_path / "good")))
+    until_live(server, "v3")
+    assert status_of(server)["refused"] is None
+    (line,) = told(server, "version refused", 1)  # once, though it was polled again and again
+    assert line["version"] == "v2"
+
+
+def test_an_altered_bundle_is_not_switched_to(
+    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+) -> None:
+    registered.live(iris)
+    server = serve(NAME, home=registered.home)
+    name = registered.add(another(iris, tmp_path / "next"))
+    registered.approve(name)
+    until_live(server, "v2")
+    registered.rollback()
+    until_live(server, "v1")
+    name = registered.add(another(iris, tmp_path / "third"))
+    model = registered.folder(name) / "model.onnx"
+    registered.registry.approve("iris", name, actor="tester", reason="seen")
+    content = bytearray(model.read_bytes())
+    content[100] ^= 1
+    model.write_bytes(content)  # before the next poll, or after the load: then a restart finds it
+    until(lambda: status_of(server)["refused"] is not None or predicted(server) == name, "settled")
+    server.stop()
+    server = serve(NAME, home=registered.home, ready=False)
+    server.wait("/livez")
+    until(lambda: status_of(server)["refused"] is not None, "refused")
+    assert "not the file that was sealed" in status_of(server)["refused"]["reason"]
+    assert server.client.post("/predict", json=FLOWER).status_code == 503
+    assert predicted(server, "?version=v1") == "v1"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_project_without_a_production_version_becomes_ready(
+    serve: Serve, registered: Registered, iris: Path, workers: int
+) -> None:
+    name = registered.add(iris)
+    server = serve(
+        NAME, home=registered.home, ready=False, options=["--workers", str(workers)]
+    ).wait("/readyz", 503)
+    until(lambda: "windlass approve iris" in server.client.get("/readyz").text, "said what to do")
+    answer = server.client.post("/predict", json=FLOWER)
+    assert answer.status_code == 503
+    assert "windlass approve iris" in answer.json()["detail"]
+    assert server.client.get("/openapi.json").status_code == 200
+    assert status_of(server)["live_version"] is None
+    registered.approve(name)
+    server.wait("/readyz")
+    until_live(server, "v1")
+
+
+def test_a_replaced_worker_comes_up_with_what_the_registry_says(
+    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+) -> None:
+    registered.live(iris)
+    server = serve(NAME, home=registered.home, options=["--workers", "2"])
+    until(lambda: len(workers_of(server)) == 2, "two workers")
+    registered.approve(registered.add(another(iris, tmp_path / "next")))
+    until_live(server, "v2")
+    before = workers_of(server)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(workers_of(server) - before) == 2, "both replaced")
+    until(lambda: version_of(server) == "v2", "answering again")
+    assert {version_of(server) for _ in range(20)} == {"v2"}
+
+
+def test_several_projects(
+    serve: Serve, registered: Registered, bundle_of: BundleOf, iris: Path, tmp_path: Path
+) -> None:
+    """One follows, one is a bundle by itself; each under its name."""
+    registered.live(iris)
+    server = serve(NAME, bundle_of("diabetes"), home=registered.home)
+    assert server.client.post("/iris/predict", json=FLOWER).json()["model_version"] == "v1"
+    assert server.client.post("/predict", json=FLOWER).status_code == 404
+    projects = {one["project"]: one for one in server.client.get("/status").json()["projects"]}
+    assert projects["diabetes"]["registry"] is None
+    assert len(projects["diabetes"]["live_version"]) == 12
+    registered.live(another(iris, tmp_path / "next"))
+    until_live(server, "v2")
+    shutil.rmtree(registered.folder("v1"))
+    assert server.client.post("/iris/predict?version=v1", json=FLOWER).status_code == 200  # at hand
+
+
+def test_a_bundle_that_cannot_be_fetched_is_tried_again(
+    serve: Serve,
+    registered: Registered,
+    iris: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("first", "second", "third"):
+        registered.live(another(iris, tmp_path / name))
+    server = serve(NAME, home=registered.home)
+    aside = registered.folder("v1").rename(tmp_path / "aside")
+    monkeypatch.setattr(
+        registered.registry, "fetch", lambda _: None
+    )  # there, but not to the server
+    registered.rollback("v1")
+    (line,) = told(server, "version not loaded yet", 1)
+    assert line["version"] == "v1"
+    assert predicted(server) == "v3"
+    assert status_of(server)["refused"] is None
+    aside.rename(registered.folder("v1"))
+    until_live(server, "v1")
+    assert len(told(server, "version not loaded yet")) == 1
+
+
+def test_what_no_decision_put_in_production_is_refused(
+    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+) -> None:
+    """Whoever can write to the database still has to forge the chain of decisions."""
+    registered.live(iris)
+    name = registered.add(another(iris, tmp_path / "next"))
+    server = serve(NAME, home=registered.home)
+    move = "UPDATE versions SET stage = ? WHERE number = ?"
+    with sqlite3.connect(registered.home / "windlass.db") as connection:
+        connection.execute(move, ("archived", 1))
+        connection.execute(move, ("production", 2))
+    connection.close()
+    until(lambda: status_of(server)["refused"] is not None, "refused")
+    assert status_of(server)["refused"]["version"] == name
+    assert "put v1 in production" in status_of(server)["refused"]["reason"]
+    assert predicted(server) == "v1"
+    assert server.client.post(f"/predict?version={name}", json=FLOWER).status_code == 409

@@ -1,0 +1,100 @@
+"""The registry's database goes away: what is live goes on, says so, and is caught up with afterwards."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Serve
+from tests.flows.test_workers import workers_of
+from tests.registered import Registered, another, status_of, told, until, until_live, version_of
+from tests.running import FLOWER, Server
+from tests.wire import Wire
+
+NAME = Path("iris")  # of the project, in the registry
+BODY = str(FLOWER).replace("'", '"').encode()
+
+
+@pytest.fixture
+def registered(tmp_path: Path, postgres_url: str) -> Iterator[Registered]:
+    made = Registered(tmp_path / "home", database_url=postgres_url)
+    yield made
+    made.close()
+
+
+def registry_of(server: Server) -> Any:
+    return status_of(server)["registry"]
+
+
+@pytest.mark.parametrize("how", ["cut", "mute"])
+def test_what_is_live_goes_on(
+    serve: Serve, registered: Registered, iris: Path, wire: Wire, wired_url: str, how: str
+) -> None:
+    registered.live(iris)
+    later = registered.add(another(iris, registered.home / "next"))
+    server = serve(NAME, home=registered.home, WINDLASS_DATABASE_URL=wired_url)
+    assert registry_of(server)["reachable"] is True
+    getattr(wire, how)()
+    registered.approve(later)
+    until(lambda: registry_of(server)["reachable"] is False, "away")
+    status = registry_of(server)
+    assert status["reason"]
+    assert time.time() - 30 < status["since"] <= time.time()
+    assert server.client.get("/readyz").status_code == 200
+    assert version_of(server) == "v1"
+    started = time.monotonic()
+    answer = server.client.post("/predict?version=v2", content=BODY)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert time.monotonic() - started < 2
+    wire.mend()
+    until_live(server, later)
+    assert registry_of(server)["reachable"] is True
+    assert len(told(server, "registry away")) == len(told(server, "registry back", 1)) == 1
+    wire.mute()
+    server.stop()  # with a question under way that nobody answers; and it ends well, or this fails
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_started_meanwhile_becomes_ready_afterwards(
+    serve: Serve, registered: Registered, iris: Path, wire: Wire, wired_url: str, workers: int
+) -> None:
+    registered.live(iris)
+    wire.cut()
+    server = serve(
+        NAME,
+        home=registered.home,
+        ready=False,
+        options=["--workers", str(workers)],
+        WINDLASS_DATABASE_URL=wired_url,
+    ).wait("/readyz", 503)
+    until(lambda: "cannot be reached" in server.client.get("/readyz").text, "said why")
+    assert server.client.post("/predict", content=BODY).status_code == 503
+    wire.mend()
+    server.wait("/readyz")
+    until(lambda: {version_of(server) for _ in range(8)} == {"v1"}, "every worker ready")
+
+
+def test_a_worker_replaced_meanwhile_goes_on_with_what_is_live(
+    serve: Serve, registered: Registered, iris: Path, tmp_path: Path, wire: Wire, wired_url: str
+) -> None:
+    registered.live(iris)
+    home = registered.home
+    server = serve(NAME, home=home, options=["--workers", "2"], WINDLASS_DATABASE_URL=wired_url)
+    until(lambda: len(workers_of(server)) == 2, "two workers")
+    later = registered.live(another(iris, tmp_path / "next"))
+    until(lambda: {version_of(server) for _ in range(8)} == {later}, "both switched")
+    wire.cut()
+    before = workers_of(server)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(workers_of(server) - before) == 2, "both replaced")
+    until(lambda: version_of(server) == later, "answering again")
+    assert {version_of(server) for _ in range(20)} == {later}
+    server.stop()
+    afresh = serve(NAME, home=home, ready=False, WINDLASS_DATABASE_URL=wired_url)
+    afresh.wait("/readyz", 503)
+    assert version_of(afresh) == ""  # what is live now it has to ask

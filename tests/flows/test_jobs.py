@@ -1,0 +1,137 @@
+"""Jobs carried out by real worker processes.
+
+What the desk promises on either database is held in tests/jobs; here most flows run on one of them.
+"""
+
+from dataclasses import replace
+
+import pytest
+from tests.jobs_bench import ON_POSTGRES, ON_SQLITE, Bench, is_alive, order, until
+
+from windlass.errors import JobError
+from windlass.jobs.job import State
+from windlass.registry.version import Stage
+
+FAILURES = {
+    "raise": "ValueError: the moon is in the wrong house (project.py, line",
+    "memory": "MemoryError (project.py, line",
+    "leave": "ended with code 3 and without a result",
+    "kill": "was killed, as happens where memory runs out",
+    "quit": "SystemExit: 0 (project.py, line",
+    "unheard of": "cannot use deed = 'unheard of'",
+}
+
+
+def test_a_job_makes_one_version_and_says_so(bench: Bench) -> None:
+    project = bench.project()
+    job = bench.ask(project, "print")
+    worker = bench.worker()  # every project whose folder is here
+    result = bench.done(job)
+    (version,) = bench.versions(project)
+    assert (version.name, version.job_id, version.trained_by) == ("v1", job.id, "ada")
+    assert version.stage is Stage.PRODUCTION
+    assert result["version"] == "v1"
+    assert result["stage"] == "production"
+    assert result["digest"] == version.digest
+    assert result["metrics"] == version.facts["metrics"]
+    assert [gate["passed"] for gate in result["gates"]] == [True]
+    assert result["params"]["deed"] == "print"
+    assert bench.registry.fetch(version).digest == version.digest
+    assert bench.leftovers() == []
+    printed = [line["line"] for line in worker.lines() if line["event"] == "printed in training"]
+    assert printed == ["{not json", "hello from the fit"]
+    assert worker.stop() == 0
+    assert bench.desk.workers() == []
+
+
+@ON_SQLITE
+def test_a_training_that_fails_says_why_and_the_worker_goes_on(bench: Bench) -> None:
+    project = bench.project()
+    worker = bench.worker(project)
+    for deed, reason in FAILURES.items():
+        failed = bench.end(bench.ask(project, deed))
+        assert failed.state is State.FAILED, deed
+        assert failed.error is not None, deed
+        assert reason in failed.error
+        assert "\n" not in failed.error
+        assert "Traceback" not in failed.error
+    assert bench.done(bench.ask(project))["version"] == "v1"
+    assert bench.leftovers() == []
+    assert all("exception" not in line for line in worker.lines())
+
+
+@ON_SQLITE
+def test_code_that_changed_is_read_anew(bench: Bench) -> None:
+    project = bench.project()
+    bench.worker(project)
+    file = project.folder / "project.py"
+    whole = file.read_text()
+    file.write_text("import nothing_of_this_name\n")
+    failed = bench.end(bench.ask(project))
+    assert failed.error is not None
+    assert "No module named 'nothing_of_this_name' (project.py, line 1)" in failed.error
+    file.write_text(whole.replace("range(100)", "range(60)"))
+    assert bench.done(bench.ask(project))["metrics"]["test_rows"] == 12
+
+
+@ON_POSTGRES
+def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) -> None:
+    project = bench.project()
+    bench.worker(project)
+    running, queued = bench.ask(project, "wait"), bench.ask(project, "raise")
+    trainer = project.trainer()
+    assert bench.desk.get(queued.id).state is State.QUEUED, "one training at a time a project"
+    assert bench.desk.cancel(queued.id).state is State.CANCELLED
+    until(lambda: "Fitting" in bench.desk.get(running.id).message, "progress on the desk")
+    assert 0 < bench.desk.get(running.id).progress < 1
+    bench.desk.cancel(running.id)
+    assert bench.end(running).state is State.CANCELLED
+    assert not is_alive(trainer)
+    assert bench.leftovers() == []
+    with pytest.raises(JobError, match="has been cancelled"):
+        bench.desk.cancel(running.id)
+    assert bench.done(bench.ask(project))["version"] == "v1"
+
+
+@ON_POSTGRES
+def test_two_workers_train_two_projects_side_by_side_and_one_project_in_turn(bench: Bench) -> None:
+    one, two = bench.project("one"), bench.project("two")
+    bench.worker(one, two)
+    bench.worker(one, two)
+    jobs = [
+        bench.ask(project, "wait", seed=seed) for project, seed in ((one, 1), (one, 2), (two, 1))
+    ]
+    assert is_alive(one.trainer())
+    assert is_alive(two.trainer())
+    states = [bench.desk.get(job.id).state for job in jobs]
+    assert states == [State.RUNNING, State.QUEUED, State.RUNNING]
+    one.go()
+    two.go()
+    assert [bench.done(job)["version"] for job in jobs] == ["v1", "v2", "v1"]
+
+
+@ON_POSTGRES
+def test_an_idempotency_key_trains_once(bench: Bench) -> None:
+    project = bench.project()
+    bench.worker(project)
+    asked = replace(order(project), idempotency_key="again")
+    jobs = {bench.desk.submit(asked).id for _ in range(3)}
+    (job,) = (bench.desk.get(job_id) for job_id in jobs)
+    bench.done(job)
+    assert bench.desk.submit(asked).id == job.id
+    assert len(bench.versions(project)) == 1
+
+
+@ON_SQLITE
+def test_a_worker_takes_the_jobs_of_its_projects_only(bench: Bench) -> None:
+    mine, other = bench.project("mine"), bench.project("other")
+    bench.worker(mine)
+    assert [d.name for d in bench.registry.declarations()] == ["mine"], "declared as it started"
+    foreign, job = bench.ask(other), bench.ask(mine, folder=None)
+    assert bench.done(job)["version"] == "v1"
+    assert bench.desk.get(foreign.id).state is State.QUEUED
+    elsewhere = bench.ask(mine, folder=str(bench.folder / "not here"))
+    assert bench.done(elsewhere)["version"] == "v2"
+    wrong = bench.end(bench.ask(mine, folder=str(other.folder)))
+    assert wrong.error is not None
+    assert "declares project 'other', and the job is for 'mine'" in wrong.error

@@ -1,0 +1,114 @@
+"""Workers and trainings that are killed at any moment: every job ends once, and makes one version."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from tests.jobs_bench import ON_POSTGRES, ON_SQLITE, Bench, is_alive, until
+
+from windlass.jobs.desk import MOST_ATTEMPTS
+from windlass.jobs.job import State
+
+
+@ON_POSTGRES
+def test_a_worker_killed_in_mid_training_leaves_the_job_to_the_next(bench: Bench) -> None:
+    project = bench.project()
+    worker = bench.worker(project)
+    job = bench.ask(project, "wait")
+    trainer = project.trainer()
+    worker.kill()
+    until(lambda: not is_alive(trainer), "the end of a training whose worker died")
+    assert bench.desk.get(job.id).state is State.RUNNING
+    project.forget()
+    bench.worker(project)
+    project.trainer()
+    project.go()
+    assert bench.done(job)["version"] == "v1"
+    assert bench.desk.get(job.id).attempts == 2
+    assert [version.job_id for version in bench.versions(project)] == [job.id]
+    assert bench.leftovers() == []
+
+
+@pytest.mark.timeout(300)
+def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
+    project, dice = bench.project(), random.Random(7)
+    jobs = [bench.ask(project, seed=seed) for seed in range(3)]
+    for _ in range(5):
+        worker = bench.worker(ready=False)
+        time.sleep(dice.uniform(0.5, 4.0))  # any moment: it starts, trains, registers, settles
+        worker.kill()
+    bench.worker()
+    ends = [bench.end(job) for job in jobs]
+    made = [end for end in ends if end.state is State.SUCCEEDED]
+    blamed = [end for end in ends if end.state is State.FAILED]
+    assert all(end.attempts == MOST_ATTEMPTS for end in blamed), blamed
+    versions = bench.versions(project)
+    assert [version.number for version in versions] == list(range(1, len(versions) + 1))
+    by_job = {version.job_id: version.name for version in versions}
+    assert len(by_job) == len(versions), "no job made two"
+    assert [end.result and end.result["version"] for end in made] == [by_job[e.id] for e in made]
+    assert by_job.keys() <= {end.id for end in ends}
+    for version in versions:
+        assert bench.registry.fetch(version).digest == version.digest
+    assert bench.leftovers() == []
+
+
+@ON_SQLITE
+def test_a_stopped_worker_gives_its_training_up_within_seconds(bench: Bench) -> None:
+    project = bench.project()
+    worker = bench.worker(project)
+    job = bench.ask(project, "wait")
+    trainer = project.trainer()
+    started = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - started < 10
+    assert not is_alive(trainer)
+    left = bench.desk.get(job.id)
+    assert (left.state, left.worker, left.attempts) == (State.QUEUED, None, 0)
+    project.go()
+    bench.worker(project)
+    assert bench.done(job)["version"] == "v1"
+
+
+def test_a_worker_that_only_seemed_dead_does_no_harm(bench: Bench) -> None:
+    project = bench.project()
+    sleeper = bench.worker(project)
+    job = bench.ask(project, "wait")
+    old = project.trainer()
+    sleeper.suspend(bench.settings.home)
+    project.forget()
+    bench.worker(project)
+    until(lambda: project.has_begun() and project.trainer() != old, "a takeover")
+    sleeper.process.send_signal(signal.SIGCONT)
+    until(lambda: not is_alive(old), "the end of the training that was taken over")
+    project.go()
+    assert bench.done(job)["version"] == "v1"
+    assert len(bench.versions(project)) == 1
+    assert sleeper.stop() == 0
+
+
+@ON_SQLITE
+def test_a_training_that_is_killed_fails_and_is_not_tried_again(bench: Bench) -> None:
+    project = bench.project()
+    bench.worker(project)
+    job = bench.ask(project, "wait")
+    os.kill(project.trainer(), signal.SIGKILL)
+    failed = bench.end(job)
+    assert (failed.state, failed.attempts) == (State.FAILED, 1)
+    assert failed.error is not None
+    assert "memory" in failed.error
+
+
+@ON_POSTGRES
+def test_what_a_dead_worker_staged_goes_with_the_next(bench: Bench) -> None:
+    project = bench.project()
+    worker = bench.worker(project)
+    job = bench.ask(project, "wait")
+    project.trainer()
+    worker.kill()
+    bench.desk.cancel(job.id)
+    assert bench.leftovers() != []
+    bench.worker(project)
+    assert bench.leftovers() == []

@@ -1,0 +1,130 @@
+"""Processes that register, approve and open at once, on both databases and both stores: nothing is lost or doubled."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.sealed import Loan
+from tests.services import settings_over, variables
+
+from windlass.registry.registry import Registry
+from windlass.registry.version import Stage
+from windlass.settings import Settings
+
+LOAN = Loan()
+PROCESSES = 8
+EACH = 4
+PATIENCE = 100  # seconds
+
+REGISTER = """
+import json, sys
+from pathlib import Path
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+print("there", flush=True)
+sys.stdin.readline()  # until all are there
+registry = Registry.of(Settings.read())
+folders = sorted(Path(sys.argv[1]).iterdir())
+print(json.dumps([registry.register(f, trained_by="ann", job_id=str(f)[-60:]).number for f in folders]))
+registry.close()
+"""
+APPROVE = """
+import sys
+from windlass.errors import RegistryError
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+registry = Registry.of(Settings.read())
+print("there", flush=True)
+sys.stdin.readline()
+print(registry.approve("loan", sys.argv[1], actor=f"p{sys.argv[1]}", reason="").sequence)
+registry.close()
+"""
+
+
+each_database = pytest.mark.parametrize(
+    "settings", ["sqlite-files", "postgres-files"], indirect=True
+)
+
+
+@pytest.fixture(params=["sqlite-files", "postgres-s3"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    return settings_over(request.param, request, tmp_path / "home")
+
+
+def test_eight_processes_register_at_once(settings: Settings, tmp_path: Path) -> None:
+    registry = Registry.of(settings)
+    registry.declare(LOAN.declared())
+    for process in range(PROCESSES):
+        for number in range(EACH):
+            LOAN.sealed(tmp_path / f"process-{process}" / f"bundle-{number}")
+    told = at_once(settings, REGISTER, [str(tmp_path / f"process-{p}") for p in range(PROCESSES)])
+    numbers = [number for line in told for number in json.loads(line)]
+    assert sorted(numbers) == list(range(1, PROCESSES * EACH + 1))
+    versions = registry.versions("loan")
+    assert len({version.job_id for version in versions}) == PROCESSES * EACH
+    for version in versions:
+        assert registry.fetch(version).digest == version.digest
+    assert registry.check() == []
+    registry.close()
+
+
+@each_database
+def test_different_versions_approved_at_once(settings: Settings, tmp_path: Path) -> None:
+    registry = Registry.of(settings)
+    registry.declare(LOAN.declared())
+    folders = [LOAN.sealed(tmp_path / f"bundle-{number}") for number in range(4)]
+    names = [registry.register(folder, trained_by="ann").name for folder in folders]
+    sequences = at_once(settings, APPROVE, names)
+    assert sorted(map(int, sequences)) == [1, 2, 3, 4]
+    last = registry.decisions("loan")[-1]
+    stages = {version.name: version.stage for version in registry.versions("loan")}
+    assert [name for name, stage in stages.items() if stage is Stage.PRODUCTION] == [last.version]
+    assert registry.check() == []
+    registry.close()
+
+
+@each_database
+def test_a_version_approved_twice_at_once_is_approved_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    registry = Registry.of(settings)
+    registry.declare(LOAN.declared())
+    registry.register(LOAN.sealed(tmp_path / "bundle"), trained_by="ann")
+    once = APPROVE.replace("print(registry", "try: print(registry").replace(
+        "registry.close()", "except RegistryError as error: print(error)"
+    )
+    told = at_once(settings, once, ["v1", "v1", "v1"])
+    told.remove("1")
+    assert all("v1 is production, so one cannot approve it" in line for line in told)
+    assert len(registry.decisions()) == 1
+    assert registry.check() == []
+    registry.close()
+
+
+def at_once(settings: Settings, code: str, arguments: Sequence[str]) -> list[str]:
+    """What processes that run `code` print, let go together once all are there."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, argument],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables(settings),
+        )
+        for argument in arguments
+    ]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+    told = [process.stdin and process.stdin.write("go\n") for process in running]
+    assert told == [3] * len(running)
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.flush()
+    done = [process.communicate(timeout=PATIENCE) for process in running]
+    assert [process.returncode for process in running] == [0] * len(running), done
+    return [out.strip() for out, _ in done]

@@ -1,0 +1,95 @@
+"""kill -9 at every write, and at any moment: no version without its bundle, and no parts of bundles are left."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.sealed import Loan
+from tests.services import settings_over, variables
+
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+LOAN = Loan()
+LOOP = """
+import sys
+from pathlib import Path
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+registry = Registry.of(Settings.read())
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    print(registry.register(folder, trained_by="ann", job_id=folder.name).number, flush=True)
+"""
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    return settings_over(request.param, request, tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("settings", "action"),
+    [
+        ("sqlite-files", "register"),
+        ("postgres-s3", "register"),
+        ("sqlite-files", "prune"),
+        ("sqlite-files", "approve"),
+    ],
+    indirect=["settings"],
+)
+def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "crashing.py"), action, str(tmp_path / "bundles")],
+        env={**variables(settings), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 5  # there were writes to be killed before
+
+
+@pytest.mark.parametrize("settings", ["sqlite-files", "postgres-files"], indirect=True)
+def test_killed_at_any_moment(settings: Settings, tmp_path: Path) -> None:
+    registry = Registry.of(settings)
+    registry.declare(LOAN.declared())
+    told: set[int] = set()
+    chance = random.Random(7)
+    for turn in range(6):
+        for number in range(40):
+            LOAN.sealed(tmp_path / f"turn-{turn}" / f"{turn}-{number:02}")
+        told |= _killed(settings, tmp_path / f"turn-{turn}", chance.uniform(0.0, 0.3))
+        registry.sweep()
+        versions = registry.versions("loan")
+        assert {version.number for version in versions} == set(range(1, len(versions) + 1))
+        assert told <= {version.number for version in versions}
+        for version in versions:
+            assert registry.fetch(version).digest == version.digest
+        folders = {folder.name for folder in (settings.home / "models" / "loan").iterdir()}
+        assert folders == {version.name for version in versions}
+        assert list((settings.home / "incoming").iterdir()) == []
+    assert told
+    assert registry.check() == []
+    registry.close()
+
+
+def _killed(settings: Settings, folder: Path, after: float) -> set[int]:
+    """The numbers that a process told before it was killed, this long after the first."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOOP, str(folder)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **variables(settings)},
+        text=True,
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(after)  # the moment is random on purpose
+    process.kill()
+    rest, _ = process.communicate(timeout=60)
+    return {int(line) for line in (first + rest).splitlines() if line}

@@ -1,0 +1,132 @@
+"""Versions change while clients ask without pause: no request fails, and every answer is of the version it names."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import BundleOf, Serve
+from tests.load import Load
+from tests.registered import Registered, another, shares, sharper, told, until
+from tests.running import FLOWER, Server, post
+
+NAME = Path("iris")  # of the project, in the registry
+SWAPS = 20
+
+
+class Asking(Load):
+    """Clients that note what every answer said. Some of them ask for `v1` by name."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port, clients=8)
+        self.seen: Counter[tuple[str, tuple[float, ...]]] = Counter()
+        self._paths = iter(["/predict", "/predict", "/iris/predict", "/predict?version=v1"] * 2)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = next(self._paths)
+        request = post(path, json.dumps(FLOWER).encode())
+        while not self._stopped.is_set():
+            try:
+                writer.write(request)
+                status, body = await _whole(reader)
+            except (OSError, EOFError) as error:
+                self.told.failures.append(repr(error))
+                return
+            self.told.statuses[status] += 1
+            if status != 200:
+                self.told.failures.append(body.decode())
+                continue
+            version, given = shares(body)
+            if "?" in path and version != "v1":
+                self.told.failures.append(f"asked for v1, answered by {version}")
+            self.seen[version, given] += 1
+            self._under_way.set()
+
+
+async def _whole(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+    return int(head.split()[1]), await reader.readexactly(length)
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Iterator[Registered]:
+    made = Registered(tmp_path / "home")
+    yield made
+    made.close()
+
+
+def ready(server: Server) -> list[dict[str, Any]]:
+    """The switches that workers told of so far."""
+    return told(server, "version ready")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_twenty_swaps_and_rollbacks(
+    serve: Serve,
+    registered: Registered,
+    bundle_of: BundleOf,
+    iris: Path,
+    tmp_path: Path,
+    workers: int,
+) -> None:
+    names = {registered.live(iris): iris}
+    server = serve(NAME, home=registered.home, options=["--workers", str(workers)])
+    for index in range(SWAPS // 2):  # every second one is new, and is loaded while requests go on
+        bundle = iris if index % 2 else sharper(bundle_of)
+        copy = another(bundle, tmp_path / f"next-{index}")
+        names[registered.add(copy)] = copy
+    until(lambda: len(ready(server)) == workers, "every worker ready")
+    with Asking(server.port) as load:
+        for turn, name in enumerate(list(names)[1:]):
+            registered.approve(name)
+            until(lambda: len(ready(server)) >= workers * (2 * turn + 2), f"{name} everywhere")  # noqa: B023
+            registered.rollback()
+            until(lambda: len(ready(server)) >= workers * (2 * turn + 3), "rolled back")  # noqa: B023
+    assert load.told.failures == []
+    assert set(load.told.statuses) == {200}
+    _each_answer_is_of_the_version_it_names(load, names, server)
+    assert max(line["seconds_after_decision"] for line in ready(server)[workers:]) < 2
+    assert b'"level": "error"' not in server.log.read_bytes()
+
+
+def _each_answer_is_of_the_version_it_names(
+    load: Asking, names: dict[str, Path], server: Server
+) -> None:
+    """All that were live answered, each with one and the same answer, which is its own."""
+    seen = {version for version, _ in load.seen}
+    assert seen == set(names)
+    assert len(load.seen) == len(names)
+    truth = {}
+    for version in names:
+        answer = server.client.post(f"/predict?version={version}", json=FLOWER)
+        truth[version] = shares(answer.content)[1]
+    assert dict(load.seen.keys()) == truth
+    assert len(set(truth.values())) == 2
+
+
+def test_a_batch_is_of_one_version(
+    serve: Serve, registered: Registered, bundle_of: BundleOf, iris: Path
+) -> None:
+    """A large batch, worked off the event loop while versions change, is answered by the one it names."""
+    registered.live(iris)
+    other = registered.add(sharper(bundle_of))
+    server = serve(NAME, home=registered.home)
+    truth: dict[str, Any] = {}
+    registered.approve(other)
+    versions = set()
+    for turn in range(6):
+        body = server.client.post("/predict_batch", json=[FLOWER] * 5000).json()
+        given = {tuple(round(x, 10) for x in row.values()) for row in body["class_probabilities"]}
+        assert len(given) == 1
+        assert truth.setdefault(body["model_version"], given) == given
+        versions.add(body["model_version"])
+        before = len(ready(server))
+        registered.rollback()
+        if turn % 2:
+            until(lambda: len(ready(server)) > before, "switched")  # noqa: B023
+    assert versions == {"v1", "v2"}
+    assert truth["v1"] != truth["v2"]

@@ -1,0 +1,68 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import update
+
+from windlass.jobs.desk import Desk
+from windlass.jobs.workers import DEAD_SECONDS, Workers, host
+from windlass.storage.database import Database
+from windlass.storage.schema import workers as table
+
+
+def changed(database: Database, worker: str, **values: object) -> None:
+    with database.writing() as connection:
+        connection.execute(update(table).where(table.c.id == worker).values(**values))
+
+
+def test_a_worker_is_there_until_it_leaves(workers: Workers, desk: Desk) -> None:
+    me = workers.arrive()
+    found = workers.alive()[me]
+    assert (found.pid, found.host) == (os.getpid(), host())
+    assert desk.workers() == [found]
+    workers.leave(me)
+    assert desk.workers() == []
+
+
+def test_a_worker_that_has_stopped_beating_is_dead_until_it_beats(
+    database: Database, workers: Workers
+) -> None:
+    me = workers.arrive()
+    changed(database, me, beat_at=workers.alive()[me].beat_at - DEAD_SECONDS - 1)
+    assert workers.alive() == {}
+    workers.beat(me)
+    assert set(workers.alive()) == {me}
+
+
+def test_a_worker_whose_process_is_gone_is_dead_at_once(
+    database: Database, workers: Workers
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    me = workers.arrive()
+    changed(database, me, pid=gone.pid)
+    assert workers.alive() == {}
+
+
+@pytest.mark.parametrize("elsewhere", ["another machine", f"{host()} pid:[1]"])
+def test_processes_of_another_machine_are_known_by_their_beats_only(
+    database: Database, workers: Workers, elsewhere: str
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    me = workers.arrive()
+    changed(database, me, pid=gone.pid, host=elsewhere)
+    assert set(workers.alive()) == {me}
+
+
+def test_workers_long_dead_are_forgotten_and_come_back_with_a_beat(
+    database: Database, workers: Workers
+) -> None:
+    old = workers.arrive()
+    changed(database, old, beat_at=1.0)
+    me = workers.arrive()
+    with database.reading() as connection:
+        assert [row.id for row in connection.execute(table.select())] == [me]
+    workers.beat(old)
+    assert set(workers.alive()) == {me, old}

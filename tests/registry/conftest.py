@@ -1,0 +1,56 @@
+"""The registry over each database and each store; and one that is cheap, for what does not depend on them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.sealed import Loan
+from tests.services import settings_over
+
+from windlass.registry.registry import Registry
+from windlass.registry.version import Version
+from windlass.settings import Settings
+
+LOAN = Loan()
+Train = Callable[..., Version]
+
+
+@pytest.fixture(params=["sqlite-files", "postgres-files", "sqlite-s3", "postgres-s3"])
+def every_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of an empty registry, over each database and each store."""
+    return settings_over(request.param, request, tmp_path / "home")
+
+
+@pytest.fixture
+def every_registry(every_settings: Settings) -> Iterator[Registry]:
+    """An empty registry, over each database and each store, which knows of the project `loan`."""
+    yield from _opened(every_settings)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """An empty registry in a home folder, which knows of the project `loan`."""
+    yield from _opened(Settings(home=tmp_path / "home"))
+
+
+def _opened(settings: Settings) -> Iterator[Registry]:
+    registry = Registry.of(settings)
+    registry.declare(LOAN.declared())
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Train:
+    """Seals a bundle and registers it: `train(registry, accuracy=…, by=…)`."""
+    made = 0
+
+    def register(
+        registry: Registry, *, by: str = "ann", job: str | None = None, **bundle: float
+    ) -> Version:
+        nonlocal made
+        made += 1
+        folder = LOAN.sealed(tmp_path / f"trained-{made}", **bundle)
+        return registry.register(folder, trained_by=by, job_id=job)
+
+    return register

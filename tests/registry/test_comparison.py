@@ -1,0 +1,135 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from tests.held import held, relabelled, sealed
+
+from windlass.core.bundle import TargetRecord
+from windlass.core.schema import Column, Kind, RowSchema
+from windlass.registry.comparison import Comparison, Difference, McNemar, compare
+
+TRUTH = np.random.default_rng(5).integers(0, 2, 600)
+
+
+def test_only_rows_that_both_held_out_count(tmp_path: Path) -> None:
+    a = held(TRUTH, noise=1.0)
+    b = held(np.concatenate([TRUTH[400:], 1 - TRUTH[:100]]), noise=1.0, seed=1, start=400)
+    found = compare(sealed(tmp_path, a), sealed(tmp_path, b))
+    assert (found.rows, found.relabelled, found.obstacle) == (200, 0, None)
+    assert [m.metric for m in found.metrics] == [
+        "accuracy", "macro_f1", "log_loss", "roc_auc", "average_precision", "brier",
+    ]  # fmt: skip
+
+
+def test_values_are_the_metrics_of_each_on_these_rows(tmp_path: Path) -> None:
+    a, b = held(TRUTH, noise=1.0), held(TRUTH, noise=3.0, seed=1)
+    found = compare(sealed(tmp_path, a), sealed(tmp_path, b))
+    for name, holdout in (("a", a), ("b", b)):
+        accuracy = found.metric("accuracy")
+        assert accuracy is not None
+        right = np.mean(holdout.prediction.labels == holdout.truth)
+        assert getattr(accuracy, name) == pytest.approx(right)
+    assert all(m.verdict("v2", "v1") == "v2 is better" for m in found.metrics)
+    assert found.mcnemar is not None
+    assert found.mcnemar.only_a > found.mcnemar.only_b
+    assert found.mcnemar.p_value < 0.001
+
+
+def test_the_other_way_round_is_the_mirror_image(tmp_path: Path) -> None:
+    a, b = (sealed(tmp_path, held(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
+    for one, other in zip(compare(a, b).metrics, compare(b, a).metrics, strict=True):
+        assert (one.a, one.b) == (other.b, other.a)
+        assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
+
+
+def test_a_version_is_as_good_as_itself(tmp_path: Path) -> None:
+    bundle = sealed(tmp_path, held(TRUTH))
+    found = compare(bundle, bundle)
+    assert {(m.difference, m.low, m.high) for m in found.metrics} == {(0.0, 0.0, 0.0)}
+    assert {m.verdict("v2", "v1") for m in found.metrics} == {"no difference shown"}
+    assert found.mcnemar == McNemar(0, 0, 1.0)
+
+
+def test_a_regression_is_compared_by_its_errors(tmp_path: Path) -> None:
+    truth = np.random.default_rng(0).normal(size=300)
+    a, b = (sealed(tmp_path, held(truth, noise=n, seed=int(10 * n))) for n in (0.2, 0.5))
+    found = compare(a, b)
+    assert [m.metric for m in found.metrics] == ["mae", "rmse", "r2"]
+    assert {m.verdict("v2", "v1") for m in found.metrics} == {"v2 is better"}
+    assert found.mcnemar is None
+
+
+def test_labels_of_the_first_count_where_they_changed(tmp_path: Path) -> None:
+    a = held(TRUTH, noise=0.1)
+    found = compare(sealed(tmp_path, a), sealed(tmp_path, relabelled(a, 30)))
+    accuracy = found.metric("accuracy")
+    assert found.relabelled == 30
+    assert accuracy is not None
+    assert accuracy.a == accuracy.b == 1.0
+    assert "30 of them were labelled anew; v2's labels count." in found.summary("v2", "v1")
+
+
+def test_a_metric_without_a_value_is_left_out(tmp_path: Path) -> None:
+    a, b = (sealed(tmp_path, held(np.ones(50, np.int64), seed=seed)) for seed in (0, 1))
+    names = [m.metric for m in compare(a, b).metrics]
+    assert "roc_auc" not in names
+    assert "accuracy" in names
+
+
+def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
+    bundle = sealed(tmp_path, held(TRUTH))
+    found = compare(bundle, bundle, metrics={"brier"}, confidence=0.5)
+    assert [m.metric for m in found.metrics] == ["brier"]
+    assert found.confidence == 0.5
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"row": RowSchema.of("Point", Column(name="z", kind=Kind.NUMBER))}, "other columns"),
+        ({"target": TargetRecord(name="y", classes=(1, 0))}, "other classes"),
+        ({"target": TargetRecord(name="z", classes=(0, 1))}, "another target"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(tmp_path: Path, parts: dict[str, Any], told: str) -> None:
+    holdout = held(TRUTH)
+    found = compare(sealed(tmp_path, holdout), sealed(tmp_path, holdout, **parts))
+    assert found.metrics == ()
+    assert told in (found.obstacle or "")
+    assert found.summary("v2", "v1").startswith("v2 and v1 cannot be compared: ")
+
+
+def test_no_row_in_common_says_so(tmp_path: Path) -> None:
+    a, b = (sealed(tmp_path, held(TRUTH, start=start)) for start in (0, 1000))
+    assert "no row was held out by both" in (compare(a, b).obstacle or "")
+
+
+def test_a_bundle_from_before_cannot_be_compared(tmp_path: Path) -> None:
+    a, b = (sealed(tmp_path, held(TRUTH, seed=seed)) for seed in (0, 1))
+    b.manifest.files.clear()
+    assert "earlier Windlass" in (compare(a, b).obstacle or "")
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (5, 0), (1, 9), (30, 20), (400, 520), (50_000, 50_100)])
+def test_mcnemar_is_the_exact_binomial_test(counts: tuple[int, int]) -> None:
+    expected = binomtest(min(counts), sum(counts), 0.5).pvalue if sum(counts) else 1.0
+    assert McNemar.of(*counts).p_value == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_comparison_is_json(tmp_path: Path) -> None:
+    a, b = (sealed(tmp_path, held(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
+    told = json.loads(json.dumps(compare(a, b).json(), allow_nan=False))
+    assert told["rows"] == 600
+    loss = next(metric for metric in told["metrics"] if metric["metric"] == "log_loss")
+    assert loss["less_is_better"] is True
+    assert loss["low"] < loss["difference"] < loss["high"] < 0
+    assert told["mcnemar"].keys() == {"only_a", "only_b", "p_value"}
+    assert json.loads(json.dumps(Comparison(0, 0.95, obstacle="why").json()))["obstacle"] == "why"
+
+
+def test_less_is_better_is_turned() -> None:
+    assert Difference("mae", 1.0, 2.0, -1.5, -0.5).gain == (0.5, 1.5)
+    assert Difference("r2", 1.0, 2.0, -1.5, -0.5).verdict("v2", "v1") == "v1 is better"

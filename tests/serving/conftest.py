@@ -1,0 +1,20 @@
+"""What tests of features share: one server of clients, for tests that leave it as it is."""
+
+import pytest
+from tests.clients import PROJECT, approved, fill_store
+from tests.conftest import BundleOf, Serve
+from tests.registered import Registered
+from tests.running import Server
+
+
+@pytest.fixture(scope="session")
+def clients_server(
+    session_server: Serve, bundle_of: BundleOf, tmp_path_factory: pytest.TempPathFactory
+) -> Server:
+    """Clients at the root of a server that follows the registry: v1 and v2, and 10,000 more than have a name."""
+    registered = Registered(tmp_path_factory.mktemp("clients") / "home")
+    approved(registered, bundle_of("clients"))
+    approved(registered, bundle_of("clients", seed=7))
+    fill_store(registered.settings, many=10_000)
+    registered.close()
+    return session_server(PROJECT, home=registered.home, options=["--no-worker"])

@@ -1,0 +1,169 @@
+"""Prediction by id: the same as of the row that the features are, and in the ledger without the id."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.clients import (
+    CHILD,
+    LEAST,
+    MISSING,
+    MOST,
+    PLAIN,
+    PROJECT,
+    STRANGER,
+    declare,
+    features_of,
+    fill_store,
+)
+from tests.conftest import BundleOf, Serve
+from tests.features.loans import PROJECT_VIEW
+from tests.registered import Registered, until
+from tests.running import Server
+from tests.serving.test_routes import problem
+
+import windlass
+from windlass.serving.by_id import _outcome
+
+KEYS = [
+    "predicted_label",
+    "prediction",
+    "class_probabilities",
+    "model_version",
+    "latency_ms",
+    "prediction_id",
+]
+USED = ["features", "as_of", "stale", "view_version"]
+
+
+@pytest.fixture(scope="module")
+def ask(clients_server: Server) -> httpx.Client:
+    return clients_server.client
+
+
+def ledger_of(server: Server) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = windlass.read_ledger("clients", server.home).to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("prefix", ["", "/clients"])
+@pytest.mark.parametrize("client", [PLAIN, MISSING, LEAST, MOST])
+def test_the_prediction_of_its_features(ask: httpx.Client, prefix: str, client: int) -> None:
+    answer = ask.post(f"{prefix}/predict/{client}")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert list(body) == KEYS + USED
+    assert body["features"] == features_of(client)
+    assert body["stale"] is False
+    assert body["view_version"] == PROJECT_VIEW.version
+    row = ask.post(f"{prefix}/predict", json=body["features"]).json()
+    assert body["prediction"] == body["predicted_label"] == row["prediction"]
+    assert body["class_probabilities"] == pytest.approx(row["class_probabilities"], rel=1e-12)
+    assert body["model_version"] == row["model_version"] == "v2"
+
+
+def test_the_timing_has_features(ask: httpx.Client) -> None:
+    timing = ask.post(f"/predict/{PLAIN}").headers["server-timing"]
+    assert re.fullmatch(r"parse;dur=\d+\.\d+, features;dur=\d+\.\d+, model;dur=\d+\.\d+", timing)
+
+
+def test_another_version(ask: httpx.Client) -> None:
+    assert ask.post(f"/predict/{PLAIN}?version=v1").json()["model_version"] == "v1"
+    assert ask.post("/predict_by_id?version=v1", json=[PLAIN]).json()["model_version"] == "v1"
+    problem(ask.post(f"/predict/{PLAIN}?version=v9"), 404)
+    problem(ask.post("/predict_by_id?version=v9", json=[PLAIN]), 404)
+
+
+def test_who_is_unknown_or_does_not_fit(ask: httpx.Client) -> None:
+    answer = ask.post(f"/predict/{STRANGER}")
+    problem(answer, 404)
+    assert str(STRANGER) not in answer.text
+    refused = problem(ask.post(f"/predict/{CHILD}"), 409)
+    assert "do not fit the row of version v2" in refused["detail"]
+    assert [fault["loc"] for fault in refused["errors"]] == [["age"]]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_many_in_order(ask: httpx.Client, named: bool) -> None:
+    ids = [MISSING, STRANGER, PLAIN, CHILD, MISSING]
+    body = ask.post("/predict_by_id", json={"ids": ids} if named else ids).json()
+    assert list(body) == ["results", "model_version", "latency_ms", "prediction_id"]
+    results = body["results"]
+    assert [one["id"] for one in results] == ids
+    assert results[1] == {"id": STRANGER, "prediction": None, "error": "unknown"}
+    (fault,) = results[3].pop("errors")
+    assert fault["loc"] == ["age"]
+    assert results[3] == {"id": CHILD, "prediction": None, "error": "unfit"}
+    for at, row in ((0, 0), (2, 1), (4, 2)):
+        one, alone = results[at], ask.post(f"/predict/{ids[at]}").json()
+        assert one["prediction_id"] == f"{body['prediction_id']}.{row}"
+        assert one["class_probabilities"] == pytest.approx(alone["class_probabilities"], rel=1e-12)
+        assert {name: one[name] for name in USED} == {name: alone[name] for name in USED}
+
+
+def test_nobody_is_known(ask: httpx.Client, clients_server: Server) -> None:
+    before = len(ledger_of(clients_server))
+    body = ask.post("/predict_by_id", json=[STRANGER, CHILD]).json()
+    assert [one["error"] for one in body["results"]] == ["unknown", "unfit"]
+    assert len(ledger_of(clients_server)) == before
+
+
+def test_very_many(ask: httpx.Client) -> None:
+    ids = [*range(10**6, 10**6 + 1000), STRANGER]
+    results = ask.post("/predict_by_id", json=ids).json()["results"]
+    assert [one["id"] for one in results] == ids
+    assert len({one["prediction"] for one in results[:-1]}) == 1
+    assert results[-1]["error"] == "unknown"
+
+
+def test_the_ledger_has_the_features_and_no_id(ask: httpx.Client, clients_server: Server) -> None:
+    one = ask.post(f"/predict/{PLAIN}").json()
+    many = ask.post("/predict_by_id", json=[STRANGER, MISSING, PLAIN]).json()
+    rows = {row["prediction_id"]: row for row in ledger_of(clients_server)}
+    for made in (one, many["results"][1], many["results"][2]):
+        row = rows[made["prediction_id"]]
+        assert {name: row[name] for name in made["features"]} == made["features"]
+        assert row["prediction"] == made["prediction"]
+        assert row["model_version"] == "v2"
+    kept = b"".join(
+        file.read_bytes() for file in (clients_server.home / "ledger/clients").iterdir()
+    )
+    assert str(PLAIN).encode() not in kept
+    assert str(PLAIN) not in clients_server.log.read_text()
+
+
+def test_every_prediction_is_counted(ask: httpx.Client) -> None:
+    before = ask.get("/status").json()["predictions"]
+    ask.post(f"/predict/{PLAIN}")
+    ask.post("/predict_by_id", json=[MISSING, STRANGER, PLAIN])
+    ask.post(f"/predict/{STRANGER}")
+    assert ask.get("/status").json()["predictions"] == before + 3
+
+
+def test_a_body_beside_the_id_is_not_read(ask: httpx.Client) -> None:
+    for content in (b"{}", b"no json", b"x" * 200_000):
+        assert ask.post(f"/predict/{PLAIN}", content=content).status_code == 200
+
+
+def test_a_quantity_has_no_label() -> None:
+    assert _outcome({"predictions": [1.5, 2.5]}, 1) == {"prediction": 2.5}
+
+
+def test_nothing_is_live_and_features_are_answered_all_the_same(
+    serve: Serve, tmp_path: Path, bundle_of: BundleOf
+) -> None:
+    registered = Registered(tmp_path / "home")
+    registered.add(bundle_of("clients"), str(PROJECT))
+    declare(registered)
+    fill_store(registered.settings)
+    registered.close()
+    server = serve(PROJECT, home=registered.home, ready=False, options=["--no-worker"])
+    server.wait("/readyz", 503)
+    server.wait(f"/features/{PLAIN}")
+    until(lambda: "windlass approve" in server.client.get("/readyz").text, "asked the registry")
+    for path, body in ((f"/predict/{PLAIN}", None), ("/predict_by_id", [PLAIN])):
+        answer = server.client.post(path, json=body)
+        assert "windlass approve clients" in problem(answer, 503)["detail"]
+    assert server.client.get("/openapi.json").status_code == 200

@@ -1,0 +1,77 @@
+"""Ids of entities: whatever 64 bits hold is one, and nothing else is."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from windlass.serving.identifiers import LEAST, MOST, MOST_IDS, body_ids, path_id
+from windlass.web.exchange import Exchange
+from windlass.web.problems import Problem
+
+ids = st.integers(LEAST, MOST)
+kept = settings(derandomize=True, deadline=None, max_examples=100)
+
+
+def asked(text: str) -> int:
+    exchange = Exchange({"headers": []}, None, "1", 0)  # type: ignore[arg-type]  # nothing is received
+    exchange.arguments = {"id": text}
+    return path_id(exchange)
+
+
+@kept
+@given(ids)
+def test_every_integer_of_64_bits(number: int) -> None:
+    assert asked(str(number)) == number
+
+
+@kept
+@given(st.integers().filter(lambda number: not LEAST <= number <= MOST))
+def test_no_other_integer(number: int) -> None:
+    with pytest.raises(Problem) as caught:
+        asked(str(number))
+    assert caught.value.status == 422
+
+
+@kept
+@given(st.text().filter(lambda text: not text.isascii() or not text.lstrip("-").isdigit()))
+def test_no_other_text(text: str) -> None:
+    with pytest.raises(Problem) as caught:
+        asked(text)
+    assert caught.value.status == 422
+    assert caught.value.errors == [{"loc": ["id"], "msg": "Input should be an integer of 64 bits"}]
+
+
+@kept
+@given(st.lists(ids, min_size=1), st.booleans(), st.sampled_from([b"", b" ", b"\n\t"]))
+def test_lists_named_or_bare(numbers: list[int], named: bool, space: bytes) -> None:
+    body = space + orjson.dumps({"ids": numbers} if named else numbers)
+    assert body_ids(body) == numbers
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(LEAST, MOST) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@kept
+@given(values)
+def test_anything_else_is_refused_and_not_echoed(value: Any) -> None:
+    listed = value.get("ids") if isinstance(value, dict) and len(value) == 1 else value
+    good = isinstance(listed, list) and listed and all(type(one) is int for one in listed)
+    if good:
+        assert body_ids(orjson.dumps(value)) == listed
+        return
+    with pytest.raises(Problem) as caught:
+        body_ids(orjson.dumps(value))
+    assert caught.value.status == 422
+    assert all(fault.keys() == {"loc", "msg"} for fault in caught.value.errors)
+
+
+def test_as_many_as_there_may_be() -> None:
+    assert len(body_ids(orjson.dumps([1] * MOST_IDS))) == MOST_IDS
+    with pytest.raises(Problem):
+        body_ids(orjson.dumps([1] * (MOST_IDS + 1)))

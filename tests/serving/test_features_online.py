@@ -1,0 +1,228 @@
+"""One project's features in a server, over stores that do what a test wants: silent, torn, filled meanwhile."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.features.loans import PROJECT_VIEW
+
+from windlass.core.feature_view import ViewRecord
+from windlass.errors import StorageError
+from windlass.features.online.freshness import Freshness
+from windlass.features.online.reading import Features
+from windlass.monitoring.cells import Cells
+from windlass.monitoring.telemetry import Telemetry
+from windlass.serving import online
+from windlass.serving.online import Online
+from windlass.serving.opening import Opened, Opener
+from windlass.settings import Settings
+from windlass.web.problems import Problem
+
+KNOWN, STRANGER, TORN = 1, 2, 13
+ELSEWHERE = "redis://nowhere"
+
+
+class Store:
+    """Knows one entity, and cannot read another; `let` is unset while it is silent."""
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+        self.let.set()
+        self.away = False
+        self.asked: list[int] = []
+        self.fresh: Freshness | None = Freshness(
+            name="clients",
+            view=PROJECT_VIEW.version,
+            snapshot=3,
+            created=1.0,
+            materialised_at=2.0,
+            newest=date(2020, 1, 1),
+            entities=1,
+        )
+        self.closed = False
+
+    def freshness(self) -> Freshness | None:
+        self._wait()
+        return self.fresh
+
+    def get(self, entity: int) -> Features | None:
+        return self.get_many([entity])[0]
+
+    def get_many(self, entities: Sequence[int]) -> list[Features | None]:
+        self._wait()
+        self.asked += entities
+        if TORN in entities:
+            raise KeyError("torn")
+        known = Features(KNOWN, {"age": 40}, date(2020, 1, 1), 1.0, False, "a")
+        return [known if entity == KNOWN else None for entity in entities]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _wait(self) -> None:
+        assert self.let.wait(10)
+        if self.away:
+            raise StorageError("It is away.")
+
+
+class Opening(Opener):
+    """Opens the stores that a test gives, one after another; the last again and again."""
+
+    stores: list[Any]
+
+    def open(self, view: ViewRecord) -> Opened:
+        store = self.stores.pop(0) if len(self.stores) > 1 else self.stores[0]
+        return Opened(view, store, store)
+
+
+def run(
+    work: Callable[[Online], Awaitable[None]], *stores: Store, url: str | None = None
+) -> Telemetry:
+    """Do it over these stores; what was counted."""
+    telemetry = Telemetry(Cells())
+
+    async def main() -> None:
+        opener = Opening(Settings(home=Path("nowhere"), online_url=url), "clients")
+        object.__setattr__(opener, "stores", list(stores))
+        served = Online(opener, telemetry, PROJECT_VIEW)
+        try:
+            await work(served)
+        finally:
+            for store in stores:
+                store.let.set()
+            served.close()
+
+    asyncio.run(main())
+    return telemetry
+
+
+async def refused(reading: Awaitable[Any]) -> Problem:
+    with pytest.raises(Problem) as caught:
+        await reading
+    return caught.value
+
+
+@pytest.mark.parametrize("url", [None, ELSEWHERE])
+def test_the_first_request_opens_the_store(url: str | None) -> None:
+    async def work(served: Online) -> None:
+        assert (await served.get(KNOWN)).values == {"age": 40}
+        assert (await refused(served.get(STRANGER))).status == 404
+        found = await served.get_many([STRANGER, KNOWN])
+        assert [one is None for one in found] == [True, False]
+        assert await served.get_many([STRANGER]) == [None]
+        assert served.lack is None
+
+    counted = run(work, Store(), url=url).snapshot().reads
+    assert counted == {"clients": {"found": 2, "unknown": 3, "failed": 0}}
+
+
+@pytest.mark.parametrize("url", [None, ELSEWHERE])
+def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> None:
+    async def work(served: Online) -> None:
+        await served.get(KNOWN)
+        assert (await refused(served.get(TORN))).status == 503
+        assert (await served.get(KNOWN)).entity == KNOWN
+        assert served.reason == "KeyError: 'torn'"
+        await served.follow(PROJECT_VIEW)
+        assert served.reason is None
+
+    counted = run(work, Store(), url=url).snapshot().reads
+    assert counted == {"clients": {"found": 2, "unknown": 0, "failed": 1}}
+
+
+def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request() -> None:
+    store = Store()
+
+    async def work(served: Online) -> None:
+        await served.get(KNOWN)
+        store.away = True
+        for _ in range(5):
+            problem = await refused(served.get(KNOWN))
+            assert problem.status == 503
+            assert "away" not in problem.detail  # for what it says may name hosts
+        assert served.reason == "It is away."
+
+    run(work, store, url=ELSEWHERE)
+    assert store.asked == [KNOWN]
+
+
+def test_a_silent_store_is_given_up_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "PATIENCE_SECONDS", 0.05)
+    silent, fresh = Store(), Store()
+
+    async def work(served: Online) -> None:
+        await served.get(KNOWN)
+        silent.let.clear()
+        assert (await refused(served.get(KNOWN))).status == 503
+        assert "has not answered" in str(served.reason)
+        assert (await refused(served.get(KNOWN))).status == 503  # at once
+        await served.follow(PROJECT_VIEW)
+        assert (await served.get(KNOWN)).entity == KNOWN
+        assert served.reason is None
+
+    run(work, silent, fresh, url=ELSEWHERE)
+    assert fresh.asked == [KNOWN]
+
+
+def test_a_silent_store_holds_up_nobody_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "PATIENCE_SECONDS", 0.05)
+    silent = Store()
+    silent.let.clear()
+
+    async def work(served: Online) -> None:
+        await served.follow(PROJECT_VIEW)
+        assert served.lack == served.reason
+        assert "has not answered" in str(served.reason)
+        assert (await refused(served.get(KNOWN))).status == 503
+        silent.let.set()
+        await served.follow(PROJECT_VIEW)
+        assert (await served.get(KNOWN)).entity == KNOWN
+
+    run(work, silent)
+
+
+def test_nobody_is_unknown_to_a_store_that_was_never_filled() -> None:
+    store = Store()
+    filled, store.fresh = store.fresh, None
+
+    async def work(served: Online) -> None:
+        for reading in (served.get(STRANGER), served.get_many([STRANGER])):
+            problem = await refused(reading)
+            assert problem.status == 503
+            assert "windlass features materialise clients" in problem.detail
+        assert served.age() is None
+        store.fresh = filled
+        assert (await refused(served.get(STRANGER))).status == 404
+        age = served.age()
+        assert age is not None
+        assert (age.snapshot, age.materialised_at, age.stale) == (3, 2.0, True)
+
+    run(work, store)
+
+
+def test_a_new_view_is_read_once_the_store_holds_it() -> None:
+    before, after = Store(), Store()
+    newer = PROJECT_VIEW.model_copy(update={"version": "newer"})
+    heard: list[str | None] = []
+
+    async def work(served: Online) -> None:
+        served.changed = lambda: heard.append(None if served.view is None else served.view.version)
+        await served.follow(PROJECT_VIEW)
+        await served.follow(newer)
+        assert served.view == PROJECT_VIEW
+        assert before.fresh is not None
+        before.fresh = before.fresh.model_copy(update={"view": "newer"})
+        await served.follow(newer)
+        assert served.view == newer
+        await served.follow(None)
+        assert not served.is_there()
+        assert (await refused(served.get(STRANGER))).status == 404
+        await served.follow(newer)
+
+    run(work, before, after)
+    assert heard == ["newer", None, "newer"]
+    assert before.closed

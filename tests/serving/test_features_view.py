@@ -1,0 +1,104 @@
+"""By id, a version predicts features of the view that it was trained on alone; and a silent store holds up no start."""
+
+import asyncio
+import gc
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from operator import methodcaller
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.bundles import change, copied
+from tests.clients import PLAIN, PROJECT, STRANGER, approved, fill_store
+from tests.conftest import BundleOf
+from tests.features.loans import PROJECT_VIEW
+from tests.registered import Registered
+from tests.serving.test_routes import problem
+
+from windlass import app
+from windlass.serving.part import Part
+from windlass.serving.subject import Subject
+from windlass.settings import Settings
+
+Work = Callable[[httpx.AsyncClient], Awaitable[None]]
+
+
+@pytest.fixture
+def registered(tmp_path: Path, bundle_of: BundleOf) -> Registered:
+    """Three versions of clients: one of which no view is known, one of the view declared, one of another."""
+    made = Registered(tmp_path / "home")
+    bundle = bundle_of("clients")
+    approved(made, bundle)
+    for view in (PROJECT_VIEW.version, "another"):
+        trained = copied(bundle, tmp_path / view)
+        approved(made, change(trained, "params.json", methodcaller("update", view=view)))
+    made.close()
+    return made
+
+
+def serve(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, work: Work, only: Part | None = None
+) -> None:
+    """Do it once the server has started as one of several workers, which loads before it takes a request."""
+    monkeypatch.setattr(app, "parent_process", object)
+    monkeypatch.setattr(gc, "collect", int)  # what other tests left is not this one's
+    monkeypatch.setattr(gc, "freeze", int)
+
+    async def main() -> None:
+        service = app.application(Subject(str(PROJECT)), settings=settings, only=only)
+        await service._start()
+        try:
+            transport = httpx.ASGITransport(service)  # type: ignore[arg-type]
+            async with httpx.AsyncClient(transport=transport, base_url="http://clients") as ask:
+                await work(ask)
+        finally:
+            await service._stop()
+
+    asyncio.run(main())
+
+
+def test_features_of_another_view_are_no_row(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill_store(registered.settings)
+
+    async def work(ask: httpx.AsyncClient) -> None:
+        for _ in range(2):
+            refused = problem(await ask.post(f"/predict/{PLAIN}"), 409)
+            assert refused["detail"] == (
+                f"The features are of view {PROJECT_VIEW.version}, and version v3 was trained on view another."
+                " Train again, or materialise a snapshot of view another."
+            )
+        body = (await ask.post("/predict_by_id", json=[PLAIN, STRANGER])).json()
+        unfit, unknown = body["results"]
+        assert (unfit["id"], unfit["prediction"], unfit["error"]) == (PLAIN, None, "unfit")
+        assert unfit["errors"] == [{"loc": [], "msg": refused["detail"]}]
+        assert unknown["error"] == "unknown"
+        assert (await ask.get(f"/features/{PLAIN}")).status_code == 200
+        for version in ("v1", "v2"):
+            answer = await ask.post(f"/predict/{PLAIN}?version={version}")
+            assert answer.json()["model_version"] == version
+        told = (await ask.get("/status")).json()["features"]
+        assert told["trained_view_version"] == "another"
+        assert told["materialised"]["view_version"] == PROJECT_VIEW.version
+
+    serve(registered.settings, monkeypatch, work)
+    assert [record.message for record in caplog.records].count("features of another view") == 1
+
+
+@pytest.mark.parametrize("only", [None, Part.FEATURES])
+def test_a_store_that_says_nothing_holds_up_no_start(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch, only: Part | None
+) -> None:
+    async def work(ask: httpx.AsyncClient) -> None:
+        assert (await ask.get("/health")).status_code == 200
+        told = (await ask.get("/status")).json()
+        assert told["ready"] is (only is None)
+        assert told["features"]["reason"] == "The feature store is being opened."
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings = replace(registered.settings, online_url=url)
+        serve(settings, monkeypatch, work, only)

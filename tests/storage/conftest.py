@@ -1,0 +1,45 @@
+"""Both databases, for tests that hold of each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.azurite import azure_endpoint, azure_url
+
+from windlass.settings import Settings
+from windlass.storage.blobs import Blobs, blobs_of
+from windlass.storage.database import Database
+
+__all__ = ["azure_endpoint", "azure_url"]  # fixtures of the emulator
+
+OpenUrl = Callable[[], Database]
+
+
+@pytest.fixture
+def open_url(database_url: str) -> Iterator[OpenUrl]:
+    """Opens the database, as often as it is asked."""
+    opened: list[Database] = []
+
+    def open_it() -> Database:
+        opened.append(Database.open(database_url))
+        return opened[-1]
+
+    yield open_it
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture(params=["files", "s3", "azure"])
+def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings that name an empty bundle store."""
+    if request.param != "files":
+        url = request.getfixturevalue(f"{request.param}_url")
+        return replace(Settings.read(), home=tmp_path / "home", store_url=url)
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def blobs(store_settings: Settings) -> Blobs:
+    """The store itself."""
+    return blobs_of(store_settings)

@@ -1,0 +1,236 @@
+"""One transaction a block, on both databases; and what a person reads where it fails."""
+
+import multiprocessing
+import socket
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select, text
+from tests.running import free_port
+from tests.storage.conftest import OpenUrl
+
+from windlass.errors import SettingsError, StorageError
+from windlass.settings import Settings
+from windlass.storage.database import Database
+from windlass.storage.schema import projects
+
+
+def test_a_block_that_raises_leaves_nothing(open_url: OpenUrl) -> None:
+    database = open_url()
+
+    def half() -> None:
+        with database.writing() as connection:
+            connection.execute(insert(projects).values(_project("half")))
+            raise RuntimeError("half")
+
+    with pytest.raises(RuntimeError, match="half"):
+        half()
+    with database.writing() as connection:
+        connection.execute(insert(projects).values(_project("whole")))
+    with open_url().reading() as connection:
+        assert connection.execute(select(projects.c.name)).scalars().all() == ["whole"]
+
+
+def test_a_reader_sees_one_moment(open_url: OpenUrl) -> None:
+    reader, writer = open_url(), open_url()
+    with reader.reading() as connection:
+        before = connection.execute(select(projects.c.name)).all()
+        with writer.writing() as other:
+            other.execute(insert(projects).values(_project("meanwhile")))
+        assert connection.execute(select(projects.c.name)).all() == before == []
+    with reader.reading() as connection:
+        assert len(connection.execute(select(projects.c.name)).all()) == 1
+
+
+def test_a_writer_waits_for_another(open_url: OpenUrl) -> None:
+    database = open_url()
+    held, free = threading.Event(), threading.Event()
+    with database.writing() as connection:
+        connection.execute(insert(projects).values(_project("counted")))
+
+    def hold() -> None:
+        with database.writing() as connection:
+            connection.execute(projects.update().values(updated_at=2.0))
+            held.set()
+            free.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(60)
+    threading.Timer(0.3, free.set).start()
+    with database.writing() as connection:
+        connection.execute(projects.update().values(updated_at=projects.c.updated_at + 1))
+        assert connection.execute(select(projects.c.updated_at)).scalar() == 3.0
+    holder.join()
+
+
+def _add(url: str, who: int, count: int) -> None:
+    database = Database.open(url)
+    for number in range(count):
+        with database.writing() as connection:
+            last = connection.execute(text("SELECT count(*) FROM projects")).scalar_one()
+            connection.execute(insert(projects).values(_project(f"p{who}-{number}", float(last))))
+    database.close()
+
+
+def test_eight_writers_are_not_locked_out(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'windlass.db'}"
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_add, args=(url, who, 25)) for who in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(100)
+    assert [writer.exitcode for writer in writers] == [0] * 8
+    database = Database.open(url)
+    with database.reading() as connection:
+        seen = connection.execute(select(projects.c.updated_at)).scalars().all()
+    database.close()
+    assert sorted(seen) == [float(number) for number in range(200)]  # each saw all before it
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "windlass.db").write_text("notes " * 1000)
+    with pytest.raises(StorageError, match=r"windlass\.db failed: file is not a database.*backup"):
+        Database.of(Settings(home=tmp_path))
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    Database.of(Settings(home=tmp_path)).close()
+    with sqlite3.connect(tmp_path / "windlass.db") as raw:
+        pages = raw.execute("PRAGMA page_count").fetchone()[0]
+    raw.close()
+    database = Database.of(Settings(home=tmp_path))
+
+    def write_too_much() -> None:
+        with database.writing() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            connection.execute(insert(projects).values(_project("large", text="x" * 1_000_000)))
+
+    with pytest.raises(StorageError, match=r"disk is full\. Free some space"):
+        write_too_much()
+    with database.writing() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+        assert connection.execute(select(projects.c.name)).all() == []
+    database.close()
+
+
+def test_a_file_that_was_replaced_is_followed(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        made = Database.of(Settings(home=tmp_path / name))
+        with made.writing() as connection:
+            connection.execute(insert(projects).values(_project(name)))
+        made.close()
+    path = tmp_path / "old" / "windlass.db"
+    database = Database.of(Settings(home=path.parent))
+    assert _names(database) == ["old"]
+    (tmp_path / "new" / "windlass.db").replace(path)
+    assert _names(database) == ["new"]
+    with database.writing() as connection:
+        connection.execute(insert(projects).values(_project("newer")))
+    database.close()
+    again = Database.of(Settings(home=path.parent))
+    assert _names(again) == ["new", "newer"]
+    again.close()
+
+
+def test_a_file_that_is_gone_is_told_and_not_made_anew(tmp_path: Path) -> None:
+    database = Database.of(Settings(home=tmp_path))
+    path = tmp_path / "windlass.db"
+    path.rename(tmp_path / "away.db")
+    for block in (database.reading, database.writing):
+        with (
+            pytest.raises(StorageError, match=r"file .*windlass\.db is gone\. Restore it"),
+            block(),
+        ):
+            raise AssertionError
+    assert not path.exists()
+    (tmp_path / "away.db").rename(path)
+    assert _names(database) == []
+    database.close()
+
+
+def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"Cannot make the home folder.*WINDLASS_HOME"):
+        Database.of(Settings(home=tmp_path / "file" / "home"))
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "windlass.db").mkdir()
+    with pytest.raises(StorageError, match=r"unable to open database file.*Let this user write"):
+        Database.of(Settings(home=tmp_path))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://root@h/d",
+        "oracle://h/d",
+        "nonsense",
+        "postgresql+asyncpg://h/d",
+        "://",
+        "sqlite3:/x",
+    ],
+)
+def test_urls_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"WINDLASS_DATABASE_URL .*Use postgresql\+psycopg://"):
+        Database.open(url)
+
+
+def test_a_server_that_is_away_is_told_at_once_and_without_the_password() -> None:
+    pytest.importorskip("psycopg")
+    begun = time.monotonic()
+    with pytest.raises(StorageError, match=r"refused.*try again") as told:
+        Database.open(f"postgresql://ann:s3cret@127.0.0.1:{free_port()}/loans")
+    assert time.monotonic() - begun < 10
+    assert "s3cret" not in str(told.value)
+
+
+def test_a_server_that_never_answers_is_told_within_seconds() -> None:
+    pytest.importorskip("psycopg")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        begun = time.monotonic()
+        with pytest.raises(StorageError, match="timeout"):
+            Database.open(f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/loans")
+    assert time.monotonic() - begun < 20
+
+
+def test_a_database_that_does_not_exist_is_told(postgres_url: str) -> None:
+    with pytest.raises(StorageError, match=r"does not exist.*WINDLASS_DATABASE_URL"):
+        Database.open(f"{postgres_url.partition('?')[0]}_else")
+
+
+def test_a_connection_that_was_cut_is_made_again(postgres_url: str) -> None:
+    database, other = Database.open(postgres_url), Database.open(postgres_url)
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+
+    def be_cut() -> None:
+        with database.writing() as connection:
+            with other.writing() as killer:
+                killer.execute(
+                    text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+                )
+            connection.execute(insert(projects).values(_project("lost")))
+
+    with pytest.raises(StorageError, match=r"terminat|closed"):
+        be_cut()
+    with database.reading() as connection:
+        assert connection.execute(select(projects.c.name)).all() == []
+    database.close()
+    other.close()
+
+
+def _names(database: Database) -> list[str]:
+    with database.reading() as connection:
+        query = select(projects.c.name).order_by(projects.c.name)
+        return list(connection.execute(query).scalars())
+
+
+def _project(name: str, at: float = 1.0, text: str = "") -> dict[str, object]:
+    return {"name": name, "declaration": {"text": text}, "updated_at": at}

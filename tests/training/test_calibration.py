@@ -1,0 +1,28 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from windlass.training.calibration import calibration
+
+
+def test_each_bin_holds_a_tenth_of_the_rows() -> None:
+    random = np.random.default_rng(1)
+    positive = random.beta(0.5, 5, 2000)
+    truth = (random.random(2000) < positive).astype(np.int64)
+    bins = calibration(truth, positive)["bins"]
+    assert [part["rows"] for part in bins] == pytest.approx([200] * 10, abs=2)
+    assert all(low["to"] < high["from"] for low, high in pairwise(bins))
+    for part in bins:
+        rows = (positive >= part["from"]) & (positive <= part["to"])
+        assert part["predicted"] == pytest.approx(positive[rows].mean())
+        assert part["observed"] == pytest.approx(truth[rows].mean())
+        assert part["observed_low"] <= part["observed"] <= part["observed_high"]
+
+
+@pytest.mark.parametrize("positive", [[0.3] * 30, [0.1] * 25 + [0.9] * 5, [0.5, 0.2]])
+def test_equal_probabilities_are_in_one_bin(positive: list[float]) -> None:
+    bins = calibration(np.ones(len(positive), np.int64), np.array(positive))["bins"]
+    assert sum(part["rows"] for part in bins) == len(positive)
+    assert len(bins) == len(set(positive))
+    assert all(part["observed"] == 1 for part in bins)

@@ -1,0 +1,42 @@
+"""The socket that a server is given: whoever reads where it is may connect."""
+
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.running import WINDLASS, Connection, environment
+
+from windlass.errors import SettingsError
+from windlass.web.server import Listen, bind
+
+
+def test_a_socket_is_reached_before_anybody_serves_on_it() -> None:
+    with bind(Listen(port=0)) as listener:
+        Connection.to(listener.getsockname()[1]).close()
+
+
+def test_an_address_that_is_taken() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"Cannot listen on 127.0.0.1:{port}"):
+            bind(Listen(port=port))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_reads_where_it_is_is_answered(iris: Path, tmp_path: Path, workers: int) -> None:
+    command = [str(WINDLASS), "serve", str(iris), "--port", "0", "--workers", str(workers)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment(tmp_path)
+    ) as process:
+        assert process.stdout is not None
+        try:
+            where = process.stdout.readline().split()[2]
+            with Connection.to(int(where.rpartition(":")[2])) as connection:
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.answer().status == 200
+        finally:
+            process.terminate()
+            process.communicate()

@@ -1,0 +1,144 @@
+"""Answers sent part by part, against a client that is played here."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from windlass.monitoring.cells import Cells
+from windlass.monitoring.telemetry import Telemetry
+from windlass.web import streaming
+from windlass.web.exchange import Answer, Exchange, Message
+from windlass.web.routing import Route
+from windlass.web.service import Service
+
+
+class Parts:
+    """Parts of a body that tell whether they were closed; `fails` after the last one, or waits for ever."""
+
+    def __init__(self, *parts: bytes, fails: bool = False, ends: bool = True) -> None:
+        self.parts, self.fails, self.ends = parts, fails, ends
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            yield part
+        if self.fails:
+            raise ValueError("no more")
+        if not self.ends:
+            await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Client:
+    """Sends one request to a service, and keeps what it is told."""
+
+    def __init__(self, parts: Parts, *, reads: bool = True, goes: bool = False) -> None:
+        self.parts, self.reads, self.goes = parts, reads, goes
+        self.told: list[Message] = []
+        self.asked = 0
+        self.ending, self.begun = asyncio.Event(), asyncio.Event()
+
+    async def ask(self, method: str = "GET") -> None:
+        async def nothing() -> None:
+            """A server's start and stop."""
+
+        service = Service(
+            [Route("GET", "/events", self.handler, label="/events")],
+            Telemetry(Cells()),
+            max_body=1000,
+            start=nothing,
+            stop=nothing,
+        )
+        scope = {"type": "http", "method": method, "path": "/events", "headers": [],
+                 "query_string": b"", "state": {streaming.ENDING: self.ending}}  # fmt: skip
+        await asyncio.wait_for(service(scope, self.receive, self.send), 10)
+
+    async def handler(self, _: Exchange) -> Answer:
+        answer = Answer(b"", b"text/event-stream")
+        answer.stream = self.parts
+        return answer
+
+    async def receive(self) -> Message:
+        self.asked += 1
+        if self.asked == 1:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if not self.goes:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if not self.reads and message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+        self.told.append(message)
+        if message.get("body"):
+            self.begun.set()
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.told)
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.told[-1].get("more_body", False)
+
+
+def run(client: Client, method: str = "GET") -> dict[Any, Any]:
+    asyncio.run(client.ask(method))
+    assert client.parts.closed
+    return dict(client.told[0]["headers"])
+
+
+def test_parts_follow_one_another_without_a_length() -> None:
+    client = Client(Parts(b"one ", b"two"))
+    headers = run(client)
+    assert (client.body, client.is_whole) == (b"one two", True)
+    assert headers[b"content-type"] == b"text/event-stream"
+    assert b"content-length" not in headers
+    assert b"x-request-id" in headers
+
+
+def test_head_reads_no_part() -> None:
+    client = Client(Parts(b"one"))
+    run(client, "HEAD")
+    assert (client.body, client.is_whole) == (b"", True)
+
+
+def test_it_ends_as_its_client_goes() -> None:
+    client = Client(Parts(b"one", ends=False), goes=True)
+    run(client)
+    assert not any(message.get("body") == b"" for message in client.told)
+
+
+def test_it_ends_as_the_server_drains() -> None:
+    async def drained() -> Client:
+        client = Client(Parts(b"one", ends=False))
+        asking = asyncio.create_task(client.ask())
+        await asyncio.wait_for(client.begun.wait(), 10)
+        client.ending.set()
+        await asking
+        return client
+
+    client = asyncio.run(drained())
+    assert (client.body, client.is_whole, client.parts.closed) == (b"one", True, True)
+
+
+def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "STALL_SECONDS", 0.05)
+    client = Client(Parts(b"one", b"two"), reads=False)
+    run(client)
+    assert [message["type"] for message in client.told] == ["http.response.start"]
+
+
+def test_parts_that_fail_are_logged_and_leave_the_answer_open(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = Client(Parts(b"one", fails=True))
+    with caplog.at_level(logging.ERROR, "windlass.serving"):
+        run(client)
+    assert (client.body, client.is_whole) == (b"one", False)
+    assert "stream failed" in caplog.messages
