@@ -7,8 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.running import environment
+from tests.waiting import until
 
 from windlass.jobs.desk import Desk, Order
 from windlass.jobs.job import Job, State
@@ -26,14 +26,6 @@ from windlass.settings import Settings
 PATIENCE = 90.0  # seconds until a test gives a job up; machines that test are busy
 WINDLASS = Path(sys.executable).with_name("windlass")
 UNRULY = Path(__file__).parent / "projects" / "unruly"
-
-
-def until(check: Callable[[], bool], what: str) -> None:
-    """Return once `check` holds; nothing tells a process of what another one does."""
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True)

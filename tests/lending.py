@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.jobs_bench import until
+from tests.waiting import until
 
 LENDING = Path(__file__).parent / "projects" / "lending"
 

@@ -2,14 +2,14 @@
 
 import json
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.bundles import change, copied
 from tests.conftest import BundleOf
-from tests.running import FLOWER, PATIENCE, Server, post
+from tests.running import FLOWER, Server, post
+from tests.waiting import until
 
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.core.declaration import Declaration
@@ -93,15 +93,6 @@ def _logged(server: Server, event: str) -> list[dict[str, Any]]:
 def status_of(server: Server, project: str = "iris") -> Any:
     """What `/status` says of a project."""
     return server.client.get(f"/{project}/status").json()
-
-
-def until(check: Callable[[], bool], what: str, patience: float = PATIENCE) -> float:
-    """Return once `check` holds; how many seconds that took."""
-    started = time.monotonic()
-    while not check():
-        assert time.monotonic() - started < patience, f"never: {what}"
-        time.sleep(0.01)  # another process decides, and tells only whoever asks
-    return time.monotonic() - started
 
 
 def until_live(server: Server, name: str, project: str = "iris") -> float:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,14 @@ class Server:
         """Send a signal to all of the server's processes, as a terminal does."""
         os.killpg(self.process.pid, number)
 
+    def children(self, command: str) -> set[int]:
+        """The processes that the server started and that run, by a part of their command lines."""
+        found = []
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it may end while we look
+                found += [int(pid) for pid in (thread / "children").read_text().split()]
+        return {pid for pid in found if command in _command(pid)}
+
     def exit_code(self, timeout: float = PATIENCE) -> int:
         """The exit code, once the server has ended."""
         return self.process.wait(timeout)
@@ -123,6 +132,14 @@ class Server:
     def lines(self) -> list[dict[str, Any]]:
         """What was logged so far, every line parsed."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+def _command(pid: int) -> str:
+    """The command line of a process; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @dataclass(frozen=True)

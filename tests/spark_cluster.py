@@ -5,8 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.running import free_port
-from tests.services import STARTING, absent, await_http
+from tests.services import absent, await_http
+from tests.waiting import until
 
 _DEFAULTS = """\
 spark.driver.host 127.0.0.1
@@ -82,15 +82,6 @@ class Cluster:
         """Stop whatever runs."""
         for name in [*self.processes]:
             self.kill(name)
-
-
-def until(happened: Callable[[], bool], what: str, patience: float = STARTING) -> None:
-    """Return once something has happened that can only be asked for."""
-    deadline = time.monotonic() + patience
-    while not happened():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited in vain for {what}")
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.jobs_bench import WINDLASS, Bench, Unruly, until
+from tests.jobs_bench import WINDLASS, Bench, Unruly
 from tests.running import environment
+from tests.waiting import until
 
 from windlass.cli.registry import actor
 from windlass.core.bundle import Bundle

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.jobs_bench import WINDLASS, Bench, until
+from tests.jobs_bench import WINDLASS, Bench
 from tests.running import environment
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from polars.testing import assert_frame_equal
 from tests.conftest import ROOT, BundleOf
 from tests.features.loans import PROJECT_VIEW, VIEW, events
 from tests.running import free_port
-from tests.spark_cluster import Cluster, running_cluster, until
+from tests.spark_cluster import Cluster, running_cluster
+from tests.waiting import until
 from typer.testing import CliRunner
 
 from windlass.cli.main import app

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Serve
 from tests.load import Load
 from tests.running import FLOWER, Connection, Server, post
+from tests.waiting import until
 
 from windlass.web.connection import LINGER_SECONDS
 
@@ -99,6 +100,15 @@ def test_ctrl_c_reaches_every_process(serve: Serve, iris: object, workers: int) 
         server.signal_all(signal.SIGINT)
         assert server.exit_code() == 0
     assert load.told.failures == []
+    assert [line for line in server.lines() if line["level"] in ("error", "critical")] == []
+
+
+def test_ctrl_c_ends_workers_that_still_start(serve: Serve, iris: object) -> None:
+    """A worker that is loading ends without a word, as one that serves does."""
+    server: Server = serve(iris, options=["--workers", "3"], ready=False)
+    until(lambda: len(server.children("spawn_main")) == 3, "three workers")
+    server.signal_all(signal.SIGINT)
+    assert server.exit_code() == 0
     assert [line for line in server.lines() if line["level"] in ("error", "critical")] == []
 
 

@@ -8,9 +8,10 @@ import pytest
 from tests.clients import PLAIN, PROJECT, approved, declare, features_of, fill_store, store_of
 from tests.conftest import BundleOf, Serve
 from tests.features.loans import PROJECT_VIEW
-from tests.registered import Registered, until
+from tests.registered import Registered
 from tests.running import Server
 from tests.serving.test_routes import problem
+from tests.waiting import until
 from tests.wire import Wire
 
 from windlass.app import application

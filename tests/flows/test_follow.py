@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.flows.test_workers import workers_of
 from tests.registered import (
     Registered,
     another,
@@ -18,11 +17,11 @@ from tests.registered import (
     sharper,
     status_of,
     told,
-    until,
     until_live,
     version_of,
 )
 from tests.running import FLOWER, Server
+from tests.waiting import until
 
 NAME = Path("iris")  # of the project, in the registry
 
@@ -165,13 +164,13 @@ def test_a_replaced_worker_comes_up_with_what_the_registry_says(
 ) -> None:
     registered.live(iris)
     server = serve(NAME, home=registered.home, options=["--workers", "2"])
-    until(lambda: len(workers_of(server)) == 2, "two workers")
+    until(lambda: len(server.children("spawn_main")) == 2, "two workers")
     registered.approve(registered.add(another(iris, tmp_path / "next")))
     until_live(server, "v2")
-    before = workers_of(server)
+    before = server.children("spawn_main")
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(workers_of(server) - before) == 2, "both replaced")
+    until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
     until(lambda: version_of(server) == "v2", "answering again")
     assert {version_of(server) for _ in range(20)} == {"v2"}
 

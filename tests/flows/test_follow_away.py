@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from tests.conftest import Serve
-from tests.flows.test_workers import workers_of
-from tests.registered import Registered, another, status_of, told, until, until_live, version_of
+from tests.registered import Registered, another, status_of, told, until_live, version_of
 from tests.running import FLOWER, Server
+from tests.waiting import until
 from tests.wire import Wire
 
 NAME = Path("iris")  # of the project, in the registry
@@ -84,14 +84,14 @@ def test_a_worker_replaced_meanwhile_goes_on_with_what_is_live(
     registered.live(iris)
     home = registered.home
     server = serve(NAME, home=home, options=["--workers", "2"], WINDLASS_DATABASE_URL=wired_url)
-    until(lambda: len(workers_of(server)) == 2, "two workers")
+    until(lambda: len(server.children("spawn_main")) == 2, "two workers")
     later = registered.live(another(iris, tmp_path / "next"))
     until(lambda: {version_of(server) for _ in range(8)} == {later}, "both switched")
     wire.cut()
-    before = workers_of(server)
+    before = server.children("spawn_main")
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(workers_of(server) - before) == 2, "both replaced")
+    until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
     until(lambda: version_of(server) == later, "answering again")
     assert {version_of(server) for _ in range(20)} == {later}
     server.stop()

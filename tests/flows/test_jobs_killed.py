@@ -6,7 +6,8 @@ import signal
 import time
 
 import pytest
-from tests.jobs_bench import ON_POSTGRES, ON_SQLITE, Bench, is_alive, until
+from tests.jobs_bench import ON_POSTGRES, ON_SQLITE, Bench, is_alive
+from tests.waiting import until
 
 from windlass.jobs.desk import MOST_ATTEMPTS
 from windlass.jobs.job import State

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from tests.conftest import BundleOf, Serve
 from tests.load import Load
-from tests.registered import Registered, another, shares, sharper, told, until
+from tests.registered import Registered, another, shares, sharper, told
 from tests.running import FLOWER, Server, post
+from tests.waiting import until
 
 NAME = Path("iris")  # of the project, in the registry
 SWAPS = 20

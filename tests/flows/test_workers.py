@@ -38,13 +38,6 @@ def settled(server: Server, wanted: float) -> None:
         assert time.monotonic() < deadline
 
 
-def workers_of(server: Server) -> set[int]:
-    """The processes that hold a slot of the shared counters, as the kernel knows them."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    commands = {int(pid): Path(f"/proc/{pid}/cmdline") for pid in children.split()}
-    return {pid for pid, command in commands.items() if b"spawn_main" in command.read_bytes()}
-
-
 def ask(server: Server, times: int) -> None:
     """Ask on a new connection each time, so that every worker gets some."""
     request = post("/predict", json.dumps(FLOWER).encode(), "Connection: close")
@@ -75,13 +68,12 @@ def test_a_worker_that_dies_is_replaced(serve: Serve, iris: Path) -> None:
     ask(server, 20)
     for answered in (20, 40):
         settled(server, answered)
-        victim = min(workers_of(server))
-        before = workers_of(server)
-        os.kill(victim, signal.SIGKILL)
+        before = server.children("spawn_main")
+        os.kill(min(before), signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE
-        while len(workers_of(server) - {victim}) < 2 and time.monotonic() < deadline:
+        while not (fresh := server.children("spawn_main") - before) and time.monotonic() < deadline:
             assert predicted(server) == answered
-        assert len(workers_of(server) - before) == 1
+        assert len(fresh) == 1
         ask(server, 20)
     settled(server, 60)
     assert sorted(path.name for path in folder.iterdir()) == files

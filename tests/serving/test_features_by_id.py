@@ -20,9 +20,10 @@ from tests.clients import (
 )
 from tests.conftest import BundleOf, Serve
 from tests.features.loans import PROJECT_VIEW
-from tests.registered import Registered, until
+from tests.registered import Registered
 from tests.running import Server
 from tests.serving.test_routes import problem
+from tests.waiting import until
 
 import windlass
 from windlass.serving.by_id import _outcome

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.waiting import until
 
 from windlass.access.key import Key
 from windlass.access.keys import Keys
@@ -27,7 +28,6 @@ from windlass.web.routing import Route
 from windlass.web.service import Service
 
 CONFIGURED = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"
-PATIENCE = 20.0
 WITHIN = 2.0  # seconds until a change must have reached a server
 Guarded = Callable[..., "House"]
 
@@ -140,13 +140,6 @@ class Shaky:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # another thread's work cannot be awaited from outside
 
 
 def test_both_headers_let_a_key_in_under_its_name(guarded: Guarded, keys: Keys) -> None:
@@ -304,9 +297,9 @@ def test_log_lines_are_limited_over_all_addresses(
 def test_changes_reach_a_running_guard(guarded: Guarded, keys: Keys) -> None:
     house = guarded()
     secret = keys.create("late", Role.PREDICT)
-    until(lambda: house.key(secret, client=None).status == 200, WITHIN)
+    until(lambda: house.key(secret, client=None).status == 200, "let in", WITHIN)
     keys.revoke("late")
-    until(lambda: house.key(secret, client=None).status != 200, WITHIN)
+    until(lambda: house.key(secret, client=None).status != 200, "shut out", WITHIN)
     assert house.key(CONFIGURED).status == 200
 
 
@@ -322,13 +315,13 @@ def test_a_database_that_is_away(
     assert [house.key(CONFIGURED).status, house.ask("/predict").status] == [200, 401]
     assert [house.key("wrong").status for _ in range(20)] == [503] * 20
     shaky.keys, shaky.away = keys.valid(), None
-    until(lambda: house.key(secret).status == 200)
+    until(lambda: house.key(secret).status == 200, "let in")
     shaky.away = RuntimeError("what nobody thought of")
     asked = shaky.asked
-    until(lambda: shaky.asked >= asked + 3)
+    until(lambda: shaky.asked >= asked + 3, "asked again")
     assert [house.key(secret).status, house.key("wrong").status] == [200, 401]
     shaky.away, shaky.keys = None, {}
-    until(lambda: house.key(secret).status == 401)
+    until(lambda: house.key(secret).status == 401, "shut out")
     told_once = [one.getMessage() for one in caplog.records if one.getMessage().startswith("keys ")]
     assert told_once == ["keys cannot be read", "keys are read again"] * 2
 

@@ -4,14 +4,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
 from tests.conftest import Serve
-from tests.running import FLOWER, PATIENCE, RawAnswer, Server, post
+from tests.running import FLOWER, RawAnswer, Server, post
 from tests.services import POSTGRES, postgres_url  # noqa: F401 - a fixture
+from tests.waiting import until
 
 from windlass.access.keys import Keys
 from windlass.access.role import Role
@@ -34,13 +35,6 @@ def ask(server: Server, secret: str, *more: str) -> RawAnswer:
 
 def keys_of(home: Path, url: str | None = None) -> Keys:
     return Keys(Database.of(Settings(home=home, database_url=url)))
-
-
-def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # another process' work cannot be awaited from outside
 
 
 def statuses(server: Server, secret: str) -> set[int]:
@@ -75,7 +69,7 @@ def test_workers_share_a_rate(serve: Serve, iris: Path, tmp_path: Path) -> None:
         iris, home=tmp_path / "home", options=["--workers", "2"], WINDLASS_AUTH="required"
     )
     folder = tmp_path / "home" / "run" / str(server.process.pid) / "rates"
-    until(lambda: len(list(folder.glob("*.cells"))) == 2)
+    until(lambda: len(list(folder.glob("*.cells"))) == 2, "two workers")
     told = [ask(server, secret)]
     while told[-1].status == 200:
         time.sleep(0.02)
@@ -144,7 +138,7 @@ def test_a_database_that_is_away_at_the_start(
         assert (told.status, told.json()["detail"]) == (503, "The keys cannot be read yet.")
         assert "keys" not in ask(server, CONFIGURED).json()["detail"]  # let in: there is no version
         assert server.raw(post("/predict", ROW)).status == 401
-    until(lambda: "keys" not in ask(server, secret).json()["detail"])
+    until(lambda: "keys" not in ask(server, secret).json()["detail"], "keys are read")
 
 
 def test_a_database_that_goes_away(
@@ -158,9 +152,9 @@ def test_a_database_that_goes_away(
         WINDLASS_DATABASE_URL=postgres_url,
     )  # fmt: skip
     with away(postgres_url):
-        until(lambda: "keys cannot be read" in _events(server))
+        until(lambda: "keys cannot be read" in _events(server), "told")
         assert [ask(server, one).status for one in (secret, CONFIGURED, "wrong")] == [200, 200, 401]
-    until(lambda: "keys are read again" in _events(server))
+    until(lambda: "keys are read again" in _events(server), "told")
     assert _events(server).count("keys cannot be read") == 1
     assert ask(server, secret).status == 200
 

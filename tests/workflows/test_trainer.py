@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.jobs_bench import Unruly, is_alive, until
+from tests.jobs_bench import Unruly, is_alive
+from tests.waiting import until
 
 from windlass.core.bundle import Bundle
 from windlass.errors import ParameterError, ProjectError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
-from tests.jobs_bench import Bench, until
+from tests.jobs_bench import Bench
+from tests.waiting import until
 from tests.wire import Wire
 
 from windlass.errors import ProjectError

@@ -4,9 +4,10 @@ import ctypes
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import parent_process
+from multiprocessing import parent_process, resource_tracker
 from typing import Any
 
 import uvicorn
@@ -30,13 +31,42 @@ class Listen:
 
 
 class _Supervisor(Multiprocess):
-    """Several workers on one socket; it takes nothing new once a stop was asked for."""
+    """Several workers on one socket; it takes nothing new once a stop was asked for.
+
+    Ctrl+C is for it alone to hear, and it tells its workers: one that still starts would end with a traceback.
+    """
+
+    def init_processes(self) -> None:
+        """Start the workers."""
+        with _ctrl_c_held():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have ended."""
+        with _ctrl_c_held():
+            super().keep_subprocess_alive()
+
+    def handle_signals(self) -> None:
+        """Do what was asked by signals, which may start workers."""
+        with _ctrl_c_held():
+            super().handle_signals()
 
     def terminate_all(self) -> None:
         """Close the socket in this process too, so that the last worker's closing ends it."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Hold SIGINT back from this thread for a while, and for good from the processes that it starts meanwhile."""
+    resource_tracker.ensure_running()  # its start, else within that of the first process, would let SIGINT through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve(make_app: Callable[[], Any], listen: Listen, listener: socket.socket) -> None:

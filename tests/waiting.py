@@ -1,0 +1,15 @@
+"""Waiting for what another thread, process or machine does and tells only whoever asks."""
+
+import time
+from collections.abc import Callable
+
+from tests.running import PATIENCE
+
+
+def until(check: Callable[[], object], what: str, patience: float = PATIENCE) -> float:
+    """Return once `check` holds; how many seconds that took. Fails after `patience` seconds."""
+    started = time.monotonic()
+    while not check():
+        assert time.monotonic() - started < patience, f"never: {what}"
+        time.sleep(0.01)
+    return time.monotonic() - started
