@@ -61,6 +61,13 @@ def test_it_ends_with_the_server(serve: Serve, home: Path, number: int) -> None:
     until(lambda: not is_alive(worker), "its end")
 
 
+def test_predictions_alone_are_trained_too(serve: Serve, home: Path) -> None:
+    server = serve(IRIS, home=home, options=["--only", "predict"])
+    asked = {"model": "logreg", "C": 0.5, "seed": 7}
+    told = server.client.post("/train", json=asked, timeout=90).json()
+    assert told["new_model_version"] == "v4"
+
+
 def test_none_is_started_where_none_is_wanted(serve: Serve, home: Path, iris: Path) -> None:
     server = serve(IRIS, home=home, options=["--no-worker"])
     assert workers(server) == set()
@@ -69,3 +76,5 @@ def test_none_is_started_where_none_is_wanted(serve: Serve, home: Path, iris: Pa
     ).json()
     assert "no worker is running" in told["message"]
     assert workers(serve(iris)) == set()  # a bundle by itself is never trained
+    options = ["--only", "features"]  # which has no /train
+    assert workers(serve(IRIS, home=home, options=options, ready=False).wait("/livez")) == set()

@@ -201,7 +201,7 @@ def test_features_alone(serve: Serve, registered: Registered, clients: Path) -> 
 def test_predictions_alone(serve: Serve, registered: Registered, clients: Path) -> None:
     approved(registered, clients)
     fill_store(registered.settings)
-    server = serve(PROJECT, home=registered.home, options=["--only", "predict"])
+    server = serve(PROJECT, home=registered.home, options=["--only", "predict", *OPTIONS])
     assert server.client.post(f"/predict/{PLAIN}").status_code == 200
     assert predicts(server)
     problem(server.client.get(f"/features/{PLAIN}"), 404)

@@ -57,7 +57,8 @@ def register(app: typer.Typer) -> None:
             if not settings.auth:
                 _refuse_open(address, insecure=insecure or platform is not None)
             listen = _listen(address, port or platform or 8000, workers, grace)
-            _serve(served, settings, listen, only, with_worker=worker and only is None)
+            trains = worker and only is not Part.FEATURES  # which has no /train
+            _serve(served, settings, listen, only, with_worker=trains)
 
         raise typer.Exit(guarded(action))
 
