@@ -1,0 +1,135 @@
+"""A server on a machine of its own follows a registry whose bundles are in a bucket."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import BundleOf, Serve
+from tests.registered import (
+    Registered,
+    another,
+    sharper,
+    status_of,
+    told,
+    until_live,
+    version_of,
+)
+from tests.running import FLOWER, Server
+from tests.waiting import until
+from tests.wire import Wire
+
+from windlass.storage.blobs import blobs_of
+
+NAME = Path("iris")  # of the project, in the registry
+MODEL = "model.onnx"
+
+Elsewhere = Callable[..., Server]
+
+
+@pytest.fixture
+def registered(tmp_path: Path, s3_url: str) -> Iterator[Registered]:
+    made = Registered(tmp_path / "home", store_url=s3_url, store_http=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def elsewhere(serve: Serve, registered: Registered, tmp_path: Path) -> Elsewhere:
+    """Starts a server that shares the database and the bucket, and no folder."""
+    database = f"sqlite:///{registered.home / 'windlass.db'}"
+    store = registered.settings.store_url
+
+    def start(name: str, **how: object) -> Server:
+        shared = {"WINDLASS_DATABASE_URL": database, "WINDLASS_STORE_URL": store}
+        return serve(NAME, home=tmp_path / name, options=["--no-worker"], **shared, **how)
+
+    return start
+
+
+def altered(registered: Registered, name: str, folder: Path) -> bytes:
+    """Change one byte of a version's model in the bucket; what it was before."""
+    blobs, place = blobs_of(registered.settings), f"models/iris/{name}"
+    before = blobs.read(place, MODEL)
+    assert before is not None
+    replaced(registered, name, folder, before[:100] + bytes([before[100] ^ 1]) + before[101:])
+    return before
+
+
+def replaced(registered: Registered, name: str, folder: Path, content: bytes) -> None:
+    """Have this be a version's model in the bucket."""
+    folder.mkdir(exist_ok=True)
+    (folder / MODEL).write_bytes(content)
+    blobs_of(registered.settings).put(folder, [MODEL], f"models/iris/{name}")
+
+
+def test_versions_come_from_the_bucket(
+    elsewhere: Elsewhere, registered: Registered, bundle_of: BundleOf
+) -> None:
+    registered.live(bundle_of("iris"))
+    server = elsewhere("server")
+    assert version_of(server) == "v1"
+    before = server.client.post("/predict", json=FLOWER).json()
+    registered.approve(registered.add(sharper(bundle_of)))
+    until_live(server, "v2")
+    after = server.client.post("/predict", json=FLOWER).json()
+    assert after["model_version"] == "v2"
+    assert after["class_probabilities"] != before["class_probabilities"]
+    registered.rollback()
+    until_live(server, "v1")
+    again = server.client.post("/predict?version=v2", json=FLOWER).json()
+    assert again["class_probabilities"] == after["class_probabilities"]
+    assert not (registered.home / "models").exists()
+    assert not (server.home / "models").exists()
+
+
+def test_what_was_altered_in_the_bucket_is_refused(
+    elsewhere: Elsewhere, registered: Registered, iris: Path, tmp_path: Path
+) -> None:
+    registered.live(iris)
+    server = elsewhere("server")
+    name = registered.add(another(iris, tmp_path / "next"))
+    registered.registry.fetch(
+        registered.registry.version("iris", name)
+    )  # whole, where it is approved
+    sealed = altered(registered, name, tmp_path / "part")
+    registered.approve(name)
+    until(lambda: status_of(server)["refused"] is not None, "refused")
+    refused = status_of(server)["refused"]
+    assert refused["version"] == name == "v2"
+    assert "model.onnx is not the file that was sealed" in refused["reason"]
+    assert f"{registered.settings.store_url}/models/iris/v2" in refused["reason"]
+    assert version_of(server) == "v1"
+    assert server.client.get("/readyz").status_code == 200
+    assert server.client.post(f"/predict?version={name}", json=FLOWER).status_code == 503
+
+    fresh = elsewhere("fresh", ready=False).wait("/livez")  # with nothing to go on with
+    until(lambda: "not the file that was sealed" in fresh.client.get("/readyz").text, "says why")
+    assert fresh.client.post("/predict", json=FLOWER).status_code == 503
+
+    replaced(registered, name, tmp_path / "part", sealed)
+    registered.rollback()
+    until(lambda: version_of(fresh) == "v1", "back")
+    registered.rollback(name)
+    for one in (server, fresh):
+        until_live(one, name)
+
+
+def test_a_bucket_that_is_away_is_waited_for(
+    elsewhere: Elsewhere, registered: Registered, iris: Path, tmp_path: Path, s3_endpoint: str
+) -> None:
+    registered.live(iris)
+    with Wire(int(s3_endpoint.rpartition(":")[2])) as wire:
+        server = elsewhere("server", AWS_ENDPOINT_URL=f"http://127.0.0.1:{wire.port}")
+        wire.cut()
+        registered.live(another(iris, tmp_path / "next"))
+        (line,) = told(server, "version not loaded yet", 1)
+        assert line["version"] == "v2"
+        assert "cannot be read" in line["reason"]
+        assert version_of(server) == "v1"
+        assert (status_of(server)["refused"], server.client.get("/readyz").status_code) == (
+            None,
+            200,
+        )
+        wire.mend()
+        until_live(server, "v2")
+        server.stop()
