@@ -56,6 +56,11 @@ class Unruly:
         """Let the trainings that wait go on."""
         (self.folder / "go").touch()
 
+    def slip(self) -> None:
+        """Have the project's gate ask for a metric that is not measured."""
+        file = self.folder / "project.py"
+        file.write_text(file.read_text().replace('Gate("accuracy"', 'Gate("acuracy"'))
+
 
 class WorkerProcess:
     """`windlass worker`, and what it logs."""

@@ -111,6 +111,16 @@ def test_what_cannot_be_trained_is_refused_before_it_is_asked_for(
     assert bench.desk.list() == []
 
 
+def test_a_gate_on_what_is_not_measured_is_refused_before_it_is_asked_for(bench: Bench) -> None:
+    project = bench.project()
+    project.slip()
+    code, out, err = run(bench, project, "--deed", "raise")
+    (line,) = err.splitlines()
+    assert (code, out) == (1, "")
+    assert "'acuracy', which is not measured. There are: accuracy" in line
+    assert bench.desk.list() == []
+
+
 def test_a_project_that_cannot_be_written_keeps_its_bundle_in_the_registry(bench: Bench) -> None:
     project = bench.project()
     (project.folder / "artifacts").write_text("mine")

@@ -91,6 +91,23 @@ def declare(**parts: Any) -> Project:
         ({"row": Point(x=1)}, "row is a subclass of windlass.Row"),
         ({"candidates": [dict]}, "candidates are subclasses of windlass.Candidate"),
         ({"gates": ["accuracy"]}, "gates are Gate"),
+        (
+            {"gates": [Gate("acuracy", at_least=0.9)]},
+            r"a gate on 'acuracy', which is not measured. There are: accuracy, macro_f1,.*f1_b\.$",
+        ),
+        ({"gates": [Gate("cost_per_row", at_most=1)]}, "'cost_per_row', which is not measured"),
+        ({"gates": [Gate("f1_c", at_least=1)]}, "'f1_c', which is not measured"),
+        (
+            {
+                "gates": [Gate("roc_auc", at_least=0.5)],
+                "target": Classes("y", [f"c{i}" for i in range(300)]),
+            },
+            r"'roc_auc', which is not measured. There are: accuracy.{200,700}, …\.$",
+        ),
+        (
+            {"gates": [Gate("accuracy", at_least=0.9)], "target": Quantity("y")},
+            "There are: mae, rmse, r2, test_rows, train_rows",
+        ),
         ({"gates": [NotWorse("r2")]}, "NotWorse.'r2'.*There are: accuracy, macro_f1"),
         (
             {"gates": [NotWorse("roc_auc")], "target": Classes("y", ["a", "b", "c"])},

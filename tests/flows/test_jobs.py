@@ -75,6 +75,17 @@ def test_code_that_changed_is_read_anew(bench: Bench) -> None:
     assert bench.done(bench.ask(project))["metrics"]["test_rows"] == 12
 
 
+@ON_SQLITE
+def test_a_gate_on_what_is_not_measured_is_told_before_anything_is_fitted(bench: Bench) -> None:
+    project = bench.project()
+    bench.worker(project)
+    project.slip()
+    failed = bench.end(bench.ask(project, "raise"))
+    assert failed.error is not None
+    assert "'acuracy', which is not measured. There are: accuracy" in failed.error
+    assert failed.progress == 0
+
+
 @ON_POSTGRES
 def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) -> None:
     project = bench.project()

@@ -6,7 +6,9 @@ import pytest
 from sklearn import metrics as sk
 
 from windlass.core.batch import Prediction
+from windlass.core.metrics import measured_metrics
 from windlass.core.project import Project
+from windlass.core.stakes import Stakes
 from windlass.core.target import Classes, Quantity
 from windlass.errors import ParameterError
 from windlass.training.dataset import snapshot
@@ -79,6 +81,34 @@ def test_regression_metrics_are_scikit_learns(project_of: Make, table: Table) ->
             "train_rows": 12,
         }
     )
+
+
+def _measured(project: Project, prediction: Prediction) -> set[str]:
+    return set(evaluate(project, snapshot(project), _parts(12), prediction).metrics)
+
+
+@pytest.mark.parametrize(
+    ("count", "stakes"), [(2, None), (2, Stakes(missed=5, alarm=1)), (3, None)]
+)
+def test_gates_know_beforehand_what_is_measured_of_classes(
+    project_of: Make, table: Table, count: int, stakes: Stakes | None
+) -> None:
+    labels = [3, 5, 7][:count]
+    table["kind"] = [labels[i % count] for i in range(20)]
+    project = project_of(table, target=Classes("kind", labels), stakes=stakes)
+    shares = np.random.default_rng(3).dirichlet([1] * count, 12)
+    known = measured_metrics(project.target, stakes=stakes is not None)
+    assert _measured(project, Prediction(shares.argmax(axis=1), shares)) == set(known)
+    assert len(known) == len(set(known))
+
+
+def test_gates_know_beforehand_what_is_measured_of_a_quantity(
+    project_of: Make, table: Table
+) -> None:
+    table["kind"] = [float(i) for i in range(20)]
+    project = project_of(table, target=Quantity("kind"))
+    known = measured_metrics(project.target, stakes=False)
+    assert _measured(project, Prediction(values=np.ones(12))) == set(known)
 
 
 def test_equal_targets_have_no_r2(project_of: Make, table: Table) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.stakes import Stakes
-from windlass.core.target import Classes, Target
+from windlass.core.target import Classes, Target, class_key
 
 Labels = NDArray[np.int64]
 Numbers = NDArray[np.float64]
@@ -19,6 +19,10 @@ LESS_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
 OF_CLASSES = ("accuracy", "macro_f1", "log_loss")
 OF_TWO_CLASSES = ("roc_auc", "average_precision", "brier")
 OF_A_QUANTITY = ("mae", "rmse", "r2")
+OF_STAKES = ("base_rate", "recall_at_precision", "threshold", "recall_at_threshold",
+             "precision_at_threshold", "cost_per_row", "cost_accepting_all")  # fmt: skip
+OF_EACH_CLASS = ("precision", "recall", "f1")
+OF_ROWS = ("test_rows", "train_rows")
 
 
 def compared_metrics(target: Target) -> tuple[str, ...]:
@@ -31,6 +35,16 @@ def metric_names(classes: int | None) -> tuple[str, ...]:
     if classes is None:
         return OF_A_QUANTITY
     return (*OF_CLASSES, *OF_TWO_CLASSES) if classes == 2 else OF_CLASSES
+
+
+def measured_metrics(target: Target, *, stakes: bool) -> tuple[str, ...]:
+    """The names of all numbers that a training of this target measures, where gates may look."""
+    names = (*compared_metrics(target), *(OF_STAKES if stakes else ()), *OF_ROWS)
+    if not isinstance(target, Classes):
+        return names
+    keys = [class_key(label) for label in target.labels]
+    of_classes = [f"{metric}_{key}" for metric in OF_EACH_CLASS for key in keys]
+    return (*names, "accuracy_low", "accuracy_high", *of_classes)
 
 
 def confusion_matrix(truth: Any, predicted: Any, classes: int) -> Labels:

@@ -12,7 +12,7 @@ from windlass.core.bundle import PROJECT_NAME
 from windlass.core.candidate import Candidate
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.gates import Gate, NotWorse
-from windlass.core.metrics import compared_metrics
+from windlass.core.metrics import compared_metrics, measured_metrics
 from windlass.core.row import read_row
 from windlass.core.schema import RowSchema
 from windlass.core.split_rule import GroupTimeSplit
@@ -40,6 +40,7 @@ _ROUTES = frozenset(
      "status", "train", "ui", "v1", "v2", "version", "versions"}
 )  # fmt: skip
 _NAME = re.compile(PROJECT_NAME)
+_MOST_TOLD = 30  # metrics; there are three for each class
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Project:
         object.__setattr__(self, "schema", read_row(row))
         self._check_names()
         self._check_candidates()
+        self._check_thresholds()
         self._check_comparisons()
 
     def _check_kinds(self) -> None:
@@ -212,6 +214,17 @@ class Project:
                     raise ProjectError(
                         f"{where}: hyperparameter {name!r} has no default. Give it one."
                     )
+
+    def _check_thresholds(self) -> None:
+        """A gate on a metric that is not measured would never pass: a slip, better told before any work."""
+        known = measured_metrics(self.target, stakes=self.stakes is not None)
+        for gate in self.thresholds:
+            if gate.metric not in known:
+                more = "" if len(known) <= _MOST_TOLD else ", …"
+                raise ProjectError(
+                    f"Project {self.name!r} has a gate on {gate.metric!r}, which is not measured."
+                    f" There are: {', '.join(known[:_MOST_TOLD])}{more}."
+                )
 
     def _check_comparisons(self) -> None:
         known = compared_metrics(self.target)

@@ -9,7 +9,7 @@ from windlass.core.gates import judge
 from windlass.core.loading import Source
 from windlass.core.project import Project
 from windlass.core.sealing import publish, refuse_foreign, seal, staging
-from windlass.errors import BundleError, ProjectError
+from windlass.errors import BundleError
 from windlass.settings import Settings
 from windlass.training.bundling import write_facts, write_model, write_results
 from windlass.training.request import Progress, TrainingRequest, resolve, silent
@@ -72,7 +72,6 @@ def _write(run: Run, source: Source, folder: Path, progress: Progress) -> None:
     compiled, engine = _compile(run)
     write_model(run, compiled, folder, source.folder)
     progress(0.85, "Writing profile, golden rows and model card")
-    _refuse_unknown(run)
     gates = tuple(
         GateRecord(rule=result.rule, value=result.value, passed=result.passed)
         for result in judge(run.project.thresholds, run.evaluation.metrics)
@@ -91,16 +90,6 @@ def _write(run: Run, source: Source, folder: Path, progress: Progress) -> None:
             for rule in run.project.comparisons
         ),
     )
-
-
-def _refuse_unknown(run: Run) -> None:
-    """A gate on a metric that is not measured would never pass: a slip, better told at once."""
-    for gate in run.project.thresholds:
-        if gate.metric not in run.evaluation.metrics:
-            raise ProjectError(
-                f"Project {run.project.name!r} has a gate on {gate.metric!r}, which is not measured."
-                f" There are: {', '.join(run.evaluation.metrics)}."
-            )
 
 
 def _track(
