@@ -1,6 +1,8 @@
 """`windlass keys`: made once, listed, revoked; and what `serve` refuses about keys."""
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -43,13 +45,17 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     assert (secret[:3], len(secret)) == ("wl_", 46)  # alone, for KEY=$(windlass keys create …)
     assert secret not in made.stderr
     (key,) = json.loads(run("keys", "list", "--json").stdout)
-    assert {**key, "created_at": ""} == {
-        "name": "ci", "role": "train", "rate": 600, "created_at": "", "revoked_at": None,
+    made_at = key["created_at"]
+    assert 0 <= time.time() - made_at < 600  # seconds since 1970
+    assert key == {
+        "name": "ci", "role": "train", "rate": 600, "created_at": made_at, "revoked_at": None,
     }  # fmt: skip
     revoked = run("keys", "revoke", "ci")
     assert (revoked.exit_code, revoked.stdout[:14]) == (0, "ci is revoked.")
+    (key,) = json.loads(run("keys", "list", "--json").stdout)
+    assert key["revoked_at"] >= key["created_at"] == made_at
     listed = run("keys", "list").stdout
-    assert "ci" in listed
+    assert f"{datetime.fromtimestamp(made_at, UTC):%Y-%m-%d %H:%M:%S}" in listed
     assert secret not in listed
     database = Database.of(Settings(home=run.home))
     assert Keys(database).valid() == {}

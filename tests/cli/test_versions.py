@@ -68,6 +68,10 @@ def test_show_tells_all_that_is_known(home: Path) -> None:
     assert (facts["version"], facts["stage"], facts["trained_by"]) == ("v3", "candidate", "ana")
     assert facts["params"]["seed"] == 3
     assert facts["metrics"]["accuracy"] < 0.9
+    assert facts["decisions"] == []
+    approved = call("show", "iris", "v2", "--json").json()
+    assert approved["decisions"] == call("decisions", "iris", "--json").json()
+    assert isinstance(approved["decisions"][0]["decided_at"], float)
 
 
 def test_compare_tells_rows_in_common_and_intervals() -> None:

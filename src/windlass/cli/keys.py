@@ -7,7 +7,7 @@ import typer
 
 from windlass.access.role import Role
 from windlass.cli.console import guarded, say, say_error, say_json, say_table
-from windlass.logs import timestamp
+from windlass.cli.versions import Json, moment
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(guarded(lambda: _create(name, role, rate)))
 
     @group.command("list")
-    def list_keys(
-        json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    ) -> None:
+    def list_keys(json: Json = False) -> None:
         """List all keys, revoked ones too."""
         raise typer.Exit(guarded(lambda: _list(json=json)))
 
@@ -61,10 +59,7 @@ def _list(*, json: bool) -> None:
         say_json([_facts(key) for key in keys])
     elif keys:
         header = ("name", "role", "requests a minute", "made", "revoked")
-        say_table(
-            header,
-            [["" if fact is None else fact for fact in _facts(key).values()] for key in keys],
-        )
+        say_table(header, [_line(key) for key in keys])
     else:
         say("There are no keys. Make one: windlass keys create --name NAME --role predict")
 
@@ -90,6 +85,12 @@ def _facts(key: "Key") -> dict[str, Any]:
         "name": key.name,
         "role": key.role.value,
         "rate": key.rate,
-        "created_at": timestamp(key.created_at),
-        "revoked_at": None if key.revoked_at is None else timestamp(key.revoked_at),
+        "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
     }
+
+
+def _line(key: "Key") -> tuple[object, ...]:
+    revoked = "" if key.revoked_at is None else moment(key.revoked_at)
+    rate = "" if key.rate is None else key.rate
+    return key.name, key.role.value, rate, moment(key.created_at), revoked

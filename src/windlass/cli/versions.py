@@ -13,6 +13,7 @@ from windlass.core.gates import GateResult
 
 if TYPE_CHECKING:
     from windlass.registry.comparison import Comparison
+    from windlass.registry.decisions import Decision
     from windlass.registry.registry import Registry
     from windlass.registry.version import Version
 
@@ -93,12 +94,9 @@ def _show(place: Path, names: list[str], *, json: bool) -> int:
         version = chosen(registry, project, names, lambda _: True, "version yet")
         decisions = [d for d in registry.decisions(project) if d.number == version.number]
         where = registry.location(version)
-    told = [
-        f"{moment(d.decided_at)} {d.action.value} by {d.actor}: {d.reason or 'no reason given'}"
-        for d in decisions
-    ]
     if json:
-        say_json({**version.json(), "location": where, "decisions": told})
+        listed = [decision.json() for decision in decisions]
+        say_json({**version.json(), "location": where, "decisions": listed})
         return DONE
     params = dict(version.facts["params"])
     model = params.pop("model")
@@ -111,7 +109,7 @@ def _show(place: Path, names: list[str], *, json: bool) -> int:
             ("trained", f"{moment(version.created_at)} by {version.trained_by}"),
             *((name, f"{value:,.6g}") for name, value in version.facts["metrics"].items()),
             *(("gate", _gate(gate)) for gate in version.gates),
-            *(("decision", line) for line in told),
+            *(("decision", _decision(decision)) for decision in decisions),
             ("engine", str(version.facts["engine"]["name"])),
             ("data digest", str(version.facts["data_digest"])),
             ("digest", version.digest),
@@ -177,6 +175,11 @@ def _metrics(version: "Version") -> str:
 def _gates(version: "Version") -> str:
     counts = Counter(gate.verdict for gate in version.gates)
     return ", ".join(f"{counts[v]} {v}" for v in ("FAILED", "undecided", "passed") if counts[v])
+
+
+def _decision(decision: "Decision") -> str:
+    why = decision.reason or "no reason given"
+    return f"{moment(decision.decided_at)} {decision.action.value} by {decision.actor}: {why}"
 
 
 def _gate(gate: GateResult) -> str:
