@@ -4,8 +4,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.bundles import change, copied
 from tests.cli.registered import call
-from tests.conftest import ROOT
+from tests.conftest import ROOT, BundleOf
+from tests.lending import Lending
+
+from windlass.cli.registry import opened
+from windlass.settings import Settings
 
 CREDIT = ROOT / "examples" / "credit_risk"
 IRIS = ROOT / "examples" / "iris"
@@ -140,3 +145,37 @@ def test_what_cannot_be_is_one_line(arguments: list[object], code: int, told: st
     assert (ended.code, ended.out) == (code, "")
     assert told in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_old_snapshots_are_pruned_but_those_of_versions(
+    raw: Path, home: Path, bundle_of: BundleOf, tmp_path: Path
+) -> None:
+    folder = Lending.copied(tmp_path / "credit", CREDIT).folder  # without the bundle of `make run`
+    for _ in range(4):
+        call("features", "build", folder, "--data", raw)
+    bundle = copied(bundle_of("iris"), tmp_path / "bundle")
+    change(bundle, "params.json", lambda params: params.update(snapshot=2))
+    change(bundle, "manifest.json", lambda told: told.update(project="credit_risk"))
+    with opened(Settings(home=home)) as registry:
+        registry.register(bundle, trained_by="ana")
+    assert call("features", "prune", folder).out == "There was nothing to remove.\n"
+    told = call("features", "prune", "credit_risk", "--keep", 2).out.splitlines()
+    assert told == ["Removed snapshot 1 of credit_risk.", "Snapshot 2 stays: needed by v1."]
+    assert call("features", "prune", folder, "--keep", 0, "--json").json() == [3]
+    folders = (home / "features" / "credit_risk" / "snapshots").iterdir()
+    assert {folder.name for folder in folders} == {"000002", "000004"}
+
+
+def test_nothing_is_pruned_where_the_registry_does_not_tell_what_is_needed(
+    raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        call("features", "build", CREDIT, "--data", raw)
+    (home / "windlass.db").unlink()
+    ended = call("features", "prune", CREDIT, "--keep", 1)
+    assert (ended.code, ended.out) == (1, "")
+    assert "knows no project 'credit_risk'" in ended.err
+    monkeypatch.setenv("WINDLASS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    ended = call("features", "prune", CREDIT, "--keep", 1)
+    assert (ended.code, ended.out) == (1, "")
+    assert len(list((home / "features" / "credit_risk" / "snapshots").iterdir())) == 2

@@ -1,4 +1,4 @@
-"""`windlass features materialise | snapshots`: the offline store, and what of it is online."""
+"""`windlass features materialise | snapshots | prune`: the offline store, and what of it is online."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from windlass.cli.console import DONE, guarded, progress, say, say_json, say_table
 from windlass.cli.features_project import declared
+from windlass.cli.registry import opened
 from windlass.cli.versions import moment
 from windlass.settings import Settings
 
@@ -32,6 +33,15 @@ def register(group: typer.Typer) -> None:
     def snapshots(project: Project = Path(), json: Json = False) -> None:
         """List a project's snapshots, newest first."""
         raise typer.Exit(guarded(lambda: _snapshots(project, json=json)))
+
+    @group.command("prune")
+    def prune(
+        project: Project = Path(),
+        keep: Annotated[int, typer.Option(min=0, help="How many of the newest to keep.")] = 5,
+        json: Json = False,
+    ) -> None:
+        """Remove old snapshots; never the current one, nor one that a version was trained on."""
+        raise typer.Exit(guarded(lambda: _prune(project, keep, json=json)))
 
 
 def _materialise(place: Path, number: int | None, *, json: bool) -> int:
@@ -108,4 +118,29 @@ def _snapshots(place: Path, *, json: bool) -> int:
             for s in found
         ],
     )
+    return DONE
+
+
+def _prune(place: Path, keep: int, *, json: bool) -> int:
+    from windlass.features.offline import OfflineStore
+    from windlass.features.prune import prune
+    from windlass.workflows.keeping import needed
+
+    settings = Settings.read()
+    name = declared(settings, place).name
+    with opened(settings) as registry:
+        users = needed(registry, name)
+    store = OfflineStore.of(settings, name)
+    gone = prune(store, keep, users.keys())
+    if json:
+        say_json(gone)
+        return DONE
+    say(
+        f"Removed snapshot{'s' * (len(gone) > 1)} {', '.join(map(str, gone))} of {name}."
+        if gone
+        else "There was nothing to remove."
+    )
+    for number in [int(place.name) for place in store.places()][max(keep, 1) :]:
+        if number in users:
+            say(f"Snapshot {number} stays: needed by {', '.join(users[number])}.")
     return DONE

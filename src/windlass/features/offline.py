@@ -55,7 +55,8 @@ class OfflineStore:
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot that is kept, the newest first."""
         newest = self._newest() or 0
-        return [Snapshot.read(place) for place in self.places() if int(place.name) <= newest]
+        places = [place for place in self.places() if int(place.name) <= newest]
+        return [snapshot for place in places if (snapshot := _read(place)) is not None]
 
     def places(self) -> list[Path]:
         """The folder of every snapshot on the disk, whole or not, the newest first."""
@@ -93,6 +94,13 @@ class OfflineStore:
         flush(place.parent)
         self._point_to(snapshot.number)
         return snapshot.model_copy(update={"folder": place})
+
+    def take_away(self, number: int, staging: Path) -> Path:
+        """Have a snapshot be no more, at one stroke; where its folder is now, to be removed by the writer."""
+        place = self._place(number)
+        taken = place.rename(staging / place.name)
+        flush(place.parent)
+        return taken
 
     def next_number(self) -> int:
         """The number of the snapshot that the writer is to publish."""
@@ -169,6 +177,16 @@ class OfflineStore:
         raise FeatureError(
             f"{current} is no link, as a copy that follows links leaves it. Move it away{then}."
         )
+
+
+def _read(place: Path) -> Snapshot | None:
+    """The snapshot in a folder, None where it was pruned meanwhile."""
+    try:
+        return Snapshot.read(place)
+    except FeatureError:
+        if place.is_dir():
+            raise
+        return None
 
 
 def write_facts(folder: Path, snapshot: Snapshot) -> None:

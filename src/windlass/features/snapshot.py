@@ -83,6 +83,11 @@ class Snapshot(BaseModel):
 
 
 def _torn(folder: Path) -> FeatureError:
+    if not folder.is_dir():
+        return FeatureError(
+            f"{folder} is gone, as `windlass features prune` removes old snapshots. `windlass features snapshots`"
+            " lists those there are."
+        )
     return FeatureError(
         f"{folder} is no whole snapshot. Remove the folder, or build again with `windlass features build`."
     )

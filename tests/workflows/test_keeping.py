@@ -1,0 +1,55 @@
+"""Which snapshots are needed: by versions whose bundle is kept, by the bundle in the project's folder, by jobs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.bundles import change, copied
+from tests.conftest import BundleOf
+from tests.registered import Registered
+
+from windlass.errors import UnknownError
+from windlass.jobs.desk import Desk, Order
+from windlass.workflows.keeping import needed
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Iterator[Registered]:
+    made = Registered(tmp_path / "home")
+    yield made
+    made.close()
+
+
+def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
+    tmp_path: Path, registered: Registered, bundle_of: BundleOf
+) -> None:
+    folder = tmp_path / "iris"
+
+    def bundle(name: str, **params: int) -> Path:
+        copy = copied(bundle_of("iris"), folder / name)
+        return change(copy, "params.json", lambda told: told.update(params))
+
+    registry = registered.registry
+    for name, number in (("one", 1), ("two", 2), ("three", 2)):
+        registered.add(bundle(name, snapshot=number, seed=len(name) + number), folder=folder)
+    registered.add(bundle("unbuilt"), folder=folder)
+    assert needed(registry, "iris") == {1: ["v1"], 2: ["v2", "v3"]}
+
+    bundle("artifacts", snapshot=2)
+    desk = Desk(registry.database)
+    desk.submit(Order("iris", "train", {"snapshot": 7}, "ana"))
+    ended = desk.submit(Order("iris", "train", {"snapshot": 8}, "ana"))
+    desk.cancel(ended.id)
+    desk.submit(Order("iris", "train", {}, "ana"))
+    found = needed(registry, "iris")
+    assert found.keys() == {1, 2, 7}
+    assert found[2] == ["v2", "v3", str(folder / "artifacts")]
+
+    registry.prune("iris", 2)  # v4, which was trained on none, and v3
+    (folder / "artifacts" / "params.json").write_text("[")
+    assert needed(registry, "iris").keys() == {2, 7}
+
+
+def test_of_a_project_that_nobody_knows_nothing_can_be_told(registered: Registered) -> None:
+    with pytest.raises(UnknownError, match="knows no project 'iris'"):
+        needed(registered.registry, "iris")
