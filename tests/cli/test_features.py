@@ -67,12 +67,34 @@ def test_raw_loans_to_features_of_a_client_and_to_none(raw: Path, home: Path) ->
     assert erased["online"] is True
     assert call("features", "get", CREDIT, client).code == 1
     again = call("features", "erase", CREDIT, client)
-    assert (again.code, again.out.splitlines()[0]) == (0, f"Nothing was known of id {client}.")
+    assert again.code == 0
+    assert f"Nothing was known of id {client}. If that was no id of yours" in again.out
     ended = call("features", "build", CREDIT, "--data", raw)
     assert "rows of erased entities were left out" in ended.out
     lines = call("features", "snapshots", CREDIT).out.splitlines()
     assert [line.split()[0] for line in lines] == ["snapshot", "2", "1"]
     assert not list((home / "features" / "credit_risk").glob(".staging"))
+
+
+def test_an_erasure_is_undone_for_the_next_build(raw: Path) -> None:
+    before = call("features", "build", CREDIT, "--data", raw, "--json").json()
+    (snapshot,) = call("features", "snapshots", CREDIT, "--json").json()
+    client = int(pl.read_parquet(f"{snapshot['folder']}/latest")["id"][0])
+    call("features", "erase", CREDIT, client)
+    undone = call("features", "erase", CREDIT, client, "--undo")
+    assert undone.code == 0
+    assert "What was erased is not back" in undone.out
+    assert "without --append" in undone.out
+    again = call("features", "erase", CREDIT, client, "--undo", "--json")
+    assert (again.code, again.out) == (1, "")
+    assert client not in pl.read_parquet(f"{snapshot['folder']}/latest")["id"]
+    after = call("features", "build", CREDIT, "--data", raw, "--json").json()
+    assert after["entities"] == before["entities"]
+    call("features", "erase", CREDIT, client)
+    assert call("features", "erase", "credit_risk", client, "--undo", "--json").json() == {
+        "id": client,
+        "undone": True,
+    }
 
 
 def test_a_torn_snapshot_does_not_keep_a_client_online(raw: Path) -> None:
@@ -136,7 +158,9 @@ def test_bad_quality_stops_a_build_and_a_check(raw: Path, tmp_path: Path) -> Non
         (["snapshots", "nowhere"], 1, "No project.py in"),
         (["get", CREDIT], 2, "Name one project, and whole numbers"),
         (["get", CREDIT, "somebody"], 2, "Name one project, and whole numbers"),
-        (["erase", CREDIT, "1", "2"], 2, "Erase one at a time"),
+        (["erase", CREDIT, "1", "2"], 2, "One at a time"),
+        (["erase", CREDIT, "1", "2", "--undo"], 2, "One at a time"),
+        (["erase", CREDIT, "1", "--undo"], 1, "was not erased from credit_risk"),
         (["generate", IRIS], 1, "no generate.py"),
     ],
 )

@@ -19,7 +19,8 @@ from tests.features.loans import events
 from windlass.core.digest import sha256_file
 from windlass.errors import FeatureError
 from windlass.features.build import BuildOptions
-from windlass.features.erase import erase
+from windlass.features.erase import erase, undo
+from windlass.features.erased import ErasedEntities
 from windlass.features.offline import OfflineStore
 from windlass.features.told import told_writing
 
@@ -125,6 +126,22 @@ def test_an_erasure_broken_off_is_completed_by_the_next(tmp_path: Path) -> None:
         assert 103 not in pl.read_parquet(snapshot.event_parts())["id"]
         assert pl.read_parquet(snapshot.latest_parts()).height == snapshot.entities
     assert names(store) == sorted([*before, "erased.json"])
+
+
+def test_an_undoing_broken_off_leaves_it_remembered_or_not(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, FIRST)
+    for entity in (103, 104):
+        erase(store, entity)
+    known = pl.Series([103, 104])
+    seen = []
+    undone = at_every_write(
+        lambda: undo(store, 103),
+        lambda: seen.append(ErasedEntities.read(store.folder).among(known)),
+    )
+    assert undone > 3
+    assert all(104 in one for one in seen)
+    assert ErasedEntities.read(store.folder).among(known) == [104]
 
 
 def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.features.loans import PROJECT_VIEW, VIEW, events
 
 from windlass.errors import FeatureError, QualityError
 from windlass.features.build import BuildOptions
-from windlass.features.erase import Erased, erase
+from windlass.features.erase import Erased, erase, undo
 from windlass.features.erased import ErasedEntities, numbers_in
 from windlass.features.offline import OfflineStore
 from windlass.features.online.materialise import materialise
@@ -110,6 +110,30 @@ def test_who_was_erased_is_remembered_by_no_name(tmp_path: Path) -> None:
     assert len(kept["hashes"]) == 2
     assert all(len(one) == 32 for one in kept["hashes"])
     assert not set(kept["hashes"]) & set(elsewhere["hashes"])
+
+
+def test_an_erasure_undone_lets_the_next_build_hold_it_and_the_others_not(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    assert undo(store, CLIENT) is False
+    assert not store.folder.exists()
+    built(store, LOANS)
+    for entity in (CLIENT, 106):
+        erase(store, entity)
+    assert undo(store, CLIENT) is True
+    assert undo(store, CLIENT) is False
+    assert undo(store, 107) is False
+    assert CLIENT not in pl.read_parquet(store.snapshot().event_parts())["id"]
+    anew = pl.read_parquet(built(store, LOANS).event_parts())
+    assert anew.filter(MINE).height == LOANS.filter(MINE).height
+    assert 106 not in anew["id"]
+    with store.writing(), pytest.raises(FeatureError, match="Another process is writing"):
+        undo(store, 106)
+
+
+def test_a_memory_that_a_killed_process_was_writing_is_cleared_up(tmp_path: Path) -> None:
+    (tmp_path / ".erased.json.99999999.part").write_text("{")
+    ErasedEntities.read(tmp_path).remember(tmp_path, CLIENT)
+    assert [file.name for file in tmp_path.iterdir()] == ["erased.json"]
 
 
 def test_an_id_is_found_in_cells_that_are_written_amiss() -> None:

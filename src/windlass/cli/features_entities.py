@@ -43,14 +43,18 @@ def register(group: typer.Typer) -> None:
     @group.command("erase", context_settings={"ignore_unknown_options": True})
     def erase(
         which: Annotated[list[str], typer.Argument(metavar="[PROJECT] ID")],
+        undo: Annotated[
+            bool, typer.Option("--undo", help="Let builds hold it again; brings nothing back.")
+        ] = False,
         json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     ) -> None:
         """Erase an entity from every snapshot, from quarantine and from the online store, for good."""
-        usage = "windlass features erase [PROJECT] ID"
+        usage = "windlass features erase [PROJECT] ID [--undo]"
         place, ids = _split(which, usage=usage)
         if len(ids) > 1:
-            say_usage(f"Erase one at a time. Use: {usage}")
-        raise typer.Exit(guarded(lambda: _erase(place, ids[0], json=json)))
+            say_usage(f"One at a time. Use: {usage}")
+        work = _undo if undo else _erase
+        raise typer.Exit(guarded(lambda: work(place, ids[0], json=json)))
 
 
 def _split(arguments: Sequence[str], *, usage: str) -> tuple[Path, list[int]]:
@@ -165,5 +169,28 @@ def _tell_erased(who: str, project: str, erased: "Erased", *, online: bool) -> N
     if online:
         say("Erased from the online store.")
     if not erased.anything and not online:
-        say(f"Nothing was known of {who}.")
+        say(f"Nothing was known of {who}. If that was no id of yours, run this again with --undo.")
     say("No later build brings it back.")
+
+
+def _undo(place: Path, entity: int, *, json: bool) -> int:
+    from windlass.features.erase import undo
+    from windlass.features.offline import OfflineStore
+
+    settings = Settings.read()
+    known = declared(settings, place)
+    undone = undo(OfflineStore.of(settings, known.name), entity)
+    if not undone:
+        say_error(
+            f"{known.view.entity} {entity} was not erased from {known.name}: there is nothing to undo."
+            " Look the number up."
+        )
+        return REFUSED
+    if json:
+        say_json({known.view.entity: entity, "undone": True})
+        return DONE
+    say(
+        f"Builds of {known.name} may hold {known.view.entity} {entity} again. What was erased is not back: only a"
+        " build from all raw events brings it, `windlass features build --data FILE` without --append."
+    )
+    return DONE

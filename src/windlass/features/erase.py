@@ -68,6 +68,17 @@ def erase(store: OfflineStore, entity: int) -> Erased:
     return Erased(snapshots, quarantined, tuple(sorted(eraser.unreadable)))
 
 
+def undo(store: OfflineStore, entity: int) -> bool:
+    """Let builds hold an entity again that was erased; what was erased is not brought back by it.
+
+    False where it was not erased here. Raises FeatureError where another process writes, or the disk refuses.
+    """
+    if not store.folder.is_dir():
+        return False
+    with store.writing():
+        return ErasedEntities.read(store.folder).forget(store.folder, entity)
+
+
 class _Eraser:
     """Replaces files by ones without an entity; what shares a file by hard links shares the new one."""
 

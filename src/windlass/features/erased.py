@@ -10,7 +10,7 @@ from secrets import token_hex
 import polars as pl
 
 from windlass.core.digest import pretty
-from windlass.core.files import flush, part_prefix
+from windlass.core.files import flush, part_prefix, remove_stale
 from windlass.errors import FeatureError
 
 _FILE = "erased.json"
@@ -46,10 +46,20 @@ class ErasedEntities:
         return cls.read(snapshot.parent.parent)
 
     def remember(self, folder: Path, entity: int) -> None:
-        """Have the folder remember one more, for good."""
-        hashes = sorted(self._hashes | {self._hash(entity)})
+        """Have the folder remember one more, until it is forgotten."""
+        self._keep(folder, self._hashes | {self._hash(entity)})
+
+    def forget(self, folder: Path, entity: int) -> bool:
+        """Have the folder remember one no more. False where it is not one of them."""
+        if self._hash(entity) not in self._hashes:
+            return False
+        self._keep(folder, self._hashes - {self._hash(entity)})
+        return True
+
+    def _keep(self, folder: Path, hashes: frozenset[str]) -> None:
+        remove_stale(folder / _FILE)
         part = folder / f"{part_prefix(folder / _FILE)}part"
-        part.write_bytes(pretty({"salt": self._salt, "hashes": hashes}))
+        part.write_bytes(pretty({"salt": self._salt, "hashes": sorted(hashes)}))
         flush(part)
         part.replace(folder / _FILE)
         flush(folder)
