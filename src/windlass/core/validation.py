@@ -15,6 +15,7 @@ from pydantic_core import (
 )
 
 from windlass.core.batch import Batch
+from windlass.core.plain_rows import PlainRows
 from windlass.core.schema import (
     LONGEST_CATEGORY,
     MISSING_TEXT,
@@ -51,6 +52,7 @@ class RowValidator:
             column.kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN) and not column.nullable
             for column in schema.columns
         )
+        self._plain_rows = PlainRows.of(schema)
         self._width = len(schema.columns)
         self._numeric = schema.numeric
         self._text = schema.text
@@ -76,6 +78,14 @@ class RowValidator:
             index = next(i for i, row in enumerate(rows) if len(row) != self._width)
             raise self._explain_all(body) or self._extra(rows[index], [index])
         return rows
+
+    def read(self, body: bytes) -> tuple[list[Values], Batch]:
+        """A JSON array of rows, and the same as arrays."""
+        found = self._plain_rows and self._plain_rows.read(body)
+        if found:
+            return found
+        rows = self.rows(body)
+        return rows, self.batch(rows)
 
     def row_strings(self, cells: Mapping[str, str]) -> Values:
         """A row of CSV: every value as text, an empty cell is null."""

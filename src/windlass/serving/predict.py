@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import orjson
 
-from windlass.core.batch import Prediction
+from windlass.core.batch import Batch, Prediction
 from windlass.core.validation import Values
 from windlass.errors import RowsError
 from windlass.serving.forms import wanted
@@ -22,6 +22,7 @@ _INLINE_BYTES = 1 << 14
 _ONE = b'{"time":%.6f,"request_id":"%b","row":%b,"answer":%b}\n'
 _MANY = b'{"time":%.6f,"request_id":"%b","rows":%b,"answer":%b}\n'
 _dumps = orjson.dumps
+Rows = tuple[list[Values], Batch]  # validated, and the same as arrays
 Counted = tuple[Answer, list[Prediction]]  # what the event loop still has to count
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,9 +89,9 @@ class Predictor:
 
     def _json_batch(self, exchange: Exchange, body: bytes, model: Model) -> Counted:
         form = wanted(exchange, "json")
-        rows = parse_rows(model, body)
+        rows, batch = parse_rows(model, body)
         exchange.parsed = perf_counter()
-        prediction = model.predict(model.validator.batch(rows))
+        prediction = model.predict(batch)
         exchange.predicted = perf_counter()
         _, encoded = self.record(exchange, model, rows, prediction)
         if form == "json":
@@ -102,16 +103,16 @@ class Predictor:
         return as_table(exchange, model, [answer], form), [prediction]
 
     async def rows(
-        self, exchange: Exchange, model: Model, read: Callable[[Model], list[Values]], size: int
+        self, exchange: Exchange, model: Model, read: Callable[[Model], Rows], size: int
     ) -> dict[str, Any]:
         """Predict rows that another protocol carried in a body of `size` bytes, and `read` reads.
 
         What is answered, and kept, is a batch. A large body is worked off the event loop, whole.
         """
         if size <= _INLINE_BYTES:
-            rows = read(model)
+            rows, batch = read(model)
             exchange.parsed = perf_counter()
-            prediction = await model.run(model.validator.batch(rows))
+            prediction = await model.run(batch)
             exchange.predicted = perf_counter()
             answer = self.record(exchange, model, rows, prediction)[0]
         else:
@@ -120,11 +121,11 @@ class Predictor:
         return answer
 
     def _read_batch(
-        self, exchange: Exchange, read: Callable[[Model], list[Values]], model: Model
+        self, exchange: Exchange, read: Callable[[Model], Rows], model: Model
     ) -> tuple[dict[str, Any], Prediction]:
-        rows = read(model)
+        rows, batch = read(model)
         exchange.parsed = perf_counter()
-        prediction = model.predict(model.validator.batch(rows))
+        prediction = model.predict(batch)
         exchange.predicted = perf_counter()
         return self.record(exchange, model, rows, prediction)[0], prediction
 
@@ -166,15 +167,15 @@ def require_json(exchange: Exchange) -> None:
         raise unsupported(["application/json"])
 
 
-def parse_rows(model: Model, body: bytes) -> list[Values]:
-    """A JSON array of rows, validated. Raises Problem 400 or 422."""
+def parse_rows(model: Model, body: bytes) -> Rows:
+    """A JSON array of rows. Raises Problem 400 or 422."""
     try:
-        rows = model.validator.rows(body)
+        rows, batch = model.validator.read(body)
     except RowsError as error:
         raise refused(error) from None
     if not rows:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
-    return rows
+    return rows, batch
 
 
 def refused(error: RowsError) -> Problem:

@@ -7,10 +7,9 @@ from typing import Any
 import orjson
 
 from windlass.core.schema import Kind
-from windlass.core.validation import Values
 from windlass.errors import RowsError
 from windlass.serving.model import Model
-from windlass.serving.predict import Predictor
+from windlass.serving.predict import Predictor, Rows
 from windlass.serving.protocols.rows import named, parse_object, read_rows, rows_of
 from windlass.web.exchange import Answer, Exchange
 from windlass.web.problems import invalid, malformed, unsupported
@@ -39,7 +38,7 @@ class Scoring:
         body = await exchange.body()
         model = await self._predictor.model(exchange)
 
-        def read(model: Model) -> list[Values]:
+        def read(model: Model) -> Rows:
             if kind == "text/csv":
                 return _csv_rows(model, body)
             return read_rows(model, _json_rows(model, body))
@@ -109,7 +108,7 @@ def _columns(content: dict[str, Any]) -> list[Any]:
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
-def _csv_rows(model: Model, body: bytes) -> list[Values]:
+def _csv_rows(model: Model, body: bytes) -> Rows:
     """Rows of CSV, with a header of column names or, as SageMaker sends it, without one."""
     try:
         lines = [
@@ -130,7 +129,7 @@ def _csv_rows(model: Model, body: bytes) -> list[Values]:
             raise invalid(
                 [{**fault, "loc": [index, *fault["loc"]]} for fault in error.faults]
             ) from None
-    return rows
+    return rows, model.validator.batch(rows)
 
 
 def _is_row(model: Model, line: list[str]) -> bool:

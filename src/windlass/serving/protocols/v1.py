@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from windlass.access.role import Role
-from windlass.core.validation import Values
 from windlass.serving.hosted import Hosted
 from windlass.serving.model import Model
-from windlass.serving.predict import Predictor, require_json
+from windlass.serving.predict import Predictor, Rows, require_json
 from windlass.serving.protocols.rows import parse_object, read_rows, rows_of
 from windlass.web.exchange import Answer, Exchange
 from windlass.web.problems import Problem
@@ -61,7 +60,7 @@ class V1:
         predictor = self._predictors[hosted.name]
         model = await predictor.model(exchange)
 
-        def read(model: Model) -> list[Values]:
+        def read(model: Model) -> Rows:
             items = parse_object(body).get("instances")
             return read_rows(model, rows_of(model.schema, items, "instances"))
 

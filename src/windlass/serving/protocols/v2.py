@@ -7,12 +7,11 @@ import orjson
 
 from windlass.access.role import Role
 from windlass.core.schema import Column, Kind, RowSchema
-from windlass.core.validation import Values
 from windlass.errors import EngineError
 from windlass.serving.hosted import Hosted
 from windlass.serving.model import Model
 from windlass.serving.observe import Observer
-from windlass.serving.predict import Predictor
+from windlass.serving.predict import Predictor, Rows
 from windlass.serving.protocols.rows import read_rows
 from windlass.serving.protocols.tensors import BinaryTail, Tensor, TensorError, encode, read_tensor
 from windlass.web.exchange import JSON, Answer, Exchange
@@ -119,7 +118,7 @@ class V2:
             raise TensorError("inputs must be a list of tensors")
         wanted = _wanted(model, request)
 
-        def read(model: Model) -> list[Values]:
+        def read(model: Model) -> Rows:
             tensors = [read_tensor(spec, tail) for spec in specs]
             tail.end()
             return read_rows(model, _rows(model.schema, tensors))

@@ -1,0 +1,101 @@
+"""The quick reader of plain rows: whatever it takes, the row's validator takes too, with the same numbers."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from windlass.core.plain_rows import PlainRows
+from windlass.core.schema import Column, Kind, RowSchema
+from windlass.core.validation import RowValidator
+from windlass.errors import RowsError
+
+SCHEMA = RowSchema.of(
+    "Point",
+    Column(name="x", kind=Kind.NUMBER, ge=-10, lt=10),
+    Column(name="n", kind=Kind.INTEGER, gt=-5),
+    Column(name="b", kind=Kind.BOOLEAN),
+)
+NUMBERS: st.SearchStrategy[Any] = (
+    st.integers(-12, 12) | st.floats(-11, 11) | st.floats() | st.integers(-(2**70), 2**70)
+)
+VALUES = NUMBERS | st.booleans() | st.none() | st.text(max_size=3) | st.lists(st.integers())
+GOOD = st.fixed_dictionaries(
+    {"x": st.floats(-10, 9), "n": st.integers(-4, 2**53), "b": st.booleans()}
+)
+ODD = st.dictionaries(st.sampled_from(["x", "n", "b", "more"]), VALUES, max_size=4)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(GOOD, max_size=3), st.lists(GOOD | ODD | VALUES, max_size=2))
+def test_what_it_takes_the_validator_takes_as_well(good: list[Any], odd: list[Any]) -> None:
+    _held_against_the_validator(json.dumps(good + odd).encode())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=20) | VALUES.map(lambda value: json.dumps(value).encode()) | ODD.map(
+    lambda value: json.dumps(value).encode()
+))  # fmt: skip
+def test_nothing_but_rows_is_taken(body: bytes) -> None:
+    _held_against_the_validator(body)
+
+
+def _held_against_the_validator(body: bytes) -> None:
+    reader = PlainRows.of(SCHEMA)
+    assert reader is not None
+    found = reader.read(body)
+    validator = RowValidator(SCHEMA)
+    try:
+        rows = validator.rows(body)
+    except RowsError:
+        assert found is None
+        return
+    if (
+        found is None
+    ):  # left to the validator: none at all, or numbers that float64 does not tell apart
+        assert not rows or any(abs(row["n"]) >= 2**53 for row in rows)
+        return
+    assert found[0] == rows
+    expected = validator.batch(rows)
+    np.testing.assert_array_equal(found[1].numeric, expected.numeric)
+    assert found[1].text.shape == expected.text.shape
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"x": 10.0, "n": 1, "b": True},
+        {"x": 1.0, "n": 1.0, "b": True},
+        {"x": True, "n": 1, "b": True},
+        {"x": 1.0, "n": 1, "b": 1},
+        {"x": 1.0, "n": 2**53 + 1, "b": True},
+        {"x": 1.0, "n": 1},
+        {"x": 1.0, "n": 1, "b": True, "more": 0},
+        {"x": "1", "n": 1, "b": True},
+        {"x": None, "n": 1, "b": True},
+        {"x": float("nan"), "n": 1, "b": True},
+    ],
+)
+def test_one_bad_row_among_good_ones_is_refused(bad: dict[str, Any]) -> None:
+    good = {"b": False, "n": 3, "x": 2}  # in an order of its own
+    validator = RowValidator(SCHEMA)
+    rows, batch = validator.read(json.dumps([good] * 3).encode())
+    assert rows == [good] * 3
+    assert batch.numeric.tolist() == [[2.0, 3.0, 0.0]] * 3
+    with pytest.raises(RowsError) as told:
+        validator.read(json.dumps([good, bad, good]).encode())
+    assert told.value.malformed or told.value.faults[0]["loc"][0] == 1
+
+
+def test_columns_that_are_not_plain_are_left_to_the_validator() -> None:
+    for column in (
+        Column(name="x", kind=Kind.NUMBER, nullable=True),
+        Column(name="x", kind=Kind.NUMBER, multiple_of=0.5),
+        Column(name="x", kind=Kind.NUMBER, required=False, default=1.0),
+        Column(name="x", kind=Kind.DATE),
+        Column(name="x", kind=Kind.CATEGORY),
+    ):
+        assert PlainRows.of(RowSchema.of("Point", *SCHEMA.columns[1:], column)) is None
