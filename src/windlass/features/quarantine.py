@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from windlass.core.files import flush
 from windlass.features.erased import ErasedEntities
 from windlass.features.lines import leaves_quote_open
+from windlass.features.moments import as_text
 from windlass.features.quality import BROKEN, OPEN, Report
 
 _SCHEMA = pa.schema(
@@ -56,7 +57,7 @@ class Quarantine:
             pl.col("reason").unique(maintain_order=True)
         )
         found = told.sort("row")
-        bad = pl.DataFrame([_shown(column) for column in cells[found["row"]]])
+        bad = pl.DataFrame([as_text(column) for column in cells[found["row"]]])
         raw = [_readable(row) for row in bad.iter_rows(named=True)]
         self._write(
             (number, row.get(self._entity), why, json.dumps(row, ensure_ascii=False))
@@ -85,15 +86,6 @@ class Quarantine:
         if kept:
             columns = [list(column) for column in zip(*kept, strict=True)]
             self._writer.write_table(pa.table(columns, schema=_SCHEMA))
-
-
-def _shown(column: pl.Series) -> pl.Series:
-    """Dates and times as text, in UTC: Python has none for some of them."""
-    if not column.dtype.is_temporal():
-        return column
-    if isinstance(column.dtype, pl.Datetime):
-        column = column.to_physical().cast(pl.Datetime(column.dtype.time_unit)).alias(column.name)
-    return pl.Series(column.name, column.to_arrow().cast(pa.string()))
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

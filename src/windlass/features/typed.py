@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from windlass.features.moments import has_moments, in_years
+
 _TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 # up to here, neighbouring integers are not rounded to the same float
 _EXACT_BELOW: Mapping[pl.DataType, int] = {
@@ -32,7 +34,7 @@ def typed(
         if cell.dtype.is_float():
             cell = cell.fill_nan(None)
         try:
-            value = _in_years(_read(_in_years(cell), kind))
+            value = in_years(_read(in_years(cell), kind))
         except pl.exceptions.PolarsError:  # such as a list for a number: no cell is of the type
             value = _nothing(kind, len(cell))
         if value.dtype != kind:  # such as a struct, which polars casts field by field
@@ -104,17 +106,6 @@ def _date(cell: pl.Series) -> pl.Series:
     return _nothing(pl.Date(), len(cell))
 
 
-def _in_years(cell: pl.Series) -> pl.Series:
-    """Null where a date or a time lies outside the years that Python has."""
-    if cell.dtype == pl.Date:
-        days = cell
-    elif isinstance(cell.dtype, pl.Datetime):
-        days = cell.to_physical().cast(pl.Datetime(cell.dtype.time_unit))
-    else:
-        return cell
-    return cell.set(~days.dt.year().is_between(1, 9999).fill_null(value=False), None)
-
-
 def _nothing(kind: pl.DataType, length: int) -> pl.Series:
     return pl.Series([None], dtype=kind).new_from_index(0, length)
 
@@ -129,4 +120,6 @@ def _words(kind: pl.DataType) -> str:
     names = {pl.Date: "date (YYYY-MM-DD)", pl.String: "text in UTF-8", pl.Boolean: "true or false"}
     if kind.is_integer():
         return "whole number"
+    if kind.is_nested() and has_moments(kind):
+        return f"{kind} in the years 1 to 9999"
     return "number" if kind.is_float() else names.get(kind.base_type(), str(kind))
