@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from tests.running import environment
 from tests.waiting import until
 
@@ -22,6 +23,8 @@ from windlass.jobs.job import Job, State
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.settings import Settings
+from windlass.storage.database import Database
+from windlass.storage.schema import jobs
 
 PATIENCE = 90.0  # seconds until a test gives a job up; machines that test are busy
 WINDLASS = Path(sys.executable).with_name("windlass")
@@ -195,6 +198,15 @@ def order(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> Ord
         "track": False,
     }
     return Order(project.name, "train", request | more, "ada")
+
+
+def aged(database: Database, job: Job, seconds: float) -> Job:
+    """The job, with everything that happened to it so much longer ago."""
+    times = (jobs.c.created_at, jobs.c.started_at, jobs.c.finished_at)
+    with database.writing() as connection:
+        values = {column.name: column - seconds for column in times}
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
+    return Desk(database).get(job.id)
 
 
 def is_alive(pid: int) -> bool:

@@ -120,6 +120,20 @@ def test_what_was_cancelled_is_noted(launch: Launch) -> None:
     durable.forget("job")
 
 
+def test_what_is_erased_is_done_anew(launch: Launch) -> None:
+    steps = Steps()
+    durable = launch("one", steps)
+    for job in ("job", "other"):
+        durable.carry_out(job, GO_ON)
+    for _ in range(2):
+        durable.erase(["job", "never heard of"])
+    steps.done.clear()
+    durable.carry_out("other", GO_ON)
+    assert steps.done == []
+    assert launch("two", steps).carry_out("job", GO_ON) == {"sum": 2}
+    assert steps.done == ["first", "second"]
+
+
 def test_nothing_goes_to_the_terminal(launch: Launch, capfd: pytest.CaptureFixture[str]) -> None:
     launch("one", Steps()).carry_out("job", GO_ON)
     assert capfd.readouterr() == ("", "")

@@ -46,7 +46,8 @@ TRAINING: dict[str, Operation] = {
             "Idempotency-Key": {
                 "type": "string",
                 "pattern": f"^(?:{KEY})$",
-                "description": "The same key with the same body is the same job; with another body, 422.",
+                "description": "The same key with the same body is the same job, until a day after its end; with"
+                " another body, 422.",
             },
         },
         also={"202": "Accepted"},

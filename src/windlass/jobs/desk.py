@@ -57,7 +57,7 @@ class Desk:
         key = order.idempotency_key
         if key is not None and not 1 <= len(key) <= 255:
             raise JobError("An idempotency key has 1 to 255 characters. Send another one.")
-        with self._moving() as connection:
+        with moving(self._database) as connection:
             if key is not None:
                 same = (jobs.c.project == order.project) & (jobs.c.idempotency_key == key)
                 found = connection.execute(select(*_SHOWN).where(same)).one_or_none()
@@ -88,7 +88,7 @@ class Desk:
 
         Raises UnknownError, JobError where it has ended.
         """
-        with self._moving() as connection:
+        with moving(self._database) as connection:
             job = _read(connection, job_id)
             if job.state.is_final:
                 raise JobError(f"Job {job.id} has {_ended(job)}: there is nothing left to cancel.")
@@ -108,7 +108,7 @@ class Desk:
         with self._database.reading() as connection:
             if self._next(connection, wanted) is None:
                 return None  # most of the time: no need to hold up anybody who writes
-        with self._moving() as connection:
+        with moving(self._database) as connection:
             while (job := self._next(connection, wanted)) is not None:
                 if job.state is State.QUEUED:
                     return self._start(connection, job, worker)
@@ -137,7 +137,7 @@ class Desk:
         state = State.CANCELLED if result is None else State.SUCCEEDED
         if error is not None:
             state = State.FAILED
-        with self._moving() as connection:
+        with moving(self._database) as connection:
             job = self._own(connection, job_id, worker)
             self._end(connection, job, state, result=result, error=error)
             return _read(connection, job_id)
@@ -147,7 +147,7 @@ class Desk:
 
         Raises LostError where it is not this worker's any more.
         """
-        with self._moving() as connection:
+        with moving(self._database) as connection:
             job = self._own(connection, job_id, worker)
             if job.cancelling:
                 self._end(connection, job, State.CANCELLED)
@@ -167,14 +167,6 @@ class Desk:
             now = (jobs.c.project == project) & (jobs.c.state == State.RUNNING.value)
             found = connection.execute(select(*_SHOWN).where(now)).one_or_none()
             return None if found is None else _job(found)
-
-    @contextmanager
-    def _moving(self) -> Iterator[Connection]:
-        """A transaction that may move jobs from state to state: one at a time, so that none sees half of another."""
-        with self._database.writing() as connection:
-            if not self._database.is_sqlite:
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            yield connection
 
     def _next(self, connection: Connection, wanted: "_Wanted") -> Job | None:
         """A running job whose worker died, else the oldest in the queue that is wanted and may begin."""
@@ -245,6 +237,15 @@ class Desk:
 
 
 _OLDEST = (jobs.c.created_at, jobs.c.id)
+
+
+@contextmanager
+def moving(database: Database) -> Iterator[Connection]:
+    """A transaction that may move jobs from state to state: one at a time, so that none sees half of another."""
+    with database.writing() as connection:
+        if not database.is_sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        yield connection
 
 
 def _mine(job_id: str, worker: str) -> tuple[Any, ...]:

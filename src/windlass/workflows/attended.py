@@ -72,6 +72,7 @@ class Attended:
                 ):  # nobody waits for it any more; the first error counts
                     desk.cancel(job.id)
             raise
+        self._runner.tidy()
         if ended is None:
             raise JobError(
                 f"Job {job.id} went to another worker: this process was away for too long."

@@ -6,7 +6,7 @@ The desk decides who works on what; DBOS only remembers how far a piece of work 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowHandle
@@ -118,6 +118,14 @@ class Durable:
     def forget(self, job_id: str) -> None:
         """Note that a job was cancelled."""
         DBOS.cancel_workflow(job_id)
+
+    def erase(self, job_ids: Sequence[str]) -> None:
+        """Remove what was kept of jobs that have ended; of those without any, nothing. Raises StorageError."""
+        try:
+            DBOS.delete_workflows(list(job_ids))
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise StorageError(f"The steps of old jobs cannot be removed: {reason}") from error
 
     def close(self) -> None:
         """Let DBOS go, and its queue of this process."""

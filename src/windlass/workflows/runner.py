@@ -14,6 +14,7 @@ from windlass.workflows.checkpoints import Abandoned, Cancelled, Lost, Made
 from windlass.workflows.hands import RETRY_SECONDS, Hands
 from windlass.workflows.heartbeat import Heartbeat
 from windlass.workflows.kinds import work
+from windlass.workflows.tidying import Tidying
 
 if TYPE_CHECKING:
     from windlass.workflows.durable import Durable
@@ -28,6 +29,7 @@ class Runner:
         self._hands = hands
         self._heartbeat = heartbeat
         self._durable: Durable | None = None
+        self._tidying = Tidying(hands.registry.database, self.get_ready)
 
     def get_ready(self) -> "Durable":
         """Launch DBOS, unless that was done. Raises StorageError."""
@@ -68,6 +70,10 @@ class Runner:
         if ended is not None:
             _log.info("job ended", extra=_about(ended))
         return ended
+
+    def tidy(self) -> None:
+        """Remove old jobs, unless that was done within the hour."""
+        self._tidying.tidy()
 
     def close(self) -> None:
         """Let everything go."""

@@ -104,6 +104,7 @@ class Worker:
     def _take_one(self, hands: Hands, runner: Runner) -> None:
         """Carry out the next job, or wait a little where there is none."""
         self._insist(runner.get_ready)
+        runner.tidy()
         job = self._insist(lambda: hands.desk.claim(hands.worker, partial(self._able, hands)))
         if job is None:
             self._stopping.wait(POLL_SECONDS)
