@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from windlass.features.erased import ErasedEntities, numbers_in
 from windlass.features.offline import OfflineStore
 from windlass.features.online.materialise import materialise
 from windlass.features.online.store import online_store
+from windlass.features.point_in_time import point_in_time
 from windlass.features.snapshot import Snapshot
 from windlass.features.training_rows import training_rows
 from windlass.settings import Settings
@@ -219,11 +221,15 @@ def test_an_append_takes_over_nobody_that_was_erased(tmp_path: Path, new: pl.Dat
     assert after.recomputed == late["id"].n_unique()
 
 
-def test_training_and_the_online_store_read_nobody_that_was_erased(tmp_path: Path) -> None:
+def test_training_joins_and_the_online_store_read_nobody_that_was_erased(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     snapshot = unerased(store)
     rows = training_rows(VIEW, PROJECT_VIEW, snapshot)
     assert rows.height == LOANS.filter(~MINE).height
+    labels = LOANS.select("id", day=pl.lit(date(2024, 1, 1)))
+    joined = pl.DataFrame(pl.from_arrow(point_in_time(PROJECT_VIEW, snapshot, labels, "day")))
+    assert joined.filter(MINE)["nb_previous_loans"].null_count() == LOANS.filter(MINE).height
+    assert joined.filter(~MINE)["nb_previous_loans"].null_count() == 0
     online = online_store(Settings(home=tmp_path), PROJECT_VIEW, "loans")
     parts = snapshot.latest_parts()
     done = materialise(online, PROJECT_VIEW, parts, snapshot, lambda *_: None)

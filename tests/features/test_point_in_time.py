@@ -127,6 +127,12 @@ def test_labels_that_do_not_fit_are_told(
         point_in_time(PROJECT_VIEW, snapshot, pl.DataFrame(asked), "day", key)
 
 
+def test_a_feature_that_the_snapshot_has_not_is_told(snapshot: Snapshot) -> None:
+    other = PROJECT_VIEW.model_copy(update={"features": (*FEATURES, "income")})
+    with pytest.raises(FeatureError, match=r"Snapshot 1 was computed by .* lacks .*income"):
+        point_in_time(other, snapshot, labels(3, seed=1), "day")
+
+
 def test_a_file_that_is_none_is_told(tmp_path: Path, snapshot: Snapshot) -> None:
     with pytest.raises(FeatureError, match="cannot be read as labels"):
         point_in_time(PROJECT_VIEW, snapshot, tmp_path / "none.parquet", "day")

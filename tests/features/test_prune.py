@@ -14,8 +14,10 @@ from tests.features.test_crash import assert_whole, at_every_write, names
 from windlass.errors import FeatureError
 from windlass.features.build import BuildOptions
 from windlass.features.offline import OfflineStore
+from windlass.features.point_in_time import point_in_time
 from windlass.features.prune import prune
 from windlass.features.snapshot import STATES
+from windlass.features.stored import Stored
 from windlass.features.training_rows import training_rows
 
 LOANS = events(20, seed=31)
@@ -133,6 +135,14 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: 
     assert not (store.folder / ".staging").exists()
 
 
+def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
+    store = grown(tmp_path)
+    stored = Stored.of(store.snapshot(1), STATES)
+    prune(store, 1, ())
+    with pytest.raises(FeatureError, match="is gone, as `windlass features prune` removes"):
+        stored.rows()
+
+
 def test_who_reads_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
     store = grown(tmp_path)
     snapshot = store.snapshot(1)
@@ -142,5 +152,7 @@ def test_who_reads_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
         snapshot.verified(STATES)
     with pytest.raises(FeatureError, match=told):
         training_rows(VIEW, PROJECT_VIEW, snapshot)
+    with pytest.raises(FeatureError, match=told):
+        point_in_time(PROJECT_VIEW, snapshot, LOANS.select("id", "loan_date"), "loan_date")
     with pytest.raises(FeatureError, match="has no snapshot 1; the newest is 4"):
         store.snapshot(1)

@@ -10,6 +10,8 @@ from tests.features.loans import PROJECT_VIEW, VIEW, events
 from windlass.errors import FeatureError
 from windlass.features.build import BuildOptions
 from windlass.features.erase import erase
+from windlass.features.parts import bucket_of
+from windlass.features.point_in_time import point_in_time
 from windlass.features.snapshot import EVENTS, LATEST, STATES
 from windlass.features.training_rows import training_rows
 
@@ -31,6 +33,25 @@ def test_a_part_edited_by_hand_is_refused(tmp_path: Path, kind: str) -> None:
     if kind != LATEST:
         with pytest.raises(FeatureError, match=told):
             training_rows(VIEW, PROJECT_VIEW, snapshot)
+    if kind == STATES:
+        with pytest.raises(FeatureError, match=told):
+            point_in_time(PROJECT_VIEW, snapshot, LOANS.select("id", "loan_date"), "loan_date")
+
+
+def test_a_join_looks_at_the_parts_that_it_reads(tmp_path: Path) -> None:
+    snapshot = built(store_in(tmp_path), LOANS, BuildOptions(buckets=2))
+    bad = snapshot.state_parts()[1]
+    altered = bytearray(bad.read_bytes())
+    altered[len(altered) // 2] ^= 1
+    bad.write_bytes(altered)
+    labels = LOANS.select("id", "loan_date")
+    buckets = bucket_of(labels["id"], 2)
+    good = labels.filter(buckets == 0)
+    assert point_in_time(PROJECT_VIEW, snapshot, good, "loan_date").num_rows == good.height > 0
+    with pytest.raises(
+        FeatureError, match=r"states/part-001\.parquet is not as snapshot 1 was built"
+    ):
+        point_in_time(PROJECT_VIEW, snapshot, labels, "loan_date")
 
 
 def test_a_part_too_many_or_too_few_is_refused(tmp_path: Path) -> None:

@@ -90,11 +90,11 @@ def test_a_snapshot_that_changes_while_it_is_read_is_told(
     store = store_in(tmp_path)
     snapshot = built(store, events(10, seed=1))
 
-    def read_and_erase(parts: list[Path]) -> pl.DataFrame:
+    def read_and_erase(parts: list[Path], _: None) -> pl.DataFrame:
         read = pl.read_parquet(parts)
         erase(store, 103)
         return read
 
-    monkeypatch.setattr("windlass.features.training_rows.read_parts", read_and_erase)
+    monkeypatch.setattr("windlass.features.stored.read_parts", read_and_erase)
     with pytest.raises(FeatureError, match="changed while it was read"):
         training_rows(VIEW, PROJECT_VIEW, snapshot)

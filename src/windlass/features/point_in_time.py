@@ -11,9 +11,10 @@ import pyarrow as pa
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.ordering import ordered
-from windlass.features.parts import bucket_of, part_name, read_parts
+from windlass.features.parts import bucket_of, state_columns
 from windlass.features.request_time import columns
 from windlass.features.snapshot import STATES, Snapshot
+from windlass.features.stored import Stored
 
 _AT, _STATE, _ROW = "__at__", "__state__", "__row__"
 
@@ -26,7 +27,8 @@ def point_in_time(
     `labels` are an Arrow table, a polars or pandas frame, or the path of a CSV or Parquet file; they need the entity's
     column, and dates in the column `time`. The newest state counts that is strictly older: than the date, or
     with `key`, a column of integers, than date and key. Unknown entities, null ones, and states older than the
-    view's ttl give nulls. Raises FeatureError for labels that do not fit.
+    view's ttl give nulls, and so do entities that were erased. Raises FeatureError for labels that do not fit,
+    and where a part that is read is not as it was written.
     """
     frame = _read(record, labels, time, key)
     wanted = frame.select(
@@ -37,18 +39,19 @@ def point_in_time(
     ).drop_nulls()
     buckets = bucket_of(wanted[record.entity], snapshot.buckets)
     parted = wanted.with_columns(buckets).partition_by("bucket", as_dict=True, include_key=False)
+    asked = {int(bucket): part for (bucket,), part in parted.items()} or {0: wanted}
+    stored = Stored.of(snapshot, STATES, asked.keys())
     found = [
-        _known(record, snapshot.folder / STATES / part_name(int(bucket[0])), part)
-        for bucket, part in (parted or {(0,): wanted}).items()
+        _known(record, stored.rows(state_columns(record), bucket), part)
+        for bucket, part in asked.items()
     ]
     features = _features(record, found, frame.height)
     joined: pa.Table = frame.hstack(features).to_arrow(compat_level=pl.CompatLevel.oldest())
     return joined
 
 
-def _known(record: ViewRecord, part: Path, labels: pl.DataFrame) -> pl.DataFrame:
+def _known(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """The state before each label of one bucket, null where there is none."""
-    states = read_parts([part], [record.entity, record.time, record.key, *record.stored])
     entity = record.entity
     at = [name for name in (entity, _AT, record.key) if name in labels.columns]
     stood = states.select(

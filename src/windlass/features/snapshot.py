@@ -1,5 +1,6 @@
 """A snapshot: everything that was known of all entities at a time, immutable, complete in one folder."""
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,19 @@ class Snapshot(BaseModel):
             raise _torn(folder)
         return told.model_copy(update={"folder": folder})
 
-    def verified(self, kind: str) -> list[Path]:
-        """The parts of a kind: events, states or latest. Raises FeatureError where one is not as it was written."""
-        parts = _parts(self.folder / kind)
-        found = {f"{kind}/{part.name}": sha256_file(part) for part in parts}
+    def verified(self, kind: str, names: Collection[str] | None = None) -> list[Path]:
+        """The parts of a kind, events, states or latest: all, or those that are named.
+
+        Raises FeatureError where one is not as it was written, is missing, or is one too many.
+        """
+        parts = [part for part in _parts(self.folder / kind) if names is None or part.name in names]
+        found = {f"{kind}/{part.name}": _digest(part) for part in parts}
         files = Snapshot.read(self.folder).files  # not this one's: an erasure may have changed it
-        told = {name: digest for name, digest in files.items() if name.startswith(f"{kind}/")}
+        told = {
+            name: digest
+            for name, digest in files.items()
+            if name.startswith(f"{kind}/") and (names is None or name.partition("/")[2] in names)
+        }
         wrong = sorted(name for name in found | told if found.get(name) != told.get(name))
         if wrong:
             raise FeatureError(
@@ -91,6 +99,13 @@ def _torn(folder: Path) -> FeatureError:
     return FeatureError(
         f"{folder} is no whole snapshot. Remove the folder, or build again with `windlass features build`."
     )
+
+
+def _digest(part: Path) -> str | None:
+    try:
+        return sha256_file(part)
+    except FileNotFoundError:  # of a snapshot that is pruned
+        return None
 
 
 def _parts(folder: Path) -> list[Path]:

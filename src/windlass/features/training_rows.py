@@ -5,10 +5,9 @@ import polars as pl
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.before import known_before
-from windlass.features.erased import ErasedEntities
 from windlass.features.ordering import ordered
-from windlass.features.parts import read_parts
 from windlass.features.snapshot import EVENTS, STATES, Snapshot
+from windlass.features.stored import Stored
 
 
 def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> pl.DataFrame:
@@ -19,13 +18,8 @@ def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> 
     part is not as it was written.
     """
     _refuse_other_view(view, record, snapshot)
-    states = read_parts(snapshot.verified(STATES))
-    events = read_parts(snapshot.verified(EVENTS))
+    states, events = (Stored.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
     _refuse_torn(snapshot, states, events)
-    gone = ErasedEntities.of(snapshot.folder).among(states[view.entity])
-    if gone:
-        kept = ~pl.col(view.entity).is_in(gone)
-        states, events = states.filter(kept), events.filter(kept)
     features = known_before(view, record, states).select(record.features)
     own = events.drop(record.features, strict=False)
     return ordered(features.hstack(own), view.order)
