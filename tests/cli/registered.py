@@ -9,7 +9,7 @@ from typing import Any
 from tests.conftest import ROOT, BundleOf
 from typer.testing import CliRunner
 
-from windlass.cli.main import app
+from windlass.cli.commands import app
 from windlass.core.declaration import Declaration
 from windlass.core.loading import load_project
 from windlass.registry.registry import Registry

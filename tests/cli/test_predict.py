@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from windlass.cli.main import app
+from windlass.cli.commands import app
 from windlass.core.bundle import Bundle
 from windlass.core.loading import load_project
 from windlass.settings import Settings
@@ -117,7 +117,7 @@ def test_no_data_frame_library_is_imported_to_predict(bundle: Path, tmp_path: Pa
     (tmp_path / "rows.csv").write_text(f"{HEADER}\n{SETOSA}\n", encoding="utf-8")
     code = """
 import sys
-from windlass.cli.main import app
+from windlass.cli.commands import app
 app(sys.argv[1:], standalone_mode=False)
 print(sorted({"pandas", "sklearn", "scipy", "starlette"} & sys.modules.keys()))
 """

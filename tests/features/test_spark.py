@@ -24,7 +24,7 @@ from tests.spark_cluster import Cluster, running_cluster
 from tests.waiting import until
 from typer.testing import CliRunner
 
-from windlass.cli.main import app
+from windlass.cli.commands import app
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
 from windlass.features.build import BuildOptions, build

@@ -1,0 +1,45 @@
+"""All commands, put together from one file a group."""
+
+import typer
+
+from windlass.cli import (
+    decisions,
+    features,
+    keys,
+    pipeline,
+    predict,
+    serve,
+    train,
+    verify,
+    versions,
+    worker,
+)
+from windlass.cli.console import say
+
+app = typer.Typer(
+    name="windlass",
+    help="Take a model to production and keep it there.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for group in (train, features, pipeline, verify, versions, decisions, serve, worker, predict, keys):
+    group.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from windlass import __version__
+
+        say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_version, is_eager=True
+    ),
+) -> None:
+    """Options of every command."""

@@ -1,0 +1,71 @@
+"""The way in: Ctrl+C while commands are still being imported."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.running import WINDLASS, environment
+
+COMMANDS = [[str(WINDLASS)], [sys.executable, "-m", "windlass"]]
+# what is imported, as it were: it says that it has begun, and does not end by itself
+PLAINLY = """
+print("importing", flush=True)
+input()
+raise SystemExit(7)
+"""
+IN_A_CLASS = """
+class Slow:
+    def __set_name__(self, owner, name):  # whatever is raised here comes out as a RuntimeError
+        print("importing", flush=True)
+        input()
+class Owner:
+    slow = Slow()
+"""
+SWALLOWED = """
+try:
+    print("importing", flush=True)
+    input()
+except BaseException:
+    pass
+raise SystemExit(7)
+"""
+
+
+def started(
+    command: list[str], module: str, folder: Path, *, ignored: bool = False
+) -> "subprocess.Popen[str]":
+    """`windlass versions`, in the midst of importing this module in Typer's place."""
+    (folder / "typer.py").write_text(module)
+    if ignored:  # as by nohup, or in the background of a script
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    process = subprocess.Popen(
+        [*command, "versions"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(folder / "home")
+        | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
+    return process
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=["script", "module"])
+@pytest.mark.parametrize("module", [PLAINLY, IN_A_CLASS, SWALLOWED])
+def test_ctrl_c_while_importing_is_quiet(command: list[str], module: str, tmp_path: Path) -> None:
+    process = started(command, module, tmp_path)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so(tmp_path: Path) -> None:
+    process = started(COMMANDS[0], PLAINLY, tmp_path, ignored=True)
+    process.send_signal(signal.SIGINT)
+    process.communicate("go on\n", timeout=30)
+    assert process.returncode == 7
