@@ -147,6 +147,29 @@ def test_bad_quality_stops_a_build_and_a_check(raw: Path, tmp_path: Path) -> Non
     )
 
 
+def test_without_its_database_a_folder_is_enough(
+    raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("features", "build", CREDIT, "--data", raw)
+    call("features", "materialise", CREDIT)
+    (snapshot,) = call("features", "snapshots", CREDIT, "--json").json()
+    client = int(pl.read_parquet(f"{snapshot['folder']}/latest")["id"][0])
+    known = call("features", "get", CREDIT, client, "--json").json()
+    (home / "windlass.db").unlink()
+    monkeypatch.setenv("WINDLASS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert call("features", "snapshots", CREDIT, "--json").json() == [snapshot]
+    assert call("features", "get", CREDIT, client, "--json").json() == known
+    erased = call("features", "erase", CREDIT, client)
+    assert (erased.code, erased.out.splitlines()[-1]) == (0, "No later build brings it back.")
+    assert erased.err.startswith(f"windlass: warning: going on with what {CREDIT / 'project.py'}")
+    assert call("features", "erase", CREDIT, client, "--undo").code == 0
+    for arguments in (["snapshots", "credit_risk"], ["get", "credit_risk", client]):
+        ended = call("features", *arguments)
+        assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
+        assert ended.err.endswith("Or name the project's folder.\n")
+    assert not (home / "windlass.db").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from windlass.cli.console import say_error
 from windlass.cli.registry import opened
 from windlass.core.declaration import Declaration
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.loading import load_project
 from windlass.core.project import Project
-from windlass.errors import FeatureError
+from windlass.errors import FeatureError, StorageError
 from windlass.settings import Settings
 
 
@@ -36,12 +37,24 @@ def folder_of(settings: Settings, place: Path) -> Path:
 def declared(settings: Settings, place: Path) -> Declared:
     """The project that `place` is the folder or the name of, as it was declared last.
 
-    Its code runs only where the registry does not know it. Raises ProjectError, FeatureError.
+    Its code runs only where the registry does not know it, or fails. Raises ProjectError, FeatureError; StorageError
+    where the registry fails and `place` is no folder.
     """
-    declaration = _known(settings, place) or Declaration.of(*load_project(place))
+    declaration = _known_if_reached(settings, place) or Declaration.of(*load_project(place))
     if declaration.view is None:
         raise _viewless(declaration.name)
     return Declared(declaration.name, declaration.view)
+
+
+def _known_if_reached(settings: Settings, place: Path) -> Declaration | None:
+    """What the registry knows; without its database the project's own folder does."""
+    try:
+        return _known(settings, place)
+    except StorageError as error:
+        if not (place / "project.py").is_file():
+            raise StorageError(f"{error} Or name the project's folder.") from error
+        say_error(f"warning: going on with what {place / 'project.py'} declares. {error}")
+        return None
 
 
 def _known(settings: Settings, place: Path) -> Declaration | None:
