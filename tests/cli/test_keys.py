@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 from windlass.access.keys import Keys
 from windlass.cli import keys, serve
+from windlass.core.declaration import Declaration
+from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.storage.database import Database
 
@@ -115,3 +117,15 @@ def test_serve_is_open_to_others_only_with_keys_or_where_told(run: Run, host: st
         run("serve", nothing, AIP_HTTP_PORT="8080"),  # Vertex AI lets in only its own callers
     ):
         assert (let.exit_code, "Anybody" in let.stderr) == (1, False)
+
+
+def test_a_platform_is_not_let_in_to_train_and_approve(run: Run) -> None:
+    """Its callers send no keys, so it gets bundles by themselves, which have no control plane."""
+    registry = Registry.of(Settings(home=run.home))
+    registry.declare(Declaration(name="iris", folder=str(run.home)))
+    registry.close()
+    done = run("serve", "iris", AIP_HTTP_PORT="8080")
+    assert (done.exit_code, "could train and approve versions of 'iris'" in done.stderr) == (
+        1,
+        True,
+    )

@@ -6,7 +6,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -54,11 +54,15 @@ def register(app: typer.Typer) -> None:
             platform = _platform(served, settings)
             address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
             _check_keys(settings)
-            if not settings.auth:
-                _refuse_open(address, insecure=insecure or platform is not None)
+            safe = settings.auth or insecure or _is_loopback(address)
+            if not safe and platform is None:
+                _refuse_open(address)
             listen = _listen(address, port or platform or 8000, workers, grace)
             trains = worker and only is not Part.FEATURES  # which has no /train
-            _serve(served, settings, listen, only, with_worker=trains)
+            found = _subjects(served, settings)
+            if not safe:
+                _refuse_open_control(found)
+            _serve(found, settings, listen, only, with_worker=trains)
 
         raise typer.Exit(guarded(action))
 
@@ -92,28 +96,49 @@ def _check_keys(settings: Settings) -> None:
         )
 
 
-def _refuse_open(host: str, *, insecure: bool) -> None:
-    """Without keys only this machine is let in unasked."""
+def _is_loopback(host: str) -> bool:
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback and not insecure:
+        return False
+
+
+def _refuse_open(host: str) -> NoReturn:
+    """Without keys only this machine is let in unasked."""
+    raise SettingsError(
+        f"Anybody who reaches {host} could use the server, for no keys are asked for. Set WINDLASS_AUTH=required"
+        " and make a key with `windlass keys create`, listen on 127.0.0.1, or say --insecure where something"
+        " in front of it lets only the right ones in."
+    )
+
+
+def _refuse_open_control(served: "list[Subject]") -> None:
+    """A platform's callers may predict without a key. They may not train and approve: a bundle by itself cannot."""
+    known = next((one.project for one in served if one.bundle is None), None)
+    if known is not None:
         raise SettingsError(
-            f"Anybody who reaches {host} could use the server, for no keys are asked for. Set WINDLASS_AUTH=required"
-            " and make a key with `windlass keys create`, listen on 127.0.0.1, or say --insecure where something"
-            " in front of it lets only the right ones in."
+            f"Whoever the platform lets in could train and approve versions of {known!r}, for no keys are asked for."
+            " Serve its bundle by itself, set WINDLASS_AUTH=required, or say --insecure where all of them may."
         )
 
 
-def _serve(
-    paths: list[Path], settings: Settings, listen: "Listen", only: Part | None, *, with_worker: bool
-) -> None:
+def _subjects(paths: list[Path], settings: Settings) -> "list[Subject]":
     from windlass.serving.subject import subjects
-    from windlass.web.server import bind, serve
 
     set_up_logs(settings.log_level)
-    served = subjects(paths, settings)
+    return subjects(paths, settings)
+
+
+def _serve(
+    served: "list[Subject]",
+    settings: Settings,
+    listen: "Listen",
+    only: Part | None,
+    *,
+    with_worker: bool,
+) -> None:
+    from windlass.web.server import bind, serve
+
     listener = bind(listen)
     say(greeting(served, settings, listen.host, listener.getsockname()[1], only))
     sys.stdout.flush()
