@@ -11,6 +11,7 @@ ECHO = "echo"
 SCRIPT = "minimal script"
 JSON_ROWS = "10,000 JSON rows"
 ARROW_ROWS = "1,000,000 Arrow rows"
+GUARD = "key and rate, a request"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Report:
             *_at_least(f"forest: requests/s against {PLAIN}", self.rate_ratios("rf", PLAIN), 60),
             *_at_least(f"{JSON_ROWS} against {PLAIN}", batch, 5),
             *_at_least(ARROW_ROWS, arrow, 500_000, "rows/s"),
+            *_at_most(GUARD, [1e6 * spent for spent in self.seconds(GUARD, OURS)], 3, "µs"),
             *_at_most("start to ready", self.figures(OURS, "logreg", "started_in"), 1.3, "s"),
             *_at_most("memory of one worker", self.figures(OURS, "logreg", "memory"), 130, "MB"),
             *_at_most(f"training logreg against a {SCRIPT}", self._training("logreg"), 1.6, "x"),

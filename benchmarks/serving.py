@@ -12,13 +12,14 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from benchmarks import measure, peers
+from benchmarks.guarding import guard_timings
 from benchmarks.load import require_wrk
 from benchmarks.machine import BenchmarkError, Server, describe, split_cores
 from benchmarks.measure import FLOWER, ROOT, Plan
 from benchmarks.report import ECHO, OURS, PLAIN, Report
 from benchmarks.versions import Versions
 
-PARTS = ("serving", "batch", "start", "train")
+PARTS = ("serving", "batch", "guard", "start", "train")
 MODELS = ("logreg", "rf")
 
 
@@ -53,6 +54,8 @@ def _measure(parts: Sequence[str], plan: Plan, report: Report, *, with_peers: bo
     if "batch" in parts:
         windlass, plain, _ = _servers(*trained["logreg"], plan.work)
         measure.batch_timings([windlass, plain], plan, report)
+    if "guard" in parts:
+        guard_timings(plan.rounds, plan.work / "guard", report)
     if "train" in parts:
         measure.training_timings(MODELS, plan, report)
     if with_peers:

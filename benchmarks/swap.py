@@ -122,7 +122,7 @@ def _markdown(turns: Sequence[Turn]) -> str:
         ratio = median(turn.during.p99 / turn.before.p99 for turn in mine)
         late = max(max(turn.late) for turn in mine)
         cells = [f"{figure:.2f} ms" for figure in figures]
-        kept = "" if ratio <= PROMISED else f" (promised: {PROMISED:g})"
+        kept = "" if ratio <= PROMISED else f" (**not met**: ≤ {PROMISED:g} is promised)"
         lines.append(
             f"| {case.model} | {case.scenario} | {case.connections} | {' | '.join(cells)}"
             f" | {ratio:.2f}{kept} | {late:.2f} s |"

@@ -1,0 +1,46 @@
+"""What a key and its rate cost a request, in process: `Guard.admit` by itself."""
+
+from pathlib import Path
+from secrets import token_urlsafe
+from time import perf_counter
+
+from benchmarks.report import GUARD, OURS, Report, Timing
+
+from windlass.access.role import Role
+from windlass.settings import Settings
+from windlass.web.exchange import Answer, Exchange
+from windlass.web.guard import Guard
+from windlass.web.routing import Route
+
+TIMES = 100_000
+KEYS = 100  # that are valid; one of them asks
+
+
+def guard_timings(rounds: int, home: Path, report: Report) -> None:
+    """Seconds a request: every header looked at, the key found and compared, its rate counted."""
+    keys = [f"wl_{token_urlsafe(32)}" for _ in range(KEYS)]
+    listed = ",".join(f"bench{number}:predict:{key}" for number, key in enumerate(keys))
+    guard = Guard.of(Settings(home=home, auth=True, api_keys=listed, rate_limit=900_000_000))
+    assert guard is not None
+    headers = [
+        (b"host", b"127.0.0.1:8000"),
+        (b"x-api-key", keys[-1].encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"80"),
+    ]
+    scope = {"headers": headers, "client": ("127.0.0.1", 1)}
+    exchange = Exchange(scope, _never, "0", 1 << 20)
+    route = Route("POST", "/predict", _nothing, role=Role.PREDICT)
+    for _ in range(rounds):
+        started = perf_counter()
+        for _ in range(TIMES):
+            guard.admit(exchange, route)
+        report.timings.append(Timing(GUARD, OURS, (perf_counter() - started) / TIMES))
+
+
+async def _never() -> dict[str, object]:
+    raise AssertionError("nobody reads the body")
+
+
+async def _nothing(exchange: Exchange) -> Answer:
+    raise AssertionError(f"nobody answers {exchange.id}")
