@@ -45,20 +45,12 @@ def register(group: typer.Typer) -> None:
 
 
 def _materialise(place: Path, number: int | None, *, json: bool) -> int:
-    from windlass.features.offline import OfflineStore
-    from windlass.features.online.materialise import materialise
-    from windlass.features.online.store import online_store
-    from windlass.features.snapshot import LATEST
+    from windlass.workflows.materialising import materialise_features
 
     settings = Settings.read()
     known = declared(settings, place)
-    snapshot = OfflineStore.of(settings, known.name).snapshot(number)
-    store = online_store(settings, known.view, known.name)
-    try:
-        with progress(quiet=json) as report:
-            done = materialise(store, known.view, snapshot.verified(LATEST), snapshot, report)
-    finally:
-        store.close()
+    with progress(quiet=json) as report:
+        snapshot, done = materialise_features(settings, known.view, known.name, number, report)
     if json:
         say_json(
             {

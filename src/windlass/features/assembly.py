@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from windlass.core.digest import canonical, sha256, sha256_file
+from windlass.core.digest import sha256_file
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.dealing import ROW, Dealt
@@ -28,9 +28,16 @@ from windlass.features.parts import (
     state_columns,
     write_part,
 )
-from windlass.features.snapshot import EVENTS, LATEST, QUARANTINE, STATES, Snapshot
+from windlass.features.snapshot import (
+    COMPUTED_AT,
+    EVENTS,
+    LATEST,
+    QUARANTINE,
+    STATES,
+    Snapshot,
+    digest_of,
+)
 
-COMPUTED_AT = "computed_at"
 _AT_ONCE = 16  # parts that the engine gets in one call
 
 
@@ -56,12 +63,6 @@ class Made:
             "files": self.files,
             "digest": digest_of(self.files),
         }
-
-
-def digest_of(files: dict[str, str]) -> str:
-    """The digest of a snapshot: of what its events and states are, and not when they were computed."""
-    told = {name: digest for name, digest in files.items() if not name.startswith(LATEST)}
-    return sha256(canonical(told))
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,12 @@ from windlass.features.dealing import Dealt
 from windlass.features.engine import Engine, Progress
 from windlass.features.erased import ErasedEntities
 from windlass.features.intake import Intake
-from windlass.features.offline import OfflineStore
+from windlass.features.offline import REFUSED, OfflineStore
 from windlass.features.parts import buckets_for
 from windlass.features.quality import Report
 from windlass.features.quarantine import Quarantine
 from windlass.features.raw import RawFile
 from windlass.features.snapshot import EVENTS, LATEST, QUARANTINE, STATES, Snapshot
-
-REFUSED = "refused.parquet"  # the quarantine of the last build that quality stopped
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,6 @@ from windlass.features.told import told_duckdb
 class DuckEngine:
     """DuckDB in this process. What does not fit into `memory` spills to `folder`."""
 
-    name = "duckdb"
-
     def __init__(self, memory: str, folder: Path) -> None:
         self._connection = _connected(memory, folder)
 

@@ -18,8 +18,6 @@ class Engine(Protocol):
     own; the store makes them equal.
     """
 
-    name: str
-
     def __enter__(self) -> Self: ...
 
     def __exit__(

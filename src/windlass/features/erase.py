@@ -18,12 +18,18 @@ import polars as pl
 from windlass.core.digest import sha256_file
 from windlass.core.files import flush, remove_stale
 from windlass.errors import FeatureError
-from windlass.features.assembly import digest_of
-from windlass.features.build import REFUSED
 from windlass.features.erased import ErasedEntities, numbers_in
-from windlass.features.offline import OfflineStore, write_facts
+from windlass.features.offline import REFUSED, OfflineStore, write_facts
 from windlass.features.parts import bucket_of, part_name, write_part
-from windlass.features.snapshot import EVENTS, FILE, LATEST, QUARANTINE, STATES, Snapshot
+from windlass.features.snapshot import (
+    EVENTS,
+    FILE,
+    LATEST,
+    QUARANTINE,
+    STATES,
+    Snapshot,
+    digest_of,
+)
 
 
 @dataclass(frozen=True)

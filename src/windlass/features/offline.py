@@ -21,6 +21,7 @@ from windlass.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+REFUSED = "refused.parquet"  # the quarantine of the last build that quality stopped
 _CURRENT, _SNAPSHOTS, _STAGING = "current", "snapshots", ".staging"
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from windlass.core.digest import sha256_file
+from windlass.core.digest import canonical, sha256, sha256_file
 from windlass.errors import FeatureError
 
 FILE = "snapshot.json"
 EVENTS, STATES, LATEST, QUARANTINE = "events", "states", "latest", "quarantine"
+COMPUTED_AT = "computed_at"  # a column of `latest`: when a state was computed, seconds since 1970
 
 
 class Snapshot(BaseModel):
@@ -88,6 +89,12 @@ class Snapshot(BaseModel):
     def quarantine_parts(self) -> list[Path]:
         """The raw rows that did not pass, with the reasons: a part for each build that this one rests on."""
         return _parts(self.folder / QUARANTINE)
+
+
+def digest_of(files: dict[str, str]) -> str:
+    """The digest of a snapshot: of what its events and states are, and not when they were computed."""
+    told = {name: digest for name, digest in files.items() if not name.startswith(LATEST)}
+    return sha256(canonical(told))
 
 
 def _torn(folder: Path) -> FeatureError:

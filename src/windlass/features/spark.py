@@ -20,8 +20,6 @@ class SparkEngine:
     Its workers have to see the folders of events and states under the same paths: one shared file system.
     """
 
-    name = "spark"
-
     def __init__(self, master: str | None = None) -> None:
         self._master = master
         self._entered = ExitStack()

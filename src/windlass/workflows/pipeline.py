@@ -24,6 +24,7 @@ from windlass.workflows.hands import (
     report,
     stop_if_asked,
 )
+from windlass.workflows.materialising import materialise_features
 from windlass.workflows.trainer import Building
 from windlass.workflows.training_job import training
 
@@ -110,18 +111,10 @@ def _build(hands: Hands, job: Job, found: int | None) -> Made:
 
 
 def _materialise(hands: Hands, job: Job, features: Made) -> Made:
-    from windlass.features.online.materialise import materialise
-    from windlass.features.online.store import online_store
-    from windlass.features.snapshot import LATEST
-
-    record = _view(hands, job)
-    snapshot = _store(hands, job).snapshot(features["snapshot"])
-    store = online_store(hands.settings, record, job.project)
-    try:
-        progress = _watched(replace(hands, way=MATERIALISE.way), job)
-        done = materialise(store, record, snapshot.verified(LATEST), snapshot, progress)
-    finally:
-        store.close()
+    progress = _watched(replace(hands, way=MATERIALISE.way), job)
+    _, done = materialise_features(
+        hands.settings, _view(hands, job), job.project, features["snapshot"], progress
+    )
     return {"materialised": done.written}
 
 

@@ -11,8 +11,8 @@ from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.online.layout import MOST_SNAPSHOTS, SNAPSHOT_BITS, Layout
 from windlass.features.online.shelf import Ranked
+from windlass.features.snapshot import COMPUTED_AT
 
-COMPUTED_AT = "computed_at"
 _SLICE = 50_000  # rows that are Python's at a time
 _EPOCH = 719_163  # 1 January 1970, as an ordinal
 _LAST = 3_652_059  # 31 December 9999
