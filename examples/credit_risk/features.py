@@ -14,8 +14,10 @@ MILLIONTH = 1_000_000
 def history(loans: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """What is known of a client once each of their loans has been granted."""
     granted = _so_far(nw.col("loan_id").cum_count())
-    # whole millionths add up to the same sum in any order and on any engine; fractions do not
-    lent = _so_far((nw.col("loan_amount") * MILLIONTH).round().cast(nw.Int64).cum_sum())
+    # whole millionths add up to the same sum in any order and on any engine, fractions do not; and engines
+    # round a half to different sides, but all agree on its floor
+    millionths = (nw.col("loan_amount") * MILLIONTH + 0.5).floor().cast(nw.Int64)
+    lent = _so_far(millionths.cum_sum())
     car = nw.col("flag_own_car")
     return loans.select(
         "id",
@@ -24,7 +26,8 @@ def history(loans: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
         "birthday",
         "job_start_date",
         nb_previous_loans=granted,
-        avg_amount_loans_previous=lent.cast(nw.Float64) / granted / MILLIONTH,
+        # divided once: what is divided twice is rounded twice, and engines put the two together differently
+        avg_amount_loans_previous=lent.cast(nw.Float64) / (granted * MILLIONTH),
         flag_own_car=nw.when(car == "Y").then(1).when(car == "N").then(0).otherwise(None),
     )
 

@@ -12,14 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.features.building import ORDER, all_of, built, store_in
+from tests.features.credit import CREDIT_VIEW, credit_loans
 from tests.features.loans import FEATURES, VIEW, contract, events
 
+from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
 from windlass.features.build import BuildOptions
 from windlass.features.snapshot import Snapshot
 
 APPEND, TWO = BuildOptions(append=True), BuildOptions(buckets=2)
 LOANS = events(25, seed=11)
+CREDIT_LOANS = credit_loans(12, seed=11).sample(LOANS.height, shuffle=True, seed=1)
 Cuts = tuple[list[int], list[int]]
 
 
@@ -31,17 +34,24 @@ def cuts(draw: Callable[..., list[int]]) -> Cuts:
     return order, sorted(places)
 
 
+@pytest.mark.parametrize(
+    ("view", "loans"),
+    [(VIEW, LOANS), (CREDIT_VIEW, CREDIT_LOANS)],
+    ids=["another view", "the example's"],
+)
 @settings(derandomize=True, deadline=None, max_examples=6)
 @given(cuts())
-def test_appends_in_any_order_equal_one_build(cut: Cuts) -> None:
+def test_appends_in_any_order_equal_one_build(
+    view: FeatureView, loans: pl.DataFrame, cut: Cuts
+) -> None:
     order, places = cut
     with TemporaryDirectory() as folder:
-        whole = built(store_in(Path(folder) / "whole"), LOANS, TWO)
+        whole = built(store_in(Path(folder) / "whole"), loans, TWO, view)
         store = store_in(Path(folder) / "appended")
-        for begin, end in pairwise([0, *places, LOANS.height]):
-            new = LOANS[order[begin:end]]
+        for begin, end in pairwise([0, *places, loans.height]):
+            new = loans[order[begin:end]]
             options = TWO if begin == 0 else APPEND
-            snapshot = built(store, new, options)
+            snapshot = built(store, new, options, view)
             assert snapshot.recomputed == new["id"].n_unique()
         same(snapshot, whole)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.conftest import ROOT
 from tests.features.building import built, store_in
-from tests.features.loans import FEATURES, PROJECT_VIEW, VIEW, events
+from tests.features.credit import CREDIT_VIEW, SAMPLE, credit_loans
+from tests.features.loans import FEATURES, VIEW, events
 
+from windlass.core.feature_view import FeatureView
 from windlass.features.compute import run_history
 from windlass.features.online.reading import FeatureReader
 from windlass.features.online.store import online_store
@@ -18,10 +19,6 @@ from windlass.features.ordering import ordered
 from windlass.features.parts import order_of, plain
 from windlass.features.training_rows import training_rows
 from windlass.settings import Settings
-
-SAMPLE = ROOT.parent / "shared" / "data" / "credit_risk" / "sample_400_clients.csv"
-AVERAGE = "avg_amount_loans_previous"
-ORDER = order_of(PROJECT_VIEW)
 
 
 def some_of_the_sample(folder: Path) -> Path:
@@ -39,6 +36,12 @@ def made_up(folder: Path) -> Path:
     return file
 
 
+def made_up_by_the_example(folder: Path) -> Path:
+    file = folder / "loans.parquet"
+    credit_loans(20, seed=31).write_parquet(file)
+    return file
+
+
 def moments(loans: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
     """The loans day by day, and within a day a client's loans one after the other."""
     nth = pl.int_range(pl.len()).over("id", "loan_date").alias("nth")
@@ -50,22 +53,29 @@ def moments(loans: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
         yield today["loan_date"][0], today.drop("nth")
 
 
-def known_after(loans: pl.DataFrame) -> pl.DataFrame:
-    """The newest states of clients, computed from these loans and no others."""
-    states = ordered(plain(run_history(VIEW, loans.lazy()).collect(), PROJECT_VIEW), ORDER)
+def known_after(view: FeatureView, loans: pl.DataFrame) -> pl.DataFrame:
+    """The newest states of clients, computed from these loans and no others, by Polars and not by DuckDB."""
+    record = view.record(FEATURES)
+    states = plain(run_history(view, loans.lazy()).collect(), record)
+    states = ordered(states, order_of(record))
     return states.unique("id", keep="last").with_columns(computed_at=pl.lit(0.0))
 
 
-@pytest.mark.parametrize("raw", [made_up, some_of_the_sample])
-def test_what_was_answered_then_is_what_training_reads_now(tmp_path: Path, raw: Any) -> None:
-    snapshot = built(store_in(tmp_path), raw(tmp_path))
+@pytest.mark.parametrize(
+    ("view", "raw"),
+    [(VIEW, made_up), (CREDIT_VIEW, made_up_by_the_example), (CREDIT_VIEW, some_of_the_sample)],
+    ids=["another view", "the example's", "the example's, on real loans"],
+)
+def test_what_was_answered_then_is_what_training_reads_now(
+    tmp_path: Path, view: FeatureView, raw: Any
+) -> None:
+    record = view.record(FEATURES)
+    snapshot = built(store_in(tmp_path), raw(tmp_path), view=view)
     loans = pl.read_parquet(snapshot.event_parts())
-    training = {
-        row["loan_id"]: row for row in training_rows(VIEW, PROJECT_VIEW, snapshot).to_dicts()
-    }
-    online = online_store(Settings(home=tmp_path), PROJECT_VIEW, "loans")
+    training = {row["loan_id"]: row for row in training_rows(view, record, snapshot).to_dicts()}
+    online = online_store(Settings(home=tmp_path), record, "loans")
     now = date.min
-    reader = FeatureReader(PROJECT_VIEW, online, today=lambda: now)
+    reader = FeatureReader(record, online, today=lambda: now)
     first = later = 0
     for day, asked in sorted(moments(loans), key=lambda moment: moment[0]):
         now = day
@@ -75,19 +85,18 @@ def test_what_was_answered_then_is_what_training_reads_now(tmp_path: Path, raw: 
             if answer is None:  # nobody knew the client: what the form says is all there is
                 first += 1
                 car = {"Y": 1, "N": 0, None: None}[loan["flag_own_car"]]
-                form = loan | {"flag_own_car": car, "nb_previous_loans": 0, AVERAGE: None}
-                assert read == PROJECT_VIEW.at(form, day)
+                form = loan | {"flag_own_car": car, "nb_previous_loans": 0}
+                assert read == record.at(form | {"avg_amount_loans_previous": None}, day)
             else:
                 later += 1
-                average = pytest.approx(read[AVERAGE], rel=1e-12)  # sums are taken in another order
-                assert answer.values == read | {AVERAGE: average}
+                assert answer.values == read
         so_far = loans.filter(pl.col("id").is_in(asked["id"].implode()))
         upto = asked.select("id", upto="loan_id")
         so_far = so_far.join(upto, on="id").filter(
             (pl.col("loan_date") < day)
             | ((pl.col("loan_date") == day) & (pl.col("loan_id") <= pl.col("upto")))
         )
-        online.write(known_after(so_far.drop("upto")).to_arrow(), 1)
+        online.write(known_after(view, so_far.drop("upto")).to_arrow(), 1)
     online.close()
     assert first == snapshot.entities
     assert first + later == snapshot.events

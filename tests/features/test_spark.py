@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from tests.conftest import ROOT, BundleOf
+from tests.conftest import BundleOf
+from tests.features.credit import CREDIT_VIEW, SAMPLE, credit_loans
 from tests.features.loans import PROJECT_VIEW, VIEW, events
 from tests.running import free_port
 from tests.spark_cluster import Cluster, running_cluster
@@ -33,7 +34,6 @@ from windlass.features.snapshot import Snapshot
 from windlass.features.spark import SparkEngine
 from windlass.features.spark_session import spark_session
 
-REAL = ROOT.parent / "shared" / "data" / "credit_risk" / "sample_400_clients.csv"
 pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
 
 
@@ -48,9 +48,9 @@ def loans() -> pl.DataFrame:
     made = events(400, seed=7)
     noise = np.random.default_rng(7).random(made.height)
     made = made.with_columns(pl.col("loan_amount") + noise)
-    if not REAL.is_file():
+    if not SAMPLE.is_file():
         return made
-    real = pl.read_csv(REAL, try_parse_dates=True).select(made.columns).cast(made.schema)
+    real = pl.read_csv(SAMPLE, try_parse_dates=True).select(made.columns).cast(made.schema)
     return pl.concat([made, real.with_columns(pl.col("id") + 1000, pl.col("loan_id") + 10**6)])
 
 
@@ -58,7 +58,8 @@ def built(folder: Path, raw: Path, view: FeatureView = VIEW, **options: Any) -> 
     """A snapshot of the raw file in a store of its own, in four parts."""
     store = OfflineStore(folder, "loans")
     chosen = BuildOptions(buckets=4, **options)
-    return build(view, PROJECT_VIEW, store, raw, chosen, lambda share, message: None)
+    record = view.record(PROJECT_VIEW.features)
+    return build(view, record, store, raw, chosen, lambda share, message: None)
 
 
 def test_a_model_answers_on_the_cluster_as_on_this_machine(
@@ -85,6 +86,20 @@ def test_a_model_answers_on_the_cluster_as_on_this_machine(
     assert_frame_equal(pl.read_parquet(tmp_path / "spark.parquet").sort("row"), answers)
     assert refused(tmp_path / "spark.parquet") == refused(tmp_path / "usual.parquet")
     assert {file.suffix for file in (tmp_path / "spark.parquet").iterdir()} == {".parquet"}
+
+
+def test_the_examples_features_are_to_the_last_digit_those_of_this_machine(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    loans, raw = credit_loans(100, seed=5), tmp_path / "loans.parquet"
+    if SAMPLE.is_file():
+        real = pl.read_csv(SAMPLE).select(loans.columns).cast(loans.schema)
+        loans = pl.concat([loans, real.with_columns(pl.col("id", "loan_id") + 10**8)])
+    loans.write_parquet(raw)
+    usual = built(tmp_path / "usual", raw, CREDIT_VIEW)
+    made = built(tmp_path / "spark", raw, CREDIT_VIEW, engine="spark", master=cluster.master)
+    assert made.digest == usual.digest
+    assert made.events == loans.height
 
 
 def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
