@@ -1,6 +1,5 @@
 """A desk, worker processes and unruly projects, for tests of jobs that are really carried out."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from tests.running import environment
+from tests.running import environment, logged
 from tests.waiting import until
 
 from windlass.jobs.desk import Desk, Order
@@ -48,8 +47,9 @@ class Unruly:
 
     def trainer(self) -> int:
         """The number of the process that trains, or trained last."""
-        until(lambda: bool(self.has_begun() and (self.folder / "began").read_text()), "a training")
-        return int((self.folder / "began").read_text())
+        file = self.folder / "began"
+        until(lambda: self.has_begun() and file.read_text(), "a training", PATIENCE)
+        return int(file.read_text())
 
     def forget(self) -> None:
         """Forget that a training has begun."""
@@ -84,6 +84,7 @@ class WorkerProcess:
         until(
             lambda: "worker ready" in self.log.read_text() or self.process.poll() is not None,
             "a worker that is ready",
+            PATIENCE,
         )
         assert self.process.poll() is None, self.log.read_text()
         return self
@@ -95,7 +96,7 @@ class WorkerProcess:
 
     def suspend(self, home: Path) -> None:
         """Stop it in its tracks, as a paused machine is, but not while it has a SQLite file for itself."""
-        until(lambda: self._is_suspended(home), "a worker that holds no lock")
+        until(lambda: self._is_suspended(home), "a worker that holds no lock", PATIENCE)
 
     def _is_suspended(self, home: Path) -> bool:
         self.process.send_signal(signal.SIGSTOP)
@@ -111,9 +112,14 @@ class WorkerProcess:
             self.process.send_signal(signal.SIGCONT)  # where it is suspended
         return self.process.wait(PATIENCE)
 
-    def lines(self) -> list[dict[str, Any]]:
-        """What it logged, every line parsed."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+    def lines(self, event: str = "") -> list[dict[str, Any]]:
+        """What it logged so far, of one event or of all."""
+        return logged(self.log, event)
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """What it logged of this event, once that is anything: a thread of it writes its log."""
+        until(lambda: self.lines(event), f"{event} in the log", PATIENCE)
+        return self.lines(event)
 
 
 ON_SQLITE = pytest.mark.parametrize("bench", ["sqlite"], indirect=True)
@@ -161,7 +167,8 @@ class Bench:
 
     def end(self, job: Job) -> Job:
         """The job, once it has ended."""
-        until(lambda: self.desk.get(job.id).state.is_final, f"the end of {self.desk.get(job.id)}")
+        asked = f"the end of {self.desk.get(job.id)}"
+        until(lambda: self.desk.get(job.id).state.is_final, asked, PATIENCE)
         return self.desk.get(job.id)
 
     def done(self, job: Job) -> dict[str, Any]:

@@ -78,16 +78,8 @@ def other_label(golden: Any) -> None:
 
 def told(server: Server, event: str, least: int = 0) -> list[dict[str, Any]]:
     """What a server logged of this event, once it is `least` lines: a thread of it writes them."""
-    until(lambda: len(_logged(server, event)) >= least, f"{least} times {event}")
-    return _logged(server, event)
-
-
-def _logged(server: Server, event: str) -> list[dict[str, Any]]:
-    """A line that is still being written is left out."""
-    lines = server.log.read_bytes().splitlines(keepends=True)
-    needed = f'"{event}"'.encode()
-    found = [json.loads(line) for line in lines if needed in line and line.endswith(b"\n")]
-    return [line for line in found if line["event"] == event]
+    until(lambda: len(server.lines(event)) >= least, f"{least} times {event}")
+    return server.lines(event)
 
 
 def status_of(server: Server, project: str = "iris") -> Any:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +17,51 @@ from typing import Any
 
 import httpx
 
-PATIENCE = 30.0  # seconds until a test gives a process up
+PATIENCE = (
+    60.0  # seconds until a test gives a process up: longer than a server takes that is told to stop
+)
 WINDLASS = Path(sys.executable).with_name("windlass")
 
 
+FIRST_PORT = 10_000  # below it services listen
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+HELD = 64  # ports that a process keeps to itself at a time
+
+_held = deque[socket.socket]()
+
+
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
+    """A port of the loopback interface that nobody listens on now, nor takes until a server of ours does.
+
+    It is none that the system gives to outgoing connections, where it says which those are, and none that another
+    process of tests was given lately: whoever is given one holds its UDP namesake.
+    """
+    for wanted in _ports():
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", wanted))
+                port: int = listener.getsockname()[1]
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            holder.close()
+            continue
+        _held.append(holder)
+        if len(_held) > HELD:
+            _held.popleft().close()
         return port
+    raise AssertionError("no free port")
+
+
+def _ports() -> Iterator[int]:
+    """Ports to try. 0 leaves the choice to the system."""
+    chance = random.SystemRandom()  # no test's seed makes two processes choose alike
+    try:
+        last = int(EPHEMERAL.read_text().split()[0]) - 1
+    except (OSError, ValueError):
+        last = 0
+    for _ in range(100):
+        yield chance.randint(FIRST_PORT, last) if last > FIRST_PORT + 1000 else 0
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -129,9 +166,16 @@ class Server:
             self.process.wait()
             raise
 
-    def lines(self) -> list[dict[str, Any]]:
-        """What was logged so far, every line parsed."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+    def lines(self, event: str = "") -> list[dict[str, Any]]:
+        """What was logged so far, of one event or of all."""
+        return logged(self.log, event)
+
+
+def logged(log: Path, event: str = "") -> list[dict[str, Any]]:
+    """The lines of a log, every one parsed, or those of an event. One that is still being written is left out."""
+    whole = log.read_bytes().split(b"\n")[:-1]
+    lines = [json.loads(line) for line in whole if event.encode() in line]
+    return [line for line in lines if event in ("", line["event"])]
 
 
 def _command(pid: int) -> str:

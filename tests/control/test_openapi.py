@@ -58,4 +58,5 @@ def test_the_server_is_as_described(
         case.call_and_validate()
 
     assert untruths(server, mode, call) == []
+    server.stop()
     assert not [line for line in server.lines() if line["level"] == "error"]

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import BundleOf, Serve
 from tests.load import Load
 from tests.running import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
+from tests.waiting import until
 
 import windlass
 from windlass.core.bundle import Bundle
@@ -174,7 +175,8 @@ def test_a_full_disk_is_told_and_got_over(serve: Serve, iris: Path) -> None:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, unlimited)
     last = server.client.post("/predict", json=FLOWER).json()["prediction_id"]
     assert list(rows(server)) == [first, last]
-    assert re.search("File too large|No space left", server.log.read_text())
+    reason = re.compile("File too large|No space left")
+    until(lambda: reason.search(server.log.read_text()), "the reason in the log")
 
 
 def _v2() -> bytes:

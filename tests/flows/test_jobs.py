@@ -39,9 +39,9 @@ def test_a_job_makes_one_version_and_says_so(bench: Bench) -> None:
     assert result["params"]["deed"] == "print"
     assert bench.registry.fetch(version).digest == version.digest
     assert bench.leftovers() == []
-    printed = [line["line"] for line in worker.lines() if line["event"] == "printed in training"]
-    assert printed == ["{not json", "hello from the fit"]
     assert worker.stop() == 0
+    printed = [line["line"] for line in worker.lines("printed in training")]
+    assert printed == ["{not json", "hello from the fit"]
     assert bench.desk.workers() == []
 
 
@@ -58,6 +58,8 @@ def test_a_training_that_fails_says_why_and_the_worker_goes_on(bench: Bench) -> 
         assert "Traceback" not in failed.error
     assert bench.done(bench.ask(project))["version"] == "v1"
     assert bench.leftovers() == []
+    assert worker.stop() == 0
+    assert len(worker.lines("job ended")) == len(FAILURES) + 1
     assert all("exception" not in line for line in worker.lines())
 
 

@@ -121,7 +121,8 @@ def test_very_many(ask: httpx.Client) -> None:
 
 def test_the_ledger_has_the_features_and_no_id(ask: httpx.Client, clients_server: Server) -> None:
     one = ask.post(f"/predict/{PLAIN}").json()
-    many = ask.post("/predict_by_id", json=[STRANGER, MISSING, PLAIN]).json()
+    answer = ask.post("/predict_by_id", json=[STRANGER, MISSING, PLAIN])
+    many = answer.json()
     rows = {row["prediction_id"]: row for row in ledger_of(clients_server)}
     for made in (one, many["results"][1], many["results"][2]):
         row = rows[made["prediction_id"]]
@@ -132,6 +133,8 @@ def test_the_ledger_has_the_features_and_no_id(ask: httpx.Client, clients_server
         file.read_bytes() for file in (clients_server.home / "ledger/clients").iterdir()
     )
     assert str(PLAIN).encode() not in kept
+    asked = answer.headers["x-request-id"]
+    until(lambda: asked in clients_server.log.read_text(), "its line in the log")
     assert str(PLAIN) not in clients_server.log.read_text()
 
 

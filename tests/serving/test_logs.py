@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import BundleOf, Serve
+from tests.registered import told
 from tests.running import FLOWER, Server
 
 from windlass import app
@@ -20,7 +21,7 @@ from windlass.serving.observe import Observer
 def requests(server: Server) -> list[dict[str, Any]]:
     """The request lines, once the server has ended and written all of them."""
     assert server.stop() == 0
-    return [line for line in server.lines() if line["event"] == "request"]
+    return server.lines("request")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -139,7 +140,6 @@ def test_the_rate_is_told_every_few_seconds(serve: Serve, iris: Path, tmp_path: 
         "from windlass import app\napp.RATE_SECONDS = 0.05\n"
     )
     server: Server = serve(iris, PYTHONPATH=str(tmp_path))
-    while '"event": "rate"' not in server.log.read_text():
-        assert server.client.post("/predict", json=FLOWER).status_code == 200
-    rate = next(line for line in server.lines() if line["event"] == "rate")
+    assert server.client.post("/predict", json=FLOWER).status_code == 200
+    rate = told(server, "rate", 3)[-1]
     assert {"requests_per_second", "p50_ms", "p95_ms", "p99_ms", "worker"} <= rate.keys()

@@ -190,9 +190,7 @@ def _path(folder: Path) -> str:
 
 
 def _events(server: Server) -> list[str]:
-    whole = server.log.read_text().splitlines(keepends=True)
-    lines = [json.loads(line) for line in whole if line.endswith("\n")]
-    return [line["event"] for line in lines if line["logger"] == "windlass.guard"]
+    return [line["event"] for line in server.lines() if line["logger"] == "windlass.guard"]
 
 
 @contextmanager
