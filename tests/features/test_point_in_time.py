@@ -11,21 +11,23 @@ import pytest
 from tests.features.building import all_of, built, store_in
 from tests.features.loans import FEATURES, PROJECT_VIEW, VIEW, events
 
-from windlass.core.feature_view import ViewRecord
+from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.build import BuildOptions
 from windlass.features.point_in_time import point_in_time
 from windlass.features.snapshot import Snapshot
 from windlass.features.training_rows import training_rows
 
-BRIEF = replace(VIEW, ttl=timedelta(days=90)).record(FEATURES)
+BRIEF = replace(VIEW, ttl=timedelta(days=90))
+
+
+def snapshot_of(view: FeatureView, folder: Path) -> Snapshot:
+    return built(store_in(folder), events(60, seed=8), BuildOptions(buckets=4), view)
 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return built(
-        store_in(tmp_path_factory.mktemp("join")), events(60, seed=8), BuildOptions(buckets=4)
-    )
+    return snapshot_of(VIEW, tmp_path_factory.mktemp("join"))
 
 
 def labels(n: int, seed: int) -> pl.DataFrame:
@@ -60,11 +62,10 @@ def by_hand(record: ViewRecord, snapshot: Snapshot, asked: pl.DataFrame, key: bo
     return rows
 
 
-@pytest.mark.parametrize("record", [PROJECT_VIEW, BRIEF], ids=["lasting", "brief"])
+@pytest.mark.parametrize("view", [VIEW, BRIEF], ids=["lasting", "brief"])
 @pytest.mark.parametrize("key", [False, True], ids=["by day", "by key"])
-def test_labels_get_what_was_known_before(
-    snapshot: Snapshot, record: ViewRecord, key: bool
-) -> None:
+def test_labels_get_what_was_known_before(tmp_path: Path, view: FeatureView, key: bool) -> None:
+    snapshot, record = snapshot_of(view, tmp_path), view.record(FEATURES)
     asked = labels(300, seed=9)
     joined = point_in_time(record, snapshot, asked.to_arrow(), "day", "loan" if key else None)
     assert joined.column_names == [*asked.columns, *FEATURES]
@@ -127,9 +128,15 @@ def test_labels_that_do_not_fit_are_told(
         point_in_time(PROJECT_VIEW, snapshot, pl.DataFrame(asked), "day", key)
 
 
-def test_a_feature_that_the_snapshot_has_not_is_told(snapshot: Snapshot) -> None:
-    other = PROJECT_VIEW.model_copy(update={"features": (*FEATURES, "income")})
-    with pytest.raises(FeatureError, match=r"Snapshot 1 was computed by .* lacks .*income"):
+@pytest.mark.parametrize(
+    "other",
+    [BRIEF.record(FEATURES), VIEW.record((*FEATURES, "income"))],
+    ids=["another ttl", "one feature more"],
+)
+def test_a_snapshot_of_another_version_of_the_view_is_refused(
+    snapshot: Snapshot, other: ViewRecord
+) -> None:
+    with pytest.raises(FeatureError, match=rf"computed by .* which is {other.version} now"):
         point_in_time(other, snapshot, labels(3, seed=1), "day")
 
 

@@ -1,4 +1,4 @@
-"""What training and joins read of a snapshot: parts that are as they were written, and nobody who was erased."""
+"""What training and joins read of a snapshot: of their view, parts as they were written, and nobody who was erased."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,20 @@ from pathlib import Path
 
 import polars as pl
 
+from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.erased import ErasedEntities
 from windlass.features.parts import part_name, read_parts
 from windlass.features.snapshot import Snapshot
+
+
+def refuse_other_view(record: ViewRecord, snapshot: Snapshot) -> None:
+    """Raise FeatureError where a snapshot was computed by another version of the view."""
+    if snapshot.view != record.version:
+        raise FeatureError(
+            f"Snapshot {snapshot.number} was computed by version {snapshot.view} of view {record.name}, which is"
+            f" {record.version} now. Build a new one with `windlass features build`, or go back to that version."
+        )
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Stored:
     def rows(self, columns: Sequence[str] | None = None, bucket: int | None = None) -> pl.DataFrame:
         """The rows of these parts in their order, or of a bucket's, without those who were erased.
 
-        `columns` hold the entity's. Raises FeatureError where the snapshot was removed meanwhile, or lacks a column.
+        `columns` hold the entity's. Raises FeatureError where the snapshot was removed meanwhile.
         """
         name = None if bucket is None else part_name(bucket)
         try:
@@ -38,11 +48,6 @@ class Stored:
         except FileNotFoundError:
             Snapshot.read(self.snapshot.folder)  # says that it is gone
             raise
-        except pl.exceptions.ColumnNotFoundError as error:
-            raise FeatureError(
-                f"Snapshot {self.snapshot.number} was computed by version {self.snapshot.view} of the view, and lacks"
-                f" a column of this one: {str(error).splitlines()[0]}. Build a new one with `windlass features build`."
-            ) from error
         entity = self.snapshot.order[0]
         gone = self.erased.among(frame[entity])
         return frame.filter(~pl.col(entity).is_in(gone)) if gone else frame

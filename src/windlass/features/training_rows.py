@@ -7,7 +7,7 @@ from windlass.errors import FeatureError
 from windlass.features.before import known_before
 from windlass.features.ordering import ordered
 from windlass.features.snapshot import EVENTS, STATES, Snapshot
-from windlass.features.stored import Stored
+from windlass.features.stored import Stored, refuse_other_view
 
 
 def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> pl.DataFrame:
@@ -17,7 +17,7 @@ def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> 
     entities that were erased. Raises FeatureError where another version of the view computed the snapshot, or a
     part is not as it was written.
     """
-    _refuse_other_view(view, record, snapshot)
+    refuse_other_view(record, snapshot)
     states, events = (Stored.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
     _refuse_torn(snapshot, states, events)
     features = known_before(view, record, states).select(record.features)
@@ -30,13 +30,4 @@ def _refuse_torn(snapshot: Snapshot, states: pl.DataFrame, events: pl.DataFrame)
     if not states.select(snapshot.order).equals(events.select(snapshot.order)):
         raise FeatureError(
             f"Snapshot {snapshot.number} changed while it was read: an entity is being erased. Read it again."
-        )
-
-
-def _refuse_other_view(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> None:
-    """Raise FeatureError where a snapshot was computed by another version of the view."""
-    if snapshot.view != record.version:
-        raise FeatureError(
-            f"Snapshot {snapshot.number} was computed by version {snapshot.view} of view {view.name}, which is"
-            f" {record.version} now. Build a new one with `windlass features build`, or go back to that version."
         )

@@ -1,0 +1,65 @@
+"""The snippets of the docs, run as they stand there, one after the other."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+from tests.features.building import built
+from tests.features.credit import CREDIT_RECORD, CREDIT_VIEW, credit_loans
+
+from windlass.features.offline import OfflineStore
+from windlass.features.online.materialise import materialise
+from windlass.features.online.store import online_store
+from windlass.features.snapshot import LATEST
+from windlass.settings import Settings
+
+CREDIT = "credit_risk"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's features, built and online."""
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    snapshot = built(OfflineStore.of(settings, CREDIT), credit_loans(20, seed=2), view=CREDIT_VIEW)
+    store = online_store(settings, CREDIT_RECORD, CREDIT)
+    materialise(store, CREDIT_RECORD, snapshot.verified(LATEST), snapshot, lambda *_: None)
+    store.close()
+    return settings.home
+
+
+@pytest.mark.parametrize(
+    ("page", "headings", "shown"),
+    [
+        (
+            "features.md",
+            ["Training's rows", "Labels of your own: point in time"],
+            "assert joined.num_rows == rows.height > 0",
+        ),
+        ("online.md", ["Reading"], "assert reader.get(5008804).values['nb_previous_loans'] > 0"),
+    ],
+)
+def test_a_snippet_runs_as_it_is_written(
+    home: Path, page: str, headings: list[str], shown: str
+) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    lines = [code for heading in headings for code in _snippets(text, heading)]
+    assert len(lines) == len(headings)
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join([*lines, shown])],
+        cwd=ROOT,
+        env={**os.environ, "WINDLASS_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def _snippets(text: str, heading: str) -> list[str]:
+    """The Python of one heading of a page."""
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
