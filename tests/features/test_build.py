@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from tests.features.building import ORDER, all_of, built, store_in
-from tests.features.loans import PROJECT_VIEW, VIEW, events
+from tests.features.loans import FEATURES, PROJECT_VIEW, VIEW, events
 
-from windlass.errors import FeatureError
-from windlass.features.build import BuildOptions
+from windlass.errors import FeatureError, ProjectError
+from windlass.features.build import BuildOptions, build
 from windlass.features.lock import locked
 
 FOUR = BuildOptions(buckets=4)
@@ -120,3 +120,32 @@ def test_a_history_that_is_none_is_told(tmp_path: Path, history: Any, told: str)
         built(store, events(20, seed=1), view=replace(VIEW, history=history))
     assert store.current() is None
     assert not (store.folder / ".staging").exists()
+
+
+@pytest.mark.parametrize("name", ["bucket", "row", "key", "late", "computed_at", 'a"b'])
+def test_a_column_of_any_other_name_is_kept(tmp_path: Path, name: str) -> None:
+    loans = events(20, seed=1).with_columns(pl.lit(7, pl.Int64).alias(name))
+    view = replace(VIEW, contract=lambda: with_column(name))
+    store = store_in(tmp_path)
+    built(store, loans.head(-5), FOUR, view)
+    whole = built(store, loans.tail(5), BuildOptions(append=True), view)
+    assert all_of(whole.event_parts())[name].to_list() == [7] * loans.height
+
+
+def test_names_that_the_store_uses_itself_are_refused(tmp_path: Path) -> None:
+    loans, store = events(5, seed=1), store_in(tmp_path)
+    with pytest.raises(ProjectError, match="a column __row__, and names that begin with __"):
+        built(store, loans, view=replace(VIEW, contract=lambda: with_column("__row__")))
+    raw = tmp_path / "raw.parquet"
+    loans.write_parquet(raw)
+    for name in ("computed_at", "loan_date", "id", "__at__"):
+        record = VIEW.record((*FEATURES, name))
+        with pytest.raises(FeatureError, match=f"keeps a column {name}, and a state has"):
+            build(VIEW, record, store, raw, FOUR, lambda *_: None)
+
+
+def with_column(name: str) -> Any:
+    """The contract of loans, and one column more."""
+    import pandera.polars as pa
+
+    return VIEW.contract().add_columns({name: pa.Column(pl.Int64, nullable=True)})

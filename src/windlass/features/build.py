@@ -20,11 +20,18 @@ from windlass.features.engine import Engine, Progress
 from windlass.features.erased import ErasedEntities
 from windlass.features.intake import Intake
 from windlass.features.offline import REFUSED, OfflineStore
-from windlass.features.parts import buckets_for
+from windlass.features.parts import OWN, buckets_for
 from windlass.features.quality import Report
 from windlass.features.quarantine import Quarantine
 from windlass.features.raw import RawFile
-from windlass.features.snapshot import EVENTS, LATEST, QUARANTINE, STATES, Snapshot
+from windlass.features.snapshot import (
+    COMPUTED_AT,
+    EVENTS,
+    LATEST,
+    QUARANTINE,
+    STATES,
+    Snapshot,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ def build(
         parent = _whole(store.current()) if options.append else None
         raw = RawFile.open(file)
         contract = Contract.of(view)
+        _refuse_taken(record)
         _refuse_other_columns(contract, parent)
         buckets = parent.buckets if parent else options.buckets or buckets_for(raw.about)
         folder = _prepared(staging)
@@ -105,6 +113,17 @@ def _prepared(staging: Path) -> Path:
     for name in (EVENTS, STATES, LATEST, QUARANTINE):
         (folder / name).mkdir(parents=True)
     return folder
+
+
+def _refuse_taken(record: ViewRecord) -> None:
+    """Refuse features, and columns that they are made from, of names that a state has for something else."""
+    own = (record.entity, record.time, record.key, COMPUTED_AT)
+    for name in dict.fromkeys([*record.features, *record.stored]):
+        if name in own or name.startswith(OWN):
+            raise FeatureError(
+                f"View {record.name} keeps a column {name}, and a state has a column of that name already. Have the"
+                " history give it another name."
+            )
 
 
 def _refuse_other_columns(contract: Contract, parent: Snapshot | None) -> None:

@@ -12,6 +12,7 @@ import polars as pl
 from windlass.core.feature_view import FeatureView
 from windlass.core.loading import told
 from windlass.errors import FeatureError, ProjectError
+from windlass.features.parts import OWN
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,12 @@ def _kind(view: FeatureView, name: str, column: Any) -> pl.DataType:
 def _refuse_unfit(
     view: FeatureView, kinds: Mapping[str, pl.DataType], optional: frozenset[str]
 ) -> None:
+    own = [name for name in kinds if name.startswith(OWN)]
+    if own:
+        raise ProjectError(
+            f"The contract of view {view.name} has a column {own[0]}, and names that begin with {OWN} are Windlass's"
+            " own. Call it otherwise."
+        )
     wanted = {view.entity: pl.Int64(), view.time: pl.Date(), view.key: pl.Int64()}
     for name, kind in wanted.items():
         if kinds.get(name) != kind or name in optional:

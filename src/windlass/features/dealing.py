@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from windlass.core.feature_view import FeatureView
-from windlass.features.parts import bucket_of
+from windlass.features.parts import BUCKET, OWN, bucket_of
 
 Kinds = Mapping[str, pl.DataType]
 
-ROW = "__row__"  # the number of the row in the raw file, until doubled keys are found
+ROW = f"{OWN}row{OWN}"  # the number of the row in the raw file, until doubled keys are found
 
 
 class Dealt:
@@ -48,7 +48,7 @@ class Dealt:
             self._key_writer = pq.ParquetWriter(self.keys, keys.schema)
         self._key_writer.write_table(keys)
         for (bucket,), part in numbered.partition_by(
-            "bucket", as_dict=True, include_key=False
+            BUCKET, as_dict=True, include_key=False
         ).items():
             self._write(int(bucket), part)
 

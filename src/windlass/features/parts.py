@@ -10,6 +10,8 @@ import polars as pl
 from windlass.core.feature_view import ViewRecord
 from windlass.core.files import flush
 
+OWN = "__"  # how the columns begin that Windlass adds on the way
+BUCKET = f"{OWN}bucket{OWN}"
 MOST_BUCKETS = 256  # files that are open at once while raw rows are dealt out
 _ROWS = 200_000  # that a bucket should hold
 _SPREAD = np.uint64(
@@ -31,7 +33,7 @@ def buckets_for(rows: int) -> int:
 def bucket_of(entities: pl.Series, buckets: int) -> pl.Series:
     """The bucket of each entity, Int32 [n]: always the same for the same number of buckets."""
     mixed = entities.to_numpy().astype(np.uint64) * _SPREAD >> np.uint64(32)
-    return pl.Series("bucket", (mixed % np.uint64(buckets)).astype(np.int32))
+    return pl.Series(BUCKET, (mixed % np.uint64(buckets)).astype(np.int32))
 
 
 def write_part(frame: pl.DataFrame, path: Path) -> None:

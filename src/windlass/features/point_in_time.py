@@ -11,12 +11,12 @@ import pyarrow as pa
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.ordering import ordered
-from windlass.features.parts import bucket_of, state_columns
+from windlass.features.parts import BUCKET, bucket_of, state_columns
 from windlass.features.request_time import columns
 from windlass.features.snapshot import STATES, Snapshot
-from windlass.features.stored import Stored, refuse_other_view
+from windlass.features.stored import Stored
 
-_AT, _STATE, _ROW = "__at__", "__state__", "__row__"
+_AT, _STATE, _ROW, _LATE = "__at__", "__state__", "__row__", "__late__"
 
 
 def point_in_time(
@@ -28,9 +28,8 @@ def point_in_time(
     column, and dates in the column `time`. The newest state counts that is strictly older: than the date, or
     with `key`, a column of integers, than date and key. Unknown entities, null ones, and states older than the
     view's ttl give nulls, and so do entities that were erased. Raises FeatureError for labels that do not fit,
-    where another version of the view computed the snapshot, and where a part that is read is not as it was written.
+    and where a part that is read is not as it was written.
     """
-    refuse_other_view(record, snapshot)
     frame = _read(record, labels, time, key)
     wanted = frame.select(
         pl.col(record.entity).cast(pl.Int64),
@@ -39,7 +38,7 @@ def point_in_time(
         pl.int_range(pl.len()).alias(_ROW),
     ).drop_nulls()
     buckets = bucket_of(wanted[record.entity], snapshot.buckets)
-    parted = wanted.with_columns(buckets).partition_by("bucket", as_dict=True, include_key=False)
+    parted = wanted.with_columns(buckets).partition_by(BUCKET, as_dict=True, include_key=False)
     asked = {int(bucket): part for (bucket,), part in parted.items()} or {0: wanted}
     stored = Stored.of(snapshot, STATES, asked.keys())
     found = [
@@ -68,7 +67,7 @@ def _known(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFrame) -> pl
         ]
     )
     both = ordered(
-        both.with_columns(pl.col(_STATE).is_not_null().cast(pl.Int64).alias("late")), [*at, "late"]
+        both.with_columns(pl.col(_STATE).is_not_null().cast(pl.Int64).alias(_LATE)), [*at, _LATE]
     )
     last = pl.col(_STATE).forward_fill()
     owner = pl.when(pl.col(_STATE).is_not_null()).then(entity).forward_fill()
