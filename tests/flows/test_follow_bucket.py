@@ -1,6 +1,7 @@
 """A server on a machine of its own follows a registry whose bundles are in a bucket."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.registered import (
     until_live,
     version_of,
 )
-from tests.running import FLOWER, Server
+from tests.running import FLOWER, PATIENCE, Server
 from tests.waiting import until
 from tests.wire import Wire
 
@@ -132,4 +133,34 @@ def test_a_bucket_that_is_away_is_waited_for(
         )
         wire.mend()
         until_live(server, "v2")
+        server.stop()
+
+
+def test_a_bucket_that_is_silent_holds_up_no_decision(
+    elsewhere: Elsewhere, registered: Registered, iris: Path, tmp_path: Path, s3_endpoint: str
+) -> None:
+    """Neither where a client asked for a version of it, nor where a decision did that is no more."""
+    for number in range(1, 4):
+        registered.live(another(iris, tmp_path / f"{number}"))
+    kept = elsewhere("server")
+    assert kept.client.post("/predict?version=v1", json=FLOWER).status_code == 200
+    kept.stop()
+    port = int(s3_endpoint.rpartition(":")[2])
+    with Wire(port) as wire, ThreadPoolExecutor(1) as client:
+        server = elsewhere("server", AWS_ENDPOINT_URL=f"http://127.0.0.1:{wire.port}")
+        wire.mute()
+        asked = client.submit(server.client.post, "/predict?version=v2", json=FLOWER)
+        assert wire.swallowed.wait(PATIENCE)
+        registered.rollback("v1")  # which this machine has, and the server's memory has not
+        told(server, "version ready", 2)
+        assert version_of(server) == "v1"
+        assert not asked.done()
+
+        registered.approve(registered.add(another(iris, tmp_path / "4")))
+        until(lambda: status_of(server)["stage"] == "archived", "under way to v4")
+        registered.rollback("v1")
+        until(lambda: status_of(server)["stage"] == "production", "back")
+        assert told(server, "version not loaded yet") == []  # v4 was not waited for
+        wire.cut()  # and not only silent: the client is told at once
+        assert asked.result().status_code == 503
         server.stop()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.running import PATIENCE
 
 from windlass.core.bundle import Bundle
 from windlass.monitoring.cells import Cells
@@ -137,3 +138,14 @@ def test_a_load_lets_the_event_loop_in(
         loader.load(Bundle.open(iris))
     assert during == [pytest.approx(loading.YIELD_SECONDS, rel=0.1)]
     assert sys.getswitchinterval() == pytest.approx(before)
+
+
+def test_a_decided_load_stands_in_no_line(loader: Loader, iris: Path) -> None:
+    """As others do that clients asked for, one of which may be at work."""
+    bundle = Bundle.open(iris)
+    with ThreadPoolExecutor(1) as thread:
+        with loader._line:
+            other = thread.submit(loader.load_in_line, bundle)
+            assert loader.load(bundle).version == bundle.version
+            assert not other.done()
+        assert other.result(PATIENCE).version == bundle.version

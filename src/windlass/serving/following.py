@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from windlass.core.bundle import Bundle
 from windlass.errors import (
     BundleError,
     EngineError,
@@ -15,6 +16,7 @@ from windlass.errors import (
     WindlassError,
 )
 from windlass.serving.aside import Aside
+from windlass.serving.fetching import Fetching
 from windlass.serving.hosted import Hosted
 from windlass.serving.link import PATIENCE_SECONDS, Link
 from windlass.serving.loading import Loader
@@ -36,7 +38,11 @@ _log = logging.getLogger("windlass.serving")
 
 
 class Following:
-    """Keeps one project's live version at what the registry says. On the event loop; work goes to its thread."""
+    """Keeps one project's live version at what the registry says. On the event loop; work goes to threads.
+
+    Questions, fetches, decided loads and asked-for loads have threads apart, so that a decision waits neither
+    for a store that is silent nor for what clients ask for.
+    """
 
     def __init__(
         self, hosted: Hosted, link: Link, loader: Loader, remembered: Remembered | None = None
@@ -45,17 +51,24 @@ class Following:
         self._remembered = remembered
         self._link = link
         self._loader = loader
-        self._questions = Aside(f"questions-{hosted.name}")  # apart, for a load may take long
-        self._loads = Aside(f"loads-{hosted.name}")
+        self._questions = Aside(f"questions-{hosted.name}")
+        self._fetching = Fetching(hosted.name, self._fetch)
+        self._decided_loads = Aside(f"loads-{hosted.name}")
+        self._asked_loads = Aside(f"earlier-{hosted.name}")
         self._task: asyncio.Task[None] | None = None
         self._wanted: Decided | None = None  # what the last try was for
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
 
     def aim(self, live: "Decided | None") -> None:
-        """Have what the registry says become live, unless that is so, is under way, or was refused."""
+        """Have what the registry says become live, unless that is so, is under way, or was refused.
+
+        What is under way to another version is given up.
+        """
         if self._task is not None and not self._task.done():
-            return
+            if self._wanted in (None, live):  # None: recalls what the other workers have
+                return
+            self._task.cancel()
         if live is None:
             self._lack()
             return
@@ -84,19 +97,20 @@ class Following:
 
     async def settle(self) -> None:
         """Return once what is under way has ended."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():  # or another one in its place
             await asyncio.wait([self._task])
 
     async def load(self, name: str) -> Model:
         """A version that is or was in production, loaded. Raises what the registry or the bundle raises."""
-        return await self._loads.run(self._load, await self._approved(name))
+        bundle = await self._fetching.bundle(await self._approved(name))
+        return await self._asked_loads.run(self._loader.load_in_line, bundle)
 
     def close(self) -> None:
         """End what is under way."""
         if self._task is not None:
             self._task.cancel()
-        self._questions.close()
-        self._loads.close()
+        for thread in (self._questions, self._decided_loads, self._asked_loads):
+            thread.close()
 
     def _refuse(self, live: "Decided", reason: str) -> None:
         self._not_before = float("inf")
@@ -118,7 +132,8 @@ class Following:
         model = hosted.at_hand(name)
         try:
             if model is None or model.bundle.digest != live.digest:
-                model = await self._loads.run(self._load, await self._approved(name, live.digest))
+                bundle = await self._fetching.bundle(await self._approved(name, live.digest))
+                model = await self._decided_loads.run(self._loader.load, bundle)
             hosted.versions = await self._asked(self._available)
         except _REFUSALS as error:
             hosted.refuse(name, str(error))
@@ -134,7 +149,7 @@ class Following:
     async def _recall(self, live: Live) -> None:
         """A worker that died may be replaced while the registry is away: go on with what the others have."""
         try:
-            model = await self._loads.run(self._open, live)
+            model = await self._decided_loads.run(self._open, live)
         except (WindlassError, OSError) as error:
             _log.warning(
                 "live version not recalled",
@@ -169,13 +184,15 @@ class Following:
 
     async def _asked(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What the database says. One that does not answer is left alone, with the thread that waits for it."""
+        thread = self._questions
+        asked = thread.run(ask, *args, **kwargs)
         try:
-            asked = self._questions.run(ask, *args, **kwargs)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await asked
         except TimeoutError:
-            self._questions.close()
-            self._questions = Aside(f"questions-{self.hosted.name}")
+            if thread is self._questions:  # else another question was given up before this one
+                thread.close()
+                self._questions = Aside(f"questions-{self.hosted.name}")
             raise StorageError(
                 f"The registry has not answered for {PATIENCE_SECONDS:g} seconds."
             ) from None
@@ -183,12 +200,12 @@ class Following:
     def _find(self, name: str) -> "Version":
         return self._link.registry().approved(self.hosted.name, name)
 
-    def _load(self, version: "Version") -> Model:
-        """On the thread: nothing is loaded but the very bundle that was approved."""
+    def _fetch(self, version: "Version") -> Bundle:
+        """On a thread: nothing is loaded but the very bundle that was approved."""
         bundle = self._link.registry().fetch(version)
         if bundle.digest != version.digest:
             raise self._another(version.name)
-        return self._loader.load(bundle)
+        return bundle
 
     def _another(self, name: str) -> IntegrityError:
         return IntegrityError(
