@@ -14,7 +14,7 @@ from windlass.features.ordering import ordered
 from windlass.features.parts import BUCKET, bucket_of, state_columns
 from windlass.features.request_time import columns
 from windlass.features.snapshot import STATES, Snapshot
-from windlass.features.stored import Stored
+from windlass.features.stored import Stored, refuse_other_view
 
 _AT, _STATE, _ROW, _LATE = "__at__", "__state__", "__row__", "__late__"
 
@@ -28,8 +28,9 @@ def point_in_time(
     column, and dates in the column `time`. The newest state counts that is strictly older: than the date, or
     with `key`, a column of integers, than date and key. Unknown entities, null ones, and states older than the
     view's ttl give nulls, and so do entities that were erased. Raises FeatureError for labels that do not fit,
-    and where a part that is read is not as it was written.
+    where another version of the view computed the snapshot, and where a part that is read is not as it was written.
     """
+    refuse_other_view(record, snapshot)
     frame = _read(record, labels, time, key)
     wanted = frame.select(
         pl.col(record.entity).cast(pl.Int64),
