@@ -32,6 +32,7 @@ from windlass.serving.routes import routes_of
 from windlass.serving.subject import Subject, subjects
 from windlass.serving.views import Views
 from windlass.settings import Settings
+from windlass.storage.place import pinned
 from windlass.web.docs import Docs
 from windlass.web.guard import Guard
 from windlass.web.openapi import Book
@@ -61,7 +62,7 @@ def application(
             return application(*paths, settings=settings, only=only)
         except WindlassError as error:
             sys.exit(f"windlass: {error}")
-    settings = settings or Settings.read()
+    settings = pinned(settings or Settings.read())
     server = _Server(settings, subjects(paths, settings), only)
     return Service(
         server.routes,

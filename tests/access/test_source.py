@@ -12,6 +12,7 @@ from windlass.access.source import DatabaseKeys
 from windlass.errors import StorageError
 from windlass.settings import Settings
 from windlass.storage.database import Database
+from windlass.storage.place import pinned
 
 READ = """
 import sys
@@ -39,6 +40,21 @@ def test_keys_made_later_are_seen(tmp_path: Path) -> None:
     assert source.read() == {}
     keys.close()
     source.close()
+
+
+def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    keys = Keys(Database.of(settings))
+    keys.create("ci", Role.PREDICT)
+    keys.close()
+    source, later = DatabaseKeys(settings), DatabaseKeys(pinned(settings))
+    source.read()
+    (tmp_path / "windlass.db").unlink()
+    for one in (source, later):
+        with pytest.raises(StorageError, match="database file"):
+            one.read()
+        one.close()
+    assert list(tmp_path.glob("windlass.db")) == []
 
 
 def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_no_keys(run: Run) -> None:
     ],
 )
 def test_what_is_refused(run: Run, arguments: list[str], code: int, told: str) -> None:
+    run("keys", "create", "--name", "somebody", "--role", "train")
     done = run("keys", *arguments)
     assert (done.exit_code, done.stdout) == (code, "")
     assert told in done.stderr

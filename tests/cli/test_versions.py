@@ -53,6 +53,25 @@ def test_what_is_not_known_is_one_line(tmp_path: Path) -> None:
     assert "v9" in ended.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("versions", "iris"), ("show", "iris"), ("compare", "iris", "v1", "v2"), ("prune", "iris"),
+        ("decisions", "--verify"), ("approve", "iris", "-m", "good"), ("reject", "iris", "-m", "bad"),
+        ("rollback", "iris", "-m", "slow"),
+    ],
+)  # fmt: skip
+def test_where_nobody_trained_no_registry_is_made(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = tmp_path / "fresh"
+    monkeypatch.setenv("WINDLASS_HOME", str(fresh))
+    ended = call(*command)
+    assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
+    assert "`windlass train` makes it" in ended.err
+    assert not fresh.exists()
+
+
 def test_show_tells_all_that_is_known(home: Path) -> None:
     call("approve", "iris", "v2", "-m", "good on all three species")
     told = call("show", "iris", "v2").out

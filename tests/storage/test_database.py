@@ -153,6 +153,32 @@ def test_a_file_that_is_gone_is_told_and_not_made_anew(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    with pytest.raises(StorageError, match=r"no database file .*windlass\.db\. .*backup"):
+        Database.of(settings, must_exist=True)
+    assert list(tmp_path.iterdir()) == []
+    Database.of(settings).close()
+    database = Database.of(settings, must_exist=True)
+    assert _names(database) == []
+    database.close()
+
+
+def test_a_file_that_goes_as_it_is_opened_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path / "a home, 100%20 ours")  # as it is written
+    Database.of(settings).close()
+    file = settings.home / "windlass.db"
+    assert file.is_file()
+    database = Database.of(settings)
+    database.close()  # what comes next makes a new connection
+    monkeypatch.setattr(database, "_follow", file.unlink)
+    with pytest.raises(StorageError, match="unable to open database file"):
+        _names(database)
+    assert not file.exists()
+
+
 def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"Cannot make the home folder.*WINDLASS_HOME"):

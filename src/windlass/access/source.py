@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from windlass.access.key import Key
 from windlass.settings import Settings
+from windlass.storage.place import has_database
 
 if TYPE_CHECKING:
     from windlass.access.keys import Keys
@@ -23,7 +24,7 @@ class DatabaseKeys:
     """The keys of the database that the settings name, opened when it is first there.
 
     Where that is the SQLite file of the home folder and nobody made it yet, there are no keys: a container
-    that has only those of WINDLASS_API_KEYS gets no database from its server.
+    that has only those of WINDLASS_API_KEYS gets no database from its server. Once it was there, it is missed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -33,13 +34,12 @@ class DatabaseKeys:
     def read(self) -> dict[str, Key]:
         """The valid keys by hash. Raises StorageError or SettingsError where they cannot be read."""
         if self._keys is None:
-            file = self._settings.home / "windlass.db"
-            if self._settings.database_url is None and not file.is_file():
+            if not has_database(self._settings):
                 return {}
             from windlass.access.keys import Keys
             from windlass.storage.database import Database
 
-            self._keys = Keys(Database.of(self._settings))
+            self._keys = Keys(Database.of(self._settings, must_exist=True))
         return self._keys.valid()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from windlass.cli.registry import opened, project_of
 from windlass.core.bundle import MANIFEST, Bundle, find_bundle
 from windlass.settings import Settings
+from windlass.storage.place import has_database
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,12 @@ def named_bundle(place: Path, versions: list[str]) -> Named:
     """
     if versions:
         return _of_registry(place, versions[0])
-    if not (place / MANIFEST).is_file() and _has_registry(Settings.read()):
+    if not (place / MANIFEST).is_file() and has_database(Settings.read()):
         found = _in_production(place)
         if found is not None:
             return found
     bundle = Bundle.open(find_bundle(place))
     return Named(bundle, place if (place / "project.py").is_file() else None)
-
-
-def _has_registry(settings: Settings) -> bool:
-    return settings.database_url is not None or (settings.home / "windlass.db").is_file()
 
 
 def _of_registry(place: Path, name: str) -> Named:

@@ -96,7 +96,7 @@ def _build(place: Path, data: Path | None, asked: dict[str, Any], *, json: bool)
     settings = Settings.read()
     project, source = load_project(folder_of(settings, place))
     with_view(project)
-    with opened(settings) as registry:
+    with opened(settings, make=True) as registry:
         registry.declare(Declaration.of(project, source))
     with TemporaryDirectory() as staging, progress(quiet=json) as report:
         file = None if data is None else str(data)

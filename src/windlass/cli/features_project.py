@@ -11,6 +11,7 @@ from windlass.core.loading import load_project
 from windlass.core.project import Project
 from windlass.errors import FeatureError, StorageError
 from windlass.settings import Settings
+from windlass.storage.place import has_database
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def _known_if_reached(settings: Settings, place: Path) -> Declaration | None:
 def _known(settings: Settings, place: Path) -> Declaration | None:
     from windlass.registry.finding import find_project
 
+    if not has_database(settings):
+        return None
     with opened(settings) as registry:
         declarations = registry.declarations()
     name = find_project(declarations, place)

@@ -9,6 +9,7 @@ from windlass.access.role import Role
 from windlass.cli.console import guarded, say, say_error, say_json, say_table
 from windlass.cli.versions import Json, moment
 from windlass.settings import Settings
+from windlass.storage.place import has_database
 
 if TYPE_CHECKING:
     from windlass.access.keys import Key, Keys
@@ -46,7 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _create(name: str, role: Role, rate: int | None) -> None:
-    secret = _with_keys(lambda keys: keys.create(name, role, rate))
+    secret = _with_keys(lambda keys: keys.create(name, role, rate), make=True)
     say(secret)
     say_error(
         f"This is the key {name}, with the role {role.value}. It is shown this once: keep it safe."
@@ -54,7 +55,7 @@ def _create(name: str, role: Role, rate: int | None) -> None:
 
 
 def _list(*, json: bool) -> None:
-    keys = _with_keys(lambda keys: keys.list())
+    keys = _with_keys(lambda keys: keys.list()) if has_database(Settings.read()) else []
     if json:
         say_json([_facts(key) for key in keys])
     elif keys:
@@ -69,11 +70,11 @@ def _revoke(name: str) -> None:
     say(f"{key.name} is revoked. Servers that use this database refuse it within two seconds.")
 
 
-def _with_keys(action: "Callable[[Keys], Result]") -> Result:
+def _with_keys(action: "Callable[[Keys], Result]", *, make: bool = False) -> Result:
     from windlass.access.keys import Keys
     from windlass.storage.database import Database
 
-    keys = Keys(Database.of(Settings.read()))
+    keys = Keys(Database.of(Settings.read(), must_exist=not make))
     try:
         return action(keys)
     finally:

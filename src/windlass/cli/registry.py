@@ -22,11 +22,14 @@ _VERSION = re.compile(r"v[1-9][0-9]*")
 
 
 @contextmanager
-def opened(settings: Settings | None = None) -> Iterator["Registry"]:
-    """The registry of the settings, the environment's where none are given; closed afterwards."""
+def opened(settings: Settings | None = None, *, make: bool = False) -> Iterator["Registry"]:
+    """The registry of the settings, the environment's where none are given; closed afterwards.
+
+    Raises StorageError where nobody made one yet, unless this is who shall `make` it.
+    """
     from windlass.registry.registry import Registry
 
-    registry = Registry.of(settings or Settings.read())
+    registry = Registry.of(settings or Settings.read(), must_exist=not make)
     try:
         yield registry
     finally:

@@ -19,6 +19,7 @@ from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
 from windlass.serving.part import Part
 from windlass.settings import Settings
+from windlass.storage.place import pinned
 
 if TYPE_CHECKING:
     from windlass.serving.subject import Subject
@@ -49,7 +50,7 @@ def register(app: typer.Typer) -> None:
         """Serve predictions over HTTP until stopped."""
 
         def action() -> None:
-            settings = Settings.read()
+            settings = pinned(Settings.read())
             served = paths or [_default()]
             platform = _platform(served, settings)
             address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract

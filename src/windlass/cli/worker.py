@@ -34,6 +34,6 @@ def register(app: typer.Typer) -> None:
             set_up_logs(settings.log_level)
             if parent:
                 leave_with(parent)
-            work(settings, projects or [])
+            work(settings, projects or [], must_exist=bool(parent))
 
         raise typer.Exit(guarded(action))

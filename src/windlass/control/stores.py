@@ -35,7 +35,7 @@ class Stores:
         def open_registry() -> "Registry":
             from windlass.registry.registry import Registry
 
-            return Registry.of(settings)
+            return Registry.of(settings, must_exist=True)
 
         return cls(open_registry)
 

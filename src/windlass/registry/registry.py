@@ -38,10 +38,13 @@ class Registry:
         self._bundles = bundles
 
     @classmethod
-    def of(cls, settings: Settings) -> "Registry":
-        """The registry that the settings name. Raises SettingsError, StorageError."""
+    def of(cls, settings: Settings, *, must_exist: bool = False) -> "Registry":
+        """The registry that the settings name. Raises SettingsError, StorageError.
+
+        Where it `must_exist`, no empty database is made in the place of a file that is not there.
+        """
         bundles = Bundles.of(settings)
-        return cls(Database.of(settings), bundles)
+        return cls(Database.of(settings, must_exist=must_exist), bundles)
 
     def close(self) -> None:
         """Close the database's connections."""

@@ -86,7 +86,7 @@ class Link:
             # and SQLAlchemy, which a server of bundles alone never needs
             from windlass.registry.registry import Registry
 
-            self._registry = Registry.of(self._settings)
+            self._registry = Registry.of(self._settings, must_exist=True)
         return ask(self._registry)
 
     def _abandon(self) -> None:

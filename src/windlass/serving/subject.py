@@ -12,6 +12,7 @@ from windlass.core.bundle import MANIFEST, PROJECT_NAME, Bundle, find_bundle
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import ProjectError, RegistryError, StorageError, UnknownError
 from windlass.settings import Settings
+from windlass.storage.place import has_database
 
 if TYPE_CHECKING:
     from windlass.registry.registry import Registry
@@ -67,15 +68,14 @@ class _Registry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened: Registry | None = None
-        database = settings.home / "windlass.db"
-        self.exists = settings.database_url is not None or database.is_file()
+        self.exists = has_database(settings)
 
     def open(self) -> "Registry":
         """Raises StorageError."""
         if self._opened is None:
             from windlass.registry.registry import Registry
 
-            self._opened = Registry.of(self._settings)
+            self._opened = Registry.of(self._settings, must_exist=True)
         return self._opened
 
     def close(self) -> None:

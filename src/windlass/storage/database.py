@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
 from windlass.storage.advice import PATIENCE, advice
+from windlass.storage.place import url_of
 
 BUSY_SECONDS = 30.0  # that a writer waits for another
 
@@ -26,36 +28,42 @@ _FORM = (
 
 
 class Database:
-    """Connections to one database, whose tables are there. Safe to share between threads, not over a fork."""
+    """Connections to one database, whose tables are there. Safe to share between threads, not over a fork.
 
-    def __init__(self, engine: Engine) -> None:
+    A file of SQLite's is made by the first connection at most, and not where it must exist.
+    """
+
+    def __init__(self, engine: Engine, *, must_exist: bool = False) -> None:
         self._engine = engine
+        self._must_exist = must_exist
         self._file = _file(engine)
         self._opened: tuple[int, int] | None = None  # device and inode of that file
         self.is_sqlite = engine.dialect.name == "sqlite"
+        if self._file is not None:
+            event.listen(engine, "do_connect", self._say_whether_to_make)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Database":
+    def of(cls, settings: Settings, *, must_exist: bool = False) -> "Database":
         """The database that the settings name, its tables made or brought up to date.
 
-        Raises SettingsError for a URL that cannot be used, StorageError where it cannot be reached.
+        Raises SettingsError for a URL that cannot be used, StorageError where it cannot be reached, or where
+        it `must_exist` and is a file that is not there.
         """
-        if settings.database_url is None:
+        if settings.database_url is None and not must_exist:
             try:
                 settings.home.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageError(
                     f"Cannot make the home folder {settings.home}: {error.strerror}. Name another with WINDLASS_HOME."
                 ) from error
-            return cls.open(f"sqlite:///{(settings.home / 'windlass.db').resolve()}")
-        return cls.open(settings.database_url)
+        return cls.open(url_of(settings), must_exist=must_exist)
 
     @classmethod
-    def open(cls, url: str) -> "Database":
-        """The database at `url`, its tables made or brought up to date."""
+    def open(cls, url: str, *, must_exist: bool = False) -> "Database":
+        """The database at `url`, its tables made or brought up to date. Raises as `of` does."""
         from windlass.storage.migrate import migrate
 
-        database = cls(_engine(url))
+        database = cls(_engine(url), must_exist=must_exist)
         try:
             migrate(database)
             database._follow()
@@ -96,15 +104,20 @@ class Database:
     def _follow(self) -> None:
         """Where another file was put in the place of SQLite's, go on with that one.
 
-        Raises StorageError where it is gone: a connection would make an empty one.
+        Raises StorageError where it is gone, or must be there and is not.
         """
         if self._file is None:
             return
         try:
             found = self._file.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
+            if self._may_make:
+                return  # the first connection does
             if self._opened is None:
-                return  # the first connection makes it
+                raise StorageError(
+                    f"There is no database file {self._file}. `windlass train` makes it where nothing was trained"
+                    " yet; otherwise restore it from a backup, or name another home folder with WINDLASS_HOME."
+                ) from error
             raise StorageError(
                 f"The database file {self._file} is gone. Restore it from a backup; until then nothing is"
                 " written there."
@@ -115,6 +128,18 @@ class Database:
         if self._opened not in (None, identity):
             self._engine.dispose()  # its connections lead to the file that was there before
         self._opened = identity
+
+    @property
+    def _may_make(self) -> bool:
+        return self._opened is None and not self._must_exist
+
+    def _say_whether_to_make(
+        self, _dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]
+    ) -> None:
+        """Have SQLite open the file as a URI that says so: it may go between our look and its own."""
+        mode = "rwc" if self._may_make else "rw"
+        arguments[0] = f"file:{quote(arguments[0])}?mode={mode}"
+        options["uri"] = True
 
 
 @contextmanager

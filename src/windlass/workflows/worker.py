@@ -35,9 +35,12 @@ T = TypeVar("T")
 class Worker:
     """Carries out the jobs of the projects in `folders`, or of every project whose folder is here."""
 
-    def __init__(self, settings: Settings, folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False
+    ) -> None:
         self._settings = settings
         self._folders = folders
+        self._must_exist = must_exist
         self._named: dict[str, Path] = {}
         self._stopping = threading.Event()
 
@@ -50,7 +53,7 @@ class Worker:
 
         Raises SettingsError; ProjectError where none of the projects named can be read.
         """
-        registry = self._insist(lambda: Registry.of(self._settings))
+        registry = self._insist(lambda: Registry.of(self._settings, must_exist=self._must_exist))
         if registry is None:
             return
         try:
@@ -134,12 +137,13 @@ class Worker:
         return is_ours and job.kind in KINDS and hands.folder(job) is not None
 
 
-def work(settings: Settings, folders: Sequence[Path] = ()) -> None:
+def work(settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False) -> None:
     """The whole of a worker process: work until SIGTERM or SIGINT, and end within seconds of it.
 
+    Where the database `must_exist`, as beside a server, one that is not there is waited for, not made.
     To be called in a process's main thread. Raises as `Worker.run` does.
     """
-    worker = Worker(settings, folders)
+    worker = Worker(settings, folders, must_exist=must_exist)
 
     def stop(*_: object) -> None:
         worker.stop()

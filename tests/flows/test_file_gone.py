@@ -1,0 +1,118 @@
+"""SQLite's file is taken away under a server: it is missed, by each of its processes, and made anew by none."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.cli.registered import IRIS, fill
+from tests.conftest import BundleOf, Serve
+from tests.registered import Registered, status_of, told
+from tests.running import FLOWER, Server, post
+from tests.waiting import until
+
+from windlass.access.keys import Keys
+from windlass.access.role import Role
+
+NAME = Path("iris")  # of the project, in the registry
+
+
+@pytest.fixture
+def home(tmp_path: Path, bundle_of: BundleOf) -> Path:
+    """Iris, declared by its folder, with v1 in production."""
+    home = tmp_path / "home"
+    fill(home, bundle_of)
+    registered = Registered(home)
+    registered.approve("v1")
+    registered.close()
+    return home
+
+
+@pytest.fixture
+def secret(home: Path) -> str:
+    registered = Registered(home)
+    made = Keys(registered.registry.database).create("known", Role.ADMIN)
+    registered.close()
+    return made
+
+
+@contextmanager
+def taken_away(home: Path) -> Iterator[None]:
+    """The database in another folder meanwhile; nothing may have taken its place."""
+    aside = home / "aside"
+    aside.mkdir()
+    for file in home.glob("windlass.db*"):
+        file.rename(aside / file.name)
+    yield
+    assert list(home.glob("windlass.db*")) == []
+    for file in aside.iterdir():
+        file.rename(home / file.name)
+
+
+def answers(server: Server) -> dict[str, int]:
+    """The status of a question to the registry, and of a prediction."""
+    versions = server.client.get("/versions")
+    predict = server.client.post("/predict", json=FLOWER)
+    return {"versions": versions.status_code, "predict": predict.status_code}
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_the_registry_is_away_and_what_is_live_goes_on(
+    serve: Serve, home: Path, secret: str, asked_before: bool
+) -> None:
+    server = serve(NAME, home=home, options=["--no-worker"], WINDLASS_AUTH="required")
+    server.client.headers["X-API-Key"] = secret
+    if asked_before:
+        assert answers(server) == {"versions": 200, "predict": 200}
+    with taken_away(home):
+        until(lambda: not status_of(server)["registry"]["reachable"], "away")
+        for _ in range(2):
+            assert answers(server) == {"versions": 503, "predict": 200}
+        told(server, "keys cannot be read", 1)
+        stranger = server.client.get("/versions", headers={"X-API-Key": "somebody's"})
+        assert stranger.status_code == 401
+        assert server.client.get("/readyz").status_code == 200
+    until(lambda: answers(server) == {"versions": 200, "predict": 200}, "all well")
+    until(lambda: status_of(server)["registry"]["reachable"], "back")
+    told(server, "keys are read again", 1)
+
+
+def test_a_process_that_begins_meanwhile_waits_for_it(
+    serve: Serve, home: Path, secret: str
+) -> None:
+    options = ["--no-worker", "--workers", "2"]
+    server = serve(NAME, home=home, options=options, WINDLASS_AUTH="required")
+    until(lambda: len(server.children("spawn_main")) == 2, "two processes")
+    with taken_away(home):
+        before = server.children("spawn_main")
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
+        until(lambda: predicted(server, secret) is not None, "answering again")
+        assert {predicted(server, secret) for _ in range(8)} == {503}  # no 401: keys are not known
+    until(lambda: {predicted(server, secret) for _ in range(8)} == {200}, "all well")
+
+
+def predicted(server: Server, secret: str) -> int | None:
+    """The status of a prediction, on a connection of its own; None where nobody answers as yet."""
+    request = post(
+        "/predict", json.dumps(FLOWER).encode(), f"X-API-Key: {secret}", "Connection: close"
+    )
+    try:
+        return server.raw(request).status
+    except (OSError, EOFError):
+        return None
+
+
+def test_a_worker_that_begins_meanwhile_waits_for_it(serve: Serve, home: Path) -> None:
+    server = serve(IRIS, home=home)
+    told(server, "worker ready", 1)
+    (first,) = server.children("\0worker\0")
+    with taken_away(home):
+        os.kill(first, signal.SIGKILL)
+        told(server, "waiting for the database", 1)
+        assert server.children("\0worker\0") - {first}
+    told(server, "worker ready", 2)
