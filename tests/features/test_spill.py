@@ -1,0 +1,74 @@
+"""A bucket that is larger than DuckDB's memory: it goes to the disk, and the features are the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from tests.features.building import built, store_in
+from tests.features.loans import events
+
+from windlass.features.build import BuildOptions
+from windlass.features.parts import bucket_of
+
+BUCKETS = 4
+# the client whom nearly all loans belong to; in the last bucket, as each connection tells of its last query
+ONE = next(one for one in range(99) if bucket_of(pl.Series([one]), BUCKETS)[0] == BUCKETS - 1)
+SMALL, AMPLE = "32MB", "4GB"
+
+
+def lopsided() -> pl.DataFrame:
+    """Some 400,000 loans of one client, and a few of others."""
+    loans = events(400, seed=3)
+    most = [
+        loans.with_columns(pl.col("loan_id") + nth * 10**6, id=pl.lit(ONE, pl.Int64))
+        for nth in range(1, 201)
+    ]
+    return pl.concat([loans, *most])
+
+
+def most_on_disk(folder: Path) -> int:
+    """The bytes that DuckDB says it had on the disk at a time, in any of its queries."""
+    told = [json.loads(file.read_bytes()) for file in folder.glob("*.json")]
+    assert told
+    return max(peak for one in told for peak in peaks(one))
+
+
+def peaks(told: Any) -> list[int]:
+    inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else []
+    own = [told["peak_temp_dir_size"]] if "peak_temp_dir_size" in (told or ()) else []
+    return own + [peak for one in inner if isinstance(one, dict | list) for peak in peaks(one)]
+
+
+@pytest.fixture
+def profiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which each of DuckDB's connections tells of its last query. A thread more wants more memory."""
+    folder, connect = tmp_path / "profiles", duckdb.connect
+    folder.mkdir()
+
+    def profiling(config: dict[str, Any]) -> Any:
+        connection = connect(config=config | {"threads": 1})
+        file = folder / f"{len(list(folder.iterdir()))}.json"
+        file.touch()
+        connection.execute("SET enable_profiling = 'json'")
+        connection.execute("SET profiling_coverage = 'ALL'")
+        connection.execute(f"SET profiling_output = '{file}'")
+        return connection
+
+    monkeypatch.setattr("windlass.features.compute.duckdb.connect", profiling)
+    return folder
+
+
+def test_a_lopsided_bucket_spills_to_the_disk_and_gives_the_same(
+    tmp_path: Path, profiled: Path
+) -> None:
+    loans = lopsided()
+    ample = built(store_in(tmp_path / "ample"), loans, BuildOptions(memory=AMPLE, buckets=BUCKETS))
+    assert most_on_disk(profiled) == 0
+    small = built(store_in(tmp_path / "small"), loans, BuildOptions(memory=SMALL, buckets=BUCKETS))
+    assert most_on_disk(profiled) > 1 << 20
+    assert small.digest == ample.digest
+    assert small.events == loans.height
+    assert not list((tmp_path / "small").rglob("spill"))
