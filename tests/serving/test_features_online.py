@@ -53,8 +53,8 @@ class Store:
         return self.get_many([entity])[0]
 
     def get_many(self, entities: Sequence[int]) -> list[Features | None]:
-        self._wait()
         self.asked += entities
+        self._wait()
         if TORN in entities:
             raise KeyError("torn")
         known = Features(KNOWN, {"age": 40}, date(2020, 1, 1), 1.0, False, "a")
@@ -134,7 +134,10 @@ def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> 
     assert counted == {"clients": {"found": 2, "unknown": 0, "failed": 1}}
 
 
-def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request() -> None:
+def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(online, "AGAIN_SECONDS", 600.0)
     store = Store()
 
     async def work(served: Online) -> None:
@@ -147,7 +150,22 @@ def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request() -> None:
         assert served.reason == "It is away."
 
     run(work, store, url=ELSEWHERE)
-    assert store.asked == [KNOWN]
+    assert store.asked == [KNOWN, KNOWN]  # answered, then found to be away
+
+
+def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "AGAIN_SECONDS", 0.0)
+    store = Store()
+
+    async def work(served: Online) -> None:
+        await served.get(KNOWN)
+        store.away = True
+        assert (await refused(served.get(KNOWN))).status == 503
+        store.away = False
+        assert (await served.get(KNOWN)).entity == KNOWN
+
+    run(work, store, url=ELSEWHERE)
+    assert store.asked == [KNOWN] * 3
 
 
 def test_a_silent_store_is_given_up_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
