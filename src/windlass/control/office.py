@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from windlass.control.pool import Pool, StuckError
 from windlass.control.stores import Stores
 from windlass.control.watching import Watches
+from windlass.errors import UnknownError
 from windlass.jobs.job import Job
 from windlass.web.problems import unavailable
 
@@ -43,7 +45,14 @@ class Office:
         self._stores, self._pool = self._open(), Pool()
 
     async def _read(self, ids: Sequence[str]) -> list[Job]:
-        return await self.run(lambda stores: [stores.desk.get(name) for name in ids])
+        def read(stores: Stores) -> list[Job]:
+            found = []
+            for name in ids:
+                with suppress(UnknownError):  # a restored database may lack it; the others go on
+                    found.append(stores.desk.get(name))
+            return found
+
+        return await self.run(read)
 
     def close(self) -> None:
         """Ask no more, and close the stores."""

@@ -1,8 +1,9 @@
 """Jobs that clients wait for, asked after by one task for all who wait, however many they are."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from windlass.errors import WindlassError
@@ -11,6 +12,8 @@ from windlass.web.problems import Problem
 
 POLL_SECONDS = 0.25
 _AT_ONCE = 50  # jobs read in one call
+
+_log = logging.getLogger("windlass.control")
 
 Read = Callable[[Sequence[str]], Awaitable[list[Job]]]
 
@@ -47,6 +50,7 @@ class Watches:
         self._read = read
         self._watched: dict[str, Watch] = {}
         self._task: asyncio.Task[None] | None = None
+        self._failing = False
 
     @contextmanager
     def of(self, job: Job) -> Iterator[Watch]:
@@ -66,14 +70,27 @@ class Watches:
     async def _poll(self) -> None:
         while self._watched:
             await asyncio.sleep(POLL_SECONDS)
-            ids = [name for name, watch in self._watched.items() if not watch.job.state.is_final]
-            for start in range(0, len(ids), _AT_ONCE):
-                # where the database is away, it is asked again in the next round
-                with suppress(WindlassError, Problem):
-                    for job in await self._read(ids[start : start + _AT_ONCE]):
-                        if job.id in self._watched:
-                            self._watched[job.id].see(job)
+            await self._look()
         self._task = None
+
+    async def _look(self) -> None:
+        """See the jobs as they are now. Where they cannot be read, they are asked after in the next round."""
+        ids = [name for name, watch in self._watched.items() if not watch.job.state.is_final]
+        try:
+            for start in range(0, len(ids), _AT_ONCE):
+                for job in await self._read(ids[start : start + _AT_ONCE]):
+                    if job.id in self._watched:
+                        self._watched[job.id].see(job)
+        except Exception as error:  # noqa: BLE001 - whatever it was: were this task to end, all would wait in vain
+            if not self._failing:
+                known = isinstance(error, (WindlassError, Problem))
+                reason = str(error) if known else f"{type(error).__name__}: {error}"
+                _log.warning("jobs cannot be read", extra={"reason": reason})
+            self._failing = True
+            return
+        if self._failing:
+            _log.info("jobs are read again")
+        self._failing = False
 
     def close(self) -> None:
         """Ask no more."""
