@@ -105,8 +105,15 @@ def test_a_client_need_not_wait(server: Server, worker: Worker, prefix: str) -> 
     assert answer.headers["preference-applied"] == "respond-async"
     assert answer.headers["location"] == told["location"] == f"{prefix}/jobs/{told['job_id']}"
     assert told["state"] == "queued"
-    assert "worker" not in told["message"]
+    assert told["message"] == "Training is queued. It begins as soon as a worker is free for it."
     assert server.client.get(told["location"]).json()["job_id"] == told["job_id"]
+
+
+def test_what_a_training_waits_for_is_told(server: Server, worker: Worker) -> None:
+    first = server.client.post("/train", json={}, headers=ASYNC).json()
+    assert worker.take().id == first["job_id"]
+    second = server.client.post("/train", json={"seed": 1}, headers=ASYNC).json()
+    assert f"once job {first['job_id']} of this project, which runs now" in second["message"]
 
 
 def test_a_client_waits_as_long_as_it_likes(server: Server) -> None:

@@ -1,6 +1,6 @@
 """`POST /train`: a training is asked for, and waited for as long as the client likes, up to a minute."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -17,6 +17,9 @@ from windlass.jobs.job import Job, State
 from windlass.web.exchange import Answer, Exchange
 from windlass.web.problems import Problem
 from windlass.web.streaming import ending
+
+if TYPE_CHECKING:
+    from windlass.jobs.desk import Desk
 
 MOST_WAITING = (
     128  # requests that wait for their jobs in one worker; beyond, they are answered at once
@@ -39,10 +42,10 @@ class Training:
         body = await read_json(exchange)
         asked_by = exchange.actor or ANYBODY
 
-        def submit(stores: Stores) -> tuple[Job, bool]:
+        def submit(stores: Stores) -> tuple[Job, str]:
             return self._submit(stores, body, asked_by, key)
 
-        job, has_worker = await self._office.run(submit)
+        job, waits_for = await self._office.run(submit)
         if wish.seconds and self._waiting < MOST_WAITING:
             job = await self._settled(job, wish.seconds, exchange)
         headers = [(b"preference-applied", wish.applied)] if wish.applied else []
@@ -51,15 +54,14 @@ class Training:
         if job.state.is_final:
             raise _unsuccessful(job)
         place = f"{exchange.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
-        accepted = {"message": _accepted(job, has_worker=has_worker), "job_id": job.id,
+        message = waits_for if job.state is State.QUEUED else "Training is running."
+        accepted = {"message": message, "job_id": job.id,
                     "state": job.state.value, "location": place}  # fmt: skip
         headers.append((b"location", place.encode()))
         return Answer(orjson.dumps(accepted), status=202, headers=headers)
 
-    def _submit(
-        self, stores: Stores, body: Any, asked_by: str, key: str | None
-    ) -> tuple[Job, bool]:
-        """The job, and whether there is a worker that may carry it out."""
+    def _submit(self, stores: Stores, body: Any, asked_by: str, key: str | None) -> tuple[Job, str]:
+        """The job, and what it waits for while it is queued."""
         from windlass.jobs.desk import Order
 
         declaration = stores.registry.declaration(self._project)
@@ -71,7 +73,7 @@ class Training:
             job = stores.desk.submit(order)
         except JobError as error:  # the draft's status for a key that another body was sent with
             raise unfit([fault("Idempotency-Key", str(error))], str(error)) from error
-        return job, job.state is not State.QUEUED or bool(stores.desk.workers())
+        return job, _waits_for(stores.desk, job) if job.state is State.QUEUED else ""
 
     async def _settled(self, job: Job, seconds: float, exchange: Exchange) -> Job:
         """The job as it ended, or as it is once the time is up or the server drains."""
@@ -102,12 +104,17 @@ def _unsuccessful(job: Job) -> Problem:
     return Problem(422, f"Training failed: {job.error or job.message}", facts=facts)
 
 
-def _accepted(job: Job, *, has_worker: bool) -> str:
-    if not has_worker:
+def _waits_for(desk: "Desk", job: Job) -> str:
+    """What a job of the queue waits for, as the desk stands."""
+    if not desk.workers():
         return (
             "Training is queued, but no worker is running. Start one with `windlass worker`,"
             " or serve without --no-worker."
         )
-    if job.state is State.QUEUED:
-        return "Training is queued. It begins once no other training of the project runs."
-    return "Training is running."
+    running = desk.running(job.project)
+    if running is not None and running.id != job.id:
+        return (
+            f"Training is queued. It begins once job {running.id} of this project, which runs now, and those before"
+            " it in the queue have ended."
+        )
+    return "Training is queued. It begins as soon as a worker is free for it."
