@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from tests.features.building import built, store_in
 from tests.features.loans import VIEW, events
@@ -57,6 +58,15 @@ def test_what_lies_outside_the_years_is_null_and_all_is_text(
 def test_whatever_else_stays(cells: pl.Series) -> None:
     assert in_years(cells).equals(cells, null_equal=True)
     assert len(as_text(cells)) == len(cells)
+
+
+@pytest.mark.parametrize("day", [1 << 30, 1])
+def test_maps_are_looked_into_too(day: int) -> None:
+    paid = pa.array([[("a", day)], [], None], pa.map_(pa.string(), pa.date32()))
+    column = pl.Series("x", paid)
+    told = "1970-01-02" if day == 1 else "<value out of range: 1073741824>"
+    assert in_years(column).null_count() == (1 if day == 1 else 2)
+    assert as_text(column).to_list() == [[{"key": "a", "value": told}], [], None]
 
 
 def with_dates(kind: pl.DataType) -> FeatureView:

@@ -5,6 +5,8 @@ from itertools import chain
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from windlass.errors import FeatureError
@@ -62,6 +64,23 @@ def test_a_broken_line_that_is_not_utf8_is_kept_with_its_bytes_escaped(tmp_path:
     (batch,) = RawFile.open(file).batches()
     assert batch.broken == [(1, r"1,\xfc,more")]
     assert batch.cells["name"].to_list() == [b"\xfc", b"\xfc,\xfc"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("us", "+05:30"),
+        pa.list_(pa.timestamp("s", "Nowhere/City")),
+        pa.decimal256(60, 2),
+        pa.struct([("a", pa.decimal256(60, 2))]),
+    ],
+)
+def test_a_column_of_a_type_that_cannot_be_read_is_told(tmp_path: Path, kind: pa.DataType) -> None:
+    file = tmp_path / "raw.parquet"
+    pq.write_table(pa.table({"id": [1], "amount": pa.nulls(1, kind)}), file)
+    told = r"raw\.parquet has the column 'amount' of the type .*, which cannot be read\. Write it"
+    with pytest.raises(FeatureError, match=told):
+        RawFile.open(file)
 
 
 def test_parquet_comes_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """Dates and times, inside lists and structs too: those that Python cannot hold, and all of them as text."""
 
 from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+_MAP: Any = getattr(pl, "Map", ())  # polars 1 reads maps as lists of structs
 Kind = pl.DataType | pl.datatypes.DataTypeClass
 
 
@@ -34,6 +36,9 @@ def _outside(cell: pl.Expr, kind: Kind) -> pl.Expr:
         return cell.is_not_null() & ~cell.dt.year().is_between(1, 9999).fill_null(value=False)
     if isinstance(kind, pl.Array):
         kind, cell = pl.List(kind.inner), cell.arr.to_list()
+    if isinstance(kind, _MAP):
+        kind = _exchanged(kind, lambda leaf: leaf)
+        cell = cell.cast(kind)
     if isinstance(kind, pl.List):
         inside = cell.list.eval(_outside(pl.element(), kind.inner))
         return inside.list.any().fill_null(value=False)
@@ -47,13 +52,18 @@ def has_moments(kind: Kind) -> bool:
     """Whether cells of a type are, or hold, dates or times."""
     if isinstance(kind, pl.List | pl.Array):
         return has_moments(kind.inner)
+    if isinstance(kind, _MAP):
+        return has_moments(kind.key) or has_moments(kind.value)
     if isinstance(kind, pl.Struct):
         return any(has_moments(one.dtype) for one in kind.fields)
     return kind.is_temporal()
 
 
 def _exchanged(kind: Kind, leaf: Callable[[Kind], Kind]) -> Kind:
-    """The type with its innermost ones exchanged."""
+    """The type with its innermost ones exchanged, and with lists of structs in the place of maps."""
+    if isinstance(kind, _MAP):
+        pair = {"key": _exchanged(kind.key, leaf), "value": _exchanged(kind.value, leaf)}
+        return pl.List(pl.Struct(pair))
     if isinstance(kind, pl.List):
         return pl.List(_exchanged(kind.inner, leaf))
     if isinstance(kind, pl.Array):

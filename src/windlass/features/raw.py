@@ -51,9 +51,9 @@ class RawFile:
         with _told(path):
             if path.suffix.lower() == ".parquet":
                 with pq.ParquetFile(path) as file:
-                    return RawFile(
-                        path, _once(path, file.schema_arrow.names), file.metadata.num_rows
-                    )
+                    names = _once(path, file.schema_arrow.names)
+                    _refuse_types(path, file.schema_arrow)
+                    return RawFile(path, names, file.metadata.num_rows)
             if path.suffix.lower() == ".csv":
                 _check_heading(path)
                 with _csv(path, (), _Broken()) as reader:
@@ -159,6 +159,20 @@ def _once(path: Path, names: list[str]) -> tuple[str, ...]:
     if twice:
         raise FeatureError(f"{path} has the column {twice[0]!r} more than once. Name each once.")
     return tuple(names)
+
+
+def _refuse_types(path: Path, schema: pa.Schema) -> None:
+    """Refuse what polars has no type for, such as a time zone that nobody knows, or decimals of 256 bits."""
+    for name, column in zip(schema.names, schema.empty_table().columns, strict=True):
+        try:
+            known = "decimal256" not in str(column.type) and pl.from_arrow(column) is not None
+        except pl.exceptions.PolarsError:
+            known = False
+        if not known:
+            raise FeatureError(
+                f"{path} has the column {name!r} of the type {column.type}, which cannot be read. Write it as another,"
+                " such as text, or times in UTC."
+            )
 
 
 @contextmanager
