@@ -1,5 +1,6 @@
 """`?version=` and `/versions/{v}`: what is or was in production answers; the rest is refused, at little cost."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,16 @@ from tests.conftest import BundleOf, Serve
 from tests.registered import Registered, another, other_label, sharper, told, until_live
 from tests.running import FLOWER, Server
 
-from windlass.serving.hosted import MOST_AT_HAND
+from windlass.monitoring.cells import Cells
+from windlass.monitoring.telemetry import Telemetry
+from windlass.registry.registry import Registry
+from windlass.registry.version import Version
+from windlass.serving import earlier
+from windlass.serving.following import Following
+from windlass.serving.hosted import MOST_AT_HAND, Hosted
+from windlass.serving.link import Link
+from windlass.serving.loading import Loader
+from windlass.web.problems import Problem
 
 NAME = Path("iris")  # of the project, in the registry
 TENSORS = {
@@ -67,12 +77,63 @@ def test_a_version_that_was_in_production_answers(server: Server, path: str) -> 
      ("v999999999999999999999", 404), ("../v1", 404), ("%00", 404), ("v1%0a", 404), ("latest", 404)],
 )  # fmt: skip
 def test_another_version_is_refused(server: Server, version: str, status: int) -> None:
-    for _ in range(3):  # asked again it is refused from memory, in the same way
+    for _ in range(3):  # in the same way, whoever remembers it
         answer = server.client.post(f"/predict?version={version}", json=FLOWER)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         if version and "%" not in version and status == 404:
             assert version not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "questions"), [("v7", 409, 1), ("v99", 404, 1), ("v01", 404, 0)]
+)
+def test_what_is_refused_is_remembered_for_a_while(
+    home: Registered, monkeypatch: pytest.MonkeyPatch, version: str, status: int, questions: int
+) -> None:
+    """So that asking for what is not there asks the database but seldom."""
+    asked = Asked(home, monkeypatch)
+    monkeypatch.setattr(earlier, "REMEMBERED_SECONDS", 3600.0)
+    assert [asked.status(version) for _ in range(3)] == [status] * 3
+    assert asked.questions == [version] * questions
+    monkeypatch.setattr(earlier, "REMEMBERED_SECONDS", 0.0)
+    forgetful = Asked(home, monkeypatch)
+    assert [forgetful.status(version) for _ in range(3)] == [status] * 3
+    assert forgetful.questions == [version] * questions * 3
+    for one in (asked, forgetful):
+        one.close()
+
+
+class Asked:
+    """Earlier versions of Iris, found in this process; `questions` are those that the registry got."""
+
+    def __init__(self, home: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.questions: list[str] = []
+        self._link = Link(home.settings)
+        self._link._registry, self._link.reachable = home.registry, True
+        self._home = home
+        approved = Registry.approved.__get__(home.registry)
+
+        def counted(project: str, name: str) -> Version:
+            self.questions.append(name)
+            found: Version = approved(project, name)
+            return found
+
+        monkeypatch.setattr(home.registry, "approved", counted)
+        hosted = Hosted("iris", None, Telemetry(Cells()))
+        with ThreadPoolExecutor(1) as executor:
+            self._following = Following(hosted, self._link, Loader(executor))
+        self._earlier = earlier.Earlier(self._following, self._link)
+
+    def status(self, version: str) -> int:
+        """What an answer about this version would have."""
+        with pytest.raises(Problem) as refused:
+            asyncio.run(self._earlier.find(version))
+        return refused.value.status
+
+    def close(self) -> None:
+        """Let its threads end."""
+        self._following.close()
 
 
 def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(server: Server) -> None:
