@@ -112,6 +112,22 @@ def test_far_days_nulls_and_no_labels_at_all(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        {"id": pl.Series([2**64 - 1], dtype=pl.UInt64), "day": [date(2024, 1, 1)]},
+        {"id": [110], "day": pl.Series([1 << 62]).cast(pl.Datetime("ms"))},
+        {"id": [110], "day": pl.Series([1 << 30], dtype=pl.Int32).cast(pl.Date)},
+    ],
+    ids=["id", "time", "day"],
+)
+def test_labels_beyond_all_bounds_get_nulls(snapshot: Snapshot, asked: dict[str, Any]) -> None:
+    lasting = PROJECT_VIEW.model_copy(update={"ttl_days": None})
+    joined = point_in_time(lasting, snapshot, pl.DataFrame(asked), "day")
+    assert joined.num_rows == 1
+    assert joined.select(FEATURES).to_pylist() == [dict.fromkeys(FEATURES)]
+
+
+@pytest.mark.parametrize(
     ("asked", "key", "told"),
     [
         ({"id": [1]}, None, "need a column day of dates"),
@@ -119,6 +135,11 @@ def test_far_days_nulls_and_no_labels_at_all(snapshot: Snapshot) -> None:
         ({"id": [1], "day": ["2020-01-01"]}, None, "need a column day of dates"),
         ({"id": [1], "day": [date(2020, 1, 1)], "age": [3]}, None, "have a column age"),
         ({"id": [1], "day": [date(2020, 1, 1)], "k": [None]}, "k", "need a column k"),
+        (
+            {"id": [1], "day": [date(2020, 1, 1)], "k": pl.Series([2**64 - 1], dtype=pl.UInt64)},
+            "k",
+            "beyond 64 bits",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_told(

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
+from windlass.features.moments import in_years
 from windlass.features.ordering import ordered
 from windlass.features.parts import BUCKET, bucket_of, state_columns
 from windlass.features.request_time import columns
@@ -24,17 +25,18 @@ def point_in_time(
 ) -> pa.Table:
     """The labels [n] as they are, in their order, and the view's features as they were known before each.
 
-    `labels` are an Arrow table, a polars or pandas frame, or the path of a CSV or Parquet file; they need the entity's
-    column, and dates in the column `time`. The newest state counts that is strictly older: than the date, or
-    with `key`, a column of integers, than date and key. Unknown entities, null ones, and states older than the
-    view's ttl give nulls, and so do entities that were erased. Raises FeatureError for labels that do not fit,
-    where another version of the view computed the snapshot, and where a part that is read is not as it was written.
+    `labels` are an Arrow table, a polars or pandas frame, or the path of a CSV or Parquet file; they need the
+    entity's column, and dates in the column `time`. The newest state counts that is strictly older: than the
+    date, or with `key`, a column of integers, than date and key. Unknown entities, null ones, dates that are
+    null or outside the years 1 to 9999, and states older than the view's ttl give nulls, and so do entities
+    that were erased. Raises FeatureError for labels that do not fit, where another version of the view computed
+    the snapshot, and where a part that is read is not as it was written.
     """
     refuse_other_view(record, snapshot)
     frame = _read(record, labels, time, key)
     wanted = frame.select(
-        pl.col(record.entity).cast(pl.Int64),
-        pl.col(time).cast(pl.Date).alias(_AT),
+        pl.col(record.entity).cast(pl.Int64, strict=False),  # beyond 64 bits nobody is known
+        in_years(frame[time]).cast(pl.Date).alias(_AT),
         *([pl.col(key).cast(pl.Int64).alias(record.key)] if key else []),
         pl.int_range(pl.len()).alias(_ROW),
     ).drop_nulls()
@@ -102,8 +104,10 @@ def _read(record: ViewRecord, labels: Any, time: str, key: str | None) -> pl.Dat
     for name, (kinds, words) in fits.items():
         if name not in frame.columns or not frame.select(pl.col(name)).select(kinds).width:
             raise FeatureError(f"The labels need a column {name} of {words}.")
-    if key and frame[key].null_count():
-        raise FeatureError(f"The labels' column {key} has nulls. Give every label a key, or none.")
+    if key and frame[key].cast(pl.Int64, strict=False).null_count():
+        raise FeatureError(
+            f"The labels' column {key} has nulls, or numbers beyond 64 bits. Give every label a key, or none."
+        )
     doubled = [name for name in frame.columns if name in record.features]
     if doubled:
         raise FeatureError(
