@@ -67,7 +67,9 @@ def test_decisions_say_who_when_and_why_and_are_verified() -> None:
     assert told["reason"] == "first"
     ended = call("decisions", "--verify")
     assert ended.code == 0
-    assert ended.out.endswith("Verified: 1 decisions, each as it was made and none missing.\n")
+    assert ended.out.endswith(
+        "Verified: 1 decision, each as it was made; the stages follow from them.\n"
+    )
 
 
 def test_a_changed_decision_is_found(home: Path) -> None:

@@ -127,7 +127,7 @@ def test_methods_are_as_everywhere(still: Still) -> None:
     assert int(head.headers["content-length"]) > 2
 
 
-def test_a_project_without_a_declaration_is_not_found(control: Control) -> None:
+def test_a_project_without_a_declaration_is_not_found(control: Control, registry: Registry) -> None:
     server = control("wine")
     for path in ("/versions", "/decisions", "/versions/v1"):
         assert server.client.get(path).status_code == 404

@@ -1,6 +1,7 @@
 """A decision that was changed, removed or put elsewhere is found; and what stands against it is not served."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -144,9 +145,31 @@ def test_no_decision_is_trusted_where_one_was_changed(
 
 def test_a_stage_alone_makes_no_rollback(tampered: Tampered, registry: Registry) -> None:
     tampered("UPDATE versions SET stage = 'archived' WHERE number = 3")
-    with pytest.raises(RegistryError, match=r"v3 was never approved"):
+    with pytest.raises(RegistryError, match=r"v3 is archived, but by the decisions it is rejected"):
         registry.rollback("loan", "v3", actor="bob", reason="")
     assert registry.live(["loan"])["loan"].name == "v1"
+
+
+@pytest.mark.parametrize("act", ["approve", "reject", "rollback", "rollback to v2"])
+def test_no_decision_covers_up_that_one_was_removed(
+    tampered: Tampered, registry: Registry, train: Train, act: str
+) -> None:
+    train(registry)
+    tampered("DELETE FROM decisions WHERE sequence = 4")
+    found = tampered("DELETE FROM decisions WHERE sequence = 3")
+    assert len(found) == 3  # v1 in production and v2 archived, v3 rejected: by no decision
+    before = registry.versions("loan"), registry.decisions()
+    decide = {
+        "approve": partial(registry.approve, "loan", "v4"),
+        "reject": partial(registry.reject, "loan", "v4"),
+        "rollback": partial(registry.rollback, "loan"),
+        "rollback to v2": partial(registry.rollback, "loan", "v2"),
+    }[act]
+    told = r"by the decisions it is .* Nothing is decided about loan until .* backup.* decisions loan --verify"
+    with pytest.raises(RegistryError, match=told):
+        decide(actor="bob", reason="as if nothing had been")
+    assert (registry.versions("loan"), registry.decisions()) == before
+    assert registry.check("loan") == found
 
 
 def test_a_missing_version_is_found(tampered: Tampered) -> None:

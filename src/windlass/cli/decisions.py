@@ -135,7 +135,8 @@ def _decisions(place: Path | None, *, verify: bool, json: bool) -> int:
             ],
         )  # fmt: skip
         if verify and not faults:
-            say(f"Verified: {len(found)} decisions, each as it was made and none missing.")
+            count = f"{len(found)} decision{'s' * (len(found) != 1)}"
+            say(f"Verified: {count}, each as it was made; the stages follow from them.")
     for fault in faults:
         say_error(fault)
     return REFUSED if faults else DONE

@@ -1,12 +1,12 @@
 """Decisions: who moved which version, when and why; each bound to a bundle's digest and to the one before it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from windlass.core.digest import canonical, sha256
 from windlass.errors import RegistryError
-from windlass.registry.version import MOVES, Action, Stage, Version
+from windlass.registry.version import MOVES, Action, Stage, Standing
 
 FIRST = "0" * 64  # what the first decision of a project follows
 _LONGEST_ACTOR = 200
@@ -50,14 +50,17 @@ class Decision:
 
     def sealed(self) -> "Decision":
         """The same with the hash that it must have."""
-        content = asdict(self) | {"action": self.action.value}
-        del content["hash"]
-        return replace(self, hash=sha256(canonical(content)))
+        return replace(self, hash=self._hash())
 
     @property
     def is_intact(self) -> bool:
         """Whether it is what was decided, as far as its own hash says."""
-        return self.hash == self.sealed().hash
+        return self.hash == self._hash()
+
+    def _hash(self) -> str:
+        content = {**vars(self), "action": self.action.value}
+        del content["hash"]
+        return sha256(canonical(content))
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def productions(decisions: Sequence[Decision]) -> list[int]:
     return [d.number for d in decisions if d.action is not Action.REJECT]
 
 
-def faults(versions: Sequence[Version], decisions: Sequence[Decision]) -> list[str]:
+def faults(versions: Sequence[Standing], decisions: Sequence[Decision]) -> list[str]:
     """What is wrong with a project's chain, with its versions' stages against it, or with their numbers."""
     known = {version.number: version for version in versions}
     found = _gaps(versions) + broken(decisions)
@@ -125,7 +128,7 @@ def faults(versions: Sequence[Version], decisions: Sequence[Decision]) -> list[s
     return found
 
 
-def _gaps(versions: Sequence[Version]) -> list[str]:
+def _gaps(versions: Sequence[Standing]) -> list[str]:
     numbers = {version.number for version in versions}
     missing = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
     return [f"{versions[0].project} v{number} is missing." for number in missing]

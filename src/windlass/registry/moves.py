@@ -8,7 +8,7 @@ from windlass.core.declaration import Declaration
 from windlass.core.gates import GateResult
 from windlass.errors import RegistryError
 from windlass.registry import rows
-from windlass.registry.decisions import Decision, Why, broken, productions
+from windlass.registry.decisions import Decision, Why, broken, faults, productions
 from windlass.registry.version import Action, Stage, Version
 
 _NOBODY = "anonymous"  # who trains and decides where keys are not asked for
@@ -56,8 +56,30 @@ def allowed(version: Version, action: Action) -> None:
         )
 
 
+def whole(connection: Connection, project: str) -> list[Decision]:
+    """A project's decisions, the oldest first, which fit each other and the stages of its versions.
+
+    Raises RegistryError where they do not: another decision would make up for one that was removed, and
+    nobody could find it any more.
+    """
+    decisions = rows.decisions(connection, project)
+    found = faults(rows.standings(connection, project), decisions)
+    if found:
+        raise RegistryError(
+            f"{found[0]} Nothing is decided about {project} until its database is restored from a backup; what is"
+            f" in production goes on answering. `windlass decisions {project} --verify` tells all that is wrong."
+        )
+    return decisions
+
+
+def approve(connection: Connection, version: Version, why: Why) -> Decision:
+    """Put a version that may be approved in production. Raises RegistryError where decisions are not `whole`."""
+    whole(connection, version.project)
+    return promote(connection, version, Action.APPROVE, why)
+
+
 def promote(connection: Connection, version: Version, action: Action, why: Why) -> Decision:
-    """Put a version in production, and archive the one that stands there."""
+    """Put a version in production, and archive the one that stands there. The caller saw that all is `whole`."""
     decision = rows.decide(connection, version, action, why)
     standing = rows.production(connection, version.project)
     if standing is not None:  # first, for there is one production version at any moment
@@ -67,15 +89,16 @@ def promote(connection: Connection, version: Version, action: Action, why: Why) 
 
 
 def reject(connection: Connection, version: Version, why: Why) -> Decision:
-    """Reject a candidate. Raises RegistryError for an illegal move."""
+    """Reject a candidate. Raises RegistryError for an illegal move, and where the decisions are not `whole`."""
     stage = version.moved(Action.REJECT)
+    whole(connection, version.project)
     rows.change(connection, version, stage=stage.value)
     return rows.decide(connection, version, Action.REJECT, why)
 
 
-def predecessor(connection: Connection, project: str) -> int:
+def predecessor(project: str, decisions: Sequence[Decision]) -> int:
     """The number of the version that was in production before. Raises RegistryError where none was."""
-    history = productions(rows.decisions(connection, project))
+    history = productions(decisions)
     if not history:
         raise RegistryError(f"No version of {project} was in production yet. Approve one.")
     if len(history) < 2:
@@ -88,12 +111,14 @@ def predecessor(connection: Connection, project: str) -> int:
 def returnable(connection: Connection, project: str, to: int | None) -> Version:
     """The version that a rollback puts in production: this one, or the one that stood there before.
 
-    Raises UnknownError; RegistryError for an illegal move, and where no decision put it there.
+    Raises UnknownError; RegistryError for an illegal move, and where the decisions are not `whole`: where they
+    are, one of them put every archived version there.
     """
-    number = predecessor(connection, project) if to is None else to
+    decisions = whole(connection, project)
+    number = predecessor(project, decisions) if to is None else to
     version = rows.version(connection, project, number)
     allowed(version, Action.ROLLBACK)
-    return approved(version, rows.decisions(connection, project))
+    return version
 
 
 def approved(version: Version, decisions: Sequence[Decision]) -> Version:

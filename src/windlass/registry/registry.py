@@ -193,8 +193,8 @@ class Registry:
     def approve(self, project: str, name: str, *, actor: str, reason: str) -> Decision:
         """Put a candidate in production; what stood there is archived.
 
-        Raises UnknownError; RegistryError where the move is illegal, a gate did not pass, or four eyes are
-        asked for; IntegrityError where the bundle was altered.
+        Raises UnknownError; RegistryError where the move is illegal, a gate did not pass, four eyes are asked
+        for, or decisions are missing or changed; IntegrityError where the bundle was altered.
         """
         return self._approve(self.version(project, name), Why(actor, reason), automatic=False)
 
@@ -211,7 +211,7 @@ class Registry:
                 version = rows.judged(connection, version, judgement.gates, judgement.against)
                 barring = version.open_gates if automatic else version.failed
                 if not barring:
-                    return moves.promote(connection, version, Action.APPROVE, why)
+                    return moves.approve(connection, version, why)
             raise moves.refusal(version, barring)  # after the commit: how the gates went is kept
         raise RegistryError(
             f"{project} {version.name} was not approved: production changed {_TRIES} times meanwhile. Try again."
@@ -226,7 +226,7 @@ class Registry:
         return known or Judgement.of(bundle, production, self.fetch)
 
     def reject(self, project: str, name: str, *, actor: str, reason: str) -> Decision:
-        """Reject a candidate. Raises UnknownError, RegistryError for an illegal move."""
+        """Reject a candidate. Raises UnknownError; RegistryError as `approve` does, but for gates and eyes."""
         why = Why(actor, reason)
         with self.database.writing() as connection:
             rows.declaration(connection, project, lock=True)
@@ -236,8 +236,8 @@ class Registry:
     def rollback(self, project: str, to: str | None = None, *, actor: str, reason: str) -> Decision:
         """Put an archived version in production again; without `to`, the one that stood there before.
 
-        Raises UnknownError; RegistryError for an illegal move, where none stood there before, or where the
-        decisions do not bear it out; IntegrityError where the bundle was altered.
+        Raises UnknownError; RegistryError for an illegal move, where none stood there before, or where
+        decisions are missing or changed; IntegrityError where the bundle was altered.
         """
         why = Why(actor, reason)
         number = None if to is None else number_of(to)

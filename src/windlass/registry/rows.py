@@ -13,7 +13,7 @@ from windlass.core.declaration import Declaration
 from windlass.core.gates import GateResult
 from windlass.errors import StorageError, UnknownError
 from windlass.registry.decisions import FIRST, Decision, Why
-from windlass.registry.version import Action, Stage, Version
+from windlass.registry.version import Action, Stage, Standing, Version
 from windlass.storage import schema
 
 Named = TypeVar("Named", bound=Enum)
@@ -71,6 +71,14 @@ def versions(connection: Connection, project: str) -> list[Version]:
     """A project's versions, the newest first."""
     query = _of(project).order_by(_VERSIONS.number.desc())
     return [_version(row) for row in connection.execute(query)]
+
+
+def standings(connection: Connection, project: str) -> list[Standing]:
+    """Where each of a project's versions stands, the newest first; without the facts, which take long to read."""
+    columns = _VERSIONS.project, _VERSIONS.number, _VERSIONS.digest, _VERSIONS.stage
+    query = select(*columns).where(_VERSIONS.project == project).order_by(_VERSIONS.number.desc())
+    found = (row._asdict() for row in connection.execute(query))
+    return [Standing(**row | {"stage": _known(Stage, row["stage"], row)}) for row in found]
 
 
 def version(connection: Connection, project: str, number: int) -> Version:

@@ -37,7 +37,22 @@ MOVES = {
 
 
 @dataclass(frozen=True)
-class Version:
+class Standing:
+    """Where a version stands, and with which bundle: what decisions are held against."""
+
+    project: str
+    number: int
+    digest: str
+    stage: Stage
+
+    @property
+    def name(self) -> str:
+        """`v3`."""
+        return f"v{self.number}"
+
+
+@dataclass(frozen=True)
+class Version(Standing):
     """A version as the registry holds it. Times are seconds since 1970.
 
     `facts` are `params`, `metrics`, `engine`, `data_digest` and `source_digest`; `gates` how each gate went,
@@ -45,10 +60,6 @@ class Version:
     `pruned_at` is when its bundle was removed; None while it is kept.
     """
 
-    project: str
-    number: int
-    digest: str
-    stage: Stage
     created_at: float
     trained_by: str
     job_id: str | None
@@ -56,11 +67,6 @@ class Version:
     gates: tuple[GateResult, ...]
     pruned_at: float | None = None
     against: str | None = None
-
-    @property
-    def name(self) -> str:
-        """`v3`."""
-        return f"v{self.number}"
 
     def json(self) -> dict[str, Any]:
         """All that is known of it, as JSON."""
