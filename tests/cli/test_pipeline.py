@@ -116,11 +116,11 @@ def test_ctrl_c_cancels_it(bench: Bench, lending: Lending) -> None:
     process = start(bench, lending)
     child = lending.process("built")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=90)
     assert (process.returncode, err.splitlines()[-1]) == (1, "windlass: Interrupted.")
     (job,) = bench.desk.list("lending")
     assert job.state is State.CANCELLED
-    assert not is_alive(child)
+    until(lambda: not is_alive(child), "the end of the step")
 
 
 def test_a_terminal_shows_every_step(bench: Bench, lending: Lending) -> None:
@@ -133,7 +133,7 @@ def test_a_terminal_shows_every_step(bench: Bench, lending: Lending) -> None:
         env=environment(bench.settings.home, TERM="xterm", COLUMNS="120"),
     )
     os.close(theirs)
-    seen, until_then = b"", time.monotonic() + 30
+    seen, until_then = b"", time.monotonic() + 90
     while b"training and gates" not in seen and time.monotonic() < until_then:
         seen += os.read(ours, 4096)
     for step in (b"quality and features", b"online store", b"training and gates"):

@@ -1,13 +1,13 @@
 """A server of control alone, as `windlass serve` mounts it: `python -m tests.control.served PORT PROJECT …`.
 
-PATIENCE in the environment says how many seconds a call may take.
+PATIENCE in the environment says how many seconds a call may take, HEARTBEAT how many lie between two of a stream.
 """
 
 import asyncio
 import os
 import sys
 
-from windlass.control import pool
+from windlass.control import events, pool
 from windlass.control.control import Control
 from windlass.logs import set_up_logs
 from windlass.monitoring.cells import Cells
@@ -63,5 +63,6 @@ def app() -> Service:
 
 if __name__ == "__main__":
     pool.PATIENCE_SECONDS = float(os.environ.get("PATIENCE", pool.PATIENCE_SECONDS))
+    events.HEARTBEAT_SECONDS = float(os.environ.get("HEARTBEAT", events.HEARTBEAT_SECONDS))
     listen = Listen(port=int(sys.argv[1]))
     serve(app, listen, bind(listen))

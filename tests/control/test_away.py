@@ -10,6 +10,7 @@ from tests.control.test_jobs import ordered
 from tests.control.test_train import polled
 from tests.running import Server
 from tests.services import postgres_url
+from tests.waiting import is_quick
 from tests.wire import Wire
 
 from windlass.jobs.desk import Desk
@@ -42,6 +43,13 @@ def is_well(server: Server) -> bool:
     return server.client.get("/decisions").status_code == 200
 
 
+def answers_meanwhile(server: Server) -> None:
+    """What needs no database is answered while a question to it is under way."""
+    with server.connect() as connection:
+        connection.sendall(b"GET /versions HTTP/1.1\r\nHost: w\r\n\r\n")
+        assert server.client.get("/readyz").status_code == 200
+
+
 def test_a_database_that_comes_late(
     control: Control, wire: Wire, wired_url: str, registry: Registry
 ) -> None:
@@ -70,7 +78,7 @@ def test_a_database_that_goes(
         listener.next()
         getattr(wire, how)()
         polled(lambda: is_away(server))
-        assert server.client.get("/readyz").elapsed.total_seconds() < 1
+        assert is_quick(lambda: answers_meanwhile(server), 1)
         wire.mend()
         polled(lambda: is_well(server))
         Desk(registry.database).cancel(name)
@@ -83,7 +91,5 @@ def test_a_silent_database_holds_up_no_stop(
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, PATIENCE="4")
     assert is_well(server)
     wire.mute()
-    with server.connect() as connection:
-        connection.sendall(b"GET /versions HTTP/1.1\r\nHost: w\r\n\r\n")
-        assert server.client.get("/readyz").status_code == 200
+    answers_meanwhile(server)
     server.stop()

@@ -244,5 +244,6 @@ def test_a_stopping_server_keeps_nobody_waiting(
     answer = waiting.result(PATIENCE)
     assert answer.status_code == 202
     assert answer.json()["location"] == f"/jobs/{desk.list('iris')[0].id}"
-    assert server.exit_code(10) == 0
+    assert server.exit_code() == 0
+    assert not [line for line in server.lines() if line["level"] in ("error", "warning")]
     assert desk.list("iris")[0].state is State.QUEUED

