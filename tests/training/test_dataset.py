@@ -81,7 +81,8 @@ def test_rows_that_break_the_declaration_are_counted_and_named(
     table["x"][4] = 200.0
     table["x"][7] = None
     with pytest.raises(
-        DataError, match=r"2 of 20 rows .* in x\. The first is row 4, x: .*100.* data\(\)"
+        DataError,
+        match=r"2 of 20 rows .* in x\. The first is row 4 \(counted from 0\), x: .*100.* in data\(\), or",
     ):
         snapshot(project_of(table))
 
@@ -89,14 +90,14 @@ def test_rows_that_break_the_declaration_are_counted_and_named(
 def test_an_unknown_class_is_named(project_of: Make, table: Table) -> None:
     table["kind"][6] = "c"
     with pytest.raises(
-        DataError, match=r"'kind': 1 of 20 rows .* row 6 \('c'\)\. Declared: 'b', 'a'"
+        DataError, match=r"'kind': 1 of 20 rows .* row 6 .*: 'c'\. Declared: 'b', 'a'"
     ):
         snapshot(project_of(table))
 
 
 def test_a_missing_class_is_named(project_of: Make, table: Table) -> None:
     table["kind"][6] = None
-    with pytest.raises(DataError, match=r"row 6 \(missing\)"):
+    with pytest.raises(DataError, match=r"row 6 \(counted from 0\): missing\."):
         snapshot(project_of(table))
 
 

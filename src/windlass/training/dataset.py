@@ -15,6 +15,7 @@ from windlass.core.loading import told
 from windlass.core.project import Project
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, WindlassError
+from windlass.training.origin import Origin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,11 +54,12 @@ def snapshot(project: Project, file: Path | None = None, rows: Rows | None = Non
     table = _arrow(project, file, rows)
     if table.num_rows == 0:
         raise DataError(f"data() of project {project.name!r} returned no rows.")
-    batch = _check(project, table)
-    target, labels = _read_target(project.target, table)
+    origin = Origin(file, table.num_rows)
+    batch = _check(project, table, origin)
+    target, labels = _read_target(project.target, table, origin)
     digest = _digest(project, batch, target if labels is None else labels)
     frame = to_frame(project.schema, batch)
-    return Dataset(batch, frame, target, labels, digest, _aside(project, table))
+    return Dataset(batch, frame, target, labels, digest, _aside(project, table, origin))
 
 
 def _arrow(project: Project, file: Path | None, rows: Rows | None) -> Any:
@@ -93,7 +95,7 @@ def _arrow(project: Project, file: Path | None, rows: Rows | None) -> Any:
     return table.select(list(names))
 
 
-def _aside(project: Project, table: Any) -> Any:
+def _aside(project: Project, table: Any, origin: Origin) -> Any:
     """The columns for split and slices; of those that the split is made by none may be missing."""
     import pyarrow as pa
 
@@ -113,13 +115,13 @@ def _aside(project: Project, table: Any) -> Any:
         if name in needed and column.null_count:
             raise DataError(
                 f"Column {name!r} of project {project.name!r}, by which rows are split, is missing in"
-                f" {column.null_count} of {len(column)} rows. Fill it in, or drop them, in data()."
+                f" {column.null_count} of {len(column)} rows. Fill it in, or drop them, in {origin.place}."
             )
         columns[name] = column
     return pa.table(columns)
 
 
-def _check(project: Project, table: Any) -> Batch:
+def _check(project: Project, table: Any, origin: Origin) -> Batch:
     from windlass.tables.check import check_table
 
     checked = check_table(project.schema, table.select(list(project.schema.names)))
@@ -127,17 +129,21 @@ def _check(project: Project, table: Any) -> Batch:
         return checked.batch
     first = checked.problems[0]
     columns = dict.fromkeys(problem.column for problem in checked.problems)
+    value = table.column(first.column)[first.row].as_py()
     raise DataError(
         f"{np.count_nonzero(checked.bad)} of {len(checked.bad)} rows of project {project.name!r} do not fit"
-        f" {project.schema.title}, in {', '.join(columns)}. The first is row {first.row}, {first.column}:"
-        f" {first.reason}. Correct or drop these rows in data(), or declare what {first.column} may hold."
+        f" {project.schema.title}, in {', '.join(columns)}. The first is {origin.row(first.row, first.column, value)},"
+        f" {first.column}: {first.reason}. Correct or drop these rows in {origin.place}, or declare what"
+        f" {first.column} may hold."
     )
 
 
-def _read_target(target: Target, table: Any) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+def _read_target(
+    target: Target, table: Any, origin: Origin
+) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     values = table.column(target.name).to_pylist()
     if not isinstance(target, Classes):
-        return _read_quantity(target.name, values), None
+        return _read_quantity(target.name, values, origin), None
     index = {label: i for i, label in enumerate(target.labels)}
     found = [index.get(value, -1) for value in values]
     bad = [row for row, label in enumerate(found) if label < 0]
@@ -145,13 +151,14 @@ def _read_target(target: Target, table: Any) -> tuple[NDArray[Any], NDArray[np.i
         known = ", ".join(map(repr, target.labels))
         raise DataError(
             f"Target {target.name!r}: {len(bad)} of {len(values)} rows hold no declared class, the first is"
-            f" row {bad[0]} ({_shown(values[bad[0]])}). Declared: {known}. Declare the class, or drop the rows."
+            f" {origin.row(bad[0], target.name, values[bad[0]])}: {_shown(values[bad[0]])}. Declared: {known}."
+            f" Declare the class, or drop the rows in {origin.place}."
         )
     labels = np.array(found, np.int64)
     return np.array(target.labels)[labels], labels
 
 
-def _read_quantity(name: str, values: Sequence[Any]) -> NDArray[np.float64]:
+def _read_quantity(name: str, values: Sequence[Any], origin: Origin) -> NDArray[np.float64]:
     try:
         numbers = np.array([np.nan if value is None else value for value in values], np.float64)
     except (TypeError, ValueError) as error:
@@ -160,7 +167,7 @@ def _read_quantity(name: str, values: Sequence[Any]) -> NDArray[np.float64]:
     if len(bad):
         raise DataError(
             f"Target {name!r}: {len(bad)} of {len(values)} rows are missing or infinite, the first is"
-            f" row {bad[0]}. Drop these rows in data()."
+            f" {origin.row(int(bad[0]), name, values[bad[0]])}. Drop these rows in {origin.place}."
         )
     return numbers
 

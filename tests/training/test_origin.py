@@ -1,0 +1,94 @@
+"""Whoever trains on a file is told the line of it to correct, and no line where that cannot be told."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from windlass.core.project import Project
+from windlass.core.target import Quantity
+from windlass.errors import DataError
+from windlass.training.dataset import snapshot
+
+Make = Callable[..., Project]
+CSV = "x,n,colour,kind\n1.5,1,red,a\n2.5,,,b\n"
+
+
+def refusal(project_of: Make, file: Path, content: str, **how: Any) -> str:
+    """What is said of a file of this content; `read` reads it."""
+    file.write_text(content)
+    read = how.pop("read", pd.read_csv)
+    with pytest.raises(DataError) as refused:
+        snapshot(project_of(lambda file=None: read(file), **how), file)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (CSV + "200,3,red,a\n", 4),
+        (CSV + "\n\n200.0,3,red,a\n", 6),  # blank lines are no rows
+        (CSV + '1,3,"a colour\nof two lines",a\n200,3,red,a\n', 6),
+        ("\ufeff" + CSV + "200,3,red,a\n", 4),
+        ("index," + CSV.replace("\n", "\n0,", 2) + "0,200,3,red,a\n", 4),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named_by_its_line(
+    project_of: Make, tmp_path: Path, content: str, line: int
+) -> None:
+    file = tmp_path / "points.csv"
+    told = refusal(project_of, file, content)
+    assert f"The first is line {line} of points.csv, x: " in told
+    assert (
+        f"Correct or drop these rows in {file}, or in data(), or declare what x may hold." in told
+    )
+
+
+def test_a_cell_that_is_missing_and_may_not_be(project_of: Make, tmp_path: Path) -> None:
+    assert "line 4 of points.csv, x:" in refusal(
+        project_of, tmp_path / "points.csv", CSV + ",3,red,a\n"
+    )
+
+
+def test_a_target_is_named_by_its_line(project_of: Make, tmp_path: Path) -> None:
+    file = tmp_path / "points.csv"
+    told = refusal(project_of, file, CSV + "3,3,red,c\n")
+    assert (
+        f"line 4 of points.csv: 'c'. Declared: 'b', 'a'. Declare the class, or drop the rows in {file}"
+        in told
+    )
+    numbers = CSV.replace(",a", ",1").replace(",b", ",2") + "3,3,red,\n"
+    told = refusal(project_of, file, numbers, target=Quantity("kind"))
+    assert "the first is line 4 of points.csv. Drop these rows in " in told
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda file: pd.read_csv(file).query("x > 2"),  # fewer rows than lines
+        lambda file: pd.read_csv(file).sort_values(
+            "x", ascending=False
+        ),  # as many, in another order
+        lambda file: pd.read_csv(file).assign(x=lambda rows: rows["x"] * 10),  # another value
+        lambda file: pd.read_csv(file).rename(columns={"kind": "x", "x": "kind"}),
+    ],
+)
+def test_no_line_is_named_where_rows_are_not_the_files(
+    project_of: Make, tmp_path: Path, read: Callable[[Path], Any]
+) -> None:
+    told = refusal(project_of, tmp_path / "points.csv", CSV + "200,3,red,a\n", read=read)
+    assert "(counted from 0), x: " in told
+    assert "line" not in told.partition("points.csv")[2]
+
+
+def test_a_file_of_another_form_has_no_lines(project_of: Make, tmp_path: Path) -> None:
+    file, parquet = tmp_path / "points.parquet", pd.read_parquet
+    pd.DataFrame(
+        {"x": [1.0, 200.0], "n": [1, 2], "colour": ["a", "b"], "kind": ["a", "b"]}
+    ).to_parquet(file)
+    with pytest.raises(
+        DataError, match=r"row 1 \(counted from 0\), x: .* in .*points\.parquet, or in data"
+    ):
+        snapshot(project_of(lambda file=None: parquet(file)), file)
