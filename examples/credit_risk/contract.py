@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 FIRST_LOAN = date(2000, 1, 1)  # of the lender's books
 FIRST_BIRTH = date(1900, 1, 1)
 LAST_START = date(2100, 1, 1)  # of a job
+TAKEN = date(2021, 9, 17)  # the day on which the file says what it says of clients
 NO_JOB = date(3021, 9, 18)  # the file's sentinel for: not employed
 NO_JOB_DAYS = 365243  # the same, in days_employed
+
+# of a client there is one; several are odd
+ONE = {"constant": True}
 
 GENDERS = ["F", "M"]
 YES_NO = ["Y", "N"]
@@ -67,7 +71,7 @@ def contract() -> "pa.DataFrameSchema":
         {
             "loan_id": pa.Column(whole, pa.Check.ge(0), unique=True),
             "id": pa.Column(whole, pa.Check.ge(0)),
-            "code_gender": pa.Column(text, one_of(GENDERS)),
+            "code_gender": pa.Column(text, one_of(GENDERS), metadata=ONE),
             "flag_own_car": pa.Column(text, one_of(YES_NO), nullable=True),
             "flag_own_realty": pa.Column(text, one_of(YES_NO)),
             "cnt_children": pa.Column(whole, between(0, 30)),
@@ -85,7 +89,7 @@ def contract() -> "pa.DataFrameSchema":
             "occupation_type": pa.Column(text, one_of(OCCUPATIONS), nullable=True),
             "cnt_fam_members": pa.Column(number, between(1, 32)),
             "status": pa.Column(whole, one_of([0, 1])),
-            "birthday": pa.Column(day, between(FIRST_BIRTH, today)),
+            "birthday": pa.Column(day, between(FIRST_BIRTH, today), metadata=ONE),
             "job_start_date": pa.Column(day, _job_start(pa), nullable=True),
             "loan_date": pa.Column(day, between(FIRST_LOAN, today)),
             "loan_amount": pa.Column(number, between(0, 1e7, include_min=False)),
@@ -117,6 +121,7 @@ def _oddities(pa: Any) -> list[Any]:
     A loan that was granted counts, or the next one's number of previous loans would be wrong.
     """
     start, loan = pl.col("job_start_date"), pl.col("loan_date")
+    since_birth, since_start = (_days(name) for name in ("birthday", "job_start_date"))
     return [
         _rows(pa, "the job starts after the loan", (start <= loan) | (start == NO_JOB), odd=True),
         _rows(pa, "no job: the sentinel date", start != NO_JOB, odd=True),
@@ -126,7 +131,19 @@ def _oddities(pa: Any) -> list[Any]:
             pl.col("cnt_fam_members") > pl.col("cnt_children"),
             odd=True,
         ),
+        _rows(pa, "days_birth is not the birthday", since_birth == pl.col("days_birth"), odd=True),
+        _rows(
+            pa,
+            "days_employed is not the start of the job",
+            since_start == pl.col("days_employed"),
+            odd=True,
+        ),
     ]
+
+
+def _days(name: str) -> pl.Expr:
+    """The days from when the file was taken to a date; negative before."""
+    return (pl.col(name) - pl.lit(TAKEN)).dt.total_days()
 
 
 def _rows(pa: Any, fault: str, keeps: pl.Expr, *, odd: bool = False) -> Any:

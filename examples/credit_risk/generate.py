@@ -54,8 +54,12 @@ FAULTS: dict[str, Any] = {
     "code_gender": "XNA",
     "id": None,
     "birthday": None,
-    "status": 2,
+    "days_birth": 1,
+    "days_employed": 1,  # neither days before nor the sentinel
+    "job_start_date": "2150-01-01",  # as much
+    "amt_income_total": 0.0,
     "loan_id": FIRST_LOAN_ID,  # there already
+    "status": 2,
 }
 
 

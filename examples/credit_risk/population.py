@@ -12,6 +12,7 @@ from contract import (
     INCOME_TYPES,
     NO_JOB_DAYS,
     OCCUPATIONS,
+    TAKEN,
     YES_NO,
 )
 from numpy.random import Generator
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 Wholes = NDArray[np.int64]
 
-TAKEN = np.datetime64("2021-09-17")  # the day on which the file says what it says of clients
+THEN = np.asarray(TAKEN, "datetime64[D]")
 FIRST_DAY, DAYS = np.datetime64("2019-01-01"), 730  # of loans
 YOUNGEST, OLDEST, RETIRED, WORKING = 7_489, 25_152, 20_400, 6_210  # days of age
 YEAR = 365.25  # days
@@ -69,8 +70,8 @@ def people(random: Generator, count: int) -> pa.Table:
         "flag_email": _flags(random, count, 0.09),
         "occupation_type": _named(OCCUPATIONS, occupation, jobless),
         "cnt_fam_members": members,
-        "birthday": (TAKEN - age).astype(str),
-        "job_start_date": (TAKEN + started).astype(str),
+        "birthday": (THEN - age).astype(str),
+        "job_start_date": (THEN + started).astype(str),
     }
     return pa.table(columns)
 
@@ -92,7 +93,7 @@ def risk(client: Wholes, day: Wholes, amount: Numbers, known: pa.Table) -> Numbe
     Loans are in the order of their client and, for each, of time. `day` is counted from the first day.
     """
     number, average = _before(client, amount)
-    since = (TAKEN - FIRST_DAY).astype(np.int64) - day
+    since = (THEN - FIRST_DAY).astype(np.int64) - day
     age = (-known["days_birth"].to_numpy() - since) / YEAR
     job = (-known["days_employed"].to_numpy() - since) / YEAR
     car = known["flag_own_car"].to_numpy(zero_copy_only=False) == "Y"

@@ -182,6 +182,52 @@ def test_checks_that_only_warn_are_counted_and_the_row_passes(tmp_path: Path) ->
     assert [count["rows"] for count in snapshot.quality["oddities"].values()] == [late]
 
 
+def constant() -> Any:
+    """The contract, by which a client has one birthday and one sex."""
+    schema = contract()
+    for name in ("birthday", "code_gender"):
+        schema.columns[name].metadata = {"constant": True}
+    return schema
+
+
+def test_an_entity_of_several_values_that_ought_to_be_constant_is_counted(tmp_path: Path) -> None:
+    view, store = replace(VIEW, contract=constant), store_in(tmp_path)
+    loans = events(40, seed=3).sort("loan_id")
+    three = loans.filter(pl.len().over("id") > 1)["id"].unique().sort().head(3)
+    chosen = pl.col("id").is_in(three.implode())
+    man = chosen & (pl.int_range(pl.len()).over("id") == 1)  # by the second of their loans
+    loans = loans.with_columns(code_gender=pl.when(man).then(pl.lit("M")).otherwise(pl.lit("F")))
+    several = loans.filter(chosen)
+    snapshot = built(store, loans, view=view)
+    assert odd(snapshot.quality) == {"code_gender: several for one id": (several.height, 3)}
+    assert snapshot.events == loans.height
+    report = check(view, store.folder / "raw.parquet", "64MB", None, lambda *_: None)
+    assert report.oddities == {"code_gender: several for one id": several.height}
+
+
+def test_an_append_is_compared_with_what_is_stored(tmp_path: Path) -> None:
+    view, store = replace(VIEW, contract=constant), store_in(tmp_path)
+    loans = events(40, seed=3).with_columns(code_gender=pl.lit("F"))
+    first = loans.unique("id", keep="first", maintain_order=True)
+    new = loans.join(first, on="loan_id", how="anti")
+    assert odd(built(store, first, view=view).quality) == {}
+    born = pl.when(pl.col("id") == new["id"][0]).then(date(1950, 1, 1)).otherwise("birthday")
+    changed = new.with_columns(birthday=born)
+    rows = new.filter(pl.col("id") == new["id"][0]).height
+    # a loan that is there already is no news of its client
+    again = first.filter(pl.col("id") != new["id"][0]).head(1).with_columns(code_gender=pl.lit("M"))
+    appended = built(
+        store, pl.concat([changed, again]), BuildOptions(append=True), replace(view, most_faults=1)
+    )
+    assert appended.quality["quarantined"] == 1
+    assert odd(appended.quality) == {"birthday: several for one id": (rows, 1)}
+
+
+def odd(quality: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """The rows and the entities of each oddity."""
+    return {why: (found["rows"], found["entities"]) for why, found in quality["oddities"].items()}
+
+
 def test_a_check_that_fails_otherwise_is_told(tmp_path: Path) -> None:
     def broken() -> Any:
         import pandera.polars as pa

@@ -143,12 +143,16 @@ def _tell_quality(quality: dict[str, Any]) -> None:
         say(f"{quality['erased']:,} rows of erased entities were left out.")
     found = [("quarantined", quality["reasons"]), ("odd, passed", quality["oddities"])]
     rows = [
-        (what, reason, f"{count['rows']:,}", f"{count['share']:.3%}")
+        (what, _of_entities(reason, count), f"{count['rows']:,}", f"{count['share']:.3%}")
         for what, reasons in found
         for reason, count in reasons.items()
     ]
     if rows:
         say_table(("", "reason", "rows", "share"), rows)
+
+
+def _of_entities(reason: str, count: dict[str, Any]) -> str:
+    return f"{reason} ({count['entities']:,} of them)" if "entities" in count else reason
 
 
 def _generate(place: Path, clients: int, seed: int, out: Path) -> int:

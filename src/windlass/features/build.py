@@ -70,7 +70,7 @@ def build(
         number = store.next_number()
         table = folder / QUARANTINE / f"part-{number:06}.parquet"
         with Quarantine(table, file.name, view.entity, erased) as quarantine:
-            dealt = Dealt(staging, buckets, view, contract.kinds)
+            dealt = Dealt(staging, buckets, view, contract)
             stored = parent.event_parts() if parent else []
             intake = Intake(view, contract, raw, dealt, quarantine, stored)
             progress(0.0, f"reading {file.name}")
@@ -78,6 +78,7 @@ def build(
             progress(0.5, "looking for doubled keys")
             with duckdb_within(options.memory, staging) as connection:
                 doubled = intake.separate_doubled(connection)
+                intake.count_changed(connection, doubled)
         _check(quarantine.report, view, table, store)
         if parent is None and quarantine.report.rows == 0:
             raise FeatureError(f"{file} has no rows. Name a file that has.")

@@ -30,11 +30,11 @@ def check(
         table = folder / "quarantine.parquet"
         nobody = ErasedEntities.read(folder)
         with Quarantine(table, file.name, view.entity, nobody) as quarantine:
-            dealt = Dealt(folder, 1, view, contract.kinds)
+            dealt = Dealt(folder, 1, view, contract)
             intake = Intake(view, contract, RawFile.open(file), dealt, quarantine, [])
             intake.read(progress)
             with duckdb_within(memory, folder) as connection:
-                intake.separate_doubled(connection)
+                intake.count_changed(connection, intake.separate_doubled(connection))
         if kept is not None:
             move(table, kept)
         return quarantine.report

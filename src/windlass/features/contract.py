@@ -43,13 +43,15 @@ class Contract:
     """What a raw row has to be. `kinds` has a type for every column, `optional` those that may be absent.
 
     `faults` is the Pandera schema whose checks quarantine a row; `oddities` are the checks that were declared
-    with `raise_warning=True`: they are counted, and the row passes.
+    with `raise_warning=True`: they are counted, and the row passes. `constant` are the columns that were declared
+    with `metadata={"constant": True}`: an entity has one value of them, and it is odd where it has several.
     """
 
     kinds: Mapping[str, pl.DataType]
     optional: frozenset[str]
     faults: Any
     oddities: tuple[Oddity, ...]
+    constant: tuple[str, ...]
 
     @staticmethod
     def of(view: FeatureView) -> "Contract":
@@ -61,7 +63,8 @@ class Contract:
                 name for name, column in schema.columns.items() if not column.required
             )
             _refuse_unfit(view, kinds, optional)
-            return Contract(kinds, optional, _faults(schema, view), tuple(_oddities(schema)))
+            faults, oddities = _faults(schema, view), tuple(_oddities(schema))
+            return Contract(kinds, optional, faults, oddities, _constant(schema))
 
     def absent(self, columns: tuple[str, ...]) -> list[str]:
         """The columns that a raw file of these columns lacks."""
@@ -138,6 +141,11 @@ def _oddities(schema: Any) -> Iterator[Oddity]:
     for name, column in schema.columns.items():
         yield from (Oddity(name, check) for check in _chosen(column.checks, odd=True))
     yield from (Oddity(None, check) for check in _chosen(schema.checks, odd=True))
+
+
+def _constant(schema: Any) -> tuple[str, ...]:
+    columns = schema.columns.items()
+    return tuple(name for name, column in columns if (column.metadata or {}).get("constant"))
 
 
 def _chosen(checks: Any, *, odd: bool) -> list[Any]:

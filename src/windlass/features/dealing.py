@@ -1,6 +1,5 @@
 """Good rows dealt out to their entities' buckets, in files on disk, so that a bucket at a time fits into memory."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,23 +9,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from windlass.core.feature_view import FeatureView
+from windlass.features.contract import Contract
 from windlass.features.parts import BUCKET, OWN, bucket_of
-
-Kinds = Mapping[str, pl.DataType]
 
 ROW = f"{OWN}row{OWN}"  # the number of the row in the raw file, until doubled keys are found
 
 
 class Dealt:
-    """The good rows of a raw file below a folder: a file of rows for each bucket, and one of all keys."""
+    """The good rows of a raw file below a folder: a file of rows for each bucket, and one over all of them.
 
-    def __init__(self, folder: Path, buckets: int, view: FeatureView, kinds: Kinds) -> None:
+    That one, `keys`, has of every row its number, its key, its entity and the columns that are constant of it.
+    """
+
+    def __init__(self, folder: Path, buckets: int, view: FeatureView, contract: Contract) -> None:
         self.keys = folder / "keys.parquet"
         self.buckets = buckets
         self._folder = folder
-        self.kinds = kinds
+        self.kinds = contract.kinds
         self._entity = view.entity
-        self._key = view.key
+        self._over_all = list(dict.fromkeys([view.key, view.entity, *contract.constant, ROW]))
         self._writers: dict[int, Any] = {}
         self._key_writer: Any = None
 
@@ -43,7 +44,7 @@ class Dealt:
     def add(self, frame: pl.DataFrame, rows: pl.Series) -> None:
         """Deal out some rows; `rows` are their numbers in the file."""
         numbered = frame.with_columns(rows.alias(ROW), bucket_of(frame[self._entity], self.buckets))
-        keys = numbered.select(self._key, ROW).to_arrow()
+        keys = numbered.select(self._over_all).to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._key_writer is None:
             self._key_writer = pq.ParquetWriter(self.keys, keys.schema)
         self._key_writer.write_table(keys)

@@ -24,7 +24,7 @@ def doubled_rows(connection: Any, keys: Path, key: str, stored: Sequence[Path]) 
     """
     if not keys.exists():
         return pl.Series([], dtype=pl.Int64)
-    name = '"' + key.replace('"', '""') + '"'
+    name = quoted(key)
     new = connection.read_parquet(str(keys)).project(f"{name} AS key, {ROW} AS row")
     new.create_view("new")
     found = connection.sql(_AGAIN)
@@ -33,3 +33,8 @@ def doubled_rows(connection: Any, keys: Path, key: str, stored: Sequence[Path]) 
         old.create_view("stored")
         found = found.union(connection.sql(_STORED)).distinct()
     return pl.Series(found.order("row").to_arrow_table().column("row"), dtype=pl.Int64)
+
+
+def quoted(column: str) -> str:
+    """A column's name as DuckDB's SQL has it."""
+    return '"' + column.replace('"', '""') + '"'

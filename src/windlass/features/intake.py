@@ -7,6 +7,7 @@ import polars as pl
 
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
+from windlass.features.constant import changed_entities
 from windlass.features.contract import Contract
 from windlass.features.dealing import Dealt
 from windlass.features.doubled import doubled_rows
@@ -62,3 +63,18 @@ class Intake:
                 )
                 self.quarantine.add(batch.cells, batch.rows, reasons)
         return rows
+
+    def count_changed(self, connection: object, doubled: pl.Series) -> None:
+        """Count the entities that have several values of a column that is constant of each; these rows stay.
+
+        `doubled` are the numbers of the rows that went to quarantine for their key.
+        """
+        if not self.contract.constant:
+            return
+        columns = [self.view.entity, *self.contract.constant]
+        with told_duckdb(f"compare the entities of {self.raw.path}"):
+            found = changed_entities(connection, self.dealt.keys, columns, self.stored, doubled)
+        for name, changed in found.items():
+            self.quarantine.report.add_changed(
+                f"{name}: several for one {self.view.entity}", *changed
+            )

@@ -86,12 +86,16 @@ def _read(cases: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass
 class Report:
-    """How many rows were read, how many passed, and how many rows each reason was found in."""
+    """How many rows were read, how many passed, and how many rows each reason was found in.
+
+    `changed` counts the entities for the reasons that are of whole entities.
+    """
 
     rows: int = 0
     quarantined: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     oddities: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
     erased: int = 0
     ignored: tuple[str, ...] = ()
 
@@ -99,6 +103,12 @@ class Report:
     def share(self) -> float:
         """The share of the rows that were quarantined."""
         return self.quarantined / self.rows if self.rows else 0.0
+
+    def add_changed(self, reason: str, entities: int, rows: int) -> None:
+        """Count an oddity of so many entities, with all their rows."""
+        if entities:
+            self.changed[reason] += entities
+            self.oddities[reason] += rows
 
     def json(self, file: str) -> dict[str, Any]:
         """The report as `snapshot.json` keeps it."""
@@ -116,9 +126,12 @@ class Report:
 
     def _shares(self, counts: Counter[str]) -> dict[str, Any]:
         return {
-            reason: {"rows": count, "share": count / self.rows}
+            reason: {"rows": count, "share": count / self.rows, **self._entities(reason)}
             for reason, count in counts.most_common()
         }
+
+    def _entities(self, reason: str) -> dict[str, int]:
+        return {"entities": self.changed[reason]} if reason in self.changed else {}
 
     def check(self, most: float, kept: str) -> None:
         """Raise QualityError where more than the share `most` was quarantined; `kept` says where."""
