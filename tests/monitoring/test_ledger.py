@@ -131,6 +131,20 @@ def test_regression_has_no_probabilities(home: Path, folder: Path) -> None:
     assert table["prediction"].to_pylist() == [1.5, 1.0, 2.5]
 
 
+def test_the_home_is_that_of_the_settings_unless_it_is_named(
+    home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger(folder).close()
+    monkeypatch.setenv("WINDLASS_HOME", str(home))
+    assert windlass.read_ledger("points").num_rows == 0
+    with pytest.raises(LedgerError, match=f"no ledger in {tmp_path / 'other'}"):
+        windlass.read_ledger("points", tmp_path / "other")
+    monkeypatch.delenv("WINDLASS_HOME")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LedgerError, match=r"no ledger in \.windlass\. .*set WINDLASS_HOME"):
+        windlass.read_ledger("points")
+
+
 def test_empty_and_absent(home: Path, folder: Path) -> None:
     with pytest.raises(LedgerError, match=r"'points' has no ledger in .*Serve it first"):
         windlass.read_ledger("points", home)

@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 
 from windlass.errors import LedgerError
+from windlass.settings import Settings
 from windlass.tables.writer import probability_column
 
 _CHUNK = 20_000  # rows a chunk of the table
@@ -23,18 +24,20 @@ _META = {
 }
 
 
-def read_ledger(project: str, home: "Path | str" = ".windlass") -> pa.Table:
+def read_ledger(project: str, home: "Path | str | None" = None) -> pa.Table:
     """Every prediction that `project` answered, oldest first, a row each.
 
+    `home` is WINDLASS_HOME, or `.windlass` in the working folder, unless it is given.
     Columns: `prediction_id`, `request_id`, `predicted_at`, `model_version`, `latency_ms`, `prediction`,
     `probability_<class>` (classification), and the columns of the row. A record that its process died
     writing, which was never answered, is left out. `.to_pandas()` makes a data frame of it.
     Raises LedgerError where the project has no ledger.
     """
-    folder = Path(home) / "ledger" / project
+    home = Settings.read().home if home is None else Path(home)
+    folder = home / "ledger" / project
     if not folder.is_dir():
         raise LedgerError(
-            f"Project {project!r} has no ledger in {home}. Serve it first, or name its WINDLASS_HOME."
+            f"Project {project!r} has no ledger in {home}. Serve it first, or set WINDLASS_HOME to its home."
         )
     tables: list[pa.Table] = []
     for segment in sorted(folder.iterdir()):
