@@ -3,7 +3,9 @@
 import json
 import signal
 import socket
+import threading
 import time
+from functools import partial
 
 import pytest
 from tests.conftest import Serve
@@ -82,6 +84,44 @@ def test_connections_under_way_are_taken(serve: Serve, iris: object, workers: in
             statuses.append(connection.answer().status)
     assert statuses == [200] * 50
     assert server.exit_code() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_connected_is_answered(serve: Serve, iris: object, workers: int) -> None:
+    """Also where every request comes on a connection of its own: some always wait to be taken."""
+    for _ in range(3):  # a connection that came between the last look and the closing is lost
+        server: Server = serve(iris, options=["--workers", str(workers)])
+        told: list[object] = []
+        clients = [threading.Thread(target=_ask_anew, args=(server, told)) for _ in range(16)]
+        for client in clients:
+            client.start()
+        until(partial(_are_more, told), "answers")
+        server.signal(signal.SIGTERM)
+        for client in clients:
+            client.join()
+        assert server.exit_code() == 0
+        if set(told) == {200}:
+            break
+    assert set(told) == {200}
+
+
+def _are_more(told: list[object]) -> bool:
+    return len(told) > 500
+
+
+def _ask_anew(server: Server, told: list[object]) -> None:
+    """Note what becomes of each request, until no connection can be had any more."""
+    while True:
+        try:
+            connection = server.connect()
+        except OSError:
+            return
+        with connection:
+            try:
+                connection.sendall(post("/predict", ROW, "Connection: close"))
+                told.append(connection.answer().status)
+            except (OSError, EOFError) as error:
+                told.append(repr(error))
 
 
 def test_a_client_that_never_ends_does_not_hold_up_the_stop(serve: Serve, iris: object) -> None:

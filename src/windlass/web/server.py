@@ -77,7 +77,7 @@ def serve(make_app: Callable[[], Any], listen: Listen, listener: socket.socket) 
         host=listen.host,
         port=listen.port,
         workers=listen.workers,
-        loop="uvloop",
+        loop="windlass.web.loop:Loop",
         http=Connection,
         ws="none",
         lifespan="on",
