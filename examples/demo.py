@@ -65,8 +65,9 @@ def approve(folder: Path) -> int:
     name = f"demo-{time.time_ns():x}"
     create = [WINDLASS, "keys", "create", "--name", name, "--role", "approve"]
     key = subprocess.run(create, capture_output=True, text=True, check=True).stdout.strip()
-    print(f"windlass approve {folder}  # as {name}", flush=True)
-    command = [WINDLASS, "approve", str(folder), "--reason", "A demonstration, by make run"]
+    reason = "A demonstration, by make run"
+    print(f'windlass approve {folder} --reason "{reason}"  # as {name}', flush=True)
+    command = [WINDLASS, "approve", str(folder), "--reason", reason]
     code = subprocess.run(command, env={**os.environ, "WINDLASS_KEY": key}, check=False).returncode
     subprocess.run([WINDLASS, "keys", "revoke", name], capture_output=True, check=True)
     return code

@@ -92,7 +92,7 @@ class Turn:
             registry.prune("loan", 1)
         else:
             newest = registry.versions("loan")[0]
-            registry.approve("loan", newest.name, actor="bob", reason="")
+            registry.approve("loan", newest.name, actor="bob", reason="a test")
 
     def look(self) -> None:
         """Open the registry as a later start does, carry on, and hold every row against its bundle."""

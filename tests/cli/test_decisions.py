@@ -29,20 +29,20 @@ def stages() -> dict[str, str]:
 
 
 def test_the_newest_candidate_is_meant_where_none_is_named() -> None:
-    ended = call("approve", IRIS)
+    ended = call("approve", IRIS, "-m", "good")
     assert ended.code == 1  # v3, whose gates did not pass
     assert "accuracy >= 0.9" in ended.err
     assert (
         call("reject", IRIS, "--reason", "too few right").out
         == "iris v3 is rejected (decision 1).\n"
     )
-    assert call("approve", IRIS).out == "iris v2 is in production (decision 2).\n"
+    assert call("approve", IRIS, "-m", "good").out == "iris v2 is in production (decision 2).\n"
     assert stages() == {"v3": "rejected", "v2": "production", "v1": "candidate"}
 
 
 def test_rollback_returns_and_twice_brings_back() -> None:
-    call("approve", "iris", "v1")
-    call("approve", "iris", "v2")
+    call("approve", "iris", "v1", "-m", "good")
+    call("approve", "iris", "v2", "-m", "good")
     assert "v1 is in production again" in call("rollback", "iris", "-m", "slow").out
     assert stages()["v2"] == "archived"
     assert "v2 is in production again" in call("rollback", "iris", "-m", "it was not").out
@@ -51,12 +51,27 @@ def test_rollback_returns_and_twice_brings_back() -> None:
 
 
 def test_illegal_moves_are_refused_in_a_line() -> None:
-    for arguments in (("rollback", "iris", "-m", "none before"), ("approve", "iris", "v9")):
+    for arguments in (
+        ("rollback", "iris", "-m", "none before"),
+        ("approve", "iris", "v9", "-m", "good"),
+    ):
         ended = call(*arguments)
         assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
-    call("approve", "iris", "v1")
+    call("approve", "iris", "v1", "-m", "good")
     assert call("reject", "iris", "v1", "-m", "too late").code == 1
-    assert call("reject", "iris", "v2").code == 2  # no reason
+
+
+@pytest.mark.parametrize("command", ["approve", "reject", "rollback"])
+def test_every_decision_needs_a_reason(command: str) -> None:
+    call("approve", "iris", "v1", "-m", "first")
+    ended = call(command, "iris")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--reason" in ended.err
+    for blank in ("", " \n"):
+        ended = call(command, "iris", "--reason", blank)
+        assert (ended.code, ended.out) == (1, "")
+        assert "A decision needs a reason" in ended.err
+    assert len(call("decisions", "iris", "--json").json()) == 1
 
 
 def test_decisions_say_who_when_and_why_and_are_verified() -> None:
@@ -97,9 +112,9 @@ def test_nobody_approves_in_another_name(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = call("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
-    assert call("approve", "iris", "v1", "--key", secret).code == 0
+    assert call("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
     monkeypatch.setenv("WINDLASS_KEY", secret)
-    assert call("approve", "iris", "v2").code == 0
+    assert call("approve", "iris", "v2", "-m", "good").code == 0
     assert call("rollback", "iris", "-m", "slow").code == 0
     assert call("reject", "iris", "v3", "-m", "too few right").code == 0
     told = call("decisions", "iris", "--json").json()
@@ -117,7 +132,7 @@ def test_a_key_that_may_not_decide_is_refused_and_never_printed() -> None:
         ("wl_x", "unknown"),
         ("", "unknown"),
     ):
-        ended = call("approve", "iris", "v1", "--key", key)
+        ended = call("approve", "iris", "v1", "-m", "good", "--key", key)
         assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
         assert why in ended.err
         assert not key or key not in ended.err
@@ -132,7 +147,7 @@ def test_with_four_eyes_the_holder_of_another_key_approves_what_this_user_traine
     registry = Registry.of(Settings(home=tmp_path / "guarded"))
     registry.declare(registry.declaration("iris").model_copy(update={"four_eyes": True}))
     registry.close()
-    assert "four eyes" in call("approve", "iris", "v1").err
+    assert "four eyes" in call("approve", "iris", "v1", "-m", "good").err
     secret = call("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
-    assert call("approve", "iris", "v1", "--key", secret).code == 0
+    assert call("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
     assert [one["actor"] for one in call("decisions", "--json").json()] == ["risk-board"]

@@ -122,7 +122,7 @@ def test_prune_keeps_production_and_what_a_rollback_returns_to(home: Path) -> No
     assert sorted(path.name for path in (home / "models" / "iris").iterdir()) == ["v1", "v2"]
     assert "(pruned)" in call("versions", "iris").out
     assert call("prune", "iris", "--keep", "0").out == "There was nothing to remove.\n"
-    ended = call("approve", "iris", "v3")
+    ended = call("approve", "iris", "v3", "-m", "good")
     assert ended.code == 1
 
 

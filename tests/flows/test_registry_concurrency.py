@@ -39,7 +39,7 @@ from windlass.settings import Settings
 registry = Registry.of(Settings.read())
 print("there", flush=True)
 sys.stdin.readline()
-print(registry.approve("loan", sys.argv[1], actor=f"p{sys.argv[1]}", reason="").sequence)
+print(registry.approve("loan", sys.argv[1], actor=f"p{sys.argv[1]}", reason="a test").sequence)
 registry.close()
 """
 

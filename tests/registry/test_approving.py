@@ -35,9 +35,9 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
 def test_illegal_moves_are_refused_and_change_nothing(registry: Registry, train: Train) -> None:
     for _ in range(4):
         train(registry)
-    registry.approve("loan", "v1", actor="bob", reason="")
-    registry.approve("loan", "v2", actor="bob", reason="")
-    registry.reject("loan", "v3", actor="bob", reason="")
+    registry.approve("loan", "v1", actor="bob", reason="a test")
+    registry.approve("loan", "v2", actor="bob", reason="a test")
+    registry.reject("loan", "v3", actor="bob", reason="a test")
     before = registry.versions("loan"), registry.decisions()
     for action, name, told in (
         (registry.approve, "v1", "v1 is archived, so one cannot approve it: .* roll back to it"),
@@ -50,17 +50,17 @@ def test_illegal_moves_are_refused_and_change_nothing(registry: Registry, train:
         (registry.rollback, "v4", "v4 is candidate, so one cannot rollback it: .* Approve it"),
     ):
         with pytest.raises(RegistryError, match=told):
-            action("loan", name, actor="bob", reason="")
+            action("loan", name, actor="bob", reason="a test")
     assert (registry.versions("loan"), registry.decisions()) == before
 
 
 def test_there_must_have_been_one_before(registry: Registry, train: Train) -> None:
     with pytest.raises(RegistryError, match="No version of loan was in production yet"):
-        registry.rollback("loan", actor="bob", reason="")
+        registry.rollback("loan", actor="bob", reason="a test")
     train(registry)
-    registry.approve("loan", "v1", actor="bob", reason="")
+    registry.approve("loan", "v1", actor="bob", reason="a test")
     with pytest.raises(RegistryError, match=r"in production before v1\. Approve another"):
-        registry.rollback("loan", actor="bob", reason="")
+        registry.rollback("loan", actor="bob", reason="a test")
 
 
 def test_a_version_that_failed_a_gate_is_refused(registry: Registry, train: Train) -> None:
@@ -88,7 +88,7 @@ def test_four_eyes_need_names(registry: Registry, train: Train) -> None:
         ("v2", "anonymous", "who approved loan v2.* and approve it with a key"),
     ):
         with pytest.raises(RegistryError, match=f"nobody knows {told}"):
-            registry.approve("loan", name, actor=actor, reason="")
+            registry.approve("loan", name, actor=actor, reason="a test")
     assert registry.decisions() == []
 
 
@@ -98,11 +98,11 @@ def test_gates_are_judged_again_where_production_changed(
     for accuracy in (0.85, 0.95, 0.9):
         train(registry, accuracy=accuracy)
     assert judged == [None, None, None]
-    first = registry.approve("loan", "v1", actor="bob", reason="")
+    first = registry.approve("loan", "v1", actor="bob", reason="a test")
     assert judged == [None, None, None]  # nothing changed since
-    second = registry.approve("loan", "v2", actor="bob", reason="")
+    second = registry.approve("loan", "v2", actor="bob", reason="a test")
     with pytest.raises(RegistryError, match=r"not worse than production \(0\.9\), against 0\.95"):
-        registry.approve("loan", "v3", actor="bob", reason="")
+        registry.approve("loan", "v3", actor="bob", reason="a test")
     assert judged[3:] == [first.digest, second.digest]
     kept = registry.version("loan", "v3")
     assert [(gate.passed, gate.note) for gate in kept.gates] == [(False, "against 0.95")]
@@ -113,7 +113,7 @@ def test_gates_are_judged_against_production_at_registration(
     registry: Registry, train: Train, judged: list[str | None]
 ) -> None:
     registry_version = train(registry, accuracy=0.9)
-    registry.approve("loan", "v1", actor="bob", reason="")
+    registry.approve("loan", "v1", actor="bob", reason="a test")
     assert [gate.passed for gate in train(registry, accuracy=0.88).gates] == [False]
     assert judged == [None, registry_version.digest]
 
@@ -160,19 +160,19 @@ def test_an_altered_bundle_is_not_approved(registry: Registry, train: Train) -> 
     with pytest.raises(
         IntegrityError, match=r"loan v1 at .* is not the one that the registry knows"
     ):
-        registry.approve("loan", "v1", actor="bob", reason="")
+        registry.approve("loan", "v1", actor="bob", reason="a test")
     assert registry.decisions() == []
 
 
 def test_there_is_no_rollback_to_an_altered_bundle(registry: Registry, train: Train) -> None:
     first = train(registry)
     train(registry)
-    registry.approve("loan", "v1", actor="bob", reason="")
-    registry.approve("loan", "v2", actor="bob", reason="")
+    registry.approve("loan", "v1", actor="bob", reason="a test")
+    registry.approve("loan", "v2", actor="bob", reason="a test")
     (Path(registry.location(first)) / "model.joblib").write_bytes(b"another model")
     for to in (None, "v1"):
         with pytest.raises(IntegrityError, match=r"loan v1 at .* is not the one"):
-            registry.rollback("loan", to, actor="bob", reason="")
+            registry.rollback("loan", to, actor="bob", reason="a test")
     assert registry.live(["loan"])["loan"].name == "v2"
     assert len(registry.decisions()) == 2
 

@@ -166,7 +166,7 @@ def test_a_store_that_is_away_stops_nobody_from_reading(
     registry = Registry.of(settings)
     registry.declare(LOAN.declared())
     version, other = train(registry), train(registry)
-    registry.approve("loan", "v1", actor="bob", reason="")
+    registry.approve("loan", "v1", actor="bob", reason="a test")
     registry.close()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     registry = Registry.of(settings)

@@ -139,14 +139,14 @@ def test_no_decision_is_trusted_where_one_was_changed(
     assert registry.available("loan") == []
     before = registry.decisions()
     with pytest.raises(RegistryError, match=r"decision 4 was changed"):
-        registry.rollback("loan", "v2", actor="bob", reason="")
+        registry.rollback("loan", "v2", actor="bob", reason="a test")
     assert registry.decisions() == before
 
 
 def test_a_stage_alone_makes_no_rollback(tampered: Tampered, registry: Registry) -> None:
     tampered("UPDATE versions SET stage = 'archived' WHERE number = 3")
     with pytest.raises(RegistryError, match=r"v3 is archived, but by the decisions it is rejected"):
-        registry.rollback("loan", "v3", actor="bob", reason="")
+        registry.rollback("loan", "v3", actor="bob", reason="a test")
     assert registry.live(["loan"])["loan"].name == "v1"
 
 
@@ -189,8 +189,8 @@ def test_only_what_is_or_was_in_production_is_approved(
 ) -> None:
     for _ in range(3):
         train(registry)
-    registry.approve("loan", "v1", actor="bob", reason="")
-    registry.approve("loan", "v2", actor="bob", reason="")
+    registry.approve("loan", "v1", actor="bob", reason="a test")
+    registry.approve("loan", "v2", actor="bob", reason="a test")
     assert registry.approved("loan", "v1").name == "v1"
     assert registry.approved("loan", "v2").name == "v2"
     with pytest.raises(RegistryError, match="v3 was never approved: it is candidate"):

@@ -88,12 +88,12 @@ def test_live_is_what_the_newest_decision_says(every_registry: Registry, train: 
     train(registry)
     version = train(registry)
     assert registry.live(["loan"]) == {}
-    decision = registry.approve("loan", "v2", actor="bob", reason="")
+    decision = registry.approve("loan", "v2", actor="bob", reason="a test")
     live = registry.live(["loan", "unknown"])
     assert set(live) == {"loan"}
     assert (live["loan"].name, live["loan"].digest) == ("v2", version.digest)
     assert (live["loan"].since, live["loan"].refused) == (decision.decided_at, None)
-    registry.reject("loan", "v1", actor="bob", reason="")
+    registry.reject("loan", "v1", actor="bob", reason="a test")
     assert registry.live(["loan"]) == live
     assert registry.live([]) == {}
 
@@ -102,7 +102,7 @@ def test_another_process_sees_it_all(
     every_registry: Registry, every_settings: Settings, train: Train
 ) -> None:
     train(every_registry)
-    every_registry.approve("loan", "v1", actor="bob", reason="")
+    every_registry.approve("loan", "v1", actor="bob", reason="a test")
     other = Registry.of(every_settings)
     assert other.versions("loan") == every_registry.versions("loan")
     assert other.decisions() == every_registry.decisions()
@@ -121,8 +121,8 @@ def test_pruning_keeps_what_is_needed(every_registry: Registry, train: Train) ->
     registry = every_registry
     for _ in range(6):
         train(registry)
-    registry.approve("loan", "v1", actor="bob", reason="")
-    registry.approve("loan", "v2", actor="bob", reason="")
+    registry.approve("loan", "v1", actor="bob", reason="a test")
+    registry.approve("loan", "v2", actor="bob", reason="a test")
     pruned = registry.prune("loan", 2)
     assert [version.name for version in pruned] == ["v4", "v3"]
     assert all(version.pruned_at for version in pruned)
@@ -134,8 +134,8 @@ def test_pruning_keeps_what_is_needed(every_registry: Registry, train: Train) ->
             with pytest.raises(RegistryError, match="was removed by `windlass prune`"):
                 registry.fetch(version)
     with pytest.raises(RegistryError, match="so one cannot approve it"):
-        registry.approve("loan", "v3", actor="bob", reason="")
-    assert registry.rollback("loan", actor="bob", reason="").version == "v1"
+        registry.approve("loan", "v3", actor="bob", reason="a test")
+    assert registry.rollback("loan", actor="bob", reason="a test").version == "v1"
     assert registry.check() == []
     assert train(registry).name == "v7"
 

@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     from windlass.registry.registry import Registry
     from windlass.registry.version import Version
 
-Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who read it later.")]
-
 
 def register(app: typer.Typer) -> None:
     """Attach the commands to the application."""
 
     @app.command("approve")
     def approve(
+        reason: Annotated[str, typer.Option("--reason", "-m", help="Why.")],
         which: Which = None,
-        reason: Reason = "No reason was given.",
         key: Key = None,
         json: Json = False,
     ) -> None:

@@ -49,7 +49,7 @@ def _lines(
         if only is Part.FEATURES:
             by_id = [features]
         elif bundle is None:
-            yield f"  windlass approve {one.project}  # nothing of it is in production"
+            yield f'  windlass approve {one.project} --reason "…"  # nothing of it is in production'
             by_id = [features] if only is None else []
         else:
             row = json.dumps(bundle.json("golden.json")["rows"][0])

@@ -178,8 +178,7 @@ def _gates(version: "Version") -> str:
 
 
 def _decision(decision: "Decision") -> str:
-    why = decision.reason or "no reason given"
-    return f"{moment(decision.decided_at)} {decision.action.value} by {decision.actor}: {why}"
+    return f"{moment(decision.decided_at)} {decision.action.value} by {decision.actor}: {decision.reason}"
 
 
 def _gate(gate: GateResult) -> str:

@@ -65,7 +65,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Why:
-    """Who decides, and for what reason. Raises RegistryError for what no database can keep."""
+    """Who decides, and for what reason. Raises RegistryError where one is missing, or no database can keep it."""
 
     actor: str
     reason: str
@@ -75,6 +75,8 @@ class Why:
             raise RegistryError(
                 f"A decision needs the name of who makes it, in plain characters, not {self.actor!r}."
             )
+        if not self.reason.strip():
+            raise RegistryError("A decision needs a reason, for those who read it later. Say why.")
         if any(not (c.isprintable() or c in "\n\t") for c in self.reason):
             raise RegistryError("The reason holds control characters. Write it in plain text.")
         for what, text, most in (

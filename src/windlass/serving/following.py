@@ -123,7 +123,7 @@ class Following:
         if self.hosted.model is None:
             self.hosted.reason = (
                 f"No version of {name} is in production. Approve one: `windlass versions {name}` lists them,"
-                f" `windlass approve {name} VERSION` lets one answer."
+                f' `windlass approve {name} VERSION --reason "…"` lets one answer.'
             )
 
     async def _advance(self, live: "Decided") -> None:

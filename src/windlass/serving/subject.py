@@ -126,7 +126,7 @@ def _refuse_unapproved(bundle: Bundle, registry: _Registry) -> None:
             except RegistryError as error:
                 raise RegistryError(
                     f"The bundle at {bundle.path} is not served. {error}"
-                    f" Approve it with `windlass approve {project} {version.name}`."
+                    f' Approve it with `windlass approve {project} {version.name} --reason "…"`.'
                 ) from error
             return
     raise RegistryError(
