@@ -1,6 +1,7 @@
 """A Spark cluster on loopback: a real standalone master and two workers, each a group of processes."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from tests.running import free_port
-from tests.services import absent, await_http
+from tests.services import absent
 from tests.waiting import until
 
+PATIENCE = 100.0  # seconds: several JVMs start at once, on a machine that does other things too
 _DEFAULTS = """\
 spark.driver.host 127.0.0.1
 spark.driver.extraJavaOptions {java}
@@ -26,7 +28,19 @@ spark.executor.heartbeatInterval 2s
 spark.ui.enabled false
 spark.sql.shuffle.partitions 4
 """
+_DAEMONS = "-Dspark.master.rest.enabled=false"  # or it takes a port that was not asked for
+# The kernel ends it with the tests, however they end; executors end with their worker.
+_WITH_THE_TESTS = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the tests have ended")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"  # starts soon, and lives for seconds
+_MASTER = r"Starting Spark master at (spark://\S+)"
+_STATUS = r"Bound MasterWebUI to .* started at (http://\S+)"
 _BARRED = ("joblib", "onnx", "skl2onnx", "sklearn")
 
 
@@ -35,8 +49,8 @@ class Cluster:
     """A master and its workers. `master` is the address that a driver is given."""
 
     folder: Path
-    master: str
-    status: str  # the address of what the master tells of itself
+    master: str = ""
+    status: str = ""  # the address of what the master tells of itself
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, name: str, program: str, *arguments: object) -> Path:
@@ -44,18 +58,34 @@ class Cluster:
         import pyspark
 
         launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
+        bound = [sys.executable, "-c", _WITH_THE_TESTS, str(os.getpid())]
         log = self.folder / f"{name}.log"
         with log.open("wb") as file:
             self.processes[name] = subprocess.Popen(
-                [str(launcher), f"org.apache.spark.deploy.{program}", *map(str, arguments)],
+                [*bound, str(launcher), f"org.apache.spark.deploy.{program}", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
                 cwd=self.folder,
-                env=os.environ | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": _JAVA},
+                env=os.environ
+                | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": f"{_JAVA} {_DAEMONS}"},
                 start_new_session=True,
             )
         return log
+
+    def start_master(self) -> None:
+        """Start the master, on ports that it chooses, and learn from its log which."""
+        log = self.start(
+            "master", "master.Master", "--host", "127.0.0.1", "--port", 0, "--webui-port", 0
+        )
+
+        def told(line: str) -> str:
+            assert self.processes["master"].poll() is None, log.read_text()[-2000:]
+            found = re.search(line, log.read_text())
+            return found[1] if found else ""
+
+        until(lambda: told(_STATUS), f"{_STATUS} in {log}", PATIENCE)  # the last that it tells
+        self.master, self.status = told(_MASTER), told(_STATUS)
 
     def add_worker(self, name: str) -> None:
         """Start a worker of one core."""
@@ -64,13 +94,22 @@ class Cluster:
         address = ["--host", "127.0.0.1", "--port", 0]
         self.start(name, "worker.Worker", *limits, *places, *address, self.master)
 
+    def told(self, name: str) -> Any:
+        """What the master tells under this name; None where it does not answer at once."""
+        try:
+            return httpx.get(f"{self.status}/json/").json()[name]
+        except httpx.TransportError:
+            return None
+
     def await_workers(self, count: int) -> None:
         """Return once so many workers have offered themselves."""
+        what = f"{count} workers of {self.master}"
+        until(lambda: self.told("aliveworkers") == count, what, PATIENCE)
 
-        def alive() -> bool:
-            return int(httpx.get(f"{self.status}/json/").json()["aliveworkers"]) == count
-
-        until(alive, f"{count} workers of {self.master}")
+    def kill_workers(self) -> None:
+        """All of them that are left."""
+        for name in self.processes.keys() - {"master"}:
+            self.kill(name)
 
     def kill(self, name: str) -> None:
         """A machine dies: a worker and its executors, by a signal that none of them sees."""
@@ -90,18 +129,15 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         absent("no java to run Spark on")
-    port, status_port = free_port(), free_port()
-    cluster = Cluster(folder, f"spark://127.0.0.1:{port}", f"http://127.0.0.1:{status_port}")
+    cluster = Cluster(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         patch.setenv("SPARK_CONF_DIR", str(_configuration(folder)))
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         try:
-            address = ["--host", "127.0.0.1", "--port", port, "--webui-port", status_port]
-            log = cluster.start("master", "master.Master", *address)
+            cluster.start_master()
             for name in ("first", "second"):
                 cluster.add_worker(name)
-            await_http(f"{cluster.status}/json/", cluster.processes["master"], log)
             cluster.await_workers(2)
             yield cluster
         finally:

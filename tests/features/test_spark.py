@@ -3,9 +3,13 @@
 import csv
 import json
 import os
+import re
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,8 +24,9 @@ from polars.testing import assert_frame_equal
 from tests.conftest import BundleOf
 from tests.features.credit import CREDIT_VIEW, SAMPLE, credit_loans
 from tests.features.loans import PROJECT_VIEW, VIEW, events
-from tests.running import free_port
-from tests.spark_cluster import Cluster, running_cluster
+from tests.lending import Lending
+from tests.running import WINDLASS, environment, free_port
+from tests.spark_cluster import PATIENCE, Cluster, running_cluster
 from tests.waiting import until
 from typer.testing import CliRunner
 
@@ -34,7 +39,10 @@ from windlass.features.snapshot import Snapshot
 from windlass.features.spark import SparkEngine
 from windlass.features.spark_session import spark_session
 
-pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas"),
+    pytest.mark.timeout(300),  # several JVMs, each of which takes its time to start
+]
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +121,13 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
     options = {"engine": "spark", "master": cluster.master}
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(built, tmp_path / "spark", raw, held, **options)
-        until(lambda: job.done() or working(gate) == {"first", "second"}, "tasks on both workers")
-        assert not job.done()
-        cluster.kill("second")
-        (gate / "open").touch()
+        try:
+            on_both = {"first", "second"}
+            until(lambda: job.done() or working(gate) == on_both, "tasks on both", PATIENCE)
+            assert not job.done()
+            cluster.kill("second")
+        finally:
+            (gate / "open").touch()
         made = job.result()
     assert (made.events, made.entities) == (usual.events, usual.entities)
     assert date(3021, 9, 18) in pl.read_parquet(made.state_parts())["job_start_date"]
@@ -130,14 +141,30 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
             assert_frame_equal(*frames, rel_tol=1e-12, abs_tol=0)
 
 
-def test_a_cluster_without_room_is_told_within_seconds(
+def test_a_cluster_without_room_is_told_however_soon(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in cluster.processes.keys() & {"first", "second"}:
-        cluster.kill(name)
-    monkeypatch.setattr("windlass.features.spark_session._OFFERING", 0.5)
+    """Also before the job that asks has been submitted: nothing is left then that could be cancelled."""
+    cluster.kill_workers()
+    monkeypatch.setattr("windlass.features.spark_session._OFFERING", 0.0)
     with pytest.raises(FeatureError, match=r"No worker of spark://.* had room"):
         SparkEngine(cluster.master).__enter__()
+
+
+def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.kill_workers()
+    with building(tmp_path, cluster.master) as process:
+        until(lambda: cluster.told("activeapps") or process.poll() is not None, "asked", PATIENCE)
+        assert interrupted(process) == ["windlass: Interrupted."]
+        until(lambda: not cluster.told("activeapps"), "the application's end", PATIENCE)
+
+
+def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
+    with building(tmp_path, "local[2]", HELD) as process:
+        begun = tmp_path / "lending" / "begun"
+        until(lambda: begun.exists() or process.poll() is not None, "a task", PATIENCE)
+        assert interrupted(process) == ["windlass: Interrupted."]
+    assert not (tmp_path / "home/features/lending/current").exists()
 
 
 def test_spark_reads_a_snapshot_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
@@ -184,6 +211,51 @@ def held_until(opened: Path, marks: Path) -> Any:
         return VIEW.history(nw.from_native(native.mapInArrow(hold, native.schema)))
 
     return history
+
+
+# progress, and what a JVM says before it is told to be silent
+USUAL = re.compile(r" *\d+% |WARNING: Using|Using Spark's|Setting |To adjust|\d\S+ \S+ WARN ")
+HELD = """
+    def hold(batches):
+        (HERE / "begun").touch()
+        while True:
+            time.sleep(0.02)
+        yield
+
+    native = nw.to_native(loans)
+    loans = nw.from_native(native.mapInArrow(hold, native.schema))
+"""
+
+
+@contextmanager
+def building(folder: Path, master: str, history: str = "") -> Iterator["subprocess.Popen[str]"]:
+    """`windlass features build` on a cluster; `history` comes first in the view's function."""
+    project = Lending.copied(folder / "lending")
+    project.change('    held("built")\n', history)
+    raw = project.raw("loans.csv", *(f"{n},{n},2020-01-01,5,1980-01-01,0" for n in range(50)))
+    words = ["features", "build", str(project.folder), "--data", str(raw)]
+    process = subprocess.Popen(
+        [str(WINDLASS), *words, "--engine", "spark", "--master", master],
+        env=environment(folder / "home", PYTHONWARNINGS="ignore"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()  # its JVM ends when it has gone
+        process.wait()
+
+
+def interrupted(process: "subprocess.Popen[str]") -> list[str]:
+    """Send SIGINT; what it told, less what is usual."""
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    return [line for line in told.splitlines() if not USUAL.match(line)]
 
 
 def working(marks: Path) -> set[str]:

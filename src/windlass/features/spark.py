@@ -1,7 +1,7 @@
 """States on a cluster: a view's history run by Spark, each part of the events a job, several at once."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
 from windlass.features.compute import run_history
+from windlass.features.spark_calls import apart, cancel
 from windlass.features.spark_session import spark_path, spark_session
 
 
@@ -40,15 +41,19 @@ class SparkEngine:
     def states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
         """Compute the states of all events of these parts. Raises FeatureError."""
         at_once = max(1, min(len(event_parts), self._session.sparkContext.defaultParallelism))
-        with ThreadPoolExecutor(at_once) as pool:
-            jobs = [pool.submit(self._part, view, part, into / part.name) for part in event_parts]
-            try:
-                for job in jobs:
-                    job.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                self._session.sparkContext.cancelAllJobs()
-                raise
+        left = iter(event_parts)
+
+        def work() -> None:
+            for part in left:
+                self._part(view, part, into / part.name)
+
+        working = [apart(work) for _ in range(at_once)]
+        try:
+            for ending in wait(working, return_when=FIRST_EXCEPTION).done:
+                ending.result()
+        except BaseException:
+            cancel(self._session, working)  # so that nothing is written any more
+            raise
 
     def _part(self, view: FeatureView, events: Path, states: Path) -> None:
         frame = self._session.read.parquet(spark_path(events))

@@ -3,17 +3,19 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
 
 from windlass.errors import FeatureError
+from windlass.features.spark_calls import LEAVING, apart, py4j_silent
 
 _REACHING = 3.0  # seconds that a master may take to accept a connection
 _OFFERING = 60.0  # seconds that workers may take to carry out a first, empty job
@@ -38,16 +40,18 @@ def spark_session(master: str | None, name: str) -> Iterator[Any]:
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    session = None
-    try:
-        session = _started(master, name)
-        _await_workers(session, master)
-        yield session
-    except (Py4JError, PySparkException) as error:
-        raise FeatureError(f"Spark failed: {_told(error)}") from error
-    finally:
-        if session is not None:
-            session.stop()
+    signal.siginterrupt(signal.SIGINT, True)  # Ctrl+C ends a wait again, as before polars took it
+    with py4j_silent():
+        # not on the main thread, where pyspark would take SIGINT for itself
+        starting = apart(lambda: _started(master, name))
+        try:
+            session = starting.result()
+            _await_workers(session, master)
+            yield session
+        except (Py4JError, PySparkException) as error:
+            raise FeatureError(f"Spark failed: {_told(error)}") from error
+        finally:
+            _stop(starting)
 
 
 def spark_path(path: Path) -> str:
@@ -102,26 +106,25 @@ def _started(master: str | None, name: str) -> Any:
 
 def _await_workers(session: Any, master: str | None) -> None:
     """Spark waits for ever where no worker has room; a job that does nothing tells."""
-    late: list[bool] = []
+    job = apart(lambda: session.range(1).count())
+    if wait([job], _OFFERING).not_done:  # the end of the session ends it
+        raise FeatureError(
+            f"No worker of {master or 'the cluster'} had room for a process within {_OFFERING:.0f} s."
+            " Start workers, or ask for less: spark.executor.memory in spark-defaults.conf."
+        )
+    job.result()
 
-    def give_up() -> None:
-        late.append(True)
-        session.sparkContext.cancelAllJobs()
 
-    timer = Timer(_OFFERING, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        session.range(1).count()
-    except Exception as error:
-        if late:
-            raise FeatureError(
-                f"No worker of {master or 'the cluster'} had room for a process within {_OFFERING:.0f} s."
-                " Start workers, or ask for less: spark.executor.memory in spark-defaults.conf."
-            ) from error
-        raise
-    finally:
-        timer.cancel()
+def _stop(starting: "Future[Any]") -> None:
+    """Stop the session, and with it whatever it still runs; also one that somebody did not wait for.
+
+    What fails at that changes nothing of what was computed, and takes `LEAVING` seconds at most.
+    """
+
+    def stop() -> None:
+        starting.result().stop()
+
+    wait([apart(stop)], LEAVING)
 
 
 def _told(error: Exception) -> str:
