@@ -61,6 +61,6 @@ def test_without_features_the_command_that_makes_them_is_named(tmp_path: Path) -
     assert (code, out) == (1, "")
     last = err.splitlines()[-1]
     assert last.startswith(
-        "windlass: Project lender has no features yet. Run `windlass features build`"
+        "windlass: Project lender has no features yet. Run `windlass features build lender`"
     )
     assert not (tmp_path / "bundle").exists()

@@ -92,9 +92,9 @@ def test_one_build_at_a_time(tmp_path: Path) -> None:
     assert built(store, events(5, seed=1)).number == 1
 
 
-def test_a_limit_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_limit_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="'much' is no limit of memory"):
-        built(store_in(tmp_path), events(5, seed=1), BuildOptions(memory="much"))
+        built(store_in(tmp_path), tmp_path / "none.parquet", BuildOptions(memory="much"))
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_versions_of_two_snapshots_are_compared_on_what_both_held_out(
 
 def test_without_a_snapshot_the_error_names_the_command(trained: Train) -> None:
     with pytest.raises(
-        FeatureError, match=r"lender has no features yet. Run `windlass features build`"
+        FeatureError, match=r"lender has no features yet. Run `windlass features build lender`"
     ):
         trained("none")
 

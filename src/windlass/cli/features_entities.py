@@ -19,6 +19,7 @@ from windlass.cli.console import (
     say_usage,
 )
 from windlass.cli.features_project import Declared, declared
+from windlass.errors import FeatureError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ def _get(place: Path, ids: Sequence[int], *, json: bool) -> int:
     store = online_store(settings, known.view, known.name)
     try:
         answers = FeatureReader(known.view, store).get_many(ids)
+        if not any(answers) and store.freshness() is None:
+            raise FeatureError(
+                f"No features of {known.name} are materialised yet. Run `windlass features build {known.name}`, then"
+                f" `windlass features materialise {known.name}`."
+            )
     finally:
         store.close()
     found = [_told(known, answer) for answer in answers if answer is not None]

@@ -13,7 +13,7 @@ import polars as pl
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.assembly import Assembly
-from windlass.features.compute import DuckEngine, duckdb_within
+from windlass.features.compute import DuckEngine, check_memory, duckdb_within
 from windlass.features.contract import Contract
 from windlass.features.dealing import Dealt
 from windlass.features.engine import Engine, Progress
@@ -58,6 +58,7 @@ def build(
     Raises QualityError where too many rows break the contract, else FeatureError; the current snapshot then
     still stands.
     """
+    check_memory(options.memory)
     with store.writing() as staging:
         parent = _whole(store.current()) if options.append else None
         raw = RawFile.open(file)

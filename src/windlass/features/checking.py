@@ -5,7 +5,7 @@ from shutil import move
 from tempfile import TemporaryDirectory
 
 from windlass.core.feature_view import FeatureView
-from windlass.features.compute import duckdb_within
+from windlass.features.compute import check_memory, duckdb_within
 from windlass.features.contract import Contract
 from windlass.features.dealing import Dealt
 from windlass.features.engine import Progress
@@ -24,6 +24,7 @@ def check(
 
     Raises FeatureError where the file cannot be read or lacks columns.
     """
+    check_memory(memory)
     with told_writing(kept or file), TemporaryDirectory() as place:
         folder = Path(place)
         contract = Contract.of(view)

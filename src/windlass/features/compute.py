@@ -51,6 +51,11 @@ class DuckEngine:
                 relation.write_parquet(str(into / part.name))
 
 
+def check_memory(memory: str) -> None:
+    """Raise FeatureError for a limit of memory that is none, before any work is done for it."""
+    _connected(memory, Path()).close()
+
+
 @contextmanager
 def duckdb_within(memory: str, folder: Path) -> Iterator[Any]:
     """A DuckDB that takes no more than `memory` and spills to `folder`.

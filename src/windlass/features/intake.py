@@ -36,7 +36,8 @@ class Intake:
         if absent:
             raise FeatureError(
                 f"{self.raw.path} lacks the column{'s' * (len(absent) > 1)} {', '.join(absent)}, which the contract"
-                f" of view {self.view.name} asks for."
+                f" of view {self.view.name} asks for. Name a file that has {'them' if len(absent) > 1 else 'it'}, or"
+                " declare what may be absent with required=False."
             )
         report = self.quarantine.report
         report.ignored = tuple(n for n in self.raw.columns if n not in self.contract.kinds)

@@ -42,7 +42,7 @@ class OfflineStore:
         newest = self._newest()
         if newest is None:
             raise FeatureError(
-                f"Project {self.project} has no features yet. Run `windlass features build` in its folder."
+                f"Project {self.project} has no features yet. Run `windlass features build {self.project}`."
             )
         wanted = newest if number is None else number
         folder = self._place(wanted)

@@ -29,7 +29,8 @@ def approvable(declared: Declaration, version: Version, why: Why) -> None:
     if why.actor == version.trained_by:
         raise RegistryError(
             f"{version.project} {version.name} was trained by {version.trained_by}, and the project asks for"
-            " four eyes. Have somebody else approve it."
+            " four eyes. Have somebody else approve it, with a key of their own: `windlass keys create --name NAME"
+            " --role approve` makes one, `windlass approve --key KEY` takes it."
         )
 
 
@@ -51,8 +52,8 @@ def allowed(version: Version, action: Action) -> None:
     version.moved(action)
     if version.pruned_at is not None:
         raise RegistryError(
-            f"The bundle of {version.project} {version.name} was removed by `windlass prune`,"
-            f" so one cannot {action.value} it. Train it again."
+            f"The bundle of {version.project} {version.name} was removed by `windlass prune`, and nothing is left"
+            f" of it to serve. Train it again: `windlass show {version.project} {version.name}` tells how it was made."
         )
 
 

@@ -23,6 +23,7 @@ def build_features(
     Raises FeatureError; QualityError where too many raw rows break the contract.
     """
     from windlass.features.build import BuildOptions, build
+    from windlass.features.compute import check_memory
     from windlass.features.offline import OfflineStore
 
     if project.view is None or project.features is None:
@@ -31,9 +32,10 @@ def build_features(
         )
     asked = {name: value for name, value in task["build"].items() if value is not None}
     named = asked.pop("file", None)
+    options = BuildOptions(**asked)
+    check_memory(options.memory)
     file = _made_up(source, Path(task["staging"]), progress) if named is None else Path(named)
     store = OfflineStore.of(Settings(home=Path(task["home"])), project.name)
-    options = BuildOptions(**asked)
     return about(build(project.view, project.features, store, file, options, progress))
 
 
