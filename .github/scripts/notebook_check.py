@@ -3,7 +3,7 @@
 Both compute the five features over the same made-up loans: PROJECT/notebook.py, as the data scientist left it, and the
 project's feature view, as the product computes it. They have to be equal but for the notebook's known faults, which
 PROJECT/README.md names: years of 365 days, which may make one more; who did not tell owns a car; a first day at work
-that is a sentinel or still to come.
+that is a sentinel or still to come. What is known of the latter two is taken from the raw columns, not from either.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from windlass.training.request import silent
 from windlass.workflows.generating import generate
 
 TODAY = date(2021, 9, 17)  # when the attributes of the real file were taken
-_INVENTED = ("flag_own_car", "years_on_the_job")  # the notebook has numbers where nothing is known
 CLOSE = 1e-6  # of averages: the feature view adds whole millionths
 
 
@@ -41,7 +40,9 @@ def main() -> int:
         generate(source.folder, file, asked.clients)
         snapshot = _built(project, file, Path(folder))
         theirs, ours = _notebooks(source.folder, snapshot), _ours(project, snapshot)
+        known = _known(snapshot)
     both = ours.merge(theirs, on="loan_id", suffixes=("", "_notebook"), validate="one_to_one")
+    both = both.merge(known, on="loan_id", validate="one_to_one")
     if not len(ours) == len(theirs) == len(both) > 0:
         print(f"notebook_check: {len(ours)} loans here, {len(theirs)} there", file=sys.stderr)
         return 1
@@ -74,28 +75,45 @@ def _ours(project: Project, snapshot: Snapshot) -> pd.DataFrame:
     """Ours: those of history as training reads them, and those of the day as they are served on TODAY."""
     assert project.view is not None
     assert project.features is not None
-    rows = training_rows(project.view, project.features, snapshot)
-    today = {
+    view, key = project.features, project.view.key
+    states = pl.read_parquet(snapshot.state_parts())
+    served = {
         name: pl.Series(
-            [made.of({made.column: day}, TODAY) for day in rows[made.column]], dtype=pl.Int64
+            [made.of({made.column: day}, TODAY) for day in states[made.column]], dtype=pl.Int64
         )
-        for name, made in project.features.at_request.items()
+        for name, made in view.at_request.items()
     }
-    return rows.with_columns(**today).select("loan_id", *project.features.features).to_pandas()
+    rows = training_rows(project.view, view, snapshot).drop(*served)
+    today = states.select(key).with_columns(**served)
+    return rows.join(today, on=key).select(key, *view.features).to_pandas()
+
+
+def _known(snapshot: Snapshot) -> pd.DataFrame:
+    """Where the raw columns say something, and the notebook has numbers for the other rows too."""
+    told = pl.col("flag_own_car").is_not_null()
+    begun = (pl.col("job_start_date") <= TODAY).fill_null(False)  # the sentinel is far from it
+    loans = pl.read_parquet(snapshot.event_parts())
+    return loans.select(
+        "loan_id", flag_own_car_known=told, years_on_the_job_known=begun
+    ).to_pandas()
 
 
 def _differences(both: pd.DataFrame) -> Iterator[str]:
-    for name, allowed in (
-        ("nb_previous_loans", 0.0),
-        ("avg_amount_loans_previous", CLOSE),
-        ("flag_own_car", 0.0),
-        ("age", 1.0),
-        ("years_on_the_job", 1.0),
+    """The features that differ. The notebook may be above ours by `more`, and below by `less`."""
+    for name, less, more in (
+        ("nb_previous_loans", 0.0, 0.0),
+        ("avg_amount_loans_previous", CLOSE, CLOSE),
+        ("flag_own_car", 0.0, 0.0),
+        ("age", 0.0, 1.0),
+        ("years_on_the_job", 0.0, 1.0),
     ):
         ours, theirs = both[name].astype(float), both[f"{name}_notebook"].astype(float)
-        known = ours.notna() if name in _INVENTED else ours.notna() | theirs.notna()
-        differs = ~((ours - theirs).abs() <= allowed)  # a null beside a number differs
-        wrong = both[known & differs]
+        differs = ~(theirs - ours).between(-less, more)  # a null beside a number differs
+        if f"{name}_known" in both:
+            known = both[f"{name}_known"]
+            wrong = both[known & differs | ~known & ours.notna()]
+        else:
+            wrong = both[differs & (ours.notna() | theirs.notna())]
         if len(wrong):
             yield _told(name, wrong)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -212,26 +213,47 @@ def test_training_takes_new_data_through_the_gates_and_an_approval_to_production
     assert version.digest in summary
 
 
+NO_FLAG = ('nw.when(car == "Y").then(1).when(car == "N").then(0)', "nw.when(car == '?').then(1)")
+NO_START = ('        "job_start_date",\n', "        job_start_date=nw.lit(None).cast(nw.Date),\n")
+OTHER_AGE = ('"age": YearsSince("birthday")', '"age": YearsSince("job_start_date")')
+SINCE_BIRTH = (
+    '"years_on_the_job": YearsSince("job_start_date")',
+    '"years_on_the_job": YearsSince("birthday")',
+)
+WITH_THIS_ONE = ('.rank(method="first") - 1', '.rank(method="first")')
+LONG_YEARS = ('df["birthday"]).dt.days // 365', 'df["birthday"]).dt.days // 368')
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("file", "changes", "told"),
     [
-        ("", "", ""),
-        ('.rank(method="first") - 1', '.rank(method="first")', "nb_previous_loans differs"),
+        ("features.py", [], []),
+        (
+            "features.py",
+            [NO_FLAG, NO_START, OTHER_AGE],
+            ["flag_own_car", "age", "years_on_the_job"],
+        ),
+        ("features.py", [SINCE_BIRTH], ["years_on_the_job"]),
+        ("notebook.py", [WITH_THIS_ONE, LONG_YEARS], ["nb_previous_loans", "age"]),
     ],
+    ids=["equal", "nothing known", "since birth", "notebook"],
 )
 def test_notebook_and_features_agree_or_the_run_ends(
-    tmp_path: Path, old: str, new: str, told: str
+    tmp_path: Path, file: str, changes: list[tuple[str, str]], told: list[str]
 ) -> None:
     project = tmp_path / "credit_risk"
     shutil.copytree(
         ROOT / "examples/credit_risk", project, ignore=shutil.ignore_patterns("artifacts")
     )
-    notebook = project / "notebook.py"
-    notebook.write_text(notebook.read_text().replace(old, new))
+    text = (project / file).read_text()
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (project / file).write_text(text)
     (step,) = (step for step in ours("ct") if step.job == "notebook")
     done = Runner(tmp_path / "runner", {}, PROJECT=str(project)).run(step)
     assert done.code == (1 if told else 0), done.err
-    assert told in done.err
+    assert re.findall(r"notebook_check: (\w+) differs", done.err) == told
 
 
 def test_new_data_are_fetched_from_a_url_and_a_file_that_is_not_there_is_told(
