@@ -1,4 +1,4 @@
-"""How the default model was chosen: `python choose.py` prints the README's table, in about a minute.
+"""How the default model was chosen: `python choose.py` prints the README's table, within some minutes.
 
 Stratified five-fold cross-validation, twice, on 4,000 applications made up anew: the rows that versions
 hold out have no part in the choice. `--data FILE` does it on all rows of a file.
@@ -12,7 +12,7 @@ import pandas as pd
 from project import ROWS, Baseline, Boosting, applications, made_up, project
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_validate
 
-SCORES = {"roc_auc": "roc_auc", "log loss": "neg_log_loss", "Brier": "neg_brier_score"}
+SCORES = {"ROC AUC": "roc_auc", "log loss": "neg_log_loss", "Brier": "neg_brier_score"}
 CANDIDATES = [
     *(Baseline(C=c) for c in (0.01, 0.1, 1.0, 10.0)),
     *(Boosting(max_leaf_nodes=leaves) for leaves in (2, 3, 4, 8, 31)),

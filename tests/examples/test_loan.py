@@ -179,8 +179,9 @@ def test_the_choice_can_be_made_again() -> None:
         "import choose; choose.CANDIDATES[:] = [choose.Baseline(), choose.Boosting(max_iter=20)];"
         "print(*choose.markdown(choose.table(choose.made_up(600, seed=1))), sep='\\n')"
     )
-    header, _, baseline, boosting = _python("-c", script).splitlines()
-    assert header == "| candidate | roc_auc | log loss | Brier |"
+    header, line, baseline, boosting = _python("-c", script).splitlines()
+    assert header == "| candidate | ROC AUC | log loss | Brier |"
+    assert f"\n{header}\n{line}\n| `baseline`, " in README
     assert re.fullmatch(r"\| `baseline`, as declared( \| 0\.\d{4} ± 0\.\d{4}){3} \|", baseline)
     assert boosting.startswith("| `boosting`, max_iter = 20 | 0.")
 
