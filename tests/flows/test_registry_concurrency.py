@@ -98,7 +98,7 @@ def test_a_version_approved_twice_at_once_is_approved_once(
     )
     told = at_once(settings, once, ["v1", "v1", "v1"])
     told.remove("1")
-    assert all("v1 is production, so one cannot approve it" in line for line in told)
+    assert all("v1 is in production, and only a candidate can be approved" in line for line in told)
     assert len(registry.decisions()) == 1
     assert registry.check() == []
     registry.close()

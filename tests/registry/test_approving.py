@@ -40,14 +40,46 @@ def test_illegal_moves_are_refused_and_change_nothing(registry: Registry, train:
     registry.reject("loan", "v3", actor="bob", reason="a test")
     before = registry.versions("loan"), registry.decisions()
     for action, name, told in (
-        (registry.approve, "v1", "v1 is archived, so one cannot approve it: .* roll back to it"),
-        (registry.approve, "v2", "v2 is production, so one cannot approve it"),
-        (registry.approve, "v3", "v3 is rejected, so one cannot approve it"),
-        (registry.reject, "v1", "v1 is archived, so one cannot reject it"),
-        (registry.reject, "v2", "v2 is production, so one cannot reject it: .* or roll back"),
-        (registry.rollback, "v2", "v2 is production, so one cannot rollback it"),
-        (registry.rollback, "v3", "v3 is rejected, so one cannot rollback it"),
-        (registry.rollback, "v4", "v4 is candidate, so one cannot rollback it: .* Approve it"),
+        (
+            registry.approve,
+            "v1",
+            "v1 is an archived version, and only a candidate can be approved. .* windlass rollback loan v1 ",
+        ),
+        (
+            registry.approve,
+            "v2",
+            "v2 is in production, and only a candidate can be approved. .* nothing left to do",
+        ),
+        (
+            registry.approve,
+            "v3",
+            "v3 is rejected, and only a candidate can be approved. .* train another",
+        ),
+        (
+            registry.reject,
+            "v1",
+            "v1 is an archived version, and only a candidate can be rejected. .* nothing left",
+        ),
+        (
+            registry.reject,
+            "v2",
+            "v2 is in production, and only a candidate can be rejected. .* or roll back",
+        ),
+        (
+            registry.rollback,
+            "v2",
+            "v2 is in production, and only an archived version can be .*: windlass rollback loan --",
+        ),
+        (
+            registry.rollback,
+            "v3",
+            "v3 is rejected, and only an archived version can be returned to .* train another",
+        ),
+        (
+            registry.rollback,
+            "v4",
+            "v4 is a candidate, and only an archived .* windlass approve loan v4 ",
+        ),
     ):
         with pytest.raises(RegistryError, match=told):
             action("loan", name, actor="bob", reason="a test")

@@ -133,11 +133,23 @@ def test_pruning_keeps_what_is_needed(every_registry: Registry, train: Train) ->
         else:
             with pytest.raises(RegistryError, match="was removed by `windlass prune`"):
                 registry.fetch(version)
-    with pytest.raises(RegistryError, match="so one cannot approve it"):
+    with pytest.raises(RegistryError, match=r"removed by `windlass prune`.* Train it again"):
         registry.approve("loan", "v3", actor="bob", reason="a test")
     assert registry.rollback("loan", actor="bob", reason="a test").version == "v1"
     assert registry.check() == []
     assert train(registry).name == "v7"
+
+
+def test_what_failed_takes_no_place_of_what_may_be_of_use(registry: Registry, train: Train) -> None:
+    for accuracy in (0.9, 0.9, 0.9, 0.9, 0.7, 0.9, 0.7):  # 0.8 are asked for
+        train(registry, accuracy=accuracy)
+    registry.approve("loan", "v1", actor="bob", reason="a test")
+    registry.approve("loan", "v2", actor="bob", reason="a test")
+    registry.reject("loan", "v6", actor="bob", reason="a test")
+    assert [version.name for version in registry.prune("loan", 2)] == ["v5"]  # v7 and v6, v4 and v3
+    assert registry.prune("loan", 2) == []
+    assert [version.name for version in registry.prune("loan", 1)] == ["v6", "v3"]
+    assert [version.name for version in registry.prune("loan", 0)] == ["v7", "v4"]
 
 
 def test_what_is_unknown_is_told(every_registry: Registry, train: Train) -> None:
@@ -148,6 +160,8 @@ def test_what_is_unknown_is_told(every_registry: Registry, train: Train) -> None
     for project in ("iris", "Loan", "loan\x00", "../loan", "", "l" * 64, "\ud800"):
         with pytest.raises(UnknownError):
             every_registry.versions(project)
+    with pytest.raises(UnknownError, match="newest is v1: `windlass versions loan` lists them"):
+        every_registry.version("loan", "v99")
     with pytest.raises(UnknownError, match="It knows: loan"):
         every_registry.production("iris")
 

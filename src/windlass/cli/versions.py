@@ -56,7 +56,13 @@ def register(app: typer.Typer) -> None:
     @app.command("prune")
     def prune(
         project: Project = Path(),
-        keep: Annotated[int, typer.Option(min=0, help="How many of the newest to keep.")] = 5,
+        keep: Annotated[
+            int,
+            typer.Option(
+                min=0,
+                help="Keep as many of the newest, and of the newest that are not rejected and failed no gate.",
+            ),
+        ] = 5,
         json: Json = False,
     ) -> None:
         """Remove the bundles of old versions; never production's, nor the one a rollback returns to."""

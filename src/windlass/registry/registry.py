@@ -255,9 +255,10 @@ class Registry:
         )
 
     def prune(self, project: str, keep: int) -> list[Version]:
-        """Remove the bundles of versions older than the `keep` newest; the rows stay.
+        """Remove bundles of old versions, but for the `keep` newest and the `keep` newest that may be of use.
 
-        Never production's, nor that of the version that a rollback would return to. Raises UnknownError.
+        Never production's, nor that of the version that a rollback would return to. The rows stay. Raises
+        UnknownError.
         """
         if keep < 0:
             raise RegistryError(f"One cannot keep {keep} versions. Use 0 or more.")

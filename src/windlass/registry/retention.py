@@ -9,9 +9,10 @@ from windlass.registry.version import Stage, Version
 def expendable(
     versions: Sequence[Version], decisions: Sequence[Decision], keep: int
 ) -> list[Version]:
-    """The versions whose bundles may go: not among the `keep` newest that have one, nor needed for production.
+    """The versions whose bundles may go.
 
-    Needed are production and every version that a rollback without a target would return to.
+    Of those that have one stay the `keep` newest, so that somebody may look at them; the `keep` newest that may
+    still come to production; production, and the version that a rollback without a target would return to.
     """
     history = productions(decisions)
     needed = set(history[-2:])
@@ -20,11 +21,20 @@ def expendable(
         key=lambda version: version.number,
         reverse=True,
     )
+    kept = [*there[:keep], *[version for version in there if _has_a_future(version)][:keep]]
+    needed |= {version.number for version in kept}
     return [
         version
-        for version in there[keep:]
+        for version in there
         if version.stage is not Stage.PRODUCTION and version.number not in needed
     ]
+
+
+def _has_a_future(version: Version) -> bool:
+    """Whether somebody may still approve it or return to it."""
+    return version.stage is not Stage.REJECTED and not (
+        version.stage is Stage.CANDIDATE and version.failed
+    )
 
 
 def leftovers(folders: set[int], versions: Sequence[Version]) -> set[int]:

@@ -86,7 +86,9 @@ def version(connection: Connection, project: str, number: int) -> Version:
     found = first(connection, _of(project).where(_VERSIONS.number == number))
     if found is None:
         newest = next_number(connection, project) - 1
-        there = f"There are v1 to v{newest}." if newest else "There is none yet."
+        there = f"The newest is v{newest}: `windlass versions {project}` lists them all."
+        if not newest:
+            there = "There is none yet: `windlass train` makes one."
         raise UnknownError(f"Project {project!r} has no version v{number}. {there}")
     return found
 

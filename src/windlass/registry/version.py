@@ -87,9 +87,10 @@ class Version(Standing):
         """The stage that an action moves it to. Raises RegistryError for an illegal move."""
         needed, stage = MOVES[action]
         if self.stage is not needed:
+            next_step = _NEXT[action][self.stage].format(project=self.project, name=self.name)
             raise RegistryError(
-                f"{self.project} {self.name} is {self.stage.value}, so one cannot {action.value} it:"
-                f" that takes a version that is {needed.value}.{_INSTEAD.get((action, self.stage), '')}"
+                f"{self.project} {self.name} is {_AS[self.stage]}, and only {_AS[needed]} can be"
+                f" {_DONE[action]}. {next_step}"
             )
         return stage
 
@@ -104,13 +105,34 @@ class Version(Standing):
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
-_INSTEAD = {
-    (Action.APPROVE, Stage.ARCHIVED): " To have it in production again, roll back to it.",
-    (
-        Action.REJECT,
-        Stage.PRODUCTION,
-    ): " To have another one in production, approve it or roll back.",
-    (Action.ROLLBACK, Stage.CANDIDATE): " Approve it instead.",
+_AS = {
+    Stage.CANDIDATE: "a candidate",
+    Stage.PRODUCTION: "in production",
+    Stage.ARCHIVED: "an archived version",
+    Stage.REJECTED: "rejected",
+}
+_DONE = {
+    Action.APPROVE: "approved",
+    Action.REJECT: "rejected",
+    Action.ROLLBACK: "returned to by a rollback",
+}
+_FOR_GOOD = "A rejection is for good: train another version."
+_NEXT = {  # what to do where an action does not fit a stage
+    Action.APPROVE: {
+        Stage.PRODUCTION: "There is nothing left to do.",
+        Stage.ARCHIVED: 'Return to it: windlass rollback {project} {name} --reason "…"',
+        Stage.REJECTED: _FOR_GOOD,
+    },
+    Action.REJECT: {
+        Stage.PRODUCTION: "To have another one there, approve it, or roll back.",
+        Stage.ARCHIVED: "It does not come back by itself: there is nothing left to do.",
+        Stage.REJECTED: "There is nothing left to do.",
+    },
+    Action.ROLLBACK: {
+        Stage.CANDIDATE: 'Approve it: windlass approve {project} {name} --reason "…"',
+        Stage.PRODUCTION: 'For the one before it, name none: windlass rollback {project} --reason "…"',
+        Stage.REJECTED: _FOR_GOOD,
+    },
 }
 
 
@@ -136,5 +158,7 @@ def number_of(name: str) -> int:
     """3 for `v3`. Raises UnknownError for what is no name of a version."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise UnknownError("There is no such version. Versions are called v1, v2, …")
+        raise UnknownError(
+            "There is no such version. They are called v1, v2, …: `windlass versions` lists them."
+        )
     return int(match[1])
