@@ -1,7 +1,9 @@
 """A server of control over a real registry and desk; the test itself may play the worker."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from tests.running import Server, free_port
 
 from windlass.core.declaration import Declaration
 from windlass.core.loading import load_project
+from windlass.errors import StorageError
 from windlass.jobs.desk import Desk
 from windlass.jobs.job import Job
-from windlass.jobs.workers import Workers
+from windlass.jobs.workers import BEAT_SECONDS, Workers
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -91,11 +94,9 @@ class Worker:
     """The test as a worker: it takes jobs, tells of them and ends them."""
 
     desk: Desk
-    workers: Workers
     name: str
 
     def take(self) -> Job:
-        self.workers.beat(self.name)
         job = self.desk.claim(self.name)
         assert job is not None
         return job
@@ -118,6 +119,17 @@ class Worker:
 @pytest.fixture
 def worker(registry: Registry) -> Iterator[Worker]:
     workers = Workers(registry.database)
-    worker = Worker(Desk(registry.database), workers, workers.arrive())
+    worker = Worker(Desk(registry.database), workers.arrive())
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            with suppress(StorageError):  # as a worker, it goes on
+                workers.beat(worker.name)
+
+    beating = threading.Thread(target=beat)
+    beating.start()
     yield worker
+    over.set()
+    beating.join()
     workers.leave(worker.name)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import pytest
+from tests.running import PATIENCE
 
 from windlass.control import pool
 from windlass.control.office import Office
@@ -42,19 +43,21 @@ def within(work: Callable[[Office], Coroutine[Any, Any, None]], stores: Opened) 
 def hanging() -> Any:
     """Work that does not come back before the test ends."""
     let_go = threading.Event()
-    yield lambda _: let_go.wait(60)
+    yield lambda _: let_go.wait()
     let_go.set()
 
 
 def test_a_hanging_thread_is_replaced(hanging: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "PATIENCE_SECONDS", 0.2)
     stores = Opened()
 
     async def work(office: Office) -> None:
+        await office.run(lambda _: None)  # its threads have started
+        monkeypatch.setattr(pool, "PATIENCE_SECONDS", 1.0)
         asked = [office.run(hanging) for _ in range(THREADS)]
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(answer, Problem)
             assert answer.status == 503
+        monkeypatch.setattr(pool, "PATIENCE_SECONDS", PATIENCE)
         assert await office.run(lambda _: 7) == 7
 
     within(work, stores)
@@ -62,10 +65,11 @@ def test_a_hanging_thread_is_replaced(hanging: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_long_queue_takes_no_more(hanging: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "PATIENCE_SECONDS", 0.5)
     begun = []
 
     async def work(office: Office) -> None:
+        await office.run(lambda _: None)  # its threads have started
+        monkeypatch.setattr(pool, "PATIENCE_SECONDS", 1.0)
         busy = [asyncio.ensure_future(office.run(hanging)) for _ in range(THREADS)]
         waiting = [
             asyncio.ensure_future(office.run(lambda _: begun.append(1)))

@@ -10,13 +10,13 @@ from functools import partial
 import pytest
 from tests.conftest import Serve
 from tests.load import Load
-from tests.running import FLOWER, Connection, Server, post
+from tests.running import FLOWER, PATIENCE, Connection, Server, post
 from tests.waiting import until
 
 from windlass.web.connection import LINGER_SECONDS
 
 ROW = json.dumps(FLOWER).encode()
-GRACE = 10
+GRACE = 2 * PATIENCE  # seconds: nobody waits for its end
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -24,7 +24,7 @@ GRACE = 10
 def test_nothing_taken_is_lost(
     serve: Serve, iris: object, workers: int, number: signal.Signals
 ) -> None:
-    server: Server = serve(iris, options=["--workers", str(workers), "--grace", str(GRACE)])
+    server: Server = serve(iris, options=["--workers", str(workers), "--grace", f"{GRACE:.0f}"])
     with Load(server.port, clients=16) as load, server.connect() as slow, server.connect() as idle:
         slow.sendall(post("/predict", ROW)[:-10])  # taken, and not whole yet
         idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -32,9 +32,8 @@ def test_nothing_taken_is_lost(
         many = b"[" + b",".join([ROW] * 50_000) + b"]"
         large = server.connect()
         large.sendall(post("/predict_batch", many))
-        started = time.monotonic()
         server.signal(number)
-        _wait_refused(server)
+        until(partial(_takes_none, server), "nothing new is taken")
         slow.sendall(ROW[-10:])
         answer = slow.answer()
         assert answer.status == 200
@@ -45,26 +44,24 @@ def test_nothing_taken_is_lost(
         assert answer.status == 200
         assert len(answer.json()["predictions"]) == 50_000
         assert server.exit_code() == 0
-        assert time.monotonic() - started < GRACE
         assert idle.rest() == b""
     assert load.told.failures == []
     assert set(load.told.statuses) == {200}
     assert len(load.told.ids) > 16
 
 
-def _wait_refused(server: Server) -> None:
-    """Return once nothing new is taken."""
-    while True:
-        try:
-            Connection.to(server.port).close()
-        except OSError:
-            return
+def _takes_none(server: Server) -> bool:
+    try:
+        Connection.to(server.port).close()
+    except OSError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_connections_under_way_are_taken(serve: Serve, iris: object, workers: int) -> None:
     """Whoever was taken when the stop came is answered, though he asked only after it."""
-    for _ in range(5):
+    for _ in range(20):
         server: Server = serve(iris, options=["--workers", str(workers)])
         waiting = [server.connect() for _ in range(50)]
         with server.connect() as last:  # is taken after all of them
@@ -78,6 +75,8 @@ def test_connections_under_way_are_taken(serve: Serve, iris: object, workers: in
             break
         for connection in waiting:
             connection.close()
+    else:
+        pytest.skip("This machine is too busy to send fifty requests in a quarter of a second.")
     statuses = []
     for connection in waiting:
         with connection:
@@ -130,7 +129,7 @@ def test_a_client_that_never_ends_does_not_hold_up_the_stop(serve: Serve, iris: 
         endless.sendall(post("/predict", ROW)[:-1])
         assert server.client.get("/health").status_code == 200
         server.signal(signal.SIGTERM)
-        assert server.exit_code(timeout=5) == 0
+        assert server.exit_code() == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -137,13 +137,22 @@ class Asked:
 
 
 def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(server: Server) -> None:
-    for _ in range(2):
+
+    def refused() -> None:
         answer = server.client.post("/predict?version=v2", json=FLOWER)
         assert answer.status_code == 503
         assert "log tells why" in answer.json()["detail"]
-    reasons = [line["reason"] for line in told(server, "earlier version not loaded", 1)]
-    assert len(reasons) == 1
-    assert "Golden row 0" in reasons[0]
+
+    def is_remembered() -> bool:
+        """Where the second question comes within a second, it is refused from memory."""
+        before = server.lines("earlier version not loaded")
+        refused()
+        refused()
+        logged = told(server, "earlier version not loaded", len(before) + 1)[len(before) :]
+        assert "Golden row 0" in logged[0]["reason"]
+        return len(logged) == 1
+
+    assert any(is_remembered() for _ in range(5))
     assert server.client.post("/predict", json=FLOWER).status_code == 200
 
 
@@ -199,5 +208,6 @@ def test_the_predecessor_stays_at_hand(
     registered.live(sharper(bundle_of))
     until_live(server, "v2")
     assert server.client.post("/predict?version=v1", json=FLOWER).json()["model_version"] == "v1"
+    server.stop()
     assert loads(server) == []
     registered.close()

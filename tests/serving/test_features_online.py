@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.features.loans import PROJECT_VIEW
+from tests.running import PATIENCE
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import StorageError
@@ -64,7 +65,7 @@ class Store:
         self.closed = True
 
     def _wait(self) -> None:
-        assert self.let.wait(10)
+        assert self.let.wait(PATIENCE)
         if self.away:
             raise StorageError("It is away.")
 
@@ -168,16 +169,18 @@ def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.Monk
     assert store.asked == [KNOWN] * 3
 
 
-def test_a_silent_store_is_given_up_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "PATIENCE_SECONDS", 0.05)
+def test_a_silent_store_is_given_up_and_opened_anew() -> None:
     silent, fresh = Store(), Store()
 
     async def work(served: Online) -> None:
         await served.get(KNOWN)
         silent.let.clear()
+        assert served._gathering is not None
+        served._gathering._patience = 0.05
         assert (await refused(served.get(KNOWN))).status == 503
         assert "has not answered" in str(served.reason)
-        assert (await refused(served.get(KNOWN))).status == 503  # at once
+        assert (await refused(served.get(KNOWN))).status == 503
+        assert fresh.asked == []  # nobody asks before it is looked for again
         await served.follow(PROJECT_VIEW)
         assert (await served.get(KNOWN)).entity == KNOWN
         assert served.reason is None
@@ -197,6 +200,7 @@ def test_a_silent_store_holds_up_nobody_at_the_start(monkeypatch: pytest.MonkeyP
         assert "has not answered" in str(served.reason)
         assert (await refused(served.get(KNOWN))).status == 503
         silent.let.set()
+        monkeypatch.setattr(online, "PATIENCE_SECONDS", PATIENCE)
         await served.follow(PROJECT_VIEW)
         assert (await served.get(KNOWN)).entity == KNOWN
 
