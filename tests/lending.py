@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.jobs_bench import PATIENCE
 from tests.waiting import until
 
 LENDING = Path(__file__).parent / "projects" / "lending"
@@ -37,8 +38,9 @@ class Lending:
 
     def process(self, deed: str) -> int:
         """The number of the process that began it."""
-        until(lambda: self.has_begun(deed) and (self.folder / deed).read_text() != "", deed)
-        return int((self.folder / deed).read_text())
+        file = self.folder / deed
+        until(lambda: self.has_begun(deed) and file.read_text() != "", deed, PATIENCE)
+        return int(file.read_text())
 
     def forget(self) -> None:
         """Forget what has begun."""

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
-from typing import NoReturn
+from socket import gethostname
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 from tests.running import free_port
 
+from windlass.core.files import is_alive
 from windlass.settings import Settings
 
 POSTGRES = os.environ.get(
@@ -136,19 +138,53 @@ def await_http(url: str, process: "subprocess.Popen[bytes]", log: Path) -> str:
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    """The URL of an empty Redis database, emptied afterwards."""
+    """The URL of an empty Redis database, emptied afterwards. That of a test that was killed is taken over."""
     redis = pytest.importorskip("redis")
     for number in range(1, 16):
         client = redis.Redis.from_url(f"{REDIS}/{number}", socket_connect_timeout=5)
         try:
-            if client.dbsize() or not client.set("windlass_test", token_hex(6), nx=True):
-                client.close()
-                continue
+            is_ours = _is_marked(client)
         except redis.ConnectionError as error:
             client.close()
             absent(f"no Redis at {REDIS}: {error}")
-        yield f"{REDIS}/{number}"
-        client.flushdb()
+        if is_ours:
+            yield f"{REDIS}/{number}"
+            client.flushdb()
+            client.close()
+            return
         client.close()
-        return
     absent(f"no empty database among 1 to 15 of {REDIS}")
+
+
+MARK = "windlass_test"  # holds who uses a Redis database
+
+
+def _is_marked(client: Any) -> bool:
+    """Whether the database is marked as ours: it was empty, or its mark is that of a process that is gone."""
+
+    def take(pipe: Any) -> None:
+        holder = (pipe.get(MARK) or b"").decode()
+        is_left = _is_gone(holder) if holder else pipe.dbsize() == 0
+        pipe.multi()
+        if is_left:
+            pipe.flushdb()
+            pipe.set(MARK, _process(os.getpid()))
+
+    return bool(client.transaction(take, MARK))  # empty where nothing was done
+
+
+def _process(pid: int) -> str:
+    """What tells a process from every other, of this machine and of others; when it began is known under Linux only."""
+    try:
+        began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        began = ""
+    return f"{gethostname()} {pid} {began}"
+
+
+def _is_gone(holder: str) -> bool:
+    host, _, rest = holder.partition(" ")
+    pid = rest.partition(" ")[0]
+    if host != gethostname() or not pid.isdecimal():
+        return False
+    return not is_alive(int(pid)) or _process(int(pid)) != holder

@@ -60,12 +60,12 @@ def started(
 def test_ctrl_c_while_importing_is_quiet(command: list[str], module: str, tmp_path: Path) -> None:
     process = started(command, module, tmp_path)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert (process.returncode, out, err) == (130, "", "")
 
 
 def test_where_ctrl_c_is_ignored_it_stays_so(tmp_path: Path) -> None:
     process = started(COMMANDS[0], PLAINLY, tmp_path, ignored=True)
     process.send_signal(signal.SIGINT)
-    process.communicate("go on\n", timeout=30)
+    process.communicate("go on\n", timeout=90)
     assert process.returncode == 7

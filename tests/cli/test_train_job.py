@@ -154,7 +154,7 @@ def test_a_polite_stop_cancels(bench: Bench, number: int) -> None:
     process = start(bench, project, "--deed", "wait")
     project.trainer()
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=90)
     assert (process.returncode, out) == (1, "")
     assert err.splitlines()[-1] == "windlass: Interrupted."
     (job,) = bench.desk.list()
@@ -169,7 +169,7 @@ def test_whoever_cancels_is_told_apart(bench: Bench) -> None:
     project.trainer()
     (job,) = bench.desk.list()
     bench.desk.cancel(job.id)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert err.splitlines()[-1] == f"windlass: Job {job.id} was cancelled by somebody else."
 

@@ -1,5 +1,5 @@
 from math import sqrt
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ def test_resamples_of_one_class_are_left_out() -> None:
 
 def test_a_hundred_thousand_rows_take_seconds() -> None:
     a, b = _pair(100_000, 2)
-    started = perf_counter()
+    started = process_time()  # not the clock's: others may have this machine's cores
     for name in metric_names(2):
         interval(measure(name, a, 2), measure(name, b, 2), 100_000, 0.95)
-    assert perf_counter() - started < 60  # 3.5 on an idle core
+    assert process_time() - started < 60  # 3.5 on an idle core

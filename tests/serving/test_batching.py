@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from tests.running import PATIENCE
 
 from windlass.core.batch import Batch, Prediction
 from windlass.errors import EngineError
@@ -26,7 +27,7 @@ class SlowEngine:
     def predict(self, batch: Batch) -> Prediction:
         self.calls.append(len(batch))
         self.entered.set()
-        assert self.go.acquire(timeout=10)
+        assert self.go.acquire(timeout=PATIENCE)
         if (batch.numeric == BAD).any():
             raise EngineError("a bad row")
         return Prediction(values=batch.numeric[:, 0] * 2)

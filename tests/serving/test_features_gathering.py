@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+from tests.running import PATIENCE
 
 from windlass.errors import StorageError
 from windlass.serving import gathering
@@ -24,7 +25,7 @@ class Store:
         self.away = False
 
     def read(self, keys: Sequence[int]) -> list[int]:
-        assert self.let.wait(10)
+        assert self.let.wait(PATIENCE)
         self.asked.append(list(keys))
         if self.away:
             raise StorageError("It is away.")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.running import PATIENCE
 
 from windlass.monitoring.cells import Cells
 from windlass.monitoring.telemetry import Telemetry
@@ -56,7 +57,7 @@ class Client:
         )
         scope = {"type": "http", "method": method, "path": "/events", "headers": [],
                  "query_string": b"", "state": {streaming.ENDING: self.ending}}  # fmt: skip
-        await asyncio.wait_for(service(scope, self.receive, self.send), 10)
+        await asyncio.wait_for(service(scope, self.receive, self.send), PATIENCE)
 
     async def handler(self, _: Exchange) -> Answer:
         answer = Answer(b"", b"text/event-stream")
@@ -118,7 +119,7 @@ def test_it_ends_as_the_server_drains() -> None:
     async def drained() -> Client:
         client = Client(Parts(b"one", ends=False))
         asking = asyncio.create_task(client.ask())
-        await asyncio.wait_for(client.begun.wait(), 10)
+        await asyncio.wait_for(client.begun.wait(), PATIENCE)
         client.ending.set()
         await asking
         return client
