@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -89,23 +90,24 @@ def test_a_writer_of_postgres_needs_no_right_to_make_tables_that_are_there(
 
     _open(postgres_url).write(rows({}), 1)
     plain = postgres_url.replace("+psycopg", "")
+    writer = f"windlass_test_{token_hex(6)}"  # roles are of the whole server
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute("REVOKE ALL ON SCHEMA public FROM public")
-        connection.execute("CREATE ROLE windlass_test_writer")
+        connection.execute(f"CREATE ROLE {writer}")
         try:
-            connection.execute("GRANT USAGE ON SCHEMA public TO windlass_test_writer")
-            connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO windlass_test_writer")
+            connection.execute(f"GRANT USAGE ON SCHEMA public TO {writer}")
+            connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {writer}")
             with psycopg.connect(plain, autocommit=True) as other:
-                other.execute("SET ROLE windlass_test_writer")
+                other.execute(f"SET ROLE {writer}")
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     other.execute("CREATE TABLE windlass_test (n int)")
             mark = "&" if "?" in postgres_url else "?"
-            store = _open(f"{postgres_url}{mark}options=-c%20role%3Dwindlass_test_writer")
+            store = _open(f"{postgres_url}{mark}options=-c%20role%3D{writer}")
             assert store.write(rows({"id": 2}), 1) == 1
             store.close()
         finally:
-            connection.execute("DROP OWNED BY windlass_test_writer")
-            connection.execute("DROP ROLE windlass_test_writer")
+            connection.execute(f"DROP OWNED BY {writer}")
+            connection.execute(f"DROP ROLE {writer}")
 
 
 def test_redis_keeps_two_hashes_a_project(redis_url: str) -> None:
@@ -136,20 +138,20 @@ def test_what_redis_refuses_is_told(redis_url: str) -> None:
 def test_a_redis_behind_a_password_says_so(redis_url: str) -> None:
     from redis import Redis
 
-    client = Redis.from_url(redis_url)
-    client.acl_setuser("windlass_test", enabled=True, passwords=["+right"])
+    client, user = Redis.from_url(redis_url), f"windlass_test_{token_hex(6)}"
+    client.acl_setuser(user, enabled=True, passwords=["+right"])
     try:
-        store = _open(redis_url.replace("://", "://windlass_test:wrong@"))
+        store = _open(redis_url.replace("://", f"://{user}:wrong@"))
         with pytest.raises(StorageError, match="password in WINDLASS_ONLINE_URL") as told:
             store.read(1)
         assert "wrong@" not in str(told.value)
         store.close()
-        store = _open(redis_url.replace("://", "://windlass_test:right@"))
+        store = _open(redis_url.replace("://", f"://{user}:right@"))
         with pytest.raises(StorageError, match="Let this user read and write hashes"):
             store.read(1)
         store.close()
     finally:
-        client.acl_deluser("windlass_test")
+        client.acl_deluser(user)
         client.close()
 
 
