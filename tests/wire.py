@@ -17,14 +17,14 @@ LOOK = 0.02  # s after which a connection without traffic asks whether the wire 
 class Wire:
     """Forwards connections to `target`, a port. `cut` ends them and takes no more; `mute` leaves them silent.
 
-    `swallowed` is set once something was sent that was not forwarded.
+    `swallowed` has each connection on which something was sent that was not forwarded.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.cuts = 0
         self.is_cut = self.is_mute = False
-        self.swallowed = threading.Event()
+        self.swallowed: set[object] = set()
         self._server = _Server(self)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(LOOK,))
@@ -81,7 +81,7 @@ class _Connection(socketserver.BaseRequestHandler):
                         return
                     silent = silent or wire.is_mute
                     if silent:
-                        wire.swallowed.set()
+                        wire.swallowed.add(self)
                     else:
                         others[ready].sendall(data)
 

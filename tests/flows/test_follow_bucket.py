@@ -15,7 +15,7 @@ from tests.registered import (
     until_live,
     version_of,
 )
-from tests.running import FLOWER, PATIENCE, Server
+from tests.running import FLOWER, Server
 from tests.waiting import until
 from tests.wire import Wire
 
@@ -150,7 +150,7 @@ def test_a_bucket_that_is_silent_holds_up_no_decision(
         server = elsewhere("server", AWS_ENDPOINT_URL=f"http://127.0.0.1:{wire.port}")
         wire.mute()
         asked = client.submit(server.client.post, "/predict?version=v2", json=FLOWER)
-        assert wire.swallowed.wait(PATIENCE)
+        until(lambda: wire.swallowed, "fetched")
         registered.rollback("v1")  # which this machine has, and the server's memory has not
         told(server, "version ready", 2)
         assert version_of(server) == "v1"

@@ -21,7 +21,7 @@ class Office:
 
     def __init__(self, open_stores: Callable[[], Stores]) -> None:
         self._open = open_stores
-        self._stores, self._pool = open_stores(), Pool()
+        self._stores, self._pool, self._reading = open_stores(), Pool(), Pool()
         self.watches = Watches(self._read)
 
     async def run(self, work: Callable[[Stores], T]) -> T:
@@ -36,6 +36,17 @@ class Office:
                 "The database does not answer. What was asked for may still come to pass: look before you ask again.",
                 retry_after=5,
             ) from None
+
+    async def run_reading(self, work: Callable[[Stores], T]) -> T:
+        """As `run`, for what reads bundles on behalf of anybody: a store that is silent holds up no decision."""
+        stores, pool = self._stores, self._reading
+        try:
+            return await pool.run(lambda: work(stores))
+        except StuckError:
+            if pool is self._reading:
+                pool.close()
+                self._reading = Pool()
+            raise unavailable("The bundle store does not answer.", retry_after=5) from None
 
     def _abandon(self) -> None:
         """Ask over new connections, on new threads: a connection whose other end is gone may be silent for hours."""
@@ -58,4 +69,5 @@ class Office:
         """Ask no more, and close the stores."""
         self.watches.close()
         self._pool.close()
+        self._reading.close()
         self._stores.close()

@@ -82,7 +82,7 @@ class Versions:
                 self._compared[pair] = known
             return known
 
-        return Answer(await self._office.run(read))
+        return Answer(await self._office.run_reading(read))
 
     async def approve(self, exchange: Exchange) -> Answer:
         """`POST /versions/{version}/approve`: into production."""

@@ -1,0 +1,41 @@
+"""A bundle store that says nothing: who may only read, and compares, holds up nobody who decides."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.conftest import BundleOf
+from tests.control.conftest import WHY, Control, registered
+from tests.waiting import until
+from tests.wire import Wire
+
+from windlass.control.pool import THREADS
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
+
+@pytest.fixture
+def registry(s3_url: str, bundle_of: BundleOf, tmp_path: Path) -> Iterator[Registry]:
+    settings = Settings(home=tmp_path, store_url=s3_url, store_http=True)
+    registry = registered(settings, bundle_of)
+    yield registry
+    registry.close()
+
+
+def test_comparisons_hold_up_no_decision(
+    control: Control, registry: Registry, s3_url: str, s3_endpoint: str
+) -> None:
+    with Wire(int(s3_endpoint.rpartition(":")[2])) as wire, ThreadPoolExecutor(THREADS) as clients:
+        address = f"http://127.0.0.1:{wire.port}"
+        server = control("iris", WINDLASS_STORE_URL=s3_url, AWS_ENDPOINT_URL=address)
+        wire.mute()
+        asked = [
+            clients.submit(server.client.get, f"/versions/{pair}")
+            for pair in ("v1/compare/v2", "v2/compare/v1")
+        ]
+        until(lambda: len(wire.swallowed) == THREADS, "both wait for the store")
+        assert server.client.post("/versions/v2/reject", json=WHY).status_code == 200
+        assert not any(one.done() for one in asked)
+        wire.cut()  # and not only silent: they are told at once
+        assert {one.result().status_code for one in asked} == {503}
