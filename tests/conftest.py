@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.running import Server
 from tests.services import database_url, postgres_url, s3_endpoint, s3_url
 from tests.wire import wire, wired_url
@@ -19,6 +20,16 @@ __all__ = ["database_url", "postgres_url", "s3_endpoint", "s3_url", "wire", "wir
 
 ROOT = Path(__file__).parents[1]
 HOMES = {"iris": ROOT / "examples" / "iris"}
+
+# the same examples in every run, and no judgement of how quickly they come
+settings.register_profile(
+    "steady",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("steady")
 
 BundleOf = Callable[..., Path]
 Serve = Callable[..., Server]

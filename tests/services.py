@@ -23,7 +23,7 @@ from windlass.core.files import is_alive
 from windlass.settings import Settings
 
 POSTGRES = os.environ.get(
-    "WINDLASS_TEST_POSTGRES", "postgresql+psycopg://127.0.0.1:5432/postgres?connect_timeout=5"
+    "WINDLASS_TEST_POSTGRES", "postgresql+psycopg://127.0.0.1:5432/postgres?connect_timeout=30"
 )
 REDIS = os.environ.get("WINDLASS_TEST_REDIS", "redis://127.0.0.1:6379")
 STARTING = 60.0  # seconds that a service may take to start
@@ -141,7 +141,7 @@ def redis_url() -> Iterator[str]:
     """The URL of an empty Redis database, emptied afterwards. That of a test that was killed is taken over."""
     redis = pytest.importorskip("redis")
     for number in range(1, 16):
-        client = redis.Redis.from_url(f"{REDIS}/{number}", socket_connect_timeout=5)
+        client = redis.Redis.from_url(f"{REDIS}/{number}", socket_connect_timeout=30)
         try:
             is_ours = _is_marked(client)
         except redis.ConnectionError as error:

@@ -72,6 +72,7 @@ def test_a_database_that_goes(
     control: Control, wire: Wire, wired_url: str, registry: Registry, how: str
 ) -> None:
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, PATIENCE="4")
+    polled(lambda: is_well(server))
     name = ordered(server)
     with listening(server, name) as listener:
         listener.next()
@@ -89,7 +90,7 @@ def test_a_silent_database_holds_up_no_stop(
     control: Control, wire: Wire, wired_url: str, registry: Registry
 ) -> None:
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, PATIENCE="4")
-    assert is_well(server)
+    polled(lambda: is_well(server))
     wire.mute()
     answers_meanwhile(server)
     server.stop()

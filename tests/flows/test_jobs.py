@@ -100,7 +100,7 @@ def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) 
     assert 0 < bench.desk.get(running.id).progress < 1
     bench.desk.cancel(running.id)
     assert bench.end(running).state is State.CANCELLED
-    assert not is_alive(trainer)
+    until(lambda: not is_alive(trainer), "its end")
     assert bench.leftovers() == []
     with pytest.raises(JobError, match="has been cancelled"):
         bench.desk.cancel(running.id)

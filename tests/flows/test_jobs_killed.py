@@ -32,7 +32,7 @@ def test_a_worker_killed_in_mid_training_leaves_the_job_to_the_next(bench: Bench
     assert bench.leftovers() == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
     project, dice = bench.project(), random.Random(7)
     jobs = [bench.ask(project, seed=seed) for seed in range(3)]

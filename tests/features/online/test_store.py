@@ -140,7 +140,7 @@ Writes = st.lists(
     max_examples=10,
     derandomize=True,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(writes=Writes)
 def test_the_order_of_writing_makes_no_difference(
