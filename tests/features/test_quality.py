@@ -241,7 +241,9 @@ def test_a_check_that_fails_otherwise_is_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_column_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FeatureError, match="lacks the columns id, status.* Name a file that has them"):
+    with pytest.raises(
+        FeatureError, match=r"lacks the columns id, status.* Name a file that has them"
+    ):
         built(store_in(tmp_path), events(3, seed=1).drop("id", "status"))
 
 
