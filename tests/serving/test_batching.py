@@ -51,7 +51,7 @@ def run(check: Callable[[Batcher, SlowEngine], Awaitable[None]]) -> SlowEngine:
 async def first_runs(batcher: Batcher, engine: SlowEngine) -> "asyncio.Task[Prediction]":
     """Start a call, and return once the engine is busy with it."""
     task = asyncio.create_task(batcher.predict(of(0.0)))
-    await asyncio.to_thread(engine.entered.wait, 10)
+    await asyncio.to_thread(engine.entered.wait, PATIENCE)
     return task
 
 
