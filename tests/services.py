@@ -112,7 +112,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty bucket's folder; credentials are in the environment, as for any S3."""
     bucket = f"models-{token_hex(6)}"
-    httpx.put(f"{s3_endpoint}/{bucket}").raise_for_status()
+    httpx.put(f"{s3_endpoint}/{bucket}", timeout=STARTING).raise_for_status()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)

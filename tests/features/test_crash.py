@@ -157,7 +157,7 @@ def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: P
     raw = tmp_path / "raw.parquet"
     LOANS.write_parquet(raw)
     command = [sys.executable, "-c", code, str(tmp_path), str(raw)]
-    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL
     assert (store.folder / ".staging").exists()
     assert store.snapshot() == before
@@ -186,7 +186,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(tmp_path), str(raw)]
     ended = subprocess.run(
-        command, cwd=ROOT, check=True, timeout=60, capture_output=True, text=True
+        command, cwd=ROOT, check=True, timeout=120, capture_output=True, text=True
     )
     told = ended.stdout.splitlines()
     assert len(told) == 3

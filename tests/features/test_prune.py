@@ -126,7 +126,7 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: 
         "prune(Killed(store.folder, store.project), 2, ())\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL
     assert (store.folder / ".staging" / "000002" / "events").is_dir()
     assert numbers(store) == [4, 3, 1]

@@ -16,7 +16,7 @@ from tests.running import FLOWER, PATIENCE, Server, post
 def counted(server: Server, name: str, **labels: str) -> float:
     """The sum of a metric's samples that carry these labels."""
     text = httpx.get(
-        f"{server.url}/metrics"
+        f"{server.url}/metrics", timeout=PATIENCE
     ).text  # a worker that died took its connections with it
     return sum(
         sample.value
