@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Asks a server that was just deployed for predictions: `smoke.py URL PROJECT… [--version v3]`; 1 where one is wrong.
+"""Asks servers that were just deployed: `smoke.py URL PROJECT… [--features URL] [--version v3]`; 1 where one is wrong.
 
-Needs Python alone. WINDLASS_KEY is sent as the key where there is one. What is asked for is the example of the
-server's own API documentation; with `--version`, the answer has to come from that version, within the time given.
+Needs Python alone. WINDLASS_KEY is sent as the key where there is one. Every project is asked for a prediction, of the
+example of the server's own API documentation; with `--version`, the answer has to come from that version, within the
+time given. A project that predicts by id is asked for features too, at the URL of `--features`: the same one where a
+proxy tells the services apart.
 """
 
 import argparse
@@ -23,7 +25,7 @@ def main() -> int:
     deadline = time.monotonic() + asked.seconds
     for project in asked.projects:
         while True:
-            fault = _fault(asked.url.rstrip("/"), project, asked.version)
+            fault = _fault(asked, project)
             if not fault:
                 print(f"smoke: {project} answers")
                 break
@@ -34,27 +36,47 @@ def main() -> int:
     return 0
 
 
-def _fault(url: str, project: str, version: str | None) -> str:
-    """What is wrong with the server's answer; "" where nothing is."""
+def _fault(asked: argparse.Namespace, project: str) -> str:
+    """What is wrong with the servers' answers; "" where nothing is."""
+    url = asked.url.rstrip("/")
     try:
         _called(f"{url}/readyz")
-        answer = _called(f"{url}/{project}/predict", _example(url, project))
+        document = _called(f"{url}/openapi.json")
+        example = _example(document, project)
+        answer = _called(f"{url}/{project}/predict", example)
+        if _path(document, project, "predict/{id}"):
+            _ask_features((asked.features or url).rstrip("/"), project)
     except (OSError, ValueError, KeyError) as error:
         return f"{type(error).__name__}: {error}"
     if "prediction" not in answer:
         return "the answer holds no prediction"
     found = answer.get("model_version")
-    return "" if version in (None, found) else f"{found} answers, not {version}"
+    return "" if asked.version in (None, found) else f"{found} answers, not {asked.version}"
 
 
-def _example(url: str, project: str) -> Any:
+def _ask_features(url: str, project: str) -> None:
+    """Raises what is wrong: OSError, or ValueError. Whether this entity is known does not matter."""
+    try:
+        results = _called(f"{url}/{project}/features", {"ids": [0]})["results"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"features at {url}: {type(error).__name__}: {error}") from error
+    if len(results) != 1:
+        raise ValueError(f"features at {url}: {len(results)} answers about one entity")
+
+
+def _path(document: Any, project: str, route: str) -> Any:
+    """What the documentation says of a route; None where there is none."""
+    paths = document["paths"]
+    # a server of one project tells of its root
+    return paths.get(f"/{project}/{route}", paths.get(f"/{route}"))
+
+
+def _example(document: Any, project: str) -> Any:
     """The example of a row in the documentation."""
-    document = _called(f"{url}/openapi.json")
-    for path in (f"/{project}/predict", "/predict"):  # a server of one project tells of its root
-        if path in document["paths"]:
-            content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-            return _filled(content, document)
-    raise KeyError(f"the documentation knows no {project}")
+    route = _path(document, project, "predict")
+    if route is None:
+        raise KeyError(f"the documentation knows no {project}")
+    return _filled(route["post"]["requestBody"]["content"]["application/json"], document)
 
 
 def _filled(content: dict[str, Any], document: dict[str, Any]) -> Any:
@@ -90,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="of the server, without a path")
     parser.add_argument("projects", nargs="+", help="by name")
+    parser.add_argument("--features", metavar="URL", help="of the features service (default URL)")
     parser.add_argument("--version", help="that has to answer, such as v3")
     parser.add_argument("--seconds", type=float, default=60, help="to wait for it (default 60)")
     return parser.parse_args()

@@ -1,7 +1,7 @@
 """Gates, after a training: `gates.py TRAINING.json`. Tells the version, and ends with 1 where a gate did not pass.
 
-The file is what `windlass train --json` printed. The version is the output `version`; what reviewers should look at
-before they approve it goes to the run's summary.
+The file is what `windlass train --json` printed. The version is the output `version`, the snapshot it was trained on
+the output `snapshot`; what reviewers should look at before they approve it goes to the run's summary.
 """
 
 import json
@@ -25,7 +25,7 @@ def main(file: Path) -> int:
         )
         return 1
     with Path(os.environ["GITHUB_OUTPUT"]).open("a") as output:
-        output.write(f"version={training['version']}\n")
+        output.write(f"version={training['version']}\nsnapshot={training['params']['snapshot']}\n")
     return 0
 
 

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,9 +14,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import httpx
 import pytest
 from tests.ci.actions import ROOT, Done, Runner, Step, names, steps
 from tests.ci.stubs import Stubs
+from tests.cli.registered import call
 from tests.conftest import Serve
 from tests.lending import Lending
 from tests.running import Server
@@ -66,6 +70,7 @@ def delivery(folder: Path, stubs: Stubs, url: str) -> Runner:
         "github.sha": "0123abc",
         "github.server_url": "https://github.com",
         "vars.URL": url,
+        "vars.FEATURES_URL": "",
         "vars.DOCKER_HOST": "ssh://deploy@machine",
         "vars.PROJECTS": "iris",
         "vars.SSH_KNOWN_HOSTS": "machine ssh-ed25519 AAAA",
@@ -108,15 +113,15 @@ def test_delivery_takes_one_digest_through_staging_to_production(
 
 
 @pytest.mark.parametrize(
-    ("name", "command", "body"),
+    ("name", "command", "body", "ups"),
     [
-        ("Scan", "docker", "exit 1"),
-        ("Deploy", "cosign", '[ "$1" != verify ]'),
-        ("Deploy", "docker", '[ "$4" != up ]'),
+        ("Scan", "docker", "exit 1", 0),
+        ("Deploy", "cosign", '[ "$1" != verify ]', 0),
+        ("Deploy", "docker", '[ "$4" != up ]', 1),
     ],
 )
 def test_delivery_stops_where_a_command_fails(
-    tmp_path: Path, name: str, command: str, body: str
+    tmp_path: Path, name: str, command: str, body: str, ups: int
 ) -> None:
     stubs = engine(tmp_path / "bin")
     runner = delivery(tmp_path / "runner", stubs, "http://127.0.0.1:1")
@@ -126,7 +131,7 @@ def test_delivery_stops_where_a_command_fails(
             assert runner.run(step).code != 0
             break
         accepted(runner.run(step))
-    assert not any(" up " in " ".join(call) for call in stubs.calls()) or command == "docker"
+    assert sum("up" in call for call in stubs.calls()) == ups
 
 
 @pytest.mark.parametrize("name", ["Sign", "Deploy", "Promote"])
@@ -155,6 +160,7 @@ def training(folder: Path, lending: Lending, home: Path, data: str, key: str) ->
         "github.run_id": "42",
         "vars.DATA": "",
         "vars.URL": "",
+        "vars.FEATURES_URL": "",
         "vars.WINDLASS_HOME": str(home),
         "vars.WINDLASS_STORE_URL": "",
         "secrets.APPROVER_KEY": key,
@@ -181,10 +187,9 @@ def assert_lines_work(server: Server, lending: Lending) -> None:
     lines = [
         line.split() for line in told.splitlines() if "/features/" in line or "/predict/" in line
     ]
-    assert len(lines) == 2
-    for line in lines:
-        done = subprocess.run([*line, "--fail", "--silent"], capture_output=True, check=False)
-        assert done.returncode == 0, line
+    assert [line[:-1] for line in lines] == [["curl"], ["curl", "-X", "POST"]]
+    for method, line in zip(("GET", "POST"), lines, strict=True):  # a machine may have no curl
+        httpx.request(method, line[-1]).raise_for_status()
 
 
 def test_training_takes_new_data_through_the_gates_and_an_approval_to_production(
@@ -194,6 +199,7 @@ def test_training_takes_new_data_through_the_gates_and_an_approval_to_production
     key = approver(home)
     registry = Registry.of(Settings(home=home))
     runner = training(tmp_path / "runner", lending, home, "", key)
+    features = next(step for step in ours("ct") if step.name == "Features")
     for step in ours("ct"):
         if step.job == "notebook":  # below
             continue
@@ -201,7 +207,11 @@ def test_training_takes_new_data_through_the_gates_and_an_approval_to_production
             server = serve(lending.folder, home=home, options=["--no-worker"])
             runner.given["vars.URL"] = server.url
             assert_lines_work(server, lending)
-        accepted(runner.run(step))
+        done = accepted(runner.run(step))
+        if step.name == "Gates":
+            assert "Snapshot 2 of lending" in accepted(runner.run(features)).out
+        if step.name == "Online store":
+            assert "holds snapshot 1," in done.out, "that the version was trained on"
     version = registry.production("lending")
     assert version is not None
     (decision,) = registry.decisions("lending")
@@ -211,6 +221,33 @@ def test_training_takes_new_data_through_the_gates_and_an_approval_to_production
     summary = runner.summary.read_text()
     assert "| roc_auc >= 0.6 |" in summary
     assert version.digest in summary
+
+
+def smoke(url: str, *options: str) -> Done:
+    """What the smoke test says of the project `lending` there, at once."""
+    words = [sys.executable, "deploy/smoke.py", url, "lending", "--seconds", "0", *options]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_features_service_that_does_not_answer_fails_the_smoke_test(
+    tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two services, as compose.yaml has them, and no proxy in front."""
+    home, lending = tmp_path / "home", Lending.copied(tmp_path / "lending")
+    lending.change('policy="manual"', 'policy="automatic"')
+    lending.change("four_eyes=True", "four_eyes=False")
+    monkeypatch.setenv("WINDLASS_HOME", str(home))
+    assert call("pipeline", lending.folder).code == 0
+    predictions = serve(lending.folder, home=home, options=["--only", "predict", "--no-worker"])
+    features = serve(lending.folder, home=home, options=["--only", "features"])
+    told = smoke(predictions.url, "--features", features.url)
+    assert told.code == 0, told.err
+    features.signal(signal.SIGTERM)
+    features.exit_code()
+    for url in (predictions.url, features.url):
+        told = smoke(predictions.url, "--features", url)
+        assert (told.code, f"features at {url}" in told.err) == (1, True), told
 
 
 NO_FLAG = ('nw.when(car == "Y").then(1).when(car == "N").then(0)', "nw.when(car == '?').then(1)")
@@ -294,7 +331,7 @@ def test_a_gate_that_failed_ends_the_run_and_an_undecided_one_does_not(tmp_path:
     told = {
         "project": "p",
         "version": "v2",
-        "params": {"model": "m"},
+        "params": {"model": "m", "snapshot": 7},
         "metrics": {"roc_auc": 0.7},
         "digest": "d",
         "data_digest": "d",
