@@ -1,10 +1,6 @@
-"""Credit risk: loans that are made up, their contract, the five features, and what the two candidates make of them."""
+"""Credit risk: loans that are made up, their contract and the five features."""
 
 import json
-import re
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,108 +8,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.examples.credit import (
+    DATES,
+    REAL,
+    SAMPLE,
+    Example,
+    built,
+    needs_sample,
+)
 
-from windlass.control.training import TrainingBody
-from windlass.core.bundle import Bundle
-from windlass.core.declaration import Declaration
-from windlass.core.loading import load_project
 from windlass.core.project import Project
 from windlass.core.validation import RowValidator
 from windlass.errors import WindlassError
-from windlass.features.build import BuildOptions, build
 from windlass.features.compute import history_of
-from windlass.features.offline import OfflineStore
 from windlass.features.snapshot import Snapshot
-from windlass.features.training_rows import training_rows
-from windlass.settings import Settings
-from windlass.training.request import TrainingRequest, resolve, silent
-from windlass.training.run import execute
-from windlass.workflows.generating import CLIENTS, SEED
-from windlass.workflows.train import train
-
-ROOT = Path(__file__).parents[2]
-CREDIT = ROOT / "examples" / "credit_risk"
-README = (CREDIT / "README.md").read_text(encoding="utf-8")
-REAL = ROOT.parent / "shared" / "data" / "credit_risk"
-SAMPLE = REAL / "sample_400_clients.csv"
-needs_sample = pytest.mark.skipif(not SAMPLE.exists(), reason=f"needs {SAMPLE}")
-MODELS = ("boosting", "forest_smote")
-OWN = ("contract", "features", "generate", "notebook", "population")
-DATES = ["birthday", "job_start_date", "loan_date"]
-
-
-@dataclass(frozen=True)
-class Example:
-    """The example's modules."""
-
-    project: Project
-    generate: Any
-    notebook: Any
-    contract: Any
-
-
-@pytest.fixture(scope="module")
-def example() -> Iterator[Example]:
-    """The example, as its folder imports it; other examples may have modules of the same names."""
-    before = {name: sys.modules.pop(name) for name in OWN if name in sys.modules}
-    project = load_project(CREDIT)[0]
-    sys.path.insert(0, str(CREDIT))
-    import contract
-    import generate
-    import notebook
-
-    sys.path.remove(str(CREDIT))
-    yield Example(project, generate, notebook, contract)
-    for name in OWN:
-        sys.modules.pop(name, None)
-    sys.modules.update(before)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def raw(example: Example, home: Path) -> Path:
-    """What a build makes up where no file is named."""
-    file = home / "loans.parquet"
-    example.generate.generate(CLIENTS, SEED, file)
-    return file
-
-
-def _built(project: Project, home: Path, file: Path) -> Snapshot:
-    assert project.view is not None
-    assert project.features is not None
-    store = OfflineStore.of(Settings(home=home), project.name)
-    return build(project.view, project.features, store, file, BuildOptions(), silent)
-
-
-@pytest.fixture(scope="module")
-def snapshot(example: Example, home: Path, raw: Path) -> Snapshot:
-    return _built(example.project, home, raw)
-
-
-@pytest.fixture(scope="module")
-def bundles(example: Example, home: Path, snapshot: Snapshot) -> dict[str, Bundle]:
-    """Each candidate with its defaults, trained on the snapshot."""
-    source = load_project(CREDIT)[1]
-
-    def trained(model: str) -> Bundle:
-        request = TrainingRequest(home / model, model, track=False, snapshot=snapshot.number)
-        return train(example.project, source, request, Settings(home=home)).bundle
-
-    return {model: trained(model) for model in MODELS}
-
-
-@pytest.fixture(scope="module")
-def labelled(example: Example, snapshot: Snapshot) -> pl.DataFrame:
-    """What training reads."""
-    project = example.project
-    assert project.view is not None
-    assert project.features is not None
-    found: pl.DataFrame = project.data(training_rows(project.view, project.features, snapshot))
-    return found
 
 
 def test_what_is_made_up_is_always_the_same_in_either_form(
@@ -219,7 +127,7 @@ def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(
     rows = pl.read_csv(file, infer_schema=False).filter(pl.col("birthday").is_not_null())
     broken = pl.when(pl.int_range(pl.len()) == 5).then(pl.lit(value, pl.String)).otherwise(column)
     rows.with_columns(broken.alias(column)).write_csv(file)
-    quality = _built(example.project, tmp_path, file).quality
+    quality = built(example.project, tmp_path, file).quality
     assert [1 for reason in quality["reasons"] if reason.startswith(told)]
 
 
@@ -253,7 +161,7 @@ def test_what_contradicts_itself_is_odd_and_passes(
     before.with_columns(
         pl.when(one).then(pl.lit(to)).otherwise(name).alias(name) for name, to in new.items()
     ).write_csv(file)
-    quality = _built(example.project, tmp_path, file).quality
+    quality = built(example.project, tmp_path, file).quality
     assert quality["quarantined"] == 0
     assert quality["oddities"][odd]["rows"] == rows
 
@@ -264,7 +172,7 @@ def test_the_real_file_keeps_the_contract_also_without_the_two_columns(
 ) -> None:
     pl.read_csv(SAMPLE).drop("days_birth", "days_employed").write_csv(tmp_path / "real.csv")
     for file in (SAMPLE, tmp_path / "real.csv"):
-        snapshot = _built(example.project, tmp_path, file)
+        snapshot = built(example.project, tmp_path, file)
         assert (snapshot.events, snapshot.quality["quarantined"]) == (7830, 0)
         odd = snapshot.quality["oddities"]
         assert odd["the job starts after the loan"]["rows"] > 300
@@ -312,29 +220,6 @@ def test_the_features_agree_with_the_notebook_where_it_is_right(
     assert both["years_on_the_job"].min() == 0
 
 
-def test_smote_sees_training_rows_only_and_the_test_rows_are_other_people_later(
-    example: Example, labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from imblearn.over_sampling import SMOTE
-
-    seen = []
-    resample = SMOTE.fit_resample
-
-    def noted(self: Any, rows: Any, target: Any, **more: Any) -> Any:
-        seen.append(len(rows))
-        return resample(self, rows, target, **more)
-
-    monkeypatch.setattr(SMOTE, "fit_resample", noted)
-    project = example.project
-    plan = resolve(project, TrainingRequest(Path(), "forest_smote"))
-    run = execute(project, plan, silent, lambda: labelled)
-    assert seen == [len(run.split.train)]
-    train, test = (labelled[side] for side in (run.split.train, run.split.test))
-    assert set(train["person"]).isdisjoint(test["person"])
-    assert set(train["id"]).isdisjoint(test["id"])
-    assert test["loan_date"].to_numpy().min() > train["loan_date"].to_numpy().max()
-
-
 def test_whatever_passes_the_contract_fits_the_row(example: Example) -> None:
     record = example.project.features
     assert record is not None
@@ -343,94 +228,3 @@ def test_whatever_passes_the_contract_fits_the_row(example: Example) -> None:
     features = record.at(known | oldest, date(2049, 12, 31))
     assert features["age"] == features["years_on_the_job"] == 149
     RowValidator(example.project.schema).row(json.dumps(features).encode())
-
-
-def test_ids_that_are_one_person_are_one_group(labelled: pl.DataFrame) -> None:
-    assert labelled["person"].null_count() == 0
-    assert labelled.group_by("id").agg(pl.col("person").n_unique())["person"].max() == 1
-    assert 3 < labelled["id"].n_unique() / labelled["person"].n_unique() < 5
-    several = labelled.group_by("person").agg(pl.col("birthday").n_unique())
-    assert several["birthday"].max() == 1
-
-
-def test_age_bands_are_of_the_age_at_the_loan(labelled: pl.DataFrame) -> None:
-    bands = labelled.group_by("age_band").agg(low=pl.col("age").min(), high=pl.col("age").max())
-    found = {band: (low, high) for band, low, high in bands.sort("age_band").iter_rows()}
-    assert list(found) == ["29 and under", "30-39", "40-49", "50-59", "60 and over"]
-    for band, limits in list(found.items())[1:-1]:
-        assert "-".join(map(str, limits)) == band
-    assert found["29 and under"][1] == 29
-    assert found["60 and over"][0] == 60
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_both_candidates_are_compiled_and_exactly_equal(
-    bundles: dict[str, Bundle], model: str
-) -> None:
-    engine = bundles[model].manifest.engine
-    assert engine.name == "onnx", engine.reason
-    assert engine.equality is not None
-    assert engine.equality.labels_changed == 0
-    assert engine.equality.max_difference < 1e-15
-
-
-def test_the_default_finds_the_signal_and_the_notebooks_model_hides_behind_its_accuracy(
-    bundles: dict[str, Bundle],
-) -> None:
-    default, notebook = (bundles[model].json("metrics.json") for model in MODELS)
-    assert default["roc_auc"] > 0.7
-    assert notebook["roc_auc"] < 0.6
-    assert notebook["accuracy"] > max(0.95, default["accuracy"])
-    assert notebook["recall_at_precision"] < default["recall_at_precision"]
-    assert default["cost_per_row"] < default["cost_accepting_all"] < notebook["cost_per_row"]
-    passed = {model: all(gate.passed for gate in bundles[model].manifest.gates) for model in MODELS}
-    assert passed == {"boosting": True, "forest_smote": False}
-
-
-def test_the_label_follows_the_costs(bundles: dict[str, Bundle]) -> None:
-    metrics = bundles["boosting"].json("metrics.json")
-    assert metrics["threshold"] == pytest.approx(1 / 31)
-    assert metrics["recall_1"] == metrics["recall_at_threshold"]
-    assert metrics["precision_1"] == metrics["precision_at_threshold"]
-
-
-def test_the_card_has_calibration_and_fairness_by_gender_and_age(
-    bundles: dict[str, Bundle], example: Example
-) -> None:
-    bundle = bundles["boosting"]
-    assert set(bundle.json("fairness.json")) == {"code_gender", "age_band"}
-    assert not {"code_gender", "age_band"} & set(example.project.schema.names)
-    rows = bundle.json("metrics.json")["test_rows"]
-    parts = [*bundle.json("fairness.json").values(), bundle.json("calibration.json")["bins"]]
-    assert all(sum(part["rows"] for part in table) == rows for table in parts)
-    card = bundle.read("card.md").decode()
-    for line in ("## Calibration", "## Fairness", "| `code_gender` |", "These are no features"):
-        assert line in card
-
-
-def test_accuracy_is_no_gate_and_two_pairs_of_eyes_approve(example: Example) -> None:
-    project = example.project
-    rules = [str(gate) for gate in project.gates]
-    assert not [rule for rule in rules if "accuracy" in rule]
-    assert "average_precision not worse than production" in rules
-    assert (project.policy, project.four_eyes) == ("manual", True)
-
-
-def test_the_readmes_figures_are_those_of_the_bundles(bundles: dict[str, Bundle]) -> None:
-    told = README[README.index("### On the loans that are made up") :]
-    for metric in ("roc_auc", "average_precision", "recall_at_precision", "brier", "accuracy"):
-        line = re.search(rf"^\| `{metric}` \|(.*)\|$", told, re.MULTILINE)
-        assert line is not None, metric
-        shown = [float(text) for text in re.findall(r"\d\.\d+", line[1])]
-        expected = [bundles[model].json("metrics.json")[metric] for model in MODELS]
-        assert shown == pytest.approx(expected, abs=2e-3), metric
-
-
-def test_the_readmes_requests_fit_the_declaration(example: Example) -> None:
-    bodies = dict(re.findall(r"(/\w+) -H [^\n]*\n\s+-d '([^']+)'", README))
-    assert set(bodies) == {"/predict", "/train"}
-    assert len(RowValidator(example.project.schema).rows(f"[{bodies['/predict']}]".encode()))
-    request = TrainingBody(Declaration.of(*load_project(CREDIT))).request(
-        json.loads(bodies["/train"])
-    )
-    assert request["snapshot"] == 1
