@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import create_engine, text, update
 from tests.running import environment, logged
 from tests.waiting import until
 
@@ -94,13 +94,15 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
-    def suspend(self, home: Path) -> None:
-        """Stop it in its tracks, as a paused machine is, but not while it has a SQLite file for itself."""
-        until(lambda: self._is_suspended(home), "a worker that holds no lock", PATIENCE)
+    def suspend(self, settings: Settings) -> None:
+        """Stop it in its tracks, as a paused machine is, but not while it keeps others from their database."""
+        until(lambda: self._is_suspended(settings), "a worker that holds no lock", PATIENCE)
 
-    def _is_suspended(self, home: Path) -> bool:
+    def _is_suspended(self, settings: Settings) -> bool:
         self.process.send_signal(signal.SIGSTOP)
-        if any(_is_locked(file) for file in home.glob("*.db")):
+        os.waitpid(self.process.pid, os.WUNTRACED)  # every thread of it stands still by now
+        files = [file for file in settings.home.glob("*.db") if _is_locked(file)]
+        if files or (settings.database_url and _is_in_a_transaction(settings.database_url)):
             self.process.send_signal(signal.SIGCONT)
             return False
         return True
@@ -129,10 +131,21 @@ ON_POSTGRES = pytest.mark.parametrize("bench", ["postgres"], indirect=True)
 def _is_locked(file: Path) -> bool:
     with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as connection:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
             return True
     return False
+
+
+def _is_in_a_transaction(url: str) -> bool:
+    """Whether anybody is, of those who are connected to this PostgreSQL database."""
+    engine = create_engine(url)
+    others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {others} AND xact_start IS NOT NULL"
+    with engine.connect() as connection:
+        found = connection.execute(text(query)).scalar_one()
+    engine.dispose()
+    return bool(found)
 
 
 class Bench:

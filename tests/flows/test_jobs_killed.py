@@ -76,7 +76,7 @@ def test_a_worker_that_only_seemed_dead_does_no_harm(bench: Bench) -> None:
     sleeper = bench.worker(project)
     job = bench.ask(project, "wait")
     old = project.trainer()
-    sleeper.suspend(bench.settings.home)
+    sleeper.suspend(bench.settings)
     project.forget()
     bench.worker(project)
     until(lambda: project.has_begun() and project.trainer() != old, "a takeover")
