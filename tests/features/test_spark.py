@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from threading import Timer, main_thread
 from time import sleep
 from typing import Any
 
@@ -175,6 +176,31 @@ def test_spark_reads_a_snapshot_in_one_line(cluster: Cluster, tmp_path: Path) ->
         found = session.read.parquet(f"{tmp_path}/store/current/latest").toArrow()
     usual = pl.read_parquet(made.latest_parts())
     assert_frame_equal(pl.DataFrame(found).sort("id"), usual.sort("id"))
+
+
+class LeftError(BaseException):
+    """As a time limit of a test raises it, in the midst of whatever is done."""
+
+
+def test_a_call_that_does_not_end_can_be_left_and_holds_up_nobody() -> None:
+    def leave(*_: object) -> None:
+        raise LeftError
+
+    def never_return() -> None:
+        with spark_session("local[1]", "left") as session:
+            Timer(0.5, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+            session.sparkContext._jvm.java.lang.Thread.sleep(1_000_000)
+
+    before = signal.signal(signal.SIGUSR1, leave)
+    main = main_thread().ident
+    assert main is not None
+    try:
+        with pytest.raises(LeftError):
+            never_return()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with spark_session("local[1]", "next") as session:
+        assert session.range(3).count() == 3
 
 
 def test_a_master_that_is_away_is_told_at_once(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def spark_session(master: str | None, name: str) -> Iterator[Any]:
         except (Py4JError, PySparkException) as error:
             raise FeatureError(f"Spark failed: {_told(error)}") from error
         finally:
+            _hang_up()
             _stop(starting)
 
 
@@ -113,6 +114,17 @@ def _await_workers(session: Any, master: str | None) -> None:
             " Start workers, or ask for less: spark.executor.memory in spark-defaults.conf."
         )
     job.result()
+
+
+def _hang_up() -> None:
+    """Close this thread's connection: left in the midst of a call, it has the next one wait for that call's end."""
+    from pyspark import SparkContext
+
+    gateway: Any = SparkContext._gateway  # noqa: SLF001 - there is no public way
+    client = getattr(gateway, "_gateway_client", None)
+    connection = None if client is None else client.get_thread_connection()
+    if connection is not None:
+        connection.close()  # py4j makes another where one is needed
 
 
 def _stop(starting: "Future[Any]") -> None:
