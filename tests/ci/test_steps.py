@@ -21,7 +21,7 @@ from tests.ci.stubs import Stubs
 from tests.cli.registered import call
 from tests.conftest import Serve
 from tests.lending import Lending
-from tests.running import Server
+from tests.running import PATIENCE, Server
 
 from windlass.access.keys import Keys
 from windlass.access.role import Role
@@ -189,7 +189,7 @@ def assert_lines_work(server: Server, lending: Lending) -> None:
     ]
     assert [line[:-1] for line in lines] == [["curl"], ["curl", "-X", "POST"]]
     for method, line in zip(("GET", "POST"), lines, strict=True):  # a machine may have no curl
-        httpx.request(method, line[-1]).raise_for_status()
+        httpx.request(method, line[-1], timeout=PATIENCE).raise_for_status()
 
 
 def test_training_takes_new_data_through_the_gates_and_an_approval_to_production(

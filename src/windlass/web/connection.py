@@ -20,6 +20,7 @@ from windlass.web.streaming import ENDING
 MOST_HEAD = 64 << 10  # bytes of a request's line and headers, or of its trailers
 HEAD_SECONDS = 30.0  # for a connection's first request to begin
 LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
+ONE_TURN_SECONDS = 0.001  # in which the loop reads what is there; its clock counts in milliseconds
 
 
 class Connection(HttpToolsProtocol):
@@ -68,7 +69,7 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
         else:
-            self.loop.call_later(LINGER_SECONDS, self._close_idle)
+            self.loop.call_later(LINGER_SECONDS, self._read_on)
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn does, but an offer to upgrade, which we may decline, does not lose the body."""
@@ -183,6 +184,10 @@ class Connection(HttpToolsProtocol):
         """End a connection that has not brought a whole head in all its time."""
         if not self._has_asked and not self.transport.is_closing():
             self.transport.close()
+
+    def _read_on(self) -> None:
+        """Have the loop read once more before it closes: timers come first where this process was held up."""
+        self.loop.call_later(ONE_TURN_SECONDS, self._close_idle)
 
     def _close_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
