@@ -1,13 +1,16 @@
 """`windlass approve | reject | rollback | decisions`, over a registry with three versions."""
 
 import os
+import pty
 import pwd
+import subprocess
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 from tests.cli.registered import IRIS, call, fill
 from tests.conftest import BundleOf
+from tests.running import WINDLASS, environment
 
 from windlass.cli.registry import actor
 from windlass.registry.registry import Registry
@@ -72,6 +75,20 @@ def test_every_decision_needs_a_reason(command: str) -> None:
         assert (ended.code, ended.out) == (1, "")
         assert "A decision needs a reason" in ended.err
     assert len(call("decisions", "iris", "--json").json()) == 1
+
+
+def test_a_terminal_is_asked_for_the_reason(home: Path) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"seen and liked\n")
+    command = [str(WINDLASS), "approve", "iris", "v1"]
+    done = subprocess.run(
+        command, stdin=theirs, capture_output=True, text=True, env=environment(home), check=False
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert (done.returncode, done.stderr.strip()) == (0, "Why:")
+    (told,) = call("decisions", "iris", "--json").json()
+    assert told["reason"] == "seen and liked"
 
 
 def test_decisions_say_who_when_and_why_and_are_verified() -> None:

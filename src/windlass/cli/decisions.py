@@ -1,7 +1,8 @@
 """`windlass approve | reject | rollback | decisions`: who moved which version, when and why."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,41 +19,56 @@ if TYPE_CHECKING:
     from windlass.registry.version import Version
 
 
+def _asked(given: str | None) -> str:
+    """The reason: on a terminal it is asked for where it was left out, elsewhere it must be given."""
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("Every decision needs a reason.")
+    answer: str = typer.prompt("Why", err=True)
+    return answer
+
+
+def _reason(help_: str) -> Any:
+    told = f"{help_} Needed; asked for on a terminal."
+    return typer.Option("--reason", "-m", help=told, callback=_asked, show_default=False)
+
+
 def register(app: typer.Typer) -> None:
     """Attach the commands to the application."""
 
     @app.command("approve")
     def approve(
-        reason: Annotated[str, typer.Option("--reason", "-m", help="Why.")],
+        reason: Annotated[str | None, _reason("Why.")] = None,
         which: Which = None,
         key: Key = None,
         json: Json = False,
     ) -> None:
         """Put a candidate in production: the newest, where none is named."""
         place, names = split_arguments(which, most=1, usage="windlass approve [PROJECT] [VERSION]")
-        raise typer.Exit(guarded(lambda: _approve(place, names, reason, key, json=json)))
+        raise typer.Exit(guarded(lambda: _approve(place, names, str(reason), key, json=json)))
 
     @app.command("reject")
     def reject(
-        reason: Annotated[str, typer.Option("--reason", "-m", help="Why not.")],
+        reason: Annotated[str | None, _reason("Why not.")] = None,
         which: Which = None,
         key: Key = None,
         json: Json = False,
     ) -> None:
         """Reject a candidate: the newest, where none is named."""
         place, names = split_arguments(which, most=1, usage="windlass reject [PROJECT] [VERSION]")
-        raise typer.Exit(guarded(lambda: _reject(place, names, reason, key, json=json)))
+        raise typer.Exit(guarded(lambda: _reject(place, names, str(reason), key, json=json)))
 
     @app.command("rollback")
     def rollback(
-        reason: Annotated[str, typer.Option("--reason", "-m", help="Why back.")],
+        reason: Annotated[str | None, _reason("Why back.")] = None,
         which: Which = None,
         key: Key = None,
         json: Json = False,
     ) -> None:
         """Return to the version that was in production before, or to the one named."""
         place, names = split_arguments(which, most=1, usage="windlass rollback [PROJECT] [VERSION]")
-        raise typer.Exit(guarded(lambda: _rollback(place, names, reason, key, json=json)))
+        raise typer.Exit(guarded(lambda: _rollback(place, names, str(reason), key, json=json)))
 
     @app.command("decisions")
     def decisions(
