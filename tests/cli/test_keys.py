@@ -1,6 +1,7 @@
 """`windlass keys`: made once, listed, revoked; and what `serve` refuses about keys."""
 
 import json
+import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,7 +126,10 @@ def test_a_platform_is_not_let_in_to_train_and_approve(run: Run) -> None:
     registry = Registry.of(Settings(home=run.home))
     registry.declare(Declaration(name="iris", folder=str(run.home)))
     registry.close()
-    done = run("serve", "iris", AIP_HTTP_PORT="8080")
+    with socket.socket() as taken:  # so that a server which is let through ends all the same
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        done = run("serve", "iris", AIP_HTTP_PORT=str(taken.getsockname()[1]))
     assert (done.exit_code, "could train and approve versions of 'iris'" in done.stderr) == (
         1,
         True,
