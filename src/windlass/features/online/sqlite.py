@@ -166,7 +166,7 @@ class SqliteShelf:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._connect("mode=rwc", BUSY_SECONDS)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+                _use_wal(connection)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten
                 connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
@@ -193,3 +193,17 @@ class SqliteShelf:
     def _told(self, error: Exception) -> StorageError:
         told = str(error).rstrip(".")
         return StorageError(f"{self.where} failed: {told}. {advice(told, VARIABLE)}")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite does not wait for another process that does the same, so we do."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
