@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from windlass._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from windlass.app import application as application
     from windlass.cli.train import train_command as train_command
@@ -43,8 +45,6 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names, not two; a test holds it
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

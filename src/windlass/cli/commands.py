@@ -2,6 +2,7 @@
 
 import typer
 
+from windlass._version import __version__
 from windlass.cli import (
     decisions,
     features,
@@ -30,8 +31,6 @@ for group in (train, features, pipeline, verify, versions, decisions, serve, wor
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from windlass import __version__
-
         say(__version__)
         raise typer.Exit
 

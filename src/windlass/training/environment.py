@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import windlass
+from windlass._version import __version__
 
 _NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 _SECONDS = 5
@@ -16,7 +16,7 @@ _SECONDS = 5
 def environment(folder: Path) -> dict[str, Any]:
     """What `environment.json` holds: facts of this process, and the commit of `folder`, if it has one."""
     return {
-        "windlass": windlass.__version__,
+        "windlass": __version__,
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "platform": f"{platform.system()} {platform.machine()}",

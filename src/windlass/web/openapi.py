@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from windlass._version import __version__
 from windlass.web.operation import BINARY, Chapter, Json, Operation
 from windlass.web.routing import Route
 
@@ -56,8 +57,6 @@ class Book:
 
 def describe(book: Book, routes: Sequence[Route]) -> Json:
     """The document."""
-    from windlass import __version__
-
     operations, paths = book.operations, dict[str, Any]()
     for route in routes:
         label = route.label or route.path

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from windlass._version import __version__
 from windlass.core.schema import Kind
 from windlass.errors import RowsError
 from windlass.serving.model import Model
@@ -26,8 +27,6 @@ class Scoring:
 
     async def version(self, _: Exchange) -> Answer:
         """`GET /version`: of this software, as plain text."""
-        from windlass import __version__
-
         return Answer(__version__.encode(), b"text/plain")
 
     async def invoke(self, exchange: Exchange) -> Answer:

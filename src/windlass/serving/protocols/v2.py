@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from windlass._version import __version__
 from windlass.access.role import Role
 from windlass.core.schema import Column, Kind, RowSchema
 from windlass.errors import EngineError
@@ -57,8 +58,6 @@ class V2:
 
     async def server(self, _: Exchange) -> Answer:
         """The server's own metadata."""
-        from windlass import __version__
-
         extensions = ["binary_tensor_data"]
         return _json({"name": "windlass", "version": __version__, "extensions": extensions})
 
