@@ -21,7 +21,7 @@ from benchmarks.machine import BenchmarkError, Running, Server, describe, runnin
 from benchmarks.measure import ROOT
 from benchmarks.report import Verdict, number, table, targets
 
-from windlass.features.offline import OfflineStore
+from windlass.features.offline.store import OfflineStore
 from windlass.settings import Settings
 
 PROJECT = "credit_risk"

@@ -16,17 +16,17 @@ from benchmarks.measure import ROOT
 from benchmarks.report import Verdict
 
 from windlass.core.feature_view import FeatureView, ViewRecord
-from windlass.core.loading import load_project
-from windlass.features.build import BuildOptions, build
-from windlass.features.offline import OfflineStore
+from windlass.core.project_loader import load_project
+from windlass.features.offline.build import BuildOptions, build
+from windlass.features.offline.point_in_time import point_in_time
+from windlass.features.offline.snapshot import Snapshot
+from windlass.features.offline.store import OfflineStore
 from windlass.features.online.materialise import materialise
-from windlass.features.online.reading import FeatureReader
+from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
-from windlass.features.point_in_time import point_in_time
-from windlass.features.snapshot import Snapshot
 from windlass.settings import Settings
-from windlass.training.request import silent
-from windlass.workflows.generating import generate
+from windlass.training.plan import silent
+from windlass.workflows.features import generate
 
 EXAMPLE = ROOT / "examples" / "credit_risk"
 REAL = ROOT.parent / "shared/data/credit_risk/dataset_credit_risk.parquet"

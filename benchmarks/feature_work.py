@@ -13,7 +13,7 @@ from benchmarks.feature_store import EXAMPLE, Subject
 from benchmarks.machine import BenchmarkError
 from benchmarks.report import Verdict
 
-from windlass.features.compute import history_of
+from windlass.features.engines.duckdb import history_of
 
 LOANS_OF_A_CLIENT = 21.3  # of the generator
 LARGE, LARGE_GB = 20_000_000, 4.0

@@ -6,10 +6,10 @@ from time import perf_counter
 
 from benchmarks.report import GUARD, OURS, Report, Timing
 
-from windlass.access.role import Role
+from windlass.auth.key import Role
 from windlass.settings import Settings
-from windlass.web.exchange import Answer, Exchange
-from windlass.web.guard import Guard
+from windlass.web.authentication import Guard
+from windlass.web.messages import Answer, Exchange
 from windlass.web.routing import Route
 
 TIMES = 100_000

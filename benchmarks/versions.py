@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from windlass.core.bundle import MANIFEST, Bundle
-from windlass.core.declaration import Declaration
+from windlass.core.project_spec import Declaration
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.running import Server
-from tests.services import database_url, postgres_url, s3_endpoint, s3_url
-from tests.wire import wire, wired_url
+from tests.support.server import Server
+from tests.support.services import database_url, postgres_url, s3_endpoint, s3_url
+from tests.support.tcp_proxy import wire, wired_url
 
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 from windlass.settings import Settings
-from windlass.training.request import TrainingRequest
+from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import train
 
 __all__ = ["database_url", "postgres_url", "s3_endpoint", "s3_url", "wire", "wired_url"]  # fixtures
@@ -36,7 +36,7 @@ Serve = Callable[..., Server]
 
 
 # what takes longest, so that it is begun first and nobody waits for it at the end
-LONGEST = ("features/test_spark.py", "flows/", "cli/", "control/", "workflows/")
+LONGEST = ("features/engines/test_spark.py", "flows/", "cli/", "control/", "workflows/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.running import PATIENCE
+from tests.support.server import PATIENCE
 
 from windlass import logs
 from windlass.logs import JsonFormatter, set_up_logs, timestamp

@@ -18,14 +18,14 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
-from windlass.core.loading import load_project
 from windlass.core.project import Project
-from windlass.features.build import BuildOptions, build
-from windlass.features.offline import OfflineStore
-from windlass.features.snapshot import Snapshot
-from windlass.features.training_rows import training_rows
-from windlass.training.request import silent
-from windlass.workflows.generating import generate
+from windlass.core.project_loader import load_project
+from windlass.features.offline.build import BuildOptions, build
+from windlass.features.offline.snapshot import Snapshot
+from windlass.features.offline.store import OfflineStore
+from windlass.features.offline.training_set import training_rows
+from windlass.training.plan import silent
+from windlass.workflows.features import generate
 
 TODAY = date(2021, 9, 17)  # when the attributes of the real file were taken
 CLOSE = 1e-6  # of averages: the feature view adds whole millionths

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from windlass.cli.train import train_command as train_command
     from windlass.core.bundle import Bundle as Bundle
     from windlass.core.candidate import Candidate as Candidate
+    from windlass.core.evaluation_rules import GroupTimeSplit as GroupTimeSplit
+    from windlass.core.evaluation_rules import Stakes as Stakes
     from windlass.core.feature_view import FeatureView as FeatureView
     from windlass.core.feature_view import YearsSince as YearsSince
     from windlass.core.gates import Gate as Gate
@@ -17,12 +19,10 @@ if TYPE_CHECKING:
     from windlass.core.project import Project as Project
     from windlass.core.row import Row as Row
     from windlass.core.row import column as column
-    from windlass.core.split_rule import GroupTimeSplit as GroupTimeSplit
-    from windlass.core.stakes import Stakes as Stakes
     from windlass.core.target import Classes as Classes
     from windlass.core.target import Quantity as Quantity
     from windlass.errors import WindlassError as WindlassError
-    from windlass.monitoring.ledger_table import read_ledger as read_ledger
+    from windlass.monitoring.ledger_reader import read_ledger as read_ledger
 
 _HOMES = {
     "Bundle": "windlass.core.bundle",
@@ -30,17 +30,17 @@ _HOMES = {
     "Classes": "windlass.core.target",
     "FeatureView": "windlass.core.feature_view",
     "Gate": "windlass.core.gates",
-    "GroupTimeSplit": "windlass.core.split_rule",
+    "GroupTimeSplit": "windlass.core.evaluation_rules",
     "NotWorse": "windlass.core.gates",
     "Project": "windlass.core.project",
     "Quantity": "windlass.core.target",
     "Row": "windlass.core.row",
-    "Stakes": "windlass.core.stakes",
+    "Stakes": "windlass.core.evaluation_rules",
     "WindlassError": "windlass.errors",
     "YearsSince": "windlass.core.feature_view",
     "application": "windlass.app",
     "column": "windlass.core.row",
-    "read_ledger": "windlass.monitoring.ledger_table",
+    "read_ledger": "windlass.monitoring.ledger_reader",
     "train_command": "windlass.cli.train",
 }
 

@@ -10,33 +10,30 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
 
-from windlass.control.control import Control
+from windlass.control.app import Control
 from windlass.errors import SettingsError, WindlassError
 from windlass.logs import set_up_logs
-from windlass.monitoring.cells import Cells, shared_folder
 from windlass.monitoring.ledger import Ledger
-from windlass.monitoring.telemetry import Telemetry
-from windlass.serving.chapter import about, chapter
-from windlass.serving.earlier import Earlier
-from windlass.serving.follower import Follower
-from windlass.serving.following import Following
-from windlass.serving.hosted import Hosted
-from windlass.serving.link import Link
-from windlass.serving.loading import Loader, load_bare
-from windlass.serving.observe import Observer
-from windlass.serving.online import Online
-from windlass.serving.opening import Opener
-from windlass.serving.part import Part
-from windlass.serving.remembered import Remembered
+from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.shared_counters import Cells, shared_folder
+from windlass.serving.online_features import Online, Opener
+from windlass.serving.openapi.operations import about, chapter
+from windlass.serving.rollout.deployment import Following
+from windlass.serving.rollout.live_state import Remembered
+from windlass.serving.rollout.loader import Loader, load_bare
+from windlass.serving.rollout.pinned_versions import Earlier
+from windlass.serving.rollout.registry_client import Link
+from windlass.serving.rollout.watcher import Follower, Views
 from windlass.serving.routes import routes_of
-from windlass.serving.subject import Subject, subjects
-from windlass.serving.views import Views
+from windlass.serving.served_project import Hosted
+from windlass.serving.status import Observer
+from windlass.serving.targets import Part, Subject, subjects
 from windlass.settings import Settings
-from windlass.storage.place import pinned
-from windlass.web.docs import Docs
-from windlass.web.guard import Guard
+from windlass.storage.urls import pinned
+from windlass.web.asgi import Service
+from windlass.web.authentication import Guard
 from windlass.web.openapi import Book
-from windlass.web.service import Service
+from windlass.web.swagger_ui import Docs
 
 RATE_SECONDS = 10.0
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.cli.registered import IRIS, fill
-from tests.clients import PLAIN, PROJECT, approved, fill_store
 from tests.conftest import BundleOf, Serve
-from tests.registered import Registered
-from tests.running import FLOWER, LOAN, Server
+from tests.support.cli_registry import IRIS, fill
+from tests.support.online_clients import PLAIN, PROJECT, approved, fill_store
+from tests.support.registry_home import Registered
+from tests.support.server import FLOWER, LOAN, Server
 
 from windlass.registry.registry import Registry
 from windlass.settings import Settings

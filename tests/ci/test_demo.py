@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.registered import call
 from tests.conftest import ROOT
-from tests.lending import Lending
-from tests.running import environment
+from tests.support.cli_registry import call
+from tests.support.lending_project import Lending
+from tests.support.server import environment
 
 UNRULY = ROOT / "tests" / "projects" / "unruly"
 

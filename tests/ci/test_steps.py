@@ -16,18 +16,18 @@ from threading import Thread
 
 import httpx
 import pytest
-from tests.ci.actions import ROOT, Done, Runner, Step, names, steps
-from tests.ci.stubs import Stubs
-from tests.cli.registered import call
 from tests.conftest import Serve
-from tests.lending import Lending
-from tests.running import PATIENCE, Server
+from tests.support.cli_registry import call
+from tests.support.command_stubs import Stubs
+from tests.support.lending_project import Lending
+from tests.support.server import PATIENCE, Server
+from tests.support.workflow_runner import ROOT, Done, Runner, Step, names, steps
 
-from windlass.access.keys import Keys
-from windlass.access.role import Role
-from windlass.cli.greeting import greeting
+from windlass.auth.key import Role
+from windlass.auth.key_store import Keys
+from windlass.cli.banner import greeting
 from windlass.registry.registry import Registry
-from windlass.serving.subject import subjects
+from windlass.serving.targets import subjects
 from windlass.settings import Settings
 
 DIGEST = "sha256:" + "ab12" * 16

@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tests.ci.actions import ROOT, names, steps, workflow
+from tests.support.workflow_runner import ROOT, names, steps, workflow
 
-from windlass.serving.part import Part
+from windlass.serving.targets import Part
 
 ALL = names()
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+)*|[0-9a-f]{40})")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
-from tests.cli.registered import IRIS, call, fill
 from tests.conftest import BundleOf
-from tests.running import WINDLASS, environment
+from tests.support.cli_registry import IRIS, call, fill
+from tests.support.server import WINDLASS, environment
 
-from windlass.cli.registry import actor
+from windlass.cli.context import actor
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.storage.database import Database
-from windlass.storage.schema import decisions
+from windlass.storage.db_tables import decisions
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.bundles import change, copied
-from tests.cli.registered import call
 from tests.conftest import ROOT, BundleOf
-from tests.lending import Lending
+from tests.support.altered_bundles import change, copied
+from tests.support.cli_registry import call
+from tests.support.lending_project import Lending
 
-from windlass.cli.registry import opened
+from windlass.cli.context import opened
 from windlass.settings import Settings
 
 CREDIT = ROOT / "examples" / "credit_risk"

@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from windlass.access.keys import Keys
+from windlass.auth.key_store import Keys
 from windlass.cli import keys, serve
-from windlass.core.declaration import Declaration
+from windlass.core.project_spec import Declaration
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.storage.database import Database

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.running import WINDLASS, environment
+from tests.support.server import WINDLASS, environment
 
 COMMANDS = [[str(WINDLASS)], [sys.executable, "-m", "windlass"]]
 # what is imported, as it were: it says that it has begun, and does not end by itself

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.jobs_bench import WINDLASS, Bench, is_alive
-from tests.lending import Lending
-from tests.running import environment
-from tests.waiting import until
+from tests.support.job_workers import WINDLASS, Bench, is_alive
+from tests.support.lending_project import Lending
+from tests.support.server import environment
+from tests.support.waiting import until
 
 from windlass.jobs.job import State
 from windlass.registry.version import Stage

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from windlass.cli.commands import app
 from windlass.core.bundle import Bundle
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 from windlass.settings import Settings
-from windlass.training.request import TrainingRequest, silent
+from windlass.training.plan import TrainingRequest, silent
 from windlass.workflows.train import train
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris"

@@ -1,7 +1,7 @@
 """`--master` without `--engine spark` would be ignored, and is refused before anything is done."""
 
 import pytest
-from tests.cli.registered import call
+from tests.support.cli_registry import call
 
 MASTER = ["--master", "spark://nowhere:7077"]
 

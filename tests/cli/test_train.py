@@ -10,7 +10,7 @@ import pytest
 from windlass.cli import train as command
 from windlass.cli.train_flags import split_folder
 from windlass.core.bundle import Bundle
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 
 ROOT = Path(__file__).parents[2]
 IRIS = ROOT / "examples" / "iris"
@@ -173,7 +173,7 @@ def test_the_current_folder_is_the_default_project(
 
 
 def test_the_source_of_a_loaded_project_is_its_folder() -> None:
-    from windlass.core.loading import project_source
+    from windlass.core.project_loader import project_source
 
     project, source = load_project(IRIS)
     assert project_source(project) == source

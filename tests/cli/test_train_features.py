@@ -4,15 +4,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.features.loans import PROJECT_VIEW, VIEW, events
-from tests.jobs_bench import WINDLASS
-from tests.running import environment
+from tests.support.job_workers import WINDLASS
+from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.server import environment
 
 from windlass.core.bundle import Bundle
-from windlass.features.build import BuildOptions, build
-from windlass.features.offline import OfflineStore
+from windlass.features.offline.build import BuildOptions, build
+from windlass.features.offline.store import OfflineStore
 from windlass.settings import Settings
-from windlass.training.request import silent
+from windlass.training.plan import silent
 
 ROOT = Path(__file__).parents[2]
 LENDER = ROOT / "tests" / "projects" / "lender"

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.jobs_bench import WINDLASS, Bench, Unruly
-from tests.running import environment
-from tests.waiting import until
+from tests.support.job_workers import WINDLASS, Bench, Unruly
+from tests.support.server import environment
+from tests.support.waiting import until
 
-from windlass.cli.registry import actor
+from windlass.cli.context import actor
 from windlass.core.bundle import Bundle
 from windlass.jobs.job import State
 from windlass.registry.version import Stage

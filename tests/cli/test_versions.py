@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.registered import IRIS, call, fill
 from tests.conftest import BundleOf
+from tests.support.cli_registry import IRIS, call, fill
 
 
 @pytest.fixture(autouse=True)

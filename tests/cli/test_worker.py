@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.jobs_bench import PATIENCE, WINDLASS, Bench
-from tests.running import environment
-from tests.waiting import until
+from tests.support.job_workers import PATIENCE, WINDLASS, Bench
+from tests.support.server import environment
+from tests.support.waiting import until
 
 
 @pytest.fixture

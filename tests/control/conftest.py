@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from tests.conftest import HOMES, BundleOf
-from tests.running import Server, free_port
+from tests.support.server import Server, free_port
 
-from windlass.core.declaration import Declaration
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
+from windlass.core.project_spec import Declaration
 from windlass.errors import StorageError
-from windlass.jobs.desk import Desk
 from windlass.jobs.job import Job
+from windlass.jobs.queue import Desk
 from windlass.jobs.workers import BEAT_SECONDS, Workers
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
@@ -30,7 +30,7 @@ Control = Callable[..., Server]
 def start_control(home: Path, *projects: str, **variables: str) -> Server:
     """A server of control over the registry in `home`."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.control.served", str(port), *projects]
+    command = [sys.executable, "-m", "tests.support.control_server", str(port), *projects]
     return Server(command, port, home, {"PYTHONPATH": str(ROOT), **variables})
 
 

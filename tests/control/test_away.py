@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 from tests.conftest import BundleOf
 from tests.control.conftest import WHY, Control, registered
-from tests.control.test_events import listening
+from tests.control.test_job_events import listening
 from tests.control.test_jobs import ordered
 from tests.control.test_train import polled
-from tests.running import Server
-from tests.services import postgres_url
-from tests.waiting import is_quick
-from tests.wire import Wire
+from tests.support.server import Server
+from tests.support.services import postgres_url
+from tests.support.tcp_proxy import Wire
+from tests.support.waiting import is_quick
 
-from windlass.jobs.desk import Desk
+from windlass.jobs.queue import Desk
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 

@@ -3,9 +3,9 @@
 import pytest
 from tests.control.conftest import Control, Still, Worker
 from tests.control.test_train import ASYNC
-from tests.running import Server
+from tests.support.server import Server
 
-from windlass.jobs.desk import Order
+from windlass.jobs.queue import Order
 from windlass.registry.registry import Registry
 
 

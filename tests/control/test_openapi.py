@@ -6,8 +6,8 @@ import pytest
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from tests.control.conftest import Control, Still
-from tests.described import untruths
-from tests.running import Server
+from tests.support.openapi_conformance import untruths
+from tests.support.server import Server
 
 from windlass.registry.registry import Registry
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from tests.conftest import BundleOf
 from tests.control.conftest import WHY, Control, registered
-from tests.waiting import until
-from tests.wire import Wire
+from tests.support.tcp_proxy import Wire
+from tests.support.waiting import until
 
-from windlass.control.pool import THREADS
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
+from windlass.web.worker_pool import THREADS
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from tests.control.conftest import Control, Still, Worker
-from tests.running import PATIENCE, Server
+from tests.support.server import PATIENCE, Server
 
-from windlass.jobs.desk import Desk
 from windlass.jobs.job import Job, State
+from windlass.jobs.queue import Desk
 from windlass.registry.registry import Registry
 
 T = TypeVar("T")

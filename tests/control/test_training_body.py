@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.features.loans import PROJECT_VIEW
+from tests.support.loan_view import PROJECT_VIEW
 
-from windlass.control.training import TrainingBody, body_schema
-from windlass.core.declaration import Declaration, Model
+from windlass.control.train_request import TrainingBody, body_schema
+from windlass.core.project_spec import Declaration, Model
 from windlass.web.problems import Problem
 
 PLAIN = Declaration(

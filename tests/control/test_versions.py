@@ -2,9 +2,9 @@
 
 import pytest
 from tests.control.conftest import WHY, Control, Still
-from tests.running import Server
+from tests.support.server import Server
 
-from windlass.access.role import Role
+from windlass.auth.key import Role
 from windlass.registry.registry import Registry
 
 
@@ -135,7 +135,7 @@ def test_a_project_without_a_declaration_is_not_found(control: Control, registry
 
 
 def test_keys_decide_under_their_names(control: Control, registry: Registry) -> None:
-    from windlass.access.keys import Keys
+    from windlass.auth.key_store import Keys
 
     keys = Keys(registry.database)
     made = {role.value: keys.create(f"{role.value}-key", role) for role in Role}

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from tests.conftest import HOMES
 from tests.control.conftest import WHY
-from tests.control.test_events import listening
+from tests.control.test_job_events import listening
 from tests.control.test_train import ASYNC, polled
-from tests.running import FLOWER, Server
+from tests.support.server import FLOWER, Server
 
-from windlass.core.declaration import Declaration
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
+from windlass.core.project_spec import Declaration
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from windlass.core.bundle import Bundle
-from windlass.core.digest import canonical, sha256, sha256_file
-from windlass.core.sealing import publish, seal, staging
+from windlass.core.bundle_writer import publish, seal, staging
+from windlass.core.hashing import canonical, sha256, sha256_file
 from windlass.errors import BundleError, IntegrityError
 
 

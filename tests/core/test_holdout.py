@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.held import held, sealed
+from tests.support.holdout_bundles import held, sealed
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.holdout import (
@@ -16,7 +16,7 @@ from windlass.core.holdout import (
     row_digests,
     write_holdout,
 )
-from windlass.core.schema import Column, Kind, RowSchema
+from windlass.core.row_schema import Column, Kind, RowSchema
 from windlass.errors import IntegrityError
 
 SCHEMA = RowSchema.of(

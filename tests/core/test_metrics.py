@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from windlass.core import metrics
-from windlass.core.stakes import Stakes
+from windlass.core.evaluation_rules import Stakes
 from windlass.core.target import Classes, Quantity
 
 SEEDS = range(20)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windlass.core.plain_rows import PlainRows
-from windlass.core.schema import Column, Kind, RowSchema
-from windlass.core.validation import RowValidator
+from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_validator import PlainRows, RowValidator
 from windlass.errors import RowsError
 
 SCHEMA = RowSchema.of(

@@ -3,7 +3,7 @@ import pytest
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.profile import CategoryProfile, NumericProfile, Profile, profile
-from windlass.core.schema import Column, Kind, RowSchema
+from windlass.core.row_schema import Column, Kind, RowSchema
 
 NAN = float("nan")
 

@@ -4,16 +4,15 @@ from typing import Any
 
 import pytest
 from pydantic import ConfigDict
-from tests.features.loans import VIEW
+from tests.support.loan_view import VIEW
 
 from windlass.core.candidate import Candidate
-from windlass.core.declaration import Declaration
+from windlass.core.evaluation_rules import GroupTimeSplit, Stakes
 from windlass.core.gates import Gate, NotWorse
-from windlass.core.loading import Source, load_project, project_source
 from windlass.core.project import Project
+from windlass.core.project_loader import Source, load_project, project_source
+from windlass.core.project_spec import Declaration
 from windlass.core.row import Row
-from windlass.core.split_rule import GroupTimeSplit
-from windlass.core.stakes import Stakes
 from windlass.core.target import Classes, Quantity
 from windlass.errors import ProjectError
 

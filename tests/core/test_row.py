@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model, field_validator, model_validator
 
 from windlass.core.row import Row, column, read_row
-from windlass.core.schema import Column, Kind
+from windlass.core.row_schema import Column, Kind
 from windlass.errors import ProjectError
 
 

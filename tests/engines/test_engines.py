@@ -9,9 +9,8 @@ import pytest
 
 from windlass.core.batch import Batch
 from windlass.core.bundle import Bundle
-from windlass.engines import load, onnx
-from windlass.engines.golden import prove
-from windlass.engines.load import load_engine
+from windlass.engines import loader, onnx
+from windlass.engines.loader import load_engine, prove
 from windlass.engines.native import NativeEngine
 from windlass.engines.onnx import OnnxEngine
 from windlass.errors import EngineError
@@ -98,7 +97,7 @@ def test_golden_rows_that_are_not_reproduced_stop_an_engine(
     golden[path[0]][path[1]][path[2]] = value
     monkeypatch.setattr(Bundle, "json", lambda *_: golden)
     with pytest.raises(EngineError, match=f"Golden row {path[1]}"):
-        prove(bundle, load._onnx(bundle))
+        prove(bundle, loader._onnx(bundle))
 
 
 def test_a_bundle_without_golden_rows_proves_nothing(

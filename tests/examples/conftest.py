@@ -1,5 +1,5 @@
 """Fixtures of the examples' tests."""
 
-from tests.examples.credit import bundles, example, home, labelled, raw, snapshot
+from tests.support.credit_example import bundles, example, home, labelled, raw, snapshot
 
 __all__ = ["bundles", "example", "home", "labelled", "raw", "snapshot"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.examples.credit import (
+from tests.support.credit_example import (
     DATES,
     REAL,
     SAMPLE,
@@ -18,10 +18,10 @@ from tests.examples.credit import (
 )
 
 from windlass.core.project import Project
-from windlass.core.validation import RowValidator
+from windlass.core.row_validator import RowValidator
 from windlass.errors import WindlassError
-from windlass.features.compute import history_of
-from windlass.features.snapshot import Snapshot
+from windlass.features.engines.duckdb import history_of
+from windlass.features.offline.snapshot import Snapshot
 
 
 def test_what_is_made_up_is_always_the_same_in_either_form(

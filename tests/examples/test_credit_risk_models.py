@@ -7,19 +7,19 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.examples.credit import (
+from tests.support.credit_example import (
     CREDIT,
     MODELS,
     README,
     Example,
 )
 
-from windlass.control.training import TrainingBody
+from windlass.control.train_request import TrainingBody
 from windlass.core.bundle import Bundle
-from windlass.core.declaration import Declaration
-from windlass.core.loading import load_project
-from windlass.core.validation import RowValidator
-from windlass.training.request import TrainingRequest, resolve, silent
+from windlass.core.project_loader import load_project
+from windlass.core.project_spec import Declaration
+from windlass.core.row_validator import RowValidator
+from windlass.training.plan import TrainingRequest, resolve, silent
 from windlass.training.run import execute
 
 

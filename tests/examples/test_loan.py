@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from windlass.core.bundle import Bundle
-from windlass.core.loading import load_project
 from windlass.core.project import Project
-from windlass.core.validation import RowValidator
-from windlass.engines.load import load_engine
+from windlass.core.project_loader import load_project
+from windlass.core.row_validator import RowValidator
+from windlass.engines.loader import load_engine
 from windlass.registry.comparison import Comparison, compare
-from windlass.registry.judging import judge
+from windlass.registry.gate_evaluation import judge
 
 ROOT = Path(__file__).parents[2]
 LOAN = ROOT / "examples" / "loan"

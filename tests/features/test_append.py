@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from tests.features.building import ORDER, all_of, built, store_in
-from tests.features.credit import CREDIT_VIEW, credit_loans
-from tests.features.loans import FEATURES, VIEW, contract, events
+from tests.support.credit_view import CREDIT_VIEW, credit_loans
+from tests.support.loan_view import FEATURES, VIEW, contract, events
+from tests.support.snapshots import ORDER, all_of, built, store_in
 
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
-from windlass.features.build import BuildOptions
-from windlass.features.snapshot import Snapshot
+from windlass.features.offline.build import BuildOptions
+from windlass.features.offline.snapshot import Snapshot
 
 APPEND, TWO = BuildOptions(append=True), BuildOptions(buckets=2)
 LOANS = events(25, seed=11)

@@ -13,16 +13,15 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.conftest import ROOT
-from tests.features.building import all_of, built, store_in
-from tests.features.loans import events
+from tests.support.loan_view import events
+from tests.support.snapshots import all_of, built, store_in
 
-from windlass.core.digest import sha256_file
+from windlass.core.hashing import sha256_file
 from windlass.errors import FeatureError
-from windlass.features.build import BuildOptions
-from windlass.features.erase import erase, undo
-from windlass.features.erased import ErasedEntities
-from windlass.features.offline import OfflineStore
-from windlass.features.told import told_writing
+from windlass.features.io_errors import told_writing
+from windlass.features.offline.build import BuildOptions
+from windlass.features.offline.erasure import ErasedEntities, erase, undo
+from windlass.features.offline.store import OfflineStore
 
 LOANS = events(20, seed=1)
 FIRST, SECOND = LOANS.head(60), LOANS.tail(-60)
@@ -150,7 +149,7 @@ def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: P
     code = (
         "import os, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"
-        "from tests.features.building import built, store_in\n"
+        "from tests.support.snapshots import built, store_in\n"
         f"Path.replace = lambda *_: os.kill(os.getpid(), {signal.SIGKILL.value})\n"
         "built(store_in(Path(sys.argv[1])), Path(sys.argv[2]))\n"
     )
@@ -174,7 +173,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"
-        "from tests.features.building import built, store_in\n"
+        "from tests.support.snapshots import built, store_in\n"
         "from windlass.errors import FeatureError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "for most in (2000, 150000, 300000):\n"

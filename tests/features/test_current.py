@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.features.building import built, store_in
-from tests.features.loans import events
+from tests.support.loan_view import events
+from tests.support.snapshots import built, store_in
 
 from windlass.errors import FeatureError
-from windlass.features.offline import OfflineStore
+from windlass.features.offline.store import OfflineStore
 
 LOANS = events(10, seed=8)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.features.building import built
-from tests.features.credit import CREDIT_RECORD, CREDIT_VIEW, credit_loans
+from tests.support.credit_view import CREDIT_RECORD, CREDIT_VIEW, credit_loans
+from tests.support.snapshots import built
 
-from windlass.features.offline import OfflineStore
+from windlass.features.offline.snapshot import LATEST
+from windlass.features.offline.store import OfflineStore
 from windlass.features.online.materialise import materialise
 from windlass.features.online.store import online_store
-from windlass.features.snapshot import LATEST
 from windlass.settings import Settings
 
 CREDIT = "credit_risk"

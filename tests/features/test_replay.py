@@ -7,17 +7,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.features.building import built, store_in
-from tests.features.credit import CREDIT_VIEW, SAMPLE, credit_loans
-from tests.features.loans import FEATURES, VIEW, events
+from tests.support.credit_view import CREDIT_VIEW, SAMPLE, credit_loans
+from tests.support.loan_view import FEATURES, VIEW, events
+from tests.support.snapshots import built, store_in
 
 from windlass.core.feature_view import FeatureView
-from windlass.features.compute import run_history
-from windlass.features.online.reading import FeatureReader
+from windlass.features.engines.duckdb import run_history
+from windlass.features.offline.parts import order_of, ordered, plain
+from windlass.features.offline.training_set import training_rows
+from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
-from windlass.features.ordering import ordered
-from windlass.features.parts import order_of, plain
-from windlass.features.training_rows import training_rows
 from windlass.settings import Settings
 
 

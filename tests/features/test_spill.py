@@ -7,11 +7,11 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from tests.features.building import built, store_in
-from tests.features.loans import events
+from tests.support.loan_view import events
+from tests.support.snapshots import built, store_in
 
-from windlass.features.build import BuildOptions
-from windlass.features.parts import bucket_of
+from windlass.features.offline.build import BuildOptions
+from windlass.features.offline.parts import bucket_of
 
 BUCKETS = 4
 # the client whom nearly all loans belong to; in the last bucket, as each connection tells of its last query
@@ -57,7 +57,7 @@ def profiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         connection.execute(f"SET profiling_output = '{file}'")
         return connection
 
-    monkeypatch.setattr("windlass.features.compute.duckdb.connect", profiling)
+    monkeypatch.setattr("windlass.features.engines.duckdb.duckdb.connect", profiling)
     return folder
 
 

@@ -1,5 +1,5 @@
 """What the flows share."""
 
-from tests.jobs_bench import bench
+from tests.support.job_workers import bench
 
 __all__ = ["bench"]  # a fixture

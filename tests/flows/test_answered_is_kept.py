@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.load import Load
-from tests.running import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
-from tests.waiting import until
+from tests.support.load_clients import Load
+from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
+from tests.support.waiting import until
 
 import windlass
 from windlass.core.bundle import Bundle

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.registered import IRIS, fill
 from tests.conftest import BundleOf, Serve
-from tests.jobs_bench import is_alive
-from tests.running import Server
-from tests.waiting import until
+from tests.support.cli_registry import IRIS, fill
+from tests.support.job_workers import is_alive
+from tests.support.server import Server
+from tests.support.waiting import until
 
 from windlass.registry.registry import Registry
 from windlass.settings import Settings

@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 from tests.conftest import Serve
-from tests.load import Load
-from tests.running import FLOWER, PATIENCE, Connection, Server, post
-from tests.waiting import until
+from tests.support.load_clients import Load
+from tests.support.server import FLOWER, PATIENCE, Connection, Server, post
+from tests.support.waiting import until
 
-from windlass.web.connection import LINGER_SECONDS
+from windlass.web.uvicorn_protocol import LINGER_SECONDS
 
 ROW = json.dumps(FLOWER).encode()
 GRACE = 2 * PATIENCE  # seconds: nobody waits for its end

@@ -5,18 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.clients import PLAIN, PROJECT, approved, declare, features_of, fill_store, store_of
 from tests.conftest import BundleOf, Serve
-from tests.features.loans import PROJECT_VIEW
-from tests.registered import Registered
-from tests.running import Server
 from tests.serving.test_routes import problem
-from tests.waiting import until
-from tests.wire import Wire
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_clients import (
+    PLAIN,
+    PROJECT,
+    approved,
+    declare,
+    features_of,
+    fill_store,
+    store_of,
+)
+from tests.support.registry_home import Registered
+from tests.support.server import Server
+from tests.support.tcp_proxy import Wire
+from tests.support.waiting import until
 
 from windlass.app import application
 from windlass.errors import SettingsError
-from windlass.serving.part import Part
+from windlass.serving.targets import Part
 from windlass.settings import Settings
 
 OPTIONS = ["--no-worker"]

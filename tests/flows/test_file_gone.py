@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.cli.registered import IRIS, fill
 from tests.conftest import BundleOf, Serve
-from tests.registered import Registered, status_of, told
-from tests.running import FLOWER, Server, post
-from tests.waiting import until
+from tests.support.cli_registry import IRIS, fill
+from tests.support.registry_home import Registered, status_of, told
+from tests.support.server import FLOWER, Server, post
+from tests.support.waiting import until
 
-from windlass.access.keys import Keys
-from windlass.access.role import Role
+from windlass.auth.key import Role
+from windlass.auth.key_store import Keys
 
 NAME = Path("iris")  # of the project, in the registry
 

@@ -10,7 +10,7 @@ from statistics import median
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.registered import (
+from tests.support.registry_home import (
     Registered,
     another,
     digest_of,
@@ -21,8 +21,8 @@ from tests.registered import (
     until_live,
     version_of,
 )
-from tests.running import FLOWER, Server
-from tests.waiting import until
+from tests.support.server import FLOWER, Server
+from tests.support.waiting import until
 
 NAME = Path("iris")  # of the project, in the registry
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from tests.conftest import Serve
-from tests.registered import Registered, another, status_of, told, until_live, version_of
-from tests.running import FLOWER, Server
-from tests.waiting import is_quick, until
-from tests.wire import Wire
+from tests.support.registry_home import Registered, another, status_of, told, until_live, version_of
+from tests.support.server import FLOWER, Server
+from tests.support.tcp_proxy import Wire
+from tests.support.waiting import is_quick, until
 
 NAME = Path("iris")  # of the project, in the registry
 BODY = str(FLOWER).replace("'", '"').encode()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.registered import (
+from tests.support.registry_home import (
     Registered,
     another,
     sharper,
@@ -15,11 +15,11 @@ from tests.registered import (
     until_live,
     version_of,
 )
-from tests.running import FLOWER, Server
-from tests.waiting import until
-from tests.wire import Wire
+from tests.support.server import FLOWER, Server
+from tests.support.tcp_proxy import Wire
+from tests.support.waiting import until
 
-from windlass.storage.blobs import blobs_of
+from windlass.storage.blob_store import blobs_of
 
 NAME = Path("iris")  # of the project, in the registry
 MODEL = "model.onnx"

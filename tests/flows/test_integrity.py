@@ -13,17 +13,17 @@ from typing import Any
 
 import joblib
 import pytest
-from tests.bundles import change, copied, reseal
 from tests.conftest import BundleOf, Serve
-from tests.running import FLOWER, WINDLASS, Server, environment, free_port
+from tests.support.altered_bundles import change, copied, reseal
+from tests.support.server import FLOWER, WINDLASS, Server, environment, free_port
 
 from windlass.app import application
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.errors import BundleError, IntegrityError
-from windlass.monitoring.cells import Cells
-from windlass.monitoring.telemetry import Telemetry
-from windlass.serving.hosted import Hosted
-from windlass.serving.loading import Loader, load_bare
+from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.shared_counters import Cells
+from windlass.serving.rollout.loader import Loader, load_bare
+from windlass.serving.served_project import Hosted
 from windlass.settings import Settings
 
 FILES = [

@@ -6,8 +6,8 @@ What the desk promises on either database is held in tests/jobs; here most flows
 from dataclasses import replace
 
 import pytest
-from tests.jobs_bench import ON_POSTGRES, ON_SQLITE, Bench, is_alive, order
-from tests.waiting import until
+from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive, order
+from tests.support.waiting import until
 
 from windlass.errors import JobError
 from windlass.jobs.job import State

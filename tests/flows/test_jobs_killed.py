@@ -6,11 +6,11 @@ import signal
 import time
 
 import pytest
-from tests.jobs_bench import ON_POSTGRES, ON_SQLITE, Bench, is_alive
-from tests.waiting import until
+from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive
+from tests.support.waiting import until
 
-from windlass.jobs.desk import MOST_ATTEMPTS
 from windlass.jobs.job import State
+from windlass.jobs.queue import MOST_ATTEMPTS
 
 
 @ON_POSTGRES

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.sealed import Loan
-from tests.services import settings_over, variables
+from tests.support.services import settings_over, variables
+from tests.support.small_bundles import Loan
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Stage

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.sealed import Loan
-from tests.services import settings_over, variables
+from tests.support.services import settings_over, variables
+from tests.support.small_bundles import Loan
 
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
@@ -45,7 +45,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 @pytest.mark.timeout(600)
 def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "crashing.py"), action, str(tmp_path / "bundles")],
+        [sys.executable, str(ROOT / "tests" / "support" / "crash_points.py"), action, str(tmp_path / "bundles")],
         env={**variables(settings), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.load import Load
-from tests.registered import Registered, another, shares, sharper, told
-from tests.running import FLOWER, Server, post
-from tests.waiting import until
+from tests.support.load_clients import Load
+from tests.support.registry_home import Registered, another, shares, sharper, told
+from tests.support.server import FLOWER, Server, post
+from tests.support.waiting import until
 
 NAME = Path("iris")  # of the project, in the registry
 SWAPS = 20

@@ -5,9 +5,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.bundles import copied
 from tests.conftest import ROOT
-from tests.running import FLOWER, Server, free_port
+from tests.support.altered_bundles import copied
+from tests.support.server import FLOWER, Server, free_port
 
 
 def test_uvicorn_serves_the_example(iris: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import Serve
-from tests.load import Load
-from tests.running import FLOWER, PATIENCE, Server, post
+from tests.support.load_clients import Load
+from tests.support.server import FLOWER, PATIENCE, Server, post
 
 
 def counted(server: Server, name: str, **labels: str) -> float:

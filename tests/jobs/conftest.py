@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from windlass.jobs.desk import Desk
+from windlass.jobs.queue import Desk
 from windlass.jobs.workers import Workers
 from windlass.storage.database import Database
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.jobs_bench import aged
+from tests.support.job_workers import aged
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs import retention
-from windlass.jobs.desk import Desk, Order
 from windlass.jobs.job import Job, State
+from windlass.jobs.queue import Desk, Order
 from windlass.jobs.retention import JOB_SECONDS, KEY_SECONDS, Retention
 from windlass.jobs.workers import Workers
 from windlass.storage.database import Database

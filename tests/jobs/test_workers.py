@@ -5,10 +5,10 @@ import sys
 import pytest
 from sqlalchemy import update
 
-from windlass.jobs.desk import Desk
+from windlass.jobs.queue import Desk
 from windlass.jobs.workers import DEAD_SECONDS, Workers, host
 from windlass.storage.database import Database
-from windlass.storage.schema import workers as table
+from windlass.storage.db_tables import workers as table
 
 
 def changed(database: Database, worker: str, **values: object) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from windlass.monitoring.cells import Cells
-from windlass.monitoring.peers import Peers
+from windlass.monitoring.shared_counters import Cells, Peers
 
 KEY, LATER = ("rate", "ci"), ("rate", "later")
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.sealed import Loan
-from tests.services import settings_over
+from tests.support.services import settings_over
+from tests.support.small_bundles import Loan
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version

@@ -8,7 +8,7 @@ from tests.registry.conftest import LOAN, Train
 from windlass.core.bundle import Bundle
 from windlass.core.gates import GateResult
 from windlass.errors import IntegrityError, RegistryError, StorageError
-from windlass.registry import judgement
+from windlass.registry import gate_evaluation
 from windlass.registry.registry import POLICY, Registry
 from windlass.registry.version import Stage
 
@@ -28,7 +28,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         other = production.json("metrics.json")["accuracy"]
         return (GateResult(RULE, value, passed=value >= other, note=f"against {other}"),)
 
-    monkeypatch.setattr(judgement, "judge", judge)
+    monkeypatch.setattr(gate_evaluation, "judge", judge)
     return against
 
 
@@ -178,7 +178,7 @@ def test_policy_takes_nothing_that_is_undecided_but_a_person_may(
     registry: Registry, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undecided = GateResult(RULE, None, passed=False, note="no rows in common", undecided=True)
-    monkeypatch.setattr(judgement, "judge", lambda *_: (undecided,))
+    monkeypatch.setattr(gate_evaluation, "judge", lambda *_: (undecided,))
     registry.declare(LOAN.declared(policy="automatic"))
     assert registry.settle(train(registry)).stage is Stage.CANDIDATE
     registry.approve("loan", "v1", actor="bob", reason="looked at it")

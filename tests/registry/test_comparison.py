@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from tests.held import held, relabelled, sealed
+from tests.support.holdout_bundles import held, relabelled, sealed
 
 from windlass.core.bundle import TargetRecord
-from windlass.core.schema import Column, Kind, RowSchema
+from windlass.core.row_schema import Column, Kind, RowSchema
 from windlass.registry.comparison import Comparison, Difference, McNemar, compare
 
 TRUTH = np.random.default_rng(5).integers(0, 2, 600)

@@ -3,11 +3,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.held import held, sealed
+from tests.support.holdout_bundles import held, sealed
 
 from windlass.core.bundle import Bundle, ComparisonRecord, GateRecord
 from windlass.core.gates import GateResult
-from windlass.registry.judging import FEWEST, judge
+from windlass.registry.gate_evaluation import FEWEST, judge
 
 TRUTH = np.random.default_rng(5).integers(0, 2, 500)
 QUANTITY = np.random.default_rng(5).normal(size=500)

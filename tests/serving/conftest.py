@@ -1,10 +1,10 @@
 """What tests of features share: one server of clients, for tests that leave it as it is."""
 
 import pytest
-from tests.clients import PROJECT, approved, fill_store
 from tests.conftest import BundleOf, Serve
-from tests.registered import Registered
-from tests.running import Server
+from tests.support.online_clients import PROJECT, approved, fill_store
+from tests.support.registry_home import Registered
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")

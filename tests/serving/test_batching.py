@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tests.running import PATIENCE
+from tests.support.server import PATIENCE
 
 from windlass.core.batch import Batch, Prediction
 from windlass.errors import EngineError

@@ -6,7 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.clients import (
+from tests.conftest import BundleOf, Serve
+from tests.serving.test_routes import problem
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_clients import (
     CHILD,
     LEAST,
     MISSING,
@@ -18,15 +21,12 @@ from tests.clients import (
     features_of,
     fill_store,
 )
-from tests.conftest import BundleOf, Serve
-from tests.features.loans import PROJECT_VIEW
-from tests.registered import Registered
-from tests.running import Server
-from tests.serving.test_routes import problem
-from tests.waiting import until
+from tests.support.registry_home import Registered
+from tests.support.server import Server
+from tests.support.waiting import until
 
 import windlass
-from windlass.serving.by_id import _outcome
+from windlass.serving.predict_by_id import _outcome
 
 KEYS = [
     "predicted_label",

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from tests.running import PATIENCE
+from tests.support.server import PATIENCE
 
 from windlass.errors import StorageError
-from windlass.serving import gathering
-from windlass.serving.aside import Aside
-from windlass.serving.gathering import Gathering
+from windlass.serving import batching
+from windlass.serving.batching import Gathering
+from windlass.web.offload import Aside
 from windlass.web.problems import Problem
 
 Read = Callable[[Sequence[int]], Sequence[int]]
@@ -109,8 +109,8 @@ def test_a_store_that_does_not_answer_fails_all_that_wait() -> None:
 
 
 def test_questions_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "MOST_TOGETHER", 3)
-    monkeypatch.setattr(gathering, "MOST_WAITING", 4)
+    monkeypatch.setattr(batching, "MOST_TOGETHER", 3)
+    monkeypatch.setattr(batching, "MOST_WAITING", 4)
     store = Store()
 
     async def work(reads: Gathering[int]) -> None:

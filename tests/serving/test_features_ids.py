@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windlass.serving.identifiers import LEAST, MOST, MOST_IDS, body_ids, path_id
-from windlass.web.exchange import Exchange
+from windlass.serving.feature_routes import LEAST, MOST, MOST_IDS, body_ids, path_id
+from windlass.web.messages import Exchange
 from windlass.web.problems import Problem
 
 ids = st.integers(LEAST, MOST)

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.features.loans import PROJECT_VIEW
-from tests.running import PATIENCE
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.server import PATIENCE
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import StorageError
-from windlass.features.online.freshness import Freshness
-from windlass.features.online.reading import Features
-from windlass.monitoring.cells import Cells
-from windlass.monitoring.telemetry import Telemetry
-from windlass.serving import online
-from windlass.serving.online import Online
-from windlass.serving.opening import Opened, Opener
+from windlass.features.online.reader import Features
+from windlass.features.online.store import Freshness
+from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.shared_counters import Cells
+from windlass.serving import online_features
+from windlass.serving.online_features import Online, Opened, Opener
 from windlass.settings import Settings
 from windlass.web.problems import Problem
 
@@ -138,7 +137,7 @@ def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> 
 def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(online, "AGAIN_SECONDS", 600.0)
+    monkeypatch.setattr(online_features, "AGAIN_SECONDS", 600.0)
     store = Store()
 
     async def work(served: Online) -> None:
@@ -155,7 +154,7 @@ def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
 
 
 def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(online_features, "AGAIN_SECONDS", 0.0)
     store = Store()
 
     async def work(served: Online) -> None:
@@ -190,7 +189,7 @@ def test_a_silent_store_is_given_up_and_opened_anew() -> None:
 
 
 def test_a_silent_store_holds_up_nobody_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(online_features, "PATIENCE_SECONDS", 0.05)
     silent = Store()
     silent.let.clear()
 
@@ -200,7 +199,7 @@ def test_a_silent_store_holds_up_nobody_at_the_start(monkeypatch: pytest.MonkeyP
         assert "has not answered" in str(served.reason)
         assert (await refused(served.get(KNOWN))).status == 503
         silent.let.set()
-        monkeypatch.setattr(online, "PATIENCE_SECONDS", PATIENCE)
+        monkeypatch.setattr(online_features, "PATIENCE_SECONDS", PATIENCE)
         await served.follow(PROJECT_VIEW)
         assert (await served.get(KNOWN)).entity == KNOWN
 

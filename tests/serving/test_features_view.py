@@ -10,16 +10,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.bundles import change, copied
-from tests.clients import PLAIN, PROJECT, STRANGER, approved, fill_store
 from tests.conftest import BundleOf
-from tests.features.loans import PROJECT_VIEW
-from tests.registered import Registered
 from tests.serving.test_routes import problem
+from tests.support.altered_bundles import change, copied
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_clients import PLAIN, PROJECT, STRANGER, approved, fill_store
+from tests.support.registry_home import Registered
 
 from windlass import app
-from windlass.serving.part import Part
-from windlass.serving.subject import Subject
+from windlass.serving.targets import Part, Subject
 from windlass.settings import Settings
 
 Work = Callable[[httpx.AsyncClient], Awaitable[None]]

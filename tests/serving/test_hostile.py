@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Serve
-from tests.running import FLOWER, PATIENCE, Server, post
+from tests.support.server import FLOWER, PATIENCE, Server, post
 
 LIMIT = 1 << 20
 ROW = json.dumps(FLOWER).encode()

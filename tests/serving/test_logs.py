@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.registered import told
-from tests.running import FLOWER, Server
+from tests.support.registry_home import told
+from tests.support.server import FLOWER, Server
 
 from windlass import app
 from windlass.core.bundle import Bundle
-from windlass.monitoring.cells import Cells
-from windlass.monitoring.telemetry import Telemetry
-from windlass.serving.hosted import Hosted
-from windlass.serving.observe import Observer
+from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.shared_counters import Cells
+from windlass.serving.served_project import Hosted
+from windlass.serving.status import Observer
 
 
 def requests(server: Server) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ import pytest
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from tests.described import untruths
-from tests.running import Server
+from tests.support.openapi_conformance import untruths
+from tests.support.server import Server
 
 VAGUE = "/infer", "/invocations"  # whose tensors and lists must agree with one another
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.running import FLOWER, LOAN, Server
+from tests.support.server import FLOWER, LOAN, Server
 
 SECRET = "hunter2-4111111111111111"
 FIELDS = list(FLOWER)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.conftest import Serve
-from tests.running import FLOWER, OTHER_FLOWER, SPECIES, Server
+from tests.support.server import FLOWER, OTHER_FLOWER, SPECIES, Server
 
 import windlass
 from windlass.core.bundle import Bundle
@@ -236,7 +236,7 @@ def test_the_timing_of_a_prediction_names_its_phases(iris_server: Server) -> Non
 
 def test_not_ready_is_said_with_the_reason(serve: Serve, bundle_of: Any, tmp_path: Path) -> None:
     """Health answers, predictions wait: a model that does not reproduce its golden rows never serves."""
-    from tests.bundles import change, copied
+    from tests.support.altered_bundles import change, copied
 
     broken = change(copied(bundle_of("iris"), tmp_path / "broken"), "golden.json", _other_label)
     server = serve(broken, ready=False)

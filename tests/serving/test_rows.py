@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import BundleOf
-from tests.running import Server
+from tests.support.server import Server
 
 from windlass.core.bundle import Bundle
-from windlass.core.schema import LARGEST_INTEGER, LONGEST_CATEGORY, Column, Kind, RowSchema
+from windlass.core.row_schema import LARGEST_INTEGER, LONGEST_CATEGORY, Column, Kind, RowSchema
 
 Strategy = st.SearchStrategy[Any]
 PROPERTY = settings(

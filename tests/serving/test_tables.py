@@ -13,7 +13,7 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.running import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
+from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
 
 from windlass.core.bundle import Bundle
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.azurite import azure_endpoint, azure_url
+from tests.support.azurite import azure_endpoint, azure_url
 
 from windlass.settings import Settings
-from windlass.storage.blobs import Blobs, blobs_of
+from windlass.storage.blob_store import Blobs, blobs_of
 from windlass.storage.database import Database
 
 __all__ = ["azure_endpoint", "azure_url"]  # fixtures of the emulator

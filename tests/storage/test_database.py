@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text
-from tests.running import free_port
 from tests.storage.conftest import OpenUrl
+from tests.support.server import free_port
 
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
 from windlass.storage.database import Database
-from windlass.storage.schema import projects
+from windlass.storage.db_tables import projects
 
 
 def test_a_block_that_raises_leaves_nothing(open_url: OpenUrl) -> None:

@@ -11,9 +11,8 @@ from sqlalchemy import text
 from tests.storage.conftest import OpenUrl
 
 from windlass.errors import StorageError
-from windlass.storage.database import Database
-from windlass.storage.migrate import HEAD
-from windlass.storage.schema import metadata
+from windlass.storage.database import HEAD, Database
+from windlass.storage.db_tables import metadata
 
 FOLDER = Path(__file__).parents[2] / "src" / "windlass" / "storage" / "migrations" / "versions"
 OPENER = """

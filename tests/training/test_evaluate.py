@@ -6,9 +6,9 @@ import pytest
 from sklearn import metrics as sk
 
 from windlass.core.batch import Prediction
+from windlass.core.evaluation_rules import Stakes
 from windlass.core.metrics import measured_metrics
 from windlass.core.project import Project
-from windlass.core.stakes import Stakes
 from windlass.core.target import Classes, Quantity
 from windlass.errors import ParameterError
 from windlass.training.dataset import snapshot

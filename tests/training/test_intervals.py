@@ -1,6 +1,6 @@
 import pytest
 
-from windlass.training.intervals import wilson
+from windlass.training.calibration import wilson
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from windlass.core.candidate import Candidate
 from windlass.core.project import Project
 from windlass.core.row import Row, column
 from windlass.errors import ParameterError
-from windlass.training.golden import golden
-from windlass.training.request import TrainingRequest, resolve, silent
+from windlass.training.golden_rows import golden
+from windlass.training.plan import TrainingRequest, resolve, silent
 from windlass.training.run import Run, execute
 
 Table = dict[str, list[Any]]

@@ -11,7 +11,7 @@ from windlass.core.row import Row
 from windlass.core.target import Quantity
 from windlass.errors import DataError, ParameterError
 from windlass.training.dataset import Dataset, snapshot
-from windlass.training.request import TrainingRequest, resolve, silent
+from windlass.training.plan import TrainingRequest, resolve, silent
 from windlass.training.run import execute
 from windlass.training.split import Split, split, split_by_content
 

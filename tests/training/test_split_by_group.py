@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.project import Project
-from windlass.core.split_rule import GroupTimeSplit
 from windlass.core.target import Quantity
 from windlass.errors import DataError, ParameterError
 from windlass.training.dataset import Dataset, snapshot

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
 from tests.conftest import Serve
-from tests.running import FLOWER, RawAnswer, Server, post
-from tests.services import POSTGRES, postgres_url  # noqa: F401 - a fixture
-from tests.waiting import until
+from tests.support.server import FLOWER, RawAnswer, Server, post
+from tests.support.services import POSTGRES, postgres_url  # noqa: F401 - a fixture
+from tests.support.waiting import until
 
-from windlass.access.keys import Keys
-from windlass.access.role import Role
+from windlass.auth.key import Role
+from windlass.auth.key_store import Keys
 from windlass.settings import Settings
 from windlass.storage.database import Database
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from windlass.web.exchange import Answer, Exchange
+from windlass.web.messages import Answer, Exchange
 from windlass.web.problems import Problem
 from windlass.web.routing import Route, Router
 

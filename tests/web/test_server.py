@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.running import WINDLASS, Connection, environment
+from tests.support.server import WINDLASS, Connection, environment
 
 from windlass.errors import SettingsError
 from windlass.web.server import Listen, bind

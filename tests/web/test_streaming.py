@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.running import PATIENCE
+from tests.support.server import PATIENCE
 
-from windlass.monitoring.cells import Cells
-from windlass.monitoring.telemetry import Telemetry
+from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.shared_counters import Cells
 from windlass.web import streaming
-from windlass.web.exchange import Answer, Exchange, Message
+from windlass.web.asgi import Service
+from windlass.web.messages import Answer, Exchange, Message
 from windlass.web.routing import Route
-from windlass.web.service import Service
 
 
 class Parts:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 from windlass.settings import Settings
-from windlass.training.request import Progress, TrainingRequest, silent
+from windlass.training.plan import Progress, TrainingRequest, silent
 from windlass.workflows.train import TrainingResult, train
 
 ROOT = Path(__file__).parents[2]

@@ -6,16 +6,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.features.loans import PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import PROJECT_VIEW, VIEW, events
 
 from windlass.core.bundle import Bundle
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 from windlass.errors import FeatureError
-from windlass.features.build import BuildOptions, build
-from windlass.features.offline import OfflineStore
+from windlass.features.offline.build import BuildOptions, build
+from windlass.features.offline.store import OfflineStore
 from windlass.registry.comparison import compare
 from windlass.settings import Settings
-from windlass.training.request import TrainingRequest, silent
+from windlass.training.plan import TrainingRequest, silent
 from windlass.workflows.train import train
 from windlass.workflows.verify import verify
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bundles import change, copied
 from tests.conftest import BundleOf
-from tests.registered import Registered
+from tests.support.altered_bundles import change, copied
+from tests.support.registry_home import Registered
 
 from windlass.errors import UnknownError
-from windlass.jobs.desk import Desk, Order
-from windlass.workflows.keeping import needed
+from windlass.jobs.queue import Desk, Order
+from windlass.workflows.features import needed
 
 
 @pytest.fixture

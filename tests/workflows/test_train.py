@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from windlass.core.bundle import Bundle
-from windlass.engines.load import load_engine
+from windlass.engines.loader import load_engine
 from windlass.errors import BundleError, IntegrityError, ParameterError, ProjectError
 from windlass.workflows.train import TrainingResult
 
@@ -143,9 +143,9 @@ def test_a_refused_run_leaves_the_old_bundle(copy: Copy, trained: Train) -> None
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 from windlass.settings import Settings
-from windlass.training.request import TrainingRequest
+from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import train
 
 folder, calls = Path(sys.argv[1]), 0
@@ -263,7 +263,7 @@ def test_without_an_exchange_call_two_renames_do(
 ) -> None:
     folder = copy("iris")
     trained(folder)
-    monkeypatch.setattr("windlass.core.sealing.sys.platform", "other")
+    monkeypatch.setattr("windlass.core.bundle_writer.sys.platform", "other")
     for seed in (1, 2):
         trained(folder, seed=seed)
         assert Bundle.open(folder / "artifacts").json("params.json")["seed"] == seed

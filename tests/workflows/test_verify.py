@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.bundles import reseal
+from tests.support.altered_bundles import reseal
 
 from windlass.core.bundle import Bundle
-from windlass.core.digest import pretty, sha256_file
+from windlass.core.hashing import pretty, sha256_file
 from windlass.core.holdout import HOLDOUT, read_holdout, write_holdout
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 from windlass.errors import DataError, IntegrityError, ProjectError
 from windlass.workflows.train import TrainingResult
 from windlass.workflows.verify import verify

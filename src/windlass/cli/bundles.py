@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from windlass.cli.registry import opened, project_of
+from windlass.cli.context import opened, project_of
 from windlass.core.bundle import MANIFEST, Bundle, find_bundle
 from windlass.settings import Settings
-from windlass.storage.place import has_database
+from windlass.storage.urls import has_database
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _of_registry(place: Path, name: str) -> Named:
 
 
 def _in_production(place: Path) -> Named | None:
-    from windlass.registry.finding import find_project
+    from windlass.core.project_spec import find_project
 
     with opened() as registry:
         project = find_project(registry.declarations(), place)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from windlass.cli.console import DONE, REFUSED, guarded, say, say_error, say_json, say_table
-from windlass.cli.deciding import Key, decider
-from windlass.cli.registry import chosen, opened, project_of, split_arguments
+from windlass.cli.context import Key, chosen, decider, opened, project_of, split_arguments
 from windlass.cli.versions import Json, Which, moment
 from windlass.registry.version import Stage
 from windlass.settings import Settings

@@ -18,13 +18,12 @@ from windlass.cli.console import (
     say_table,
     say_usage,
 )
+from windlass.cli.context import check_master, opened
 from windlass.cli.features_project import folder_of, with_view
-from windlass.cli.registry import opened
-from windlass.cli.spark_master import check_master
-from windlass.core.declaration import Declaration
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
+from windlass.core.project_spec import Declaration
 from windlass.settings import Settings
-from windlass.workflows.generating import CLIENTS, SEED, generate
+from windlass.workflows.features import CLIENTS, SEED, generate
 
 MEMORY = "2GB"
 
@@ -91,7 +90,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _build(place: Path, data: Path | None, asked: dict[str, Any], *, json: bool) -> int:
-    from windlass.workflows.building import build_features
+    from windlass.workflows.features import build_features
 
     settings = Settings.read()
     project, source = load_project(folder_of(settings, place))
@@ -115,7 +114,7 @@ def _build(place: Path, data: Path | None, asked: dict[str, Any], *, json: bool)
 
 
 def _check(place: Path, file: Path, kept: Path | None, memory: str, *, json: bool) -> int:
-    from windlass.features.checking import check
+    from windlass.features.ingest.ingest import check
 
     project, _ = load_project(folder_of(Settings.read(), place))
     view = with_view(project)

@@ -23,8 +23,8 @@ from windlass.errors import FeatureError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    from windlass.features.erase import Erased
-    from windlass.features.online.reading import Features
+    from windlass.features.offline.erasure import Erased
+    from windlass.features.online.reader import Features
 
 _ID = re.compile(r"-?[0-9]+")
 
@@ -68,7 +68,7 @@ def _split(arguments: Sequence[str], *, usage: str) -> tuple[Path, list[int]]:
 
 
 def _get(place: Path, ids: Sequence[int], *, json: bool) -> int:
-    from windlass.features.online.reading import FeatureReader
+    from windlass.features.online.reader import FeatureReader
     from windlass.features.online.store import online_store
 
     settings = Settings.read()
@@ -134,8 +134,8 @@ def _cell(value: Any) -> str:
 
 
 def _erase(place: Path, entity: int, *, json: bool) -> int:
-    from windlass.features.erase import erase
-    from windlass.features.offline import OfflineStore
+    from windlass.features.offline.erasure import erase
+    from windlass.features.offline.store import OfflineStore
     from windlass.features.online.store import online_store
 
     settings = Settings.read()
@@ -180,8 +180,8 @@ def _tell_erased(who: str, project: str, erased: "Erased", *, online: bool) -> N
 
 
 def _undo(place: Path, entity: int, *, json: bool) -> int:
-    from windlass.features.erase import undo
-    from windlass.features.offline import OfflineStore
+    from windlass.features.offline.erasure import undo
+    from windlass.features.offline.store import OfflineStore
 
     settings = Settings.read()
     known = declared(settings, place)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from windlass.cli.console import say_error
-from windlass.cli.registry import opened
-from windlass.core.declaration import Declaration
+from windlass.cli.context import opened
 from windlass.core.feature_view import FeatureView, ViewRecord
-from windlass.core.loading import load_project
 from windlass.core.project import Project
+from windlass.core.project_loader import load_project
+from windlass.core.project_spec import Declaration
 from windlass.errors import FeatureError, StorageError
 from windlass.settings import Settings
-from windlass.storage.place import has_database
+from windlass.storage.urls import has_database
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _known_if_reached(settings: Settings, place: Path) -> Declaration | None:
 
 
 def _known(settings: Settings, place: Path) -> Declaration | None:
-    from windlass.registry.finding import find_project
+    from windlass.core.project_spec import find_project
 
     if not has_database(settings):
         return None

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from windlass.cli.console import DONE, guarded, progress, say, say_json, say_table
+from windlass.cli.context import opened
 from windlass.cli.features_project import declared
-from windlass.cli.registry import opened
 from windlass.cli.versions import moment
 from windlass.settings import Settings
 
@@ -45,7 +45,7 @@ def register(group: typer.Typer) -> None:
 
 
 def _materialise(place: Path, number: int | None, *, json: bool) -> int:
-    from windlass.workflows.materialising import materialise_features
+    from windlass.workflows.features import materialise_features
 
     settings = Settings.read()
     known = declared(settings, place)
@@ -69,7 +69,7 @@ def _materialise(place: Path, number: int | None, *, json: bool) -> int:
 
 
 def _snapshots(place: Path, *, json: bool) -> int:
-    from windlass.features.offline import OfflineStore
+    from windlass.features.offline.store import OfflineStore
 
     settings = Settings.read()
     found = OfflineStore.of(settings, declared(settings, place).name).snapshots()
@@ -114,9 +114,8 @@ def _snapshots(place: Path, *, json: bool) -> int:
 
 
 def _prune(place: Path, keep: int, *, json: bool) -> int:
-    from windlass.features.offline import OfflineStore
-    from windlass.features.prune import prune
-    from windlass.workflows.keeping import needed
+    from windlass.features.offline.store import OfflineStore, prune
+    from windlass.workflows.features import needed
 
     settings = Settings.read()
     name = declared(settings, place).name

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from windlass.access.role import Role
+from windlass.auth.key import Role
 from windlass.cli.console import guarded, say, say_error, say_json, say_table
 from windlass.cli.versions import Json, moment
 from windlass.settings import Settings
-from windlass.storage.place import has_database
+from windlass.storage.urls import has_database
 
 if TYPE_CHECKING:
-    from windlass.access.keys import Key, Keys
+    from windlass.auth.key_store import Key, Keys
 
 Result = TypeVar("Result")
 
@@ -71,7 +71,7 @@ def _revoke(name: str) -> None:
 
 
 def _with_keys(action: "Callable[[Keys], Result]", *, make: bool = False) -> Result:
-    from windlass.access.keys import Keys
+    from windlass.auth.key_store import Keys
     from windlass.storage.database import Database
 
     keys = Keys(Database.of(Settings.read(), must_exist=not make))

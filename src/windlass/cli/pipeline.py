@@ -1,27 +1,64 @@
 """`windlass pipeline`: raw events to a candidate that waits for approval, as one durable piece of work."""
 
-from contextlib import ExitStack
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from windlass.cli.attending import import_what_jobs_need, interrupting, printed
-from windlass.cli.console import DONE, REFUSED, guarded, say_error, say_facts, say_json, say_usage
-from windlass.cli.registry import actor
-from windlass.cli.spark_master import check_master
-from windlass.cli.steps import steps_progress
+from windlass.cli.console import (
+    DONE,
+    REFUSED,
+    guarded,
+    say_error,
+    say_facts,
+    say_json,
+    say_usage,
+    steps_progress,
+)
+from windlass.cli.context import actor, check_master
 from windlass.cli.training_report import TrainingReport
 from windlass.core.gates import GateResult
-from windlass.core.loading import load_project
+from windlass.core.project_loader import load_project
 from windlass.errors import ParameterError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    from windlass.core.declaration import Declaration
+    from windlass.core.project_spec import Declaration
     from windlass.jobs.job import Job
-    from windlass.workflows.trainer import Trainer
+    from windlass.workflows.execution.project_process import Trainer
+
+
+@contextmanager
+def interrupting(cancelling: threading.Event) -> Iterator[None]:
+    """Have Ctrl+C, and a polite stop, cancel what runs; a second one leaves it to the next worker."""
+
+    def cancel(*_: object) -> None:
+        if cancelling.is_set():
+            raise KeyboardInterrupt
+        cancelling.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, cancel) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def import_what_jobs_need() -> None:
+    """Import while the other process reads the project: DBOS alone takes a third of a second."""
+
+
+def printed(line: str) -> None:
+    """Pass on what the project's code printed."""
+    sys.stderr.write(f"{line}\n")
 
 
 @dataclass(frozen=True)
@@ -36,7 +73,7 @@ class Asked:
 
     def request(self, declaration: "Declaration") -> dict[str, Any]:
         """The request of the job. Raises ParameterError where the project has no use for what was given."""
-        from windlass.training.request import SEED, TEST_SIZE
+        from windlass.training.plan import SEED, TEST_SIZE
 
         file = None if self.data is None else str(self.data.resolve())
         if declaration.view is None and self.build:
@@ -101,7 +138,7 @@ def register(app: typer.Typer) -> None:
 def _pipeline(asked: Asked, *, json: bool) -> int:
     if not (asked.folder / "project.py").is_file():
         load_project(asked.folder)  # says what is missing
-    from windlass.workflows.trainer import Trainer
+    from windlass.workflows.execution.project_process import Trainer
 
     with Trainer(asked.folder, printed) as trainer:
         import_what_jobs_need()
@@ -109,9 +146,9 @@ def _pipeline(asked: Asked, *, json: bool) -> int:
 
 
 def _attend(asked: Asked, trainer: "Trainer", *, json: bool) -> int:
-    from windlass.jobs.desk import Order
-    from windlass.workflows.attended import Attended
-    from windlass.workflows.pipeline import STEPS
+    from windlass.jobs.queue import Order
+    from windlass.workflows.execution.foreground import Attended
+    from windlass.workflows.pipeline_job import STEPS
 
     declaration = trainer.declared()
     request = asked.request(declaration)

@@ -21,12 +21,11 @@ from windlass.cli.console import (
     say_error,
     say_json,
 )
-from windlass.cli.registry import split_arguments
-from windlass.cli.spark_master import check_master
+from windlass.cli.context import check_master, split_arguments
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
-    from windlass.workflows.score_request import ScoreRequest, ScoreSummary
+    from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary
 
     Run = Callable[[Bundle, ScoreRequest, Progress], ScoreSummary]
 
@@ -82,7 +81,7 @@ def register(app: typer.Typer) -> None:
         check_master(engine, master)
 
         def action() -> int:
-            from windlass.workflows.score_request import ScoreRequest
+            from windlass.workflows.scoring.request import ScoreRequest
 
             kept = tuple(dict.fromkeys(filter(None, keep.split(","))))
             request = ScoreRequest.of(source, output, rejects, kept)
@@ -93,8 +92,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _here(bundle: "Bundle", request: "ScoreRequest", report: Progress) -> "ScoreSummary":
-    from windlass.engines.load import load_engine
-    from windlass.workflows.score import score
+    from windlass.engines.loader import load_engine
+    from windlass.workflows.scoring.local import score
 
     return score(bundle, load_engine(bundle), request, report)
 
@@ -102,7 +101,7 @@ def _here(bundle: "Bundle", request: "ScoreRequest", report: Progress) -> "Score
 def _on_spark(
     bundle: "Bundle", request: "ScoreRequest", report: Progress, *, master: str | None
 ) -> "ScoreSummary":
-    from windlass.workflows.score_spark import score_on_spark
+    from windlass.workflows.scoring.spark import score_on_spark
 
     return score_on_spark(bundle, request, master, report)
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from windlass.access.configured import configured
+from windlass.auth.env_keys import configured
+from windlass.cli.banner import greeting
 from windlass.cli.console import guarded, say
-from windlass.cli.greeting import greeting
-from windlass.cli.registry import opened
+from windlass.cli.context import opened
 from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
-from windlass.serving.part import Part
+from windlass.serving.targets import Part
 from windlass.settings import Settings
-from windlass.storage.place import pinned
+from windlass.storage.urls import pinned
 
 if TYPE_CHECKING:
-    from windlass.serving.subject import Subject
+    from windlass.serving.targets import Subject
     from windlass.web.server import Listen
 
 _log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def _refuse_open_control(served: "list[Subject]") -> None:
 
 
 def _subjects(paths: list[Path], settings: Settings) -> "list[Subject]":
-    from windlass.serving.subject import subjects
+    from windlass.serving.targets import subjects
 
     set_up_logs(settings.log_level)
     return subjects(paths, settings)
@@ -151,7 +151,7 @@ def _serve(
 
 def _companion(served: "list[Subject]", settings: Settings) -> AbstractContextManager[object]:
     """A worker for those of the registry's projects whose folder is here; none where there are none."""
-    from windlass.cli.companion import Companion, can_train
+    from windlass.cli.worker_process import Companion, can_train
 
     names = [one.project for one in served if one.bundle is None]
     if not names:

@@ -1,28 +1,80 @@
 """`windlass train PROJECT`: a training that makes a version; and a project's own `train.py`, which makes a bundle."""
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from windlass.cli.artifacts import Artifacts
-from windlass.cli.attending import import_what_jobs_need, interrupting, printed
-from windlass.cli.console import guarded, progress
-from windlass.cli.flags import hyperparameters
-from windlass.cli.registry import actor
-from windlass.cli.train_flags import ABOUT, split_folder, training_parser, training_request
+from windlass.cli.console import guarded, progress, say_error
+from windlass.cli.context import actor
+from windlass.cli.pipeline import import_what_jobs_need, interrupting, printed
+from windlass.cli.train_flags import (
+    ABOUT,
+    hyperparameters,
+    split_folder,
+    training_parser,
+    training_request,
+)
 from windlass.cli.training_report import TrainingReport
-from windlass.core.declaration import Declaration
-from windlass.core.loading import load_project, project_source
+from windlass.core.bundle import Bundle
+from windlass.core.bundle_writer import publish, refuse_foreign, staging
 from windlass.core.project import Project
+from windlass.core.project_loader import load_project, project_source
+from windlass.core.project_spec import Declaration
+from windlass.errors import BundleError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
     import typer
 
-    from windlass.workflows.trainer import Trainer
+    from windlass.workflows.execution.project_process import Trainer
+
+
+class Artifacts:
+    """The place, held ready before any work is done. Where it was `named`, it must be usable.
+
+    Raises BundleError; a place that nobody named is done without, with a warning.
+    """
+
+    def __init__(self, target: Path, *, named: bool) -> None:
+        self._target = target
+        self._named = named
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+        try:
+            refuse_foreign(target)
+            self._folder = self._stack.enter_context(staging(target))
+        except BundleError as error:
+            self._warn(error)
+
+    def leave(self, bundle: Bundle) -> Path | None:
+        """Put a copy of a bundle there at one stroke; where it is, or None without a place."""
+        if self._folder is None:
+            return None
+        try:
+            shutil.copytree(bundle.path, self._folder, dirs_exist_ok=True)
+            publish(self._folder, self._target)
+        except OSError as error:
+            self._warn(BundleError(f"Cannot write to {self._target}: {error}."), error)
+            return None
+        except BundleError as error:
+            self._warn(error)
+            return None
+        return self._target
+
+    def __enter__(self) -> "Artifacts":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _warn(self, error: BundleError, cause: Exception | None = None) -> None:
+        if self._named:
+            raise error from cause
+        say_error(f"warning: the registry alone keeps the bundle. {error}")
 
 
 def register(app: "typer.Typer") -> None:
@@ -51,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
     def action() -> None:
         if not is_project:
             load_project(folder)  # says what is missing
-        from windlass.workflows.trainer import Trainer
+        from windlass.workflows.execution.project_process import Trainer
 
         with Trainer(folder, printed) as trainer:
             import_what_jobs_need()
@@ -69,7 +121,7 @@ def train_command(project: Project, arguments: Sequence[str] | None = None) -> N
     """
 
     def action() -> None:
-        from windlass.training.request import TrainingRequest
+        from windlass.training.plan import TrainingRequest
         from windlass.workflows.train import train
 
         source = project_source(project)
@@ -96,8 +148,8 @@ def _train(
     folder: Path, declaration: Declaration, parsed: argparse.Namespace, trainer: "Trainer"
 ) -> None:
     """Ask for the job, carry it out here, and leave the newest bundle in the project's folder too."""
-    from windlass.jobs.desk import Order
-    from windlass.workflows.attended import Attended
+    from windlass.jobs.queue import Order
+    from windlass.workflows.execution.foreground import Attended
 
     request = training_request(declaration.models, parsed, folder)
     target = parsed.artifacts or folder / "artifacts"

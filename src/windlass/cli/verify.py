@@ -7,7 +7,7 @@ import typer
 
 from windlass.cli.bundles import named_bundle
 from windlass.cli.console import DONE, REFUSED, guarded, progress, say, say_json
-from windlass.cli.registry import split_arguments
+from windlass.cli.context import split_arguments
 from windlass.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windlass.cli.console import DONE, guarded, say, say_facts, say_json, say_table, say_usage
-from windlass.cli.registry import chosen, opened, project_of, split_arguments
+from windlass.cli.context import chosen, opened, project_of, split_arguments
 from windlass.core.gates import GateResult
 
 if TYPE_CHECKING:

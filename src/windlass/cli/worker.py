@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-from windlass.cli.companion import leave_with
 from windlass.cli.console import guarded
+from windlass.cli.worker_process import leave_with
 from windlass.logs import set_up_logs
 from windlass.settings import Settings
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         """
 
         def action() -> None:
-            from windlass.workflows.worker import work
+            from windlass.workflows.execution.worker import work
 
             settings = Settings.read()
             set_up_logs(settings.log_level)

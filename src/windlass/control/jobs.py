@@ -4,14 +4,12 @@ import re
 
 import orjson
 
-from windlass.control.bodies import choice, whole_number
-from windlass.control.events import DONE, Streams
-from windlass.control.office import Office
-from windlass.control.stores import Stores
-from windlass.control.views import job_view
+from windlass.control.backend import Office, Stores
+from windlass.control.job_events import DONE, Streams
+from windlass.control.request_body import choice, whole_number
 from windlass.errors import UnknownError
-from windlass.jobs.job import Job, State
-from windlass.web.exchange import Answer, Exchange
+from windlass.jobs.job import Job, State, job_view
+from windlass.web.messages import Answer, Exchange
 from windlass.web.problems import Problem
 
 MOST_LISTED = 1000

@@ -4,22 +4,20 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from windlass.control.bodies import read_json
-from windlass.control.office import Office
-from windlass.control.preferences import idempotency_key, preference
-from windlass.control.refusals import fault, unfit
-from windlass.control.stores import Stores
-from windlass.control.training import TrainingBody
-from windlass.control.views import Json
-from windlass.control.watching import until
+from windlass.control.backend import Office, Stores
+from windlass.control.error_mapping import fault, unfit
+from windlass.control.job_watcher import until
+from windlass.control.prefer_header import idempotency_key, preference
+from windlass.control.request_body import read_json
+from windlass.control.train_request import TrainingBody
 from windlass.errors import JobError
-from windlass.jobs.job import Job, State
-from windlass.web.exchange import Answer, Exchange
+from windlass.jobs.job import Job, Json, State
+from windlass.web.messages import Answer, Exchange
 from windlass.web.problems import Problem
 from windlass.web.streaming import ending
 
 if TYPE_CHECKING:
-    from windlass.jobs.desk import Desk
+    from windlass.jobs.queue import Desk
 
 MOST_WAITING = (
     128  # requests that wait for their jobs in one worker; beyond, they are answered at once
@@ -62,7 +60,7 @@ class Training:
 
     def _submit(self, stores: Stores, body: Any, asked_by: str, key: str | None) -> tuple[Job, str]:
         """The job, and what it waits for while it is queued."""
-        from windlass.jobs.desk import Order
+        from windlass.jobs.queue import Order
 
         declaration = stores.registry.declaration(self._project)
         if self._body is None or self._body.declaration != declaration:

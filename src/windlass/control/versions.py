@@ -4,13 +4,12 @@ from typing import Any
 
 import orjson
 
-from windlass.control.bodies import Json, Shape, read_json
-from windlass.control.office import Office
-from windlass.control.stores import Stores
+from windlass.control.backend import Office, Stores
+from windlass.control.request_body import Json, Shape, read_json
 from windlass.control.train import ANYBODY
 from windlass.registry.decisions import Decision
 from windlass.registry.version import MOVES
-from windlass.web.exchange import Answer, Exchange
+from windlass.web.messages import Answer, Exchange
 
 REASON: Json = {
     "type": "string",

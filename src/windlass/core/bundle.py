@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from windlass.core.digest import canonical, sha256, sha256_file
-from windlass.core.schema import RowSchema
+from windlass.core.hashing import canonical, sha256, sha256_file
+from windlass.core.row_schema import RowSchema
 from windlass.errors import BundleError, IntegrityError
 
 FORMAT = 1  # every 1.x opens what any earlier 1.x sealed

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from windlass.core.digest import canonical
+from windlass.core.hashing import canonical
 from windlass.errors import ProjectError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

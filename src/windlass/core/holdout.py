@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
-from windlass.core.digest import canonical
-from windlass.core.schema import RowSchema
+from windlass.core.hashing import canonical
+from windlass.core.row_schema import RowSchema
 from windlass.errors import IntegrityError
 
 HOLDOUT = "holdout.npz"

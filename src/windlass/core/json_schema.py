@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from windlass.core.schema import LONGEST_CATEGORY, Column, Kind, RowSchema
+from windlass.core.row_schema import LONGEST_CATEGORY, Column, Kind, RowSchema
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _TYPES: dict[Kind, dict[str, Any]] = {

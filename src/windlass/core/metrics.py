@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass.core.stakes import Stakes
+from windlass.core.evaluation_rules import Stakes
 from windlass.core.target import Classes, Target, class_key
 
 Labels = NDArray[np.int64]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.schema import MISSING_TEXT, RowSchema
+from windlass.core.row_schema import MISSING_TEXT, RowSchema
 from windlass.core.target import Label, class_key
 
 BINS = 10

@@ -10,13 +10,12 @@ from pydantic import BaseModel
 
 from windlass.core.bundle import PROJECT_NAME
 from windlass.core.candidate import Candidate
+from windlass.core.evaluation_rules import GroupTimeSplit, Stakes
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.gates import Gate, NotWorse
 from windlass.core.metrics import compared_metrics, measured_metrics
 from windlass.core.row import read_row
-from windlass.core.schema import RowSchema
-from windlass.core.split_rule import GroupTimeSplit
-from windlass.core.stakes import Stakes
+from windlass.core.row_schema import RowSchema
 from windlass.core.target import Classes, Quantity, Target
 from windlass.errors import ProjectError
 

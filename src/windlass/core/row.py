@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from windlass.core.digest import canonical
-from windlass.core.schema import Column, Kind, RowSchema
-from windlass.core.validation import RowValidator
+from windlass.core.hashing import canonical
+from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError, RowsError
 
 _KINDS: dict[object, Kind] = {

@@ -2,11 +2,11 @@
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
-from windlass.jobs.desk import moving
 from windlass.jobs.job import State
+from windlass.jobs.queue import moving
 from windlass.jobs.workers import clock
 from windlass.storage.database import Database
-from windlass.storage.schema import jobs
+from windlass.storage.db_tables import jobs
 
 KEY_SECONDS = 24 * 3600.0  # after a job's end, for which its idempotency key means that job
 JOB_SECONDS = 90 * 24 * 3600.0  # after a job's end, for which it is kept

@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Float, cast, delete, func, insert, select, update
 
-from windlass.core.files import is_alive
+from windlass.core.atomic_files import is_alive
 from windlass.storage.database import Database
-from windlass.storage.schema import workers
+from windlass.storage.db_tables import workers
 
 BEAT_SECONDS = 1.0
 DEAD_SECONDS = 5.0  # without a beat

@@ -9,7 +9,7 @@ import numpy as np
 from windlass.core.bundle import Bundle
 from windlass.core.holdout import Holdout, in_common, read_holdout
 from windlass.core.metrics import LESS_IS_BETTER, metric_names
-from windlass.registry.resampling import exact, interval, measure
+from windlass.registry.bootstrap import exact, interval, measure
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from windlass.core.digest import canonical, sha256
+from windlass.core.hashing import canonical, sha256
 from windlass.errors import RegistryError
 from windlass.registry.version import MOVES, Action, Stage, Standing
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from windlass.core.bundle import Bundle
-from windlass.core.declaration import Declaration
+from windlass.core.project_spec import Declaration
 from windlass.errors import RegistryError, StorageError
-from windlass.registry import moves, rows
-from windlass.registry.bundles import Bundles
+from windlass.registry import queries, transitions
+from windlass.registry.bundle_repository import Bundles
 from windlass.registry.decisions import Decision, Why, faults
-from windlass.registry.judgement import Judgement
-from windlass.registry.live import live
-from windlass.registry.registering import checked, entry
+from windlass.registry.gate_evaluation import Judgement
+from windlass.registry.queries import live
+from windlass.registry.registration import checked, entry
 from windlass.registry.retention import expendable, leftovers, strays
 from windlass.registry.version import Action, Live, Stage, Version, number_of
 from windlass.settings import Settings
@@ -53,35 +53,35 @@ class Registry:
     def declare(self, declaration: Declaration) -> None:
         """Keep a project's declaration, in the place of an earlier one."""
         with self.database.writing() as connection:
-            rows.declare(connection, declaration)
+            queries.declare(connection, declaration)
 
     def declarations(self) -> list[Declaration]:
         """Every project's declaration, the one declared last at the end."""
         with self.database.reading() as connection:
-            return rows.declarations(connection)
+            return queries.declarations(connection)
 
     def declaration(self, project: str) -> Declaration:
         """A project's declaration. Raises UnknownError, naming the projects that are known."""
         with self.database.reading() as connection:
-            return rows.declaration(connection, project)
+            return queries.declaration(connection, project)
 
     def versions(self, project: str) -> list[Version]:
         """A project's versions, the newest first. Raises UnknownError."""
         with self.database.reading() as connection:
-            rows.declaration(connection, project)
-            return rows.versions(connection, project)
+            queries.declaration(connection, project)
+            return queries.versions(connection, project)
 
     def version(self, project: str, name: str) -> Version:
         """The version of this name, `v3`. Raises UnknownError."""
         with self.database.reading() as connection:
-            rows.declaration(connection, project)
-            return rows.version(connection, project, number_of(name))
+            queries.declaration(connection, project)
+            return queries.version(connection, project, number_of(name))
 
     def production(self, project: str) -> Version | None:
         """The version in production, if there is one. Raises UnknownError for an unknown project."""
         with self.database.reading() as connection:
-            rows.declaration(connection, project)
-            return rows.production(connection, project)
+            queries.declaration(connection, project)
+            return queries.production(connection, project)
 
     def approved(self, project: str, name: str) -> Version:
         """A version that is or was in production, by the decisions about this very bundle.
@@ -90,17 +90,17 @@ class Registry:
         decision was changed.
         """
         with self.database.reading() as connection:
-            rows.declaration(connection, project)
-            version = rows.version(connection, project, number_of(name))
-            decisions = rows.decisions(connection, project)
-        return moves.approved(version, decisions)
+            queries.declaration(connection, project)
+            version = queries.version(connection, project, number_of(name))
+            decisions = queries.decisions(connection, project)
+        return transitions.approved(version, decisions)
 
     def available(self, project: str) -> list[Version]:
         """The versions that `approved` gives and whose bundles are kept, the newest first. Raises UnknownError."""
         with self.database.reading() as connection:
-            rows.declaration(connection, project)
-            return moves.available(
-                rows.versions(connection, project), rows.decisions(connection, project)
+            queries.declaration(connection, project)
+            return transitions.available(
+                queries.versions(connection, project), queries.decisions(connection, project)
             )
 
     def live(self, projects: Sequence[str]) -> dict[str, Live]:
@@ -111,15 +111,17 @@ class Registry:
     def decisions(self, project: str | None = None) -> list[Decision]:
         """A project's decisions, or everybody's, project by project, the oldest first. Raises UnknownError."""
         with self.database.reading() as connection:
-            names = rows.names(connection, project)
-            return [d for name in names for d in rows.decisions(connection, name)]
+            names = queries.names(connection, project)
+            return [d for name in names for d in queries.decisions(connection, name)]
 
     def check(self, project: str | None = None) -> list[str]:
         """What is wrong with the decisions, or with the versions against them. Empty: nothing."""
         found: list[str] = []
         with self.database.reading() as connection:
-            for name in rows.names(connection, project):
-                found += faults(rows.versions(connection, name), rows.decisions(connection, name))
+            for name in queries.names(connection, project):
+                found += faults(
+                    queries.versions(connection, name), queries.decisions(connection, name)
+                )
         return found
 
     def fetch(self, version: Version) -> Bundle:
@@ -143,9 +145,9 @@ class Registry:
         bundle = Bundle.open(folder)
         project = bundle.manifest.project
         with self.database.reading() as connection:
-            rows.declaration(connection, project)
-            known = rows.same(connection, project, bundle.digest, job_id)
-            production = rows.production(connection, project)
+            queries.declaration(connection, project)
+            known = queries.same(connection, project, bundle.digest, job_id)
+            production = queries.production(connection, project)
         if known is not None:
             return known
         judgement = Judgement.of(bundle, production, self.fetch)
@@ -165,13 +167,13 @@ class Registry:
         A crash before the commit leaves a folder that no version has, until the next `sweep`.
         """
         with self.database.writing() as connection:
-            rows.declaration(connection, new.project, lock=True)
-            known = rows.same(connection, new.project, new.digest, new.job_id)
+            queries.declaration(connection, new.project, lock=True)
+            known = queries.same(connection, new.project, new.digest, new.job_id)
             if known is not None:
                 return known
-            new = replace(new, number=rows.next_number(connection, new.project))
+            new = replace(new, number=queries.next_number(connection, new.project))
             self._bundles.place(incoming, new.project, new.number)
-            rows.add(connection, new)
+            queries.add(connection, new)
         return new
 
     def settle(self, version: Version) -> Version:
@@ -203,35 +205,37 @@ class Registry:
         for _ in range(_TRIES):
             judgement = self._judgement(version, why)
             with self.database.writing() as connection:
-                declared = rows.declaration(connection, project, lock=True)
-                version = rows.version(connection, project, number)
-                moves.approvable(declared, version, why)
-                if judgement.against != rows.digest_of(rows.production(connection, project)):
+                declared = queries.declaration(connection, project, lock=True)
+                version = queries.version(connection, project, number)
+                transitions.approvable(declared, version, why)
+                if judgement.against != queries.digest_of(queries.production(connection, project)):
                     continue  # production changed while the gates were judged
-                version = rows.judged(connection, version, judgement.gates, judgement.against)
+                version = queries.judged(connection, version, judgement.gates, judgement.against)
                 barring = version.open_gates if automatic else version.failed
                 if not barring:
-                    return moves.approve(connection, version, why)
-            raise moves.refusal(version, barring)  # after the commit: how the gates went is kept
+                    return transitions.approve(connection, version, why)
+            raise transitions.refusal(
+                version, barring
+            )  # after the commit: how the gates went is kept
         raise RegistryError(
             f"{project} {version.name} was not approved: production changed {_TRIES} times meanwhile. Try again."
         )
 
     def _judgement(self, version: Version, why: Why) -> Judgement:
         """How the gates go against what is in production now: as they went, unless that has changed."""
-        moves.approvable(self.declaration(version.project), version, why)
+        transitions.approvable(self.declaration(version.project), version, why)
         bundle = self.fetch(version)
         production = self.production(version.project)
-        known = Judgement.standing(version, rows.digest_of(production))
+        known = Judgement.standing(version, queries.digest_of(production))
         return known or Judgement.of(bundle, production, self.fetch)
 
     def reject(self, project: str, name: str, *, actor: str, reason: str) -> Decision:
         """Reject a candidate. Raises UnknownError; RegistryError as `approve` does, but for gates and eyes."""
         why = Why(actor, reason)
         with self.database.writing() as connection:
-            rows.declaration(connection, project, lock=True)
-            version = rows.version(connection, project, number_of(name))
-            return moves.reject(connection, version, why)
+            queries.declaration(connection, project, lock=True)
+            version = queries.version(connection, project, number_of(name))
+            return transitions.reject(connection, version, why)
 
     def rollback(self, project: str, to: str | None = None, *, actor: str, reason: str) -> Decision:
         """Put an archived version in production again; without `to`, the one that stood there before.
@@ -243,13 +247,13 @@ class Registry:
         number = None if to is None else number_of(to)
         for _ in range(_TRIES):
             with self.database.reading() as connection:
-                rows.declaration(connection, project)
-                version = moves.returnable(connection, project, number)
+                queries.declaration(connection, project)
+                version = transitions.returnable(connection, project, number)
             self.fetch(version)
             with self.database.writing() as connection:
-                rows.declaration(connection, project, lock=True)
-                if moves.returnable(connection, project, number) == version:
-                    return moves.promote(connection, version, Action.ROLLBACK, why)
+                queries.declaration(connection, project, lock=True)
+                if transitions.returnable(connection, project, number) == version:
+                    return transitions.promote(connection, version, Action.ROLLBACK, why)
         raise RegistryError(
             f"{project} was not rolled back: production changed {_TRIES} times meanwhile. Try again."
         )
@@ -263,11 +267,11 @@ class Registry:
         if keep < 0:
             raise RegistryError(f"One cannot keep {keep} versions. Use 0 or more.")
         with self.database.writing() as connection:
-            rows.declaration(connection, project, lock=True)
+            queries.declaration(connection, project, lock=True)
             found = expendable(
-                rows.versions(connection, project), rows.decisions(connection, project), keep
+                queries.versions(connection, project), queries.decisions(connection, project), keep
             )
-            pruned = [rows.prune(connection, version, time.time()) for version in found]
+            pruned = [queries.prune(connection, version, time.time()) for version in found]
         for version in pruned:  # after the commit: a crash leaves folders that `sweep` removes
             self._bundles.forget(version)
         return pruned
@@ -280,7 +284,7 @@ class Registry:
         try:
             self._bundles.sweep()
             with self.database.reading() as connection:
-                projects = rows.names(connection, None)
+                projects = queries.names(connection, None)
             for project in projects:
                 self._tidy(project)
         except StorageError as error:
@@ -290,14 +294,14 @@ class Registry:
         """Have folders for the versions of a project that were not pruned, and for no other."""
         folders = self._bundles.numbers(project)
         with self.database.reading() as connection:
-            versions = rows.versions(connection, project)
+            versions = queries.versions(connection, project)
         for number in leftovers(folders, versions):
             self._bundles.remove(project, number)
         self._bundles.reclaim(project, (version.digest for version in versions))
         if not strays(folders, versions):
             return
         with self.database.writing() as connection:  # nobody is between a folder and its row now
-            rows.declaration(connection, project, lock=True)
-            versions = rows.versions(connection, project)
+            queries.declaration(connection, project, lock=True)
+            versions = queries.versions(connection, project)
             for number in strays(self._bundles.numbers(project), versions):
                 self._bundles.set_aside(project, number)

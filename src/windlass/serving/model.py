@@ -9,11 +9,10 @@ import orjson
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
+from windlass.core.row_validator import RowValidator
 from windlass.core.target import class_key
-from windlass.core.validation import RowValidator
-from windlass.engines.golden import prove
-from windlass.engines.load import open_engine
-from windlass.monitoring.telemetry import Telemetry
+from windlass.engines.loader import open_engine, prove
+from windlass.monitoring.metrics import Telemetry
 from windlass.serving.batching import Batcher
 
 INLINE_SECONDS = 0.001  # an engine that takes longer for a row gets a thread of its own

@@ -9,12 +9,12 @@ from typing import Any, ParamSpec, TypeVar
 import orjson
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.validation import Values
+from windlass.core.row_validator import Values
 from windlass.errors import RowsError
-from windlass.serving.forms import wanted
-from windlass.serving.hosted import Hosted
 from windlass.serving.model import Model
-from windlass.web.exchange import Answer, Exchange
+from windlass.serving.served_project import Hosted
+from windlass.serving.tabular import wanted
+from windlass.web.messages import Answer, Exchange
 from windlass.web.problems import Problem, invalid, malformed, unsupported
 
 _JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt

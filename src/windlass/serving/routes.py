@@ -4,19 +4,19 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from windlass.access.role import Role
-from windlass.serving.by_id import ById
-from windlass.serving.features import FeatureRoutes
-from windlass.serving.hosted import Hosted
-from windlass.serving.observe import Observer
-from windlass.serving.part import Part
+from windlass.auth.key import Role
+from windlass.serving.feature_routes import FeatureRoutes
 from windlass.serving.predict import Predictor
+from windlass.serving.predict_by_id import ById
 from windlass.serving.protocols.feast import Feast
-from windlass.serving.protocols.scoring import Scoring
-from windlass.serving.protocols.v1 import V1
-from windlass.serving.protocols.v2 import V2
+from windlass.serving.protocols.kserve_v1 import V1
+from windlass.serving.protocols.mlflow_sagemaker import Scoring
+from windlass.serving.protocols.open_inference import V2
+from windlass.serving.served_project import Hosted
+from windlass.serving.status import Observer
+from windlass.serving.targets import Part
 from windlass.settings import Settings
-from windlass.web.exchange import Answer, Exchange, Handler
+from windlass.web.messages import Answer, Exchange, Handler
 from windlass.web.routing import Route
 
 _CALLER = Role.PREDICT

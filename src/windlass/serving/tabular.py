@@ -11,17 +11,43 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.schema import MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.row_schema import MISSING_TEXT, Column, Kind, RowSchema
 from windlass.errors import InputError
 from windlass.monitoring.ledger import Ledger
-from windlass.serving.forms import FORMS, TYPES, wanted
 from windlass.serving.model import Model
-from windlass.tables.arrays import mask_array, number_array, text_array
-from windlass.tables.check import check_table, refuse_columns
+from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 from windlass.tables.reader import TableReader
+from windlass.tables.validate import check_table, refuse_columns
 from windlass.tables.writer import open_writer, prediction_table
-from windlass.web.exchange import Answer, Exchange
+from windlass.web.messages import Answer, Exchange
 from windlass.web.problems import Problem, invalid, malformed, unsupported
+
+FORMS = {
+    "text/csv": "csv",
+    "application/vnd.apache.arrow.stream": "arrow",
+    "application/vnd.apache.parquet": "parquet",
+}
+TYPES = {form: kind.encode() for kind, form in FORMS.items()}
+_JSON = ("application/json", "application/*")
+
+
+def wanted(exchange: Exchange, form: str) -> str:
+    """The form that `Accept` names first; `form`, the body's own, where it leaves the choice.
+
+    Raises Problem 406 where it names none that there is.
+    """
+    if exchange.accept in (b"", b"*/*"):
+        return form
+    for item in exchange.accept.decode("latin-1").split(","):
+        kind = item.partition(";")[0].strip().lower()
+        if kind in ("", "*/*"):
+            return form
+        if kind in _JSON:
+            return "json"
+        if kind in FORMS:
+            return FORMS[kind]
+    raise Problem(406, f"Accept one of: application/json, {', '.join(FORMS)}.")
+
 
 CHUNK = 1 << 16  # rows predicted at a time
 MOST_AS_JSON = 500_000  # rows: each takes a hundred times its size as objects

@@ -5,19 +5,20 @@ row locks (PostgreSQL); it commits as it ends, and rolls back where it raises. F
 StorageError.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
-from windlass.storage.advice import PATIENCE, advice
-from windlass.storage.place import url_of
+from windlass.storage.db_errors import PATIENCE, advice
+from windlass.storage.urls import url_of
 
 BUSY_SECONDS = 30.0  # that a writer waits for another
 
@@ -61,7 +62,6 @@ class Database:
     @classmethod
     def open(cls, url: str, *, must_exist: bool = False) -> "Database":
         """The database at `url`, its tables made or brought up to date. Raises as `of` does."""
-        from windlass.storage.migrate import migrate
 
         database = cls(_engine(url), must_exist=must_exist)
         try:
@@ -207,3 +207,49 @@ def _file(engine: Engine) -> Path | None:
     if engine.dialect.name != "sqlite" or not name or name.startswith((":", "file:")):
         return None
     return Path(name)
+
+
+HEAD = "0001"  # the newest file in migrations/versions
+_LOCK = 7309947  # of PostgreSQL: any number that nobody else takes
+
+_log = logging.getLogger(__name__)
+
+
+def migrate(database: "Database") -> None:
+    """Make the tables, or bring them up to date; several processes may ask at once.
+
+    Raises StorageError for tables that a newer Windlass made.
+    """
+    with database.reading() as connection:
+        if _revision(connection) == HEAD:
+            return
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its own insides
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%")
+    )
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    with database.writing() as connection:
+        if not database.is_sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        found = _revision(connection)
+        if found is not None and found not in known:
+            raise StorageError(
+                f"The database's tables are of step {found}, which a newer Windlass made; this one knows {HEAD}."
+                " Install that version here as well."
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    _log.info("tables brought up to date", extra={"step": HEAD})
+
+
+def _revision(connection: Connection) -> str | None:
+    """The step that the tables are at; None where there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found

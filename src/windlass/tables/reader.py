@@ -14,7 +14,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from windlass.errors import InputError
-from windlass.tables.text import is_text
+from windlass.tables.text_columns import is_text
 
 ROWS = 1 << 16  # of a batch
 _BLOCK = 1 << 18  # bytes of CSV parsed at a time, and the longest line

@@ -11,7 +11,7 @@ import pyarrow as pa
 from windlass.core.batch import Prediction
 from windlass.core.target import Label, class_key
 from windlass.errors import InputError
-from windlass.tables.arrays import mask_array, number_array, text_array
+from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 
 _FORMS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".arrows": "arrow"}
 

@@ -1,7 +1,8 @@
 """The snapshot of a project's labelled rows: read once, checked against the declaration, digested."""
 
+import csv
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
-from windlass.core.digest import canonical
-from windlass.core.loading import told
+from windlass.core.hashing import canonical
 from windlass.core.project import Project
+from windlass.core.project_loader import told
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, WindlassError
-from windlass.training.origin import Origin
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})  # as libraries read cells of CSV
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The `count` rows that data() returned, of `file` where one was named at training."""
+
+    file: Path | None
+    count: int
+
+    @property
+    def place(self) -> str:
+        """Where rows are corrected or dropped."""
+        return "data()" if self.file is None else f"{self.file}, or in data()"
+
+    def row(self, number: int, column: str, value: Any) -> str:
+        """Names a row by the line where it begins in the file, where that can be told; else by its number from 0.
+
+        `value` is what the row holds in this column: data() may have sorted the file's rows, or made others.
+        """
+        if self.file is not None and self.file.suffix.lower() == ".csv":
+            found = _line(self.file, number, self.count, column)
+            if found is not None and _same(found[1], value):
+                return f"line {found[0]} of {self.file.name}"
+        return f"row {number} (counted from 0)"
+
+
+def _line(file: Path, number: int, count: int, column: str) -> tuple[int, str] | None:
+    """The line where the row begins, and its cell; None where the file has not `count` rows and this column."""
+    found, seen = None, 0
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+            rows = _rows(text)
+            _, header = next(rows)
+            at = header.index(column)
+            for line, row in rows:
+                if seen == number:
+                    found = line, row[at]
+                seen += 1
+    except (OSError, csv.Error, StopIteration, ValueError, IndexError):
+        return None
+    return found if seen == count else None
+
+
+def _rows(text: Any) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, with the number of its first line, from 1."""
+    reader = csv.reader(text)
+    begins = 1
+    for row in reader:
+        if row:
+            yield begins, row
+        begins = reader.line_num + 1
+
+
+def _same(text: str, value: Any) -> bool:
+    text = text.strip()
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return text.lower() in _MISSING
+    try:
+        return float(text) == float(value)
+    except (TypeError, ValueError):
+        return text.lower() == str(value).strip().lower()
+
 
 Rows = Callable[[], Any]  # reads what was known at every event of a feature view
 
@@ -49,7 +113,7 @@ def snapshot(project: Project, file: Path | None = None, rows: Rows | None = Non
 
     Raises DataError for rows that break the declaration, or a file that cannot be read.
     """
-    from windlass.engines.frame import to_frame
+    from windlass.engines.native import to_frame
 
     table = _arrow(project, file, rows)
     if table.num_rows == 0:
@@ -122,7 +186,7 @@ def _aside(project: Project, table: Any, origin: Origin) -> Any:
 
 
 def _check(project: Project, table: Any, origin: Origin) -> Batch:
-    from windlass.tables.check import check_table
+    from windlass.tables.validate import check_table
 
     checked = check_table(project.schema, table.select(list(project.schema.names)))
     if not checked.problems:

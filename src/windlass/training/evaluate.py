@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from windlass.core import metrics as formulas
 from windlass.core.batch import Prediction
+from windlass.core.evaluation_rules import Stakes
 from windlass.core.metrics import confusion_matrix, share
 from windlass.core.project import Project
-from windlass.core.stakes import Stakes
 from windlass.core.target import Classes, class_key
 from windlass.errors import ParameterError
-from windlass.training.calibration import calibration
+from windlass.training.calibration import calibration, wilson
 from windlass.training.dataset import Dataset
 from windlass.training.fairness import fairness
-from windlass.training.intervals import wilson
 from windlass.training.split import Split
 
 

@@ -9,15 +9,14 @@ import numpy as np
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
 from windlass.core.holdout import Holdout
-from windlass.core.loading import told
 from windlass.core.project import Project
+from windlass.core.project_loader import told
 from windlass.core.target import Classes, Target
 from windlass.errors import EngineError, ParameterError
 from windlass.training.dataset import Dataset, Rows, snapshot
 from windlass.training.evaluate import Evaluation, evaluate
-from windlass.training.grouping import identities
-from windlass.training.request import Plan, Progress
-from windlass.training.split import Split, split, split_by_content, split_by_group
+from windlass.training.plan import Plan, Progress
+from windlass.training.split import Split, identities, split, split_by_content, split_by_group
 
 _ADVICE = (
     "Check the hyperparameters, and that build() copes with the missing values that the row allows."

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from windlass.access.role import Role
-from windlass.web.exchange import Handler
+from windlass.auth.key import Role
+from windlass.web.messages import Handler
 from windlass.web.problems import Problem
 
 _NOTHING = "There is nothing here. See /docs for the routes of this server."

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from windlass.errors import SettingsError
-from windlass.web.connection import Connection
+from windlass.web.uvicorn_protocol import Connection
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _BACKLOG = 2048  # connections that may wait; uvicorn's own number
@@ -77,7 +77,7 @@ def serve(make_app: Callable[[], Any], listen: Listen, listener: socket.socket) 
         host=listen.host,
         port=listen.port,
         workers=listen.workers,
-        loop="windlass.web.loop:Loop",
+        loop="windlass.web.uvicorn_loop:Loop",
         http=Connection,
         ws="none",
         lifespan="on",

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from windlass.web.exchange import Exchange, Headers, Parts, Receive, Send
+from windlass.web.messages import Exchange, Headers, Parts, Receive, Send
 
 ENDING = "windlass.ending"  # in a request's state: the event that the server drains
 STALL_SECONDS = 30.0  # that a client may leave a part unread before it is given up

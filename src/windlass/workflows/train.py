@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from windlass.core.bundle import Bundle, ComparisonRecord, EngineRecord, Equality, GateRecord
+from windlass.core.bundle_writer import publish, refuse_foreign, seal, staging
 from windlass.core.gates import judge
-from windlass.core.loading import Source
 from windlass.core.project import Project
-from windlass.core.sealing import publish, refuse_foreign, seal, staging
+from windlass.core.project_loader import Source
 from windlass.errors import BundleError
 from windlass.settings import Settings
-from windlass.training.bundling import write_facts, write_model, write_results
-from windlass.training.request import Progress, TrainingRequest, resolve, silent
+from windlass.training.bundle_files import write_facts, write_model, write_results
+from windlass.training.mlflow import Record, TrackingError, installed, track
+from windlass.training.plan import Progress, TrainingRequest, resolve, silent
 from windlass.training.run import Run, execute
-from windlass.training.tracking import Record, TrackingError, installed, track
-from windlass.workflows.feature_rows import with_features
+from windlass.workflows.features import with_features
 
 
 @dataclass(frozen=True)

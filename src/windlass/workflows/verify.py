@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from windlass.core.bundle import Bundle
-from windlass.core.digest import canonical
+from windlass.core.hashing import canonical
 from windlass.core.holdout import HOLDOUT, read_holdout, write_holdout
-from windlass.core.loading import Source, load_project
-from windlass.core.validation import RowValidator
+from windlass.core.project_loader import Source, load_project
+from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError
 from windlass.settings import Settings
-from windlass.training.bundling import results
+from windlass.training.bundle_files import results
 from windlass.training.environment import environment, package_version
-from windlass.training.golden import expected
-from windlass.training.request import Plan, Progress, silent
+from windlass.training.golden_rows import expected
+from windlass.training.plan import Plan, Progress, silent
 from windlass.training.run import Run, execute, predict, sealed_schema
-from windlass.workflows.feature_rows import with_features
+from windlass.workflows.features import with_features
 
 _SHOWN = 12  # hex digits of a digest
 

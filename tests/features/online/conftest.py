@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.features.loans import PROJECT_VIEW
-from tests.services import redis_url
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.services import redis_url
 
 from windlass.core.feature_view import ViewRecord
 from windlass.features.online.store import OnlineStore, online_store

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.features.loans import PROJECT_VIEW
-from tests.features.online.clients import rows
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_parts import rows
 
 from windlass.errors import FeatureError
 from windlass.features.online.store import OnlineStore, online_store

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from tests.conftest import ROOT
-from tests.features.loans import PROJECT_VIEW
-from tests.features.online.clients import DAY, Snapshot, rows, write_parts
 from tests.features.online.conftest import OpenStore
-from tests.running import free_port
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_parts import DAY, Snapshot, rows, write_parts
+from tests.support.server import free_port
 
 from windlass.errors import FeatureError, StorageError
 from windlass.features.online import postgres, redis
@@ -105,7 +105,7 @@ def test_an_older_snapshot_changes_nothing(store: OnlineStore, tmp_path: Path) -
 
 
 def _program(settings: Settings, folder: Path, *more: object) -> "subprocess.CompletedProcess[str]":
-    program = Path(__file__).with_name("materialising.py")
+    program = Path(__file__).parents[2] / "support" / "materialise_program.py"
     url = settings.online_url or ""
     return subprocess.run(
         [sys.executable, program, settings.home, url, folder, *map(str, more)],

@@ -6,9 +6,9 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
-from tests.features.loans import PROJECT_VIEW
-from tests.features.online.clients import rows
-from tests.services import redis_url
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_parts import rows
+from tests.support.services import redis_url
 
 from windlass.errors import SettingsError, StorageError
 from windlass.features.online.store import OnlineStore, online_store

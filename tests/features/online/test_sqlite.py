@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.features.loans import PROJECT_VIEW
-from tests.features.online.clients import rows
 from tests.features.online.conftest import OpenStore
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_parts import rows
 
 from windlass.errors import StorageError
 from windlass.features.online import sqlite

@@ -9,14 +9,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.features.loans import NEVER, PROJECT_VIEW
-from tests.features.online.clients import COMPUTED, DAY, rows, stored, view
 from tests.features.online.conftest import OpenStore
+from tests.support.loan_view import NEVER, PROJECT_VIEW
+from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
 
 from windlass.errors import FeatureError
-from windlass.features.online.freshness import Freshness, Progress
-from windlass.features.online.known import Known
-from windlass.features.online.store import OnlineStore
+from windlass.features.online.row_format import Known
+from windlass.features.online.store import Freshness, OnlineStore, Progress
 
 EDGES = [-(2**63), -1, 0, 2**53 + 1, 2**63 - 1]
 

@@ -1,4 +1,4 @@
-"""Clients who ask for a loan: a row that has exactly the features of the view in tests/features/loans.py."""
+"""Clients who ask for a loan: a row that has exactly the features of the view in tests/support/loan_view.py."""
 
 import numpy as np
 import pandas as pd

@@ -5,7 +5,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tests.features.loans import VIEW
+from tests.support.loan_view import VIEW
 
 from windlass import (
     Candidate,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.running import FLOWER, OTHER_FLOWER, Server
+from tests.support.server import FLOWER, OTHER_FLOWER, Server
 
 there = importlib.util.find_spec("tritonclient") is not None
 pytestmark = pytest.mark.skipif(

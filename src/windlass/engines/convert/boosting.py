@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.contract import UnsupportedError
-from windlass.engines.convert.ensemble import Ensemble
 from windlass.engines.convert.linear import softmax_scores
+from windlass.engines.convert.tree_ensemble import Ensemble
 from windlass.engines.convert.trees import note_tree, read_tree
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler, Scores

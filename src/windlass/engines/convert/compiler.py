@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from windlass.engines.convert.contract import UnsupportedError
 from windlass.engines.convert.graph import Array, Columns, Graph
+from windlass.engines.convert.types import UnsupportedError
 
 
 @dataclass(frozen=True)

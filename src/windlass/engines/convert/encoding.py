@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from windlass.engines.convert.contract import UnsupportedError
 from windlass.engines.convert.graph import ML, Array, Columns, Graph, tensor
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.ensemble import Ensemble, Tree
 from windlass.engines.convert.linear import inverse_link, softmax_scores
+from windlass.engines.convert.tree_ensemble import Ensemble, Tree
 from windlass.engines.convert.trees import note_splits
 
 if TYPE_CHECKING:

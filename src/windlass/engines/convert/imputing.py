@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.contract import UnsupportedError
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import Compiler, Scores
-from windlass.engines.convert.contract import UnsupportedError
-from windlass.engines.convert.neighbor_ties import k_smallest
+from windlass.engines.convert.kd_tree_ties import k_smallest
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import Compiler, Scores
-from windlass.engines.convert.contract import UnsupportedError
 from windlass.engines.convert.linear import affine
 from windlass.engines.convert.svm_probabilities import coupled_probabilities
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import Compiler, Scores
-from windlass.engines.convert.contract import UnsupportedError
-from windlass.engines.convert.ensemble import Ensemble, Tree
+from windlass.engines.convert.tree_ensemble import Ensemble, Tree
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
-from windlass.features.online.layout import MOST_SNAPSHOTS, SNAPSHOT_BITS, Layout
-from windlass.features.online.shelf import Ranked
-from windlass.features.snapshot import COMPUTED_AT
+from windlass.features.offline.snapshot import COMPUTED_AT
+from windlass.features.online.key_value import Ranked
+from windlass.features.online.row_format import MOST_SNAPSHOTS, SNAPSHOT_BITS, Layout
 
 _SLICE = 50_000  # rows that are Python's at a time
 _EPOCH = 719_163  # 1 January 1970, as an ordinal

@@ -15,10 +15,9 @@ import pyarrow.parquet as pq
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
-from windlass.features.erased import ErasedEntities
-from windlass.features.online.freshness import Freshness, Progress
-from windlass.features.online.store import OnlineStore
-from windlass.features.snapshot import COMPUTED_AT
+from windlass.features.offline.erasure import ErasedEntities
+from windlass.features.offline.snapshot import COMPUTED_AT
+from windlass.features.online.store import Freshness, OnlineStore, Progress
 
 BATCH = 250_000  # rows that are written at once
 

@@ -10,8 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import UndefinedTable
 
 from windlass.errors import StorageError
-from windlass.features.online.shelf import VARIABLE, Ranked
-from windlass.storage.advice import PATIENCE, advice
+from windlass.features.online.key_value import VARIABLE, Ranked
+from windlass.storage.db_errors import PATIENCE, advice
 
 Answer = TypeVar("Answer")
 

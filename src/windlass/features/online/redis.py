@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from windlass.errors import StorageError
-from windlass.features.online.shelf import Ranked
+from windlass.features.online.key_value import Ranked
 
 PATIENCE = 5.0  # seconds for an answer, and for a connection
 _ROWS = 500  # a call: Redis does nothing else for about as many microseconds

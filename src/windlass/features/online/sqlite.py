@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from windlass.errors import StorageError
-from windlass.features.online.shelf import VARIABLE, Ranked
-from windlass.storage.advice import advice
+from windlass.features.online.key_value import VARIABLE, Ranked
+from windlass.storage.db_errors import advice
 
 BUSY_SECONDS = 30.0  # that a writer waits for another
 READING_SECONDS = 2.0  # that a reader waits while the log is made or put away

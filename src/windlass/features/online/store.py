@@ -1,18 +1,56 @@
 """The online store: the newest that is known of each entity of a project, and who keeps it."""
 
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+from pydantic import BaseModel, ConfigDict
 
 from windlass.core.feature_view import ViewRecord
-from windlass.errors import SettingsError
-from windlass.features.online.freshness import Freshness, Progress
-from windlass.features.online.known import Known
+from windlass.errors import FeatureError, SettingsError, StorageError
+from windlass.features.online.key_value import Shelf
+from windlass.features.online.row_format import Known, Layout
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from windlass.features.online.shelf import Shelf
+
+class Progress(BaseModel):
+    """How many parts of a snapshot are written, in the order of their names, and the `last` of these.
+
+    `created` tells a snapshot from another of its number.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    snapshot: int
+    created: float  # epoch seconds
+    view: str  # the version of the view that computed the snapshot
+    parts: int = 0
+    last: str = ""
+    newest: date | None = None  # event so far
+
+
+class Freshness(BaseModel):
+    """What an online store was last brought up to, whole: the snapshot, and when.
+
+    `name` and `view` are the view's name and version, `newest` is the day of the newest event, and `entities`
+    counts what the store then held.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    view: str
+    snapshot: int
+    created: float  # when the snapshot was, epoch seconds
+    materialised_at: float  # epoch seconds
+    newest: date | None
+    entities: int
+
 
 _REDIS = ("redis", "rediss", "unix")
 _POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
@@ -81,7 +119,6 @@ def online_store(settings: Settings, record: ViewRecord, project: str) -> Online
 
     Raises SettingsError for a URL that cannot be used, or whose client is not installed.
     """
-    from windlass.features.online.shelved import ShelvedStore
 
     return ShelvedStore(_shelf(settings, project), record)
 
@@ -106,3 +143,108 @@ def _shelf(settings: Settings, project: str) -> "Shelf":
     except ValueError:  # what it tells may hold the password
         raise SettingsError(f"WINDLASS_ONLINE_URL is no such URL. {_FORM}") from None
     raise SettingsError(f"WINDLASS_ONLINE_URL names {scheme[:20]!r}. {_FORM}")
+
+
+_FRESHNESS = "freshness"
+
+
+class ShelvedStore:
+    """The `OnlineStore` of one project, on a shelf."""
+
+    def __init__(self, shelf: Shelf, record: ViewRecord) -> None:
+        self._shelf = shelf
+        self._record = record
+        self._layouts: dict[int, Layout] = {}
+        self.close = shelf.close
+
+    def read(self, entity: int) -> Known | None:
+        """What is known of an entity; None for one that is unknown."""
+        _check(entity)
+        found = self._shelf.get(entity)
+        if found is None:
+            return None
+        row = orjson.loads(found)
+        return Known(row, self._layout(row[1]))
+
+    def read_many(self, entities: Sequence[int]) -> list[Known | None]:
+        """What is known of each of these entities, in their order, in one query."""
+        for entity in entities:
+            _check(entity)
+        found = self._shelf.get_many(entities)
+        rows = orjson.loads(b"[%b]" % b",".join([row or b"null" for row in found]))
+        layouts = {number: self._layout(number) for number in {row[1] for row in rows if row}}
+        return [None if row is None else Known(row, layouts[row[1]]) for row in rows]
+
+    def example(self) -> int | None:
+        """Some entity that is known, to try the store with; None where none is."""
+        return self._shelf.any()
+
+    def write(self, rows: "pa.Table", snapshot: int, view: str | None = None) -> int:
+        """Write rows of the `latest` parts of a snapshot; says how many were new or replaced what was there."""
+        from windlass.features.online.encoding import encode, layout_of
+
+        layout = layout_of(rows, self._record, view or self._record.version)
+        if layout.number not in self._layouts:
+            self._shelf.put_note(_layout(layout.number), 0, layout.model_dump_json().encode())
+            self._layouts[layout.number] = layout
+        return self._shelf.put(encode(rows, self._record, snapshot, layout))
+
+    def progress(self, snapshot: int) -> Progress | None:
+        """How far the materialisation of a snapshot had come when it was broken off; None where none was."""
+        found = self._shelf.note(_progress(snapshot))
+        return None if found is None else Progress.model_validate_json(found)
+
+    def mark(self, progress: Progress) -> None:
+        """Keep how far a materialisation has come. What was further already stays."""
+        note = progress.model_dump_json().encode()
+        self._shelf.put_note(_progress(progress.snapshot), progress.parts, note)
+
+    def finish(self, progress: Progress) -> Freshness:
+        """Keep that a snapshot is written whole. An older one leaves the freshness as it is."""
+        freshness = Freshness(
+            **progress.model_dump(exclude={"parts", "last"}),
+            name=self._record.name,
+            materialised_at=time.time(),
+            entities=self._shelf.count(),
+        )
+        self._shelf.put_note(_FRESHNESS, freshness.snapshot, freshness.model_dump_json().encode())
+        self._shelf.remove_note(_progress(progress.snapshot))
+        return freshness
+
+    def freshness(self) -> Freshness | None:
+        """What the store was last brought up to, whole; None where it never was."""
+        found = self._shelf.note(_FRESHNESS)
+        return None if found is None else Freshness.model_validate_json(found)
+
+    def erase(self, entity: int) -> bool:
+        """Forget an entity at once. False where nothing was known of it."""
+        _check(entity)
+        return self._shelf.remove(entity)
+
+    def _layout(self, number: int) -> Layout:
+        known = self._layouts.get(number)
+        if known is None:
+            found = self._shelf.note(_layout(number))
+            if found is None:
+                raise StorageError(
+                    f"{self._shelf.where} holds rows whose layout is gone. Materialise the features again."
+                )
+            known = self._layouts[number] = Layout.model_validate_json(found)
+        return known
+
+
+def _check(entity: Any) -> None:
+    if type(entity) is not int:
+        raise FeatureError(
+            f"Entities are 64-bit integers, and one that was asked for is of type {type(entity).__name__}."
+        )
+    if not -(1 << 63) <= entity < 1 << 63:
+        raise FeatureError("Entities are 64-bit integers, and one that was asked for is beyond.")
+
+
+def _layout(number: int) -> str:
+    return f"layout {number}"
+
+
+def _progress(snapshot: int) -> str:
+    return f"progress {snapshot}"

@@ -9,17 +9,16 @@ import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.feature_view import ViewRecord
-from windlass.core.validation import refusal
-from windlass.serving.features import TIMES
-from windlass.serving.identifiers import IDS
-from windlass.serving.online import Online
+from windlass.core.row_validator import refusal
+from windlass.serving.feature_routes import IDS, TIMES
+from windlass.serving.online_features import Online
 from windlass.serving.predict import refused, require_json
-from windlass.web.exchange import Answer, Exchange
-from windlass.web.operation import Json
+from windlass.web.messages import Answer, Exchange
+from windlass.web.openapi import Json
 from windlass.web.problems import Problem
 
 if TYPE_CHECKING:
-    from windlass.features.online.reading import Features
+    from windlass.features.online.reader import Features
 
 MOST_FEATURES = 1000  # in one request, for one may be asked for twice
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from windlass.core.schema import RowSchema
+from windlass.core.row_schema import RowSchema
 from windlass.serving.model import Model
 from windlass.serving.predict import Rows, parse_rows
 from windlass.web.problems import invalid, malformed

@@ -1,0 +1,83 @@
+"""The keys of WINDLASS_API_KEYS, for servers without a database: `name:role:key[:rate]`, separated by commas.
+
+People choose these, so the weak ones are refused. No message ever has a key in it.
+"""
+
+import re
+
+from windlass.auth.key import Key, Role, hash_of, is_name
+from windlass.errors import SettingsError
+
+LEAST_LENGTH = 32
+MOST_LENGTH = 512
+LEAST_DISTINCT = 8  # different characters; 32 random hexadecimal digits hardly ever have fewer
+
+_ALLOWED = re.compile(r"[A-Za-z0-9._~+/=-]*")  # what a Bearer token may hold
+_PLACEHOLDERS = (
+    "changeme", "changethis", "replaceme", "replacethis", "placeholder", "example", "password", "yoursecret",
+    "yourapikey", "yourkey", "insecure", "secretkey", "topsecret", "notasecret", "12345678", "abcdefgh",
+)  # fmt: skip
+_MAKE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+_RATE = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def configured(text: str) -> dict[str, Key]:
+    """The keys that `text` lists, by hash. Raises SettingsError, naming the entry, for one that cannot be used."""
+    found: dict[str, Key] = {}
+    entries = [entry.strip() for entry in text.split(",")]
+    for number, entry in enumerate(entries, 1):
+        if not entry:
+            continue
+        key = _key(number, entry)
+        if key.hash in found or key.name in {other.name for other in found.values()}:
+            raise _refused(
+                number, "has the name or the key of another entry. Every key needs its own"
+            )
+        found[key.hash] = key
+    return found
+
+
+def _key(number: int, entry: str) -> Key:
+    parts = entry.split(":")
+    roles = {role.value: role for role in Role}
+    if len(parts) not in (3, 4) or parts[1] not in roles:
+        raise _refused(
+            number, f"is not name:role:key or name:role:key:rate, with a role of {', '.join(roles)}"
+        )
+    name, role, secret, rate = *parts[:3], (parts[3] if len(parts) == 4 else None)
+    if not is_name(name):
+        raise _refused(
+            number, "has a name that is none: use small letters, digits and . _ @ -, but not policy"
+        )
+    if rate is not None and not _RATE.fullmatch(rate):
+        raise _refused(number, "has a rate that is no whole number of requests a minute", name)
+    weakness = weakness_of(secret)
+    if weakness:
+        raise _refused(number, f"has a key that {weakness}. {_MAKE}", name)
+    return Key(name, roles[role], hash_of(secret.encode()), int(rate) if rate else None, 0.0)
+
+
+def weakness_of(secret: str) -> str:
+    """Why a key that somebody chose cannot be trusted; "" where nothing speaks against it."""
+    plain = re.sub(r"[^a-z0-9]", "", secret.lower())
+    if len(secret) < LEAST_LENGTH:
+        return f"is shorter than {LEAST_LENGTH} characters"
+    if len(secret) > MOST_LENGTH:
+        return f"is longer than {MOST_LENGTH} characters"
+    if not _ALLOWED.fullmatch(secret):
+        return "holds other characters than letters, digits and . _ ~ + / = -"
+    if any(word in plain for word in _PLACEHOLDERS):
+        return "is a placeholder"
+    if len(set(secret)) < LEAST_DISTINCT or _repeats(secret):
+        return "repeats itself"
+    return ""
+
+
+def _repeats(secret: str) -> bool:
+    """Whether it is a piece of at most half its length, over and over."""
+    return any(secret[period:] == secret[:-period] for period in range(1, len(secret) // 2 + 1))
+
+
+def _refused(number: int, why: str, name: str = "") -> SettingsError:
+    which = f"Entry {number}" + (f" ({name})" if name else "")
+    return SettingsError(f"WINDLASS_API_KEYS cannot be used. {which} {why}.")

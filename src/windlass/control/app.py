@@ -1,0 +1,99 @@
+"""Control as `app` mounts it: routes, their chapter of the API's description, and an end."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from windlass.auth.key import Role
+from windlass.control.backend import Office, Stores
+from windlass.control.error_mapping import refusing
+from windlass.control.job_events import Streams
+from windlass.control.jobs import Jobs
+from windlass.control.openapi_operations import OPERATIONS
+from windlass.control.openapi_schemas import ANSWERS
+from windlass.control.request_body import Json
+from windlass.control.train import Training
+from windlass.control.train_request import body_schema
+from windlass.control.versions import Versions
+from windlass.core.project_spec import Declaration
+from windlass.errors import WindlassError
+from windlass.settings import Settings
+from windlass.web.messages import Handler
+from windlass.web.openapi import Chapter
+from windlass.web.problems import Problem
+from windlass.web.routing import Route
+
+
+def control_routes(names: Sequence[str], office: Office) -> list[Route]:
+    """The routes of these projects of the registry."""
+    streams = Streams(office.watches)
+    routes = []
+    for name in names:
+        table = _table(name, office, streams)
+        for prefix in (f"/{name}", "") if len(names) == 1 else (f"/{name}",):
+            routes += [
+                Route(method, f"{prefix}{path}", refusing(handler), name, path, role)
+                for method, path, handler, role in table
+            ]
+    return routes
+
+
+def _table(project: str, office: Office, streams: Streams) -> list[tuple[str, str, Handler, Role]]:
+    jobs, versions = Jobs(project, office, streams), Versions(project, office)
+    return [
+        ("POST", "/train", Training(project, office).train, Role.TRAIN),
+        ("GET", "/jobs", jobs.list, Role.TRAIN),
+        ("GET", "/jobs/{job}", jobs.get, Role.TRAIN),
+        ("DELETE", "/jobs/{job}", jobs.cancel, Role.TRAIN),
+        ("GET", "/jobs/{job}/events", jobs.events, Role.TRAIN),
+        ("GET", "/versions", versions.list, Role.PREDICT),
+        ("GET", "/versions/{version}", versions.get, Role.PREDICT),
+        ("GET", "/versions/{version}/compare/{other}", versions.compare, Role.PREDICT),
+        ("POST", "/versions/{version}/approve", versions.approve, Role.APPROVE),
+        ("POST", "/versions/{version}/reject", versions.reject, Role.APPROVE),
+        ("POST", "/rollback", versions.rollback, Role.APPROVE),
+        ("GET", "/decisions", versions.decisions, Role.PREDICT),
+    ]
+
+
+class Control:
+    """The control of these projects. Nothing is opened before the first request that needs it."""
+
+    def __init__(self, names: Sequence[str], open_stores: Callable[[], Stores]) -> None:
+        self._names = list(names)
+        self._office = Office(open_stores)
+        self._declared: dict[str, Declaration] = {}
+        self.routes = control_routes(self._names, self._office)
+        self.chapter = Chapter(OPERATIONS, self._schemas)
+
+    @classmethod
+    def of(cls, settings: Settings, names: Sequence[str]) -> "Control":
+        """The control of these projects in the registry that the settings name."""
+        return cls(names, partial(Stores.of, settings))
+
+    async def learn(self) -> tuple[Declaration, ...]:
+        """Read what the projects declare, for the chapter; what could not be read stays as it was known."""
+
+        def read(stores: Stores) -> list[Declaration]:
+            return stores.registry.declarations()
+
+        try:
+            found = await self._office.run(read)
+        except (WindlassError, Problem):
+            pass  # the log has the reason; the rest of the document can be made without
+        else:
+            self._declared = {one.name: one for one in found if one.name in self._names}
+        return tuple(self._declared.values())
+
+    def _schemas(self) -> Json:
+        schemas = dict(ANSWERS)
+        for name in self._names:
+            declaration = self._declared.get(name)
+            base = f"#/components/schemas/{name}.Training"
+            schemas[f"{name}.Training"] = (
+                {"type": "object"} if declaration is None else body_schema(declaration, base)
+            )
+        return schemas
+
+    def close(self) -> None:
+        """Close what was opened, after the last answer."""
+        self._office.close()

@@ -1,0 +1,62 @@
+"""What the registry and the desk refuse, as problems: which of our errors is which status."""
+
+import logging
+from typing import Any
+
+from windlass.errors import (
+    BundleError,
+    Fault,
+    IntegrityError,
+    JobError,
+    RegistryError,
+    StorageError,
+    UnknownError,
+    WindlassError,
+)
+from windlass.web.messages import Exchange, Handler
+from windlass.web.problems import Problem, unavailable
+
+_log = logging.getLogger("windlass.control")
+
+
+def refusing(handler: Handler) -> Handler:
+    """The handler, with our errors raised as problems."""
+
+    async def answer(exchange: Exchange) -> Any:
+        try:
+            return await handler(exchange)
+        except WindlassError as error:
+            raise refusal(error, exchange) from error
+
+    return answer
+
+
+def refusal(error: WindlassError, exchange: Exchange) -> Problem:
+    """The problem that an error is: 404 unknown, 409 refused as things stand, 503 something is away."""
+    if isinstance(error, UnknownError):
+        return Problem(404, str(error))
+    if isinstance(error, RegistryError | JobError):
+        return Problem(409, str(error))
+    identity = exchange.request_id.decode()
+    if isinstance(error, StorageError):
+        # its reason names hosts and folders, which are for the log
+        _log.error("storage failed", extra={"request_id": identity, "reason": str(error)})
+        detail = "The database or the bundle store cannot be used now. The server's log tells why."
+        return unavailable(detail, retry_after=5)
+    _log.error("control failed", extra={"request_id": identity, "reason": str(error)})
+    if isinstance(error, IntegrityError):
+        return Problem(409, "The bundle is not the one that was registered. The log tells more.")
+    if isinstance(error, BundleError):
+        return Problem(409, "The bundle cannot be read. The server's log tells why.")
+    return Problem(409, str(error))
+
+
+def unfit(errors: list[Fault], detail: str = "The request does not fit; see errors.") -> Problem:
+    """422: the request was read, and its fields do not fit."""
+    return Problem(422, detail, errors)
+
+
+def fault(name: str | int, message: str, *path: str | int) -> Fault:
+    """What is wrong with one field."""
+    return {"loc": [part[:64] if isinstance(part, str) else part for part in (name, *path)],
+            "msg": message}  # fmt: skip

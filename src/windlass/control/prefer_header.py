@@ -1,0 +1,53 @@
+"""What a client wishes beside its body: how long to wait (RFC 7240), and that a repetition is none
+(draft-ietf-httpapi-idempotency-key-header)."""
+
+import re
+from dataclasses import dataclass
+
+from windlass.control.error_mapping import fault
+from windlass.web.messages import Exchange
+from windlass.web.problems import Problem
+
+MOST_SECONDS = 60.0  # that a request waits for its job
+
+KEY = r'[!#-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}"'  # bare, or a string of RFC 9651
+_KEY = re.compile(KEY)
+
+
+@dataclass(frozen=True)
+class Preference:
+    """How long a request waits for its job, in seconds; `applied` is what of the wishes was granted."""
+
+    seconds: float = MOST_SECONDS
+    applied: bytes = b""
+
+
+def preference(exchange: Exchange) -> Preference:
+    """What `Prefer` asks for: `respond-async`, `wait=SECONDS`, or both."""
+    wishes: dict[str, str] = {}
+    for name, value in exchange.scope["headers"]:
+        if name == b"prefer":
+            for part in value.decode("latin-1").split(","):
+                token, _, given = part.partition(";")[0].partition("=")
+                wishes.setdefault(token.strip().lower(), given.strip().strip('"'))
+    granted, seconds = [], MOST_SECONDS
+    if "respond-async" in wishes:
+        granted, seconds = ["respond-async"], 0.0
+    wait = wishes.get("wait", "")
+    if wait.isascii() and wait.isdecimal() and len(wait) < 9 and int(wait) <= MOST_SECONDS:
+        granted, seconds = [*granted, f"wait={int(wait)}"], float(wait)
+    return Preference(seconds, ", ".join(granted).encode())
+
+
+def idempotency_key(exchange: Exchange) -> str | None:
+    """The key, as the draft's quoted string or bare as many clients send it. Raises Problem 400."""
+    value = exchange.header(b"idempotency-key")
+    if value is None:
+        return None
+    key = value.decode("latin-1").strip(" \t")
+    if not _KEY.fullmatch(key):
+        message = "Send 1 to 255 printable ASCII characters, in double quotes."
+        raise Problem(
+            400, "The Idempotency-Key cannot be used.", [fault("Idempotency-Key", message)]
+        )
+    return re.sub(r"\\(.)", r"\1", key[1:-1]) if key.startswith('"') else key

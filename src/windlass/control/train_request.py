@@ -1,0 +1,171 @@
+"""What `POST /train` reads: the parameters of a training, held against the project's declaration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from windlass.control.error_mapping import fault, unfit
+from windlass.control.request_body import Json, Shape
+from windlass.core.project_spec import Declaration, Model
+from windlass.errors import Fault
+from windlass.training.plan import LARGEST_SEED, SEED, TEST_SIZE
+
+_EXACT = 2**53  # from here on, numbers of JSON are no longer every integer
+
+_SHARED: Json = {
+    "seed": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": LARGEST_SEED,
+        "default": SEED,
+        "description": "Seed of the split, the model and everything else that is random.",
+    },
+    "test_size": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "exclusiveMaximum": 1,
+        "default": TEST_SIZE,
+        "description": "Share of the rows to hold out.",
+    },
+}
+
+
+_SNAPSHOT: Json = {
+    "type": ["integer", "null"],
+    "minimum": 1,
+    "maximum": _EXACT,
+    "default": None,
+    "description": "Number of the snapshot of features to train on; null for the newest.",
+}
+
+
+class TrainingBody:
+    """The body that a declaration asks for. No code of the project runs for it."""
+
+    def __init__(self, declaration: Declaration) -> None:
+        self.declaration = declaration
+        self._models = {model.name: model for model in declaration.models}
+        self._shared = shared_properties(declaration)
+        self._shapes = {
+            name: Shape(model_schema(model, self._shared, default=True))
+            for name, model in self._models.items()
+        }
+
+    def request(self, body: object) -> Json:
+        """What the job is asked to do, every default but those of hyperparameters filled in.
+
+        Raises Problem 422, which names each field at fault.
+        """
+        if not isinstance(body, dict):
+            raise unfit([{"loc": [], "msg": 'The value is not of type "object".'}], _DETAIL)
+        name = self._model(body)
+        faults = [self._explained(name, found) for found in self._shapes[name].faults(body)]
+        faults = faults or _inexact(self._models[name], body)
+        if faults:
+            raise unfit(faults, _DETAIL)
+        rest = {key: value for key, value in body.items() if key not in ("model", *self._shared)}
+        request: Json = {
+            "model": name,
+            "hyperparameters": rest,
+            "seed": int(body.get("seed", SEED)),
+            "test_size": float(body.get("test_size", TEST_SIZE)),
+            "folder": None,
+            "data": None,
+        }
+        if body.get("snapshot") is not None:
+            request["snapshot"] = int(body["snapshot"])
+        return request
+
+    def _model(self, body: Mapping[str, Any]) -> str:
+        name = body.get("model", next(iter(self._models), None))
+        if not isinstance(name, str) or name not in self._models:
+            known = ", ".join(self._models) or "none"
+            raise unfit([fault("model", f"Use one of: {known}.")], _DETAIL)
+        return name
+
+    def _explained(self, chosen: str, found: Fault) -> Fault:
+        """Of a hyperparameter that another model has, say so."""
+        name = found["loc"][0] if len(found["loc"]) == 1 else None
+        properties = self._models[chosen].hyperparameters.get("properties", {})
+        if name is None or name in properties or name in ("model", *self._shared):
+            return found
+        owners = [
+            model.name
+            for model in self._models.values()
+            if name in model.hyperparameters.get("properties", {})
+        ]
+        if owners:
+            message = f"A hyperparameter of {' and '.join(owners)}, and this trains {chosen}."
+        else:
+            message = f"Model {chosen} has no such hyperparameter. It has: {_names(properties)}."
+        return {**found, "msg": message}
+
+
+_DETAIL = "The parameters do not fit what the project declares; see errors."
+
+
+def _names(properties: Mapping[str, Any]) -> str:
+    return ", ".join(properties) or "none"
+
+
+def shared_properties(declaration: Declaration) -> Json:
+    """What a body may hold whatever model it trains: of a project with a feature view, a snapshot too."""
+    return _SHARED if declaration.view is None else _SHARED | {"snapshot": _SNAPSHOT}
+
+
+def model_schema(model: Model, shared: Json, *, default: bool = False) -> Json:
+    """The JSON Schema of a body that trains this model; of the `default` one, it need not be named."""
+    given = model.hyperparameters
+    named = {"const": model.name, "description": "The model to train."}
+    schema: Json = {
+        "type": "object",
+        "title": model.name,
+        "properties": {"model": named, **given.get("properties", {}), **shared},
+        "required": [*([] if default else ["model"]), *given.get("required", ())],
+        "additionalProperties": False,
+    }
+    if model.description:
+        schema["description"] = model.description
+    if "$defs" in given:
+        schema["$defs"] = given["$defs"]
+    return schema
+
+
+def body_schema(declaration: Declaration, base: str) -> Json:
+    """The schema of the whole body for the API's description, one branch a model.
+
+    `base` is where in the document it stands, such as `#/components/schemas/iris.Training`.
+    """
+    branches = []
+    shared = shared_properties(declaration)
+    for index, model in enumerate(declaration.models):
+        schema = model_schema(model, shared, default=index == 0)
+        branches.append(_moved(schema, f"{base}/oneOf/{index}"))
+    return {"oneOf": branches} if branches else {"type": "object"}
+
+
+def _moved(schema: Any, base: str) -> Any:
+    """The schema with references that find their definitions where it stands in a document."""
+    if isinstance(schema, list):
+        return [_moved(part, base) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    moved = {name: _moved(part, base) for name, part in schema.items()}
+    reference = moved.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        moved["$ref"] = f"{base}{reference[1:]}"
+    return moved
+
+
+def _inexact(model: Model, body: Mapping[str, Any]) -> list[Fault]:
+    """Integers too large to have been read exactly."""
+    properties = model.hyperparameters.get("properties", {})
+    return [
+        fault(name, "The value is too large for an integer.")
+        for name, value in body.items()
+        if isinstance(value, float) and abs(value) >= _EXACT and _is_whole(properties.get(name, {}))
+    ]
+
+
+def _is_whole(schema: Json) -> bool:
+    kinds = {part.get("type") for part in (schema, *schema.get("anyOf", ()))}
+    return "integer" in kinds and "number" not in kinds

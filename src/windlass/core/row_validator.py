@@ -1,0 +1,295 @@
+"""The row's own validator, built from its sealed schema: JSON in, values in declared order out."""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic_core import (
+    CoreSchema,
+    SchemaValidator,
+    ValidationError,
+    core_schema,
+)
+
+from windlass.core.batch import Batch
+from windlass.core.row_schema import (
+    LONGEST_CATEGORY,
+    MISSING_TEXT,
+    Column,
+    Kind,
+    RowSchema,
+)
+from windlass.errors import Fault, RowsError
+
+_TYPES: dict[Kind, frozenset[type]] = {
+    Kind.NUMBER: frozenset([float, int]),
+    Kind.INTEGER: frozenset([int]),
+    Kind.BOOLEAN: frozenset([bool]),
+}
+_COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
+
+
+class PlainRows:
+    """Reads bodies of rows that certainly fit; whatever it leaves to others is judged, and explained, there.
+
+    What it takes is what the row's validator takes, with the same numbers: a test holds one against the other.
+    """
+
+    def __init__(self, schema: RowSchema) -> None:
+        self._width = len(schema.columns)
+        self._columns = [_Plain.of(column) for column in schema.columns]
+
+    @classmethod
+    def of(cls, schema: RowSchema) -> "PlainRows | None":
+        """One for this schema, or None where it has columns that are not plain."""
+        return cls(schema) if all(map(_is_plain, schema.columns)) else None
+
+    def read(self, body: bytes) -> tuple[list[dict[str, Any]], Batch] | None:
+        """The rows of a JSON array and the same as arrays; None where a row may not fit, or there is none."""
+        try:
+            rows = orjson.loads(body)
+            numbers = np.empty((len(rows), self._width))
+            for place, column in enumerate(self._columns):
+                numbers[:, place] = column.read(rows)
+        except (ValueError, KeyError, TypeError):
+            return None
+        more = any(map(self._width.__ne__, map(len, rows)))
+        fits = not more and all(
+            column.holds(numbers[:, place]) for place, column in enumerate(self._columns)
+        )
+        return (rows, Batch(numbers, np.empty((len(rows), 0), object))) if rows and fits else None
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A column of numbers."""
+
+    value: Callable[[Any], Any]
+    types: frozenset[type]
+    limits: tuple[tuple[Callable[[Any, Any], Any], float], ...]
+
+    @classmethod
+    def of(cls, column: Column) -> "_Plain":
+        limits = [(_COMPARE[name], limit) for name, limit in column.limits().items()]
+        if column.kind is Kind.INTEGER:  # from here on float64 would take one for another
+            limits += [(operator.lt, 2**53), (operator.gt, -(2**53))]
+        return cls(itemgetter(column.name), _TYPES[column.kind], tuple(limits))
+
+    def read(self, rows: Any) -> list[Any]:
+        """What rows hold in this column. Raises KeyError, or TypeError for a value of another type."""
+        values = list(map(self.value, rows))
+        if not self.types.issuperset(map(type, values)):
+            raise TypeError
+        return values
+
+    def holds(self, numbers: NDArray[np.float64]) -> bool:
+        """Whether numbers are finite and within the limits."""
+        within = all(compare(numbers, limit).all() for compare, limit in self.limits)
+        return within and bool(np.isfinite(numbers).all())
+
+
+def _is_plain(column: Column) -> bool:
+    known = column.kind in _TYPES and column.multiple_of is None
+    return known and column.required and not column.nullable
+
+
+Values = dict[str, Any]
+MOST_FAULTS = 100  # that one answer names
+EXPLAINED = (
+    1 << 20
+)  # bytes of a body up to which every fault is looked for, not just the first row's
+
+_NO_TEXT = np.empty((1, 0), object)
+
+
+class RowValidator:
+    """Validates rows strictly: no strings for numbers, no NaN or infinity, no unknown field.
+
+    Raises RowsError, which says what an answer may say. What is wrong with a large body is told of its
+    first bad row only, so that no input makes the telling cost more than the input.
+    """
+
+    def __init__(self, schema: RowSchema) -> None:
+        self.schema = schema
+        row = _row_schema(schema, extra="allow")  # an extra field is found by counting, at no cost
+        self._one = SchemaValidator(row)
+        self._many = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
+        self._exact = SchemaValidator(_row_schema(schema, extra="forbid"))
+        self._strings = SchemaValidator(_row_schema(schema, extra="forbid", strict=False))
+        self._plain = not schema.text and all(
+            column.kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN) and not column.nullable
+            for column in schema.columns
+        )
+        self._plain_rows = PlainRows.of(schema)
+        self._width = len(schema.columns)
+        self._numeric = schema.numeric
+        self._text = schema.text
+        self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
+
+    def row(self, body: bytes) -> Values:
+        """A row as JSON."""
+        try:
+            row: Values = self._one.validate_json(body)
+        except ValidationError as error:
+            raise self._explain(body) or refusal(error) from None
+        if len(row) != self._width:
+            raise self._explain(body) or self._extra(row, [])
+        return row
+
+    def rows(self, body: bytes) -> list[Values]:
+        """A JSON array of rows."""
+        try:
+            rows: list[Values] = self._many.validate_json(body)
+        except ValidationError as error:
+            raise self._explain_all(body) or refusal(error) from None
+        if any(map(self._width.__ne__, map(len, rows))):
+            index = next(i for i, row in enumerate(rows) if len(row) != self._width)
+            raise self._explain_all(body) or self._extra(rows[index], [index])
+        return rows
+
+    def read(self, body: bytes) -> tuple[list[Values], Batch]:
+        """A JSON array of rows, and the same as arrays."""
+        found = self._plain_rows and self._plain_rows.read(body)
+        if found:
+            return found
+        rows = self.rows(body)
+        return rows, self.batch(rows)
+
+    def row_strings(self, cells: Mapping[str, str]) -> Values:
+        """A row of CSV: every value as text, an empty cell is null."""
+        empty = {name for name, cell in cells.items() if not cell and name in self._nullable}
+        given: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
+        try:
+            row: Values = self._strings.validate_strings(given) | dict.fromkeys(empty)
+        except ValidationError as error:
+            raise refusal(error) from None
+        if missing := [name for name in self.schema.names if name not in row]:
+            raise RowsError([{"loc": [name], "msg": "Field required"} for name in missing])
+        return row
+
+    def _explain(self, body: bytes) -> RowsError | None:
+        """Everything that is wrong with a row, unknown fields included, where it is not too large."""
+        if len(body) > EXPLAINED // 16:
+            return None
+        try:
+            self._exact.validate_json(body)
+        except ValidationError as error:
+            return refusal(error)
+        return None
+
+    def _explain_all(self, body: bytes) -> RowsError | None:
+        """The same of an array of rows, up to the most that an answer names."""
+        try:
+            rows = orjson.loads(body) if len(body) <= EXPLAINED else None
+        except orjson.JSONDecodeError:
+            return None
+        faults: list[Fault] = []
+        for index, row in enumerate(rows if isinstance(rows, list) else []):
+            found = self._explain(orjson.dumps(row))
+            if found is not None:
+                faults += [{**fault, "loc": [index, *fault["loc"]]} for fault in found.faults]
+            if len(faults) >= MOST_FAULTS:
+                break
+        return RowsError(faults[:MOST_FAULTS]) if faults else None
+
+    def _extra(self, row: Values, where: list[str | int]) -> RowsError:
+        extra = islice((name for name in row if name not in self.schema.names), MOST_FAULTS)
+        message = "Extra inputs are not permitted"
+        return RowsError([{"loc": [*where, _shown(name)], "msg": message} for name in extra])
+
+    def batch(self, rows: Sequence[Values]) -> Batch:
+        """Validated rows as arrays."""
+        if self._plain and len(rows) == 1:
+            return Batch(np.array([list(rows[0].values())], np.float64), _NO_TEXT)
+        if self._plain:
+            shape = (len(rows), len(self._numeric))
+            flat = np.fromiter(
+                chain.from_iterable(map(dict.values, rows)), np.float64, shape[0] * shape[1]
+            )
+            return Batch(flat.reshape(shape), np.empty((shape[0], 0), object))
+        numeric = np.empty((len(rows), len(self._numeric)))
+        for j, column in enumerate(self._numeric):
+            numeric[:, j] = [column.number(row[column.name]) for row in rows]
+        text = np.empty((len(rows), len(self._text)), object)
+        for j, column in enumerate(self._text):
+            text[:, j] = [
+                MISSING_TEXT if row[column.name] is None else row[column.name] for row in rows
+            ]
+        return Batch(numeric, text)
+
+
+def refusal(error: ValidationError) -> RowsError:
+    """What an answer may say of it."""
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    malformed = any(item["type"] == "json_invalid" for item in items)
+    faults = [
+        {"loc": [_shown(part) for part in item["loc"]], "msg": item["msg"]}
+        for item in items[:MOST_FAULTS]
+    ]
+    return RowsError(faults, malformed=malformed)
+
+
+def _shown(part: str | int) -> str | int:
+    return part[:64] if isinstance(part, str) else part
+
+
+def _row_schema(
+    schema: RowSchema, *, extra: Literal["allow", "forbid"], strict: bool = True
+) -> CoreSchema:
+    fields = {
+        column.name: core_schema.typed_dict_field(
+            _column_schema(column, strict=strict),
+            # an empty cell of CSV is left out, and null where the column may be
+            required=column.required and (strict or not column.nullable),
+        )
+        for column in schema.columns
+    }
+    return core_schema.typed_dict_schema(fields, extra_behavior=extra, strict=strict)
+
+
+def _column_schema(column: Column, *, strict: bool) -> CoreSchema:
+    inner = _value_schema(column, strict=strict)
+    if column.nullable:
+        inner = core_schema.nullable_schema(inner)
+    if not column.required:
+        inner = core_schema.with_default_schema(inner, default=default_value(column))
+    return inner
+
+
+def default_value(column: Column) -> Any:
+    """The value of a field that was left out."""
+    if column.kind is Kind.DATE and isinstance(column.default, str):
+        return date.fromisoformat(column.default)
+    return column.default
+
+
+def _value_schema(column: Column, *, strict: bool) -> CoreSchema:
+    bounds = column.limits()
+    match column.kind:
+        case Kind.NUMBER:
+            return core_schema.float_schema(
+                strict=strict, allow_inf_nan=False, multiple_of=column.multiple_of, **bounds
+            )
+        case Kind.INTEGER:
+            return _integer_schema(column, bounds, strict=strict)
+        case Kind.BOOLEAN:
+            return core_schema.bool_schema(strict=strict)
+        case Kind.DATE:
+            return core_schema.date_schema(strict=strict, **bounds)
+        case Kind.CATEGORY if column.categories is not None:
+            return core_schema.literal_schema(list(column.categories))
+        case Kind.CATEGORY:
+            longest = column.max_length or LONGEST_CATEGORY
+            return core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
+
+
+def _integer_schema(column: Column, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
+    multiple_of = None if column.multiple_of is None else int(column.multiple_of)
+    return core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)

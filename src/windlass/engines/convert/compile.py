@@ -1,0 +1,124 @@
+"""From a fitted estimator to a serialized ONNX model with the inputs and outputs we serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.converters import CONVERTERS
+from windlass.engines.convert.graph import (
+    IR_VERSION,
+    ML,
+    ML_OPSET,
+    OPSET,
+    Array,
+    Column,
+    Columns,
+    Graph,
+    Origin,
+)
+from windlass.engines.convert.types import Fitted, UnsupportedError
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model, and where its trees split the numeric columns (by index), as far as known."""
+
+    model: bytes
+    splits: dict[int, Array]
+
+
+def compile_model(fitted: Fitted) -> Compiled:
+    """Return the ONNX model of ``fitted``; raises ``UnsupportedError`` where no converter knows it."""
+    compiler = Compiler(CONVERTERS)
+    graph = compiler.graph
+    columns = _inputs(graph, fitted)
+    if fitted.classes is None:
+        value = compiler.regress(fitted.estimator, columns)
+        _output(graph, graph.node("Reshape", value, graph.constant([-1])), "value")
+        outputs = [helper.make_tensor_value_info("value", TensorProto.DOUBLE, ["N"])]
+    else:
+        scores = compiler.classify(fitted.estimator, columns)
+        outputs = _class_outputs(graph, fitted, scores)
+    graph.prune([output.name for output in outputs])
+    splits = {index: np.concatenate(parts) for index, parts in compiler.splits.items()}
+    return Compiled(_serialize(graph, fitted, outputs), splits)
+
+
+def class_positions(fitted: Fitted) -> list[int]:
+    """Return the declared position of each of the estimator's classes."""
+    declared = {name: i for i, name in enumerate(fitted.classes or ())}
+    try:
+        return [declared[name] for name in np.asarray(fitted.estimator.classes_).tolist()]
+    except KeyError as error:
+        raise UnsupportedError(f"the class {error} was learned but not declared") from error
+
+
+def final_name(estimator: Any) -> str:
+    """Return the class name of the estimator at the end of a pipeline."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return type(estimator).__name__
+
+
+def _inputs(graph: Graph, fitted: Fitted) -> Columns:
+    """Return the row's columns in declared order, as parts of the model's inputs."""
+    graph.widths.update(numeric=len(fitted.numeric_columns), text=len(fitted.text_columns))
+    seen = {"numeric": 0, "text": 0}
+    columns = []
+    for name in fitted.columns:
+        text = name in fitted.text
+        kind = "text" if text else "numeric"
+        index = seen[kind]
+        columns.append(Column(kind, index, text, None if text else Origin(index)))
+        seen[kind] += 1
+    return tuple(columns)
+
+
+def _class_outputs(graph: Graph, fitted: Fitted, scores: Scores) -> list[onnx.ValueInfoProto]:
+    """Name the outputs, in the declared order of the classes."""
+    if scores.probabilities is None:
+        raise UnsupportedError(f"{final_name(fitted.estimator)}: it gives no probabilities")
+    label, probabilities = scores.label, scores.probabilities
+    positions, count = class_positions(fitted), len(fitted.classes or ())
+    if positions != list(range(count)):
+        label = graph.node("Gather", graph.constant(positions), label, axis=0)
+        moves = np.zeros((len(positions), count))
+        moves[np.arange(len(positions)), positions] = 1.0
+        probabilities = graph.node("MatMul", probabilities, graph.constant(moves))
+    _output(graph, label, "label")
+    _output(graph, probabilities, "probabilities")
+    return [
+        helper.make_tensor_value_info("label", TensorProto.INT64, ["N"]),
+        helper.make_tensor_value_info("probabilities", TensorProto.DOUBLE, ["N", count]),
+    ]
+
+
+def _output(graph: Graph, name: str, public: str) -> None:
+    """Rename a tensor to an output, where it is one that a node computes."""
+    if any(name in node.output for node in graph.nodes):
+        graph.rename(name, public)
+    else:
+        graph.rename(graph.node("Identity", name), public)
+
+
+def _serialize(graph: Graph, fitted: Fitted, outputs: list[onnx.ValueInfoProto]) -> bytes:
+    kinds = [
+        ("numeric", TensorProto.DOUBLE, len(fitted.numeric_columns)),
+        ("text", TensorProto.STRING, len(fitted.text_columns)),
+    ]
+    inputs = [helper.make_tensor_value_info(n, kind, ["N", k]) for n, kind, k in kinds if k]
+    made = helper.make_graph(
+        graph.nodes, "windlass", inputs, outputs, list(graph.initializers.values())
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)]
+    model = helper.make_model(
+        made, producer_name="windlass", opset_imports=opsets, ir_version=IR_VERSION
+    )
+    serialized: bytes = model.SerializeToString()
+    return serialized

@@ -1,0 +1,108 @@
+"""Estimators made of estimators that only route columns: pipelines, column choices, searches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.scaling import apply_function
+from windlass.engines.convert.types import UnsupportedError
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.compiler import Compiler, Scores
+    from windlass.engines.convert.graph import Columns
+
+
+def pipeline_steps(compiler: Compiler, pipeline: Any, columns: Columns) -> Columns:
+    """Append every step of a pipeline but the last. Samplers only work while it is fitted."""
+    for _, step in pipeline.steps[:-1]:
+        if not hasattr(step, "fit_resample"):
+            columns = compiler.transform(step, columns)
+    return columns
+
+
+def pipeline_transform(compiler: Compiler, pipeline: Any, columns: Columns) -> Columns:
+    """Append a pipeline whose last step is a transformer too."""
+    return compiler.transform(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
+
+
+def pipeline_classify(compiler: Compiler, pipeline: Any, columns: Columns) -> Scores:
+    """Append a pipeline that ends in a classifier."""
+    return compiler.classify(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
+
+
+def pipeline_regress(compiler: Compiler, pipeline: Any, columns: Columns) -> str:
+    """Append a pipeline that ends in a regressor."""
+    return compiler.regress(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
+
+
+def column_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append a column transformer; its choices were resolved to positions when it was fitted."""
+    result: list[Any] = []
+    for name, transformer, _ in step.transformers_:
+        chosen = step._transformer_to_input_indices.get(name, [])  # noqa: SLF001 - it has no public name
+        if (isinstance(transformer, str) and transformer == "drop") or len(chosen) == 0:
+            continue
+        part = compiler.transform(transformer, tuple(columns[i] for i in chosen))
+        weight = (step.transformer_weights or {}).get(name)
+        result += part if weight is None else _weighted(compiler, step, part, weight)
+    return tuple(result)
+
+
+def feature_union(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append transformers side by side."""
+    result: list[Any] = []
+    for name, transformer in step.transformer_list:
+        if isinstance(transformer, str) and transformer == "drop":
+            continue
+        part = compiler.transform(transformer, columns)
+        weight = (step.transformer_weights or {}).get(name)
+        result += part if weight is None else _weighted(compiler, step, part, weight)
+    return tuple(result)
+
+
+def _weighted(compiler: Compiler, step: Any, columns: Columns, weight: float) -> Columns:
+    graph = compiler.graph
+    product = graph.node("Mul", graph.numbers(columns, step), graph.constant(float(weight)))
+    return graph.whole(product, len(columns))
+
+
+def feature_selection(_: Compiler, step: Any, columns: Columns) -> Columns:
+    """Keep the columns that a fitted selector supports."""
+    return tuple(columns[i] for i in np.flatnonzero(step.get_support()))
+
+
+def wrapped_classify(compiler: Compiler, wrapper: Any, columns: Columns) -> Scores:
+    """Append the classifier inside a search or a frozen estimator."""
+    return compiler.classify(_inner(wrapper), columns)
+
+
+def wrapped_regress(compiler: Compiler, wrapper: Any, columns: Columns) -> str:
+    """Append the regressor inside a search or a frozen estimator."""
+    return compiler.regress(_inner(wrapper), columns)
+
+
+def wrapped_transform(compiler: Compiler, wrapper: Any, columns: Columns) -> Columns:
+    """Append the transformer inside a search or a frozen estimator."""
+    return compiler.transform(_inner(wrapper), columns)
+
+
+def _inner(wrapper: Any) -> Any:
+    return wrapper.best_estimator_ if hasattr(wrapper, "best_estimator_") else wrapper.estimator
+
+
+def transformed_target(compiler: Compiler, step: Any, columns: Columns) -> str:
+    """Append a regressor and the inverse of what was done to its target."""
+    graph, inverse = compiler.graph, step.transformer_
+    value = compiler.regress(step.regressor_, columns)
+    kind = type(inverse).__name__
+    if kind == "FunctionTransformer":
+        return apply_function(graph, value, inverse.inverse_func, "TransformedTargetRegressor")
+    if kind == "StandardScaler":
+        if inverse.with_std:
+            value = graph.node("Mul", value, graph.constant(inverse.scale_))
+        return (
+            graph.node("Add", value, graph.constant(inverse.mean_)) if inverse.with_mean else value
+        )
+    raise UnsupportedError(f"TransformedTargetRegressor: the inverse of {kind} is not converted")

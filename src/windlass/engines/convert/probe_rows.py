@@ -1,0 +1,133 @@
+"""Rows that try to tell two models apart: drawn, mixed, at split points, missing and unseen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from windlass.engines.convert.graph import Array
+    from windlass.engines.convert.types import Fitted
+
+UNSEEN = "\u2047 unseen"
+_MARGIN = 0.25  # of the observed range, on either side
+_FEW = 20  # values: a column with no more may stand for categories
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws rows like the training ``rows``; ``splits`` are raw split points by numeric column.
+
+    A ``cautious`` sampler keeps numbers in the observed range, and leaves the columns alone that
+    have few values, for estimators that refuse what they have not seen.
+    """
+
+    fitted: Fitted
+    rows: pd.DataFrame
+    splits: dict[int, Array]
+    random: np.random.Generator
+    cautious: bool = False
+
+    def mixed(self, count: int) -> pd.DataFrame:
+        """Return rows whose every cell comes from a training row of its own."""
+        size = len(self.rows)
+        columns = {
+            name: self.rows[name]
+            .take(self.random.integers(size, size=count))
+            .reset_index(drop=True)
+            for name in self.fitted.columns
+        }
+        return pd.DataFrame(columns)
+
+    def between(self, count: int) -> pd.DataFrame:
+        """Return rows half-way between two training rows: equally near to both."""
+        one, two = self._training(count), self._training(count)
+        return self._with_numbers(one, (self._numbers(one) + self._numbers(two)) / 2)
+
+    def uniform(self, count: int) -> pd.DataFrame:
+        """Return rows with numbers drawn uniformly from within and around the observed range."""
+        frame, observed = self.mixed(count), self._numbers(self.rows)
+        low, high = _range(observed)
+        margin = (high - low) * (0.0 if self.cautious else _MARGIN)
+        drawn = self.random.uniform(low - margin, high + margin, (count, observed.shape[1]))
+        drawn[np.isnan(self._numbers(frame))] = np.nan  # missing as often as in training
+        return self._with_numbers(frame, drawn)
+
+    def boundary(self, count: int) -> pd.DataFrame:
+        """Return training rows with about half of the numbers at, or just beside, a split."""
+        frame = self._training(count)
+        numbers, (low, high) = self._numbers(frame), _range(self._numbers(self.rows))
+        for index in range(numbers.shape[1]):
+            points = self._points(index)
+            if self.cautious:
+                points = points[(points >= low[index]) & (points <= high[index])]
+            if len(points):
+                chosen = self.random.random(count) < 0.5
+                numbers[chosen, index] = self.random.choice(points, int(chosen.sum()))
+        return self._with_numbers(frame, numbers)
+
+    def missing(self, count: int, *, anywhere: bool) -> pd.DataFrame:
+        """Return mixed rows with more values missing: anywhere, or where training has some."""
+        frame = self.mixed(count)
+        for name in self.fitted.columns:
+            if anywhere or self.rows[name].isna().any():
+                frame[name] = frame[name].mask(self.random.random(count) < 0.3)
+        return frame
+
+    def unseen(self, count: int) -> pd.DataFrame:
+        """Return mixed rows with some text that training never saw."""
+        frame = self.mixed(count)
+        for name in self.fitted.text_columns:
+            chosen = self.random.random(count) < 0.5
+            frame[name] = frame[name].astype(object).mask(chosen, UNSEEN)
+            frame[name] = frame[name].astype(self.rows[name].dtype)
+        return frame
+
+    def _training(self, count: int) -> pd.DataFrame:
+        chosen = self.random.integers(len(self.rows), size=count)
+        return self.rows.iloc[chosen].reset_index(drop=True)
+
+    def _numbers(self, frame: pd.DataFrame) -> Array:
+        columns = list(self.fitted.numeric_columns)
+        return np.array(frame[columns].to_numpy(np.float64))
+
+    def _with_numbers(self, frame: pd.DataFrame, numbers: Array) -> pd.DataFrame:
+        names = self.fitted.numeric_columns
+        new: dict[str, Any] = {
+            name: numbers[:, i]
+            for i, name in enumerate(names)
+            if not self.cautious or self.rows[name].nunique() > _FEW
+        }
+        return pd.DataFrame({name: new.get(name, frame[name]) for name in self.fitted.columns})
+
+    def _points(self, index: int) -> Array:
+        """Return values of a numeric column at, and one float32 and float64 step beside, splits.
+
+        Where no split is known, the middles between neighbouring training values stand in.
+        """
+        values = self._numbers(self.rows)[:, index]
+        values = np.unique(values[~np.isnan(values)])
+        points = np.unique(self.splits.get(index, np.array([])))
+        points = points[np.isfinite(points)]
+        if not len(points):
+            points = np.concatenate([(values[1:] + values[:-1]) / 2, values])
+        single = points.astype(np.float32)
+        with np.errstate(over="ignore"):
+            beside = [np.nextafter(single, np.float32(way)) for way in (-np.inf, np.inf)]
+        near = [single, *beside, np.nextafter(points, -np.inf), np.nextafter(points, np.inf)]
+        # Half-way between float32 values is where rounding to float32 changes sides.
+        halves = [(side.astype(np.float64) + single) / 2 for side in beside]
+        result = np.concatenate([points, *(part.astype(np.float64) for part in near), *halves])
+        finite: Array = result[np.isfinite(result)]
+        return finite
+
+
+def _range(values: Array) -> tuple[Array, Array]:
+    """Return the smallest and largest value by column; 0 and 0 for a column of NaN."""
+    empty = np.isnan(values).all(axis=0)
+    low = np.where(empty, 0.0, np.fmin.reduce(values, axis=0))
+    high = np.where(empty, 0.0, np.fmax.reduce(values, axis=0))
+    return low, high

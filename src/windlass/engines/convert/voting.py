@@ -1,0 +1,161 @@
+"""Estimators that let others decide together: bagging, AdaBoost, voting and stacking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.linear import softmax_scores
+from windlass.engines.convert.tree_ensemble import Ensemble
+from windlass.engines.convert.trees import note_tree, read_tree
+from windlass.engines.convert.types import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from windlass.engines.convert.graph import Array, Columns
+
+_TREES = ("DecisionTree", "ExtraTreeC", "ExtraTreeR")
+
+
+def bagging_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append the mean of the members' probabilities, each from columns of its own."""
+    if any(len(member.classes_) != model.n_classes_ for member in model.estimators_):
+        raise UnsupportedError("BaggingClassifier: a member has not seen every class")
+    share = _bagged(compiler, model, columns)
+    return Scores(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+
+
+def bagging_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append the mean of the members' values, each from columns of its own."""
+    return _bagged(compiler, model, columns)
+
+
+def _bagged(compiler: Compiler, model: Any, columns: Columns) -> str:
+    members, chosen = model.estimators_, model.estimators_features_
+    if all(type(member).__name__.startswith(_TREES) for member in members):
+        values = [member.tree_.value[:, 0, :] for member in members]
+        total = _trees(compiler, model, columns, values, chosen)
+        return compiler.graph.node("Div", total, compiler.graph.constant(float(len(members))))
+    parts = []
+    for member, features in zip(members, chosen, strict=True):
+        own = tuple(columns[i] for i in features)
+        classifies = hasattr(member, "classes_")
+        parts.append(_share(compiler, member, own) if classifies else compiler.regress(member, own))
+    return _average(compiler, parts, None)
+
+
+def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append AdaBoost over trees: each adds its weight to the class that it predicts."""
+    graph, classes = compiler.graph, len(model.classes_)
+    values = []
+    for member, weight in zip(model.estimators_, model.estimator_weights_, strict=False):
+        if not type(member).__name__.startswith(_TREES) or len(member.classes_) != classes:
+            raise UnsupportedError(f"AdaBoostClassifier over {type(member).__name__}")
+        votes = np.full((classes, classes), -1 / (classes - 1) * weight)
+        np.fill_diagonal(votes, weight)
+        values.append(votes[member.tree_.value[:, 0, :].argmax(axis=1)])
+    total = _trees(compiler, model, columns, values, [range(len(columns))] * len(values))
+    decision = graph.node("Div", total, graph.constant(float(model.estimator_weights_.sum())))
+    if classes == 2:
+        halves = np.array([[0.5, -0.5], [-0.5, 0.5]])
+        scores = graph.node("MatMul", decision, graph.constant(halves))
+        found = softmax_scores(graph, scores, 2)
+        double = graph.node("Mul", graph.pick(scores, [1]), graph.constant(2.0))
+        return Scores(found.label, found.probabilities, double)
+    label = graph.node("ArgMax", decision, axis=1, keepdims=0)
+    scaled = graph.node("Div", decision, graph.constant(float(classes - 1)))
+    return Scores(label, graph.node("Softmax", scaled, axis=1), decision)
+
+
+def voting_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append soft voting."""
+    if model.voting != "soft":
+        raise UnsupportedError("VotingClassifier: voting='hard' gives no probabilities")
+    parts = [_share(compiler, member, columns) for member in model.estimators_]
+    share = _average(compiler, parts, _weights(model))
+    return Scores(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+
+
+def voting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append the weighted mean of the members' values."""
+    parts = [compiler.regress(member, columns) for member in model.estimators_]
+    return _average(compiler, parts, _weights(model))
+
+
+def stacking_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+    """Append a classifier over the members' answers."""
+    return compiler.classify(model.final_estimator_, _stacked(compiler, model, columns))
+
+
+def stacking_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append a regressor over the members' answers."""
+    return compiler.regress(model.final_estimator_, _stacked(compiler, model, columns))
+
+
+def _stacked(compiler: Compiler, model: Any, columns: Columns) -> Columns:
+    graph = compiler.graph
+    result: Columns = ()
+    for member, method in zip(model.estimators_, model.stack_method_, strict=True):
+        if not hasattr(member, "classes_"):
+            result += graph.whole(compiler.regress(member, columns), 1)
+            continue
+        scores = compiler.classify(member, columns)
+        answer = scores.probabilities if method == "predict_proba" else scores.decision
+        if answer is None or method == "predict":
+            raise UnsupportedError(f"{type(model).__name__}: {method} of {type(member).__name__}")
+        classes = len(member.classes_)
+        width = classes if classes > 2 or method == "predict_proba" else 1
+        # For two classes scikit-learn keeps the second probability only.
+        result += graph.whole(answer, width)[1 if width == 2 else 0 :]
+    return result + columns if model.passthrough else result
+
+
+def _trees(
+    compiler: Compiler,
+    model: Any,
+    columns: Columns,
+    values: list[Array],
+    chosen: Sequence[Any],
+) -> str:
+    """Append the sum of the members' trees with ``values`` at their nodes."""
+    ensemble = Ensemble(values[0].shape[1])
+    for member, value, features in zip(model.estimators_, values, chosen, strict=False):
+        tree = read_tree(member.tree_, value)
+        feature = np.asarray(features)[np.where(tree.leaf, 0, tree.feature)]
+        ensemble.add(replace(tree, feature=feature))
+        note_tree(compiler, tuple(columns[i] for i in features), member.tree_)
+    return ensemble.emit(compiler.graph, compiler.graph.numbers(columns, model))
+
+
+def _share(compiler: Compiler, member: Any, columns: Columns) -> str:
+    scores = compiler.classify(member, columns)
+    if scores.probabilities is None:
+        raise UnsupportedError(f"{type(member).__name__}: it gives no probabilities")
+    return scores.probabilities
+
+
+def _average(compiler: Compiler, parts: list[str], weights: list[float] | None) -> str:
+    """Append the weighted mean, added up in order and divided once."""
+    graph = compiler.graph
+    if weights is not None:
+        parts = [
+            graph.node("Mul", part, graph.constant(float(weight)))
+            for part, weight in zip(parts, weights, strict=True)
+        ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = graph.node("Add", total, part)
+    size = float(len(parts) if weights is None else sum(weights))
+    return graph.node("Div", total, graph.constant(size))
+
+
+def _weights(model: Any) -> list[float] | None:
+    """Return the weights of the members that were not dropped."""
+    if model.weights is None:
+        return None
+    members = zip(model.estimators, model.weights, strict=True)
+    return [weight for (_, member), weight in members if not isinstance(member, str)]

@@ -1,0 +1,81 @@
+"""From an opened bundle to an engine that has proven itself."""
+
+from typing import Any
+
+import numpy as np
+
+from windlass.core.batch import Prediction
+from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, Bundle
+from windlass.core.hashing import canonical
+from windlass.core.row_validator import RowValidator
+from windlass.engines.engine import Engine
+from windlass.errors import EngineError, RowsError
+
+TOLERANCE = 1e-6
+
+
+def prove(bundle: Bundle, engine: Engine) -> None:
+    """Raise EngineError unless `engine` gives every golden row its sealed answer, within 1e-6."""
+    golden = bundle.json("golden.json")
+    validator = RowValidator(bundle.schema.row)
+    try:
+        rows = validator.rows(canonical(golden["rows"]))
+    except RowsError as error:
+        raise EngineError(
+            f"The golden rows of {bundle.path} do not fit its own schema: {error}"
+        ) from error
+    if len(golden["expected"]) != len(rows):
+        raise EngineError(f"Not every golden row of {bundle.path} has its answer. Train it again.")
+    if not rows:
+        raise EngineError(f"Bundle {bundle.path} holds no golden rows. Train it again.")
+    prediction = engine.predict(validator.batch(rows))
+    for index, expected in enumerate(golden["expected"]):
+        if not _agrees(prediction, index, expected, bundle.schema.target.classes):
+            raise EngineError(
+                f"Golden row {index} of bundle {bundle.path} is not reproduced by its {engine.name} engine."
+                " Compare the package versions here with its environment.json, or train it again."
+            )
+
+
+def _agrees(
+    prediction: Prediction, index: int, expected: dict[str, Any], classes: tuple[Any, ...] | None
+) -> bool:
+    if prediction.values is not None:
+        value = expected["value"]
+        return bool(abs(prediction.values[index] - value) <= TOLERANCE * max(1.0, abs(value)))
+    assert prediction.labels is not None
+    assert prediction.probabilities is not None
+    assert classes is not None
+    same = classes[prediction.labels[index]] == expected["label"]
+    close = np.allclose(
+        prediction.probabilities[index], expected["probabilities"], rtol=0, atol=TOLERANCE
+    )
+    return bool(same and close)
+
+
+def load_engine(bundle: Bundle) -> Engine:
+    """The engine that the bundle's manifest names, after it has reproduced the golden rows.
+
+    The pickle is read only where the manifest says native. Raises EngineError.
+    """
+    engine = open_engine(bundle)
+    prove(bundle, engine)
+    return engine
+
+
+def open_engine(bundle: Bundle) -> Engine:
+    """The engine that the manifest names, not proven yet. Raises EngineError."""
+    return _native(bundle) if bundle.manifest.engine.name == "native" else _onnx(bundle)
+
+
+def _onnx(bundle: Bundle) -> Engine:
+    from windlass.engines.onnx import OnnxEngine
+
+    may_miss = any(column.nullable for column in bundle.schema.row.columns)
+    return OnnxEngine(bundle.read(MODEL_ONNX), may_miss=may_miss)
+
+
+def _native(bundle: Bundle) -> Engine:
+    from windlass.engines.native import NativeEngine
+
+    return NativeEngine.load(bundle.read(MODEL_PICKLE), bundle.schema)

@@ -1,0 +1,1 @@
+"""Computes a view's features: DuckDB on one machine, Spark on a cluster."""

@@ -1,0 +1,69 @@
+"""States on a cluster: a view's history run by Spark, each part of the events a job, several at once."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow.parquet as pq
+
+from windlass.core.feature_view import FeatureView
+from windlass.errors import FeatureError
+from windlass.features.engines.duckdb import run_history
+from windlass.features.engines.spark_session import apart, cancel, spark_path, spark_session
+
+
+class SparkEngine:
+    """The Spark cluster at `master`, for as long as this is entered; see `spark_session`.
+
+    Its workers have to see the folders of events and states under the same paths: one shared file system.
+    """
+
+    def __init__(self, master: str | None = None) -> None:
+        self._master = master
+        self._entered = ExitStack()
+
+    def __enter__(self) -> "SparkEngine":
+        session = spark_session(self._master, "windlass features")
+        self._session = self._entered.enter_context(session)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entered.__exit__(kind, error, trace)
+
+    def states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
+        """Compute the states of all events of these parts. Raises FeatureError."""
+        at_once = max(1, min(len(event_parts), self._session.sparkContext.defaultParallelism))
+        left = iter(event_parts)
+
+        def work() -> None:
+            for part in left:
+                self._part(view, part, into / part.name)
+
+        working = [apart(work) for _ in range(at_once)]
+        try:
+            for ending in wait(working, return_when=FIRST_EXCEPTION).done:
+                ending.result()
+        except BaseException:
+            cancel(self._session, working)  # so that nothing is written any more
+            raise
+
+    def _part(self, view: FeatureView, events: Path, states: Path) -> None:
+        frame = self._session.read.parquet(spark_path(events))
+        run_history(view, frame).write.parquet(spark_path(states))
+        expected, written = _rows([events]), _rows(states.glob("*.parquet"))
+        if written != expected:
+            raise FeatureError(
+                f"Spark's workers wrote {written:,} states of {expected:,} events to {states}. Check that they share"
+                " the disk of WINDLASS_HOME, and that the view's history gives one row for each event."
+            )
+
+
+def _rows(files: Iterable[Path]) -> int:
+    return sum(pq.read_metadata(file).num_rows for file in files)

@@ -1,0 +1,1 @@
+"""Ingests raw files: contract, casting, quality checks, quarantine."""

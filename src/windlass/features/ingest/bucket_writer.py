@@ -1,0 +1,78 @@
+"""Good rows dealt out to their entities' buckets, in files on disk, so that a bucket at a time fits into memory."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from windlass.core.feature_view import FeatureView
+from windlass.features.ingest.contract import Contract
+from windlass.features.offline.parts import BUCKET, OWN, bucket_of
+
+ROW = f"{OWN}row{OWN}"  # the number of the row in the raw file, until doubled keys are found
+
+
+class Dealt:
+    """The good rows of a raw file below a folder: a file of rows for each bucket, and one over all of them.
+
+    That one, `keys`, has of every row its number, its key, its entity and the columns that are constant of it.
+    """
+
+    def __init__(self, folder: Path, buckets: int, view: FeatureView, contract: Contract) -> None:
+        self.keys = folder / "keys.parquet"
+        self.buckets = buckets
+        self._folder = folder
+        self.kinds = contract.kinds
+        self._entity = view.entity
+        self._over_all = list(dict.fromkeys([view.key, view.entity, *contract.constant, ROW]))
+        self._writers: dict[int, Any] = {}
+        self._key_writer: Any = None
+
+    def __enter__(self) -> "Dealt":
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        for writer in [*self._writers.values(), self._key_writer]:
+            if writer is not None:
+                writer.close()
+
+    def add(self, frame: pl.DataFrame, rows: pl.Series) -> None:
+        """Deal out some rows; `rows` are their numbers in the file."""
+        numbered = frame.with_columns(rows.alias(ROW), bucket_of(frame[self._entity], self.buckets))
+        keys = numbered.select(self._over_all).to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._key_writer is None:
+            self._key_writer = pq.ParquetWriter(self.keys, keys.schema)
+        self._key_writer.write_table(keys)
+        for (bucket,), part in numbered.partition_by(
+            BUCKET, as_dict=True, include_key=False
+        ).items():
+            self._write(int(bucket), part)
+
+    def read(self, bucket: int) -> pl.DataFrame | None:
+        """The rows of a bucket in the order of the file, with their numbers; None where it has none."""
+        path = self._path(bucket)
+        if not path.exists():
+            return None
+        with pa.memory_map(str(path)) as file:
+            return pl.DataFrame(pl.from_arrow(pa.ipc.open_stream(file).read_all(), rechunk=True))
+
+    def drop(self, bucket: int) -> None:
+        """Free the disk of a bucket that was read."""
+        self._path(bucket).unlink(missing_ok=True)
+
+    def _write(self, bucket: int, part: pl.DataFrame) -> None:
+        table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if bucket not in self._writers:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            self._writers[bucket] = pa.ipc.new_stream(
+                str(self._path(bucket)), table.schema, options=options
+            )
+        self._writers[bucket].write_table(table)
+
+    def _path(self, bucket: int) -> Path:
+        return self._folder / f"bucket-{bucket:03}.arrows"

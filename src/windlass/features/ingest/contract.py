@@ -1,0 +1,152 @@
+"""A view's contract, read once: the types it asks for, the checks that quarantine a row, and those that only count."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from windlass.core.feature_view import FeatureView
+from windlass.core.project_loader import told
+from windlass.errors import FeatureError, ProjectError
+from windlass.features.offline.parts import OWN
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """A check whose failures are counted only: on a column, or on whole rows."""
+
+    column: str | None
+    check: Any
+
+    def reason(self) -> str:
+        """What is odd, in words."""
+        told = str(self.check.error or self.check.name)
+        return told if self.column is None else f"{self.column}: {told}"
+
+    def count(self, frame: pl.DataFrame) -> int:
+        """How many rows are so. Raises FeatureError where the check fails otherwise."""
+        try:
+            passed: pl.DataFrame = self.check(frame.lazy(), self.column).check_output.collect()
+        except Exception as error:
+            raise FeatureError(
+                f"The check {self.reason()!r} of the contract failed: {told(error)}. Mend it."
+            ) from error
+        return int((~passed.to_series()).sum())
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a raw row has to be. `kinds` has a type for every column, `optional` those that may be absent.
+
+    `faults` is the Pandera schema whose checks quarantine a row; `oddities` are the checks that were declared
+    with `raise_warning=True`: they are counted, and the row passes. `constant` are the columns that were declared
+    with `metadata={"constant": True}`: an entity has one value of them, and it is odd where it has several.
+    """
+
+    kinds: Mapping[str, pl.DataType]
+    optional: frozenset[str]
+    faults: Any
+    oddities: tuple[Oddity, ...]
+    constant: tuple[str, ...]
+
+    @staticmethod
+    def of(view: FeatureView) -> "Contract":
+        """The contract of a view. Raises ProjectError where it is none."""
+        with quiet():
+            schema = _schema(view)
+            kinds = {name: _kind(view, name, column) for name, column in schema.columns.items()}
+            optional = frozenset(
+                name for name, column in schema.columns.items() if not column.required
+            )
+            _refuse_unfit(view, kinds, optional)
+            faults, oddities = _faults(schema, view), tuple(_oddities(schema))
+            return Contract(kinds, optional, faults, oddities, _constant(schema))
+
+    def absent(self, columns: tuple[str, ...]) -> list[str]:
+        """The columns that a raw file of these columns lacks."""
+        return [name for name in self.kinds if name not in self.optional and name not in columns]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pandera imports whatever it finds installed, and some of that warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _schema(view: FeatureView) -> Any:
+    try:
+        declared = view.contract()
+    except ImportError as error:
+        raise FeatureError(
+            f"The contract of view {view.name} needs {error.name}. Install Windlass with its extra `features`."
+        ) from error
+    except Exception as error:
+        raise ProjectError(f"The contract of view {view.name} failed: {told(error)}.") from error
+    schema = declared.to_schema() if hasattr(declared, "to_schema") else declared
+    if type(schema).__module__ != "pandera.api.polars.container":
+        raise ProjectError(
+            f"The contract of view {view.name} is a {type(declared).__name__}. Return a pandera.polars.DataFrameSchema."
+        )
+    return schema
+
+
+def _kind(view: FeatureView, name: str, column: Any) -> pl.DataType:
+    if column.dtype is None:
+        raise ProjectError(
+            f"The contract of view {view.name} gives column {name} no type. Give it one, such as pl.Int64."
+        )
+    kind = column.dtype.type
+    made: pl.DataType = kind() if isinstance(kind, type) else kind
+    return made
+
+
+def _refuse_unfit(
+    view: FeatureView, kinds: Mapping[str, pl.DataType], optional: frozenset[str]
+) -> None:
+    own = [name for name in kinds if name.startswith(OWN)]
+    if own:
+        raise ProjectError(
+            f"The contract of view {view.name} has a column {own[0]}, and names that begin with {OWN} are Windlass's"
+            " own. Call it otherwise."
+        )
+    wanted = {view.entity: pl.Int64(), view.time: pl.Date(), view.key: pl.Int64()}
+    for name, kind in wanted.items():
+        if kinds.get(name) != kind or name in optional:
+            raise ProjectError(
+                f"The contract of view {view.name} needs a required column {name} of type {kind}."
+            )
+
+
+def _faults(schema: Any, view: FeatureView) -> Any:
+    """The schema without oddities. Absent columns are told before it judges, doubled keys found after it."""
+    made = deepcopy(schema)
+    made.checks = _chosen(made.checks, odd=False)
+    made.unique = None
+    made.strict = False
+    for name, column in made.columns.items():
+        column.checks = _chosen(column.checks, odd=False)
+        column.unique = False
+        column.required = False
+        column.nullable = column.nullable and name not in (view.entity, *view.order)
+    return made
+
+
+def _oddities(schema: Any) -> Iterator[Oddity]:
+    for name, column in schema.columns.items():
+        yield from (Oddity(name, check) for check in _chosen(column.checks, odd=True))
+    yield from (Oddity(None, check) for check in _chosen(schema.checks, odd=True))
+
+
+def _constant(schema: Any) -> tuple[str, ...]:
+    columns = schema.columns.items()
+    return tuple(name for name, column in columns if (column.metadata or {}).get("constant"))
+
+
+def _chosen(checks: Any, *, odd: bool) -> list[Any]:
+    return [check for check in checks or [] if check.raise_warning is odd]

@@ -1,0 +1,107 @@
+"""Taking a raw file in: every row judged, the good ones dealt out to buckets, the others put in quarantine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import move
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from windlass.core.feature_view import FeatureView
+from windlass.errors import FeatureError
+from windlass.features.engines.duckdb import Progress, check_memory, duckdb_within
+from windlass.features.ingest.bucket_writer import Dealt
+from windlass.features.ingest.casting import FAULTS
+from windlass.features.ingest.contract import Contract
+from windlass.features.ingest.key_checks import changed_entities, doubled_rows
+from windlass.features.ingest.quality import DOUBLED, Report, judge
+from windlass.features.ingest.quarantine import Quarantine
+from windlass.features.ingest.raw_files import RawFile
+from windlass.features.io_errors import told_duckdb, told_writing
+from windlass.features.offline.erasure import ErasedEntities
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How a raw file is taken in: by which contract, to where, and with what is stored already."""
+
+    view: FeatureView
+    contract: Contract
+    raw: RawFile
+    dealt: Dealt
+    quarantine: Quarantine
+    stored: list[Path]
+
+    def read(self, progress: Progress) -> None:
+        """Judge every row. Raises FeatureError where the file lacks columns or cannot be read."""
+        absent = self.contract.absent(self.raw.columns)
+        if absent:
+            raise FeatureError(
+                f"{self.raw.path} lacks the column{'s' * (len(absent) > 1)} {', '.join(absent)}, which the contract"
+                f" of view {self.view.name} asks for. Name a file that has {'them' if len(absent) > 1 else 'it'}, or"
+                " declare what may be absent with required=False."
+            )
+        report = self.quarantine.report
+        report.ignored = tuple(n for n in self.raw.columns if n not in self.contract.kinds)
+        with self.dealt:
+            for batch in self.raw.batches():
+                judged = judge(self.contract, batch)
+                self.quarantine.add(batch.cells, batch.rows, judged.faults)
+                self.quarantine.add_broken(batch.broken)
+                report.rows += batch.cells.height + len(batch.broken)
+                report.oddities.update(judged.oddities)
+                self.dealt.add(judged.good, judged.rows)
+                progress(batch.share, f"judging rows: {report.rows:,} read")
+
+    def separate_doubled(self, connection: object) -> pl.Series:
+        """Quarantine the rows whose key is stored or stood before, and return their numbers."""
+        with told_duckdb(f"compare the keys of {self.raw.path}"):
+            rows = doubled_rows(connection, self.dealt.keys, self.view.key, self.stored)
+        if len(rows):
+            reason = f"{self.view.key}: {DOUBLED}"
+            for batch in self.raw.batches():
+                found = batch.rows.is_in(rows.implode()).arg_true()
+                reasons = pl.DataFrame(
+                    {"row": found, "column": self.view.key, "reason": reason}, schema=FAULTS
+                )
+                self.quarantine.add(batch.cells, batch.rows, reasons)
+        return rows
+
+    def count_changed(self, connection: object, doubled: pl.Series) -> None:
+        """Count the entities that have several values of a column that is constant of each; these rows stay.
+
+        `doubled` are the numbers of the rows that went to quarantine for their key.
+        """
+        if not self.contract.constant:
+            return
+        columns = [self.view.entity, *self.contract.constant]
+        with told_duckdb(f"compare the entities of {self.raw.path}"):
+            found = changed_entities(connection, self.dealt.keys, columns, self.stored, doubled)
+        for name, changed in found.items():
+            self.quarantine.report.add_changed(
+                f"{name}: several for one {self.view.entity}", *changed
+            )
+
+
+def check(
+    view: FeatureView, file: Path, memory: str, kept: Path | None, progress: Progress
+) -> Report:
+    """How many rows of a raw file pass, and why the others do not; these go to the Parquet file `kept`.
+
+    Raises FeatureError where the file cannot be read or lacks columns.
+    """
+    check_memory(memory)
+    with told_writing(kept or file), TemporaryDirectory() as place:
+        folder = Path(place)
+        contract = Contract.of(view)
+        table = folder / "quarantine.parquet"
+        nobody = ErasedEntities.read(folder)
+        with Quarantine(table, file.name, view.entity, nobody) as quarantine:
+            dealt = Dealt(folder, 1, view, contract)
+            intake = Intake(view, contract, RawFile.open(file), dealt, quarantine, [])
+            intake.read(progress)
+            with duckdb_within(memory, folder) as connection:
+                intake.count_changed(connection, intake.separate_doubled(connection))
+        if kept is not None:
+            move(table, kept)
+        return quarantine.report

@@ -1,0 +1,145 @@
+"""Quality: every raw row held against the contract, batch by batch; each fault named, no row dropped in silence."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from windlass.errors import FeatureError, QualityError
+from windlass.features.ingest.casting import FAULTS, typed
+from windlass.features.ingest.contract import Contract, quiet
+from windlass.features.ingest.raw_files import RawBatch
+
+_LONGEST = 120  # characters of a reason
+_NAMED = 3  # reasons that an error names
+DOUBLED = "is there already"
+BROKEN = "the line has too many or too few cells"
+OPEN = "the line opens a quote and does not close it"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A batch of rows, judged. `good` holds those that passed, in the contract's types, and `rows` their numbers.
+
+    `faults` has a row for each fault of a row: `row`, its position in the batch, `column` and `reason`.
+    `oddities` counts the good rows that are odd, by reason.
+    """
+
+    good: pl.DataFrame
+    rows: pl.Series
+    faults: pl.DataFrame
+    oddities: Counter[str]
+
+
+def judge(contract: Contract, batch: RawBatch) -> Judged:
+    """Hold a batch against the contract. Raises FeatureError where a check does not judge row by row."""
+    present = {name: kind for name, kind in contract.kinds.items() if name in batch.cells.columns}
+    frame, unread = typed(batch.cells, present)
+    found = _failures(contract.faults, frame)
+    # what could not be read is null now, and not to be told twice
+    found = found.join(unread, on=["row", "column"], how="anti", nulls_equal=False)
+    faults = pl.concat([unread, found])
+    absent = [
+        pl.lit(None, kind).alias(name)
+        for name, kind in contract.kinds.items()
+        if name not in present
+    ]
+    frame = frame.with_columns(absent).select(list(contract.kinds))
+    bad = faults["row"].unique()
+    passed = ~pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(bad.implode())
+    good = frame.filter(passed)
+    oddities = Counter({odd.reason(): odd.count(good) for odd in contract.oddities if good.height})
+    return Judged(good, batch.rows.filter(passed), faults, +oddities)
+
+
+def _failures(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
+    from pandera.errors import SchemaErrors
+
+    if not frame.height:
+        return pl.DataFrame(schema=FAULTS)
+    try:
+        with quiet():
+            schema.validate(frame, lazy=True)
+    except SchemaErrors as error:
+        return _read(error.failure_cases)
+    return pl.DataFrame(schema=FAULTS)
+
+
+def _read(cases: pl.DataFrame) -> pl.DataFrame:
+    """Pandera's failure cases as faults."""
+    whole = cases.filter(pl.col("index").is_null())
+    if whole.height:
+        check = whole["check"][0]
+        raise FeatureError(
+            f"Check {check} of the contract failed, and does not say for which rows."
+            " Have it return a column of booleans, one for each row."
+        )
+    check = pl.when(pl.col("check") == "not_nullable").then(pl.lit("is null")).otherwise("check")
+    reason = pl.concat_str([pl.col("column"), check], separator=": ", ignore_nulls=True)
+    return cases.select(
+        pl.col("index").cast(pl.UInt32).alias("row"),
+        "column",
+        reason.str.slice(0, _LONGEST).alias("reason"),
+    )
+
+
+@dataclass
+class Report:
+    """How many rows were read, how many passed, and how many rows each reason was found in.
+
+    `changed` counts the entities for the reasons that are of whole entities.
+    """
+
+    rows: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    oddities: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    erased: int = 0
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that were quarantined."""
+        return self.quarantined / self.rows if self.rows else 0.0
+
+    def add_changed(self, reason: str, entities: int, rows: int) -> None:
+        """Count an oddity of so many entities, with all their rows."""
+        if entities:
+            self.changed[reason] += entities
+            self.oddities[reason] += rows
+
+    def json(self, file: str) -> dict[str, Any]:
+        """The report as `snapshot.json` keeps it."""
+        return {
+            "file": file,
+            "rows": self.rows,
+            "passed": self.rows - self.quarantined - self.erased,
+            "quarantined": self.quarantined,
+            "share": self.share,
+            "reasons": self._shares(self.reasons),
+            "oddities": self._shares(self.oddities),
+            "erased": self.erased,
+            "ignored_columns": list(self.ignored),
+        }
+
+    def _shares(self, counts: Counter[str]) -> dict[str, Any]:
+        return {
+            reason: {"rows": count, "share": count / self.rows, **self._entities(reason)}
+            for reason, count in counts.most_common()
+        }
+
+    def _entities(self, reason: str) -> dict[str, int]:
+        return {"entities": self.changed[reason]} if reason in self.changed else {}
+
+    def check(self, most: float, kept: str) -> None:
+        """Raise QualityError where more than the share `most` was quarantined; `kept` says where."""
+        if self.share <= most:
+            return
+        worst = "; ".join(f"{reason} ({n:,})" for reason, n in self.reasons.most_common(_NAMED))
+        raise QualityError(
+            f"{self.quarantined:,} of {self.rows:,} raw rows ({self.share:.2%}) break the contract, more than the"
+            f" {most:.2%} that the view allows: {worst}. They are in {kept}, with the reasons. Mend the file,"
+            " or change the contract or `most_faults`. What was built before still stands."
+        )

@@ -1,0 +1,101 @@
+"""The quarantine table: a row for each raw row that did not pass, with its number in the file and every reason."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from windlass.core.atomic_files import flush
+from windlass.features.ingest.casting import as_text
+from windlass.features.ingest.csv_lines import leaves_quote_open
+from windlass.features.ingest.quality import BROKEN, OPEN, Report
+from windlass.features.offline.erasure import ErasedEntities
+
+_SCHEMA = pa.schema(
+    [
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("entity", pa.string()),
+        ("reasons", pa.list_(pa.string())),
+        ("raw", pa.string()),
+    ]
+)
+
+
+class Quarantine:
+    """Writes the quarantine table of one raw file and counts what goes there; what was erased stays out.
+
+    `file` is the raw file's name, `row` counts its rows from 1, `entity` is the entity's cell as text, and
+    `raw` the row as a JSON object of its cells (of a broken line, its text).
+    """
+
+    def __init__(self, path: Path, file: str, entity: str, erased: ErasedEntities) -> None:
+        self.path = path
+        self.report = Report()
+        self._file = file
+        self._entity = entity
+        self._erased = erased
+        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
+
+    def __enter__(self) -> "Quarantine":
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self._writer.close()
+        flush(self.path)
+
+    def add(self, cells: pl.DataFrame, rows: pl.Series, reasons: pl.DataFrame) -> None:
+        """Quarantine the rows of a batch that have `reasons`: `row`, the position in the batch, and `reason`."""
+        told = reasons.group_by("row", maintain_order=True).agg(
+            pl.col("reason").unique(maintain_order=True)
+        )
+        found = told.sort("row")
+        bad = pl.DataFrame([as_text(column) for column in cells[found["row"]]])
+        raw = [_readable(row) for row in bad.iter_rows(named=True)]
+        self._write(
+            (number, row.get(self._entity), why, json.dumps(row, ensure_ascii=False))
+            for number, row, why in zip(
+                rows[found["row"]], raw, found["reason"].to_list(), strict=True
+            )
+        )
+
+    def add_broken(self, lines: list[tuple[int, str]]) -> None:
+        """Quarantine lines that are no rows."""
+        self._write(
+            (number, text, [OPEN if leaves_quote_open(text) else BROKEN], text)
+            for number, text in lines
+        )
+
+    def _write(self, rows: Iterable[tuple[int, Any, list[str], str]]) -> None:
+        kept = []
+        for number, entity, reasons, raw in rows:
+            text = None if entity is None else str(entity)
+            if self._erased.mentions(text):
+                self.report.erased += 1
+                continue
+            self.report.reasons.update(reasons)
+            kept.append((self._file, number, text, reasons, raw))
+        self.report.quarantined += len(kept)
+        if kept:
+            columns = [list(column) for column in zip(*kept, strict=True)]
+            self._writer.write_table(pa.table(columns, schema=_SCHEMA))
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """Cells as JSON can hold them."""
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)

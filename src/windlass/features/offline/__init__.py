@@ -1,0 +1,1 @@
+"""Stores the history of features: snapshots, parts, training sets, erasure."""

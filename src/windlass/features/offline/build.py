@@ -1,0 +1,164 @@
+"""Building a snapshot: a raw file through quality into events, states and the latest of them, whole or not at all.
+
+With `append` the file's rows are added to the current snapshot's, and only what they touch is computed again.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.errors import FeatureError
+from windlass.features.engines.duckdb import (
+    DuckEngine,
+    Engine,
+    Progress,
+    check_memory,
+    duckdb_within,
+)
+from windlass.features.ingest.bucket_writer import Dealt
+from windlass.features.ingest.contract import Contract
+from windlass.features.ingest.ingest import Intake
+from windlass.features.ingest.quality import Report
+from windlass.features.ingest.quarantine import Quarantine
+from windlass.features.ingest.raw_files import RawFile
+from windlass.features.offline.erasure import ErasedEntities
+from windlass.features.offline.parts import OWN, buckets_for
+from windlass.features.offline.snapshot import (
+    COMPUTED_AT,
+    EVENTS,
+    LATEST,
+    QUARANTINE,
+    STATES,
+    Snapshot,
+)
+from windlass.features.offline.snapshot_builder import Assembly
+from windlass.features.offline.store import REFUSED, OfflineStore
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build. `memory` bounds DuckDB, `master` is the Spark cluster's; None for `buckets` fits the file."""
+
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    append: bool = False
+    memory: str = "2GB"
+    master: str | None = None
+    buckets: int | None = None
+
+
+def build(
+    view: FeatureView,
+    record: ViewRecord,
+    store: OfflineStore,
+    file: Path,
+    options: BuildOptions,
+    progress: Progress,
+) -> Snapshot:
+    """Build the next snapshot from a raw file, CSV or Parquet, and make it the current one.
+
+    Raises QualityError where too many rows break the contract, else FeatureError; the current snapshot then
+    still stands.
+    """
+    check_memory(options.memory)
+    with store.writing() as staging:
+        parent = _whole(store.current()) if options.append else None
+        raw = RawFile.open(file)
+        contract = Contract.of(view)
+        _refuse_taken(record)
+        _refuse_other_columns(contract, parent)
+        buckets = parent.buckets if parent else options.buckets or buckets_for(raw.about)
+        folder = _prepared(staging)
+        erased = ErasedEntities.read(store.folder)
+        number = store.next_number()
+        table = folder / QUARANTINE / f"part-{number:06}.parquet"
+        with Quarantine(table, file.name, view.entity, erased) as quarantine:
+            dealt = Dealt(staging, buckets, view, contract)
+            stored = parent.event_parts() if parent else []
+            intake = Intake(view, contract, raw, dealt, quarantine, stored)
+            progress(0.0, f"reading {file.name}")
+            intake.read(lambda share, message: progress(share / 2, message))
+            progress(0.5, "looking for doubled keys")
+            with duckdb_within(options.memory, staging) as connection:
+                doubled = intake.separate_doubled(connection)
+                intake.count_changed(connection, doubled)
+        _check(quarantine.report, view, table, store)
+        if parent is None and quarantine.report.rows == 0:
+            raise FeatureError(f"{file} has no rows. Name a file that has.")
+        assembly = Assembly(view, record, parent, folder, staging, dealt)
+        with _engine(options, staging) as engine:
+            made = assembly.make(engine, doubled, erased, _from(0.55, progress))
+        report = quarantine.report
+        report.erased += made.erased
+        facts = Snapshot(
+            number=number,
+            view=record.version,
+            created=time.time(),
+            parent=parent.number if parent else None,
+            buckets=buckets,
+            order=(view.entity, view.time, view.key),
+            quality=report.json(file.name),
+            **made.facts(),
+        )
+        progress(1.0, f"snapshot {number} of {made.events:,} events, {made.entities:,} entities")
+        return store.publish(folder, facts)
+
+
+def _whole(parent: Snapshot | None) -> Snapshot | None:
+    """The snapshot to append to, once every part is seen to be as it was written."""
+    if parent is not None:
+        for kind in (EVENTS, STATES, LATEST):
+            parent.verified(kind)
+    return parent
+
+
+def _prepared(staging: Path) -> Path:
+    folder = staging / "snapshot"
+    for name in (EVENTS, STATES, LATEST, QUARANTINE):
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+def _refuse_taken(record: ViewRecord) -> None:
+    """Refuse features, and columns that they are made from, of names that a state has for something else."""
+    own = (record.entity, record.time, record.key, COMPUTED_AT)
+    for name in dict.fromkeys([*record.features, *record.stored]):
+        if name in own or name.startswith(OWN):
+            raise FeatureError(
+                f"View {record.name} keeps a column {name}, and a state has a column of that name already. Have the"
+                " history give it another name."
+            )
+
+
+def _refuse_other_columns(contract: Contract, parent: Snapshot | None) -> None:
+    if parent is None:
+        return
+    stored = pl.read_parquet_schema(parent.event_parts()[0])
+    if dict(stored) != dict(contract.kinds):
+        raise FeatureError(
+            f"The contract asks for other columns than snapshot {parent.number} holds."
+            " Build anew from all rows, without --append."
+        )
+
+
+def _check(report: Report, view: FeatureView, table: Path, store: OfflineStore) -> None:
+    """Stop where quality is too low; the quarantine is then kept beside the snapshots."""
+    kept = store.folder / REFUSED
+    if report.share > view.most_faults:
+        table.replace(kept)
+    report.check(view.most_faults, str(kept))
+
+
+def _engine(options: BuildOptions, staging: Path) -> Engine:
+    if options.engine == "spark":
+        from windlass.features.engines.spark import SparkEngine
+
+        return SparkEngine(options.master)
+    return DuckEngine(options.memory, staging)
+
+
+def _from(start: float, progress: Progress) -> Progress:
+    return lambda share, message: progress(start + share * (0.98 - start), message)

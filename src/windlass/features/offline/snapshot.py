@@ -1,0 +1,119 @@
+"""A snapshot: everything that was known of all entities at a time, immutable, complete in one folder."""
+
+from collections.abc import Collection
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from windlass.core.hashing import canonical, sha256, sha256_file
+from windlass.errors import FeatureError
+
+FILE = "snapshot.json"
+EVENTS, STATES, LATEST, QUARANTINE = "events", "states", "latest", "quarantine"
+COMPUTED_AT = "computed_at"  # a column of `latest`: when a state was computed, seconds since 1970
+
+
+class Snapshot(BaseModel):
+    """A numbered snapshot, as its `snapshot.json` tells it. `folder` is where it was found.
+
+    `view` is the version of the view that computed it, `created` seconds since 1970. `recomputed` counts the
+    entities whose states were computed for it; the others' were taken over from `parent`. `digest` follows
+    from the files of events and states, whose SHA-256 are in `files`. `order` names the columns of entity, time
+    and key. `quality` reports on the raw file; `erasures` tells when entities were erased, and not which.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    number: int
+    view: str
+    created: float
+    events: int
+    entities: int
+    recomputed: int
+    buckets: int = Field(ge=1)
+    digest: str
+    newest: date | None
+    parent: int | None
+    quality: dict[str, Any]
+    order: tuple[str, str, str]
+    files: dict[str, str]
+    erasures: tuple[float, ...] = ()
+    folder: Path = Field(default=Path(), exclude=True)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Snapshot":
+        """The snapshot in a folder that is named by its number. Raises FeatureError where it is not whole."""
+        try:
+            told = cls.model_validate_json((folder / FILE).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise _torn(folder) from error
+        if told.number != int(folder.name):
+            raise _torn(folder)
+        return told.model_copy(update={"folder": folder})
+
+    def verified(self, kind: str, names: Collection[str] | None = None) -> list[Path]:
+        """The parts of a kind, events, states or latest: all, or those that are named.
+
+        Raises FeatureError where one is not as it was written, is missing, or is one too many.
+        """
+        parts = [part for part in _parts(self.folder / kind) if names is None or part.name in names]
+        found = {f"{kind}/{part.name}": _digest(part) for part in parts}
+        files = Snapshot.read(self.folder).files  # not this one's: an erasure may have changed it
+        told = {
+            name: digest
+            for name, digest in files.items()
+            if name.startswith(f"{kind}/") and (names is None or name.partition("/")[2] in names)
+        }
+        wrong = sorted(name for name in found | told if found.get(name) != told.get(name))
+        if wrong:
+            raise FeatureError(
+                f"{self.folder / wrong[0]} is not as snapshot {self.number} was built. If an erasure runs or was broken"
+                " off, run it again; otherwise build anew from all rows: `windlass features build`."
+            )
+        return parts
+
+    def event_parts(self) -> list[Path]:
+        """The raw rows that passed, each once, by entity, time and key; a part for each bucket."""
+        return _parts(self.folder / EVENTS)
+
+    def state_parts(self) -> list[Path]:
+        """What was known after each event, row by row beside `event_parts`."""
+        return _parts(self.folder / STATES)
+
+    def latest_parts(self) -> list[Path]:
+        """The newest state of each entity, and `computed_at`, when it was computed (seconds since 1970)."""
+        return _parts(self.folder / LATEST)
+
+    def quarantine_parts(self) -> list[Path]:
+        """The raw rows that did not pass, with the reasons: a part for each build that this one rests on."""
+        return _parts(self.folder / QUARANTINE)
+
+
+def digest_of(files: dict[str, str]) -> str:
+    """The digest of a snapshot: of what its events and states are, and not when they were computed."""
+    told = {name: digest for name, digest in files.items() if not name.startswith(LATEST)}
+    return sha256(canonical(told))
+
+
+def _torn(folder: Path) -> FeatureError:
+    if not folder.is_dir():
+        return FeatureError(
+            f"{folder} is gone, as `windlass features prune` removes old snapshots. `windlass features snapshots`"
+            " lists those there are."
+        )
+    return FeatureError(
+        f"{folder} is no whole snapshot. Remove the folder, or build again with `windlass features build`."
+    )
+
+
+def _digest(part: Path) -> str | None:
+    try:
+        return sha256_file(part)
+    except FileNotFoundError:  # of a snapshot that is pruned
+        return None
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.parquet"))

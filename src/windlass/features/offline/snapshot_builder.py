@@ -1,0 +1,240 @@
+"""The parts of a snapshot put together, a bucket at a time: events, their states, and the latest of each entity.
+
+On top of a parent snapshot, what a bucket already has is taken over: whole files where nothing new came, by hard
+links, and else the states of the entities that nothing new is known of.
+"""
+
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.core.hashing import sha256_file
+from windlass.errors import FeatureError
+from windlass.features.engines.duckdb import Engine, Progress
+from windlass.features.ingest.bucket_writer import ROW, Dealt
+from windlass.features.offline.erasure import ErasedEntities
+from windlass.features.offline.parts import (
+    order_of,
+    ordered,
+    part_name,
+    plain,
+    read_parts,
+    state_columns,
+    write_part,
+)
+from windlass.features.offline.snapshot import (
+    COMPUTED_AT,
+    EVENTS,
+    LATEST,
+    QUARANTINE,
+    STATES,
+    Snapshot,
+    digest_of,
+)
+
+_AT_ONCE = 16  # parts that the engine gets in one call
+
+
+@dataclass
+class Made:
+    """What has been put together so far. `gone` are the erased entities that the parent still held, by bucket."""
+
+    events: int = 0
+    entities: int = 0
+    recomputed: int = 0
+    erased: int = 0
+    newest: date | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    gone: dict[int, list[int]] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What the snapshot says of it."""
+        return {
+            "events": self.events,
+            "entities": self.entities,
+            "recomputed": self.recomputed,
+            "newest": self.newest,
+            "files": self.files,
+            "digest": digest_of(self.files),
+        }
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Puts together the snapshot `folder` from dealt rows, on top of `parent` where there is one."""
+
+    view: FeatureView
+    record: ViewRecord
+    parent: Snapshot | None
+    folder: Path
+    staging: Path
+    dealt: Dealt
+
+    def make(
+        self, engine: Engine, doubled: pl.Series, erased: ErasedEntities, progress: Progress
+    ) -> Made:
+        """Make every part. Raises FeatureError where the view's history does not give what it should."""
+        made = Made()
+        todo = []
+        for bucket in range(self.dealt.buckets):
+            part = self._events(bucket, doubled, erased, made)
+            if part is not None:
+                todo.append(part)
+            progress(0.2 * (bucket + 1) / self.dealt.buckets, "sorting events")
+        computed = self.staging / "computed"
+        computed.mkdir()
+        for start in range(0, len(todo), _AT_ONCE):
+            progress(0.2 + 0.6 * start / len(todo), "computing features")
+            engine.states(self.view, todo[start : start + _AT_ONCE], computed)
+        now = time.time()
+        for bucket in range(self.dealt.buckets):
+            self._states(bucket, computed / part_name(bucket), now, made)
+            progress(0.8 + 0.2 * (bucket + 1) / self.dealt.buckets, "writing the snapshot")
+        self._take_over_quarantine()
+        return made
+
+    def _events(
+        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: Made
+    ) -> Path | None:
+        """Write a bucket's events; the part of those whose states are to be computed, or None."""
+        new = self._new(bucket, doubled, erased, made)
+        name = part_name(bucket)
+        path = self.folder / EVENTS / name
+        made.gone[bucket] = self._gone(bucket, erased)
+        if self.parent is None or new.height or made.gone[bucket]:
+            old = self._old(EVENTS, bucket, made)
+            events = new if old is None else pl.concat([old, new])
+            events = ordered(events, self._order)
+            write_part(events, path)
+        else:
+            os.link(self.parent.folder / EVENTS / name, path)
+            events = None
+        made.files[f"{EVENTS}/{name}"] = self._digest(EVENTS, name, taken_over=events is None)
+        if self._all_anew:
+            return path
+        if events is None or not new.height:
+            return None
+        work = self.staging / name
+        touched = events[self.view.entity].is_in(new[self.view.entity].unique().implode())
+        events.filter(touched).write_parquet(work)
+        return work
+
+    def _gone(self, bucket: int, erased: ErasedEntities) -> list[int]:
+        """The erased entities that the parent still holds, as after an erasure that was broken off."""
+        if self.parent is None:
+            return []
+        latest = self.parent.folder / LATEST / part_name(bucket)
+        return erased.among(read_parts([latest], [self.view.entity])[self.view.entity])
+
+    def _new(
+        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: Made
+    ) -> pl.DataFrame:
+        """The bucket's rows that came with the file, without those doubled or erased."""
+        dealt = self.dealt.read(bucket)
+        if dealt is None:
+            return pl.DataFrame(schema=self.dealt.kinds)
+        self.dealt.drop(bucket)
+        if len(doubled):
+            dealt = dealt.filter(~dealt[ROW].is_in(doubled.implode()))
+        gone = erased.among(dealt[self.view.entity])
+        if gone:
+            kept = dealt.filter(~pl.col(self.view.entity).is_in(gone))
+            made.erased += dealt.height - kept.height
+            dealt = kept
+        return dealt.drop(ROW)
+
+    def _states(self, bucket: int, computed: Path, now: float, made: Made) -> None:
+        """Write a bucket's states and the latest of them, and count."""
+        name = part_name(bucket)
+        taken_over = not computed.exists() and not made.gone[bucket]
+        if taken_over:
+            assert self.parent is not None
+            for kind in (STATES, LATEST):
+                os.link(self.parent.folder / kind / name, self.folder / kind / name)
+        else:
+            self._write_states(bucket, self._computed(bucket, computed, made), now, made)
+        for kind in (STATES, LATEST):
+            made.files[f"{kind}/{name}"] = self._digest(kind, name, taken_over=taken_over)
+        latest = read_parts([self.folder / LATEST / name], [self.view.time])
+        newest = latest[self.view.time].max()
+        made.entities += latest.height
+        made.events += _height(self.folder / EVENTS / name)
+        if isinstance(newest, date):
+            made.newest = max(newest, made.newest or newest)
+
+    def _write_states(self, bucket: int, fresh: pl.DataFrame, now: float, made: Made) -> None:
+        name, entity = part_name(bucket), self.view.entity
+        latest = latest_of(fresh, entity).with_columns(pl.lit(now).alias(COMPUTED_AT))
+        made.recomputed += latest.height
+        old = None if self._all_anew else self._old(STATES, bucket, made)
+        if old is not None:
+            untouched = ~pl.col(entity).is_in(latest[entity].implode())
+            before = self._old(LATEST, bucket, made)
+            assert before is not None
+            fresh = ordered(pl.concat([old.filter(untouched), fresh]), self._order)
+            latest = ordered(pl.concat([before.filter(untouched), latest]), [entity])
+        self._refuse_unequal(bucket, fresh)
+        write_part(fresh, self.folder / STATES / name)
+        write_part(latest, self.folder / LATEST / name)
+
+    def _computed(self, bucket: int, computed: Path, made: Made) -> pl.DataFrame:
+        """What the engine gave, in the store's types and order; nothing where it was not asked."""
+        if not computed.exists():
+            old = self._old(STATES, bucket, made)
+            assert old is not None
+            return old.clear()
+        raw = pl.read_parquet(computed / "*.parquet" if computed.is_dir() else computed)
+        absent = [name for name in state_columns(self.record) if name not in raw.columns]
+        if absent:
+            raise FeatureError(
+                f"The history of view {self.view.name} gives no column {', '.join(absent)}. Have it select them."
+            )
+        return ordered(plain(raw, self.record), self._order)
+
+    def _refuse_unequal(self, bucket: int, states: pl.DataFrame) -> None:
+        events = read_parts([self.folder / EVENTS / part_name(bucket)], self._order)
+        if not events.equals(states.select(self._order)):
+            raise FeatureError(
+                f"The history of view {self.view.name} gives other rows than the events. Have it give one state for"
+                f" each event, with its {', '.join(self._order)} as they are."
+            )
+
+    def _take_over_quarantine(self) -> None:
+        for part in self.parent.quarantine_parts() if self.parent else ():
+            os.link(part, self.folder / QUARANTINE / part.name)
+
+    def _old(self, kind: str, bucket: int, made: Made) -> pl.DataFrame | None:
+        if self.parent is None:
+            return None
+        old = read_parts([self.parent.folder / kind / part_name(bucket)])
+        return old.filter(~pl.col(self.view.entity).is_in(made.gone[bucket]))
+
+    def _digest(self, kind: str, name: str, *, taken_over: bool) -> str:
+        if taken_over and self.parent is not None:
+            return self.parent.files[f"{kind}/{name}"]
+        return sha256_file(self.folder / kind / name)
+
+    @property
+    def _order(self) -> list[str]:
+        return order_of(self.record)
+
+    @property
+    def _all_anew(self) -> bool:
+        """Whether every state is to be computed: there is no parent, or another view computed it."""
+        return self.parent is None or self.parent.view != self.record.version
+
+
+def latest_of(states: pl.DataFrame, entity: str) -> pl.DataFrame:
+    """The last state of each entity, of states in order."""
+    column = states[entity]
+    return states.filter((column != column.shift(-1)).fill_null(value=True))
+
+
+def _height(part: Path) -> int:
+    return int(pl.scan_parquet(part).select(pl.len()).collect().item())

@@ -1,0 +1,103 @@
+"""Training's reading of a snapshot: for every event, what was known when it happened, beside the event itself."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+
+from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.errors import FeatureError
+from windlass.features.offline.erasure import ErasedEntities
+from windlass.features.offline.parts import ordered, part_name, read_parts
+from windlass.features.offline.snapshot import EVENTS, STATES, Snapshot
+from windlass.features.on_demand import columns
+
+
+def known_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) -> pl.DataFrame:
+    """The features of each of n events as they were when it happened, in the order of `states`.
+
+    `states` stand by entity, time and key. A state older than the view's ttl counts as unknown, as it does
+    when features are served. Before the first event `view.first` holds, with the columns `view.asked` of the
+    event itself.
+    """
+    entity, time = pl.col(record.entity), pl.col(record.time)
+    known = (entity == entity.shift(1)).fill_null(value=False)
+    fresh = pl.lit(value=True)
+    if record.ttl_days is not None:
+        fresh = time - time.shift(1) <= timedelta(days=record.ttl_days)
+    stored = [
+        pl.when(known & fresh)
+        .then(pl.col(name).shift(1))
+        .when(~known)
+        .then(pl.col(name) if name in view.asked else pl.lit(view.first.get(name)))
+        .alias(name)
+        for name in record.stored
+    ]
+    before = states.lazy().select(entity, *(pl.col(name) for name in view.order), *stored)
+    made: pl.LazyFrame = columns(record, before, record.time)
+    return made.collect()
+
+
+def refuse_other_view(record: ViewRecord, snapshot: Snapshot) -> None:
+    """Raise FeatureError where a snapshot was computed by another version of the view."""
+    if snapshot.view != record.version:
+        raise FeatureError(
+            f"Snapshot {snapshot.number} was computed by version {snapshot.view} of view {record.name}, which is"
+            f" {record.version} now. Build a new one with `windlass features build`, or go back to that version."
+        )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The parts of one kind of a snapshot, events or states, of some buckets or of all."""
+
+    snapshot: Snapshot
+    parts: tuple[Path, ...]
+    erased: ErasedEntities
+
+    @staticmethod
+    def of(snapshot: Snapshot, kind: str, buckets: Collection[int] | None = None) -> "Stored":
+        """Look at every part first. Raises FeatureError where one is not as it was written, or is gone."""
+        names = None if buckets is None else {part_name(bucket) for bucket in buckets}
+        parts = tuple(snapshot.verified(kind, names))
+        return Stored(snapshot, parts, ErasedEntities.of(snapshot.folder))
+
+    def rows(self, columns: Sequence[str] | None = None, bucket: int | None = None) -> pl.DataFrame:
+        """The rows of these parts in their order, or of a bucket's, without those who were erased.
+
+        `columns` hold the entity's. Raises FeatureError where the snapshot was removed meanwhile.
+        """
+        name = None if bucket is None else part_name(bucket)
+        try:
+            frame = read_parts([one for one in self.parts if name in (None, one.name)], columns)
+        except FileNotFoundError:
+            Snapshot.read(self.snapshot.folder)  # says that it is gone
+            raise
+        entity = self.snapshot.order[0]
+        gone = self.erased.among(frame[entity])
+        return frame.filter(~pl.col(entity).is_in(gone)) if gone else frame
+
+
+def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> pl.DataFrame:
+    """A row for each event: the view's features as they were before it, then the event's own columns.
+
+    The rows stand by time and key. An event's column of the same name as a feature is left out, and so are
+    entities that were erased. Raises FeatureError where another version of the view computed the snapshot, or a
+    part is not as it was written.
+    """
+    refuse_other_view(record, snapshot)
+    states, events = (Stored.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
+    _refuse_torn(snapshot, states, events)
+    features = known_before(view, record, states).select(record.features)
+    own = events.drop(record.features, strict=False)
+    return ordered(features.hstack(own), view.order)
+
+
+def _refuse_torn(snapshot: Snapshot, states: pl.DataFrame, events: pl.DataFrame) -> None:
+    """An entity may be erased between the reading of the one and of the other."""
+    if not states.select(snapshot.order).equals(events.select(snapshot.order)):
+        raise FeatureError(
+            f"Snapshot {snapshot.number} changed while it was read: an entity is being erased. Read it again."
+        )

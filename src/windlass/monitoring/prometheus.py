@@ -1,0 +1,171 @@
+"""A server's counters as Prometheus text."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from types import MappingProxyType
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from windlass.monitoring.metrics import BOUNDS, Histogram, Snapshot
+
+
+@dataclass(frozen=True)
+class FeatureAge:
+    """The snapshot that was materialised last, by which view, and when, in seconds since 1970.
+
+    `newest` is the day of the newest event in it. Features are `stale` that were not materialised for longer
+    than their view allows.
+    """
+
+    view_version: str
+    snapshot: int
+    materialised_at: float
+    newest: date | None
+    entities: int
+    stale: bool
+
+    @property
+    def newest_at(self) -> float | None:
+        """The beginning of the newest event's day, in seconds since 1970."""
+        if self.newest is None:
+            return None
+        day = datetime(self.newest.year, self.newest.month, self.newest.day, tzinfo=UTC)
+        return day.timestamp()
+
+    def told(self) -> dict[str, Any]:
+        """What `/status` says."""
+        return {
+            "snapshot": self.snapshot,
+            "view_version": self.view_version,
+            "materialised_at": self.materialised_at,
+            "newest_event": None if self.newest is None else self.newest.isoformat(),
+            "entities": self.entities,
+            "stale": self.stale,
+        }
+
+
+def age_families(ages: Mapping[str, FeatureAge]) -> Iterator[Metric]:
+    """A family for each figure, of the projects whose features were materialised; none where there are none."""
+    for name, text, attribute in (
+        ("materialised_timestamp_seconds", "When features were last materialised, since 1970.", "materialised_at"),
+        ("newest_event_timestamp_seconds", "The day of the newest event in them, since 1970.", "newest_at"),
+        ("snapshot", "The number of the snapshot that they come from.", "snapshot"),
+        ("entities", "How many entities have features.", "entities"),
+        ("stale", "1 where they are older than their view allows.", "stale"),
+    ):  # fmt: skip
+        family = GaugeMetricFamily(f"windlass_features_{name}", text, labels=["project"])
+        for project, age in sorted(ages.items()):
+            value = getattr(age, attribute)
+            if value is not None:
+                family.add_metric([project], value)
+        if family.samples:
+            yield family
+
+
+_NONE: Mapping[str, FeatureAge] = MappingProxyType({})
+
+
+def expose(
+    snapshot: Snapshot,
+    live: Mapping[str, str],
+    accept: str,
+    started: float,
+    features: Mapping[str, FeatureAge] = _NONE,
+) -> tuple[bytes, str]:
+    """The text of `/metrics` and its content type.
+
+    `live` names the version of each ready project, `features` how fresh those of each project are that has any.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(snapshot, live, started, features))
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version in Accept that is none
+        encode, content_type = choose_encoder("")
+    return encode(registry), content_type
+
+
+class _Families(Collector):
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        live: Mapping[str, str],
+        started: float,
+        features: Mapping[str, FeatureAge],
+    ) -> None:
+        self._snapshot = snapshot
+        self._live = live
+        self._started = started
+        self._features = features
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, in a fixed order."""
+        labels = ["project", "version", "route", "status"]
+        latency = HistogramMetricFamily(
+            "windlass_request_duration_seconds",
+            "Time from a request's first byte to its answer.",
+            labels=labels,
+        )
+        requests = CounterMetricFamily("windlass_requests", "Requests answered.", labels=labels)
+        for histogram in self._snapshot.histograms:
+            values = [histogram.project, histogram.version, histogram.route, histogram.status]
+            latency.add_metric(values, list(_cumulative(histogram)), histogram.seconds)
+            requests.add_metric(values, histogram.count)
+        yield latency
+        yield requests
+        yield self._predictions()
+        live = InfoMetricFamily(
+            "windlass_live_version", "The version that answers.", labels=["project"]
+        )
+        for project, version in sorted(self._live.items()):
+            live.add_metric([project], {"version": version})
+        yield live
+        yield from self._feature_reads()
+        yield from age_families(self._features)
+        yield GaugeMetricFamily(
+            "windlass_start_time_seconds",
+            "When the server started, since 1970.",
+            value=self._started,
+        )
+
+    def _predictions(self) -> Metric:
+        family = CounterMetricFamily(
+            "windlass_predictions",
+            "Rows predicted, by predicted class.",
+            labels=["project", "version", "label"],
+        )
+        for (project, version), counts in self._snapshot.predictions.items():
+            for label, count in counts.items():
+                family.add_metric([project, version, label], count)
+        return family
+
+    def _feature_reads(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "windlass_feature_reads",
+            "Entities whose features were asked for, by what came of it.",
+            labels=["project", "result"],
+        )
+        for project, counts in self._snapshot.reads.items():
+            for result, count in counts.items():
+                family.add_metric([project, result], count)
+        if family.samples:
+            yield family
+
+
+def _cumulative(histogram: Histogram) -> Iterator[tuple[str, float]]:
+    total = 0.0
+    for bound, count in zip((*BOUNDS, math.inf), histogram.buckets, strict=True):
+        total += count
+        yield ("+Inf" if bound == math.inf else repr(bound)), total

@@ -1,0 +1,1 @@
+"""Describes the inference routes in OpenAPI."""

@@ -1,0 +1,283 @@
+"""The Open Inference Protocol V2: `/v2` and below."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from windlass._version import __version__
+from windlass.auth.key import Role
+from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.errors import EngineError
+from windlass.serving.model import Model
+from windlass.serving.predict import Predictor, Rows
+from windlass.serving.protocols.rows import read_rows
+from windlass.serving.protocols.tensors import BinaryTail, Tensor, TensorError, encode, read_tensor
+from windlass.serving.served_project import Hosted
+from windlass.serving.status import Observer
+from windlass.web.messages import JSON, Answer, Exchange
+from windlass.web.problems import Problem
+from windlass.web.routing import Route
+
+_DATATYPES = {
+    Kind.NUMBER: "FP64",
+    Kind.INTEGER: "INT64",
+    Kind.BOOLEAN: "BOOL",
+    Kind.DATE: "BYTES",
+    Kind.CATEGORY: "BYTES",
+}
+_MOST_DAYS = 700_000  # from 1970, within the calendar's years 1 to 9999
+_JSON_LENGTH = b"inference-header-content-length"
+Handler = Callable[[Exchange], Awaitable[Answer]]
+
+
+class V2:
+    """The protocol's routes. Its errors are `{"error": …}`."""
+
+    def __init__(
+        self, hosted: Sequence[Hosted], predictors: Mapping[str, Predictor], observer: Observer
+    ) -> None:
+        self._hosted = {one.name: one for one in hosted}
+        self._predictors = predictors
+        self._observer = observer
+
+    def routes(self) -> list[Route]:
+        """The routes of the protocol."""
+        routes = [
+            Route("GET", "/v2", _plain(self.server)),
+            Route("GET", "/v2/health/live", _plain(self.live)),
+            Route("GET", "/v2/health/ready", _plain(self.ready)),
+        ]
+        for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+            routes += [
+                Route("GET", path, _plain(self.metadata), role=Role.PREDICT),
+                Route("GET", f"{path}/ready", _plain(self.model_ready)),
+                Route("POST", f"{path}/infer", _plain(self.infer), role=Role.PREDICT),
+            ]
+        return routes
+
+    async def server(self, _: Exchange) -> Answer:
+        """The server's own metadata."""
+        extensions = ["binary_tensor_data"]
+        return _json({"name": "windlass", "version": __version__, "extensions": extensions})
+
+    async def live(self, _: Exchange) -> Answer:
+        """The server is up."""
+        return _json({"live": True})
+
+    async def ready(self, _: Exchange) -> Answer:
+        """200 where every model is ready, else 503."""
+        ready = self._observer.is_ready()
+        return _json({"ready": ready}, 200 if ready else 503)
+
+    async def model_ready(self, exchange: Exchange) -> Answer:
+        """200 where this model is ready, else 503."""
+        hosted = self._find(exchange)
+        try:
+            await self._predictors[hosted.name].model(exchange)
+            status = 200
+        except Problem as problem:
+            if problem.status != 503:
+                raise
+            status = 503
+        return _json({"name": hosted.name, "ready": status == 200, "live": True}, status)
+
+    async def metadata(self, exchange: Exchange) -> Answer:
+        """Name, versions, platform, inputs and outputs."""
+        hosted = self._find(exchange)
+        model = await self._predictors[hosted.name].model(exchange)
+        inputs = [
+            {"name": column.name, "datatype": _DATATYPES[column.kind], "shape": [-1, 1]}
+            for column in model.schema.columns
+        ]
+        outputs = [
+            {"name": name, "datatype": datatype, "shape": [-1, *rest]}
+            for name, datatype, rest in _outputs(model)
+        ]
+        platform = "onnx_onnxruntime" if model.engine.name == "onnx" else "sklearn"
+        return _json(
+            {
+                "name": hosted.name,
+                "versions": hosted.versions or [model.version],
+                "platform": platform,
+                "inputs": inputs,
+                "outputs": outputs,
+            }
+        )
+
+    async def infer(self, exchange: Exchange) -> Answer:
+        """Predict the rows that the input tensors hold."""
+        hosted = self._find(exchange)
+        body = await exchange.body()
+        predictor = self._predictors[hosted.name]
+        model = await predictor.model(exchange)
+        request, tail = _split(exchange, body)
+        specs = request.get("inputs")
+        if not isinstance(specs, list) or not specs:
+            raise TensorError("inputs must be a list of tensors")
+        wanted = _wanted(model, request)
+
+        def read(model: Model) -> Rows:
+            tensors = [read_tensor(spec, tail) for spec in specs]
+            tail.end()
+            return read_rows(model, _rows(model.schema, tensors))
+
+        answer = await predictor.rows(exchange, model, read, len(body))
+        return _answer(request, model, answer, wanted)
+
+    def _find(self, exchange: Exchange) -> Hosted:
+        hosted = self._hosted.get(exchange.arguments["model"])
+        if hosted is None:
+            raise Problem(404, "There is no such model here.")
+        exchange.project = hosted.name
+        return hosted
+
+
+def _plain(handler: Handler) -> Handler:
+    """The protocol's own form of errors around a handler."""
+
+    async def wrapped(exchange: Exchange) -> Answer:
+        try:
+            return await handler(exchange)
+        except TensorError as error:
+            return _json({"error": str(error)}, 400)
+        except EngineError:
+            return _json({"error": "the model cannot predict these rows"}, 400)
+        except Problem as problem:
+            faults = [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors
+            ]
+            status = 400 if problem.status == 422 else problem.status
+            return Answer(
+                orjson.dumps({"error": "; ".join([problem.detail, *faults])}),
+                JSON,
+                status,
+                problem.headers,
+            )
+
+    return wrapped
+
+
+def _json(value: Any, status: int = 200) -> Answer:
+    return Answer(orjson.dumps(value), JSON, status)
+
+
+def _split(exchange: Exchange, body: bytes) -> tuple[dict[str, Any], BinaryTail]:
+    """The JSON part of a body and the binary part behind it."""
+    header = exchange.header(_JSON_LENGTH)
+    if header is not None and (len(header) > 18 or not header.isdigit() or int(header) > len(body)):
+        raise TensorError("Inference-Header-Content-Length is not within the body")
+    length = len(body) if header is None else int(header)
+    try:
+        request = orjson.loads(body[:length])
+    except orjson.JSONDecodeError:
+        raise TensorError("the request is not valid JSON") from None
+    if not isinstance(request, dict):
+        raise TensorError("the request must be an object")
+    return request, BinaryTail(body[length:])
+
+
+def _rows(schema: RowSchema, tensors: list[Tensor]) -> list[dict[str, Any]]:
+    """Rows from a tensor a column, or from one matrix of all numeric columns and others beside it."""
+    columns: dict[str, list[Any]] = {}
+    for tensor in tensors:
+        for name, values in _columns(schema, tensor):
+            if name in columns:
+                raise TensorError("a column comes twice")
+            columns[name] = values
+    if len({len(values) for values in columns.values()}) != 1:
+        raise TensorError("the inputs hold different numbers of rows")
+    kinds = {column.name: column for column in schema.columns}
+    converted = {
+        name: [_value(kinds[name], value) for value in values] if name in kinds else values
+        for name, values in columns.items()
+    }
+    return [dict(zip(converted, row, strict=True)) for row in zip(*converted.values(), strict=True)]
+
+
+def _columns(schema: RowSchema, tensor: Tensor) -> list[tuple[str, list[Any]]]:
+    width = 1 if len(tensor.shape) == 1 else tensor.shape[-1]
+    if len(tensor.shape) > 2:
+        raise TensorError("an input has the shape [rows], [rows, 1] or [rows, columns]")
+    if tensor.name in schema.names or width == 1:
+        if width != 1:
+            raise TensorError("an input named after a column has the shape [rows] or [rows, 1]")
+        return [(tensor.name[:64], tensor.values)]
+    names = [column.name for column in schema.numeric]
+    if width != len(names):
+        raise TensorError(f"a matrix of all numeric columns has {len(names)} of them")
+    return [(name, tensor.values[index::width]) for index, name in enumerate(names)]
+
+
+def _value(column: Column, value: Any) -> Any:
+    """What a matrix or a client's types turned into floats, turned back."""
+    if column.kind is Kind.INTEGER and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if column.kind is Kind.BOOLEAN and value in (0, 1):
+        return bool(value)
+    if column.kind is Kind.DATE and isinstance(value, float | int) and abs(value) < _MOST_DAYS:
+        return column.plain(value) if value == int(value) else value
+    return value
+
+
+def _outputs(model: Model) -> list[tuple[str, str, list[int]]]:
+    if model.classes is None:
+        return [("prediction", "FP64", [])]
+    first = model.classes[0]
+    datatype = "BOOL" if isinstance(first, bool) else "INT64" if isinstance(first, int) else "BYTES"
+    return [("prediction", datatype, []), ("probabilities", "FP64", [len(model.classes)])]
+
+
+def _wanted(model: Model, request: dict[str, Any]) -> dict[str, bool]:
+    """The outputs asked for, and whether in binary."""
+    known = [name for name, _, _ in _outputs(model)]
+    parameters = request.get("parameters")
+    binary = isinstance(parameters, dict) and parameters.get("binary_data_output") is True
+    asked = request.get("outputs")
+    if asked is None:
+        return dict.fromkeys(known, binary)
+    wanted = {}
+    for output in asked if isinstance(asked, list) else [asked]:
+        if not isinstance(output, dict) or output.get("name") not in known:
+            raise TensorError(f"the outputs are {', '.join(known)}")
+        options = output.get("parameters")
+        own = options.get("binary_data", binary) if isinstance(options, dict) else binary
+        wanted[output["name"]] = own is True
+    return wanted
+
+
+def _answer(
+    request: dict[str, Any], model: Model, answer: dict[str, Any], wanted: dict[str, bool]
+) -> Answer:
+    values = {"prediction": answer["predictions"]}
+    if "class_probabilities" in answer:
+        values["probabilities"] = [
+            share for row in answer["class_probabilities"] for share in row.values()
+        ]
+    outputs, tails = [], []
+    for name, datatype, rest in _outputs(model):
+        if name not in wanted:
+            continue
+        output: dict[str, Any] = {
+            "name": name, "shape": [len(answer["predictions"]), *rest], "datatype": datatype,
+        }  # fmt: skip
+        if wanted[name]:
+            tails.append(encode(values[name], datatype))
+            output["parameters"] = {"binary_data_size": len(tails[-1])}
+        else:
+            output["data"] = values[name]
+        outputs.append(output)
+    body: dict[str, Any] = {
+        "model_name": model.bundle.manifest.project,
+        "model_version": model.version,
+    }
+    identity = request.get("id")
+    body["id"] = identity if isinstance(identity, str) else answer["prediction_id"]
+    body["outputs"] = outputs
+    encoded = orjson.dumps(body)
+    if not tails:
+        return Answer(encoded)
+    length = str(len(encoded)).encode()
+    return Answer(
+        b"".join([encoded, *tails]), b"application/octet-stream", 200, [(_JSON_LENGTH, length)]
+    )

@@ -1,0 +1,1 @@
+"""Rolls out versions: watches the registry, loads bundles, switches versions."""

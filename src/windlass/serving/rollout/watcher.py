@@ -1,0 +1,76 @@
+"""Follows the registry: asks what is in production, again and again, and has each project keep up."""
+
+import asyncio
+from collections.abc import Sequence
+
+from windlass.serving.online_features import Online
+from windlass.serving.rollout.deployment import Following
+from windlass.serving.rollout.registry_client import POLL_SECONDS, Link
+
+
+class Follower:
+    """All projects of this process that the registry decides about."""
+
+    def __init__(self, link: Link, followings: Sequence[Following]) -> None:
+        self._link = link
+        self._followings = followings
+        self._looked = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        names = [following.hosted.name for following in self._followings]
+        while True:
+            live = await self._link.live(names)
+            for following in self._followings:
+                if live is None:
+                    following.away(self._link.reason or "")
+                else:
+                    following.aim(live.get(following.hosted.name))
+            self._looked.set()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def settle(self) -> None:
+        """Return once the first answer came, and what it asks for is loaded or refused."""
+        await self._looked.wait()
+        await asyncio.gather(*(following.settle() for following in self._followings))
+
+    def close(self) -> None:
+        """End what is under way."""
+        for following in self._followings:
+            following.close()
+
+
+LOOK_SECONDS = 1.0
+
+
+class Views:
+    """The views of all projects of this process that the registry decides about."""
+
+    def __init__(self, link: Link, followed: Sequence[Online]) -> None:
+        self._link = link
+        self._followed = followed
+        self._asked = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled. While the registry is away the views stay what they were."""
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        views = await self._link.views([online.project for online in self._followed]) or {}
+        declared = [views.get(online.project, online.view) for online in self._followed]
+        following = asyncio.gather(
+            *(one.follow(view) for one, view in zip(self._followed, declared, strict=True))
+        )
+        self._asked.set()
+        await following
+
+    async def settle(self) -> None:
+        """Return once it was asked which views there are. No store is waited for."""
+        await self._asked.wait()
+
+    def close(self) -> None:
+        """Let go of the stores."""
+        for online in self._followed:
+            online.close()

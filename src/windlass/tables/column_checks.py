@@ -1,0 +1,128 @@
+"""One column being judged: its values, which cells are still in question, and what was refused."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import SchemaValidator, core_schema
+
+from windlass.core.row_schema import EPOCH, Column, Kind
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+
+_EXPECTED = {
+    Kind.NUMBER: "Input should be a valid number",
+    Kind.INTEGER: "Input should be a valid integer",
+    Kind.BOOLEAN: "Input should be a valid boolean",
+    Kind.DATE: "Input should be a valid date",
+    Kind.CATEGORY: "Input should be a valid string",
+}
+_VIOLATED = {  # in the order in which pydantic looks
+    "le": (np.greater, "less than or equal to"),
+    "lt": (np.greater_equal, "less than"),
+    "ge": (np.less, "greater than or equal to"),
+    "gt": (np.less_equal, "greater than"),
+}
+
+
+@dataclass
+class Cells:
+    """The n cells of one column. `live` marks those neither missing nor refused; None means all.
+
+    `values` is any numeric [n]; what stands in a cell that is not live means nothing.
+    `found` holds, for every reason, the rows that were refused for it, ascending.
+    """
+
+    values: NDArray[Any]
+    live: Mask | None = None
+    found: list[tuple[str, Rows]] = field(default_factory=list)
+
+    def refuse(self, mask: Mask, reason: str) -> None:
+        """Refuse the live cells in `mask`: a cell is refused once, for the first reason."""
+        if self.live is not None:
+            mask = mask & self.live
+        rows = np.flatnonzero(mask)
+        if len(rows):
+            self.found.append((reason, rows))
+            self.drop(mask)
+
+    def drop(self, mask: Mask) -> None:
+        """Take the cells in `mask` as missing."""
+        self.live = ~mask if self.live is None else self.live & ~mask
+
+    def write(self, target: NDArray[np.float64]) -> None:
+        """Put the values into float64 [n], NaN where a cell is not live."""
+        target[:] = self.values
+        if self.live is not None:
+            target[~self.live] = np.nan
+
+
+def expected(column: Column) -> str:
+    """What pydantic says of a value of another type."""
+    if column.categories is None:
+        return _EXPECTED[column.kind]
+    *most, last = [f"'{category}'" for category in column.categories]
+    return f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"
+
+
+def refuse_non_finite(cells: Cells, column: Column) -> None:
+    """Infinity is refused. NaN is missing where the column may be null, as dataframes write it, else refused."""
+    finite = np.isfinite(cells.values)
+    if finite.all():
+        return
+    if column.nullable:
+        cells.drop(np.isnan(cells.values))
+    cells.refuse(~finite, "Input should be a finite number")
+
+
+def refuse_fractions(cells: Cells) -> None:
+    """Refuse floats that are no integers. Call after `refuse_non_finite`."""
+    fraction = cells.values != np.trunc(cells.values)
+    cells.refuse(fraction, "Input should be a valid integer, got a number with a fractional part")
+
+
+def refuse_out_of_bounds(cells: Cells, column: Column) -> None:
+    """Hold the live cells against the column's `multiple_of` and bounds, as its pydantic validator does."""
+    if column.kind is Kind.BOOLEAN:
+        return
+    if column.multiple_of is not None:
+        mask, shown = _not_multiple(cells.values, column, column.multiple_of)
+        cells.refuse(mask, f"Input should be a multiple of {shown}")
+    limits = _limits(column)
+    for keyword, (violates, words) in _VIOLATED.items():
+        if keyword in limits:
+            limit, shown = limits[keyword]
+            cells.refuse(violates(cells.values, limit), f"Input should be {words} {shown}")
+
+
+def _limits(column: Column) -> dict[str, tuple[float | int, str]]:
+    """The bounds, as numbers to compare with and as text to show."""
+    if column.kind is Kind.DATE:
+        return {
+            keyword: ((limit - EPOCH).days, limit.isoformat())
+            for keyword, limit in column.bounds()
+            if isinstance(limit, date)
+        }
+    return {keyword: (limit, _shown(limit)) for keyword, limit in column.limits().items()}
+
+
+def _shown(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else np.format_float_positional(limit, trim="-")
+
+
+def _not_multiple(values: NDArray[Any], column: Column, divisor: float) -> tuple[Mask, str]:
+    if column.kind is Kind.INTEGER:
+        widest = np.dtype(f"{values.dtype.kind}8")  # the divisor may not fit into int8
+        return np.fmod(values.astype(widest, copy=False), int(divisor)) != 0, str(int(divisor))
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are refused already
+        distance = np.abs(values - np.rint(values / divisor) * divisor)
+        mask = ~(distance < 1e-9)  # pydantic-core's tolerance
+        doubtful = (np.abs(values) > 1e8) | (np.abs(distance - 1e-9) < 1e-10)
+    rows = np.flatnonzero(doubtful)
+    if len(rows):  # where it rounds otherwise, it judges
+        judge = SchemaValidator(core_schema.float_schema(multiple_of=divisor)).isinstance_python
+        mask[rows] = [not judge(value) for value in values[rows].tolist()]
+    return mask, _shown(divisor)

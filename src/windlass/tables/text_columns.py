@@ -1,0 +1,119 @@
+"""Columns of text: categories, and the numbers, booleans and dates that CSV writes as text."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from windlass.core.row_schema import LONGEST_CATEGORY, MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.row_validator import RowValidator
+from windlass.errors import RowsError
+from windlass.tables.arrow_numpy import mask_array, mask_of, number_array, text_array, values_of
+from windlass.tables.column_checks import Cells, Rows, expected
+
+# What Arrow may parse: plain forms of which Arrow and pydantic make the same value.
+_PLAIN = {
+    Kind.NUMBER: (r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$", pa.float64()),
+    Kind.INTEGER: (r"^-?[0-9]{1,15}$", pa.int64()),
+    Kind.DATE: (r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$", pa.date32()),
+}
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
+
+def is_text(kind: Any) -> bool:
+    """Whether an Arrow type is text, in any of its layouts."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def without_empty(texts: Any, live: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """`live`, less the cells that are empty."""
+    filled = values_of(pc.binary_length(texts)) > 0
+    return filled if live is None else filled & live
+
+
+def read_categories(cells: Cells, column: Column, texts: Any) -> NDArray[np.object_]:
+    """Judge the live cells of a text array; gives object [n], "" where a cell is not live.
+
+    Every distinct text is judged once.
+    """
+    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+    known = encoded.dictionary.cast(pa.large_string())
+    codes = values_of(encoded.indices)
+    if cells.live is not None:
+        codes = np.where(cells.live, codes, 0)
+    if column.categories is not None:
+        allowed = text_array(column.categories).cast(pa.large_string())
+        fits = mask_of(pc.is_in(known, value_set=allowed))
+        _refuse_texts(cells, codes, fits, expected(column))
+    else:
+        length = values_of(pc.utf8_length(known))
+        longest = column.max_length or LONGEST_CATEGORY
+        _refuse_texts(cells, codes, length > 0, "String should have at least 1 character")
+        reason = f"String should have at most {longest} character{'s' * (longest != 1)}"
+        _refuse_texts(cells, codes, length <= longest, reason)
+    objects = np.empty(len(known) + 1, object)
+    objects[:-1] = known.to_pylist()
+    objects[-1] = MISSING_TEXT
+    if cells.live is not None:
+        codes = np.where(cells.live, codes, len(objects) - 1)
+    picked: NDArray[np.object_] = objects[codes]
+    return picked
+
+
+def _refuse_texts(cells: Cells, codes: NDArray[Any], fits: NDArray[np.bool_], reason: str) -> None:
+    if not fits.all():
+        cells.refuse(~fits[codes], reason)
+
+
+def read_texts(column: Column, texts: Any, live: NDArray[np.bool_] | None, *, lax: bool) -> Cells:
+    """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.row_strings` reads it.
+
+    Plain forms are parsed at once; each distinct text of another form goes to pydantic. Unless `lax`,
+    dates are YYYY-MM-DD only, as in JSON.
+    """
+    cells = Cells(np.zeros(len(texts)), np.ones(len(texts), np.bool_) if live is None else live)
+    assert cells.live is not None
+    if column.kind is Kind.DATE and not lax:
+        cells.refuse(
+            ~_matches(texts, _DATE), "Input should be a valid date in the format YYYY-MM-DD"
+        )
+    plain = np.zeros(len(texts), np.bool_)
+    if column.kind in _PLAIN:
+        pattern, kind = _PLAIN[column.kind]
+        plain = _matches(texts, pattern) & cells.live
+        chosen = texts if plain.all() else texts.filter(mask_array(plain))
+        cells.values[plain] = values_of(chosen.cast(kind))
+        cells.refuse(np.isinf(cells.values), "Input should be a finite number")
+    odd = np.flatnonzero(cells.live & ~plain)
+    if len(odd):
+        _read_odd(cells, column, texts.take(number_array(odd)), odd)
+    return cells
+
+
+def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
+    return mask_of(pc.match_substring_regex(texts, pattern))
+
+
+def _read_odd(cells: Cells, column: Column, texts: Any, rows: Rows) -> None:
+    """Let pydantic judge each distinct text once, its bounds included."""
+    cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
+    validator = RowValidator(RowSchema.of("cell", cell))
+    encoded = texts.dictionary_encode()
+    known = encoded.dictionary.to_pylist()
+    codes = values_of(encoded.indices)
+    values = np.zeros(len(known))
+    reasons: dict[str, list[int]] = {}
+    for code, text in enumerate(known):
+        try:
+            values[code] = cell.number(validator.row_strings({cell.name: text})[cell.name])
+        except RowsError as error:
+            reasons.setdefault(error.faults[0]["msg"], []).append(code)
+    cells.values[rows] = values[codes]
+    for reason, wrong in reasons.items():
+        mask = np.zeros(len(cells.values), np.bool_)
+        mask[rows[np.isin(codes, wrong)]] = True
+        cells.refuse(mask, reason)

@@ -1,0 +1,110 @@
+"""Everything a bundle holds besides its manifest, written into a staged folder."""
+
+import io
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, EngineRecord, GateRecord
+from windlass.core.hashing import pretty
+from windlass.core.holdout import HOLDOUT, write_holdout
+from windlass.core.profile import Profile, profile
+from windlass.core.target import Classes
+from windlass.errors import ParameterError
+from windlass.training.environment import environment
+from windlass.training.golden_rows import golden
+from windlass.training.model_card import card
+from windlass.training.run import Run, predict, sealed_schema
+
+
+def write_results(run: Run, folder: Path) -> None:
+    """The files that must come out the same, byte for byte, from the same arguments."""
+    for name, content in results(run).items():
+        (folder / name).write_bytes(content)
+
+
+def results(run: Run) -> dict[str, bytes]:
+    """`metrics.json`, `params.json`; where they were measured, confusion matrix, calibration and fairness."""
+    files = {
+        "metrics.json": pretty(run.evaluation.metrics),
+        "params.json": pretty(run.plan.params),
+    }
+    tables = {
+        "confusion_matrix.json": run.evaluation.confusion,
+        "calibration.json": run.evaluation.calibration,
+        "fairness.json": run.evaluation.fairness,
+    }
+    return files | {name: pretty(table) for name, table in tables.items() if table is not None}
+
+
+def write_model(run: Run, compiled: bytes | None, folder: Path, source: Path) -> None:
+    """The fitted pipeline, and the compiled model where there is one. Raises ParameterError.
+
+    `source` is the project's folder.
+    """
+    try:
+        (folder / MODEL_PICKLE).write_bytes(_pickled(run.estimator, source))
+    except Exception as error:
+        raise ParameterError(
+            f"Model {run.plan.candidate.name} cannot be pickled: {type(error).__name__}: {error}."
+            " Use no lambda and no local function in build()."
+        ) from error
+    if compiled is not None:
+        (folder / MODEL_ONNX).write_bytes(compiled)
+
+
+def _pickled(estimator: Any, source: Path) -> bytes:
+    """The estimator as `joblib.load` reads it. Classes of the project's own files go in whole.
+
+    Otherwise the pickle would only name their module, which no other process can import.
+    """
+    import joblib
+
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    own = [module for module in list(sys.modules.values()) if _is_of(module, source)]
+    if not any(module.__name__.encode() in buffer.getvalue() for module in own):
+        return buffer.getvalue()
+    import cloudpickle
+
+    for module in own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        whole: bytes = cloudpickle.dumps(estimator)
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
+    return whole
+
+
+def _is_of(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    if file is None or module.__name__ == "__main__":
+        return False
+    path = Path(file).resolve()
+    return path.is_relative_to(folder) and "site-packages" not in path.parts
+
+
+def write_facts(
+    run: Run, folder: Path, source: Path, *, engine: EngineRecord, gates: tuple[GateRecord, ...]
+) -> None:
+    """Schema, profile, golden rows, holdout, environment and card. `source` is the project's folder."""
+    files: dict[str, Any] = {
+        "schema.json": sealed_schema(run.project).model_dump(mode="json"),
+        "profile.json": _profile(run).model_dump(mode="json"),
+        "golden.json": golden(run),
+        "environment.json": environment(source),
+    }
+    for name, value in files.items():
+        (folder / name).write_bytes(pretty(value))
+    (folder / HOLDOUT).write_bytes(write_holdout(run.holdout))
+    (folder / "card.md").write_text(card(run, engine, gates), encoding="utf-8")
+
+
+def _profile(run: Run) -> Profile:
+    batch = run.dataset.batch.rows(run.split.train)
+    prediction = predict(run.estimator, sealed_schema(run.project), batch)
+    target = run.project.target
+    classes = target.labels if isinstance(target, Classes) else ()
+    return profile(run.project.schema, classes, batch, prediction)

@@ -1,0 +1,202 @@
+"""The model card: what a bundle is, what it was trained on, how good it is, and what it is not for."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from windlass.core.bundle import EngineRecord, GateRecord
+from windlass.core.row_schema import Column, RowSchema
+from windlass.core.target import Classes, class_key
+from windlass.training.run import Run
+
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def card(run: Run, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
+    """`card.md`, after the headings of Mitchell et al. (2019), Model Cards for Model Reporting."""
+    parts = [
+        _heading(run),
+        _data(run),
+        _metrics(run),
+        _confusion(run),
+        _calibration(run),
+        _fairness(run),
+        _gates(gates),
+        _engine(engine),
+        _warnings(run),
+        _use(run),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(run: Run) -> str:
+    settings = ", ".join(f"{name} = {value}" for name, value in run.plan.hyperparameters.items())
+    about = (run.project.description or run.project.schema.description or "").strip()
+    model = f"**Model:** {run.plan.candidate.name} ({settings or 'no hyperparameters'})"
+    text = "\n\n".join(part for part in (f"# {run.project.name}", about, model) if part)
+    purpose = (type(run.plan.candidate).__doc__ or "").strip().splitlines()
+    return f"{text}. {purpose[0]}" if purpose else text
+
+
+def _data(run: Run) -> str:
+    sizes = f"{len(run.split.train)} rows for training, {len(run.split.test)} for the test"
+    return (
+        f"## Data\n\n{len(run.dataset)} rows: {sizes}, {_split(run)}.{_read(run)}"
+        f" Digest of the data: `{run.dataset.digest}`.\n\n" + _columns(run.project.schema)
+    )
+
+
+def _split(run: Run) -> str:
+    rule = run.project.split
+    if rule is not None:
+        return (
+            f"split by `{rule.group}` and `{rule.time}`: the test rows are of other groups than the training"
+            " rows, and later; what is of a held-out group but early, or of another but late, is left out"
+        )
+    if run.split.by == "content":
+        return "split by their content, so that every version holds out the same rows"
+    how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"
+    return f"split {how} under seed {run.plan.seed}"
+
+
+def _read(run: Run) -> str:
+    view = run.project.view
+    if view is None:
+        return ""
+    return (
+        f" Features of the view `{view.name}`, version `{run.plan.view}`, as they were known at each event:"
+        f" snapshot {run.plan.snapshot}."
+    )
+
+
+def _columns(schema: RowSchema) -> str:
+    rows = [
+        (column.name, column.kind, _allowed(column), column.description or "")
+        for column in schema.columns
+    ]
+    return _table(("Column", "Kind", "Allowed", "Meaning"), rows)
+
+
+def _allowed(column: Column) -> str:
+    limits = [f"{_SIGNS[keyword]} {_shown(limit)}" for keyword, limit in column.bounds()]
+    if column.categories is not None:
+        limits.append(", ".join(column.categories))
+    if column.unit:
+        limits.append(f"in {column.unit}")
+    if column.nullable:
+        limits.append("or missing")
+    return ", ".join(limits) or "any"
+
+
+def _shown(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
+def _metrics(run: Run) -> str:
+    rows = [(name, f"{value:.4g}") for name, value in run.evaluation.metrics.items()]
+    note = ""
+    if "accuracy" in run.evaluation.metrics:
+        note = " `accuracy_low` and `accuracy_high` are its 95 % interval (Wilson)."
+    if "roc_auc" in run.evaluation.metrics and isinstance(run.project.target, Classes):
+        note += f" The positive class is {class_key(run.project.target.labels[1])}."
+    return f"## Metrics\n\nOn the test rows.{note}\n\n" + _table(("Metric", "Value"), rows)
+
+
+def _confusion(run: Run) -> str:
+    confusion = run.evaluation.confusion
+    if confusion is None:
+        return ""
+    names = [class_key(label) for label in confusion["labels"]]
+    rows = [(name, *counts) for name, counts in zip(names, confusion["matrix"], strict=True)]
+    return "## Confusion matrix\n\n" + _table(("True \\ predicted", *names), rows)
+
+
+def _calibration(run: Run) -> str:
+    curve = run.evaluation.calibration
+    if curve is None:
+        return ""
+    rows = [
+        (
+            f"{part['from']:.4f} to {part['to']:.4f}",
+            part["rows"],
+            f"{part['predicted']:.4f}",
+            f"{part['observed']:.4f} ({part['observed_low']:.4f} to {part['observed_high']:.4f})",
+        )
+        for part in curve["bins"]
+    ]
+    header = ("Predicted probability", "Rows", "Mean", "Observed, with its 95 % interval")
+    return "## Calibration\n\nDoes it happen as often as predicted?\n\n" + _table(header, rows)
+
+
+def _fairness(run: Run) -> str:
+    slices = run.evaluation.fairness
+    if slices is None:
+        return ""
+    names = " and ".join(f"`{name}`" for name in slices)
+    text = (
+        f"## Fairness\n\nHow rows are treated by {names}. These are no features: the model is not shown them,"
+        " though its features may tell of them. Look for recalls and false positive rates that are far apart."
+    )
+    header = ("Rows", "Base rate", "Mean probability", "Predicted positive", "Recall",
+              "False positive rate", "ROC AUC")  # fmt: skip
+    for name, parts in slices.items():
+        rows = [[_cell(value) for value in part.values()] for part in parts]
+        text += "\n\n" + _table((f"`{name}`", *header), rows)
+    return text
+
+
+def _cell(value: object) -> object:
+    return f"{value:.4f}" if isinstance(value, float) else "none" if value is None else value
+
+
+def _gates(gates: Iterable[GateRecord]) -> str:
+    rows = [
+        (gate.rule, "not measured" if gate.value is None else f"{gate.value:.4g}", _verdict(gate))
+        for gate in gates
+    ]
+    if not rows:
+        return "## Gates\n\nThe project declares none."
+    return "## Gates\n\n" + _table(("Rule", "Value", "Verdict"), rows)
+
+
+def _verdict(gate: GateRecord) -> str:
+    return "passed" if gate.passed else "FAILED"
+
+
+def _engine(engine: EngineRecord) -> str:
+    text = f"## Engine\n\nServed by: {engine.name}."
+    if engine.reason:
+        text += f" {engine.reason}"
+    if engine.equality is not None:
+        equal = engine.equality
+        text += (
+            f"\n\nThe compiled model was compared with the fitted pipeline on {equal.rows} rows: largest"
+            f" difference {equal.max_difference:.3g} (tolerated {equal.tolerance:g}),"
+            f" {equal.labels_changed} labels changed."
+        )
+    return text
+
+
+def _warnings(run: Run) -> str:
+    if not run.warnings:
+        return ""
+    return "## Warnings while fitting\n\n" + "\n".join(f"- {text}" for text in run.warnings)
+
+
+def _use(run: Run) -> str:
+    return (
+        "## Use and limits\n\n"
+        f"Meant for rows such as those described above, to predict `{run.project.target.name}`. The metrics"
+        " hold for data drawn as the test rows were; they say nothing of other populations, and the model"
+        " does not know when it is asked about one. Watch for drift against `profile.json`."
+    )
+
+
+def _table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [_line(header), _line(["---"] * len(header)), *(_line(row) for row in rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[Any]) -> str:
+    return (
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    )

@@ -1,0 +1,88 @@
+"""One line of JSON a request, formatted as it ends and written by a thread, so that a slow reader of
+the log never holds up an answer."""
+
+import logging
+import os
+import threading
+import time
+
+from windlass.logs import timestamp
+from windlass.web.messages import Exchange
+
+FLUSH_SECONDS = 0.2
+MOST_WAITING = 200_000  # lines; beyond, lines are dropped and counted
+
+_LINE = (
+    b'{"time":"%b","level":"info","logger":"windlass.request","event":"request","request_id":"%b",'
+    b'"method":"%b","route":"%b","status":%d,"latency_ms":%.3f,"version":"%b"}\n'
+)
+_log = logging.getLogger("windlass.serving")
+
+
+class RequestLog:
+    """Buffers the lines of finished requests and writes them to standard error."""
+
+    def __init__(self, descriptor: int = 2) -> None:
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []
+        self._dropped = 0
+        self._second = -1
+        self._stamp = b""
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._on = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
+
+    def start(self) -> None:
+        """Start writing."""
+        self._on = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
+        self._thread = threading.Thread(target=self._work, name="request-log", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2)
+
+    def write(self, exchange: Exchange, route: str, status: int, seconds: float) -> None:
+        """Note one finished request."""
+        if not self._on:
+            return
+        if len(self._lines) >= MOST_WAITING:
+            self._dropped += 1
+            return
+        now = time.time()
+        if int(now * 1000) != self._second:
+            self._second = int(now * 1000)
+            self._stamp = timestamp(now).encode()
+        method = exchange.scope["method"].encode()
+        version = exchange.version.encode()
+        self._lines.append(
+            _LINE
+            % (
+                self._stamp,
+                exchange.request_id,
+                method,
+                route.encode(),
+                status,
+                seconds * 1e3,
+                version,
+            )
+        )
+
+    def _work(self) -> None:
+        while not self._ended.wait(FLUSH_SECONDS):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning("request lines dropped", extra={"count": dropped})
+        rest = memoryview(b"".join(lines))
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            pass  # nobody reads standard error any more; there is nowhere to say so

@@ -1,0 +1,212 @@
+"""Lets in whoever has a key of the role that a route asks for, as often as the key's rate allows.
+
+Keys come from WINDLASS_API_KEYS and from the database, which a thread reads again and again, so that a new
+key and a revoked one reach a running server within two seconds.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from time import monotonic
+
+from windlass.auth.env_keys import MOST_LENGTH, configured
+from windlass.auth.failed_attempts import MOST_WRONG, Attempts
+from windlass.auth.key import Key, Role
+from windlass.auth.key_source import DatabaseKeys, Source
+from windlass.errors import WindlassError
+from windlass.monitoring.shared_counters import Cells, shared_folder
+from windlass.settings import Settings
+from windlass.web.messages import Exchange
+from windlass.web.problems import Problem, unavailable
+from windlass.web.rate_limit import Meter, Rates
+from windlass.web.routing import Route
+
+REFRESH_SECONDS = 0.5
+START_SECONDS = 10.0  # that a server's start waits for the keys
+MOST_LINES = 60  # log lines a minute about wrong keys
+
+_CHALLENGE = b'Bearer realm="windlass"'
+_log = logging.getLogger("windlass.guard")
+
+
+class _Entry:
+    """A valid key, ready to be compared; `may` are the roles whose routes it opens."""
+
+    __slots__ = ("hash", "may", "meter", "name")
+
+    def __init__(self, key: Key, meter: Meter | None) -> None:
+        self.name = key.name
+        self.hash = key.hash
+        self.may = tuple(role for role in Role if key.role.reaches(role))
+        self.meter = meter
+
+
+class Guard:
+    """The keys that are valid now, and what they have used up. `admit` is for one thread."""
+
+    def __init__(self, source: Source, rates: Rates, settings: Settings) -> None:
+        self._source = source
+        self._rates = rates
+        self._default = settings.rate_limit
+        self._own = configured(settings.api_keys)
+        self._read: Mapping[str, Key] | None = None  # None: the database has not answered yet
+        self._entries = self._made(self._own)
+        self._failing = False
+        self._attempts = Attempts()
+        self._lines = _Lines()
+        self._tried, self._ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="keys", daemon=True)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Guard | None":
+        """The guard of one worker process; None where no keys are asked for.
+
+        Raises SettingsError for keys in WINDLASS_API_KEYS that cannot be used.
+        """
+        if not settings.auth:
+            return None
+        return cls(DatabaseKeys(settings), Rates(_cells(settings)), settings)
+
+    def start(self) -> None:
+        """Begin to follow the database, and wait until it was asked once. Blocks: not for an event loop."""
+        self._thread.start()
+        self._tried.wait(START_SECONDS)
+
+    def stop(self) -> None:
+        """Follow it no more. Blocks a moment."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
+        self._rates.close()
+
+    def admit(self, exchange: Exchange, route: Route) -> None:
+        """Let a request in, and name its `actor`. Raises Problem 401, 403, 429 or 503."""
+        secret = b""
+        for name, value in exchange.scope["headers"]:
+            if name == b"x-api-key":
+                found = value
+            elif name == b"authorization" and value[:7].lower() == b"bearer ":
+                found = value[7:].strip()
+            else:
+                continue
+            if found and secret and found != secret:
+                raise self._wrong(exchange, "two keys")
+            secret = found or secret
+        if not secret:
+            raise Problem(
+                401,
+                "A key is needed. Send it as X-API-Key, or as Authorization: Bearer.",
+                headers=[(b"www-authenticate", _CHALLENGE)],
+            )
+        if len(secret) > MOST_LENGTH:
+            raise self._wrong(exchange, "too long")
+        digest = sha256(secret).hexdigest()
+        entry = self._entries.get(digest)
+        if entry is None or not compare_digest(entry.hash, digest):
+            raise self._wrong(exchange, "unknown or revoked")
+        exchange.actor = entry.name
+        if entry.meter is not None:
+            wait, exchange.quota = entry.meter.take(monotonic())
+            if wait:
+                raise _too_many("This key has sent all the requests that its rate allows.", wait)
+        if route.role not in entry.may:
+            raise _too_low(route)
+
+    def _wrong(self, exchange: Exchange, reason: str) -> Problem:
+        """What answers a wrong key: logged, without the key, and counted against its address."""
+        if self._read is None and reason != "two keys":
+            return unavailable("The keys cannot be read yet.", retry_after=1)
+        now = monotonic()
+        client = exchange.scope.get("client")
+        address = str(client[0]) if client else ""
+        count, wait = self._attempts.wrong(address, now)
+        if count <= MOST_WRONG + 1:
+            self._lines.write(exchange, address, "too many" if count > MOST_WRONG else reason, now)
+        if count > MOST_WRONG:
+            return _too_many("Too many wrong keys came from this address.", wait)
+        detail = "More than one key was sent." if reason == "two keys" else "This key is not valid."
+        challenge = _CHALLENGE + b', error="invalid_token"'
+        return Problem(401, detail, headers=[(b"www-authenticate", challenge)])
+
+    def _work(self) -> None:
+        while True:
+            self._refresh()
+            self._tried.set()
+            if self._ended.wait(REFRESH_SECONDS):
+                self._source.close()
+                return
+
+    def _refresh(self) -> None:
+        """Read the keys again; where that fails, those that were read last stay valid."""
+        try:
+            read = self._source.read()
+            if read != self._read:
+                self._entries = self._made({**read, **self._own})
+                self._read = read
+            self._rates.refresh()
+        except Exception as error:  # noqa: BLE001 - whatever it was: were this thread to end, no key could be revoked
+            if not self._failing:
+                reason = str(error) if isinstance(error, WindlassError) else repr(error)
+                _log.warning("keys cannot be read", extra={"reason": reason})
+            self._failing = True
+            return
+        if self._failing:
+            _log.info("keys are read again")
+        self._failing = False
+
+    def _made(self, keys: Mapping[str, Key]) -> dict[str, _Entry]:
+        return {key.hash: _Entry(key, self._meter(key)) for key in keys.values()}
+
+    def _meter(self, key: Key) -> Meter | None:
+        rate = key.rate or self._default
+        return None if rate is None else self._rates.meter(key.name, rate)
+
+
+class _Lines:
+    """Log lines about wrong keys, so many a minute; how many were left out stands in the next one."""
+
+    def __init__(self) -> None:
+        self._begun = self._written = self._left_out = 0.0
+
+    def write(self, exchange: Exchange, address: str, reason: str, now: float) -> None:
+        """Say which address sent a wrong key, and what was wrong with it; never the key."""
+        if now - self._begun >= 60.0:
+            self._begun, self._written = now, 0
+        if self._written >= MOST_LINES:
+            self._left_out += 1
+            return
+        self._written += 1
+        extra = {"address": address, "reason": reason, "request_id": exchange.request_id.decode()}
+        if self._left_out:
+            extra["left_out"] = f"{self._left_out:.0f}"
+            self._left_out = 0
+        _log.warning("auth failed", extra=extra)
+
+
+def _too_many(detail: str, wait: int) -> Problem:
+    return Problem(
+        429, f"{detail} Try again in {wait} s.", headers=[(b"retry-after", b"%d" % wait)]
+    )
+
+
+def _too_low(route: Route) -> Problem:
+    assert route.role is not None
+    needed = route.role.value
+    challenge = b'%b, error="insufficient_scope", scope="%b"' % (_CHALLENGE, needed.encode())
+    return Problem(
+        403,
+        f"This takes a key with the role {needed}.",
+        headers=[(b"www-authenticate", challenge)],
+    )
+
+
+def _cells(settings: Settings) -> Cells:
+    """Cells for rates alone, shared by all workers; where the home folder cannot be written, only here."""
+    try:
+        folder = shared_folder(settings.home) / "rates"
+        folder.mkdir(exist_ok=True)
+        return Cells(folder)
+    except OSError:
+        return Cells()

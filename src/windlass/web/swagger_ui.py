@@ -1,0 +1,114 @@
+"""`/openapi.json`, and `/docs`: Swagger UI from an installed package, so that it needs no other host."""
+
+import importlib.util
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import orjson
+
+from windlass.web.messages import Answer, Exchange
+from windlass.web.openapi import Book, describe
+from windlass.web.problems import Problem
+from windlass.web.routing import Route
+
+_ASSETS = {
+    "swagger-ui-bundle.js": b"text/javascript",
+    "swagger-ui.css": b"text/css",
+    "favicon.png": b"image/png",
+}
+_PAGE = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Windlass API</title>
+<link rel="stylesheet" href="../docs/swagger-ui.css">
+</head>
+<body>
+<div id="api"></div>
+<script src="../docs/swagger-ui-bundle.js"></script>
+<script src="../docs/start.js"></script>
+</body>
+</html>
+"""
+_START = b"""SwaggerUIBundle({url: new URL("../openapi.json", document.baseURI).href, dom_id: "#api",
+  deepLinking: true, tryItOutEnabled: true, validatorUrl: null});
+"""
+_POLICY = (
+    b"content-security-policy",
+    b"; ".join(
+        [
+            b"default-src 'none'",
+            b"script-src 'self'",
+            b"style-src 'self' 'unsafe-inline'",
+            b"img-src 'self' data:",
+            b"connect-src 'self'",
+            b"base-uri 'none'",
+            b"frame-ancestors 'none'",
+        ]
+    ),
+)
+
+
+class Docs:
+    """The documentation of these routes.
+
+    `learn` is awaited before each answer; where it returns something else than before, the book has changed.
+    """
+
+    def __init__(
+        self,
+        book: Callable[[], Book],
+        routes: Sequence[Route],
+        learn: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        self._book = book
+        self._described = list(routes)
+        self._learn = learn
+        self._learned: object = None
+        self._document: bytes | None = None
+
+    def routes(self) -> list[Route]:
+        """The routes of the documentation itself."""
+        return [
+            Route("GET", "/openapi.json", self.openapi),
+            Route("GET", "/docs", self.page),
+            Route("GET", "/docs/{asset}", self.asset),
+        ]
+
+    async def openapi(self, _: Exchange) -> Answer:
+        """The description of every route, made once for the versions that are live."""
+        learned = None if self._learn is None else await self._learn()
+        if self._document is None or learned != self._learned:
+            self._learned = learned
+            there = [route for route in self._described if route.is_there()]
+            self._document = orjson.dumps(describe(self._book(), there))
+        return Answer(self._document)
+
+    def renew(self) -> None:
+        """Describe anew when next asked: another version is live."""
+        self._document = None
+
+    async def page(self, _: Exchange) -> Answer:
+        """Swagger UI."""
+        return Answer(_PAGE, b"text/html; charset=utf-8", headers=[_POLICY])
+
+    async def asset(self, exchange: Exchange) -> Answer:
+        """A file of Swagger UI."""
+        name = exchange.arguments["asset"]
+        if name == "start.js":
+            return Answer(_START, b"text/javascript")
+        found = _folder() / name if name in _ASSETS else None
+        if found is None or not found.is_file():
+            raise Problem(404, "There is no such file here.")
+        cache = [(b"cache-control", b"public, max-age=86400")]
+        return Answer(found.read_bytes(), _ASSETS[name], headers=cache)
+
+
+def _folder() -> Path:
+    spec = importlib.util.find_spec(
+        "fastapi_offline"
+    )  # found, not imported: only its files are used
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "static"

@@ -1,0 +1,1 @@
+"""Executes jobs: worker, durable steps, context, child process."""

@@ -1,0 +1,165 @@
+"""A build of features, as the process does it that has the project's code, and what is told of a snapshot."""
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from windlass.core.feature_view import ViewRecord
+from windlass.core.project import Project
+from windlass.core.project_loader import Source, told
+from windlass.errors import FeatureError, WindlassError
+from windlass.jobs.queue import Desk
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+from windlass.training.dataset import Rows
+from windlass.training.plan import Plan, Progress
+
+if TYPE_CHECKING:
+    from windlass.features.offline.snapshot import Snapshot
+    from windlass.features.online.materialise import Materialised
+
+CLIENTS, SEED = 2_000, 7
+
+
+def generate(folder: Path, out: Path, clients: int = CLIENTS, seed: int = SEED) -> int:
+    """Have the project in `folder` write raw events of so many clients to `out` (CSV or Parquet); their number.
+
+    It runs the project's code in this process. Raises FeatureError where there is no `generate.py`, or it
+    fails, and what it raises of ours.
+    """
+    if not (folder / "generate.py").is_file():
+        raise FeatureError(
+            f"There is no generate.py in {folder} to make events up. Name a raw file: --data FILE."
+        )
+    sys.path.insert(0, str(folder))
+    try:
+        rows: int = import_module("generate").generate(clients, seed, out)
+    except WindlassError:
+        raise
+    except Exception as error:
+        raise FeatureError(f"{folder / 'generate.py'} failed: {told(error)}") from error
+    finally:
+        sys.path.remove(str(folder))
+    return rows
+
+
+def build_features(
+    project: Project, source: Source, task: Mapping[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Build as a task asks (see Building), of a file or of what the project makes up: what the snapshot holds.
+
+    Raises FeatureError; QualityError where too many raw rows break the contract.
+    """
+    from windlass.features.engines.duckdb import check_memory
+    from windlass.features.offline.build import BuildOptions, build
+    from windlass.features.offline.store import OfflineStore
+
+    if project.view is None or project.features is None:
+        raise FeatureError(
+            f"Project {project.name} declares no feature view: there is nothing to build."
+        )
+    asked = {name: value for name, value in task["build"].items() if value is not None}
+    named = asked.pop("file", None)
+    options = BuildOptions(**asked)
+    check_memory(options.memory)
+    file = _made_up(source, Path(task["staging"]), progress) if named is None else Path(named)
+    store = OfflineStore.of(Settings(home=Path(task["home"])), project.name)
+    return about(build(project.view, project.features, store, file, options, progress))
+
+
+def _made_up(source: Source, staging: Path, progress: Progress) -> Path:
+    progress(0.0, "Making events up")
+    staging.mkdir(parents=True, exist_ok=True)
+    file = staging / "generated.parquet"
+    generate(source.folder, file)
+    return file
+
+
+def about(snapshot: "Snapshot") -> dict[str, Any]:
+    """What a job tells of a snapshot."""
+    return {
+        "snapshot": snapshot.number,
+        "view": snapshot.view,
+        "events": snapshot.events,
+        "entities": snapshot.entities,
+        "recomputed": snapshot.recomputed,
+        "quality": snapshot.quality,
+    }
+
+
+def with_features(project: Project, plan: Plan, settings: Settings) -> tuple[Plan, Rows | None]:
+    """The plan, with the number of the snapshot that is read, and how to read it. Without a view neither.
+
+    Raises FeatureError where there is no such snapshot; reading does where another view computed it.
+    """
+    view, record = project.view, project.features
+    if view is None or record is None:
+        return plan, None
+    from windlass.features.offline.store import OfflineStore
+    from windlass.features.offline.training_set import training_rows
+
+    snapshot = OfflineStore.of(settings, project.name).snapshot(plan.snapshot)
+    return replace(plan, snapshot=snapshot.number), partial(training_rows, view, record, snapshot)
+
+
+_JOBS = 1_000  # of a project, the newest, that are looked at
+
+
+def needed(registry: Registry, project: str) -> dict[int, list[str]]:
+    """By the number of a snapshot, what needs it: `v3`, the bundle in the project's folder, an unfinished job.
+
+    A version whose bundle was pruned needs none. Raises UnknownError for a project that the registry does not
+    know, StorageError.
+    """
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    folder = Path(registry.declaration(project).folder) / "artifacts"
+    facts: list[tuple[str, Mapping[str, Any]]] = [
+        (version.name, version.facts["params"])
+        for version in reversed(registry.versions(project))
+        if version.pruned_at is None
+    ]
+    facts.append((str(folder), _params(folder)))
+    jobs = Desk(registry.database).list(project, _JOBS)
+    facts += [(f"job {job.id}", job.request) for job in jobs if not job.state.is_final]
+    for name, fact in facts:
+        number = fact.get("snapshot")
+        if isinstance(number, int):
+            found[number].append(name)
+    return dict(found)
+
+
+def _params(bundle: Path) -> Mapping[str, Any]:
+    """What a bundle was trained with; nothing where there is none that can be read."""
+    with suppress(OSError, ValueError):
+        told = json.loads((bundle / "params.json").read_bytes())
+        return told if isinstance(told, dict) else {}
+    return {}
+
+
+def materialise_features(
+    settings: Settings, record: ViewRecord, project: str, number: int | None, progress: Progress
+) -> tuple["Snapshot", "Materialised"]:
+    """Write the newest states of the snapshot of this number, or of the current one: which it was, what was done.
+
+    Raises FeatureError where there is no such snapshot, or a part of it is not as it was written; SettingsError;
+    StorageError where the online store fails.
+    """
+    from windlass.features.offline.snapshot import LATEST
+    from windlass.features.offline.store import OfflineStore
+    from windlass.features.online.materialise import materialise
+    from windlass.features.online.store import online_store
+
+    snapshot = OfflineStore.of(settings, project).snapshot(number)
+    store = online_store(settings, record, project)
+    try:
+        parts = snapshot.verified(LATEST)
+        return snapshot, materialise(store, record, parts, snapshot, progress)
+    finally:
+        store.close()

@@ -1,0 +1,1 @@
+"""Scores files: locally and on Spark."""

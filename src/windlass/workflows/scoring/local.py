@@ -1,0 +1,95 @@
+"""Scores a file of rows with a bundle: streams it, writes predictions, and sets bad rows aside with the reason."""
+
+import csv
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass.core.bundle import Bundle
+from windlass.engines.engine import Engine
+from windlass.errors import InputError, SettingsError
+from windlass.tables.reader import Ragged, TableReader
+from windlass.tables.validate import Checked
+from windlass.tables.writer import form_of, open_writer
+from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary, refuse_clashes, whole
+from windlass.workflows.scoring.rows import REFUSAL, RowScorer, refusals
+
+Progress = Callable[[float, str], None]
+
+
+def score(
+    bundle: Bundle, engine: Engine, request: ScoreRequest, progress: Progress
+) -> ScoreSummary:
+    """Predict every good row of a file, in constant memory.
+
+    The output holds `row` (from 0, in the input), the kept columns, `prediction`, `probability_<class>`
+    and `model_version`. The rejects hold a line for every reason. Both appear whole, at the end, or not
+    at all. Raises InputError where the input cannot be read, SettingsError where a file cannot be written.
+    """
+    started = perf_counter()
+    refuse_clashes(request)
+    _refuse_places(request)
+    ragged: list[Ragged] = []
+    with (
+        TableReader(request.input, form_of(request.input), ragged.append) as reader,
+        whole(request.rejects, request.output) as (rejects_part, output_part),
+        rejects_part.open("w", encoding="utf-8", newline="") as rejects_file,
+    ):
+        scorer = RowScorer(
+            bundle, engine, reader.schema, request.keep, strings=reader.form == "csv"
+        )
+        rejects, scored = _Rejects(rejects_file), 0
+        with open_writer(output_part, scorer.schema, form_of(request.output)) as writer:
+            for batch in reader:
+                numbers = rejects.number(batch.num_rows, ragged)
+                checked = scorer.check(batch)
+                rejects.add(batch, numbers, checked)
+                answers = scorer.answers(batch, numbers, checked)
+                if answers.num_rows:
+                    writer.write_batch(answers)
+                scored += answers.num_rows
+                progress(reader.share, f"{scored:,} rows scored")
+        rejects.number(0, ragged)
+        if not scored + rejects.count:
+            raise InputError(f"{request.input} holds no rows. Give at least one.")
+    seconds = perf_counter() - started
+    return ScoreSummary(scored + rejects.count, scored, rejects.count, seconds)
+
+
+class _Rejects:
+    """The file of rows that were not scored, a line for every reason; and the numbers of all rows."""
+
+    def __init__(self, file: Any) -> None:
+        self._write = csv.writer(file).writerow
+        self._write(REFUSAL)
+        self._next = 0
+        self._skipped: list[int] = []
+        self.count = 0
+
+    def number(self, count: int, ragged: list[Ragged]) -> NDArray[np.int64]:
+        """The numbers [count] of the next rows in the input, where ragged lines count and do not come."""
+        for line in ragged:
+            self._write((line.row, "", f"{line}".partition(" has ")[2], line.text))
+        self.count += len(ragged)
+        self._skipped = [row for row in self._skipped if row >= self._next]
+        self._skipped += [line.row for line in ragged]
+        ragged.clear()
+        numbers = np.arange(self._next, self._next + count + len(self._skipped))
+        numbers = numbers[~np.isin(numbers, self._skipped)][:count]
+        self._next = int(numbers[-1]) + 1 if count else self._next
+        return numbers
+
+    def add(self, batch: Any, numbers: NDArray[np.int64], checked: Checked) -> None:
+        for line in refusals(batch, numbers, checked):
+            self._write(line)
+        self.count += int(checked.bad.sum())
+
+
+def _refuse_places(request: ScoreRequest) -> None:
+    for option, path in request.paths.items():
+        if path.exists() and not path.is_file():  # a device would be replaced by a file
+            raise SettingsError(f"{option} {path} is a folder or a device. Name a file.")
+    form_of(request.output)

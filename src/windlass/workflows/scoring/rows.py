@@ -1,0 +1,122 @@
+"""Scores one batch of a table after another: judged by the declared row, predicted, laid out as columns."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from windlass.core.batch import Batch, Prediction
+from windlass.core.bundle import Bundle
+from windlass.engines.engine import Engine
+from windlass.errors import InputError
+from windlass.tables.arrow_numpy import mask_array, number_array, repeated
+from windlass.tables.validate import Checked, check_table, refuse_columns
+from windlass.tables.writer import prediction_table
+
+REFUSAL = ("row", "column", "reason", "values")  # the columns of what was refused
+_INDEX = " A column without a name is a data frame's index: write the file with index=False."
+
+
+class RowScorer:
+    """Checks, predicts and lays out batches of a table whose schema is `table`.
+
+    `schema` is that of the answers: `row`, the columns to `keep`, the prediction and the model's version.
+    With `strings` every column is text, as CSV has it. Raises InputError where columns are not those wanted.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        table: Any,
+        keep: tuple[str, ...] = (),
+        *,
+        strings: bool = False,
+    ) -> None:
+        self._row = bundle.schema.row
+        self._classes = bundle.schema.target.classes
+        self._version = bundle.version
+        self._engine = engine
+        self._keep = keep
+        self._strings = strings
+        self._columns = [name for name in table.names if name in self._row.names]
+        self._refuse_extra(table.names)
+        self.schema = self._schema(table)
+
+    def check(self, batch: Any) -> Checked:
+        """Judge every row of a batch; each reason is told."""
+        rows = batch.select(self._columns)
+        most = max(batch.num_rows * len(self._columns), 1)
+        return check_table(self._row, rows, strings=self._strings, limit=most)
+
+    def answers(self, batch: Any, numbers: NDArray[np.int64], checked: Checked) -> Any:
+        """The answers to the good rows of a batch, a `pa.RecordBatch`; `numbers` [n] are those of all its rows."""
+        rows = checked.batch
+        if checked.bad.any():
+            good = ~checked.bad
+            rows = Batch(rows.numeric[good], rows.text[good])
+            batch, numbers = batch.filter(mask_array(good)), numbers[good]
+        if not len(rows):
+            return pa.RecordBatch.from_pylist([], self.schema)
+        answer = prediction_table(self._engine.predict(rows), self._classes)
+        kept = [_dense(batch.column(name)) for name in self._keep]
+        version = repeated(self._version, len(rows))
+        arrays = [number_array(numbers), *kept, *answer.columns, version]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _refuse_extra(self, names: list[str]) -> None:
+        for name in self._keep:
+            if name not in names:
+                raise InputError(
+                    f"The input has no column {name!r} to keep. It has: {', '.join(names)}."
+                )
+        extra = [name for name in names if name not in (*self._row.names, *self._keep)]
+        refuse_columns(self._row, self._columns)
+        if extra:
+            raise InputError(
+                f"The input has columns that {self._row.title} does not: {', '.join(map(repr, extra))}."
+                f" Copy them to the output with --keep {','.join(extra)}, or remove them."
+                f"{_INDEX if '' in extra else ''}"
+            )
+
+    def _schema(self, table: Any) -> Any:
+        count = 0 if self._classes is None else len(self._classes)
+        nothing = Prediction(np.zeros(0, np.int64), np.zeros((0, count)))
+        if self._classes is None:
+            nothing = Prediction(values=np.zeros(0))
+        kept = [pa.field(name, _dense_type(table.field(name).type)) for name in self._keep]
+        answer = prediction_table(nothing, self._classes).schema
+        version = pa.field("model_version", pa.string())
+        whole = pa.schema([pa.field("row", pa.int64()), *kept, *answer, version])
+        for name in self._keep:
+            if whole.names.count(name) > 1:
+                raise InputError(
+                    f"The column {name!r} cannot be kept: the output has one of that name. Rename it."
+                )
+        return whole
+
+
+def refusals(
+    batch: Any, numbers: NDArray[np.int64], checked: Checked
+) -> Iterator[tuple[int, str, str, str]]:
+    """A line for every reason why a row was refused: its number, the column, the reason, its values as JSON."""
+    if not checked.problems:
+        return
+    rows = batch.filter(mask_array(checked.bad)).to_pylist()
+    values = {
+        row: json.dumps(cells, ensure_ascii=False, default=str)
+        for row, cells in zip(np.flatnonzero(checked.bad).tolist(), rows, strict=True)
+    }
+    for problem in checked.problems:
+        yield int(numbers[problem.row]), problem.column, problem.reason, values[problem.row]
+
+
+def _dense_type(kind: Any) -> Any:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _dense(array: Any) -> Any:
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array

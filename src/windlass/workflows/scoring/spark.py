@@ -1,0 +1,273 @@
+"""Scores Parquet on a Spark cluster: Arrow batches go through the engine that serves, wherever they lie."""
+
+import csv
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from windlass.core.bundle import Bundle
+from windlass.engines.engine import Engine
+from windlass.engines.loader import load_engine
+from windlass.errors import EngineError, FeatureError, InputError, SettingsError
+from windlass.features.engines.spark_session import spark_path, spark_session
+from windlass.tables.arrow_numpy import number_array, text_array, values_of
+from windlass.tables.validate import Checked
+from windlass.tables.writer import form_of
+from windlass.workflows.scoring.local import Progress
+from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary, refuse_clashes, whole
+from windlass.workflows.scoring.rows import REFUSAL, RowScorer, refusals
+
+FILE, INDEX = (
+    "windlass_file",
+    "windlass_index",
+)  # of each row: its file's name, and its place in there
+
+
+@dataclass(frozen=True)
+class BatchScoring:
+    """Scores the rows of several files with the bundle that lies in the archive `digest`.
+
+    `known_as` is the bundle's version; `offsets` says how many rows stand before those of each file.
+    """
+
+    digest: str
+    known_as: str | None
+    keep: tuple[str, ...]
+    offsets: Mapping[str, int]
+
+    def answers(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The answers to the good rows, as `score` writes them."""
+        for scorer, rows, numbers, checked in self._checked(batches):
+            yield scorer.answers(rows, numbers, checked)
+
+    def refusals(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """A line for every reason why a row was refused."""
+        for _, rows, numbers, checked in self._checked(batches):
+            lines = list(refusals(rows, numbers, checked))
+            if lines:
+                rows_refused, *texts = zip(*lines, strict=True)
+                columns = [number_array(np.array(rows_refused)), *map(text_array, texts)]
+                yield pa.RecordBatch.from_arrays(columns, REFUSAL)
+
+    def _checked(
+        self, batches: Iterable[Any]
+    ) -> Iterator[tuple[RowScorer, Any, NDArray[np.int64], Checked]]:
+        bundle, engine = _opened(self.digest)
+        bundle = replace(bundle, known_as=self.known_as)
+        for batch in batches:
+            rows = batch.drop_columns([FILE, INDEX])
+            scorer = RowScorer(bundle, engine, rows.schema, self.keep)
+            yield scorer, rows, self._numbers(batch), scorer.check(rows)
+
+    def _numbers(self, batch: Any) -> NDArray[np.int64]:
+        """The numbers [n] of a batch's rows in the whole input."""
+        files = batch.column(FILE).dictionary_encode()
+        before = [self.offsets[unquote(name.as_py())] for name in files.dictionary]
+        numbers: NDArray[np.int64] = np.array(before, np.int64)[
+            values_of(files.indices)
+        ] + values_of(batch.column(INDEX))
+        return numbers
+
+
+@lru_cache(maxsize=1)
+def _opened(digest: str) -> tuple[Bundle, Engine]:
+    """The bundle as this machine got it, every file verified, and its engine, proven on the golden rows."""
+    from pyspark import SparkFiles
+
+    bundle = Bundle.open(Path(SparkFiles.get(digest)))
+    return bundle, load_engine(bundle)
+
+
+_TYPES = {
+    pa.int64(): "long",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
+    pa.string(): "string",
+}
+
+
+def score_on_spark(
+    bundle: Bundle, request: ScoreRequest, master: str | None, progress: Progress
+) -> ScoreSummary:
+    """Predict every good row of a Parquet file, or of a folder of them, on the cluster at `master`.
+
+    The answers are those of `score`, in a folder of Parquet parts in no order: `row` counts through the input's
+    files by their names. Executors have to see the folders of input and output, and need a Python with Windlass.
+    Raises InputError where the input cannot be read, SettingsError where the output cannot be written,
+    EngineError where the bundle has no ONNX model, FeatureError where Spark fails.
+    """
+    started = perf_counter()
+    _refuse(bundle, request)
+    source = _Source.of(request.input)
+    scorer = RowScorer(bundle, load_engine(bundle), source.schema, request.keep)
+    with whole(request.rejects, request.output) as (rejects, output):
+        progress(0.0, "starting on Spark")
+        with _job(bundle, source, request, master) as job:
+            progress(0.1, f"scoring {source.rows:,} rows of {len(source.files)} files")
+            scored = job.answers(scorer.schema, output)
+            progress(0.8, "looking for what was refused")
+            refused = job.refusals(output / "_refused") if scored < source.rows else []
+        rejected = _gather(refused, rejects)
+        if scored + rejected != source.rows:
+            raise FeatureError(
+                f"Spark's workers gave answers to {scored + rejected:,} of {source.rows:,} rows. Check that they"
+                f" share the disk of {request.output.absolute().parent}."
+            )
+        _tidy(output, scorer.schema)
+    return ScoreSummary(source.rows, scored, rejected, perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The Parquet files of an input, all of one schema, in the order of their names."""
+
+    files: tuple[Path, ...]
+    counts: tuple[int, ...]
+    schema: Any
+
+    @staticmethod
+    def of(path: Path) -> "_Source":
+        """The files at `path`. Raises InputError."""
+        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not files or form_of(files[0]) != "parquet":
+            raise InputError(
+                f"{path} holds no Parquet. --engine spark reads a .parquet file, or a folder of them."
+            )
+        footers = [_footer(file) for file in files]
+        schema = footers[0].schema.to_arrow_schema()
+        for file, footer in zip(files, footers, strict=True):
+            if not footer.schema.to_arrow_schema().equals(schema):
+                raise InputError(
+                    f"{file} has other columns than {files[0]}. Score files of one schema at a time."
+                )
+        counts = tuple(footer.num_rows for footer in footers)
+        if not sum(counts):
+            raise InputError(f"{path} holds no rows. Give at least one.")
+        return _Source(tuple(file.absolute() for file in files), counts, schema)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return sum(self.counts)
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        """How many rows stand before those of each file, by its name."""
+        before = [sum(self.counts[:at]) for at in range(len(self.counts))]
+        return dict(zip((file.name for file in self.files), before, strict=True))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The rows on the cluster, and what scores them there."""
+
+    frame: Any
+    scoring: BatchScoring
+
+    def answers(self, schema: Any, into: Path) -> int:
+        """Write the answers, of this Arrow schema, to a folder; how many there are."""
+        from pyspark.sql.types import StructType
+
+        columns = StructType()
+        for field in schema:
+            kept = field.name in self.scoring.keep
+            kind = self.frame.schema[field.name].dataType if kept else _TYPES[field.type]
+            columns.add(field.name, kind)
+        parts = self._write(self.scoring.answers, columns, into)
+        return sum(_footer(part).num_rows for part in parts)
+
+    def refusals(self, into: Path) -> list[Path]:
+        """Write a line for every reason why a row was refused; the files."""
+        row, *texts = REFUSAL
+        columns = f"{row} bigint, {', '.join(f'`{name}` string' for name in texts)}"
+        return self._write(self.scoring.refusals, columns, into)
+
+    def _write(self, scored: Callable[..., Any], columns: Any, into: Path) -> list[Path]:
+        with warnings.catch_warnings():  # of a pandas that is not used
+            warnings.filterwarnings("ignore", "PySpark does not yet", FutureWarning)
+            written = self.frame.mapInArrow(scored, columns)
+        written.write.parquet(spark_path(into))
+        return sorted(into.glob("*.parquet"))
+
+
+@contextmanager
+def _job(
+    bundle: Bundle, source: _Source, request: ScoreRequest, master: str | None
+) -> Iterator[_Job]:
+    """A session with the rows at hand, and the bundle on its way to the executors."""
+    scoring = BatchScoring(bundle.digest, bundle.known_as, request.keep, source.offsets)
+    with (
+        TemporaryDirectory(prefix="windlass-") as folder,
+        spark_session(master, "windlass predict") as session,
+    ):
+        packed = shutil.make_archive(str(Path(folder, bundle.digest)), "zip", bundle.path)
+        session.sparkContext.addArchive(f"{packed}#{bundle.digest}")
+        frame = session.read.parquet(*map(spark_path, source.files))
+        place = {FILE: "_metadata.file_name", INDEX: "_metadata.row_index"}
+        yield _Job(
+            frame.selectExpr("*", *(f"{of} AS {name}" for name, of in place.items())), scoring
+        )
+
+
+def _refuse(bundle: Bundle, request: ScoreRequest) -> None:
+    refuse_clashes(request)
+    if bundle.manifest.engine.name != "onnx":
+        raise EngineError(
+            f"The model of {bundle.path} has no ONNX form, and Spark's executors unpickle nothing."
+            " Score it on one machine, without --engine spark."
+        )
+    if form_of(request.output) != "parquet":
+        raise SettingsError(
+            f"--output {request.output} does not end in .parquet: --engine spark writes a folder of Parquet."
+        )
+    if request.output.exists():
+        raise SettingsError(
+            f"--output {request.output} is there already. Name another, or remove it."
+        )
+
+
+def _footer(file: Path) -> Any:
+    try:
+        return pq.read_metadata(file)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{file} cannot be read as Parquet. Check the file.") from error
+
+
+def _gather(parts: list[Path], rejects: Path) -> int:
+    """Write the lines of what was refused as CSV; the number of rows."""
+    count = 0
+    with rejects.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(REFUSAL)
+        for part in parts:
+            before = None  # the lines of a row stand together
+            for batch in pq.ParquetFile(part).iter_batches():
+                for row, *line in zip(*(column.to_pylist() for column in batch), strict=True):
+                    writer.writerow((row, *line))
+                    count += row != before
+                    before = row
+    return count
+
+
+def _tidy(folder: Path, schema: Any) -> None:
+    """Leave nothing in the folder but answers, and one part at least."""
+    for child in [*folder.iterdir()]:
+        if child.is_dir():
+            shutil.rmtree(child)
+        elif child.suffix != ".parquet":
+            child.unlink()
+    if not any(folder.iterdir()):
+        pq.write_table(schema.empty_table(), folder / "part-00000.parquet")

@@ -1,0 +1,92 @@
+"""Keys of the environment: read as they stand, the weak ones refused, and never printed."""
+
+import random
+import traceback
+from base64 import urlsafe_b64encode
+
+import pytest
+
+from windlass.auth.env_keys import configured, weakness_of
+from windlass.auth.key import Role, hash_of
+from windlass.errors import SettingsError
+
+GOOD = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"
+OTHER = "f3a9c1e07b5d2846a1c3e5f708192b4d6c8e0f21"
+
+
+def test_entries_are_read() -> None:
+    found = configured(f" ci:predict:{GOOD} , ops:admin:{OTHER}:600,")
+    ci, ops = found.values()
+    assert list(found) == [hash_of(GOOD.encode()), hash_of(OTHER.encode())]
+    assert (ci.name, ci.role, ci.rate) == ("ci", Role.PREDICT, None)
+    assert (ops.name, ops.role, ops.rate) == ("ops", Role.ADMIN, 600)
+
+
+@pytest.mark.parametrize("text", ["", ",", " , "])
+def test_no_entries(text: str) -> None:
+    assert configured(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        (GOOD, "is not name:role:key"),
+        (f"ci:{GOOD}", "is not name:role:key"),
+        (f"ci:root:{GOOD}", "is not name:role:key"),
+        (f"ci:predict:{GOOD}:1:2", "is not name:role:key"),
+        (f"Ci:predict:{GOOD}", "has a name that is none"),
+        (f"policy:predict:{GOOD}", "has a name that is none"),
+        (f":predict:{GOOD}", "has a name that is none"),
+        (f"ci:predict:{GOOD}:0", "has a rate"),
+        (f"ci:predict:{GOOD}:fast", "has a rate"),
+        (f"ci:predict:{GOOD}:", "has a rate"),
+        ("ci:predict:", "is shorter than 32 characters"),
+        (f"ci:predict:{GOOD[:31]}", "is shorter than 32 characters"),
+        (f"ci:predict:{GOOD * 17}", "is longer than 512 characters"),
+        (f"ci:predict:{GOOD} x", "holds other characters"),
+        (f"ci:predict:{GOOD}ä", "holds other characters"),
+        (f"ci:predict:{GOOD}\r\nx", "holds other characters"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> None:
+    with pytest.raises(
+        SettingsError, match=rf"Entry 2 (\(ci\) )?(has a key that )?{why}"
+    ) as caught:
+        configured(f"fine:predict:{OTHER},{entry}")
+    told = "".join(traceback.format_exception(caught.value, chain=True))
+    assert GOOD[:20] not in str(caught.value)
+    assert OTHER not in str(caught.value)
+    assert "WINDLASS_API_KEYS" in told
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "changeme-changeme-changeme-changeme-1", "CHANGE_ME_" + GOOD, "your-api-key-" + GOOD, "Password" + GOOD,
+        "this-is-an-example-key-to-replace-1", "a" * 40, "ab" * 20, GOOD[:11] * 3, GOOD[:16] * 2,
+        "0123456789abcdef0123456789abcdef", "1234567890qwertyuiopasdfghjklzxcv", "abcabcabcabcabcabcabcabcabcabcabcabc",
+    ],
+)  # fmt: skip
+def test_weak_keys(secret: str) -> None:
+    assert weakness_of(secret)
+    with pytest.raises(SettingsError) as caught:
+        configured(f"ci:predict:{secret}")
+    assert secret not in str(caught.value)
+    assert "secrets.token_urlsafe" in str(caught.value)
+
+
+def test_random_keys_are_good() -> None:
+    """As `secrets` makes them; the same in every run, since one in a hundred million is not."""
+    dice = random.Random(7)
+    for _ in range(2000):
+        short, long = dice.randbytes(16), dice.randbytes(32)
+        for secret in (urlsafe_b64encode(long).rstrip(b"=").decode(), long.hex(), short.hex()):
+            assert weakness_of(secret) == "", secret
+
+
+@pytest.mark.parametrize(
+    "entries", [f"ci:predict:{GOOD},ci:admin:{OTHER}", f"a:predict:{GOOD},b:admin:{GOOD}"]
+)
+def test_twins_are_refused(entries: str) -> None:
+    with pytest.raises(SettingsError, match="Entry 2 has the name or the key of another"):
+        configured(entries)

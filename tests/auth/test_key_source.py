@@ -1,0 +1,67 @@
+"""Where a server reads its keys: the database, once somebody made one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from windlass.auth.key import Role
+from windlass.auth.key_source import DatabaseKeys
+from windlass.auth.key_store import Keys
+from windlass.errors import StorageError
+from windlass.settings import Settings
+from windlass.storage.database import Database
+from windlass.storage.urls import pinned
+
+READ = """
+import sys
+from pathlib import Path
+from windlass.auth.key_source import DatabaseKeys
+from windlass.settings import Settings
+assert DatabaseKeys(Settings(home=Path(sys.argv[1]))).read() == {}
+assert "sqlalchemy" not in sys.modules
+"""
+
+
+def test_no_database_is_made_and_no_library_imported_for_it(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", READ, tmp_path], check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_made_later_are_seen(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    source = DatabaseKeys(settings)
+    assert source.read() == {}
+    keys = Keys(Database.of(settings))
+    keys.create("ci", Role.PREDICT)
+    assert [key.name for key in source.read().values()] == ["ci"]
+    keys.revoke("ci")
+    assert source.read() == {}
+    keys.close()
+    source.close()
+
+
+def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    keys = Keys(Database.of(settings))
+    keys.create("ci", Role.PREDICT)
+    keys.close()
+    source, later = DatabaseKeys(settings), DatabaseKeys(pinned(settings))
+    source.read()
+    (tmp_path / "windlass.db").unlink()
+    for one in (source, later):
+        with pytest.raises(StorageError, match="database file"):
+            one.read()
+        one.close()
+    assert list(tmp_path.glob("windlass.db")) == []
+
+
+def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
+    away = "postgresql+psycopg://windlass:hidden-word@127.0.0.1:1/windlass"
+    source = DatabaseKeys(Settings(home=tmp_path, database_url=away))
+    for _ in range(2):
+        with pytest.raises(StorageError) as caught:
+            source.read()
+        assert "hidden-word" not in str(caught.value)
+    source.close()

@@ -1,0 +1,55 @@
+"""The lines to try that `windlass serve` prints name an id that the store knows, and do not wait for a silent one."""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.conftest import BundleOf
+from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_clients import PROJECT, fill_store
+
+from windlass.cli import banner
+from windlass.core.bundle import Bundle, GateRecord
+from windlass.serving.targets import Part, Subject
+from windlass.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def lines(settings: Settings) -> list[str]:
+    """What is printed about features."""
+    served = [Subject(str(PROJECT), view=PROJECT_VIEW)]
+    told = banner.greeting(served, settings, "127.0.0.1", 8000, Part.FEATURES)
+    return [line for line in told.splitlines() if "features" in line]
+
+
+def test_an_id_that_is_known_or_how_some_get_there(settings: Settings) -> None:
+    (line,) = lines(settings)
+    assert "windlass features build clients && windlass features materialise clients" in line
+    fill_store(settings)
+    (line,) = lines(settings)
+    assert line.startswith("  curl http://127.0.0.1:8000/features/")
+
+
+def test_a_store_that_says_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(banner, "PATIENCE_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        assert lines(replace(settings, online_url=url)) == []
+    assert lines(replace(settings, online_url="redis://127.0.0.1:1/0")) == []
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_bundle_by_itself_is_told_to_be_one(
+    settings: Settings, bundle_of: BundleOf, passed: bool
+) -> None:
+    bundle = Bundle.open(bundle_of("iris"))
+    gates = (GateRecord(rule="accuracy >= 0.9", value=0.5, passed=passed),)
+    alone = replace(bundle, manifest=bundle.manifest.model_copy(update={"gates": gates}))
+    told = banner.greeting([Subject("iris", alone)], settings, "127.0.0.1", 8000)
+    assert f"iris is the bundle in {bundle.path} by itself: no registry decides about it." in told
+    assert ("Not every gate passed." in told) is not passed

@@ -1,0 +1,66 @@
+"""One task asks after all jobs that are watched: whatever it meets, it goes on."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from tests.support.server import PATIENCE
+
+from windlass.control.backend import Office, Stores
+from windlass.control.job_watcher import Watch, Watches
+from windlass.errors import StorageError
+from windlass.jobs.job import Job
+from windlass.jobs.queue import Desk, Order
+from windlass.registry.registry import Registry
+
+ORDER = Order("iris", "train", {}, "ada")
+
+
+async def ended(watch: Watch) -> None:
+    """Return once the watch has seen its job's end."""
+    async with asyncio.timeout(PATIENCE):
+        await watch.end()
+
+
+def test_an_error_of_any_kind_does_not_end_it(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "windlass.control")
+    desk = Desk(registry.database)
+    job = desk.submit(ORDER)
+    failures = iter([RuntimeError("a surprise"), StorageError("It is away."), KeyError("x")])
+
+    async def read(ids: Sequence[str]) -> list[Job]:
+        for failure in failures:
+            raise failure
+        return [desk.get(name) for name in ids]
+
+    async def check() -> None:
+        watches = Watches(read)
+        with watches.of(job) as watch:
+            desk.cancel(job.id)
+            await ended(watch)
+        watches.close()
+
+    asyncio.run(check())
+    told = [(one.getMessage(), getattr(one, "reason", None)) for one in caplog.records]
+    assert told == [
+        ("jobs cannot be read", "RuntimeError: a surprise"),
+        ("jobs are read again", None),
+    ]
+
+
+def test_a_job_that_is_gone_does_not_hide_the_others(registry: Registry) -> None:
+    desk = Desk(registry.database)
+    job = desk.submit(ORDER)
+
+    async def check() -> None:
+        office = Office(lambda: Stores(lambda: registry))
+        with office.watches.of(replace(job, id="gone")), office.watches.of(job) as watch:
+            desk.cancel(job.id)
+            await ended(watch)
+        office.close()
+
+    asyncio.run(check())

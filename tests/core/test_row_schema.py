@@ -1,0 +1,63 @@
+from datetime import date
+
+import pytest
+from pydantic import ValidationError
+
+from windlass.core.row_schema import Column, Kind, RowSchema
+
+
+def _column(kind: Kind) -> Column:
+    return Column(name="x", kind=kind, nullable=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "number"),
+    [
+        (Kind.NUMBER, 1.5, 1.5),
+        (Kind.INTEGER, 2**53, float(2**53)),
+        (Kind.BOOLEAN, True, 1.0),
+        (Kind.DATE, date(1970, 1, 2), 1.0),
+        (Kind.DATE, date(1969, 12, 31), -1.0),
+    ],
+)
+def test_numbers_come_back_as_they_were_sent(kind: Kind, value: object, number: float) -> None:
+    column = _column(kind)
+    assert column.number(value) == number
+    back = column.plain(number)
+    assert back == (value.isoformat() if isinstance(value, date) else value)
+    assert isinstance(back, str if kind is Kind.DATE else type(value))
+
+
+@pytest.mark.parametrize("kind", [Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN, Kind.DATE])
+def test_missing_is_nan_and_null(kind: Kind) -> None:
+    column = _column(kind)
+    missing = column.number(None)
+    assert missing != missing  # noqa: PLR0124 - NaN
+    assert column.plain(missing) is None
+
+
+def test_missing_text_is_null() -> None:
+    column = _column(Kind.CATEGORY)
+    assert column.plain("") is None
+    assert column.plain("red") == "red"
+
+
+def test_columns_keep_their_declared_order() -> None:
+    schema = RowSchema.of(
+        "R",
+        Column(name="b", kind=Kind.CATEGORY),
+        Column(name="a", kind=Kind.NUMBER),
+        Column(name="c", kind=Kind.DATE, ge=date(2000, 1, 1), lt=date(2030, 1, 1)),
+    )
+    assert schema.names == ("b", "a", "c")
+    assert [column.name for column in schema.numeric] == ["a", "c"]
+    assert [column.name for column in schema.text] == ["b"]
+    assert list(schema["c"].bounds()) == [("ge", date(2000, 1, 1)), ("lt", date(2030, 1, 1))]
+    assert RowSchema.model_validate_json(schema.model_dump_json()) == schema
+    with pytest.raises(KeyError):
+        schema["d"]
+
+
+def test_a_schema_has_columns() -> None:
+    with pytest.raises(ValidationError):
+        RowSchema.of("R")

@@ -1,0 +1,216 @@
+"""The law of the two validators: a table is judged as its rows would be, one by one."""
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_validator import EXPLAINED, MOST_FAULTS, RowValidator
+from windlass.errors import RowsError
+from windlass.tables.validate import Checked, check_table
+
+CATEGORIES = ("red", "green", "blå")
+ARROW = {
+    Kind.NUMBER: pa.float64(),
+    Kind.INTEGER: pa.int64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.DATE: pa.date32(),
+    Kind.CATEGORY: pa.string(),
+}
+VALUES: dict[Kind, st.SearchStrategy[Any]] = {
+    Kind.NUMBER: st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-100, 100).map(lambda tenths: tenths / 10),
+    Kind.INTEGER: st.integers(-(2**63), 2**63 - 1) | st.integers(-20, 20),
+    Kind.BOOLEAN: st.booleans(),
+    Kind.DATE: st.dates() | st.dates(date(2019, 12, 1), date(2020, 3, 1)),
+    Kind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
+}
+TEXTS: dict[Kind, st.SearchStrategy[str]] = {
+    Kind.NUMBER: st.floats().map(repr)
+    | st.from_regex(r"\A[ +-]?[0-9_]{0,4}[.]?[0-9]{0,3}([eE][+-]?[0-9]{1,3})?\Z"),
+    Kind.INTEGER: st.integers().map(str) | st.from_regex(r"\A[ +-]?(0x)?[0-9_]{0,17}[.]?0{0,2}\Z"),
+    Kind.BOOLEAN: st.sampled_from(["true", "False", "1", "0", "yes", "Off", "t", "2", " true"]),
+    Kind.DATE: st.dates().map(str)
+    | st.from_regex(r"\A(20|00)[0-9]{2}-[0-3]?[0-9]-[0-3][0-9](T00:00(:00)?Z?)?\Z")
+    | st.integers(-(10**11), 10**11).map(str),
+    Kind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
+}
+ANY_TEXT = st.text(max_size=12) | st.sampled_from(
+    ["nan", "-inf", "Infinity", "None", "null", "1,5"]
+)
+
+
+@st.composite
+def columns(draw: st.DrawFn, name: str) -> Column:
+    kind = draw(st.sampled_from(list(Kind)))
+    facts: dict[str, Any] = {"nullable": draw(st.booleans())}
+    if kind in (Kind.NUMBER, Kind.INTEGER):
+        limits = st.none() | st.integers(-9, 9) | st.just(2**60)
+        facts |= {draw(st.sampled_from(["ge", "gt"])): draw(limits)}
+        facts |= {draw(st.sampled_from(["le", "lt"])): draw(limits)}
+        steps = [None, 0.1, 0.25, 3.0] if kind is Kind.NUMBER else [None, 1, 3, 1000]
+        facts["multiple_of"] = draw(st.sampled_from(steps))
+    elif kind is Kind.DATE:
+        facts[draw(st.sampled_from(["ge", "gt"]))] = draw(st.none() | st.just(date(2020, 1, 1)))
+        facts[draw(st.sampled_from(["le", "lt"]))] = draw(st.none() | st.just(date(2020, 2, 1)))
+    elif kind is Kind.CATEGORY:
+        facts["categories"] = draw(st.sampled_from([None, CATEGORIES, ("red",)]))
+        facts["max_length"] = draw(st.sampled_from([None, 1, 4]))
+    return Column(name=name, kind=kind, **facts)
+
+
+@st.composite
+def typed_tables(draw: st.DrawFn) -> tuple[RowSchema, dict[str, list[Any]]]:
+    chosen = [draw(columns(name)) for name in "abc"[: draw(st.integers(1, 3))]]
+    n = draw(st.integers(0, 6))
+    data = {
+        column.name: draw(st.lists(st.none() | VALUES[column.kind], min_size=n, max_size=n))
+        for column in chosen
+    }
+    return RowSchema.of("Sample", *chosen), data
+
+
+@st.composite
+def text_columns(draw: st.DrawFn) -> tuple[RowSchema, list[str]]:
+    column = draw(columns("a"))
+    return RowSchema.of("Sample", column), draw(
+        st.lists(TEXTS[column.kind] | ANY_TEXT | st.just(""), max_size=6)
+    )
+
+
+def said(checked: Checked, row: int) -> dict[str, str]:
+    """What was said of each column of a row; that a value is null is pydantic's type message with an addition."""
+    found = [problem for problem in checked.problems if problem.row == row]
+    assert len({problem.column for problem in found}) == len(found)
+    return {problem.column: problem.reason.removesuffix(", not null") for problem in found}
+
+
+def verdict(judge: Callable[[Any], Any], row: Any) -> tuple[Any, dict[str, str]]:
+    """What the row validator makes of a row: its values, or what it says of each column."""
+    try:
+        return judge(row), {}
+    except RowsError as error:
+        return None, {str(fault["loc"][0]): fault["msg"] for fault in error.faults}
+
+
+def assert_row(checked: Checked, row: int, validator: RowValidator, values: Any) -> None:
+    if values is None:
+        assert checked.bad[row]
+        assert np.isnan(checked.batch.numeric[row]).all()
+        assert set(checked.batch.text[row].tolist()) <= {""}
+        return
+    expected = validator.batch([values])
+    assert not checked.bad[row]
+    np.testing.assert_array_equal(checked.batch.numeric[row], expected.numeric[0])
+    assert checked.batch.text[row].tolist() == expected.text[0].tolist()
+
+
+@settings(max_examples=300, deadline=None)
+@given(typed_tables())
+def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str, Any]]) -> None:
+    schema, data = sample
+    arrays = {name: pa.array(values, ARROW[schema[name].kind]) for name, values in data.items()}
+    checked = check_table(schema, pa.table(arrays))
+    validator = RowValidator(schema)
+    for row in range(len(checked.bad)):
+        body = json.dumps({name: values[row] for name, values in data.items()}, default=str)
+        values, reasons = verdict(validator.row, body)
+        assert_row(checked, row, validator, values)
+        assert said(checked, row) == reasons
+
+
+@settings(max_examples=500, deadline=None)
+@given(text_columns())
+def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[str]]) -> None:
+    schema, texts = sample
+    checked = check_table(schema, pa.table({"a": pa.array(texts, pa.string())}), strings=True)
+    validator = RowValidator(schema)
+    for row, text in enumerate(texts):
+        if not text:
+            assert checked.bad[row] != schema["a"].nullable
+            continue
+        values, reasons = verdict(validator.row_strings, {"a": text})
+        assert_row(checked, row, validator, values)
+        assert said(checked, row) == reasons
+
+
+@pytest.mark.parametrize(
+    ("body", "column", "message"),
+    [
+        ('{"a": "1"}', "a", "Input should be a valid number"),
+        ('{"a": true}', "a", "Input should be a valid number"),
+        ('{"a": NaN}', "a", "Input should be a finite number"),
+        ("{}", "a", "Field required"),
+        ('{"a": 1, "z": 1}', "z", "Extra inputs are not permitted"),
+    ],
+)
+def test_a_row_is_refused_with_the_place_and_without_its_value(
+    body: str, column: str, message: str
+) -> None:
+    validator = RowValidator(RowSchema.of("Sample", Column(name="a", kind=Kind.NUMBER)))
+    with pytest.raises(RowsError) as caught:
+        validator.row(body.encode())
+    assert caught.value.faults == [{"loc": [column], "msg": message}]
+    assert not caught.value.malformed
+
+
+def test_what_is_no_json_is_malformed() -> None:
+    validator = RowValidator(RowSchema.of("Sample", Column(name="a", kind=Kind.NUMBER)))
+    with pytest.raises(RowsError) as caught:
+        validator.row(b"{")
+    assert caught.value.malformed
+
+
+def number(name: str = "a") -> RowValidator:
+    return RowValidator(RowSchema.of("Sample", Column(name=name, kind=Kind.NUMBER)))
+
+
+def test_every_bad_row_of_a_body_is_named_up_to_the_most_that_an_answer_names() -> None:
+    with pytest.raises(RowsError) as caught:
+        number().rows(b'[{"a": 1}, {"a": "x"}, {"a": 2, "b": 3}, {}]')
+    assert caught.value.faults == [
+        {"loc": [1, "a"], "msg": "Input should be a valid number"},
+        {"loc": [2, "b"], "msg": "Extra inputs are not permitted"},
+        {"loc": [3, "a"], "msg": "Field required"},
+    ]
+    with pytest.raises(RowsError) as caught:
+        number().rows(b"[" + b",".join([b"{}"] * 1000) + b"]")
+    assert len(caught.value.faults) == MOST_FAULTS
+
+
+@pytest.mark.parametrize("bad", [b"{}", b'{"a": 1, "b": 2}', b'{"a": "1"}'])
+def test_of_a_large_body_the_first_bad_row_is_named(bad: bytes) -> None:
+    body = b"[" + b'{"a": 1},' * (EXPLAINED // 9) + bad + b"]"
+    with pytest.raises(RowsError) as caught:
+        number().rows(body)
+    assert len(caught.value.faults) == 1
+    assert caught.value.faults[0]["loc"][0] == EXPLAINED // 9
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"{}," * 2_000_000 + b"{}]",
+        b'[{"a": 1' + b"".join(b',"b%d": 1' % n for n in range(200_000)) + b"}]",
+    ],
+    ids=["rows", "fields"],
+)
+def test_telling_what_is_wrong_costs_no_more_than_the_body(body: bytes) -> None:
+    validator = number()
+    tracemalloc.start()
+    try:
+        with pytest.raises(RowsError) as caught:
+            validator.rows(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(caught.value.faults) <= MOST_FAULTS
+    assert peak < 40 << 20

@@ -1,0 +1,44 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from windlass.engines.convert import Fitted
+from windlass.engines.convert.probe_rows import UNSEEN, Sampler
+
+
+@pytest.fixture
+def sampler(mixed: Any) -> Any:
+    rows, _ = mixed
+    fitted = Fitted(None, tuple(rows.columns), frozenset({"colour", "job"}), None)
+    return Sampler(fitted, rows, {0: np.array([40.5])}, np.random.default_rng(0))
+
+
+def test_every_kind_has_the_columns_and_types_of_training(sampler: Any) -> None:
+    kinds = [sampler.mixed, sampler.uniform, sampler.boundary, sampler.between, sampler.unseen]
+    for frame in [kind(30) for kind in kinds] + [sampler.missing(30, anywhere=True)]:
+        assert len(frame) == 30
+        assert frame.dtypes.to_dict() == sampler.rows.dtypes.to_dict()
+        assert list(frame) == list(sampler.rows)
+
+
+def test_boundaries_surround_a_split(sampler: Any) -> None:
+    ages = sampler.boundary(2000)["age"]
+    for side in (-np.inf, np.inf):
+        assert np.nextafter(40.5, side) in set(ages)
+        assert float(np.nextafter(np.float32(40.5), np.float32(side))) in set(ages)
+    assert 40.5 in set(ages)
+
+
+def test_unseen_and_missing(sampler: Any) -> None:
+    assert UNSEEN in set(sampler.unseen(50)["job"])
+    assert sampler.missing(50, anywhere=True)["member"].isna().any()
+    assert not sampler.missing(50, anywhere=False)["member"].isna().any()
+
+
+def test_a_cautious_sampler_stays_among_what_was_seen(sampler: Any) -> None:
+    cautious = Sampler(sampler.fitted, sampler.rows, {}, np.random.default_rng(0), cautious=True)
+    for frame in (cautious.uniform(300), cautious.boundary(300), cautious.between(300)):
+        assert set(frame["member"]) == {0.0, 1.0}
+        assert frame["age"].min() >= sampler.rows["age"].min()
+        assert frame["age"].max() <= sampler.rows["age"].max()

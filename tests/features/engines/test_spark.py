@@ -1,0 +1,314 @@
+"""The same view and the same model on a real Spark cluster, as on this machine."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from threading import Timer, main_thread
+from time import sleep
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.conftest import BundleOf
+from tests.support.credit_view import CREDIT_VIEW, SAMPLE, credit_loans
+from tests.support.lending_project import Lending
+from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.server import WINDLASS, environment, free_port
+from tests.support.spark_cluster import PATIENCE, Cluster, running_cluster
+from tests.support.waiting import until
+from typer.testing import CliRunner
+
+from windlass.cli.commands import app
+from windlass.core.feature_view import FeatureView
+from windlass.errors import FeatureError
+from windlass.features.engines.spark import SparkEngine
+from windlass.features.engines.spark_session import spark_session
+from windlass.features.offline.build import BuildOptions, build
+from windlass.features.offline.snapshot import Snapshot
+from windlass.features.offline.store import OfflineStore
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas"),
+    pytest.mark.timeout(300),  # several JVMs, each of which takes its time to start
+]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("spark")) as cluster:
+        yield cluster
+
+
+def loans() -> pl.DataFrame:
+    """Loans with ties, nulls, sentinels and amounts of many digits; the real ones too, where they are."""
+    made = events(400, seed=7)
+    noise = np.random.default_rng(7).random(made.height)
+    made = made.with_columns(pl.col("loan_amount") + noise)
+    if not SAMPLE.is_file():
+        return made
+    real = pl.read_csv(SAMPLE, try_parse_dates=True).select(made.columns).cast(made.schema)
+    return pl.concat([made, real.with_columns(pl.col("id") + 1000, pl.col("loan_id") + 10**6)])
+
+
+def built(folder: Path, raw: Path, view: FeatureView = VIEW, **options: Any) -> Snapshot:
+    """A snapshot of the raw file in a store of its own, in four parts."""
+    store = OfflineStore(folder, "loans")
+    chosen = BuildOptions(buckets=4, **options)
+    record = view.record(PROJECT_VIEW.features)
+    return build(view, record, store, raw, chosen, lambda share, message: None)
+
+
+def test_a_model_answers_on_the_cluster_as_on_this_machine(
+    cluster: Cluster, bundle_of: BundleOf, tmp_path: Path
+) -> None:
+    bundle = bundle_of("mixed")
+    source, whole = tmp_path / "rows [1] of 50%", tmp_path / "rows.parquet"
+    rows = applicants(3000)
+    rows.write_parquet(whole)
+    source.mkdir()
+    for name, start, end in (("a", 0, 1200), ("b {2}", 1200, 1300), ("c ü%20", 1300, 3000)):
+        rows[start:end].write_parquet(source / f"{name}.parquet")
+    words = ["predict", str(bundle), "--keep", "id", "--json"]
+    usual = [*words, "--input", str(whole), "--output", str(tmp_path / "usual.parquet")]
+    spark = [*words, "--input", str(source), "--output", str(tmp_path / "spark.parquet")]
+    spark += ["--engine", "spark", "--master", cluster.master]
+    ended = [CliRunner().invoke(app, command) for command in (usual, spark)]
+    assert [done.exit_code for done in ended] == [0, 0], ended[1].output
+    counts = [json.loads(done.stdout) for done in ended]
+    assert counts[0]["rejected"] > 0
+    for count in ("rows", "scored", "rejected", "model_version"):
+        assert counts[0][count] == counts[1][count]
+    answers = pl.read_parquet(tmp_path / "usual.parquet")
+    assert_frame_equal(pl.read_parquet(tmp_path / "spark.parquet").sort("row"), answers)
+    assert refused(tmp_path / "spark.parquet") == refused(tmp_path / "usual.parquet")
+    assert {file.suffix for file in (tmp_path / "spark.parquet").iterdir()} == {".parquet"}
+
+
+def test_the_examples_features_are_to_the_last_digit_those_of_this_machine(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    loans, raw = credit_loans(100, seed=5), tmp_path / "loans.parquet"
+    if SAMPLE.is_file():
+        real = pl.read_csv(SAMPLE).select(loans.columns).cast(loans.schema)
+        loans = pl.concat([loans, real.with_columns(pl.col("id", "loan_id") + 10**8)])
+    loans.write_parquet(raw)
+    usual = built(tmp_path / "usual", raw, CREDIT_VIEW)
+    made = built(tmp_path / "spark", raw, CREDIT_VIEW, engine="spark", master=cluster.master)
+    assert made.digest == usual.digest
+    assert made.events == loans.height
+
+
+def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    raw, gate = tmp_path / "loans.parquet", tmp_path / "gate"
+    loans().write_parquet(raw)
+    gate.mkdir()
+    usual = built(tmp_path / "usual", raw)
+    held = replace(VIEW, history=held_until(gate / "open", gate))
+    options = {"engine": "spark", "master": cluster.master}
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(built, tmp_path / "spark", raw, held, **options)
+        try:
+            on_both = {"first", "second"}
+            until(lambda: job.done() or working(gate) == on_both, "tasks on both", PATIENCE)
+            assert not job.done()
+            cluster.kill("second")
+        finally:
+            (gate / "open").touch()
+        made = job.result()
+    assert (made.events, made.entities) == (usual.events, usual.entities)
+    assert date(3021, 9, 18) in pl.read_parquet(made.state_parts())["job_start_date"]
+    for kind in ("event_parts", "state_parts", "latest_parts"):
+        pairs = zip(getattr(made, kind)(), getattr(usual, kind)(), strict=True)
+        for one, other in pairs:
+            frames = [
+                pl.read_parquet(part).drop("computed_at", strict=False) for part in (one, other)
+            ]
+            assert one.name == other.name
+            assert_frame_equal(*frames, rel_tol=1e-12, abs_tol=0)
+
+
+def test_a_cluster_without_room_is_told_however_soon(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before the job that asks has been submitted: nothing is left then that could be cancelled."""
+    cluster.kill_workers()
+    monkeypatch.setattr("windlass.features.engines.spark_session._OFFERING", 0.0)
+    with pytest.raises(FeatureError, match=r"No worker of spark://.* had room"):
+        SparkEngine(cluster.master).__enter__()
+
+
+def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.kill_workers()
+    with building(tmp_path, cluster.master) as process:
+        until(lambda: cluster.told("activeapps") or process.poll() is not None, "asked", PATIENCE)
+        assert interrupted(process) == ["windlass: Interrupted."]
+        until(lambda: not cluster.told("activeapps"), "the application's end", PATIENCE)
+
+
+def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
+    with building(tmp_path, "local[2]", HELD) as process:
+        begun = tmp_path / "lending" / "begun"
+        until(lambda: begun.exists() or process.poll() is not None, "a task", PATIENCE)
+        assert interrupted(process) == ["windlass: Interrupted."]
+    assert not (tmp_path / "home/features/lending/current").exists()
+
+
+def test_spark_reads_a_snapshot_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    raw = tmp_path / "loans.parquet"
+    events(50, seed=2).write_parquet(raw)
+    made = built(tmp_path / "store", raw)
+    with spark_session("local[1]", "reader") as session:
+        found = session.read.parquet(f"{tmp_path}/store/current/latest").toArrow()
+    usual = pl.read_parquet(made.latest_parts())
+    assert_frame_equal(pl.DataFrame(found).sort("id"), usual.sort("id"))
+
+
+class LeftError(BaseException):
+    """As a time limit of a test raises it, in the midst of whatever is done."""
+
+
+def test_a_call_that_does_not_end_can_be_left_and_holds_up_nobody() -> None:
+    def leave(*_: object) -> None:
+        raise LeftError
+
+    def never_return() -> None:
+        with spark_session("local[1]", "left") as session:
+            Timer(0.5, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+            session.sparkContext._jvm.java.lang.Thread.sleep(1_000_000)
+
+    before = signal.signal(signal.SIGUSR1, leave)
+    main = main_thread().ident
+    assert main is not None
+    try:
+        with pytest.raises(LeftError):
+            never_return()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with spark_session("local[1]", "next") as session:
+        assert session.range(3).count() == 3
+
+
+def test_a_master_that_is_away_is_told_at_once(tmp_path: Path) -> None:
+    raw = tmp_path / "loans.parquet"
+    events(5, seed=1).write_parquet(raw)
+    master = f"spark://127.0.0.1:{free_port()}"
+    with pytest.raises(FeatureError, match=f"No Spark master at {master} .*refused"):
+        built(tmp_path / "store", raw, engine="spark", master=master)
+
+
+def test_without_java_or_pyspark_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(FeatureError, match="Java 17"):
+        SparkEngine().__enter__()
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(FeatureError, match="pip install 'windlass\\[spark\\]'"):
+        SparkEngine().__enter__()
+
+
+def held_until(opened: Path, marks: Path) -> Any:
+    """The history of VIEW, whose tasks say which worker they run on, and wait for a file to appear."""
+
+    def hold(batches: Iterator[Any]) -> Iterator[Any]:
+        worker = Path.cwd().parents[1].name  # an executor runs in WORKER/APPLICATION/NUMBER
+        (marks / f"{worker}-{os.getpid()}").touch()
+        while not opened.exists():
+            sleep(0.02)
+        yield from batches
+
+    def history(events: Any) -> Any:
+        native = nw.to_native(events)
+        return VIEW.history(nw.from_native(native.mapInArrow(hold, native.schema)))
+
+    return history
+
+
+# progress, and what a JVM says before it is told to be silent
+USUAL = re.compile(r" *\d+% |WARNING: Using|Using Spark's|Setting |To adjust|\d\S+ \S+ WARN ")
+HELD = """
+    def hold(batches):
+        (HERE / "begun").touch()
+        while True:
+            time.sleep(0.02)
+        yield
+
+    native = nw.to_native(loans)
+    loans = nw.from_native(native.mapInArrow(hold, native.schema))
+"""
+
+
+@contextmanager
+def building(folder: Path, master: str, history: str = "") -> Iterator["subprocess.Popen[str]"]:
+    """`windlass features build` on a cluster; `history` comes first in the view's function."""
+    project = Lending.copied(folder / "lending")
+    project.change('    held("built")\n', history)
+    raw = project.raw("loans.csv", *(f"{n},{n},2020-01-01,5,1980-01-01,0" for n in range(50)))
+    words = ["features", "build", str(project.folder), "--data", str(raw)]
+    process = subprocess.Popen(
+        [str(WINDLASS), *words, "--engine", "spark", "--master", master],
+        env=environment(folder / "home", PYTHONWARNINGS="ignore"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()  # its JVM ends when it has gone
+        process.wait()
+
+
+def interrupted(process: "subprocess.Popen[str]") -> list[str]:
+    """Send SIGINT; what it told, less what is usual."""
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    return [line for line in told.splitlines() if not USUAL.match(line)]
+
+
+def working(marks: Path) -> set[str]:
+    """The workers that tasks have begun on."""
+    return {mark.name.partition("-")[0] for mark in marks.iterdir()}
+
+
+def refused(output: Path) -> list[list[str]]:
+    """The lines of what was rejected, in order."""
+    with output.with_name(f"{output.name}.rejects.csv").open(encoding="utf-8", newline="") as file:
+        return sorted(csv.reader(file))
+
+
+def applicants(count: int) -> pl.DataFrame:
+    """Rows of the project `mixed`, one in twelve of them with something that it refuses."""
+    random = np.random.default_rng(3)
+    born = random.integers(10_000, 18_000, count)
+    return pl.DataFrame(
+        {
+            "id": [f"n{number}" for number in range(count)],
+            "income": np.where(random.random(count) < 0.05, -1.0, random.random(count) * 1e5),
+            "age": random.integers(17, 80, count),
+            "children": [None if number % 7 == 0 else number % 5 for number in range(count)],
+            "employed": random.random(count) < 0.7,
+            "grade": random.choice(["A", "B", "C", "D"], count, p=[0.4, 0.3, 0.28, 0.02]).tolist(),
+            "housing": random.choice(["own", "rent"], count).tolist(),
+            "city": random.choice(["Ulm", "Köln", "Lima"], count).tolist(),
+            "opened": pl.Series(born, dtype=pl.Int32).cast(pl.Date),
+        }
+    )

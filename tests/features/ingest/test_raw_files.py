@@ -1,0 +1,118 @@
+"""Raw files: batches of cells with the numbers of their rows, and files that are none."""
+
+from gzip import compress
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from windlass.errors import FeatureError
+from windlass.features.ingest import raw_files
+from windlass.features.ingest.raw_files import RawFile
+
+
+def test_cells_of_csv_are_bytes_and_rows_are_numbered(tmp_path: Path) -> None:
+    file = tmp_path / "raw.csv"
+    file.write_bytes(b'\xef\xbb\xbfid,name\n1,"a,""b"\n2,\xff\n3,\n')
+    opened = RawFile.open(file)
+    assert opened.columns == ("id", "name")
+    (batch,) = opened.batches()
+    assert batch.rows.to_list() == [1, 2, 3]
+    assert batch.cells["name"].to_list() == [b'a,"b', b"\xff", None]
+    assert batch.share == 1.0
+
+
+def test_broken_lines_keep_their_numbers_over_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_files, "_BLOCK", 64)
+    lines = [f"{n},{'x' * (n % 5)}" if n % 7 else f"{n}" for n in range(1, 200)]
+    file = tmp_path / "raw.csv"
+    file.write_text("\n".join(["id,name", *lines, "last,one,more"]))
+    batches = list(RawFile.open(file).batches())
+    assert len(batches) > 5
+    for batch in batches:
+        assert batch.rows.to_list() == batch.cells["id"].cast(pl.String).cast(pl.Int64).to_list()
+    broken = [line for batch in batches for line in batch.broken]
+    assert broken == [*((n, str(n)) for n in range(7, 200, 7)), (200, "last,one,more")]
+
+
+@pytest.mark.parametrize("block", [40, 1 << 20])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_that_leaves_a_quote_open_swallows_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, block: int
+) -> None:
+    monkeypatch.setattr(raw_files, "_BLOCK", block)
+    lines = ["id,name", '1,"two', 'lines"', '3,5" x', "", '4,"a,""b"', '5","x', "6,", '7,"']
+    file = tmp_path / "raw.csv"
+    file.write_text(end.join(lines), newline="")
+    batches = list(RawFile.open(file).batches())
+    good: dict[int, bytes | None] = {}
+    for batch in batches:
+        good.update(zip(batch.rows, batch.cells["name"], strict=True))
+    broken = [line for batch in batches for line in batch.broken]
+    assert good == {3: b'5" x', 4: b'a,"b', 6: None}
+    assert broken == [(1, '1,"two'), (2, 'lines"'), (5, '5","x'), (7, '7,"')]
+
+
+def test_a_broken_line_that_is_not_utf8_is_kept_with_its_bytes_escaped(tmp_path: Path) -> None:
+    file = tmp_path / "raw.csv"
+    file.write_bytes(b'id,name\n1,\xfc,more\n2,\xfc\n3,"\xfc,\xfc"\n')
+    (batch,) = RawFile.open(file).batches()
+    assert batch.broken == [(1, r"1,\xfc,more")]
+    assert batch.cells["name"].to_list() == [b"\xfc", b"\xfc,\xfc"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("us", "+05:30"),
+        pa.list_(pa.timestamp("s", "Nowhere/City")),
+        pa.decimal256(60, 2),
+        pa.struct([("a", pa.decimal256(60, 2))]),
+    ],
+)
+def test_a_column_of_a_type_that_cannot_be_read_is_told(tmp_path: Path, kind: pa.DataType) -> None:
+    file = tmp_path / "raw.parquet"
+    pq.write_table(pa.table({"id": [1], "amount": pa.nulls(1, kind)}), file)
+    told = r"raw\.parquet has the column 'amount' of the type .*, which cannot be read\. Write it"
+    with pytest.raises(FeatureError, match=told):
+        RawFile.open(file)
+
+
+def test_parquet_comes_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_files, "_ROWS", 40)
+    file = tmp_path / "raw.parquet"
+    pl.DataFrame({"id": range(100)}).write_parquet(file)
+    opened = RawFile.open(file)
+    assert opened.about == 100
+    rows = [batch.rows.to_list() for batch in opened.batches()]
+    assert [len(one) for one in rows] == [40, 40, 20]
+    assert list(chain.from_iterable(rows)) == list(range(1, 101))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("raw.csv", b"", "Empty CSV file"),
+        ("raw.csv", "a,b\n1,2\n".encode("utf-16"), "Save the file as CSV in UTF-8"),
+        ("raw.csv", b"a,stra\xdfe\n1,2\n", "Save the file as CSV in UTF-8"),
+        ("raw.csv", compress(b"a,b\n1,2\n", mtime=0), "Save the file as CSV in UTF-8, not packed"),
+        ("raw.csv", b'a,"b\n1,2\n', "opens a quote"),
+        ("raw.csv", b"a,b,a\n1,2,3\n", "'a' more than once"),
+        ("raw.parquet", b"PAR1", "cannot be read"),
+        ("raw.xlsx", b"", "ends in .csv or .parquet"),
+        ("raw.csv", None, "There is no file"),
+    ],
+)
+def test_what_is_no_raw_file_is_told(
+    tmp_path: Path, name: str, content: bytes | None, told: str
+) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(FeatureError, match=told):
+        RawFile.open(file)

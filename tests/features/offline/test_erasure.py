@@ -1,0 +1,238 @@
+"""Erasing an entity: gone from every snapshot and from quarantine, and no build brings it back."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.snapshots import all_of, built, store_in
+
+from windlass.errors import FeatureError, QualityError
+from windlass.features.offline.build import BuildOptions
+from windlass.features.offline.erasure import Erased, ErasedEntities, erase, numbers_in, undo
+from windlass.features.offline.point_in_time import point_in_time
+from windlass.features.offline.snapshot import Snapshot
+from windlass.features.offline.store import OfflineStore
+from windlass.features.offline.training_set import training_rows
+from windlass.features.online.materialise import materialise
+from windlass.features.online.store import online_store
+from windlass.settings import Settings
+
+LOANS = events(30, seed=21)
+CLIENT = 105
+MINE = pl.col("id") == CLIENT
+APPEND = BuildOptions(append=True)
+LAX = replace(VIEW, most_faults=1.0)
+
+
+def holding(store: OfflineStore) -> list[str]:
+    """Every table below the store that holds the client, be it under another name."""
+    found = []
+    for file in store.folder.rglob("*.parquet"):
+        frame = pl.read_parquet(file)
+        held = (
+            frame["id"] == CLIENT
+            if "id" in frame.columns
+            else frame["entity"].str.contains(f"{CLIENT}")
+        )
+        if held.any():
+            found.append(str(file.relative_to(store.folder)))
+    return found
+
+
+def test_an_entity_is_gone_from_everywhere(tmp_path: Path) -> None:
+    store, raw = store_in(tmp_path), tmp_path / "raw.csv"
+    built(store, LOANS.filter(pl.col("loan_id") % 2 == 0), BuildOptions(buckets=4))
+    built(store, LOANS.filter(pl.col("loan_id") % 2 == 1), APPEND)
+    doubled = LOANS.filter(MINE).head(2).with_columns(pl.format("{}.0", "id").alias("id"))
+    doubled.write_csv(raw)
+    built(store, raw, APPEND, LAX)
+    (store.folder / "raw.parquet").unlink()
+    assert len(holding(store)) == 3 * 3 + 1
+    before = store.snapshots()
+    count = LOANS.filter(MINE).height
+    first = LOANS.filter(MINE & (pl.col("loan_id") % 2 == 0)).height
+    erased = erase(store, CLIENT)
+    assert erased == Erased({3: count, 2: count, 1: first}, 2)
+    assert holding(store) == []
+    for old, new in zip(before, store.snapshots(), strict=True):
+        assert new.events == old.events - erased.snapshots[old.number]
+        assert new.entities == old.entities - 1
+        assert new.digest != old.digest
+        assert len(new.erasures) == 1
+    after = store.snapshots()
+    assert erase(store, CLIENT) == Erased({}, 0)
+    assert store.snapshots() == after
+
+
+def test_the_others_stay_and_files_stay_shared(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    before = built(store, LOANS, BuildOptions(buckets=2))
+    built(store, LOANS.head(0), APPEND)
+    events_, states = all_of(before.event_parts()), all_of(before.state_parts())
+    erase(store, CLIENT)
+    for one, other in zip(
+        store.snapshot(1).event_parts(), store.snapshot(2).event_parts(), strict=True
+    ):
+        assert one.samefile(other)
+    assert all_of(store.snapshot(1).event_parts()).equals(events_.filter(~MINE))
+    assert all_of(store.snapshot(2).state_parts()).equals(states.filter(~MINE))
+
+
+def test_no_later_build_brings_it_back(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, LOANS)
+    erase(store, CLIENT)
+    bad = LOANS.with_columns(loan_amount=pl.when(MINE).then(-1.0).otherwise("loan_amount"))
+    for loans in (LOANS, bad):
+        snapshot = built(store, loans, view=LAX)
+        assert snapshot.quality["erased"] == LOANS.filter(MINE).height
+        assert snapshot.quality["quarantined"] == 0
+        assert snapshot.entities == 29
+        assert CLIENT not in pl.read_parquet(snapshot.event_parts())["id"]
+    late = LOANS.filter(MINE).with_columns(pl.col("loan_id") + 10_000)
+    assert built(store, late, APPEND).entities == 29
+
+
+def test_who_was_erased_is_remembered_by_no_name(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, LOANS)
+    erase(store, CLIENT)
+    erase(store, 106)
+    other = store_in(tmp_path / "other")
+    built(other, LOANS)
+    erase(other, CLIENT)
+    kept, elsewhere = (
+        json.loads((one.folder / "erased.json").read_bytes()) for one in (store, other)
+    )
+    assert len(kept["hashes"]) == 2
+    assert all(len(one) == 32 for one in kept["hashes"])
+    assert not set(kept["hashes"]) & set(elsewhere["hashes"])
+
+
+def test_an_erasure_undone_lets_the_next_build_hold_it_and_the_others_not(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    assert undo(store, CLIENT) is False
+    assert not store.folder.exists()
+    built(store, LOANS)
+    for entity in (CLIENT, 106):
+        erase(store, entity)
+    assert undo(store, CLIENT) is True
+    assert undo(store, CLIENT) is False
+    assert undo(store, 107) is False
+    assert CLIENT not in pl.read_parquet(store.snapshot().event_parts())["id"]
+    anew = pl.read_parquet(built(store, LOANS).event_parts())
+    assert anew.filter(MINE).height == LOANS.filter(MINE).height
+    assert 106 not in anew["id"]
+    with store.writing(), pytest.raises(FeatureError, match="Another process is writing"):
+        undo(store, 106)
+
+
+def test_a_memory_that_a_killed_process_was_writing_is_cleared_up(tmp_path: Path) -> None:
+    (tmp_path / ".erased.json.99999999.part").write_text("{")
+    ErasedEntities.read(tmp_path).remember(tmp_path, CLIENT)
+    assert [file.name for file in tmp_path.iterdir()] == ["erased.json"]
+
+
+def test_an_id_is_found_in_cells_that_are_written_amiss() -> None:
+    for cell in ("105", " 105", "0105", "105.0", "id 105", "x,105,F", "1.05e2", "1 05"):
+        assert 105 in numbers_in(cell)
+    assert 105 not in numbers_in("1055")
+    assert -3 in numbers_in("-3")
+    assert not list(numbers_in(None))
+    assert not set(numbers_in("9" * 5_000)) | set(numbers_in("nan"))
+    assert set(numbers_in("1e400")) == {1, 400}
+
+
+def test_the_rows_of_a_refused_build_forget_it_too(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, LOANS)
+    with pytest.raises(QualityError):
+        built(store, LOANS.with_columns(loan_amount=pl.lit(-1.0)))
+    refused = store.folder / "refused.parquet"
+    mine = LOANS.filter(MINE).height
+    assert erase(store, CLIENT).quarantined == mine
+    assert pl.read_parquet(refused).height == LOANS.height - mine
+
+
+@pytest.mark.parametrize(
+    "file", ["snapshot.json", "events/part-000.parquet", "latest/part-000.parquet"]
+)
+def test_what_cannot_be_read_is_told_and_blocks_nothing(tmp_path: Path, file: str) -> None:
+    store = store_in(tmp_path)
+    built(store, LOANS)
+    torn = built(store, LOANS).folder
+    (torn / file).write_bytes((torn / file).read_bytes()[:40])
+    count = LOANS.filter(MINE).height
+    erased = erase(store, CLIENT)
+    assert (erased.snapshots[1], erased.unreadable) == (count, (torn,))
+    assert CLIENT not in pl.read_parquet(store.snapshot(1).event_parts())["id"]
+
+
+def test_a_torn_quarantine_is_told_and_blocks_nothing(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    snapshot = built(store, LOANS)
+    (snapshot.folder / "quarantine" / "part-000001.parquet").write_bytes(b"")
+    refused = store.folder / "refused.parquet"
+    refused.write_bytes(b"PAR1")
+    erased = erase(store, CLIENT)
+    assert erased.snapshots == {1: LOANS.filter(MINE).height}
+    assert erased.unreadable == tuple(sorted((refused, snapshot.folder)))
+
+
+def test_an_id_that_none_can_have_is_refused_and_not_remembered(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    built(store, LOANS)
+    for entity in (2**63, -(2**63) - 1):
+        with pytest.raises(FeatureError, match="does not fit 64 bits"):
+            erase(store, entity)
+    assert not (store.folder / "erased.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"salt": "no hex", "hashes": []}'])
+def test_a_memory_that_is_none_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "erased.json").write_text(content)
+    with pytest.raises(FeatureError, match=r"erased\.json does not tell who was erased"):
+        ErasedEntities.read(tmp_path)
+
+
+def unerased(store: OfflineStore) -> Snapshot:
+    """A snapshot of who was erased, as an erasure leaves it that was killed before it began."""
+    snapshot = built(store, LOANS, BuildOptions(buckets=2))
+    ErasedEntities.read(store.folder).remember(store.folder, CLIENT)
+    return snapshot
+
+
+@pytest.mark.parametrize("new", [LOANS.head(0), LOANS.filter(pl.col("id") == 106)])
+def test_an_append_takes_over_nobody_that_was_erased(tmp_path: Path, new: pl.DataFrame) -> None:
+    store = store_in(tmp_path)
+    unerased(store)
+    late = new.with_columns(pl.col("loan_id") + 10_000)
+    after = built(store, late, APPEND)
+    for parts in (after.event_parts(), after.state_parts(), after.latest_parts()):
+        assert CLIENT not in pl.read_parquet(parts)["id"]
+    rest = pl.concat([LOANS.filter(~MINE), late])
+    whole = built(store_in(tmp_path / "whole"), rest, BuildOptions(buckets=2))
+    assert (after.digest, after.entities) == (whole.digest, 29)
+    assert after.recomputed == late["id"].n_unique()
+
+
+def test_training_joins_and_the_online_store_read_nobody_that_was_erased(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    snapshot = unerased(store)
+    rows = training_rows(VIEW, PROJECT_VIEW, snapshot)
+    assert rows.height == LOANS.filter(~MINE).height
+    labels = LOANS.select("id", day=pl.lit(date(2024, 1, 1)))
+    joined = pl.DataFrame(pl.from_arrow(point_in_time(PROJECT_VIEW, snapshot, labels, "day")))
+    assert joined.filter(MINE)["nb_previous_loans"].null_count() == LOANS.filter(MINE).height
+    assert joined.filter(~MINE)["nb_previous_loans"].null_count() == 0
+    online = online_store(Settings(home=tmp_path), PROJECT_VIEW, "loans")
+    parts = snapshot.latest_parts()
+    done = materialise(online, PROJECT_VIEW, parts, snapshot, lambda *_: None)
+    found = online.read_many([CLIENT, 106])
+    online.close()
+    assert (found[0], done.rows) == (None, 29)
+    assert found[1] is not None

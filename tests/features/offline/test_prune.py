@@ -1,0 +1,156 @@
+"""Pruning the offline store: old snapshots go, whole and at one stroke; what the others share with them stays."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+from tests.features.test_crash import assert_whole, at_every_write, names
+from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.snapshots import all_of, built, store_in
+
+from windlass.errors import FeatureError
+from windlass.features.offline.build import BuildOptions
+from windlass.features.offline.point_in_time import point_in_time
+from windlass.features.offline.snapshot import STATES
+from windlass.features.offline.store import OfflineStore, prune
+from windlass.features.offline.training_set import Stored, training_rows
+
+LOANS = events(20, seed=31)
+APPEND = BuildOptions(append=True)
+
+
+def grown(folder: Path) -> OfflineStore:
+    """A store of four snapshots, each on top of the one before: most of their parts are shared."""
+    store = store_in(folder)
+    built(store, LOANS.head(-9), BuildOptions(buckets=4))
+    for start in (9, 6, 3):
+        built(store, LOANS.tail(start).head(3), APPEND)
+    return store
+
+
+def numbers(store: OfflineStore) -> list[int]:
+    return [one.number for one in store.snapshots()]
+
+
+@pytest.mark.parametrize(
+    ("keep", "needed", "gone"),
+    [
+        (5, (), []),
+        (3, (), [1]),
+        (2, (1,), [2]),
+        (1, (2, 9), [3, 1]),
+        (0, (), [3, 2, 1]),
+        (0, (3, 2, 1), []),
+    ],
+)
+def test_the_newest_the_current_and_the_needed_stay(
+    tmp_path: Path, keep: int, needed: tuple[int, ...], gone: list[int]
+) -> None:
+    store = grown(tmp_path)
+    whole = all_of(store.snapshot().state_parts())
+    assert prune(store, keep, needed) == gone
+    assert numbers(store) == [number for number in (4, 3, 2, 1) if number not in gone]
+    assert_whole(store)
+    assert all_of(store.snapshot().state_parts()).equals(whole)
+    assert prune(store, keep, needed) == []
+    assert built(store, LOANS.head(0), APPEND).number == 5
+
+
+def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(tmp_path: Path) -> None:
+    store = grown(tmp_path)
+    for number in (1, 3):
+        (store.snapshot(number).folder / "snapshot.json").write_text("{")
+    assert prune(store, 2, ()) == [1]
+    assert [place.name for place in store.places()] == ["000004", "000003", "000002"]
+
+
+def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(tmp_path: Path) -> None:
+    with pytest.raises(FeatureError, match="has no features yet"):
+        prune(store_in(tmp_path / "none"), 1, ())
+    assert not (tmp_path / "none").exists()
+    store = grown(tmp_path)
+    with pytest.raises(FeatureError, match="cannot keep -1"):
+        prune(store, -1, ())
+    (store.snapshot().folder / "snapshot.json").write_text("{")
+    with pytest.raises(FeatureError, match="no whole snapshot"):
+        prune(store, 1, ())
+    assert len(store.places()) == 4
+
+
+def test_no_prune_beside_a_build(tmp_path: Path) -> None:
+    store = grown(tmp_path)
+    with (
+        store.writing(),
+        pytest.raises(FeatureError, match="Another process is writing features"),
+    ):
+        prune(store, 1, ())
+    assert numbers(store) == [4, 3, 2, 1]
+
+
+def test_broken_off_at_any_write_each_snapshot_is_there_whole_or_gone(tmp_path: Path) -> None:
+    store = grown(tmp_path)
+    seen = []
+
+    def look() -> None:
+        assert_whole(store)
+        seen.append(len(numbers(store)))
+
+    assert at_every_write(lambda: prune(store, 2, (1,)), look) > 3
+    assert at_every_write(lambda: prune(store, 1, ()), look) > 3
+    assert seen == sorted(seen, reverse=True)
+    assert numbers(store) == [4]
+    tidy = grown(tmp_path / "tidy")
+    prune(tidy, 1, ())
+    assert names(store) == names(tidy)
+
+
+def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: Path) -> None:
+    store = grown(tmp_path)
+    code = (
+        "import os, signal, sys, warnings; warnings.simplefilter('ignore')\n"
+        "from pathlib import Path\n"
+        "from tests.support.snapshots import store_in\n"
+        "from windlass.features.offline.store import OfflineStore\n"
+        "from windlass.features.offline.store import prune\n"
+        "class Killed(OfflineStore):\n"
+        "    def take_away(self, number, staging):\n"
+        "        taken = super().take_away(number, staging)\n"
+        "        next(taken.glob('states/*')).unlink()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "store = store_in(Path(sys.argv[1]))\n"
+        "prune(Killed(store.folder, store.project), 2, ())\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=120)
+    assert ended.returncode == -signal.SIGKILL
+    assert (store.folder / ".staging" / "000002" / "events").is_dir()
+    assert numbers(store) == [4, 3, 1]
+    assert_whole(store)
+    assert prune(store, 2, ()) == [1]
+    assert not (store.folder / ".staging").exists()
+
+
+def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
+    store = grown(tmp_path)
+    stored = Stored.of(store.snapshot(1), STATES)
+    prune(store, 1, ())
+    with pytest.raises(FeatureError, match="is gone, as `windlass features prune` removes"):
+        stored.rows()
+
+
+def test_who_reads_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
+    store = grown(tmp_path)
+    snapshot = store.snapshot(1)
+    prune(store, 1, ())
+    told = "is gone, as `windlass features prune` removes"
+    with pytest.raises(FeatureError, match=told):
+        snapshot.verified(STATES)
+    with pytest.raises(FeatureError, match=told):
+        training_rows(VIEW, PROJECT_VIEW, snapshot)
+    with pytest.raises(FeatureError, match=told):
+        point_in_time(PROJECT_VIEW, snapshot, LOANS.select("id", "loan_date"), "loan_date")
+    with pytest.raises(FeatureError, match="has no snapshot 1; the newest is 4"):
+        store.snapshot(1)

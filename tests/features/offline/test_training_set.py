@@ -1,0 +1,117 @@
+"""What training reads: what was known before each loan, beside the loan itself."""
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import timedelta
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.support.credit_view import CREDIT_VIEW, credit_loans
+from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
+from tests.support.snapshots import ORDER, built, store_in
+
+from windlass.core.feature_view import FeatureView
+from windlass.errors import FeatureError
+from windlass.features.engines.duckdb import history_of
+from windlass.features.offline.build import BuildOptions
+from windlass.features.offline.erasure import erase
+from windlass.features.offline.training_set import training_rows
+
+BRIEF = replace(VIEW, ttl=timedelta(days=120))
+
+
+def by_hand(loans: pl.DataFrame, view: FeatureView) -> list[dict[str, Any]]:
+    """The features of every loan, one after the other, in plain Python, by time and key."""
+    record, before = view.record(FEATURES), defaultdict[int, list[dict[str, Any]]](list)
+    rows = []
+    for loan in loans.sort("loan_date", "loan_id").to_dicts():
+        car = {"Y": 1, "N": 0, None: None}[loan["flag_own_car"]]
+        known = loan | {
+            "flag_own_car": car,
+            "nb_previous_loans": 0,
+            "avg_amount_loans_previous": None,
+        }
+        earlier = before[loan["id"]]
+        if earlier:
+            known |= {
+                "nb_previous_loans": len(earlier),
+                "avg_amount_loans_previous": average(view, [one["loan_amount"] for one in earlier]),
+            }
+            if view.ttl and loan["loan_date"] - earlier[-1]["loan_date"] > view.ttl:
+                known = dict.fromkeys(record.stored)
+        rows.append(record.at(known, loan["loan_date"]))
+        earlier.append(loan)
+    return rows
+
+
+def average(view: FeatureView, amounts: list[float]) -> float:
+    """Of amounts; the example's view takes them to whole millionths first."""
+    if view is not CREDIT_VIEW:
+        return sum(amounts) / len(amounts)
+    return sum(floor(amount * 1e6 + 0.5) for amount in amounts) / (len(amounts) * 10**6)
+
+
+def loans_for(view: FeatureView) -> pl.DataFrame:
+    return credit_loans(40, seed=4) if view is CREDIT_VIEW else events(80, seed=4)
+
+
+@pytest.mark.parametrize(
+    "view", [VIEW, BRIEF, CREDIT_VIEW], ids=["lasting", "brief", "the example's"]
+)
+@pytest.mark.parametrize("buckets", [1, 4])
+def test_every_loan_has_what_was_known_before_it(
+    tmp_path: Path, view: FeatureView, buckets: int
+) -> None:
+    snapshot = built(store_in(tmp_path), loans_for(view), BuildOptions(buckets=buckets), view)
+    loans = pl.read_parquet(snapshot.event_parts())  # of the contract's types
+    rows = training_rows(view, view.record(FEATURES), snapshot)
+    assert rows.select(FEATURES).to_dicts() == by_hand(loans, view)
+    own = loans.sort("loan_date", "loan_id").drop("flag_own_car")
+    assert_frame_equal(rows.select(own.columns), own)
+
+
+def test_the_first_loan_has_what_the_form_says(tmp_path: Path) -> None:
+    rows = training_rows(VIEW, PROJECT_VIEW, built(store_in(tmp_path), events(30, seed=5)))
+    first = rows.sort(ORDER).group_by("id", maintain_order=True).first()
+    assert first["nb_previous_loans"].to_list() == [0] * 30
+    assert first["avg_amount_loans_previous"].null_count() == 30
+    assert first["age"].null_count() == 0
+    assert set(first["flag_own_car"]) == {0, 1, None}
+
+
+@pytest.mark.parametrize("view", [VIEW, CREDIT_VIEW], ids=["another view", "the example's"])
+def test_polars_on_the_whole_raw_file_gives_what_duckdb_gives(
+    tmp_path: Path, view: FeatureView
+) -> None:
+    loans, record = loans_for(view), view.record(FEATURES)
+    rows = training_rows(view, record, built(store_in(tmp_path), loans, view=view))
+    file = tmp_path / "raw.parquet"
+    loans.with_columns(pl.col(pl.Date).cast(pl.String)).write_parquet(file)
+    history = pl.DataFrame(pl.from_arrow(history_of(view, record, file)))
+    assert_frame_equal(history, rows.sort(ORDER).select(history.columns), check_exact=True)
+
+
+def test_a_snapshot_of_another_view_is_refused(tmp_path: Path) -> None:
+    snapshot = built(store_in(tmp_path), events(3, seed=1))
+    with pytest.raises(FeatureError, match="was computed by version"):
+        training_rows(BRIEF, BRIEF.record(FEATURES), snapshot)
+
+
+def test_a_snapshot_that_changes_while_it_is_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    snapshot = built(store, events(10, seed=1))
+
+    def read_and_erase(parts: list[Path], _: None) -> pl.DataFrame:
+        read = pl.read_parquet(parts)
+        erase(store, 103)
+        return read
+
+    monkeypatch.setattr("windlass.features.offline.training_set.read_parts", read_and_erase)
+    with pytest.raises(FeatureError, match="changed while it was read"):
+        training_rows(VIEW, PROJECT_VIEW, snapshot)

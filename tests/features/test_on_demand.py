@@ -1,0 +1,36 @@
+"""Request-time features in columns are what `ViewRecord.at` computes for one, on every engine."""
+
+from datetime import date
+
+import duckdb
+import polars as pl
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.support.loan_view import NEVER, PROJECT_VIEW
+
+from windlass.features.on_demand import columns
+
+BORN = st.none() | st.dates(date(1890, 1, 1), date(2040, 1, 1)) | st.just(NEVER)
+PAIRS = st.lists(st.tuples(BORN, BORN, st.dates(date(1950, 1, 1), date(2060, 1, 1))), min_size=1)
+LEAP = date(2000, 2, 29)
+DUCKDB = duckdb.connect()
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@example([(LEAP, NEVER, date(2021, 2, 28)), (LEAP, None, date(2021, 3, 1))])
+@example([(LEAP, LEAP, date(2024, 2, 28)), (LEAP, LEAP, date(2024, 2, 29)), (LEAP, LEAP, LEAP)])
+@example([(None, NEVER, date(2020, 12, 31))])
+@given(PAIRS)
+def test_columns_equal_what_is_computed_for_one(rows: list[tuple[date | None, ...]]) -> None:
+    names = ["birthday", "job_start_date", "day"]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Date), orient="row")
+    expected = [
+        PROJECT_VIEW.at(dict.fromkeys(PROJECT_VIEW.stored) | known, known["day"])
+        for known in frame.to_dicts()
+    ]
+    made = list(PROJECT_VIEW.at_request)
+    wanted = [{name: one[name] for name in made} for one in expected]
+    lazy = columns(PROJECT_VIEW, frame.lazy(), "day").collect()
+    assert lazy.select(made).to_dicts() == wanted
+    relation = columns(PROJECT_VIEW, DUCKDB.from_arrow(frame.to_arrow()), "day")
+    assert relation.select(*made).to_arrow_table().to_pylist() == wanted

@@ -1,0 +1,196 @@
+"""Numbers that several processes share: summed, never lost, never grown without end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from windlass.monitoring import shared_counters as module
+from windlass.monitoring.shared_counters import Cells, shared_folder
+
+CellsOf = Callable[[Path], Cells]
+KEY = ("requests", "iris", "v1")
+WORKER = """
+import sys
+from pathlib import Path
+from windlass.monitoring.shared_counters import Cells
+
+cells = Cells(Path(sys.argv[1]))
+series = cells.series(("requests", "iris", "v1"), 2)
+for line in sys.stdin:
+    series[0] += float(line)
+    series[1] += 1
+    print("counted", flush=True)
+"""
+
+
+class Worker:
+    """Another process that counts what it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def count(self, *values: float) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        for value in values:
+            self.process.stdin.write(f"{value}\n")
+            self.process.stdin.flush()
+            assert self.process.stdout.readline() == "counted\n"
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+
+@contextmanager
+def worker(folder: Path) -> Iterator[Worker]:
+    started = Worker(folder)
+    try:
+        yield started
+    finally:
+        started.kill()
+
+
+@pytest.fixture
+def cells_of() -> Iterator[CellsOf]:
+    """Cells of this process, closed afterwards."""
+    with ExitStack() as opened:
+
+        def make(folder: Path) -> Cells:
+            cells = Cells(folder)
+            opened.callback(cells.close)
+            return cells
+
+        yield make
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_one_process() -> None:
+    cells = Cells()
+    series = cells.series(KEY, 3)
+    series[1] += 2.5
+    assert cells.series(KEY, 3)[1] == 2.5
+    assert cells.sums() == {KEY: [0.0, 2.5, 0.0]}
+
+
+def test_two_processes_are_summed(tmp_path: Path, cells_of: CellsOf) -> None:
+    with worker(tmp_path) as one, worker(tmp_path) as two:
+        one.count(1, 2)
+        two.count(10)
+        mine = cells_of(tmp_path)
+        mine.series(KEY, 2)[0] += 100
+        mine.series(("other",), 1)[0] += 7
+        assert mine.sums() == {KEY: [113.0, 3.0], ("other",): [7.0]}
+        one.count(0.5)
+        assert mine.sums()[KEY] == [113.5, 4.0]
+        assert files(tmp_path) == ["0.cells", "1.cells", "2.cells"]
+
+
+def test_a_successor_carries_on_where_a_worker_died(tmp_path: Path) -> None:
+    for generation in range(1, 5):
+        with worker(tmp_path) as one:
+            one.count(1)
+        with worker(tmp_path) as other:
+            other.count(0)
+        assert files(tmp_path) == ["0.cells"]
+        observer = Cells(tmp_path)
+        assert observer.sums()[KEY] == [generation, generation * 2]
+        observer.close()
+
+
+def test_a_successor_reads_what_it_took_over(tmp_path: Path, cells_of: CellsOf) -> None:
+    """Series come in another order in every life of a worker."""
+    keys = [("a", str(number)) for number in range(20)]
+    for life in (keys, keys[::-1], keys[5:] + keys[:5]):
+        cells = cells_of(tmp_path)
+        for number, key in enumerate(life):
+            cells.series(key, 1 + int(key[1]) % 3)[0] += number
+        cells.close()
+    assert files(tmp_path) == ["0.cells"]
+    wanted = {
+        key: sum(life.index(key) for life in (keys, keys[::-1], keys[5:] + keys[:5]))
+        for key in keys
+    }
+    assert {key: values[0] for key, values in cells_of(tmp_path).sums().items()} == wanted
+
+
+def test_any_process_may_sum_while_others_write(tmp_path: Path, cells_of: CellsOf) -> None:
+    mine = cells_of(tmp_path)
+    last = 0.0
+    with worker(tmp_path) as one:
+        for _ in range(100):
+            one.count(1)
+            now = mine.sums()[KEY][0]
+            assert now == last + 1
+            last = now
+
+
+def test_a_full_file_harms_nobody(tmp_path: Path, cells_of: CellsOf) -> None:
+    mine = cells_of(tmp_path)
+    first = mine.series(KEY, 2)
+    first[0] += 1
+    many = [mine.series(("s", str(number)), 100) for number in range(5000)]
+    for series in many:
+        series[99] += 1
+    first[0] += 1
+    sums = mine.sums()
+    assert sums[KEY] == [2.0, 0.0]
+    kept = [key for key in sums if key[0] == "s"]
+    assert 100 < len(kept) < 5000
+    assert all(sums[key][99] == 1 for key in kept)
+    assert (tmp_path / "0.cells").stat().st_size == module.CAPACITY
+
+
+def test_keys_of_any_text() -> None:
+    cells = Cells()
+    keys = [("a", ""), ("ä\x00\n", '"'), ("東京", "\\"), ("x" * 1000,)]
+    for number, key in enumerate(keys):
+        cells.series(key, 1)[0] += number
+    assert cells.sums() == {key: [float(number)] for number, key in enumerate(keys)}
+
+
+def test_a_series_torn_by_a_death_is_left_out(tmp_path: Path, cells_of: CellsOf) -> None:
+    """A worker that died while it wrote a series' name: the length comes last, and is zero yet."""
+    mine = cells_of(tmp_path)
+    mine.series(KEY, 2)[0] += 3
+    content = bytearray((tmp_path / "0.cells").read_bytes())
+    end = content.index(json.dumps(KEY).encode()) + len(json.dumps(KEY))
+    place = (end + 7) // 8 * 8 + 16
+    content[place + 8 : place + 20] = b'["torn", "x"'
+    (tmp_path / "1.cells").write_bytes(content)
+    assert mine.sums() == {KEY: [6.0, 0.0]}
+    with worker(tmp_path) as successor:
+        successor.count(1)
+        assert mine.sums()[KEY][0] == 7.0
+
+
+def test_the_folder_of_a_server(tmp_path: Path) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    for name in (gone.stdout.decode().strip(), str(os.getppid()), "notes"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+    folder = shared_folder(tmp_path)
+    assert folder.name == str(os.getpid())
+    assert files(tmp_path / "run") == sorted([str(os.getpid()), str(os.getppid()), "notes"])
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(OSError, match="run"):
+        shared_folder(tmp_path)

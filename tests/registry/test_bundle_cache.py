@@ -1,0 +1,92 @@
+"""Copies of far bundles: verified on every open, fetched again where damaged, swept where left."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.small_bundles import Loan
+
+from windlass.core.bundle import Bundle
+from windlass.errors import IntegrityError, StorageError
+from windlass.registry.bundle_cache import UNUSED, Cache
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Bundle:
+    return Bundle.open(Loan().sealed(tmp_path / "far"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def fetching(far: Bundle, fetched: list[Path]) -> Callable[[Path], None]:
+    def fetch(folder: Path) -> None:
+        fetched.append(folder)
+        shutil.copytree(far.path, folder, dirs_exist_ok=True)
+
+    return fetch
+
+
+def test_a_bundle_is_fetched_once(cache: Cache, far: Bundle, tmp_path: Path) -> None:
+    fetched: list[Path] = []
+    for _ in range(3):
+        assert cache.open(far.digest, fetching(far, fetched)).digest == far.digest
+    assert len(fetched) == 1
+    assert [place.name for place in (tmp_path / "cache").iterdir()] == [far.digest]
+
+
+@pytest.mark.parametrize("name", ["model.joblib", "manifest.json", "schema.json"])
+def test_a_damaged_copy_is_fetched_again(cache: Cache, far: Bundle, name: str) -> None:
+    fetched: list[Path] = []
+    copy = cache.open(far.digest, fetching(far, fetched)).path
+    (copy / name).write_bytes(b"{}")
+    assert cache.open(far.digest, fetching(far, fetched)).read("metrics.json")
+    (copy / name).unlink()
+    assert cache.open(far.digest, fetching(far, fetched)).digest == far.digest
+    assert len(fetched) == 3
+
+
+def test_another_bundle_is_not_kept(cache: Cache, far: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="its digest is"):
+        cache.open("e" * 64, fetching(far, []))
+    (far.path / "model.joblib").write_bytes(b"another model")
+    with pytest.raises(IntegrityError, match=r"model\.joblib is not the file that was sealed"):
+        cache.open(far.digest, fetching(far, []))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_who_comes_second_takes_what_is_there(cache: Cache, far: Bundle) -> None:
+    def fetch(folder: Path) -> None:
+        cache.open(far.digest, fetching(far, []))  # another process is faster
+        shutil.copytree(far.path, folder, dirs_exist_ok=True)
+
+    assert cache.open(far.digest, fetch).digest == far.digest
+
+
+def test_what_is_left_or_unused_is_swept(cache: Cache, far: Bundle, tmp_path: Path) -> None:
+    kept = cache.open(far.digest, fetching(far, [])).path
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, check=True).stdout.decode().strip()  # fmt: skip
+    (tmp_path / "cache" / f".{'e' * 64}.{dead}.x1").mkdir()
+    (tmp_path / "cache" / f".{'e' * 64}.{os.getpid()}.x1").mkdir()
+    old = tmp_path / "cache" / ("a" * 64)
+    old.mkdir()
+    os.utime(old, (0, time.time() - UNUSED - 60))
+    cache.sweep()
+    left = {place.name for place in (tmp_path / "cache").iterdir()}
+    assert left == {kept.name, f".{'e' * 64}.{os.getpid()}.x1"}
+    cache.forget(far.digest)
+    assert not kept.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told(far: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Free some space, or let this user write there"):
+        Cache(tmp_path / "file" / "cache").open(far.digest, fetching(far, []))

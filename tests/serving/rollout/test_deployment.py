@@ -1,0 +1,188 @@
+"""Decisions are kept up with though a store is silent: what is outdated is given up, and threads stay few."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.registry_home import Registered, another
+from tests.support.server import PATIENCE
+
+from windlass.core.bundle import Bundle
+from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.shared_counters import Cells
+from windlass.registry.version import Live, Version
+from windlass.serving.rollout import loader
+from windlass.serving.rollout.deployment import Following
+from windlass.serving.rollout.loader import Fetching, Loader
+from windlass.serving.rollout.registry_client import Link
+from windlass.serving.served_project import Hosted
+
+NAME = "iris"
+
+
+class Gated:
+    """A registry with v1 to v4 of Iris, and its follower; the store is silent about versions that are `held`."""
+
+    def __init__(self, registered: Registered, executor: ThreadPoolExecutor) -> None:
+        self.held: set[str] = set()
+        self.let_go = threading.Event()
+        self.fetched: list[str] = []
+        self.loaded: list[str] = []
+        self._registry = registered.registry
+        self._fetch_for_real = self._registry.fetch
+        self._registry.fetch = self.fetch  # type: ignore[method-assign]
+        link = Link(registered.settings)
+        link._registry = self._registry
+        loader = Loader(executor)
+        self._load_for_real = loader.load
+        loader.load = self._load  # type: ignore[method-assign]
+        self.hosted = Hosted(NAME, None, Telemetry(Cells()))
+        self.following = Following(self.hosted, link, loader)
+
+    def fetch(self, version: Version) -> Bundle:
+        self.fetched.append(version.name)
+        if version.name in self.held:
+            assert self.let_go.wait(PATIENCE)
+        return self._fetch_for_real(version)
+
+    def _load(self, bundle: Bundle) -> Any:
+        self.loaded.append(bundle.version)
+        return self._load_for_real(bundle)
+
+    def version(self, name: str) -> Version:
+        return self._registry.version(NAME, name)
+
+    def decided(self, name: str) -> Live:
+        version = self.version(name)
+        return Live(version.number, version.digest, 0.0, None)
+
+    @property
+    def live(self) -> str | None:
+        return None if self.hosted.model is None else self.hosted.model.version
+
+    @property
+    def threads(self) -> list[str]:
+        """Those that fetch now."""
+        names = [thread.name for thread in threading.enumerate()]
+        return [name for name in names if name.startswith("fetch-iris")]
+
+
+@pytest.fixture
+def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
+    registered = Registered(tmp_path / "home")
+    for number in range(1, 5):
+        registered.live(another(iris, tmp_path / f"{number}"))
+    with ThreadPoolExecutor(1) as executor:
+        made = Gated(registered, executor)
+        yield made
+        made.let_go.set()
+        made.following.close()
+    registered.close()
+
+
+async def until(check: Callable[[], object]) -> None:
+    """Return once it holds; the event loop runs meanwhile."""
+    async with asyncio.timeout(PATIENCE):
+        while not check():  # noqa: ASYNC110 - threads tell nobody
+            await asyncio.sleep(0.01)
+
+
+def test_a_decision_waits_for_no_version_that_a_client_asked_for(gated: Gated) -> None:
+    async def check() -> None:
+        gated.held = {"v2", "v3"}
+        asked = [asyncio.ensure_future(gated.following.load(name)) for name in ("v2", "v3")]
+        await until(lambda: set(gated.fetched) == gated.held)
+        gated.following.aim(gated.decided("v1"))
+        await gated.following.settle()
+        assert gated.live == "v1"
+        assert not any(one.done() for one in asked)
+        assert (await gated.following.load("v4")).version == "v4"  # nor does another client
+        gated.let_go.set()
+        assert [model.version for model in await asyncio.gather(*asked)] == ["v2", "v3"]
+
+    asyncio.run(check())
+
+
+def test_what_a_decision_overtook_is_thrown_away(gated: Gated) -> None:
+    async def check() -> None:
+        gated.held = {"v2"}
+        gated.following.aim(gated.decided("v2"))
+        await until(lambda: gated.fetched == ["v2"])
+        gated.following.aim(gated.decided("v2"))  # the same: it is under way
+        settled = asyncio.ensure_future(gated.following.settle())
+        gated.following.aim(gated.decided("v1"))
+        await settled  # also who waited before
+        assert gated.live == "v1"
+        gated.let_go.set()
+        await until(lambda: not gated.threads)
+        await asyncio.sleep(0)
+        assert gated.loaded == ["v1"]
+        assert (gated.live, gated.hosted.production, gated.hosted.refused) == ("v1", "v1", None)
+
+    asyncio.run(check())
+
+
+def test_what_is_under_way_is_joined_also_where_who_began_it_gave_up(gated: Gated) -> None:
+    async def check() -> None:
+        gated.held, version = {"v2"}, gated.version("v2")
+        ways = Fetching(NAME, gated.fetch)
+        first, second, third = (asyncio.ensure_future(ways.bundle(version)) for _ in range(3))
+        await until(lambda: gated.fetched == ["v2"])
+        first.cancel()
+        await asyncio.wait([first])
+        assert not second.done()
+        gated.let_go.set()
+        assert await second is await third
+        assert (first.cancelled(), gated.fetched) == (True, ["v2"])
+        assert (await ways.bundle(version)).digest == version.digest  # later: anew
+        assert gated.fetched == ["v2", "v2"]
+
+    asyncio.run(check())
+
+
+def test_no_more_is_fetched_at_once_than_may_be(
+    gated: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "MOST_UNDER_WAY", 2)
+
+    async def check() -> None:
+        gated.held = {"v1", "v2"}
+        for name in ("v1", "v2"):
+            gated.following.aim(gated.decided(name))
+            await until(lambda name=name: name in gated.fetched)  # type: ignore[misc]
+        gated.following.aim(gated.decided("v3"))
+        await gated.following.settle()
+        assert sorted(gated.threads) == ["fetch-iris-v1", "fetch-iris-v2"]
+        assert "2 bundles of iris are being fetched" in str(gated.hosted.reason)
+        gated.let_go.set()
+        await until(lambda: not gated.threads)
+
+        def again() -> bool:
+            gated.following.aim(gated.decided("v3"))
+            return gated.live == "v3"
+
+        await until(again)
+        assert gated.loaded == ["v3"]
+
+    asyncio.run(check())
+
+
+def test_where_nothing_is_in_production_any_more_what_is_under_way_is_given_up(
+    gated: Gated,
+) -> None:
+    async def check() -> None:
+        gated.held = {"v2"}
+        gated.following.aim(gated.decided("v2"))
+        await until(lambda: gated.fetched == ["v2"])
+        gated.following.aim(None)
+        await gated.following.settle()
+        gated.let_go.set()
+        await until(lambda: not gated.threads)
+        assert gated.live is None
+        assert "No version of iris is in production" in str(gated.hosted.reason)
+
+    asyncio.run(check())

@@ -1,0 +1,215 @@
+"""`?version=` and `/versions/{v}`: what is or was in production answers; the rest is refused, at little cost."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import BundleOf, Serve
+from tests.support.registry_home import Registered, another, other_label, sharper, told, until_live
+from tests.support.server import FLOWER, Server
+
+from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.shared_counters import Cells
+from windlass.registry.registry import Registry
+from windlass.registry.version import Version
+from windlass.serving.rollout import pinned_versions
+from windlass.serving.rollout.deployment import Following
+from windlass.serving.rollout.loader import Loader
+from windlass.serving.rollout.registry_client import Link
+from windlass.serving.served_project import MOST_AT_HAND, Hosted
+from windlass.web.problems import Problem
+
+NAME = Path("iris")  # of the project, in the registry
+TENSORS = {
+    "inputs": [
+        {"name": name, "shape": [1, 1], "datatype": "FP64", "data": [value]}
+        for name, value in FLOWER.items()
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iterator[Registered]:
+    """v1 to v6 were in production, v6 is; v7 is a candidate; v8 was rejected; v9 fails its self-test."""
+    folder = tmp_path_factory.mktemp("earlier")
+    made = Registered(folder / "home")
+    iris, other = bundle_of("iris"), sharper(bundle_of)
+    made.live(other)
+    made.live(another(iris, folder / "bad", other_label))
+    for index in range(3, 7):
+        made.live(another(iris if index % 2 else other, folder / f"{index}"))
+    made.add(another(iris, folder / "candidate"))
+    rejected = made.add(another(iris, folder / "rejected"))
+    made.registry.reject("iris", rejected, actor="tester", reason="a test")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def server(session_server: Serve, home: Registered) -> Server:
+    return session_server(NAME, home=home.home)
+
+
+def loads(server: Server, least: int = 0) -> list[str]:
+    return [line["version"] for line in told(server, "earlier version ready", least)]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/iris/predict", "/predict_batch"])
+def test_a_version_that_was_in_production_answers(server: Server, path: str) -> None:
+    body: Any = [FLOWER] if "batch" in path else FLOWER
+    before = server.client.post(path, json=body).json()
+    pinned_versions = server.client.post(f"{path}?version=v1", json=body).json()
+    same = server.client.post(f"{path}?version=v3", json=body).json()
+    assert (before["model_version"], pinned_versions["model_version"], same["model_version"]) == (
+        "v6", "v1", "v3",
+    )  # fmt: skip
+    assert (
+        before["class_probabilities"] == pinned_versions["class_probabilities"]
+    )  # of one training
+    assert before["class_probabilities"] != same["class_probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("v7", 409), ("v8", 409), ("v99", 404), ("v0", 404), ("v01", 404), ("V1", 404), ("", 404),
+     ("v999999999999999999999", 404), ("../v1", 404), ("%00", 404), ("v1%0a", 404), ("latest", 404)],
+)  # fmt: skip
+def test_another_version_is_refused(server: Server, version: str, status: int) -> None:
+    for _ in range(3):  # in the same way, whoever remembers it
+        answer = server.client.post(f"/predict?version={version}", json=FLOWER)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        if version and "%" not in version and status == 404:
+            assert version not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "questions"), [("v7", 409, 1), ("v99", 404, 1), ("v01", 404, 0)]
+)
+def test_what_is_refused_is_remembered_for_a_while(
+    home: Registered, monkeypatch: pytest.MonkeyPatch, version: str, status: int, questions: int
+) -> None:
+    """So that asking for what is not there asks the database but seldom."""
+    asked = Asked(home, monkeypatch)
+    monkeypatch.setattr(pinned_versions, "REMEMBERED_SECONDS", 3600.0)
+    assert [asked.status(version) for _ in range(3)] == [status] * 3
+    assert asked.questions == [version] * questions
+    monkeypatch.setattr(pinned_versions, "REMEMBERED_SECONDS", 0.0)
+    forgetful = Asked(home, monkeypatch)
+    assert [forgetful.status(version) for _ in range(3)] == [status] * 3
+    assert forgetful.questions == [version] * questions * 3
+    for one in (asked, forgetful):
+        one.close()
+
+
+class Asked:
+    """Earlier versions of Iris, found in this process; `questions` are those that the registry got."""
+
+    def __init__(self, home: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.questions: list[str] = []
+        self._link = Link(home.settings)
+        self._link._registry, self._link.reachable = home.registry, True
+        self._home = home
+        approved = Registry.approved.__get__(home.registry)
+
+        def counted(project: str, name: str) -> Version:
+            self.questions.append(name)
+            found: Version = approved(project, name)
+            return found
+
+        monkeypatch.setattr(home.registry, "approved", counted)
+        hosted = Hosted("iris", None, Telemetry(Cells()))
+        with ThreadPoolExecutor(1) as executor:
+            self._following = Following(hosted, self._link, Loader(executor))
+        self._earlier = pinned_versions.Earlier(self._following, self._link)
+
+    def status(self, version: str) -> int:
+        """What an answer about this version would have."""
+        with pytest.raises(Problem) as refused:
+            asyncio.run(self._earlier.find(version))
+        return refused.value.status
+
+    def close(self) -> None:
+        """Let its threads end."""
+        self._following.close()
+
+
+def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(server: Server) -> None:
+
+    def refused() -> None:
+        answer = server.client.post("/predict?version=v2", json=FLOWER)
+        assert answer.status_code == 503
+        assert "log tells why" in answer.json()["detail"]
+
+    def is_remembered() -> bool:
+        """Where the second question comes within a second, it is refused from memory."""
+        before = server.lines("earlier version not loaded")
+        refused()
+        refused()
+        logged = told(server, "earlier version not loaded", len(before) + 1)[len(before) :]
+        assert "Golden row 0" in logged[0]["reason"]
+        return len(logged) == 1
+
+    assert any(is_remembered() for _ in range(5))
+    assert server.client.post("/predict", json=FLOWER).status_code == 200
+
+
+def test_v2_names_versions(server: Server) -> None:
+    described = server.client.get("/v2/models/iris").json()
+    assert described["versions"] == ["v6", "v5", "v4", "v3", "v2", "v1"]
+    infer = "/v2/models/iris/versions/{}/infer"
+    for version in ("v6", "v1"):
+        answer = server.client.post(infer.format(version), json=TENSORS)
+        assert answer.json()["model_version"] == version
+        ready = server.client.get(f"/v2/models/iris/versions/{version}/ready")
+        assert (ready.status_code, ready.json()["ready"]) == (200, True)
+        assert server.client.get(f"/v2/models/iris/versions/{version}").status_code == 200
+    assert server.client.get("/v2/models/iris/versions/v2/ready").status_code == 503
+    for version, status in (("v7", 409), ("v99", 404)):
+        answer = server.client.post(infer.format(version), json=TENSORS)
+        assert answer.status_code == status
+        assert answer.json().keys() == {"error"}
+
+
+def test_other_protocols_take_the_version_from_the_query(server: Server) -> None:
+    body = {"instances": [FLOWER]}
+    for path in ("/invocations", "/v1/models/iris:predict"):
+        assert server.client.post(f"{path}?version=v1", json=body).status_code == 200
+        assert server.client.post(f"{path}?version=v99", json=body).status_code == 404
+
+
+def test_one_load_is_shared_and_few_are_kept(
+    serve: Serve, home: Registered, tmp_path: Path
+) -> None:
+    server = serve(NAME, home=Path(shutil.copytree(home.home, tmp_path / "copy")))
+    with ThreadPoolExecutor(8) as clients:
+        asked = [
+            clients.submit(server.client.post, "/predict?version=v3", json=FLOWER)
+            for _ in range(24)
+        ]
+    assert {answer.result().json()["model_version"] for answer in asked} == {"v3"}
+    assert loads(server, 1) == ["v3"]
+    for version in ("v4", "v5", "v1"):
+        assert server.client.post(f"/predict?version={version}", json=FLOWER).status_code == 200
+    assert MOST_AT_HAND == 3
+    assert server.client.post("/predict?version=v5", json=FLOWER).status_code == 200  # at hand
+    assert server.client.post("/predict?version=v3", json=FLOWER).status_code == 200  # again
+    assert loads(server, 5) == ["v3", "v4", "v5", "v1", "v3"]
+
+
+def test_the_predecessor_stays_at_hand(
+    serve: Serve, tmp_path: Path, bundle_of: BundleOf, iris: Path
+) -> None:
+    registered = Registered(tmp_path / "home")
+    registered.live(iris)
+    server = serve(NAME, home=registered.home)
+    registered.live(sharper(bundle_of))
+    until_live(server, "v2")
+    assert server.client.post("/predict?version=v1", json=FLOWER).json()["model_version"] == "v1"
+    server.stop()
+    assert loads(server) == []
+    registered.close()

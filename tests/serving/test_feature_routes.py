@@ -1,0 +1,211 @@
+"""Features over HTTP: of one entity, of many, as Feast asks, and what is refused."""
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.serving.test_routes import problem
+from tests.support.loan_view import FEATURES, PROJECT_VIEW
+from tests.support.online_clients import (
+    CHILD,
+    LEAST,
+    MISSING,
+    MOST,
+    PLAIN,
+    STRANGER,
+    features_of,
+)
+from tests.support.server import Server
+
+ROUTES = [
+    ("GET", "/features/1"), ("POST", "/features"), ("POST", "/get-online-features"), ("POST", "/predict/1"),
+    ("POST", "/predict_by_id"),
+]  # fmt: skip
+NO_IDS = [
+    "abc", "1.5", "1e3", "+5", "0x10", "1_000", "٣", "--1", "-", "true", "null", str(MOST + 1), str(LEAST - 1),
+    "9" * 40, "%20", "5%00",
+]  # fmt: skip
+NO_LISTS: list[Any] = [
+    {}, [], {"ids": []}, {"ids": 5}, {"ids": [1], "more": 1}, {"id": [1]}, [1.5], [1.0], [True], ["1"], [None], [[1]],
+    [MOST + 1], [LEAST - 1], [10**30], "5", 5, [1] * 10_001,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ask(clients_server: Server) -> httpx.Client:
+    return clients_server.client
+
+
+@pytest.mark.parametrize("prefix", ["", "/clients"])
+@pytest.mark.parametrize("client", [PLAIN, MISSING, CHILD, LEAST, MOST])
+def test_the_features_of_an_entity(ask: httpx.Client, prefix: str, client: int) -> None:
+    answer = ask.get(f"{prefix}/features/{client}")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert list(body) == [
+        "id", "features", "as_of", "computed_at", "stale", "view", "view_version",
+    ]  # fmt: skip
+    assert body["id"] == client
+    assert list(body["features"]) == list(FEATURES)
+    assert body["features"] == features_of(client)
+    assert body["stale"] is False
+    assert (body["view"], body["view_version"]) == ("clients", PROJECT_VIEW.version)
+    assert "features;dur=" in answer.headers["server-timing"]
+
+
+def test_days_and_moments(ask: httpx.Client) -> None:
+    body = ask.get(f"/features/{PLAIN}").json()
+    assert body["as_of"] == "2020-12-30"
+    assert body["computed_at"] == "2026-11-20T10:30:00Z"
+
+
+def test_what_is_missing_is_null(ask: httpx.Client) -> None:
+    features = ask.get(f"/features/{MISSING}").json()["features"]
+    missing = [name for name, value in features.items() if value is None]
+    assert missing == ["avg_amount_loans_previous", "years_on_the_job", "flag_own_car"]
+
+
+def test_an_unknown_id_is_404_and_not_echoed(ask: httpx.Client) -> None:
+    answer = ask.get(f"/features/{STRANGER}")
+    problem(answer, 404)
+    assert str(STRANGER) not in answer.text
+
+
+@pytest.mark.parametrize("method_path", [("GET", "/features/"), ("POST", "/predict/")])
+@pytest.mark.parametrize("text", NO_IDS)
+def test_what_is_no_id(ask: httpx.Client, method_path: tuple[str, str], text: str) -> None:
+    method, path = method_path
+    answer = ask.request(method, f"{path}{text}")
+    (fault,) = problem(answer, 422)["errors"]
+    assert fault["loc"] == ["id"]
+    assert len(answer.content) < 400
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_many_in_order(ask: httpx.Client, named: bool) -> None:
+    ids = [MISSING, STRANGER, PLAIN, MISSING, MOST]
+    answer = ask.post("/features", json={"ids": ids} if named else ids)
+    assert answer.status_code == 200
+    results = answer.json()["results"]
+    assert [one["id"] for one in results] == ids
+    assert results[1] == {"id": STRANGER, "features": None, "error": "unknown"}
+    for one in (0, 2, 3, 4):
+        assert results[one] == ask.get(f"/features/{ids[one]}").json()
+
+
+def test_as_many_as_there_may_be(ask: httpx.Client) -> None:
+    ids = list(range(10**6 + 9_999, 10**6 - 1, -1))
+    results = ask.post("/features", json=ids).json()["results"]
+    assert [one["id"] for one in results] == ids
+    assert all(one["features"]["nb_previous_loans"] == 4 for one in results)
+
+
+@pytest.mark.parametrize("path", ["/features", "/predict_by_id"])
+@pytest.mark.parametrize("body", NO_LISTS, ids=lambda body: str(body)[:30])
+def test_what_is_no_list_of_ids(ask: httpx.Client, path: str, body: Any) -> None:
+    answer = ask.post(path, json=body)
+    assert problem(answer, 422)["errors"]
+    assert len(answer.content) < 500
+
+
+@pytest.mark.parametrize("path", ["/features", "/predict_by_id", "/get-online-features"])
+def test_bodies_that_are_no_json(ask: httpx.Client, path: str) -> None:
+    headers = {"content-type": "application/json"}
+    for body in (b"", b"[1", b"{", b"\xff", b"[1]]"):
+        problem(ask.post(path, content=body, headers=headers), 400)
+    problem(ask.post(path, content=b"[1]", headers={"content-type": "text/csv"}), 415)
+
+
+def test_as_feast_asks(ask: httpx.Client) -> None:
+    body = {
+        "features": ["clients:flag_own_car", "clients:nb_previous_loans"],
+        "entities": {"id": [PLAIN, MISSING, STRANGER]},
+    }
+    answer = ask.post("/get-online-features", json=body).json()
+    assert answer["metadata"] == {"feature_names": ["id", "flag_own_car", "nb_previous_loans"]}
+    ids, car, loans = answer["results"]
+    assert ids["values"] == [PLAIN, MISSING, STRANGER]
+    assert car["values"] == [1, None, None]
+    assert car["statuses"] == ["PRESENT", "NULL_VALUE", "NOT_FOUND"]
+    assert loans["values"] == [4, 1, None]
+    assert loans["event_timestamps"] == [
+        "2020-12-30T00:00:00Z", "2019-06-01T00:00:00Z", "1970-01-01T00:00:00Z",
+    ]  # fmt: skip
+    full = ask.post("/get-online-features", json={**body, "full_feature_names": True}).json()
+    assert full["metadata"]["feature_names"][1] == "clients__flag_own_car"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"features": ["clients:income"]}, {"features": ["loans:age"]}, {"features": []}, {"entities": {}},
+        {"entities": {"client": [1]}}, {"entities": {"id": ["1"]}}, {"entities": {"id": []}}, {"feature_service": "x"},
+        {"full_feature_names": "yes"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_not_as_feast_asks(ask: httpx.Client, change: dict[str, Any]) -> None:
+    body = {"features": ["clients:age"], "entities": {"id": [PLAIN]}, **change}
+    assert problem(ask.post("/get-online-features", json=body), 422)["errors"]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_other_methods(ask: httpx.Client, method: str, path: str) -> None:
+    other = "PUT" if method == "GET" else "GET"
+    answer = ask.request(other, path)
+    problem(answer, 405)
+    assert answer.headers["allow"] == ("GET, HEAD" if method == "GET" else "POST")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_project_without_a_view_has_none_of_it(
+    iris_server: Server, method: str, path: str
+) -> None:
+    for prefix in ("", "/iris"):
+        problem(iris_server.client.request(method, f"{prefix}{path}", json=[1]), 404)
+    paths = iris_server.client.get("/openapi.json").json()["paths"]
+    assert not [one for one in paths if "features" in one or "id" in one]
+
+
+def test_status_says_how_fresh_they_are(ask: httpx.Client) -> None:
+    told = ask.get("/status").json()["features"]
+    assert (told["view"], told["view_version"], told["reason"]) == (
+        "clients", PROJECT_VIEW.version, None,
+    )  # fmt: skip
+    materialised = told["materialised"]
+    assert materialised.pop("materialised_at") > 0
+    assert materialised == {
+        "snapshot": 1,
+        "view_version": PROJECT_VIEW.version,
+        "newest_event": "2020-12-30",
+        "entities": 10_005,
+        "stale": False,
+    }
+
+
+def reads_of(ask: httpx.Client) -> dict[str, float]:
+    lines = [
+        line for line in ask.get("/metrics").text.splitlines() if "feature_reads_total{" in line
+    ]
+    found = [line.partition('result="')[2].partition('"')[::2] for line in lines]
+    return {name: float(rest.split()[-1]) for name, rest in found}
+
+
+def test_metrics(ask: httpx.Client) -> None:
+    before = reads_of(ask)
+    ask.post("/features", json=[PLAIN, STRANGER, STRANGER])
+    ask.get(f"/features/{PLAIN}")
+    ask.get(f"/features/{STRANGER}")
+    ask.post(f"/predict/{PLAIN}")
+    after = reads_of(ask)
+    counted = {name: after[name] - before[name] for name in after}
+    assert counted == {"found": 3, "unknown": 3, "failed": 0}
+    text = ask.get("/metrics").text
+    assert 'windlass_features_snapshot{project="clients"} 1.0' in text
+    assert 'windlass_features_entities{project="clients"} 10005.0' in text
+    assert 'windlass_features_stale{project="clients"} 0.0' in text
+    newest = 'windlass_features_newest_event_timestamp_seconds{project="clients"} 1.6092'
+    assert newest in text
+    assert 'windlass_features_materialised_timestamp_seconds{project="clients"}' in text
+    assert 'route="/features/{id}"' in text
+    assert str(STRANGER) not in text

@@ -1,0 +1,138 @@
+"""What a path or a name stands for: a bundle by itself, or a project that the registry decides about."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import BundleOf
+from tests.support.altered_bundles import copied
+from tests.support.registry_home import Registered, another
+from tests.support.server import Server, free_port
+
+from windlass.app import application
+from windlass.core.project_spec import Declaration
+from windlass.errors import BundleError, ProjectError, RegistryError, StorageError
+from windlass.serving.targets import Subject, subjects
+from windlass.settings import Settings
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Iterator[Registered]:
+    made = Registered(tmp_path / "home")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path, iris: Path) -> Path:
+    """A project's folder, with a bundle in its artifacts."""
+    folder = tmp_path / "project"
+    copied(iris, folder / "artifacts")
+    (folder / "project.py").write_text("raise SystemExit('a server runs no code of a project')")
+    return folder
+
+
+def one(path: Path | str, settings: Settings) -> Subject:
+    (found,) = subjects([path], settings)
+    return found
+
+
+def test_a_bundle_where_there_is_no_registry(iris: Path, tmp_path: Path) -> None:
+    found = one(iris, Settings(home=tmp_path / "nothing"))
+    assert found.project == "iris"
+    assert found.bundle is not None
+    assert found.bundle.path == iris
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_folder_that_the_registry_knows_is_followed(
+    registered: Registered, project: Path
+) -> None:
+    registered.registry.declare(Declaration(name="iris", folder=str(project)))
+    found = one(project, registered.settings)
+    assert (found.project, found.bundle) == ("iris", None)
+
+
+def test_a_folder_that_it_does_not_know_is_served_by_its_artifacts(
+    registered: Registered, project: Path
+) -> None:
+    registered.registry.declare(Declaration(name="other", folder="/elsewhere"))
+    found = one(project, registered.settings)
+    assert found.bundle is not None
+    assert found.bundle.path == project / "artifacts"
+
+
+def test_a_name_that_the_registry_knows_is_followed(
+    registered: Registered, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered.add(iris)
+    monkeypatch.chdir(tmp_path)
+    assert one("iris", registered.settings).bundle is None
+    with pytest.raises(BundleError, match="there is no such folder"):
+        one("nobody", registered.settings)
+
+
+def test_a_bundle_that_the_registry_knows_and_never_approved_is_refused(
+    registered: Registered, iris: Path, project: Path, tmp_path: Path
+) -> None:
+    registered.add(iris)
+    for path in (iris, project, registered.folder("v1")):
+        with pytest.raises(RegistryError, match=r"never approved.*windlass approve iris v1"):
+            one(path, registered.settings)
+    registered.approve("v1")
+    assert one(iris, registered.settings).bundle is not None
+    registered.live(another(iris, tmp_path / "next"))
+    assert one(iris, registered.settings).bundle is not None  # it was in production
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_bundle_that_is_no_version_of_a_project_that_the_registry_knows_is_refused(
+    registered: Registered, iris: Path, bundle_of: BundleOf, tmp_path: Path, approved: bool
+) -> None:
+    """Or a byte changed in the manifest would get round the approval."""
+    registered.add(iris)
+    if approved:
+        registered.approve("v1")
+    edited = another(iris, tmp_path / "edited")
+    refused = r"none of its versions.*`windlass train`.*another WINDLASS_HOME"
+    with pytest.raises(RegistryError, match=refused):
+        one(edited, registered.settings)
+    with pytest.raises(RegistryError, match=refused):
+        application(edited, settings=registered.settings)
+    assert one(edited, Settings(home=tmp_path / "elsewhere")).bundle is not None
+    assert one(bundle_of("native"), registered.settings).bundle is not None  # of a project unknown
+
+
+def test_a_server_of_a_bundle_that_is_no_version_ends(
+    registered: Registered, iris: Path, tmp_path: Path
+) -> None:
+    registered.live(iris)
+    server = Server.of(another(iris, tmp_path / "edited"), home=registered.home)
+    assert server.exit_code() == 1
+    assert "none of its versions" in server.log.read_text()
+
+
+def test_two_of_one_project(registered: Registered, iris: Path) -> None:
+    registered.live(iris)
+    with pytest.raises(ProjectError, match="'iris'"):
+        subjects([iris, "iris"], registered.settings)
+
+
+def test_a_database_that_is_away(
+    iris: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name can be followed as soon as it is back; what was approved can be told of nothing else."""
+    pytest.importorskip("psycopg")
+    url = f"postgresql+psycopg://127.0.0.1:{free_port()}/windlass"
+    settings = Settings(home=tmp_path / "home", database_url=url)
+    monkeypatch.chdir(tmp_path)
+    assert one("iris", settings).bundle is None
+    for path in (iris, project, "../iris"):
+        with pytest.raises(StorageError):
+            one(path, settings)
+
+
+def test_a_subject_stands_for_itself_and_for_one_start(tmp_path: Path) -> None:
+    first, second = Subject("iris"), Subject("iris")
+    assert subjects([first], Settings(home=tmp_path)) == [first]
+    assert first.session != second.session

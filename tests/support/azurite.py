@@ -1,0 +1,101 @@
+"""Azure's blob storage on loopback: Azurite, its emulator, fetched with npm once an environment."""
+
+import base64
+import hashlib
+import hmac
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from email.utils import formatdate
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+from tests.support.server import free_port
+from tests.support.services import absent, await_http
+
+ACCOUNT = "devstoreaccount1"  # of every emulator, with a key that is no secret
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+VERSION = "2021-08-06"  # of the protocol
+PACKAGE = "azurite@3"
+
+
+@pytest.fixture(scope="session")
+def azure_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the emulator's account."""
+    folder = tmp_path_factory.mktemp("azurite")
+    program = _program()
+    port = free_port()
+    log = folder / "server.log"
+    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--skipApiVersionCheck"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [str(program), "--silent", "--inMemoryPersistence", *options],
+            stdout=file,
+            stderr=file,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+        )
+    try:
+        yield f"{await_http(f'http://127.0.0.1:{port}', process, log)}/{ACCOUNT}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def azure_url(azure_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty container's folder; credentials are in the environment."""
+    container = f"models-{token_hex(6)}"
+    _make(azure_endpoint, container)
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azure_endpoint)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
+    return f"az://{container}/team"
+
+
+def _program() -> Path:
+    """The emulator, in this environment; fetched where it is not there yet."""
+    home = Path(sys.prefix) / PACKAGE
+    program = home / "node_modules" / ".bin" / "azurite-blob"
+    if not program.exists():
+        with TemporaryDirectory(dir=sys.prefix) as folder:
+            _install(Path(folder))
+            with suppress(OSError):  # another run of the tests was quicker
+                Path(folder).rename(home)
+    return program
+
+
+def _install(folder: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        absent("no npm to fetch Azurite with")
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    try:
+        subprocess.run(
+            [npm, "install", *quiet, PACKAGE], check=True, capture_output=True, timeout=100
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        absent(f"npm does not fetch Azurite: {error}")
+
+
+def _make(endpoint: str, container: str) -> None:
+    """Make a container: the one request that obstore has no call for, signed with the shared key."""
+    date = formatdate(usegmt=True)
+    signed = "\n".join(
+        ["PUT", *[""] * 11, f"x-ms-date:{date}", f"x-ms-version:{VERSION}",
+         f"/{ACCOUNT}/{ACCOUNT}/{container}", "restype:container"]
+    )  # fmt: skip
+    digest = hmac.digest(base64.b64decode(KEY), signed.encode(), hashlib.sha256)
+    headers = {
+        "x-ms-date": date,
+        "x-ms-version": VERSION,
+        "Authorization": f"SharedKey {ACCOUNT}:{base64.b64encode(digest).decode()}",
+        "Content-Length": "0",
+    }
+    made = httpx.put(f"{endpoint}/{container}?restype=container", headers=headers, timeout=60)
+    assert made.status_code == 201, made.text

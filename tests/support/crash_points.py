@@ -1,0 +1,159 @@
+"""A program that is killed before each of its writes, one after the other, and looks at what is left each time.
+
+`python crash_points.py register|prune|approve FOLDER`, with the settings in the environment. Exits 0 where
+everything was right every time, and prints how often it was killed.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
+from tests.support.small_bundles import Loan
+
+from windlass.errors import WindlassError
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
+LOAN = Loan()
+MOST = 400
+
+
+class Fuse:
+    """Kills this process before the write of a number."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, *_: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def lay(self, settings: Settings) -> None:
+        """Put it before every write: to files, to the object store, to the database."""
+        import shutil
+
+        for owner, name in (
+            (shutil, "copyfile"), (shutil, "rmtree"), (os, "fsync"), (os, "rename"),
+            (os, "unlink"), (os, "mkdir"), (Path, "rename"), (Path, "mkdir"),
+        ):  # fmt: skip
+            self._before(owner, name)
+        if settings.store_url is not None:
+            from obstore.store import S3Store
+
+            for name in ("put", "copy", "delete"):
+                self._before(S3Store, name)
+        event.listen(Engine, "before_cursor_execute", self)
+        event.listen(Engine, "commit", self)
+
+    def _before(self, owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def fused(*arguments: Any, **named: Any) -> Any:
+            self()
+            return original(*arguments, **named)
+
+        setattr(owner, name, fused)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One killing: what is done, with which bundles, and before which write it is killed."""
+
+    settings: Settings
+    action: str
+    folder: Path
+    number: int
+
+    def prepare(self) -> None:
+        """Make what the action needs."""
+        registry = Registry.of(self.settings)
+        registry.declare(LOAN.declared())
+        self._seal("")
+        if self.action != "register":
+            registry.prune("loan", 0)  # so that every turn has as much to do
+            self._register(registry)
+            registry.register(self._seal("-again"), trained_by="ann")
+        registry.close()
+
+    def act(self) -> None:
+        """Do it, and die."""
+        registry = Registry.of(self.settings)
+        Fuse(self.number).lay(self.settings)
+        if self.action == "register":
+            self._register(registry)
+        elif self.action == "prune":
+            registry.prune("loan", 1)
+        else:
+            newest = registry.versions("loan")[0]
+            registry.approve("loan", newest.name, actor="bob", reason="a test")
+
+    def look(self) -> None:
+        """Open the registry as a later start does, carry on, and hold every row against its bundle."""
+        registry = Registry.of(self.settings)
+        registry.sweep()
+        bundles = registry._bundles
+        assert bundles._blobs.folders("incoming") == []
+        if self.action == "register":
+            self._register(registry)  # resumed: once, whether it was there or not
+            assert len({version.job_id for version in registry.versions("loan")}) == self.number
+        versions = registry.versions("loan")
+        numbers = sorted(version.number for version in versions)
+        assert numbers == list(range(1, len(versions) + 1)), numbers
+        kept = [version for version in versions if version.pruned_at is None]
+        there, known = bundles.numbers("loan"), {version.number for version in kept}
+        assert there == known, (there, known)
+        registry.sweep()
+        assert bundles._blobs.folders("orphans/loan") == []
+        for version in kept:
+            registry.fetch(version)
+        assert registry.check() == [], registry.check()
+        registry.close()
+
+    def _register(self, registry: Registry) -> None:
+        registry.register(
+            self.folder / str(self.number), trained_by="ann", job_id=f"job-{self.number}"
+        )
+
+    def _seal(self, suffix: str) -> Path:
+        return LOAN.sealed(self.folder / f"{self.number}{suffix}")
+
+
+def aside(work: Callable[[], None]) -> int:
+    """The exit status of a process that does some work."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except (AssertionError, WindlassError):
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def main(action: str, folder: Path) -> int:
+    """Kill before the first write, the second, …, until there is none left to be killed before."""
+    settings = Settings.read()
+    for number in range(1, MOST):
+        turn = Turn(settings, action, folder, number)
+        if aside(turn.prepare):
+            return 1
+        ended = aside(turn.act)
+        if ended not in (0, -signal.SIGKILL) or aside(turn.look):
+            sys.stderr.write(f"killed before write {number}, it ended with {ended}")
+            return 1
+        if ended == 0:
+            sys.stdout.write(str(number - 1))
+            return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,248 @@
+"""A desk, worker processes and unruly projects, for tests of jobs that are really carried out."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text, update
+from tests.support.server import environment, logged
+from tests.support.waiting import until
+
+from windlass.jobs.job import Job, State
+from windlass.jobs.queue import Desk, Order
+from windlass.registry.registry import Registry
+from windlass.registry.version import Version
+from windlass.settings import Settings
+from windlass.storage.database import Database
+from windlass.storage.db_tables import jobs
+
+PATIENCE = 90.0  # seconds until a test gives a job up; machines that test are busy
+WINDLASS = Path(sys.executable).with_name("windlass")
+UNRULY = Path(__file__).parents[1] / "projects" / "unruly"
+
+
+@dataclass(frozen=True)
+class Unruly:
+    """A copy of the unruly project; its name is that of its folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return self.folder.name
+
+    def has_begun(self) -> bool:
+        """Whether a training has begun since the last `forget`."""
+        return (self.folder / "began").exists()
+
+    def trainer(self) -> int:
+        """The number of the process that trains, or trained last."""
+        file = self.folder / "began"
+        until(lambda: self.has_begun() and file.read_text(), "a training", PATIENCE)
+        return int(file.read_text())
+
+    def forget(self) -> None:
+        """Forget that a training has begun."""
+        (self.folder / "began").unlink(missing_ok=True)
+
+    def go(self) -> None:
+        """Let the trainings that wait go on."""
+        (self.folder / "go").touch()
+
+    def slip(self) -> None:
+        """Have the project's gate ask for a metric that is not measured."""
+        file = self.folder / "project.py"
+        file.write_text(file.read_text().replace('Gate("accuracy"', 'Gate("acuracy"'))
+
+
+class WorkerProcess:
+    """`windlass worker`, and what it logs."""
+
+    def __init__(self, home: Path, log: Path, *folders: Path, **variables: str) -> None:
+        self.log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [str(WINDLASS), "worker", *map(str, folders)],
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                env=environment(home, **variables),
+            )
+
+    def wait_ready(self) -> "WorkerProcess":
+        """Return once it takes jobs."""
+        until(
+            lambda: "worker ready" in self.log.read_text() or self.process.poll() is not None,
+            "a worker that is ready",
+            PATIENCE,
+        )
+        assert self.process.poll() is None, self.log.read_text()
+        return self
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def suspend(self, settings: Settings) -> None:
+        """Stop it in its tracks, as a paused machine is, but not while it keeps others from their database."""
+        until(lambda: self._is_suspended(settings), "a worker that holds no lock", PATIENCE)
+
+    def _is_suspended(self, settings: Settings) -> bool:
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # every thread of it stands still by now
+        files = [file for file in settings.home.glob("*.db") if _is_locked(file)]
+        if files or (settings.database_url and _is_in_a_transaction(settings.database_url)):
+            self.process.send_signal(signal.SIGCONT)
+            return False
+        return True
+
+    def stop(self) -> int:
+        """End it as an orchestrator would; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGCONT)  # where it is suspended
+        return self.process.wait(PATIENCE)
+
+    def lines(self, event: str = "") -> list[dict[str, Any]]:
+        """What it logged so far, of one event or of all."""
+        return logged(self.log, event)
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """What it logged of this event, once that is anything: a thread of it writes its log."""
+        until(lambda: self.lines(event), f"{event} in the log", PATIENCE)
+        return self.lines(event)
+
+
+ON_SQLITE = pytest.mark.parametrize("bench", ["sqlite"], indirect=True)
+ON_POSTGRES = pytest.mark.parametrize("bench", ["postgres"], indirect=True)
+
+
+def _is_locked(file: Path) -> bool:
+    with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
+def _is_in_a_transaction(url: str) -> bool:
+    """Whether anybody is, of those who are connected to this PostgreSQL database."""
+    engine = create_engine(url)
+    others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {others} AND xact_start IS NOT NULL"
+    with engine.connect() as connection:
+        found = connection.execute(text(query)).scalar_one()
+    engine.dispose()
+    return bool(found)
+
+
+class Bench:
+    """One home folder, or one database, with its desk and registry."""
+
+    def __init__(self, folder: Path, database_url: str | None = None) -> None:
+        self.folder = folder
+        self.settings = Settings(home=folder / "home", database_url=database_url)
+        self.registry = Registry.of(self.settings)
+        self.desk = Desk(self.registry.database)
+        self.variables = {} if database_url is None else {"WINDLASS_DATABASE_URL": database_url}
+        self.started: list[WorkerProcess] = []
+
+    def project(self, name: str = "unruly") -> Unruly:
+        """A project of this name."""
+        folder = self.folder / name
+        folder.mkdir()
+        shutil.copy(UNRULY / "project.py", folder)
+        return Unruly(folder)
+
+    def worker(self, *projects: Unruly, ready: bool = True, **variables: str) -> WorkerProcess:
+        """A worker process, stopped at the end of the test."""
+        log = self.folder / f"worker-{len(self.started)}.log"
+        folders = [project.folder for project in projects]
+        worker = WorkerProcess(self.settings.home, log, *folders, **self.variables, **variables)
+        self.started.append(worker)
+        return worker.wait_ready() if ready else worker
+
+    def ask(self, project: Unruly, deed: str = "fit", **more: Any) -> Job:
+        """Ask for a training."""
+        return self.desk.submit(order(project, deed, **more))
+
+    def end(self, job: Job) -> Job:
+        """The job, once it has ended."""
+        asked = f"the end of {self.desk.get(job.id)}"
+        until(lambda: self.desk.get(job.id).state.is_final, asked, PATIENCE)
+        return self.desk.get(job.id)
+
+    def done(self, job: Job) -> dict[str, Any]:
+        """What a job made, once it has succeeded."""
+        ended = self.end(job)
+        assert ended.state is State.SUCCEEDED, ended
+        assert ended.result is not None
+        return ended.result
+
+    def versions(self, project: Unruly) -> list[Version]:
+        """A project's versions, the oldest first."""
+        return self.registry.versions(project.name)[::-1]
+
+    def leftovers(self) -> list[Path]:
+        """What trainings left in their staging folders."""
+        return list((self.settings.home / "jobs").glob("*"))
+
+    def close(self) -> None:
+        """Stop every worker."""
+        for worker in self.started:
+            worker.stop()
+        self.registry.close()
+
+
+def order(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> Order:
+    """An order of a training of this project, which does this deed first."""
+    request = {
+        "model": None,
+        "hyperparameters": {"deed": deed},
+        "seed": seed,
+        "test_size": 0.2,
+        "folder": str(project.folder),
+        "data": None,
+        "track": False,
+    }
+    return Order(project.name, "train", request | more, "ada")
+
+
+def aged(database: Database, job: Job, seconds: float) -> Job:
+    """The job, with everything that happened to it so much longer ago."""
+    times = (jobs.c.created_at, jobs.c.started_at, jobs.c.finished_at)
+    with database.writing() as connection:
+        values = {column.name: column - seconds for column in times}
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
+    return Desk(database).get(job.id)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs, and is no mere entry that nobody has asked for."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """A desk over each database."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    made = Bench(tmp_path, url)
+    yield made
+    made.close()

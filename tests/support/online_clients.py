@@ -1,0 +1,95 @@
+"""Clients of whom an online store knows, and a registry that has declared their view: for tests of serving."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tests.support.loan_view import NEVER, PROJECT_VIEW
+from tests.support.registry_home import Registered
+
+from windlass.core.feature_view import ViewRecord
+from windlass.core.project_spec import Declaration
+from windlass.features.online.materialise import materialise
+from windlass.features.online.store import OnlineStore, online_store
+from windlass.settings import Settings
+
+PROJECT = Path("clients")  # in the registry
+LEAST, MOST = -(2**63), 2**63 - 1
+PLAIN, MISSING, CHILD, STRANGER = 5008804, 101, 102, 777_888_999
+COMPUTED = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
+
+# what is stored of each: loans, their average, whether there is a car, birthday, first day at work, newest loan
+_STORED: dict[int, tuple[int, float | None, int | None, date, date | None, date]] = {
+    PLAIN: (4, 117.25, 1, date(1980, 1, 15), date(2015, 3, 1), date(2020, 12, 30)),
+    MISSING: (1, None, None, date(1990, 7, 2), NEVER, date(2019, 6, 1)),
+    CHILD: (2, 90.5, 0, date(2020, 2, 29), None, date(2020, 1, 5)),  # too young for the row
+    LEAST: (3, 80.0, 0, date(1970, 5, 5), None, date(2020, 4, 1)),
+    MOST: (5, 70.0, 1, date(1960, 6, 6), None, date(2020, 5, 1)),
+}
+_COLUMNS = (
+    "nb_previous_loans",
+    "avg_amount_loans_previous",
+    "flag_own_car",
+    "birthday",
+    "job_start_date",
+    "loan_date",
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a materialisation wants to know of a snapshot."""
+
+    number: int
+    created: float
+    view: str
+    folder: Path = Path("none")
+
+
+def features_of(client: int, view: ViewRecord = PROJECT_VIEW) -> dict[str, Any]:
+    """What the view says of a client today."""
+    return view.at(dict(zip(_COLUMNS, _STORED[client], strict=True)), datetime.now(UTC).date())
+
+
+def store_of(settings: Settings, view: ViewRecord = PROJECT_VIEW) -> OnlineStore:
+    """The online store of the project."""
+    return online_store(settings, view, str(PROJECT))
+
+
+def fill_store(
+    settings: Settings, view: ViewRecord = PROJECT_VIEW, number: int = 1, many: int = 0
+) -> None:
+    """Materialise a snapshot of these clients, and of `many` more with the ids from a million on."""
+    rows = dict(_STORED) | dict.fromkeys(range(10**6, 10**6 + many), _STORED[PLAIN])
+    table = pa.table(
+        {
+            "id": pa.array(rows, pa.int64()),
+            "loan_id": pa.array(range(len(rows)), pa.int64()),
+            **dict(zip(_COLUMNS, map(list, zip(*rows.values(), strict=True)), strict=True)),
+            "computed_at": [COMPUTED.timestamp()] * len(rows),
+        }
+    )
+    settings.home.mkdir(parents=True, exist_ok=True)
+    part = settings.home / "part-00.parquet"
+    pq.write_table(table, part)
+    store = store_of(settings, view)
+    snapshot = Snapshot(number, time.time(), view.version)
+    materialise(store, view, [part], snapshot, lambda _, __: None)
+    store.close()
+
+
+def declare(registered: Registered, view: ViewRecord | None = PROJECT_VIEW) -> None:
+    """Have the registry know the project, and its view."""
+    declared = Declaration(name=str(PROJECT), folder=str(registered.home / "nowhere"), view=view)
+    registered.registry.declare(declared)
+
+
+def approved(registered: Registered, bundle: Path, view: ViewRecord | None = PROJECT_VIEW) -> str:
+    """Put a bundle of the project in production, and declare its view; the name of the version."""
+    name = registered.live(bundle, str(PROJECT))
+    declare(registered, view)
+    return name

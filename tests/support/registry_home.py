@@ -1,0 +1,117 @@
+"""A registry in a home folder of its own, with versions of projects that a test registers and decides about."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import BundleOf
+from tests.support.altered_bundles import change, copied
+from tests.support.server import FLOWER, Server, post
+from tests.support.waiting import until
+
+from windlass.core.bundle import MANIFEST, Bundle
+from windlass.core.project_spec import Declaration
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+
+WHO = {"actor": "tester", "reason": "a test"}
+
+
+class Registered:
+    """The registry of a home folder, and the bundles registered in it."""
+
+    def __init__(self, home: Path, **settings: Any) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.settings = Settings(home=home, **settings)
+        self.registry = Registry.of(self.settings)
+
+    def add(self, bundle: Path, project: str = "iris", folder: Path | None = None) -> str:
+        """Register a bundle; the name of its version."""
+        where = str((folder or self.home / "nowhere").resolve())
+        self.registry.declare(Declaration(name=project, folder=where))
+        return self.registry.register(bundle, trained_by="somebody").name
+
+    def approve(self, name: str, project: str = "iris") -> float:
+        """Approve a version; when."""
+        return self.registry.approve(project, name, **WHO).decided_at
+
+    def rollback(self, to: str | None = None, project: str = "iris") -> float:
+        """Roll back; when."""
+        return self.registry.rollback(project, to, **WHO).decided_at
+
+    def live(self, bundle: Path, project: str = "iris") -> str:
+        """Register a bundle and approve it; the name of its version."""
+        name = self.add(bundle, project)
+        self.approve(name, project)
+        return name
+
+    def folder(self, name: str, project: str = "iris") -> Path:
+        """Where a version's bundle is kept."""
+        return self.home / "models" / project / name
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.registry.close()
+
+
+def another(bundle: Path, target: Path, alter: Callable[[Any], None] | None = None) -> Path:
+    """A copy that is another version; `alter` changes its golden rows, so that it fails its self-test."""
+    shutil.rmtree(target, ignore_errors=True)
+    copy = copied(bundle, target)
+    if alter is not None:
+        return change(copy, "golden.json", alter)
+    return change(copy, MANIFEST, lambda m: m.update(created=f"{m['created']} {target.name}"))
+
+
+def sharper(bundle_of: BundleOf) -> Path:
+    """Iris by a logistic regression that gives every row other probabilities than `iris` does."""
+    return bundle_of("iris", hyperparameters={"C": 10.0})
+
+
+def other_label(golden: Any) -> None:
+    """Golden rows that no model reproduces."""
+    golden["expected"][0]["label"] = "virginica"
+
+
+def told(server: Server, event: str, least: int = 0) -> list[dict[str, Any]]:
+    """What a server logged of this event, once it is `least` lines: a thread of it writes them."""
+    until(lambda: len(server.lines(event)) >= least, f"{least} times {event}")
+    return server.lines(event)
+
+
+def status_of(server: Server, project: str = "iris") -> Any:
+    """What `/status` says of a project."""
+    return server.client.get(f"/{project}/status").json()
+
+
+def until_live(server: Server, name: str, project: str = "iris") -> float:
+    """Return once this version answers; how many seconds that took."""
+    return until(
+        lambda: bool(status_of(server, project)["live_version"] == name),
+        f"{project} {name} live; the log: {server.log.read_text()[-2000:]}",
+    )
+
+
+def version_of(server: Server) -> str:
+    """Who answers, on a connection of its own; "" where nobody does, as yet."""
+    try:
+        with server.connect() as connection:
+            connection.sendall(post("/predict", json.dumps(FLOWER).encode(), "Connection: close"))
+            return str(connection.answer().json().get("model_version", ""))
+    except (OSError, EOFError):
+        return ""
+
+
+def digest_of(bundle: Path) -> str:
+    """A bundle's digest."""
+    return Bundle.open(bundle).digest
+
+
+def shares(body: str | bytes) -> tuple[str, tuple[float, ...]]:
+    """Which version an answer names, and the probabilities that it gives, to ten digits."""
+    answer = json.loads(body)
+    given = answer["class_probabilities"].values()
+    return answer["model_version"], tuple(round(share, 10) for share in given)

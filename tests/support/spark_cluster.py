@@ -1,0 +1,157 @@
+"""A Spark cluster on loopback: a real standalone master and two workers, each a group of processes."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.services import absent
+from tests.support.waiting import until
+
+PATIENCE = 100.0  # seconds: several JVMs start at once, on a machine that does other things too
+_DEFAULTS = """\
+spark.driver.host 127.0.0.1
+spark.driver.extraJavaOptions {java}
+spark.executor.extraJavaOptions {java}
+spark.executor.memory 512m
+spark.executorEnv.PYTHONPATH {barred}
+spark.executor.heartbeatInterval 2s
+spark.ui.enabled false
+spark.sql.shuffle.partitions 4
+"""
+_DAEMONS = "-Dspark.master.rest.enabled=false"  # or it takes a port that was not asked for
+# The kernel ends it with the tests, however they end; executors end with their worker.
+_WITH_THE_TESTS = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the tests have ended")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"  # starts soon, and lives for seconds
+_MASTER = r"Starting Spark master at (spark://\S+)"
+_STATUS = r"Bound MasterWebUI to .* started at (http://\S+)"
+_BARRED = ("joblib", "onnx", "skl2onnx", "sklearn")
+
+
+@dataclass
+class Cluster:
+    """A master and its workers. `master` is the address that a driver is given."""
+
+    folder: Path
+    master: str = ""
+    status: str = ""  # the address of what the master tells of itself
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def start(self, name: str, program: str, *arguments: object) -> Path:
+        """Start one of Spark's programs by its class, in a group of processes of its own; its log."""
+        import pyspark
+
+        launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
+        bound = [sys.executable, "-c", _WITH_THE_TESTS, str(os.getpid())]
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as file:
+            self.processes[name] = subprocess.Popen(
+                [*bound, str(launcher), f"org.apache.spark.deploy.{program}", *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                cwd=self.folder,
+                env=os.environ
+                | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": f"{_JAVA} {_DAEMONS}"},
+                start_new_session=True,
+            )
+        return log
+
+    def start_master(self) -> None:
+        """Start the master, on ports that it chooses, and learn from its log which."""
+        log = self.start(
+            "master", "master.Master", "--host", "127.0.0.1", "--port", 0, "--webui-port", 0
+        )
+
+        def told(line: str) -> str:
+            assert self.processes["master"].poll() is None, log.read_text()[-2000:]
+            found = re.search(line, log.read_text())
+            return found[1] if found else ""
+
+        until(lambda: told(_STATUS), f"{_STATUS} in {log}", PATIENCE)  # the last that it tells
+        self.master, self.status = told(_MASTER), told(_STATUS)
+
+    def add_worker(self, name: str) -> None:
+        """Start a worker of one core."""
+        limits = ["--cores", 1, "--memory", "512m"]
+        places = ["--work-dir", self.folder / name, "--webui-port", 0]
+        address = ["--host", "127.0.0.1", "--port", 0]
+        self.start(name, "worker.Worker", *limits, *places, *address, self.master)
+
+    def told(self, name: str) -> Any:
+        """What the master tells under this name; None where it does not answer at once."""
+        try:
+            return httpx.get(f"{self.status}/json/").json()[name]
+        except httpx.TransportError:
+            return None
+
+    def await_workers(self, count: int) -> None:
+        """Return once so many workers have offered themselves."""
+        what = f"{count} workers of {self.master}"
+        until(lambda: self.told("aliveworkers") == count, what, PATIENCE)
+
+    def kill_workers(self) -> None:
+        """All of them that are left."""
+        for name in self.processes.keys() - {"master"}:
+            self.kill(name)
+
+    def kill(self, name: str) -> None:
+        """A machine dies: a worker and its executors, by a signal that none of them sees."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        """Stop whatever runs."""
+        for name in [*self.processes]:
+            self.kill(name)
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """A cluster of two workers. The environment is that of a driver upon it until the end."""
+    pytest.importorskip("pyspark")
+    if shutil.which("java") is None:
+        absent("no java to run Spark on")
+    cluster = Cluster(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.setenv("SPARK_CONF_DIR", str(_configuration(folder)))
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        try:
+            cluster.start_master()
+            for name in ("first", "second"):
+                cluster.add_worker(name)
+            cluster.await_workers(2)
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def _configuration(folder: Path) -> Path:
+    """What a driver of this cluster is told; executors cannot import what only training needs."""
+    barred, settings = folder / "barred", folder / "conf"
+    settings.mkdir()
+    barred.mkdir()
+    for package in _BARRED:
+        text = f"raise ImportError('{package} is not for executors')\n"
+        (barred / f"{package}.py").write_text(text, encoding="utf-8")
+    defaults = _DEFAULTS.format(barred=barred, java=_JAVA)
+    (settings / "spark-defaults.conf").write_text(defaults, encoding="utf-8")
+    return settings

@@ -1,0 +1,25 @@
+"""Waiting for what another thread, process or machine does and tells only whoever asks."""
+
+import time
+from collections.abc import Callable
+
+from tests.support.server import PATIENCE
+
+
+def until(check: Callable[[], object], what: str, patience: float = PATIENCE) -> float:
+    """Return once `check` holds; how many seconds that took. Fails after `patience` seconds."""
+    started = time.monotonic()
+    while not check():
+        assert time.monotonic() - started < patience, f"never: {what}"
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def is_quick(act: Callable[[], object], seconds: float, tries: int = 5) -> bool:
+    """Whether `act` takes less than `seconds`, at the best of some tries: a busy machine holds up one or the other."""
+    for _ in range(tries):
+        started = time.monotonic()
+        act()
+        if time.monotonic() - started < seconds:
+            return True
+    return False

@@ -1,0 +1,96 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from windlass.core.bundle import EngineRecord, Equality, GateRecord
+from windlass.core.evaluation_rules import GroupTimeSplit, Stakes
+from windlass.core.project import Project
+from windlass.core.project_loader import load_project
+from windlass.core.row import Row
+from windlass.training.model_card import card
+from windlass.training.plan import TrainingRequest, resolve, silent
+from windlass.training.run import Run, execute
+
+ROOT = Path(__file__).parents[2]
+
+
+class Number(Row):
+    x: float
+
+
+EQUAL = Equality(rows=5000, max_difference=1e-9, labels_changed=0, tolerance=1e-6)
+
+
+def _run(folder: Path) -> Run:
+    project, _ = load_project(folder)
+    return execute(project, resolve(project, TrainingRequest(Path())), silent)
+
+
+def test_a_card_says_what_was_trained_on_what_and_how_good_it_is() -> None:
+    run = _run(ROOT / "examples" / "iris")
+    gate = GateRecord(rule="accuracy >= 0.99", value=0.9333, passed=False)
+    text = card(run, EngineRecord(name="onnx", equality=EQUAL), [gate])
+    for line in (
+        "# iris",
+        "**Model:** logreg (C = 1.0). Logistic regression on standardised measurements.",
+        f"Digest of the data: `{run.dataset.digest}`.",
+        "| petal_width | number | ≥ 0.1, ≤ 15, in cm | Width of the petal |",
+        "| accuracy | 0.9333 |",
+        "| accuracy_low | 0.7868 |",
+        "| True \\ predicted | setosa | versicolor | virginica |",
+        "| accuracy >= 0.99 | 0.9333 | FAILED |",
+        "on 5000 rows: largest difference 1e-09",
+    ):
+        assert line in text
+    assert not re.search(r"\n\n\n", text)
+
+
+@pytest.mark.parametrize("name", ["mixed", "diabetes"])
+def test_every_kind_of_project_has_a_card(name: str) -> None:
+    run = _run(ROOT / "tests" / "projects" / name)
+    text = card(run, EngineRecord(name="native", reason="No converter."), [])
+    assert "Served by: native. No converter." in text
+    assert "The project declares none." in text
+    assert ("## Confusion matrix" in text) == (name == "mixed")
+    assert ("The positive class is true." in text) == (name == "mixed")
+
+
+def test_a_card_tells_how_groups_are_split_and_treated_and_how_calibrated_it_is(
+    project_of: Callable[..., Project],
+) -> None:
+    random = np.random.default_rng(1)
+    x = random.uniform(0, 100, 2000)
+    table = {
+        "x": x,
+        "n": [1] * 2000,
+        "colour": random.choice(["red", "blue"], 2000),
+        "kind": np.where(random.random(2000) < x / 500, "a", "b"),
+        "person": random.integers(0, 300, 2000).astype(str),
+        "day": np.datetime64("2020-01-01") + random.integers(0, 300, 2000),
+        "gender": random.choice(["F", "M"], 2000),
+    }
+    project = project_of(
+        pd.DataFrame(table),
+        row=Number,
+        split=GroupTimeSplit("person", "day"),
+        slices=["gender"],
+        stakes=Stakes(missed=5, alarm=1),
+    )
+    run = execute(project, resolve(project, TrainingRequest(Path(), test_size=0.4)), silent)
+    text = card(run, EngineRecord(name="onnx", equality=EQUAL), [])
+    for line in (
+        "split by `person` and `day`: the test rows are of other groups than the training rows, and later;",
+        "## Calibration",
+        "| Predicted probability | Rows | Mean | Observed, with its 95 % interval |",
+        "## Fairness\n\nHow rows are treated by `gender`. These are no features",
+        "| `gender` | Rows | Base rate |",
+        f"| threshold | {1 / 6:.4g} |",
+    ):
+        assert line in text
+    assert run.evaluation.fairness is not None
+    for part in run.evaluation.fairness["gender"]:
+        assert f"| {part['value']} | {part['rows']} | {part['base_rate']:.4f} |" in text

@@ -1,0 +1,81 @@
+"""A server that closes: what waits at its socket by then is answered, and what comes later is refused."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+import uvicorn
+from tests.support.server import Connection
+
+from windlass.web import uvicorn_protocol
+from windlass.web.server import Listen, bind
+from windlass.web.uvicorn_loop import Loop
+
+MANY = 50
+ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers everything."""
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+    )
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def started(listener: socket.socket) -> uvicorn.Server:
+    """uvicorn, serving on this socket in the loop that runs."""
+    config = uvicorn.Config(
+        app, http=uvicorn_protocol.Connection, ws="none", lifespan="off", log_config=None
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
+    return server
+
+
+def told(clients: list[Connection]) -> list[object]:
+    """The status that each gets, and what follows until the connection ends; else what happened to it."""
+    found: list[object] = []
+    for client in clients:
+        with client:
+            try:
+                found.append((client.answer().status, client.rest()))
+            except (OSError, EOFError) as error:
+                found.append(repr(error))
+    return found
+
+
+def test_what_waits_as_it_closes_is_answered() -> None:
+    async def stop() -> list[object]:
+        listener = bind(Listen(port=0))
+        port = listener.getsockname()[1]
+        server = await started(listener)
+        clients = [Connection.to(port) for _ in range(MANY)]  # the loop has no turn to take them
+        for client in clients:
+            client.sendall(ASK)
+        stopping = asyncio.create_task(server.shutdown(sockets=[listener]))
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionRefusedError):
+            Connection.to(port)
+        found = await asyncio.to_thread(told, clients)
+        await stopping
+        return found
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert runner.run(stop()) == [(200, b"")] * MANY
+
+
+def test_who_waited_and_has_gone_is_no_fault() -> None:
+    async def stop() -> None:
+        listener = bind(Listen(port=0))
+        server = await started(listener)
+        for _ in range(MANY):
+            Connection.to(listener.getsockname()[1]).close()
+        await server.shutdown(sockets=[listener])
+        assert server.server_state.connections == set()
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(stop())

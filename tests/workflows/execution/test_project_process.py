@@ -1,0 +1,134 @@
+"""The process that trains, without a desk."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.job_workers import Unruly, is_alive
+from tests.support.waiting import until
+
+from windlass.core.bundle import Bundle
+from windlass.errors import ParameterError, ProjectError
+from windlass.workflows.execution.project_process import Task, Trainer, declare
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Unruly:
+    folder = tmp_path / "unruly"
+    folder.mkdir()
+    source = Path(__file__).parents[2] / "projects" / "unruly" / "project.py"
+    (folder / "project.py").write_text(source.read_text())
+    return Unruly(folder)
+
+
+@pytest.fixture
+def printed() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def trainer(project: Unruly, printed: list[str]) -> Iterator[Trainer]:
+    with Trainer(project.folder, printed.append) as made:
+        yield made
+
+
+def task(tmp_path: Path, project: str = "unruly", **request: Any) -> Task:
+    request = {"track": False, **request}
+    return Task(project, request, str(tmp_path / "bundle"), str(tmp_path / "home"))
+
+
+def ended(trainer: Trainer) -> str | None:
+    until(lambda: trainer.wait(1), "an end")
+    return trainer.error
+
+
+def test_it_declares_checks_and_trains(
+    trainer: Trainer, printed: list[str], tmp_path: Path
+) -> None:
+    declaration = trainer.declared()
+    assert (declaration.name, [model.name for model in declaration.models]) == (
+        "unruly",
+        ["model"],
+    )
+    trainer.check({"hyperparameters": {"C": 2}})
+    trainer.check({})
+    told: list[tuple[float, str]] = []
+    asked = task(tmp_path, hyperparameters={"deed": "print", "C": 3.0}, seed=5, test_size=0.5)
+    trainer.begin(asked, lambda share, message: told.append((share, message)))
+    assert ended(trainer) is None
+    assert trainer.result == {"warnings": [], "tracked": None, "untracked": None}
+    params = Bundle.open(tmp_path / "bundle").json("params.json")
+    assert (params["C"], params["seed"], params["test_size"]) == (3.0, 5, 0.5)
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    assert told[-1][0] == 1
+    until(lambda: printed == ["{not json", "hello from the fit"], "what was printed")
+
+
+def test_it_refuses_what_cannot_be_trained(trainer: Trainer) -> None:
+    with pytest.raises(ParameterError, match="has no hyperparameter depth"):
+        trainer.check({"hyperparameters": {"depth": 3}})
+
+
+def test_it_refuses_another_project(trainer: Trainer, tmp_path: Path) -> None:
+    trainer.begin(task(tmp_path, "iris"))
+    assert "declares project 'unruly', and the job is for 'iris'" in (ended(trainer) or "")
+
+
+def test_a_project_that_cannot_be_read_is_told(project: Unruly, printed: list[str]) -> None:
+    (project.folder / "project.py").write_text("1 / 0")
+    with pytest.raises(ProjectError, match=r"ZeroDivisionError.*project\.py, line 1"):
+        declare(project.folder, printed.append)
+    (project.folder / "project.py").write_text("import os; print('first'); os._exit(4)")
+    with pytest.raises(ProjectError, match="ended with code 4"):
+        declare(project.folder, printed.append)
+
+
+def test_a_process_that_ends_by_itself_says_how(trainer: Trainer, tmp_path: Path) -> None:
+    trainer.begin(task(tmp_path, hyperparameters={"deed": "leave"}))
+    error = ended(trainer) or ""
+    assert "ended with code 3" in error
+    assert error.endswith("The last that it printed: last words")
+
+
+def test_what_is_written_where_results_go_is_only_passed_on(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    trainer.begin(task(tmp_path, hyperparameters={"deed": "scribble"}))
+    assert ended(trainer) is None
+    assert trainer.result is not None
+
+
+def test_closing_ends_what_runs(trainer: Trainer, project: Unruly, tmp_path: Path) -> None:
+    trainer.begin(task(tmp_path, hyperparameters={"deed": "wait"}))
+    assert project.trainer() == trainer.pid
+    assert not trainer.wait(0)
+    trainer.close()
+    assert not is_alive(trainer.pid)
+    trainer.close()
+
+
+_PARENT = """
+import sys, time
+from pathlib import Path
+from windlass.workflows.execution.project_process import Task, Trainer
+trainer = Trainer(Path(sys.argv[1]), print)
+trainer.begin(Task("unruly", {"track": False, "hyperparameters": {"deed": "wait"}}, sys.argv[2], sys.argv[2]))
+print(trainer.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_it_dies_with_its_parent(project: Unruly, tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(project.folder), str(tmp_path / "bundle")],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with parent:
+        assert project.trainer() > 0
+        parent.kill()
+    until(lambda: not is_alive(project.trainer()), "the end of a process without a parent")

@@ -1,0 +1,93 @@
+"""Workers remove old jobs, with what DBOS kept of them; what the jobs made stays."""
+
+import subprocess
+
+import pytest
+from sqlalchemy import create_engine, text
+from tests.support.job_workers import ON_SQLITE, WINDLASS, Bench, aged, bench
+from tests.support.server import environment
+from tests.support.waiting import until
+
+from windlass.errors import StorageError, UnknownError
+from windlass.jobs.job import Job
+from windlass.jobs.retention import JOB_SECONDS
+from windlass.workflows.execution.runner import Tidying
+
+__all__ = ["bench"]  # a fixture
+
+YEARS = 10 * JOB_SECONDS
+COUNTS = {
+    "workflow_status": "SELECT count(*) FROM {}workflow_status WHERE workflow_uuid = :job",
+    "operation_outputs": "SELECT count(*) FROM {}operation_outputs WHERE workflow_uuid = :job",
+}
+
+
+def rows(bench: Bench, job: Job) -> list[int]:
+    """How many rows DBOS has of a job: of itself, and of its steps."""
+    url, schema = bench.settings.database_url, "dbos."
+    if url is None:
+        url, schema = f"sqlite:///{bench.settings.home / 'jobs.db'}", ""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        counts = [
+            connection.execute(text(count.format(schema)), {"job": job.id}).scalar_one()
+            for count in COUNTS.values()
+        ]
+    engine.dispose()
+    return counts
+
+
+def is_gone(bench: Bench, job: Job) -> bool:
+    try:
+        bench.desk.get(job.id)
+    except UnknownError:
+        return True
+    return False
+
+
+def test_the_next_workers_remove_what_is_old(bench: Bench) -> None:
+    project = bench.project()
+    worker = bench.worker(project)
+    old, young = (bench.ask(project, seed=seed) for seed in (1, 2))
+    for job in (old, young):
+        bench.done(job)
+    worker.stop()
+    aged(bench.registry.database, old, YEARS)
+    assert [min(rows(bench, job)) > 0 for job in (old, young)] == [True, True]
+    for _ in range(2):  # at once
+        bench.worker(project)
+    until(lambda: is_gone(bench, old), "the end of the old one")
+    assert rows(bench, old) == [0, 0]
+    assert min(rows(bench, young)) > 0
+    assert not is_gone(bench, young)
+    assert [version.job_id for version in bench.versions(project)] == [old.id, young.id]
+    assert bench.done(bench.ask(project, seed=3))["version"] == "v3"
+
+
+@ON_SQLITE
+def test_so_does_a_training_by_hand(bench: Bench) -> None:
+    project = bench.project()
+    old = bench.desk.cancel(bench.ask(project).id)  # of which DBOS knows nothing
+    aged(bench.registry.database, old, YEARS)
+    command = [str(WINDLASS), "train", str(project.folder), "--no-track"]
+    home = environment(bench.settings.home)
+    subprocess.run(command, env=home, check=True, capture_output=True, timeout=90)
+    assert is_gone(bench, old)
+    assert len(bench.desk.list()) == 1
+
+
+@ON_SQLITE
+def test_what_fails_is_told_and_holds_nobody_up(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = bench.desk.cancel(bench.ask(bench.project()).id)
+    aged(bench.registry.database, old, YEARS)
+
+    def away() -> None:
+        raise StorageError("DBOS is away.")
+
+    tidying = Tidying(bench.registry.database, away)  # type: ignore[arg-type]  # which has no DBOS to give
+    for _ in range(2):
+        tidying.tidy()
+    assert [record.getMessage() for record in caplog.records] == ["old jobs not removed"]
+    assert not is_gone(bench, old), "to be found again an hour later"

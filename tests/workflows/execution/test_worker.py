@@ -1,0 +1,119 @@
+"""A worker process through outages, bad projects and stops."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+from tests.support.job_workers import Bench
+from tests.support.tcp_proxy import Wire
+from tests.support.waiting import until
+
+from windlass.errors import ProjectError
+from windlass.jobs.job import State
+from windlass.workflows.execution.context import sweep
+from windlass.workflows.execution.worker import Worker
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def far_bench(tmp_path: Path, postgres_url: str) -> Iterator[Bench]:
+    made = Bench(tmp_path, postgres_url)
+    yield made
+    made.close()
+
+
+def through(bench: Bench, wire: Wire) -> str:
+    """Have the bench's workers reach the database over a wire."""
+    assert bench.settings.database_url is not None
+    url = make_url(bench.settings.database_url).set(port=wire.port)
+    bench.variables["WINDLASS_DATABASE_URL"] = url.render_as_string(hide_password=False)
+    return bench.variables["WINDLASS_DATABASE_URL"]
+
+
+def test_a_worker_waits_for_its_database(far_bench: Bench, wire: Wire) -> None:
+    through(far_bench, wire)
+    wire.cut()
+    project = far_bench.project()
+    worker = far_bench.worker(project, ready=False)
+    until(lambda: "waiting for the database" in worker.log.read_text(), "a word about it")
+    wire.mend()
+    worker.wait_ready()
+    assert far_bench.done(far_bench.ask(project))["version"] == "v1"
+
+
+def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: Wire) -> None:
+    through(far_bench, wire)
+    project = far_bench.project()
+    worker = far_bench.worker(project)
+    job = far_bench.ask(project, "wait")
+    trainer = project.trainer()
+    wire.cut()
+    until(lambda: "database away" in worker.log.read_text(), "a word about it")
+    project.go()  # it ends while nobody can be told
+    until(lambda: "waiting for the registry" in worker.log.read_text(), "a word about that")
+    wire.mend()
+    assert far_bench.done(job)["version"] == "v1"
+    assert far_bench.desk.get(job.id).attempts == 1
+    assert project.trainer() == trainer, "trained once"
+    events = [line["event"] for line in worker.lines()]
+    assert events.count("database away") == 1
+    until(lambda: "database back" in worker.log.read_text(), "a word about its return")
+
+
+def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire: Wire) -> None:
+    through(far_bench, wire)
+    project = far_bench.project()
+    worker = far_bench.worker(project)
+    job = far_bench.ask(project, "wait")
+    project.trainer()
+    wire.cut()
+    until(lambda: "database away" in worker.log.read_text(), "a word about it")
+    assert worker.stop() == 0, "it is away until this has ended"
+    assert far_bench.desk.get(job.id).state is State.RUNNING, "nobody could be told"
+    project.go()
+    wire.mend()
+    far_bench.worker(project)
+    assert far_bench.done(job)["version"] == "v1"
+
+
+def test_projects_that_cannot_be_read_are_told(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, whole = bench.project("broken"), bench.project("whole")
+    (broken.folder / "project.py").write_text("raise RuntimeError('not today')\n")
+    with pytest.raises(ProjectError, match="RuntimeError: not today"):
+        Worker(bench.settings, [broken.folder]).run()
+    worker = bench.worker(broken, whole)
+    (told,) = [line for line in worker.lines() if line["event"] == "project not read"]
+    assert told["folder"] == str(broken.folder)
+    assert "not today" in told["reason"]
+    assert bench.done(bench.ask(whole))["version"] == "v1"
+
+
+def test_a_worker_may_be_stopped_before_it_begins(bench: Bench) -> None:
+    worker = Worker(bench.settings)
+    worker.stop()
+    worker.run()
+    assert bench.desk.workers() == []
+
+
+def test_staging_of_a_worker_that_lives_is_left_alone(bench: Bench) -> None:
+    project = bench.project()
+    bench.worker(project)
+    job = bench.ask(project, "wait")
+    project.trainer()
+    staging = bench.settings.home / "jobs"
+    (staging / "of a dead worker").mkdir()
+    sweep(staging, bench.desk)
+    assert [folder.name for folder in bench.leftovers()] == [bench.desk.get(job.id).worker]
+    project.go()
+    bench.done(job)
+    assert bench.leftovers() == []
+    sweep(bench.folder / "nowhere", bench.desk)

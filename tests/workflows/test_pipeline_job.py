@@ -1,0 +1,168 @@
+"""The steps of the pipeline, one at a time, with the real stores, registry, desk and processes."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.job_workers import Bench
+from tests.support.lending_project import Lending
+
+from windlass.core.project_loader import load_project
+from windlass.core.project_spec import Declaration
+from windlass.features.offline.store import OfflineStore
+from windlass.features.online.store import online_store
+from windlass.jobs.job import Job
+from windlass.jobs.queue import Order
+from windlass.jobs.workers import Workers
+from windlass.registry.version import Stage
+from windlass.workflows.execution.context import Cancelled, Hands, Made, Stopped, Way, job_folder
+from windlass.workflows.execution.runner import work
+from windlass.workflows.pipeline_job import BUILD, MATERIALISE, STEPS
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lending(tmp_path: Path) -> Lending:
+    return Lending.copied(tmp_path / "lending")
+
+
+@pytest.fixture
+def hands(bench: Bench) -> Iterator[Hands]:
+    made = Hands(
+        registry=bench.registry,
+        desk=bench.desk,
+        settings=bench.settings,
+        worker=Workers(bench.registry.database).arrive(),
+        folder=lambda job: job_folder(job, {}, bench.registry),
+        output=lambda line: None,
+    )
+    yield made
+    if made.ready is not None:
+        made.ready.close()
+
+
+def claimed(bench: Bench, hands: Hands, lending: Lending, **build: Any) -> Job:
+    """A pipeline that was asked for, and that we carry out."""
+    request = {"folder": str(lending.folder), "track": False, "build": build}
+    bench.desk.submit(Order("lending", "pipeline", request, "ada"))
+    job = bench.desk.claim(hands.worker)
+    assert job is not None
+    return job
+
+
+class Kept:
+    """Checkpoints that remember, as JSON, and die before the step named or, with `after`, once it is done."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, str] = {}
+        self.dies_before = self.dies_after = ""
+
+    def __call__(self, name: str, step: Callable[[], Made]) -> Made:
+        if name == self.dies_before:
+            raise Stopped
+        if name not in self.made:
+            made = json.dumps(step())
+            if name == self.dies_after:
+                raise Stopped  # done, and not noted
+            self.made[name] = made
+        found: Made = json.loads(self.made[name])
+        return found
+
+
+def test_raw_events_become_a_candidate_that_waits(
+    bench: Bench, hands: Hands, lending: Lending
+) -> None:
+    told: list[tuple[float, str]] = []
+    hands.progress = lambda share, message: told.append((share, message))
+    job = claimed(bench, hands, lending)
+    made = work(hands, job.id, Kept())
+    assert "error" not in made, made
+    assert (made["version"], made["stage"]) == ("v1", "candidate")
+    (version,) = bench.registry.versions("lending")
+    assert (version.stage, version.trained_by) == (Stage.CANDIDATE, "ada")
+    features = made["features"]
+    assert version.facts["params"]["snapshot"] == features["snapshot"] == 1
+    assert features["materialised"] == features["entities"] > 50
+    assert features["quality"]["quarantined"] == 0
+    project, source = load_project(lending.folder)
+    record = Declaration.of(project, source).view
+    assert record is not None
+    store = online_store(bench.settings, record, "lending")
+    known = store.read(3)
+    store.close()
+    assert known is not None
+    assert known.values["loans_before"] > 0
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    assert told[-1] == (1.0, "Done")
+    assert bench.leftovers() == []
+
+
+def test_what_was_built_and_not_noted_is_found_and_used(
+    bench: Bench, hands: Hands, lending: Lending
+) -> None:
+    rows = [
+        f"{n},{n % 40},2020-01-{1 + n % 28:02},120.5,1980-02-29,{n % 3 // 2}" for n in range(200)
+    ]
+    job = claimed(bench, hands, lending, file=str(lending.raw("loans.csv", *rows)), append=True)
+    kept = Kept()
+    kept.dies_after = "build features"
+    with pytest.raises(Stopped):
+        work(hands, job.id, kept)
+    lending.forget()
+    kept.dies_after, kept.dies_before = "", "train and register"
+    with pytest.raises(Stopped):
+        work(hands, job.id, kept)
+    assert not lending.has_begun("built"), "the snapshot that was there is not built again"
+    store = OfflineStore.of(bench.settings, "lending")
+    assert [snapshot.number for snapshot in store.snapshots()] == [1]
+    assert json.loads(kept.made["build features"])["events"] == 200
+    # whoever begins anew does build, whatever there is already
+    assert "is there already" in work(hands, job.id, Kept())["error"]
+
+
+def test_a_project_that_makes_nothing_up_needs_a_file(
+    bench: Bench, hands: Hands, lending: Lending
+) -> None:
+    (lending.folder / "generate.py").unlink()
+    job = claimed(bench, hands, lending)
+    assert "--data FILE" in work(hands, job.id, Kept())["error"]
+
+
+def test_a_project_without_a_view_is_only_trained(bench: Bench, hands: Hands) -> None:
+    unruly = bench.project()
+    request = {"folder": str(unruly.folder), "track": False, "build": {}}
+    bench.desk.submit(Order("unruly", "pipeline", request, "ada"))
+    job = bench.desk.claim(hands.worker)
+    assert job is not None
+    made = work(hands, job.id, Kept())
+    assert (made["version"], made["stage"]) == ("v1", "production")
+    assert "features" not in made
+
+
+def test_what_is_asked_for_while_it_builds_is_done(
+    bench: Bench, hands: Hands, lending: Lending
+) -> None:
+    lending.hold("built")
+    job = claimed(bench, hands, lending)
+    hands.cancelling.set()
+    with pytest.raises(Cancelled):
+        work(hands, job.id, Kept())
+    assert bench.leftovers() == []
+    assert OfflineStore.of(bench.settings, "lending").snapshots() == []
+
+
+def test_the_steps_make_the_whole_way() -> None:
+    ends = [0.0, *(step.way.end for step in STEPS)]
+    assert [step.way.begin for step in STEPS] == ends[:-1]
+    assert ends[-1] == 1.0
+    assert BUILD.way.at(1.0) == MATERIALISE.way.at(0.0)
+    assert Way(0.2, 0.6).share(0.4) == pytest.approx(0.5)
+    assert (Way(0.2, 0.6).share(0.1), Way(0.2, 0.6).share(0.9)) == (0.0, 1.0)

@@ -1,0 +1,161 @@
+"""The steps of a training job, one at a time, with the real registry, desk and training process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.job_workers import Bench, Unruly
+
+from windlass.errors import StorageError
+from windlass.jobs.job import Job
+from windlass.jobs.workers import Workers
+from windlass.registry.version import Stage, Version
+from windlass.workflows.execution import context as patience
+from windlass.workflows.execution.context import Cancelled, Hands, Lost, Made, Stopped, job_folder
+from windlass.workflows.train_job import training
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def project(bench: Bench) -> Unruly:
+    return bench.project()
+
+
+@pytest.fixture
+def hands(bench: Bench) -> Hands:
+    return Hands(
+        registry=bench.registry,
+        desk=bench.desk,
+        settings=bench.settings,
+        worker=Workers(bench.registry.database).arrive(),
+        folder=lambda job: job_folder(job, {}, bench.registry),
+        output=lambda line: None,
+    )
+
+
+def claimed(bench: Bench, hands: Hands, project: Unruly, deed: str = "fit") -> Job:
+    bench.ask(project, deed)
+    job = bench.desk.claim(hands.worker)
+    assert job is not None
+    return job
+
+
+def each(name: str, step: Callable[[], Made]) -> Made:
+    """Checkpoints that forget: every step is done whenever it is asked for."""
+    return step()
+
+
+def test_a_job_done_again_leads_to_the_same_version(
+    bench: Bench, hands: Hands, project: Unruly
+) -> None:
+    job = claimed(bench, hands, project)
+    first = training(hands, job, each)
+    project.forget()
+    again = training(hands, job, each)
+    assert not project.has_begun(), "it is not trained again"
+    assert (first["version"], first["digest"]) == (again["version"], again["digest"])
+    assert len(bench.versions(project)) == 1
+
+
+def test_a_version_that_was_not_settled_is(bench: Bench, hands: Hands, project: Unruly) -> None:
+    job = claimed(bench, hands, project)
+
+    def dies(name: str, step: Callable[[], Made]) -> Made:
+        if name == "settle":
+            raise Stopped
+        return step()
+
+    with pytest.raises(Stopped):
+        training(hands, job, dies)
+    assert bench.versions(project)[0].stage is Stage.CANDIDATE
+    assert training(hands, job, each)["stage"] == "production"
+
+
+def test_a_finished_training_waits_for_the_store(
+    bench: Bench, hands: Hands, project: Unruly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+    job, tries = claimed(bench, hands, project), 3
+    register = bench.registry.register
+
+    def flaky(folder: Path, *, trained_by: str, job_id: str | None = None) -> Version:
+        nonlocal tries
+        tries -= 1
+        if tries:
+            raise StorageError("The store is away.")
+        return register(folder, trained_by=trained_by, job_id=job_id)
+
+    monkeypatch.setattr(bench.registry, "register", flaky)
+    assert training(hands, job, each)["version"] == "v1"
+    assert tries == 0
+
+
+def test_a_store_that_stays_away_fails_the_job(
+    bench: Bench, hands: Hands, project: Unruly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.05)
+
+    def away(*_: object, **__: object) -> Version:
+        raise StorageError("The store is away.")
+
+    monkeypatch.setattr(bench.registry, "register", away)
+    job = claimed(bench, hands, project)
+    assert training(hands, job, each) == {"error": "The store is away."}
+
+
+def test_a_job_of_somebody_else_is_left_alone(bench: Bench, hands: Hands, project: Unruly) -> None:
+    job = claimed(bench, hands, project, "wait")
+    bench.desk.release(job.id, hands.worker)
+    with pytest.raises(Lost):
+        training(hands, job, each)
+    assert bench.registry.declarations() == []
+
+
+@pytest.mark.parametrize(("flag", "raised"), [("stopping", Stopped), ("cancelling", Cancelled)])
+def test_what_is_asked_for_while_it_trains_is_done(
+    bench: Bench, hands: Hands, project: Unruly, flag: str, raised: type[BaseException]
+) -> None:
+    job = claimed(bench, hands, project, "wait")
+    getattr(hands, flag).set()
+    with pytest.raises(raised):
+        training(hands, job, each)
+    assert bench.leftovers() == []
+
+
+def test_a_folder_that_is_gone_is_told(bench: Bench, hands: Hands, project: Unruly) -> None:
+    job = claimed(bench, hands, project)
+    (project.folder / "project.py").unlink()
+    assert "is not on this machine any more" in training(hands, job, each)["error"]
+
+
+def test_a_fault_of_ours_is_told_as_one(
+    bench: Bench, hands: Hands, project: Unruly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Version:
+        raise RuntimeError("a slip")
+
+    monkeypatch.setattr(bench.registry, "register", broken)
+    told = training(hands, claimed(bench, hands, project), each)["error"]
+    assert told.startswith("Unexpected RuntimeError: a slip")
+    assert told.endswith("This is a fault of Windlass; please report it.")
+
+
+def test_where_a_project_lies(bench: Bench, project: Unruly) -> None:
+    other = bench.project("other")
+    named = {"unruly": other.folder}
+    asked = bench.ask(project)
+    nowhere = bench.ask(project, folder=str(bench.folder / "gone"))
+    unnamed = bench.ask(project, folder=None)
+    registry = bench.registry
+    assert job_folder(asked, named, registry) == project.folder
+    assert job_folder(nowhere, named, registry) == other.folder
+    assert job_folder(nowhere, {}, registry) is None
+    assert job_folder(unnamed, named, registry) == other.folder
+    assert job_folder(unnamed, {}, registry) is None, "nobody has declared it"
