@@ -8,8 +8,8 @@ from benchmarks.report import GUARD, OURS, Report, Timing
 
 from windlass.auth.key import Role
 from windlass.settings import Settings
-from windlass.web.authentication import Guard
-from windlass.web.messages import Answer, Exchange
+from windlass.web.authentication import Authenticator
+from windlass.web.messages import Request, Response
 from windlass.web.routing import Route
 
 TIMES = 100_000
@@ -20,7 +20,9 @@ def guard_timings(rounds: int, home: Path, report: Report) -> None:
     """Seconds a request: every header looked at, the key found and compared, its rate counted."""
     keys = [f"wl_{token_urlsafe(32)}" for _ in range(KEYS)]
     listed = ",".join(f"bench{number}:predict:{key}" for number, key in enumerate(keys))
-    guard = Guard.of(Settings(home=home, auth=True, api_keys=listed, rate_limit=900_000_000))
+    guard = Authenticator.of(
+        Settings(home=home, auth=True, api_keys=listed, rate_limit=900_000_000)
+    )
     assert guard is not None
     headers = [
         (b"host", b"127.0.0.1:8000"),
@@ -29,7 +31,7 @@ def guard_timings(rounds: int, home: Path, report: Report) -> None:
         (b"content-length", b"80"),
     ]
     scope = {"headers": headers, "client": ("127.0.0.1", 1)}
-    exchange = Exchange(scope, _never, "0", 1 << 20)
+    exchange = Request(scope, _never, "0", 1 << 20)
     route = Route("POST", "/predict", _nothing, role=Role.PREDICT)
     for _ in range(rounds):
         started = perf_counter()
@@ -42,5 +44,5 @@ async def _never() -> dict[str, object]:
     raise AssertionError("nobody reads the body")
 
 
-async def _nothing(exchange: Exchange) -> Answer:
+async def _nothing(exchange: Request) -> Response:
     raise AssertionError(f"nobody answers {exchange.id}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from windlass.core.bundle import MANIFEST, Bundle
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -27,7 +27,7 @@ class Versions:
         self.project = Bundle.open(bundle).manifest.project
         home.mkdir(parents=True)
         self._registry = Registry.of(Settings(home=home))
-        self._registry.declare(Declaration(name=self.project, folder=str(home)))
+        self._registry.declare(ProjectSpec(name=self.project, folder=str(home)))
         self.names = [self._approved(_another(bundle, home / "next", i)) for i in range(count)]
 
     def __enter__(self) -> Self:

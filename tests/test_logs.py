@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 from windlass import logs
 from windlass.logs import JsonFormatter, set_up_logs, timestamp
@@ -58,7 +58,7 @@ def test_set_up_sends_everything_from_the_level_up_to_standard_error(
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
-    monkeypatch.setattr(logs, "_FLUSH_SECONDS", PATIENCE)
+    monkeypatch.setattr(logs, "_FLUSH_SECONDS", TIMEOUT)
     set_up_logs("WARNING")
     logging.getLogger("windlass.x").info("quiet")
     logging.getLogger("windlass.x").error("heard")

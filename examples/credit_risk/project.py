@@ -13,18 +13,18 @@ from features import clients
 from windlass import (
     Candidate,
     Classes,
+    CostMatrix,
     Gate,
     GroupTimeSplit,
     NotWorse,
     Project,
     Row,
-    Stakes,
     column,
 )
 
-MOST_YEARS = 150  # since the earliest day that the contract lets pass
+MAX_YEARS = 150  # since the earliest day that the contract lets pass
 # a loan paid late costs its interest, its collection, and now and then the loan; a refusal a client's goodwill
-STAKES = Stakes(missed=30, alarm=1, precision=0.05)
+STAKES = CostMatrix(missed=30, alarm=1, precision=0.05)
 
 
 class Client(Row):
@@ -35,14 +35,14 @@ class Client(Row):
         "Their average amount; missing for the first loan", default=None, ge=0, example=119.44
     )
     age: int | None = column(
-        "Completed years", unit="years", default=None, ge=0, le=MOST_YEARS, example=34
+        "Completed years", unit="years", default=None, ge=0, le=MAX_YEARS, example=34
     )
     years_on_the_job: int | None = column(
         "Completed years with the employer; missing for who has none, or not yet",
         unit="years",
         default=None,
         ge=0,
-        le=MOST_YEARS,
+        le=MAX_YEARS,
         example=5,
     )
     flag_own_car: int | None = column(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from windlass.cli.train import train_command as train_command
     from windlass.core.bundle import Bundle as Bundle
     from windlass.core.candidate import Candidate as Candidate
+    from windlass.core.evaluation_rules import CostMatrix as CostMatrix
     from windlass.core.evaluation_rules import GroupTimeSplit as GroupTimeSplit
     from windlass.core.evaluation_rules import Stakes as Stakes
     from windlass.core.feature_view import FeatureView as FeatureView
@@ -28,6 +29,7 @@ _HOMES = {
     "Bundle": "windlass.core.bundle",
     "Candidate": "windlass.core.candidate",
     "Classes": "windlass.core.target",
+    "CostMatrix": "windlass.core.evaluation_rules",
     "FeatureView": "windlass.core.feature_view",
     "Gate": "windlass.core.gates",
     "GroupTimeSplit": "windlass.core.evaluation_rules",

@@ -10,40 +10,40 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
 
-from windlass.control.app import Control
+from windlass.control.app import ControlPlane
 from windlass.errors import SettingsError, WindlassError
 from windlass.logs import set_up_logs
 from windlass.monitoring.ledger import Ledger
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells, shared_folder
-from windlass.serving.online_features import Online, Opener
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters, shared_folder
+from windlass.serving.online_features import OnlineFeatures, StoreOpener
 from windlass.serving.openapi.operations import about, chapter
-from windlass.serving.rollout.deployment import Following
-from windlass.serving.rollout.live_state import Remembered
-from windlass.serving.rollout.loader import Loader, load_bare
-from windlass.serving.rollout.pinned_versions import Earlier
-from windlass.serving.rollout.registry_client import Link
-from windlass.serving.rollout.watcher import Follower, Views
+from windlass.serving.rollout.deployment import ProjectDeployment
+from windlass.serving.rollout.live_state import LiveStateFile
+from windlass.serving.rollout.loader import ModelLoader, load_bare
+from windlass.serving.rollout.pinned_versions import VersionCache
+from windlass.serving.rollout.registry_client import RegistryClient
+from windlass.serving.rollout.watcher import FeatureViewWatcher, RegistryWatcher
 from windlass.serving.routes import routes_of
-from windlass.serving.served_project import Hosted
-from windlass.serving.status import Observer
-from windlass.serving.targets import Part, Subject, subjects
+from windlass.serving.served_project import ServedProject
+from windlass.serving.status import StatusRoutes
+from windlass.serving.targets import ServeTarget, ServiceRole, subjects
 from windlass.settings import Settings
 from windlass.storage.urls import pinned
-from windlass.web.asgi import Service
-from windlass.web.authentication import Guard
-from windlass.web.openapi import Book
-from windlass.web.swagger_ui import Docs
+from windlass.web.asgi import AsgiService
+from windlass.web.authentication import Authenticator
+from windlass.web.openapi import OpenApiDocument
+from windlass.web.swagger_ui import DocsRoutes
 
 RATE_SECONDS = 10.0
 
 
 def application(
-    *paths: Path | str | Subject,
+    *paths: Path | str | ServeTarget,
     settings: Settings | None = None,
     logs: bool = False,
-    only: Part | None = None,
-) -> Service:
+    only: ServiceRole | None = None,
+) -> AsgiService:
     """The ASGI application that serves these: bundles, folders of projects, names of projects in the registry.
 
     A bundle's digests are verified here, before anything listens; loading and the golden rows come with
@@ -61,7 +61,7 @@ def application(
             sys.exit(f"windlass: {error}")
     settings = pinned(settings or Settings.read())
     server = _Server(settings, subjects(paths, settings), only)
-    return Service(
+    return AsgiService(
         server.routes,
         server.telemetry,
         max_body=settings.max_body,
@@ -76,28 +76,28 @@ class _Server:
     """What lives as long as the process: its routes, counters, ledgers and threads."""
 
     settings: Settings
-    subjects: Sequence[Subject]
-    only: Part | None = None
+    subjects: Sequence[ServeTarget]
+    only: ServiceRole | None = None
 
     def __post_init__(self) -> None:
-        self._predicts = self.only is not Part.FEATURES
+        self._predicts = self.only is not ServiceRole.FEATURES
         self._refuse_without_features()
-        self.guard = Guard.of(self.settings)
+        self.guard = Authenticator.of(self.settings)
         self._cells = _cells(self.settings)
-        self.telemetry = Telemetry(self._cells)
+        self.telemetry = ServerMetrics(self._cells)
         self.hosted = [self._host(one) for one in self.subjects]
-        self.observer = Observer(self.hosted, self.telemetry)
+        self.observer = StatusRoutes(self.hosted, self.telemetry)
         self.control = self._controlling()
         routes = routes_of(self.hosted, self.observer, self.settings, self.only)
         if self.control is not None:
             routes += self.control.routes
         learn = None if self.control is None else self.control.learn
-        self.docs = Docs(self._book, routes, learn)
+        self.docs = DocsRoutes(self._book, routes, learn)
         self.routes = [*routes, *self.docs.routes()]
         # one thread for models: an engine call uses one core, and the event loop has another to itself
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._loader = Loader(self._executor)
-        self._link = Link(self.settings)
+        self._loader = ModelLoader(self._executor)
+        self._link = RegistryClient(self.settings)
         self._follower = self._following()
         self._views = self._viewing()
         self._tasks: list[asyncio.Task[None]] = []
@@ -110,45 +110,45 @@ class _Server:
                 " registry, or leave out --only."
             )
 
-    def _host(self, subject: Subject) -> Hosted:
+    def _host(self, subject: ServeTarget) -> ServedProject:
         name, settings = subject.project, self.settings
         keeps = settings.ledger and self._predicts
         ledger = Ledger(settings.home / "ledger" / name) if keeps else None
         if subject.bundle is not None:
-            return Hosted(name, ledger, self.telemetry)
-        online = Online(Opener(settings, name), self.telemetry, subject.view)
-        return Hosted(name, ledger, self.telemetry, online, predicts=self._predicts)
+            return ServedProject(name, ledger, self.telemetry)
+        online = OnlineFeatures(StoreOpener(settings, name), self.telemetry, subject.view)
+        return ServedProject(name, ledger, self.telemetry, online, predicts=self._predicts)
 
-    def _following(self) -> Follower | None:
+    def _following(self) -> RegistryWatcher | None:
         """Those that the registry decides about; None, and no registry opened, where there are only bundles."""
         link, followings = self._link, []
         for hosted, subject in zip(self.hosted, self.subjects, strict=True):
             hosted.switched = self.docs.renew
             if subject.bundle is None and self._predicts:
                 kept = _remembered(self.settings, subject)
-                followings.append(following := Following(hosted, link, self._loader, kept))
+                followings.append(following := ProjectDeployment(hosted, link, self._loader, kept))
                 hosted.registry = link.told
-                hosted.find = Earlier(following, link).find
-        return Follower(link, followings) if followings else None
+                hosted.find = VersionCache(following, link).find
+        return RegistryWatcher(link, followings) if followings else None
 
-    def _viewing(self) -> Views | None:
+    def _viewing(self) -> FeatureViewWatcher | None:
         """The feature views of those that the registry decides about."""
         followed = [hosted.online for hosted in self.hosted if hosted.online is not None]
         for online in followed:
             online.changed = self.docs.renew
-        return Views(self._link, followed) if followed else None
+        return FeatureViewWatcher(self._link, followed) if followed else None
 
-    def _controlling(self) -> Control | None:
+    def _controlling(self) -> ControlPlane | None:
         """Control over those that the registry decides about."""
         names = [one.project for one in self.subjects if one.bundle is None]
-        return Control.of(self.settings, names) if names and self._predicts else None
+        return ControlPlane.of(self.settings, names) if names and self._predicts else None
 
-    def _book(self) -> Book:
+    def _book(self) -> OpenApiDocument:
         chapters = [chapter(self.hosted)]
         if self.control is not None:
             chapters.append(self.control.chapter)
         names = [hosted.name for hosted in self.hosted]
-        return Book(names, about(self.hosted), chapters, self.settings.auth)
+        return OpenApiDocument(names, about(self.hosted), chapters, self.settings.auth)
 
     async def start(self) -> None:
         """Load every version on a thread, so that health is answered meanwhile.
@@ -203,17 +203,17 @@ class _Server:
             await asyncio.to_thread(self.guard.stop)
 
 
-def _remembered(settings: Settings, subject: Subject) -> Remembered | None:
+def _remembered(settings: Settings, subject: ServeTarget) -> LiveStateFile | None:
     """Where the workers of this server note what is live."""
     try:
-        return Remembered(shared_folder(settings.home), subject.project, subject.session)
+        return LiveStateFile(shared_folder(settings.home), subject.project, subject.session)
     except OSError:
         return None
 
 
-def _cells(settings: Settings) -> Cells:
+def _cells(settings: Settings) -> SharedCounters:
     """Counters shared by all workers; where the home folder cannot be written, this process's own."""
     try:
-        return Cells(shared_folder(settings.home))
+        return SharedCounters(shared_folder(settings.home))
     except OSError:
-        return Cells()
+        return SharedCounters()

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 
-MOST_WAITING = 10_000  # lines; beyond, the oldest are dropped
+MAX_WAITING = 10_000  # lines; beyond, the oldest are dropped
 _FLUSH_SECONDS = 1.0  # that an exit waits for a reader
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -46,7 +46,7 @@ class ThreadedHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: deque[str] = deque(maxlen=MOST_WAITING)
+        self._lines: deque[str] = deque(maxlen=MAX_WAITING)
         self._wake = threading.Event()
         self._idle = threading.Event()
         threading.Thread(target=self._work, name="log", daemon=True).start()

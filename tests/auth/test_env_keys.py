@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from windlass.auth.env_keys import configured, weakness_of
+from windlass.auth.env_keys import environment_keys, weakness_of
 from windlass.auth.key import Role, hash_of
 from windlass.errors import SettingsError
 
@@ -15,7 +15,7 @@ OTHER = "f3a9c1e07b5d2846a1c3e5f708192b4d6c8e0f21"
 
 
 def test_entries_are_read() -> None:
-    found = configured(f" ci:predict:{GOOD} , ops:admin:{OTHER}:600,")
+    found = environment_keys(f" ci:predict:{GOOD} , ops:admin:{OTHER}:600,")
     ci, ops = found.values()
     assert list(found) == [hash_of(GOOD.encode()), hash_of(OTHER.encode())]
     assert (ci.name, ci.role, ci.rate) == ("ci", Role.PREDICT, None)
@@ -24,7 +24,7 @@ def test_entries_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["", ",", " , "])
 def test_no_entries(text: str) -> None:
-    assert configured(text) == {}
+    assert environment_keys(text) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> No
     with pytest.raises(
         SettingsError, match=rf"Entry 2 (\(ci\) )?(has a key that )?{why}"
     ) as caught:
-        configured(f"fine:predict:{OTHER},{entry}")
+        environment_keys(f"fine:predict:{OTHER},{entry}")
     told = "".join(traceback.format_exception(caught.value, chain=True))
     assert GOOD[:20] not in str(caught.value)
     assert OTHER not in str(caught.value)
@@ -70,7 +70,7 @@ def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> No
 def test_weak_keys(secret: str) -> None:
     assert weakness_of(secret)
     with pytest.raises(SettingsError) as caught:
-        configured(f"ci:predict:{secret}")
+        environment_keys(f"ci:predict:{secret}")
     assert secret not in str(caught.value)
     assert "secrets.token_urlsafe" in str(caught.value)
 
@@ -89,4 +89,4 @@ def test_random_keys_are_good() -> None:
 )
 def test_twins_are_refused(entries: str) -> None:
     with pytest.raises(SettingsError, match="Entry 2 has the name or the key of another"):
-        configured(entries)
+        environment_keys(entries)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from windlass.auth.failed_attempts import Attempts, network_of
+from windlass.auth.failed_attempts import FailedAttempts, network_of
 
 
 def test_counted_by_address_for_a_minute() -> None:
-    attempts = Attempts()
+    attempts = FailedAttempts()
     assert [attempts.wrong("10.0.0.1", now) for now in (0.0, 10.0, 59.5)] == [
         (1, 60), (2, 50), (3, 1),
     ]  # fmt: skip
@@ -16,7 +16,7 @@ def test_counted_by_address_for_a_minute() -> None:
 
 
 def test_the_oldest_address_makes_room() -> None:
-    attempts = Attempts(most=1000)
+    attempts = FailedAttempts(most=1000)
     for number in range(5000):
         attempts.wrong(f"10.0.{number // 256}.{number % 256}", 1.0)
         attempts.wrong("10.9.9.9", 1.0)

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from windlass.auth.key import Key, Role, check_name, check_rate, hash_of, is_name, new_secret
+from windlass.auth.key import ApiKey, Role, check_name, check_rate, hash_of, is_name, new_secret
 from windlass.errors import AccessError
 
 
@@ -22,7 +22,7 @@ def test_what_is_kept_is_its_sha_256_and_no_repr_shows_it() -> None:
     secret = new_secret()
     kept = hash_of(secret.encode())
     assert kept == hashlib.sha256(secret.encode()).hexdigest()
-    assert kept not in repr(Key("ci", Role.TRAIN, kept, None, 0.0))
+    assert kept not in repr(ApiKey("ci", Role.TRAIN, kept, None, 0.0))
 
 
 @pytest.mark.parametrize("name", ["ci", "a", "ada@example.com", "team-1_x.y", "0", "x" * 63])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from windlass.auth.key import Role
-from windlass.auth.key_source import DatabaseKeys
-from windlass.auth.key_store import Keys
+from windlass.auth.key_source import DatabaseKeySource
+from windlass.auth.key_store import KeyStore
 from windlass.errors import StorageError
 from windlass.settings import Settings
 from windlass.storage.database import Database
@@ -31,9 +31,9 @@ def test_no_database_is_made_and_no_library_imported_for_it(tmp_path: Path) -> N
 
 def test_keys_made_later_are_seen(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    source = DatabaseKeys(settings)
+    source = DatabaseKeySource(settings)
     assert source.read() == {}
-    keys = Keys(Database.of(settings))
+    keys = KeyStore(Database.of(settings))
     keys.create("ci", Role.PREDICT)
     assert [key.name for key in source.read().values()] == ["ci"]
     keys.revoke("ci")
@@ -44,10 +44,10 @@ def test_keys_made_later_are_seen(tmp_path: Path) -> None:
 
 def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    keys = Keys(Database.of(settings))
+    keys = KeyStore(Database.of(settings))
     keys.create("ci", Role.PREDICT)
     keys.close()
-    source, later = DatabaseKeys(settings), DatabaseKeys(pinned(settings))
+    source, later = DatabaseKeySource(settings), DatabaseKeySource(pinned(settings))
     source.read()
     (tmp_path / "windlass.db").unlink()
     for one in (source, later):
@@ -59,7 +59,7 @@ def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
 
 def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
     away = "postgresql+psycopg://windlass:hidden-word@127.0.0.1:1/windlass"
-    source = DatabaseKeys(Settings(home=tmp_path, database_url=away))
+    source = DatabaseKeySource(Settings(home=tmp_path, database_url=away))
     for _ in range(2):
         with pytest.raises(StorageError) as caught:
             source.read()

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from tests.support.services import postgres_url  # noqa: F401 - a fixture
 
 from windlass.auth.key import Role, hash_of
-from windlass.auth.key_store import Keys
+from windlass.auth.key_store import KeyStore
 from windlass.errors import AccessError, StorageError
 from windlass.storage import db_tables
 from windlass.storage.database import Database
@@ -29,11 +29,11 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 @pytest.fixture
-def keys(database: Database) -> Keys:
-    return Keys(database)
+def keys(database: Database) -> KeyStore:
+    return KeyStore(database)
 
 
-def test_a_key_is_made_once_and_kept_as_a_hash(keys: Keys, database: Database) -> None:
+def test_a_key_is_made_once_and_kept_as_a_hash(keys: KeyStore, database: Database) -> None:
     secret = keys.create("ci", Role.TRAIN, 600)
     (key,) = keys.list()
     assert (key.name, key.role, key.rate, key.revoked_at) == ("ci", Role.TRAIN, 600, None)
@@ -43,7 +43,7 @@ def test_a_key_is_made_once_and_kept_as_a_hash(keys: Keys, database: Database) -
     assert secret[3:] not in str(tuple(row))
 
 
-def test_listed_by_name_and_revoked_ones_too(keys: Keys) -> None:
+def test_listed_by_name_and_revoked_ones_too(keys: KeyStore) -> None:
     for name in ("b", "c", "a"):
         keys.create(name, Role.PREDICT)
     revoked = keys.revoke("b")
@@ -52,12 +52,12 @@ def test_listed_by_name_and_revoked_ones_too(keys: Keys) -> None:
     assert sorted(key.name for key in keys.valid().values()) == ["a", "c"]
 
 
-def test_revoking_twice_changes_nothing(keys: Keys) -> None:
+def test_revoking_twice_changes_nothing(keys: KeyStore) -> None:
     keys.create("ci", Role.PREDICT)
     assert keys.revoke("ci") == keys.revoke("ci")
 
 
-def test_a_name_is_given_once_ever(keys: Keys) -> None:
+def test_a_name_is_given_once_ever(keys: KeyStore) -> None:
     keys.create("ci", Role.PREDICT)
     with pytest.raises(AccessError, match="There is a key 'ci' already"):
         keys.create("ci", Role.ADMIN)
@@ -67,21 +67,21 @@ def test_a_name_is_given_once_ever(keys: Keys) -> None:
     assert keys.valid() == {}
 
 
-def test_an_unknown_name_is_told(keys: Keys) -> None:
+def test_an_unknown_name_is_told(keys: KeyStore) -> None:
     with pytest.raises(AccessError, match="no key 'nobody'"):
         keys.revoke("nobody")
 
 
 @pytest.mark.parametrize(("name", "rate"), [("policy", None), ("A", None), ("a", 0)])
 def test_what_cannot_be_is_refused_before_anything_is_written(
-    keys: Keys, name: str, rate: int | None
+    keys: KeyStore, name: str, rate: int | None
 ) -> None:
     with pytest.raises(AccessError):
         keys.create(name, Role.PREDICT, rate)
     assert keys.list() == []
 
 
-def test_eight_at_once_make_one_key_of_a_name(keys: Keys) -> None:
+def test_eight_at_once_make_one_key_of_a_name(keys: KeyStore) -> None:
     made: list[str] = []
     refused: list[AccessError] = []
 
@@ -100,7 +100,7 @@ def test_eight_at_once_make_one_key_of_a_name(keys: Keys) -> None:
     assert list(keys.valid()) == [hash_of(made[0].encode())]
 
 
-def test_a_role_from_the_future_is_told(keys: Keys, database: Database) -> None:
+def test_a_role_from_the_future_is_told(keys: KeyStore, database: Database) -> None:
     keys.create("ci", Role.PREDICT)
     with database.writing() as connection:
         connection.execute(update(db_tables.keys).values(role="auditor"))
@@ -109,7 +109,7 @@ def test_a_role_from_the_future_is_told(keys: Keys, database: Database) -> None:
             ask()
 
 
-def test_the_lock_of_another_writer_is_waited_for(keys: Keys, database: Database) -> None:
+def test_the_lock_of_another_writer_is_waited_for(keys: KeyStore, database: Database) -> None:
     keys.create("ci", Role.PREDICT)
     done: list[Any] = []
     thread = threading.Thread(target=lambda: done.append(keys.revoke("ci")))

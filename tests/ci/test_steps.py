@@ -20,12 +20,12 @@ from tests.conftest import Serve
 from tests.support.cli_registry import call
 from tests.support.command_stubs import Stubs
 from tests.support.lending_project import Lending
-from tests.support.server import PATIENCE, Server
+from tests.support.server import TIMEOUT, Server
 from tests.support.workflow_runner import ROOT, Done, Runner, Step, names, steps
 
 from windlass.auth.key import Role
-from windlass.auth.key_store import Keys
-from windlass.cli.banner import greeting
+from windlass.auth.key_store import KeyStore
+from windlass.cli.banner import banner
 from windlass.registry.registry import Registry
 from windlass.serving.targets import subjects
 from windlass.settings import Settings
@@ -175,7 +175,7 @@ def training(folder: Path, lending: Lending, home: Path, data: str, key: str) ->
 def approver(home: Path) -> str:
     """A key of somebody else, who may approve."""
     registry = Registry.of(Settings(home=home))
-    secret = Keys(registry.database).create("risk-board", Role.APPROVE)
+    secret = KeyStore(registry.database).create("risk-board", Role.APPROVE)
     registry.close()
     return secret
 
@@ -183,13 +183,13 @@ def approver(home: Path) -> str:
 def assert_lines_work(server: Server, lending: Lending) -> None:
     """The lines about entities that `windlass serve` prints are there, and can be pasted."""
     settings = Settings(home=server.home)
-    told = greeting(subjects([lending.folder], settings), settings, "127.0.0.1", server.port)
+    told = banner(subjects([lending.folder], settings), settings, "127.0.0.1", server.port)
     lines = [
         line.split() for line in told.splitlines() if "/features/" in line or "/predict/" in line
     ]
     assert [line[:-1] for line in lines] == [["curl"], ["curl", "-X", "POST"]]
     for method, line in zip(("GET", "POST"), lines, strict=True):  # a machine may have no curl
-        httpx.request(method, line[-1], timeout=PATIENCE).raise_for_status()
+        httpx.request(method, line[-1], timeout=TIMEOUT).raise_for_status()
 
 
 def test_training_takes_new_data_through_the_gates_and_an_approval_to_production(

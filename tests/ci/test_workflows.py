@@ -10,7 +10,7 @@ import pytest
 import yaml
 from tests.support.workflow_runner import ROOT, names, steps, workflow
 
-from windlass.serving.targets import Part
+from windlass.serving.targets import ServiceRole
 
 ALL = names()
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+)*|[0-9a-f]{40})")
@@ -52,7 +52,7 @@ def test_what_is_deployed_is_valid_by_the_published_schema() -> None:
     for service in compose["services"].values():
         assert service["environment"]["WINDLASS_AUTH"] == "required"
     commands = [service["command"].split() for service in compose["services"].values()]
-    assert {words[words.index("--only") + 1] for words in commands} == set(Part)
+    assert {words[words.index("--only") + 1] for words in commands} == set(ServiceRole)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -11,7 +11,7 @@ from tests.support.online_clients import PROJECT, fill_store
 
 from windlass.cli import banner
 from windlass.core.bundle import Bundle, GateRecord
-from windlass.serving.targets import Part, Subject
+from windlass.serving.targets import ServeTarget, ServiceRole
 from windlass.settings import Settings
 
 
@@ -22,8 +22,8 @@ def settings(tmp_path: Path) -> Settings:
 
 def lines(settings: Settings) -> list[str]:
     """What is printed about features."""
-    served = [Subject(str(PROJECT), view=PROJECT_VIEW)]
-    told = banner.greeting(served, settings, "127.0.0.1", 8000, Part.FEATURES)
+    served = [ServeTarget(str(PROJECT), view=PROJECT_VIEW)]
+    told = banner.banner(served, settings, "127.0.0.1", 8000, ServiceRole.FEATURES)
     return [line for line in told.splitlines() if "features" in line]
 
 
@@ -36,7 +36,7 @@ def test_an_id_that_is_known_or_how_some_get_there(settings: Settings) -> None:
 
 
 def test_a_store_that_says_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(banner, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(banner, "TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         assert lines(replace(settings, online_url=url)) == []
@@ -50,6 +50,6 @@ def test_a_bundle_by_itself_is_told_to_be_one(
     bundle = Bundle.open(bundle_of("iris"))
     gates = (GateRecord(rule="accuracy >= 0.9", value=0.5, passed=passed),)
     alone = replace(bundle, manifest=bundle.manifest.model_copy(update={"gates": gates}))
-    told = banner.greeting([Subject("iris", alone)], settings, "127.0.0.1", 8000)
+    told = banner.banner([ServeTarget("iris", alone)], settings, "127.0.0.1", 8000)
     assert f"iris is the bundle in {bundle.path} by itself: no registry decides about it." in told
     assert ("Not every gate passed." in told) is not passed

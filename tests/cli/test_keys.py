@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from windlass.auth.key_store import Keys
+from windlass.auth.key_store import KeyStore
 from windlass.cli import keys, serve
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.storage.database import Database
@@ -61,7 +61,7 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     assert f"{datetime.fromtimestamp(made_at, UTC):%Y-%m-%d %H:%M:%S}" in listed
     assert secret not in listed
     database = Database.of(Settings(home=run.home))
-    assert Keys(database).valid() == {}
+    assert KeyStore(database).valid() == {}
     database.close()
 
 
@@ -124,7 +124,7 @@ def test_serve_is_open_to_others_only_with_keys_or_where_told(run: Run, host: st
 def test_a_platform_is_not_let_in_to_train_and_approve(run: Run) -> None:
     """Its callers send no keys, so it gets bundles by themselves, which have no control plane."""
     registry = Registry.of(Settings(home=run.home))
-    registry.declare(Declaration(name="iris", folder=str(run.home)))
+    registry.declare(ProjectSpec(name="iris", folder=str(run.home)))
     registry.close()
     with socket.socket() as taken:  # so that a server which is let through ends all the same
         taken.bind(("0.0.0.0", 0))

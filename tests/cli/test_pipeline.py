@@ -15,7 +15,7 @@ from tests.support.lending_project import Lending
 from tests.support.server import environment
 from tests.support.waiting import until
 
-from windlass.jobs.job import State
+from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
 
 
@@ -91,7 +91,7 @@ def test_the_next_run_goes_on_where_a_killed_one_was(bench: Bench, lending: Lend
     assert "100% Done" in err
     (version,) = bench.registry.versions("lending")
     (job,) = bench.desk.list("lending")
-    assert (job.kind, job.state, job.attempts) == ("pipeline", State.SUCCEEDED, 2)
+    assert (job.kind, job.state, job.attempts) == ("pipeline", JobState.SUCCEEDED, 2)
     assert (version.job_id, version.stage) == (job.id, Stage.CANDIDATE)
     assert bench.leftovers() == []
 
@@ -106,7 +106,7 @@ def test_another_request_is_another_job_and_a_worker_takes_over_the_one_left(
     assert "break the contract" in err
     assert bench.registry.versions("lending") == []
     left, ended = sorted(bench.desk.list("lending"), key=lambda job: job.created_at)
-    assert (left.state, ended.state) == (State.QUEUED, State.FAILED)
+    assert (left.state, ended.state) == (JobState.QUEUED, JobState.FAILED)
     bench.worker()
     assert bench.done(left)["version"] == "v1"
 
@@ -119,7 +119,7 @@ def test_ctrl_c_cancels_it(bench: Bench, lending: Lending) -> None:
     _, err = process.communicate(timeout=90)
     assert (process.returncode, err.splitlines()[-1]) == (1, "windlass: Interrupted.")
     (job,) = bench.desk.list("lending")
-    assert job.state is State.CANCELLED
+    assert job.state is JobState.CANCELLED
     until(lambda: not is_alive(child), "the end of the step")
 
 

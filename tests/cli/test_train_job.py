@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 from windlass.cli.context import actor
 from windlass.core.bundle import Bundle
-from windlass.jobs.job import State
+from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
 
 
@@ -57,7 +57,7 @@ def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(bench: Bench) -
     assert told["artifacts"] == str(project.folder / "artifacts")
     assert version.trained_by == actor()
     job = bench.desk.get(told["job_id"])
-    assert (job.state, job.project, version.job_id) == (State.SUCCEEDED, "unruly", job.id)
+    assert (job.state, job.project, version.job_id) == (JobState.SUCCEEDED, "unruly", job.id)
     assert bench.desk.workers() == []
     assert bench.leftovers() == []
     code, out, _ = run(bench, project, "--C", "2")
@@ -88,7 +88,7 @@ def test_a_training_that_fails_is_one_line(bench: Bench, deed: str, reason: str)
     assert (code, out) == (1, "")
     assert reason in line
     (job,) = bench.desk.list()
-    assert job.state is State.FAILED
+    assert job.state is JobState.FAILED
     assert line == f"windlass: {job.error}"
     assert not (project.folder / "artifacts").exists()
 
@@ -158,7 +158,7 @@ def test_a_polite_stop_cancels(bench: Bench, number: int) -> None:
     assert (process.returncode, out) == (1, "")
     assert err.splitlines()[-1] == "windlass: Interrupted."
     (job,) = bench.desk.list()
-    assert job.state is State.CANCELLED
+    assert job.state is JobState.CANCELLED
     assert bench.registry.declarations() == [], "nothing was registered"
     assert sorted(file.name for file in project.folder.iterdir() if file.name[0] == ".") == []
 

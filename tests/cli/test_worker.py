@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.job_workers import PATIENCE, WINDLASS, Bench
+from tests.support.job_workers import TIMEOUT, WINDLASS, Bench
 from tests.support.server import environment
 from tests.support.waiting import until
 
@@ -23,7 +23,7 @@ def test_it_works_until_it_is_stopped_and_logs_json(bench: Bench, number: int) -
     job = bench.ask(project)
     bench.done(job)
     worker.process.send_signal(number)
-    assert worker.process.wait(PATIENCE) == 0
+    assert worker.process.wait(TIMEOUT) == 0
     told = {line["event"]: line for line in worker.lines()}
     assert told["worker ready"]["projects"] == ["unruly"]
     assert told["job begins"]["job"] == job.id
@@ -51,5 +51,5 @@ def test_a_second_stop_does_no_harm(bench: Bench) -> None:
     project.trainer()
     for _ in range(2):
         worker.process.send_signal(signal.SIGTERM)
-    assert worker.process.wait(PATIENCE) == 0
+    assert worker.process.wait(TIMEOUT) == 0
     until(lambda: bench.desk.workers() == [], "an empty table of workers")

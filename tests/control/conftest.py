@@ -13,11 +13,11 @@ from tests.conftest import HOMES, BundleOf
 from tests.support.server import Server, free_port
 
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
-from windlass.jobs.queue import Desk
-from windlass.jobs.workers import BEAT_SECONDS, Workers
+from windlass.jobs.queue import JobQueue
+from windlass.jobs.workers import BEAT_SECONDS, WorkerTable
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -37,7 +37,7 @@ def start_control(home: Path, *projects: str, **variables: str) -> Server:
 def registered(settings: Settings, bundle_of: BundleOf) -> Registry:
     """A registry with Iris and two candidates of it."""
     registry = Registry.of(settings)
-    registry.declare(Declaration.of(*load_project(HOMES["iris"])))
+    registry.declare(ProjectSpec.of(*load_project(HOMES["iris"])))
     for seed in (1, 2):
         registry.register(bundle_of("iris", seed=seed), trained_by="ada")
     return registry
@@ -76,7 +76,7 @@ class Still:
     """A server for requests that change nothing, and its desk."""
 
     server: Server
-    desk: Desk
+    desk: JobQueue
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def still(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iter
     home = tmp_path_factory.mktemp("still")
     registry = registered(Settings(home=home), bundle_of)
     server = start_control(home, "iris").wait()
-    yield Still(server, Desk(registry.database))
+    yield Still(server, JobQueue(registry.database))
     server.stop()
     registry.close()
 
@@ -93,7 +93,7 @@ def still(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iter
 class Worker:
     """The test as a worker: it takes jobs, tells of them and ends them."""
 
-    desk: Desk
+    desk: JobQueue
     name: str
 
     def take(self) -> Job:
@@ -118,8 +118,8 @@ class Worker:
 
 @pytest.fixture
 def worker(registry: Registry) -> Iterator[Worker]:
-    workers = Workers(registry.database)
-    worker = Worker(Desk(registry.database), workers.arrive())
+    workers = WorkerTable(registry.database)
+    worker = Worker(JobQueue(registry.database), workers.arrive())
     over = threading.Event()
 
     def beat() -> None:

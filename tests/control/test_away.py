@@ -13,7 +13,7 @@ from tests.support.services import postgres_url
 from tests.support.tcp_proxy import Wire
 from tests.support.waiting import is_quick
 
-from windlass.jobs.queue import Desk
+from windlass.jobs.queue import JobQueue
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -71,7 +71,7 @@ def test_a_database_that_comes_late(
 def test_a_database_that_goes(
     control: Control, wire: Wire, wired_url: str, registry: Registry, how: str
 ) -> None:
-    server = control("iris", WINDLASS_DATABASE_URL=wired_url, PATIENCE="4")
+    server = control("iris", WINDLASS_DATABASE_URL=wired_url, TIMEOUT="4")
     polled(lambda: is_well(server))
     name = ordered(server)
     with listening(server, name) as listener:
@@ -82,14 +82,14 @@ def test_a_database_that_goes(
         assert is_quick(lambda: answers_meanwhile(server), 1)
         wire.mend()
         polled(lambda: is_well(server))
-        Desk(registry.database).cancel(name)
+        JobQueue(registry.database).cancel(name)
         assert [event.name for event in listener.rest()] == ["done"]
 
 
 def test_a_silent_database_holds_up_no_stop(
     control: Control, wire: Wire, wired_url: str, registry: Registry
 ) -> None:
-    server = control("iris", WINDLASS_DATABASE_URL=wired_url, PATIENCE="4")
+    server = control("iris", WINDLASS_DATABASE_URL=wired_url, TIMEOUT="4")
     polled(lambda: is_well(server))
     wire.mute()
     answers_meanwhile(server)

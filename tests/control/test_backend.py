@@ -6,13 +6,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import pytest
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
-from windlass.control.backend import Office, Stores
+from windlass.control.backend import ControlBackend, ControlStores
 from windlass.errors import StorageError
 from windlass.web import worker_pool
 from windlass.web.problems import Problem
-from windlass.web.worker_pool import MOST_WAITING, THREADS
+from windlass.web.worker_pool import MAX_WAITING, THREADS
 
 
 class Opened:
@@ -21,17 +21,17 @@ class Opened:
     def __init__(self) -> None:
         self.opened = self.closed = 0
 
-    def __call__(self) -> Stores:
+    def __call__(self) -> ControlStores:
         self.opened += 1
-        return cast("Stores", self)
+        return cast("ControlStores", self)
 
     def close(self) -> None:
         self.closed += 1
 
 
-def within(work: Callable[[Office], Coroutine[Any, Any, None]], stores: Opened) -> None:
+def within(work: Callable[[ControlBackend], Coroutine[Any, Any, None]], stores: Opened) -> None:
     async def run() -> None:
-        office = Office(stores)
+        office = ControlBackend(stores)
         await work(office)
         office.close()
 
@@ -49,14 +49,14 @@ def hanging() -> Any:
 def test_a_hanging_thread_is_replaced(hanging: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stores = Opened()
 
-    async def work(office: Office) -> None:
+    async def work(office: ControlBackend) -> None:
         await office.run(lambda _: None)  # its threads have started
-        monkeypatch.setattr(worker_pool, "PATIENCE_SECONDS", 1.0)
+        monkeypatch.setattr(worker_pool, "TIMEOUT_SECONDS", 1.0)
         asked = [office.run(hanging) for _ in range(THREADS)]
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(answer, Problem)
             assert answer.status == 503
-        monkeypatch.setattr(worker_pool, "PATIENCE_SECONDS", PATIENCE)
+        monkeypatch.setattr(worker_pool, "TIMEOUT_SECONDS", TIMEOUT)
         assert await office.run(lambda _: 7) == 7
 
     within(work, stores)
@@ -66,13 +66,13 @@ def test_a_hanging_thread_is_replaced(hanging: Any, monkeypatch: pytest.MonkeyPa
 def test_a_long_queue_takes_no_more(hanging: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
 
-    async def work(office: Office) -> None:
+    async def work(office: ControlBackend) -> None:
         await office.run(lambda _: None)  # its threads have started
-        monkeypatch.setattr(worker_pool, "PATIENCE_SECONDS", 1.0)
+        monkeypatch.setattr(worker_pool, "TIMEOUT_SECONDS", 1.0)
         busy = [asyncio.ensure_future(office.run(hanging)) for _ in range(THREADS)]
         waiting = [
             asyncio.ensure_future(office.run(lambda _: begun.append(1)))
-            for _ in range(MOST_WAITING - THREADS)
+            for _ in range(MAX_WAITING - THREADS)
         ]
         await asyncio.sleep(0)
         with pytest.raises(Problem) as refused:
@@ -86,10 +86,10 @@ def test_a_long_queue_takes_no_more(hanging: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_work_raises_is_raised() -> None:
-    def work(_: Stores) -> None:
+    def work(_: ControlStores) -> None:
         raise StorageError("away")
 
-    async def ask(office: Office) -> None:
+    async def ask(office: ControlBackend) -> None:
         with pytest.raises(StorageError, match="away"):
             await office.run(work)
 

@@ -13,7 +13,7 @@ from tests.control.test_jobs import ordered
 from tests.control.test_train import polled
 from tests.support.server import Server
 
-from windlass.control.job_events import MOST_STREAMS
+from windlass.control.job_events import MAX_STREAMS
 from windlass.registry.registry import Registry
 
 
@@ -123,7 +123,7 @@ def test_a_client_that_comes_again_is_told_what_is_new(server: Server, worker: W
 
 def test_head_opens_no_stream(server: Server, worker: Worker) -> None:
     name = ordered(server)
-    for _ in range(MOST_STREAMS + 1):
+    for _ in range(MAX_STREAMS + 1):
         answer = server.client.head(f"/jobs/{name}/events")
         assert (answer.status_code, answer.content) == (200, b"")
 
@@ -131,7 +131,7 @@ def test_head_opens_no_stream(server: Server, worker: Worker) -> None:
 def test_streams_are_bounded_and_those_of_the_gone_are_free(server: Server, worker: Worker) -> None:
     name = ordered(server)
     request = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: windlass\r\n\r\n".encode()
-    opened = [server.connect() for _ in range(MOST_STREAMS)]
+    opened = [server.connect() for _ in range(MAX_STREAMS)]
     for connection in opened:
         connection.sendall(request)
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
@@ -145,7 +145,7 @@ def test_streams_are_bounded_and_those_of_the_gone_are_free(server: Server, work
             return answer.status_code == 200
 
     assert polled(free)
-    polled(lambda: sum(one.get("status") == 499 for one in server.lines()) >= MOST_STREAMS)
+    polled(lambda: sum(one.get("status") == 499 for one in server.lines()) >= MAX_STREAMS)
 
 
 def test_a_client_that_pipelines_is_answered_in_turn(server: Server, worker: Worker) -> None:
@@ -168,7 +168,7 @@ def test_clients_that_pipeline_and_go_leave_no_stream(
     server = control("iris", HEARTBEAT="3600")  # none finds it out
     name = ordered(server)
     asked = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: w\r\n\r\n"
-    opened = [server.connect() for _ in range(MOST_STREAMS)]
+    opened = [server.connect() for _ in range(MAX_STREAMS)]
     for connection in opened:
         connection.sendall(f"{asked}GET /readyz HTTP/1.1\r\nHost: w\r\n\r\n".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")

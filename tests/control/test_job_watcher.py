@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
-from windlass.control.backend import Office, Stores
-from windlass.control.job_watcher import Watch, Watches
+from windlass.control.backend import ControlBackend, ControlStores
+from windlass.control.job_watcher import JobWatch, JobWatcher
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
-from windlass.jobs.queue import Desk, Order
+from windlass.jobs.queue import JobQueue, JobRequest
 from windlass.registry.registry import Registry
 
-ORDER = Order("iris", "train", {}, "ada")
+ORDER = JobRequest("iris", "train", {}, "ada")
 
 
-async def ended(watch: Watch) -> None:
+async def ended(watch: JobWatch) -> None:
     """Return once the watch has seen its job's end."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await watch.end()
 
 
@@ -28,7 +28,7 @@ def test_an_error_of_any_kind_does_not_end_it(
     registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "windlass.control")
-    desk = Desk(registry.database)
+    desk = JobQueue(registry.database)
     job = desk.submit(ORDER)
     failures = iter([RuntimeError("a surprise"), StorageError("It is away."), KeyError("x")])
 
@@ -38,7 +38,7 @@ def test_an_error_of_any_kind_does_not_end_it(
         return [desk.get(name) for name in ids]
 
     async def check() -> None:
-        watches = Watches(read)
+        watches = JobWatcher(read)
         with watches.of(job) as watch:
             desk.cancel(job.id)
             await ended(watch)
@@ -53,11 +53,11 @@ def test_an_error_of_any_kind_does_not_end_it(
 
 
 def test_a_job_that_is_gone_does_not_hide_the_others(registry: Registry) -> None:
-    desk = Desk(registry.database)
+    desk = JobQueue(registry.database)
     job = desk.submit(ORDER)
 
     async def check() -> None:
-        office = Office(lambda: Stores(lambda: registry))
+        office = ControlBackend(lambda: ControlStores(lambda: registry))
         with office.watches.of(replace(job, id="gone")), office.watches.of(job) as watch:
             desk.cancel(job.id)
             await ended(watch)

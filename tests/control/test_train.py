@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from tests.control.conftest import Control, Still, Worker
-from tests.support.server import PATIENCE, Server
+from tests.support.server import TIMEOUT, Server
 
-from windlass.jobs.job import Job, State
-from windlass.jobs.queue import Desk
+from windlass.jobs.job import Job, JobState
+from windlass.jobs.queue import JobQueue
 from windlass.registry.registry import Registry
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def aside() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def polled(look: Callable[[], T | None], patience: float = PATIENCE) -> T:
+def polled(look: Callable[[], T | None], patience: float = TIMEOUT) -> T:
     """What comes to be seen; nothing tells of it."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -62,7 +62,7 @@ def test_a_training_is_waited_for(
     }
     assert not waiting.done()
     worker.succeed(job)
-    answer = waiting.result(PATIENCE)
+    answer = waiting.result(TIMEOUT)
     assert answer.status_code == 200
     assert answer.json() == {
         "message": "Training completed successfully.",
@@ -78,7 +78,7 @@ def test_a_training_that_failed_is_told(
 ) -> None:
     waiting = train(aside, server)
     worker.fail(asked(worker), "The data has no rows.")
-    answer = waiting.result(PATIENCE)
+    answer = waiting.result(TIMEOUT)
     assert answer.status_code == 422
     assert answer.json()["detail"] == "Training failed: The data has no rows."
     assert server.client.get(f"/jobs/{answer.json()['job_id']}").json()["state"] == "failed"
@@ -94,7 +94,7 @@ def test_a_training_that_is_cancelled_is_told(server: Server, aside: ThreadPoolE
 
     newest = polled(second)
     assert server.client.delete(f"/jobs/{newest}").status_code == 200
-    assert waiting.result(PATIENCE).status_code == 409
+    assert waiting.result(TIMEOUT).status_code == 409
 
 
 @pytest.mark.parametrize("prefix", ["", "/iris"])
@@ -135,7 +135,7 @@ def test_a_repetition_is_the_same_job(server: Server, registry: Registry) -> Non
     other = server.client.post("/train", json={"seed": 2}, headers=headers)
     assert other.status_code == 422
     assert other.json()["errors"][0]["loc"] == ["Idempotency-Key"]
-    assert len(Desk(registry.database).list("iris")) == 1
+    assert len(JobQueue(registry.database).list("iris")) == 1
 
 
 def test_twenty_at_once_with_one_key_are_one_job(
@@ -152,7 +152,7 @@ def test_twenty_at_once_with_one_key_are_one_job(
         answers = [post.result(60) for post in posts]
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["job_id"] for answer in answers}) == 1
-    assert len(Desk(registry.database).list("iris")) == 1
+    assert len(JobQueue(registry.database).list("iris")) == 1
 
 
 @pytest.mark.parametrize("key", ["", '""', "ü", "x" * 256, '"open', "a b"])
@@ -238,12 +238,12 @@ def test_a_stopping_server_keeps_nobody_waiting(
 ) -> None:
     """The job goes on without it, and the client learns where."""
     waiting = train(aside, server)
-    desk = Desk(registry.database)
+    desk = JobQueue(registry.database)
     polled(lambda: desk.list("iris"))
     server.signal(signal.SIGTERM)
-    answer = waiting.result(PATIENCE)
+    answer = waiting.result(TIMEOUT)
     assert answer.status_code == 202
     assert answer.json()["location"] == f"/jobs/{desk.list('iris')[0].id}"
     assert server.exit_code() == 0
     assert not [line for line in server.lines() if line["level"] in ("error", "warning")]
-    assert desk.list("iris")[0].state is State.QUEUED
+    assert desk.list("iris")[0].state is JobState.QUEUED

@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 from tests.support.loan_view import PROJECT_VIEW
 
-from windlass.control.train_request import TrainingBody, body_schema
-from windlass.core.project_spec import Declaration, Model
+from windlass.control.train_request import TrainBodySchema, body_schema
+from windlass.core.project_spec import CandidateSpec, ProjectSpec
 from windlass.web.problems import Problem
 
-PLAIN = Declaration(
+PLAIN = ProjectSpec(
     name="loans",
     folder="/loans",
-    models=(Model(name="boosting", description="Trees.", hyperparameters={"properties": {}}),),
+    models=(
+        CandidateSpec(name="boosting", description="Trees.", hyperparameters={"properties": {}}),
+    ),
 )
 VIEWED = PLAIN.model_copy(update={"view": PROJECT_VIEW})
 
@@ -22,7 +24,7 @@ VIEWED = PLAIN.model_copy(update={"view": PROJECT_VIEW})
     [({"snapshot": 3}, 3), ({"snapshot": 3.0}, 3), ({"snapshot": None}, None), ({}, None)],
 )
 def test_a_snapshot_may_be_named(body: dict[str, Any], expected: int | None) -> None:
-    request = TrainingBody(VIEWED).request(body)
+    request = TrainBodySchema(VIEWED).request(body)
     assert request.get("snapshot") == expected
     assert request["hyperparameters"] == {}
 
@@ -30,14 +32,14 @@ def test_a_snapshot_may_be_named(body: dict[str, Any], expected: int | None) -> 
 @pytest.mark.parametrize("snapshot", [0, -1, 1.5, "3", True, 2**60])
 def test_what_is_no_number_of_a_snapshot_is_refused(snapshot: object) -> None:
     with pytest.raises(Problem) as caught:
-        TrainingBody(VIEWED).request({"snapshot": snapshot})
+        TrainBodySchema(VIEWED).request({"snapshot": snapshot})
     assert caught.value.status == 422
     assert "snapshot" in str(caught.value.errors)
 
 
 def test_without_a_view_there_are_no_snapshots() -> None:
     with pytest.raises(Problem) as caught:
-        TrainingBody(PLAIN).request({"snapshot": 3})
+        TrainBodySchema(PLAIN).request({"snapshot": 3})
     assert caught.value.status == 422
     assert "no such hyperparameter" in str(caught.value.errors)
 

@@ -135,9 +135,9 @@ def test_a_project_without_a_declaration_is_not_found(control: Control, registry
 
 
 def test_keys_decide_under_their_names(control: Control, registry: Registry) -> None:
-    from windlass.auth.key_store import Keys
+    from windlass.auth.key_store import KeyStore
 
-    keys = Keys(registry.database)
+    keys = KeyStore(registry.database)
     made = {role.value: keys.create(f"{role.value}-key", role) for role in Role}
     server = control("iris", WINDLASS_AUTH="required")
 

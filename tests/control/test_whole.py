@@ -11,7 +11,7 @@ from tests.control.test_train import ASYNC, polled
 from tests.support.server import FLOWER, Server
 
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -20,7 +20,7 @@ from windlass.settings import Settings
 def served(tmp_path: Path) -> Iterator[Server]:
     """Iris, served with a worker beside; nothing is trained yet."""
     registry = Registry.of(Settings(home=tmp_path))
-    registry.declare(Declaration.of(*load_project(HOMES["iris"])))
+    registry.declare(ProjectSpec.of(*load_project(HOMES["iris"])))
     registry.close()
     server = Server.of(Path("iris"), home=tmp_path, MLFLOW_TRACKING_URI="")
     yield server.wait("/livez")

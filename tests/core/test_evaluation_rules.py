@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from windlass.core.evaluation_rules import Stakes
+from windlass.core.evaluation_rules import CostMatrix
 from windlass.core.metrics import cost
 from windlass.errors import ProjectError
 
@@ -18,7 +18,7 @@ from windlass.errors import ProjectError
 )
 def test_costs_and_precision_have_bounds(wrong: dict[str, float]) -> None:
     with pytest.raises(ProjectError, match=r"Stakes\(missed=20, alarm=1\)"):
-        Stakes(**wrong)
+        CostMatrix(**wrong)
 
 
 @pytest.mark.parametrize(("missed", "alarm"), [(30, 1), (1, 1), (1, 4)])
@@ -28,7 +28,7 @@ def test_the_threshold_is_the_cheapest_for_calibrated_probabilities(
     random = np.random.default_rng(0)
     positive = random.beta(0.5, 3, 200_000)
     truth = (random.random(len(positive)) < positive).astype(np.int64)
-    stakes = Stakes(missed=missed, alarm=alarm)
+    stakes = CostMatrix(missed=missed, alarm=alarm)
     best = cost(truth, positive >= stakes.threshold, stakes)
     others = [stakes.threshold * factor for factor in (0.5, 0.8, 1.25, 1.5)]
     assert all(best < cost(truth, positive >= other, stakes) for other in others)

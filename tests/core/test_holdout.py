@@ -16,14 +16,14 @@ from windlass.core.holdout import (
     row_digests,
     write_holdout,
 )
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import IntegrityError
 
 SCHEMA = RowSchema.of(
     "Point",
-    Column(name="x", kind=Kind.NUMBER),
-    Column(name="colour", kind=Kind.CATEGORY),
-    Column(name="shape", kind=Kind.CATEGORY),
+    ColumnSchema(name="x", kind=ColumnKind.NUMBER),
+    ColumnSchema(name="colour", kind=ColumnKind.CATEGORY),
+    ColumnSchema(name="shape", kind=ColumnKind.CATEGORY),
 )
 
 
@@ -63,9 +63,9 @@ def test_other_values_have_another_digest(one: Any, other: Any) -> None:
 def test_other_columns_have_other_digests() -> None:
     numbers = Batch(np.zeros((1, 1)), np.empty((1, 0), object))
     found = {
-        bytes(row_digests(RowSchema.of("Row", Column(name=name, kind=kind)), numbers)[0])
+        bytes(row_digests(RowSchema.of("Row", ColumnSchema(name=name, kind=kind)), numbers)[0])
         for name in ("x", "y")
-        for kind in (Kind.NUMBER, Kind.INTEGER)
+        for kind in (ColumnKind.NUMBER, ColumnKind.INTEGER)
     }
     assert len(found) == 4
 

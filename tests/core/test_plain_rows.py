@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import PlainRows, RowValidator
 from windlass.errors import RowsError
 
 SCHEMA = RowSchema.of(
     "Point",
-    Column(name="x", kind=Kind.NUMBER, ge=-10, lt=10),
-    Column(name="n", kind=Kind.INTEGER, gt=-5),
-    Column(name="b", kind=Kind.BOOLEAN),
+    ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=-10, lt=10),
+    ColumnSchema(name="n", kind=ColumnKind.INTEGER, gt=-5),
+    ColumnSchema(name="b", kind=ColumnKind.BOOLEAN),
 )
 NUMBERS: st.SearchStrategy[Any] = (
     st.integers(-12, 12) | st.floats(-11, 11) | st.floats() | st.integers(-(2**70), 2**70)
@@ -91,10 +91,10 @@ def test_one_bad_row_among_good_ones_is_refused(bad: dict[str, Any]) -> None:
 
 def test_columns_that_are_not_plain_are_left_to_the_validator() -> None:
     for column in (
-        Column(name="x", kind=Kind.NUMBER, nullable=True),
-        Column(name="x", kind=Kind.NUMBER, multiple_of=0.5),
-        Column(name="x", kind=Kind.NUMBER, required=False, default=1.0),
-        Column(name="x", kind=Kind.DATE),
-        Column(name="x", kind=Kind.CATEGORY),
+        ColumnSchema(name="x", kind=ColumnKind.NUMBER, nullable=True),
+        ColumnSchema(name="x", kind=ColumnKind.NUMBER, multiple_of=0.5),
+        ColumnSchema(name="x", kind=ColumnKind.NUMBER, required=False, default=1.0),
+        ColumnSchema(name="x", kind=ColumnKind.DATE),
+        ColumnSchema(name="x", kind=ColumnKind.CATEGORY),
     ):
         assert PlainRows.of(RowSchema.of("Point", *SCHEMA.columns[1:], column)) is None

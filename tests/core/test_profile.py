@@ -3,7 +3,7 @@ import pytest
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.profile import CategoryProfile, NumericProfile, Profile, profile
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 
 NAN = float("nan")
 
@@ -50,7 +50,9 @@ def test_of_an_open_set_the_most_common_are_counted_by_name() -> None:
 
 def test_a_profile_survives_json() -> None:
     schema = RowSchema.of(
-        "R", Column(name="c", kind=Kind.CATEGORY), Column(name="x", kind=Kind.NUMBER)
+        "R",
+        ColumnSchema(name="c", kind=ColumnKind.CATEGORY),
+        ColumnSchema(name="x", kind=ColumnKind.NUMBER),
     )
     batch = Batch(np.array([[1.0], [NAN]]), np.array([["a"], [""]], object))
     shares = np.array([[0.2, 0.8], [0.6, 0.4]])

@@ -7,11 +7,11 @@ from pydantic import ConfigDict
 from tests.support.loan_view import VIEW
 
 from windlass.core.candidate import Candidate
-from windlass.core.evaluation_rules import GroupTimeSplit, Stakes
+from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.gates import Gate, NotWorse
 from windlass.core.project import Project
-from windlass.core.project_loader import Source, load_project, project_source
-from windlass.core.project_spec import Declaration
+from windlass.core.project_loader import ProjectSource, load_project, project_source
+from windlass.core.project_spec import ProjectSpec
 from windlass.core.row import Row
 from windlass.core.target import Classes, Quantity
 from windlass.errors import ProjectError
@@ -122,7 +122,7 @@ def declare(**parts: Any) -> Project:
         ({"view": "clients"}, "view is a FeatureView"),
         ({"view": VIEW}, "Feature 'age', .* is no column of its row Point"),
         (
-            {"stakes": Stakes(1, 1), "target": Classes("y", ["a", "b", "c"])},
+            {"stakes": CostMatrix(1, 1), "target": Classes("y", ["a", "b", "c"])},
             "stakes and slices need a target of two classes",
         ),
         ({"slices": ["z"], "target": Quantity("y")}, "need a target of two classes"),
@@ -224,8 +224,8 @@ def test_a_data_function_says_whether_it_takes_a_file() -> None:
 
 def test_a_declaration_says_what_a_server_must_know(tmp_path: Path) -> None:
     project = declare(gates=[NotWorse("roc_auc", margin=0.01)], policy="automatic")
-    declaration = Declaration.of(project, Source(tmp_path, "0" * 64))
-    assert Declaration.model_validate_json(declaration.model_dump_json()) == declaration
+    declaration = ProjectSpec.of(project, ProjectSource(tmp_path, "0" * 64))
+    assert ProjectSpec.model_validate_json(declaration.model_dump_json()) == declaration
     assert declaration.gates == ("roc_auc not worse than production by more than 0.01",)
     assert (declaration.policy, declaration.takes_file) == ("automatic", False)
     assert declaration.models[0].hyperparameters["properties"].keys() == {"C"}

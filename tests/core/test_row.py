@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model, field_validator, model_validator
 
 from windlass.core.row import Row, column, read_row
-from windlass.core.row_schema import Column, Kind
+from windlass.core.row_schema import ColumnKind, ColumnSchema
 from windlass.errors import ProjectError
 
 
@@ -41,8 +41,14 @@ def test_every_kind_is_read() -> None:
         ("listed", "category", False, False),
         ("open", "category", True, False),
     ]
-    assert schema["number"] == Column(
-        name="number", kind=Kind.NUMBER, description="A number", unit="cm", example=1.5, ge=0, lt=10
+    assert schema["number"] == ColumnSchema(
+        name="number",
+        kind=ColumnKind.NUMBER,
+        description="A number",
+        unit="cm",
+        example=1.5,
+        ge=0,
+        lt=10,
     )
     assert (schema["day"].gt, schema["day"].example) == (date(2000, 1, 1), "2001-01-01")
     assert schema["closed"].categories == ("a", "b")

@@ -3,33 +3,37 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 
 
-def _column(kind: Kind) -> Column:
-    return Column(name="x", kind=kind, nullable=True)
+def _column(kind: ColumnKind) -> ColumnSchema:
+    return ColumnSchema(name="x", kind=kind, nullable=True)
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "number"),
     [
-        (Kind.NUMBER, 1.5, 1.5),
-        (Kind.INTEGER, 2**53, float(2**53)),
-        (Kind.BOOLEAN, True, 1.0),
-        (Kind.DATE, date(1970, 1, 2), 1.0),
-        (Kind.DATE, date(1969, 12, 31), -1.0),
+        (ColumnKind.NUMBER, 1.5, 1.5),
+        (ColumnKind.INTEGER, 2**53, float(2**53)),
+        (ColumnKind.BOOLEAN, True, 1.0),
+        (ColumnKind.DATE, date(1970, 1, 2), 1.0),
+        (ColumnKind.DATE, date(1969, 12, 31), -1.0),
     ],
 )
-def test_numbers_come_back_as_they_were_sent(kind: Kind, value: object, number: float) -> None:
+def test_numbers_come_back_as_they_were_sent(
+    kind: ColumnKind, value: object, number: float
+) -> None:
     column = _column(kind)
     assert column.number(value) == number
     back = column.plain(number)
     assert back == (value.isoformat() if isinstance(value, date) else value)
-    assert isinstance(back, str if kind is Kind.DATE else type(value))
+    assert isinstance(back, str if kind is ColumnKind.DATE else type(value))
 
 
-@pytest.mark.parametrize("kind", [Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN, Kind.DATE])
-def test_missing_is_nan_and_null(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.BOOLEAN, ColumnKind.DATE]
+)
+def test_missing_is_nan_and_null(kind: ColumnKind) -> None:
     column = _column(kind)
     missing = column.number(None)
     assert missing != missing  # noqa: PLR0124 - NaN
@@ -37,7 +41,7 @@ def test_missing_is_nan_and_null(kind: Kind) -> None:
 
 
 def test_missing_text_is_null() -> None:
-    column = _column(Kind.CATEGORY)
+    column = _column(ColumnKind.CATEGORY)
     assert column.plain("") is None
     assert column.plain("red") == "red"
 
@@ -45,9 +49,9 @@ def test_missing_text_is_null() -> None:
 def test_columns_keep_their_declared_order() -> None:
     schema = RowSchema.of(
         "R",
-        Column(name="b", kind=Kind.CATEGORY),
-        Column(name="a", kind=Kind.NUMBER),
-        Column(name="c", kind=Kind.DATE, ge=date(2000, 1, 1), lt=date(2030, 1, 1)),
+        ColumnSchema(name="b", kind=ColumnKind.CATEGORY),
+        ColumnSchema(name="a", kind=ColumnKind.NUMBER),
+        ColumnSchema(name="c", kind=ColumnKind.DATE, ge=date(2000, 1, 1), lt=date(2030, 1, 1)),
     )
     assert schema.names == ("b", "a", "c")
     assert [column.name for column in schema.numeric] == ["a", "c"]

@@ -12,36 +12,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windlass.core.row_schema import Column, Kind, RowSchema
-from windlass.core.row_validator import EXPLAINED, MOST_FAULTS, RowValidator
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.row_validator import EXPLAINED, MAX_FAULTS, RowValidator
 from windlass.errors import RowsError
-from windlass.tables.validate import Checked, check_table
+from windlass.tables.validate import ValidatedTable, check_table
 
 CATEGORIES = ("red", "green", "blå")
 ARROW = {
-    Kind.NUMBER: pa.float64(),
-    Kind.INTEGER: pa.int64(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.DATE: pa.date32(),
-    Kind.CATEGORY: pa.string(),
+    ColumnKind.NUMBER: pa.float64(),
+    ColumnKind.INTEGER: pa.int64(),
+    ColumnKind.BOOLEAN: pa.bool_(),
+    ColumnKind.DATE: pa.date32(),
+    ColumnKind.CATEGORY: pa.string(),
 }
-VALUES: dict[Kind, st.SearchStrategy[Any]] = {
-    Kind.NUMBER: st.floats(allow_nan=False, allow_infinity=False)
+VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
+    ColumnKind.NUMBER: st.floats(allow_nan=False, allow_infinity=False)
     | st.integers(-100, 100).map(lambda tenths: tenths / 10),
-    Kind.INTEGER: st.integers(-(2**63), 2**63 - 1) | st.integers(-20, 20),
-    Kind.BOOLEAN: st.booleans(),
-    Kind.DATE: st.dates() | st.dates(date(2019, 12, 1), date(2020, 3, 1)),
-    Kind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
+    ColumnKind.INTEGER: st.integers(-(2**63), 2**63 - 1) | st.integers(-20, 20),
+    ColumnKind.BOOLEAN: st.booleans(),
+    ColumnKind.DATE: st.dates() | st.dates(date(2019, 12, 1), date(2020, 3, 1)),
+    ColumnKind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
 }
-TEXTS: dict[Kind, st.SearchStrategy[str]] = {
-    Kind.NUMBER: st.floats().map(repr)
+TEXTS: dict[ColumnKind, st.SearchStrategy[str]] = {
+    ColumnKind.NUMBER: st.floats().map(repr)
     | st.from_regex(r"\A[ +-]?[0-9_]{0,4}[.]?[0-9]{0,3}([eE][+-]?[0-9]{1,3})?\Z"),
-    Kind.INTEGER: st.integers().map(str) | st.from_regex(r"\A[ +-]?(0x)?[0-9_]{0,17}[.]?0{0,2}\Z"),
-    Kind.BOOLEAN: st.sampled_from(["true", "False", "1", "0", "yes", "Off", "t", "2", " true"]),
-    Kind.DATE: st.dates().map(str)
+    ColumnKind.INTEGER: st.integers().map(str)
+    | st.from_regex(r"\A[ +-]?(0x)?[0-9_]{0,17}[.]?0{0,2}\Z"),
+    ColumnKind.BOOLEAN: st.sampled_from(
+        ["true", "False", "1", "0", "yes", "Off", "t", "2", " true"]
+    ),
+    ColumnKind.DATE: st.dates().map(str)
     | st.from_regex(r"\A(20|00)[0-9]{2}-[0-3]?[0-9]-[0-3][0-9](T00:00(:00)?Z?)?\Z")
     | st.integers(-(10**11), 10**11).map(str),
-    Kind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
+    ColumnKind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
 }
 ANY_TEXT = st.text(max_size=12) | st.sampled_from(
     ["nan", "-inf", "Infinity", "None", "null", "1,5"]
@@ -49,22 +52,22 @@ ANY_TEXT = st.text(max_size=12) | st.sampled_from(
 
 
 @st.composite
-def columns(draw: st.DrawFn, name: str) -> Column:
-    kind = draw(st.sampled_from(list(Kind)))
+def columns(draw: st.DrawFn, name: str) -> ColumnSchema:
+    kind = draw(st.sampled_from(list(ColumnKind)))
     facts: dict[str, Any] = {"nullable": draw(st.booleans())}
-    if kind in (Kind.NUMBER, Kind.INTEGER):
+    if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
         limits = st.none() | st.integers(-9, 9) | st.just(2**60)
         facts |= {draw(st.sampled_from(["ge", "gt"])): draw(limits)}
         facts |= {draw(st.sampled_from(["le", "lt"])): draw(limits)}
-        steps = [None, 0.1, 0.25, 3.0] if kind is Kind.NUMBER else [None, 1, 3, 1000]
+        steps = [None, 0.1, 0.25, 3.0] if kind is ColumnKind.NUMBER else [None, 1, 3, 1000]
         facts["multiple_of"] = draw(st.sampled_from(steps))
-    elif kind is Kind.DATE:
+    elif kind is ColumnKind.DATE:
         facts[draw(st.sampled_from(["ge", "gt"]))] = draw(st.none() | st.just(date(2020, 1, 1)))
         facts[draw(st.sampled_from(["le", "lt"]))] = draw(st.none() | st.just(date(2020, 2, 1)))
-    elif kind is Kind.CATEGORY:
+    elif kind is ColumnKind.CATEGORY:
         facts["categories"] = draw(st.sampled_from([None, CATEGORIES, ("red",)]))
         facts["max_length"] = draw(st.sampled_from([None, 1, 4]))
-    return Column(name=name, kind=kind, **facts)
+    return ColumnSchema(name=name, kind=kind, **facts)
 
 
 @st.composite
@@ -86,7 +89,7 @@ def text_columns(draw: st.DrawFn) -> tuple[RowSchema, list[str]]:
     )
 
 
-def said(checked: Checked, row: int) -> dict[str, str]:
+def said(checked: ValidatedTable, row: int) -> dict[str, str]:
     """What was said of each column of a row; that a value is null is pydantic's type message with an addition."""
     found = [problem for problem in checked.problems if problem.row == row]
     assert len({problem.column for problem in found}) == len(found)
@@ -101,7 +104,7 @@ def verdict(judge: Callable[[Any], Any], row: Any) -> tuple[Any, dict[str, str]]
         return None, {str(fault["loc"][0]): fault["msg"] for fault in error.faults}
 
 
-def assert_row(checked: Checked, row: int, validator: RowValidator, values: Any) -> None:
+def assert_row(checked: ValidatedTable, row: int, validator: RowValidator, values: Any) -> None:
     if values is None:
         assert checked.bad[row]
         assert np.isnan(checked.batch.numeric[row]).all()
@@ -155,7 +158,7 @@ def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[st
 def test_a_row_is_refused_with_the_place_and_without_its_value(
     body: str, column: str, message: str
 ) -> None:
-    validator = RowValidator(RowSchema.of("Sample", Column(name="a", kind=Kind.NUMBER)))
+    validator = RowValidator(RowSchema.of("Sample", ColumnSchema(name="a", kind=ColumnKind.NUMBER)))
     with pytest.raises(RowsError) as caught:
         validator.row(body.encode())
     assert caught.value.faults == [{"loc": [column], "msg": message}]
@@ -163,14 +166,14 @@ def test_a_row_is_refused_with_the_place_and_without_its_value(
 
 
 def test_what_is_no_json_is_malformed() -> None:
-    validator = RowValidator(RowSchema.of("Sample", Column(name="a", kind=Kind.NUMBER)))
+    validator = RowValidator(RowSchema.of("Sample", ColumnSchema(name="a", kind=ColumnKind.NUMBER)))
     with pytest.raises(RowsError) as caught:
         validator.row(b"{")
     assert caught.value.malformed
 
 
 def number(name: str = "a") -> RowValidator:
-    return RowValidator(RowSchema.of("Sample", Column(name=name, kind=Kind.NUMBER)))
+    return RowValidator(RowSchema.of("Sample", ColumnSchema(name=name, kind=ColumnKind.NUMBER)))
 
 
 def test_every_bad_row_of_a_body_is_named_up_to_the_most_that_an_answer_names() -> None:
@@ -183,7 +186,7 @@ def test_every_bad_row_of_a_body_is_named_up_to_the_most_that_an_answer_names() 
     ]
     with pytest.raises(RowsError) as caught:
         number().rows(b"[" + b",".join([b"{}"] * 1000) + b"]")
-    assert len(caught.value.faults) == MOST_FAULTS
+    assert len(caught.value.faults) == MAX_FAULTS
 
 
 @pytest.mark.parametrize("bad", [b"{}", b'{"a": 1, "b": 2}', b'{"a": "1"}'])
@@ -212,5 +215,5 @@ def test_telling_what_is_wrong_costs_no_more_than_the_body(body: bytes) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(caught.value.faults) <= MOST_FAULTS
+    assert len(caught.value.faults) <= MAX_FAULTS
     assert peak < 40 << 20

@@ -10,7 +10,7 @@ import pytest
 from windlass.core.batch import Batch
 from windlass.core.bundle import Bundle
 from windlass.engines import loader, onnx
-from windlass.engines.loader import load_engine, prove
+from windlass.engines.loader import check_reference_examples, load_engine
 from windlass.engines.native import NativeEngine
 from windlass.engines.onnx import OnnxEngine
 from windlass.errors import EngineError
@@ -40,10 +40,10 @@ def test_the_compiled_model_and_the_pipeline_agree(bundle: Bundle, flowers: Batc
 
 def test_a_large_batch_is_answered_as_its_rows_alone(bundle: Bundle, flowers: Batch) -> None:
     engine = load_engine(bundle)
-    assert len(flowers) > 2 * onnx.MOST_ROWS
+    assert len(flowers) > 2 * onnx.MAX_ROWS
     whole = engine.predict(flowers)
     assert whole.probabilities is not None
-    for row in (0, onnx.MOST_ROWS, len(flowers) - 1):
+    for row in (0, onnx.MAX_ROWS, len(flowers) - 1):
         alone = engine.predict(flowers.part(row, row + 1))
         np.testing.assert_array_equal(alone.probabilities, whole.probabilities[row : row + 1])
 
@@ -97,7 +97,7 @@ def test_golden_rows_that_are_not_reproduced_stop_an_engine(
     golden[path[0]][path[1]][path[2]] = value
     monkeypatch.setattr(Bundle, "json", lambda *_: golden)
     with pytest.raises(EngineError, match=f"Golden row {path[1]}"):
-        prove(bundle, loader._onnx(bundle))
+        check_reference_examples(bundle, loader._onnx(bundle))
 
 
 def test_a_bundle_without_golden_rows_proves_nothing(

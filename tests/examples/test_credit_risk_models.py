@@ -14,10 +14,10 @@ from tests.support.credit_example import (
     Example,
 )
 
-from windlass.control.train_request import TrainingBody
+from windlass.control.train_request import TrainBodySchema
 from windlass.core.bundle import Bundle
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.core.row_validator import RowValidator
 from windlass.training.plan import TrainingRequest, resolve, silent
 from windlass.training.run import execute
@@ -131,7 +131,7 @@ def test_the_readmes_requests_fit_the_declaration(example: Example) -> None:
     bodies = dict(re.findall(r"(/\w+) -H [^\n]*\n\s+-d '([^']+)'", README))
     assert set(bodies) == {"/predict", "/train"}
     assert len(RowValidator(example.project.schema).rows(f"[{bodies['/predict']}]".encode()))
-    request = TrainingBody(Declaration.of(*load_project(CREDIT))).request(
+    request = TrainBodySchema(ProjectSpec.of(*load_project(CREDIT))).request(
         json.loads(bodies["/train"])
     )
     assert request["snapshot"] == 1

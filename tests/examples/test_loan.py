@@ -17,7 +17,7 @@ from windlass.core.project_loader import load_project
 from windlass.core.row_validator import RowValidator
 from windlass.engines.loader import load_engine
 from windlass.registry.comparison import Comparison, compare
-from windlass.registry.gate_evaluation import judge
+from windlass.registry.gate_evaluation import evaluate_gates
 
 ROOT = Path(__file__).parents[2]
 LOAN = ROOT / "examples" / "loan"
@@ -127,11 +127,11 @@ def test_missing_facts_are_predicted_and_change_the_answer(trained: Trained, mod
 
 def test_versions_of_other_seeds_are_judged_on_the_same_rows(trained: Trained) -> None:
     production = trained("boosting")
-    results = judge(trained("boosting", "--seed", "7"), production)
+    results = evaluate_gates(trained("boosting", "--seed", "7"), production)
     assert len(results) == 4
     assert all(result.passed for result in results)
     assert all("on 808 rows that both held out" in result.note for result in results[2:])
-    failed = [result for result in judge(trained("baseline"), production) if result.bars]
+    failed = [result for result in evaluate_gates(trained("baseline"), production) if result.bars]
     assert {result.rule.split()[0] for result in failed} == {"roc_auc", "log_loss"}
 
 

@@ -18,7 +18,7 @@ from tests.support.snapshots import all_of, built, store_in
 
 from windlass.core.hashing import sha256_file
 from windlass.errors import FeatureError
-from windlass.features.io_errors import told_writing
+from windlass.features.io_errors import translate_disk_errors
 from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.erasure import ErasedEntities, erase, undo
 from windlass.features.offline.store import OfflineStore
@@ -197,6 +197,6 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 def test_what_the_disk_refuses_is_told(tmp_path: Path) -> None:
     with (
         pytest.raises(FeatureError, match=r"Name a folder that can be written with WINDLASS_HOME"),
-        told_writing(tmp_path),
+        translate_disk_errors(tmp_path),
     ):
         raise OSError(30, "Read-only file system", "/there")

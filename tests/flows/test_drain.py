@@ -10,13 +10,13 @@ from functools import partial
 import pytest
 from tests.conftest import Serve
 from tests.support.load_clients import Load
-from tests.support.server import FLOWER, PATIENCE, Connection, Server, post
+from tests.support.server import FLOWER, TIMEOUT, Connection, Server, post
 from tests.support.waiting import until
 
 from windlass.web.uvicorn_protocol import LINGER_SECONDS
 
 ROW = json.dumps(FLOWER).encode()
-GRACE = 2 * PATIENCE  # seconds: nobody waits for its end
+GRACE = 2 * TIMEOUT  # seconds: nobody waits for its end
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -24,7 +24,7 @@ from tests.support.waiting import until
 
 from windlass.app import application
 from windlass.errors import SettingsError
-from windlass.serving.targets import Part
+from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
 
 OPTIONS = ["--no-worker"]
@@ -218,4 +218,4 @@ def test_predictions_alone(serve: Serve, registered: Registered, clients: Path) 
 
 def test_a_bundle_by_itself_has_no_features_to_answer_alone(tmp_path: Path, clients: Path) -> None:
     with pytest.raises(SettingsError, match="has no feature view"):
-        application(clients, settings=Settings(home=tmp_path), only=Part.FEATURES)
+        application(clients, settings=Settings(home=tmp_path), only=ServiceRole.FEATURES)

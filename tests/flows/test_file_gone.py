@@ -15,7 +15,7 @@ from tests.support.server import FLOWER, Server, post
 from tests.support.waiting import until
 
 from windlass.auth.key import Role
-from windlass.auth.key_store import Keys
+from windlass.auth.key_store import KeyStore
 
 NAME = Path("iris")  # of the project, in the registry
 
@@ -34,7 +34,7 @@ def home(tmp_path: Path, bundle_of: BundleOf) -> Path:
 @pytest.fixture
 def secret(home: Path) -> str:
     registered = Registered(home)
-    made = Keys(registered.registry.database).create("known", Role.ADMIN)
+    made = KeyStore(registered.registry.database).create("known", Role.ADMIN)
     registered.close()
     return made
 

@@ -19,7 +19,7 @@ from tests.support.server import FLOWER, Server
 from tests.support.tcp_proxy import Wire
 from tests.support.waiting import until
 
-from windlass.storage.blob_store import blobs_of
+from windlass.storage.blob_store import open_blob_store
 
 NAME = Path("iris")  # of the project, in the registry
 MODEL = "model.onnx"
@@ -49,7 +49,7 @@ def elsewhere(serve: Serve, registered: Registered, tmp_path: Path) -> Elsewhere
 
 def altered(registered: Registered, name: str, folder: Path) -> bytes:
     """Change one byte of a version's model in the bucket; what it was before."""
-    blobs, place = blobs_of(registered.settings), f"models/iris/{name}"
+    blobs, place = open_blob_store(registered.settings), f"models/iris/{name}"
     before = blobs.read(place, MODEL)
     assert before is not None
     replaced(registered, name, folder, before[:100] + bytes([before[100] ^ 1]) + before[101:])
@@ -60,7 +60,7 @@ def replaced(registered: Registered, name: str, folder: Path, content: bytes) ->
     """Have this be a version's model in the bucket."""
     folder.mkdir(exist_ok=True)
     (folder / MODEL).write_bytes(content)
-    blobs_of(registered.settings).put(folder, [MODEL], f"models/iris/{name}")
+    open_blob_store(registered.settings).put(folder, [MODEL], f"models/iris/{name}")
 
 
 def test_versions_come_from_the_bucket(

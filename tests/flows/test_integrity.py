@@ -20,10 +20,10 @@ from tests.support.server import FLOWER, WINDLASS, Server, environment, free_por
 from windlass.app import application
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.errors import BundleError, IntegrityError
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
-from windlass.serving.rollout.loader import Loader, load_bare
-from windlass.serving.served_project import Hosted
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
+from windlass.serving.rollout.loader import ModelLoader, load_bare
+from windlass.serving.served_project import ServedProject
 from windlass.settings import Settings
 
 FILES = [
@@ -44,14 +44,14 @@ def opened(tmp_path: Path) -> Callable[[Path], object]:
     return lambda bundle: application(bundle, settings=settings)
 
 
-def loaded(bundle: Path) -> Hosted:
+def loaded(bundle: Path) -> ServedProject:
     return served(Bundle.open(bundle))
 
 
-def served(opened: Bundle) -> Hosted:
-    hosted = Hosted(opened.manifest.project, None, Telemetry(Cells()))
+def served(opened: Bundle) -> ServedProject:
+    hosted = ServedProject(opened.manifest.project, None, ServerMetrics(SharedCounters()))
     with ThreadPoolExecutor(1) as executor:
-        asyncio.run(load_bare(hosted, opened, Loader(executor)))
+        asyncio.run(load_bare(hosted, opened, ModelLoader(executor)))
     return hosted
 
 

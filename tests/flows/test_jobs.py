@@ -10,7 +10,7 @@ from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive, o
 from tests.support.waiting import until
 
 from windlass.errors import JobError
-from windlass.jobs.job import State
+from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
 
 FAILURES = {
@@ -51,7 +51,7 @@ def test_a_training_that_fails_says_why_and_the_worker_goes_on(bench: Bench) -> 
     worker = bench.worker(project)
     for deed, reason in FAILURES.items():
         failed = bench.end(bench.ask(project, deed))
-        assert failed.state is State.FAILED, deed
+        assert failed.state is JobState.FAILED, deed
         assert failed.error is not None, deed
         assert reason in failed.error
         assert "\n" not in failed.error
@@ -94,12 +94,12 @@ def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) 
     bench.worker(project)
     running, queued = bench.ask(project, "wait"), bench.ask(project, "raise")
     trainer = project.trainer()
-    assert bench.desk.get(queued.id).state is State.QUEUED, "one training at a time a project"
-    assert bench.desk.cancel(queued.id).state is State.CANCELLED
+    assert bench.desk.get(queued.id).state is JobState.QUEUED, "one training at a time a project"
+    assert bench.desk.cancel(queued.id).state is JobState.CANCELLED
     until(lambda: "Fitting" in bench.desk.get(running.id).message, "progress on the desk")
     assert 0 < bench.desk.get(running.id).progress < 1
     bench.desk.cancel(running.id)
-    assert bench.end(running).state is State.CANCELLED
+    assert bench.end(running).state is JobState.CANCELLED
     until(lambda: not is_alive(trainer), "its end")
     assert bench.leftovers() == []
     with pytest.raises(JobError, match="has been cancelled"):
@@ -118,7 +118,7 @@ def test_two_workers_train_two_projects_side_by_side_and_one_project_in_turn(ben
     assert is_alive(one.trainer())
     assert is_alive(two.trainer())
     states = [bench.desk.get(job.id).state for job in jobs]
-    assert states == [State.RUNNING, State.QUEUED, State.RUNNING]
+    assert states == [JobState.RUNNING, JobState.QUEUED, JobState.RUNNING]
     one.go()
     two.go()
     assert [bench.done(job)["version"] for job in jobs] == ["v1", "v2", "v1"]
@@ -143,7 +143,7 @@ def test_a_worker_takes_the_jobs_of_its_projects_only(bench: Bench) -> None:
     assert [d.name for d in bench.registry.declarations()] == ["mine"], "declared as it started"
     foreign, job = bench.ask(other), bench.ask(mine, folder=None)
     assert bench.done(job)["version"] == "v1"
-    assert bench.desk.get(foreign.id).state is State.QUEUED
+    assert bench.desk.get(foreign.id).state is JobState.QUEUED
     elsewhere = bench.ask(mine, folder=str(bench.folder / "not here"))
     assert bench.done(elsewhere)["version"] == "v2"
     wrong = bench.end(bench.ask(mine, folder=str(other.folder)))

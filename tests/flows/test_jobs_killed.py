@@ -9,8 +9,8 @@ import pytest
 from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive
 from tests.support.waiting import until
 
-from windlass.jobs.job import State
-from windlass.jobs.queue import MOST_ATTEMPTS
+from windlass.jobs.job import JobState
+from windlass.jobs.queue import MAX_ATTEMPTS
 
 
 @ON_POSTGRES
@@ -21,7 +21,7 @@ def test_a_worker_killed_in_mid_training_leaves_the_job_to_the_next(bench: Bench
     trainer = project.trainer()
     worker.kill()
     until(lambda: not is_alive(trainer), "the end of a training whose worker died")
-    assert bench.desk.get(job.id).state is State.RUNNING
+    assert bench.desk.get(job.id).state is JobState.RUNNING
     project.forget()
     bench.worker(project)
     project.trainer()
@@ -42,9 +42,9 @@ def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
         worker.kill()
     bench.worker()
     ends = [bench.end(job) for job in jobs]
-    made = [end for end in ends if end.state is State.SUCCEEDED]
-    blamed = [end for end in ends if end.state is State.FAILED]
-    assert all(end.attempts == MOST_ATTEMPTS for end in blamed), blamed
+    made = [end for end in ends if end.state is JobState.SUCCEEDED]
+    blamed = [end for end in ends if end.state is JobState.FAILED]
+    assert all(end.attempts == MAX_ATTEMPTS for end in blamed), blamed
     versions = bench.versions(project)
     assert [version.number for version in versions] == list(range(1, len(versions) + 1))
     by_job = {version.job_id: version.name for version in versions}
@@ -65,7 +65,7 @@ def test_a_stopped_worker_gives_its_training_up(bench: Bench) -> None:
     assert worker.stop() == 0, "the training does not end before it may go on"
     until(lambda: not is_alive(trainer), "its end")
     left = bench.desk.get(job.id)
-    assert (left.state, left.worker, left.attempts) == (State.QUEUED, None, 0)
+    assert (left.state, left.worker, left.attempts) == (JobState.QUEUED, None, 0)
     project.go()
     bench.worker(project)
     assert bench.done(job)["version"] == "v1"
@@ -95,7 +95,7 @@ def test_a_training_that_is_killed_fails_and_is_not_tried_again(bench: Bench) ->
     job = bench.ask(project, "wait")
     os.kill(project.trainer(), signal.SIGKILL)
     failed = bench.end(job)
-    assert (failed.state, failed.attempts) == (State.FAILED, 1)
+    assert (failed.state, failed.attempts) == (JobState.FAILED, 1)
     assert failed.error is not None
     assert "memory" in failed.error
 

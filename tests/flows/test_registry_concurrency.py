@@ -17,7 +17,7 @@ from windlass.settings import Settings
 LOAN = Loan()
 PROCESSES = 8
 EACH = 4
-PATIENCE = 100  # seconds
+TIMEOUT = 100  # seconds
 
 REGISTER = """
 import json, sys
@@ -125,6 +125,6 @@ def at_once(settings: Settings, code: str, arguments: Sequence[str]) -> list[str
     for process in running:
         assert process.stdin is not None
         process.stdin.flush()
-    done = [process.communicate(timeout=PATIENCE) for process in running]
+    done = [process.communicate(timeout=TIMEOUT) for process in running]
     assert [process.returncode for process in running] == [0] * len(running), done
     return [out.strip() for out, _ in done]

@@ -45,7 +45,12 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 @pytest.mark.timeout(600)
 def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "support" / "crash_points.py"), action, str(tmp_path / "bundles")],
+        [
+            sys.executable,
+            str(ROOT / "tests" / "support" / "crash_points.py"),
+            action,
+            str(tmp_path / "bundles"),
+        ],
         env={**variables(settings), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

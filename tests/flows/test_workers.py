@@ -10,13 +10,13 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import Serve
 from tests.support.load_clients import Load
-from tests.support.server import FLOWER, PATIENCE, Server, post
+from tests.support.server import FLOWER, TIMEOUT, Server, post
 
 
 def counted(server: Server, name: str, **labels: str) -> float:
     """The sum of a metric's samples that carry these labels."""
     text = httpx.get(
-        f"{server.url}/metrics", timeout=PATIENCE
+        f"{server.url}/metrics", timeout=TIMEOUT
     ).text  # a worker that died took its connections with it
     return sum(
         sample.value
@@ -32,7 +32,7 @@ def predicted(server: Server) -> float:
 
 def settled(server: Server, wanted: float) -> None:
     """Return once `wanted` predictions are counted: a request is counted just after its answer left."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while (count := predicted(server)) != wanted:
         assert count < wanted
         assert time.monotonic() < deadline
@@ -70,7 +70,7 @@ def test_a_worker_that_dies_is_replaced(serve: Serve, iris: Path) -> None:
         settled(server, answered)
         before = server.children("spawn_main")
         os.kill(min(before), signal.SIGKILL)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not (fresh := server.children("spawn_main") - before) and time.monotonic() < deadline:
             assert predicted(server) == answered
         assert len(fresh) == 1

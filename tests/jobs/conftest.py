@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from windlass.jobs.queue import Desk
-from windlass.jobs.workers import Workers
+from windlass.jobs.queue import JobQueue
+from windlass.jobs.workers import WorkerTable
 from windlass.storage.database import Database
 
 
@@ -18,12 +18,12 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def desk(database: Database) -> Desk:
+def desk(database: Database) -> JobQueue:
     """The desk."""
-    return Desk(database)
+    return JobQueue(database)
 
 
 @pytest.fixture
-def workers(database: Database) -> Workers:
+def workers(database: Database) -> WorkerTable:
     """The table of workers; those that arrive are this process."""
-    return Workers(database)
+    return WorkerTable(database)

@@ -9,13 +9,13 @@ from tests.support.job_workers import aged
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs import retention
-from windlass.jobs.job import Job, State
-from windlass.jobs.queue import Desk, Order
+from windlass.jobs.job import Job, JobState
+from windlass.jobs.queue import JobQueue, JobRequest
 from windlass.jobs.retention import JOB_SECONDS, KEY_SECONDS, Retention
-from windlass.jobs.workers import Workers
+from windlass.jobs.workers import WorkerTable
 from windlass.storage.database import Database
 
-IRIS = Order("iris", "train", {"seed": 1}, "ada", idempotency_key="monday")
+IRIS = JobRequest("iris", "train", {"seed": 1}, "ada", idempotency_key="monday")
 HOUR = 3600.0
 
 
@@ -24,14 +24,14 @@ def kept(database: Database) -> Retention:
     return Retention(database)
 
 
-def ended(desk: Desk, order: Order, worker: str) -> Job:
+def ended(desk: JobQueue, order: JobRequest, worker: str) -> Job:
     desk.submit(order)
     job = desk.claim(worker)
     assert job is not None
     return desk.finish(job.id, worker, result={"version": "v1"})
 
 
-def there(desk: Desk, job: Job) -> bool:
+def there(desk: JobQueue, job: Job) -> bool:
     try:
         desk.get(job.id)
     except UnknownError:
@@ -40,7 +40,7 @@ def there(desk: Desk, job: Job) -> bool:
 
 
 def test_a_key_is_free_a_day_after_its_job_ended(
-    database: Database, desk: Desk, workers: Workers, kept: Retention
+    database: Database, desk: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
     first = ended(desk, IRIS, workers.arrive())
     aged(database, first, KEY_SECONDS - HOUR)
@@ -57,7 +57,7 @@ def test_a_key_is_free_a_day_after_its_job_ended(
 
 
 def test_a_job_goes_90_days_after_its_end(
-    database: Database, desk: Desk, workers: Workers, kept: Retention
+    database: Database, desk: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
     me = workers.arrive()
     old = ended(desk, replace(IRIS, idempotency_key=None), me)
@@ -73,7 +73,7 @@ def test_a_job_goes_90_days_after_its_end(
 
 
 def test_what_has_not_ended_stays_however_old(
-    database: Database, desk: Desk, workers: Workers, kept: Retention
+    database: Database, desk: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
     running = desk.submit(IRIS)
     assert desk.claim(workers.arrive()) is not None
@@ -81,12 +81,15 @@ def test_what_has_not_ended_stays_however_old(
     for job in (running, queued):
         aged(database, job, 10 * JOB_SECONDS)
     assert (kept.forget_keys(), kept.outlived(), kept.remove([running.id, queued.id])) == (0, [], 0)
-    assert (desk.get(running.id).state, desk.get(queued.id).state) == (State.RUNNING, State.QUEUED)
+    assert (desk.get(running.id).state, desk.get(queued.id).state) == (
+        JobState.RUNNING,
+        JobState.QUEUED,
+    )
     assert desk.submit(IRIS).id == running.id
 
 
 def test_many_tidy_while_others_ask(
-    database: Database, desk: Desk, kept: Retention, monkeypatch: pytest.MonkeyPatch
+    database: Database, desk: JobQueue, kept: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 3)
     old = [desk.cancel(desk.submit(replace(IRIS, idempotency_key=f"k{n}")).id) for n in range(20)]

@@ -5,8 +5,8 @@ import sys
 import pytest
 from sqlalchemy import update
 
-from windlass.jobs.queue import Desk
-from windlass.jobs.workers import DEAD_SECONDS, Workers, host
+from windlass.jobs.queue import JobQueue
+from windlass.jobs.workers import DEAD_SECONDS, WorkerTable, host
 from windlass.storage.database import Database
 from windlass.storage.db_tables import workers as table
 
@@ -16,7 +16,7 @@ def changed(database: Database, worker: str, **values: object) -> None:
         connection.execute(update(table).where(table.c.id == worker).values(**values))
 
 
-def test_a_worker_is_there_until_it_leaves(workers: Workers, desk: Desk) -> None:
+def test_a_worker_is_there_until_it_leaves(workers: WorkerTable, desk: JobQueue) -> None:
     me = workers.arrive()
     found = workers.alive()[me]
     assert (found.pid, found.host) == (os.getpid(), host())
@@ -26,7 +26,7 @@ def test_a_worker_is_there_until_it_leaves(workers: Workers, desk: Desk) -> None
 
 
 def test_a_worker_that_has_stopped_beating_is_dead_until_it_beats(
-    database: Database, workers: Workers
+    database: Database, workers: WorkerTable
 ) -> None:
     me = workers.arrive()
     changed(database, me, beat_at=workers.alive()[me].beat_at - DEAD_SECONDS - 1)
@@ -36,7 +36,7 @@ def test_a_worker_that_has_stopped_beating_is_dead_until_it_beats(
 
 
 def test_a_worker_whose_process_is_gone_is_dead_at_once(
-    database: Database, workers: Workers
+    database: Database, workers: WorkerTable
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -47,7 +47,7 @@ def test_a_worker_whose_process_is_gone_is_dead_at_once(
 
 @pytest.mark.parametrize("elsewhere", ["another machine", f"{host()} pid:[1]"])
 def test_processes_of_another_machine_are_known_by_their_beats_only(
-    database: Database, workers: Workers, elsewhere: str
+    database: Database, workers: WorkerTable, elsewhere: str
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -57,7 +57,7 @@ def test_processes_of_another_machine_are_known_by_their_beats_only(
 
 
 def test_workers_long_dead_are_forgotten_and_come_back_with_a_beat(
-    database: Database, workers: Workers
+    database: Database, workers: WorkerTable
 ) -> None:
     old = workers.arrive()
     changed(database, old, beat_at=1.0)

@@ -10,22 +10,22 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.server import FLOWER, Server
 
-from windlass.monitoring.metrics import BOUNDS, READ_RESULTS, Telemetry, quantiles
+from windlass.monitoring.metrics import BOUNDS, READ_RESULTS, ServerMetrics, quantiles
 from windlass.monitoring.prometheus import FeatureAge, expose
-from windlass.monitoring.shared_counters import Cells
+from windlass.monitoring.shared_counters import SharedCounters
 
 LABELS = {"project", "version", "route", "status", "label", "le", "result"}
 
 
 def observed(*seconds: float) -> list[tuple[float, ...]]:
-    telemetry = Telemetry(Cells())
+    telemetry = ServerMetrics(SharedCounters())
     for value in seconds:
         telemetry.latency("p", "v1", "/r", 200).observe(value)
     return [histogram.buckets for histogram in telemetry.snapshot().histograms]
 
 
 def test_counts_by_project_version_route_and_status_class() -> None:
-    telemetry = Telemetry(Cells())
+    telemetry = ServerMetrics(SharedCounters())
     for status in (200, 204, 404, 422, 503):
         telemetry.latency("iris", "v1", "/predict", status).observe(0.002)
     telemetry.latency("iris", "v2", "/predict", 200).observe(20.0)
@@ -38,7 +38,7 @@ def test_counts_by_project_version_route_and_status_class() -> None:
 
 
 def test_predictions_by_class() -> None:
-    telemetry = Telemetry(Cells())
+    telemetry = ServerMetrics(SharedCounters())
     telemetry.predictions("iris", "v1", ["a", "b"])[1] += 3
     telemetry.predictions("price", "v1", [])[0] += 2
     assert telemetry.snapshot().predictions == {
@@ -70,22 +70,22 @@ def test_quantiles() -> None:
     )
 
 
-def text_of(telemetry: Telemetry) -> str:
+def text_of(telemetry: ServerMetrics) -> str:
     body, kind = expose(telemetry.snapshot(), {"iris": "v1"}, "text/plain", 1_700_000_000.0)
     assert kind.startswith("text/plain")
     return body.decode()
 
 
 @pytest.fixture
-def telemetry() -> Telemetry:
-    telemetry = Telemetry(Cells())
+def telemetry() -> ServerMetrics:
+    telemetry = ServerMetrics(SharedCounters())
     telemetry.latency("iris", "v1", "/predict", 200).observe(0.002)
     telemetry.latency("iris", "v1", "/predict", 200).observe(30.0)
     telemetry.predictions("iris", "v1", ['se"t\\o\nsa', "b"])[0] += 2
     return telemetry
 
 
-def test_exposition(telemetry: Telemetry) -> None:
+def test_exposition(telemetry: ServerMetrics) -> None:
     families = {family.name: family for family in families_of(text_of(telemetry))}
     assert families.keys() == {
         "windlass_request_duration_seconds", "windlass_requests", "windlass_predictions",
@@ -108,7 +108,7 @@ def test_exposition(telemetry: Telemetry) -> None:
     assert families["windlass_start_time_seconds"].samples[0].value == 1_700_000_000.0
 
 
-def test_features(telemetry: Telemetry) -> None:
+def test_features(telemetry: ServerMetrics) -> None:
     telemetry.feature_reads("loans")[1] += 4
     ages = {
         "loans": FeatureAge("ab", 7, 1_700_000_000.5, date(2020, 12, 30), 36_457, stale=True),
@@ -136,7 +136,7 @@ def test_features(telemetry: Telemetry) -> None:
     ) == (1, 0)
 
 
-def test_openmetrics(telemetry: Telemetry) -> None:
+def test_openmetrics(telemetry: ServerMetrics) -> None:
     accept = "application/openmetrics-text; version=1.0.0"
     body, kind = expose(telemetry.snapshot(), {"iris": "v1"}, accept, 0.0)
     assert kind.startswith("application/openmetrics-text")
@@ -170,7 +170,7 @@ def naming_faults(text: str) -> list[str]:
     return found
 
 
-def test_names(telemetry: Telemetry, iris_server: Server) -> None:
+def test_names(telemetry: ServerMetrics, iris_server: Server) -> None:
     assert naming_faults(text_of(telemetry)) == []
     iris_server.client.post("/predict", json=FLOWER)
     assert naming_faults(iris_server.client.get("/metrics").text) == []

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from windlass.monitoring.shared_counters import Cells, Peers
+from windlass.monitoring.shared_counters import PeerCounters, SharedCounters
 
 KEY, LATER = ("rate", "ci"), ("rate", "later")
 
 
 @pytest.fixture
-def workers(tmp_path: Path) -> Iterator[list[Cells]]:
-    workers = [Cells(tmp_path) for _ in range(3)]
+def workers(tmp_path: Path) -> Iterator[list[SharedCounters]]:
+    workers = [SharedCounters(tmp_path) for _ in range(3)]
     yield workers
     for worker in workers:
         worker.close()
 
 
-def test_all_but_ones_own(workers: list[Cells]) -> None:
+def test_all_but_ones_own(workers: list[SharedCounters]) -> None:
     series = [worker.series(KEY, 2) for worker in workers]
-    peers = [Peers(worker) for worker in workers]
+    peers = [PeerCounters(worker) for worker in workers]
     for one in peers:
         one.look()
     series[0][1], series[1][1], series[2][1] = 1.0, 10.0, 100.0
@@ -30,13 +30,13 @@ def test_all_but_ones_own(workers: list[Cells]) -> None:
     assert sorted(cells[1] for cells in peers[0].of(KEY)) == [10.0, 105.0]
 
 
-def test_series_and_workers_that_come_later(workers: list[Cells], tmp_path: Path) -> None:
-    peers = Peers(workers[0])
+def test_series_and_workers_that_come_later(workers: list[SharedCounters], tmp_path: Path) -> None:
+    peers = PeerCounters(workers[0])
     peers.look()
     assert peers.of(LATER) == ()
     workers[1].series(KEY, 3)
     workers[1].series(LATER, 1)[0] = 7.0
-    newcomer = Cells(tmp_path)
+    newcomer = SharedCounters(tmp_path)
     newcomer.series(LATER, 1)[0] = 8.0
     peers.look()
     assert sorted(cells[0] for cells in peers.of(LATER)) == [7.0, 8.0]
@@ -44,9 +44,9 @@ def test_series_and_workers_that_come_later(workers: list[Cells], tmp_path: Path
 
 
 def test_a_worker_that_is_starting_is_left_for_the_next_look(
-    workers: list[Cells], tmp_path: Path
+    workers: list[SharedCounters], tmp_path: Path
 ) -> None:
-    peers = Peers(workers[0])
+    peers = PeerCounters(workers[0])
     (tmp_path / "9.cells").write_bytes(b"")
     peers.look()
     assert peers.of(KEY) == ()
@@ -56,6 +56,6 @@ def test_a_worker_that_is_starting_is_left_for_the_next_look(
 
 
 def test_numbers_of_this_process_alone_have_no_peers() -> None:
-    peers = Peers(Cells())
+    peers = PeerCounters(SharedCounters())
     peers.look()
     assert peers.of(KEY) == ()

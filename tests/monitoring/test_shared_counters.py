@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from windlass.monitoring import shared_counters as module
-from windlass.monitoring.shared_counters import Cells, shared_folder
+from windlass.monitoring.shared_counters import SharedCounters, shared_folder
 
-CellsOf = Callable[[Path], Cells]
+CellsOf = Callable[[Path], SharedCounters]
 KEY = ("requests", "iris", "v1")
 WORKER = """
 import sys
@@ -68,8 +68,8 @@ def cells_of() -> Iterator[CellsOf]:
     """Cells of this process, closed afterwards."""
     with ExitStack() as opened:
 
-        def make(folder: Path) -> Cells:
-            cells = Cells(folder)
+        def make(folder: Path) -> SharedCounters:
+            cells = SharedCounters(folder)
             opened.callback(cells.close)
             return cells
 
@@ -81,7 +81,7 @@ def files(folder: Path) -> list[str]:
 
 
 def test_one_process() -> None:
-    cells = Cells()
+    cells = SharedCounters()
     series = cells.series(KEY, 3)
     series[1] += 2.5
     assert cells.series(KEY, 3)[1] == 2.5
@@ -108,7 +108,7 @@ def test_a_successor_carries_on_where_a_worker_died(tmp_path: Path) -> None:
         with worker(tmp_path) as other:
             other.count(0)
         assert files(tmp_path) == ["0.cells"]
-        observer = Cells(tmp_path)
+        observer = SharedCounters(tmp_path)
         assert observer.sums()[KEY] == [generation, generation * 2]
         observer.close()
 
@@ -157,7 +157,7 @@ def test_a_full_file_harms_nobody(tmp_path: Path, cells_of: CellsOf) -> None:
 
 
 def test_keys_of_any_text() -> None:
-    cells = Cells()
+    cells = SharedCounters()
     keys = [("a", ""), ("ä\x00\n", '"'), ("東京", "\\"), ("x" * 1000,)]
     for number, key in enumerate(keys):
         cells.series(key, 1)[0] += number

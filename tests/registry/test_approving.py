@@ -28,7 +28,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         other = production.json("metrics.json")["accuracy"]
         return (GateResult(RULE, value, passed=value >= other, note=f"against {other}"),)
 
-    monkeypatch.setattr(gate_evaluation, "judge", judge)
+    monkeypatch.setattr(gate_evaluation, "evaluate_gates", judge)
     return against
 
 
@@ -178,7 +178,7 @@ def test_policy_takes_nothing_that_is_undecided_but_a_person_may(
     registry: Registry, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undecided = GateResult(RULE, None, passed=False, note="no rows in common", undecided=True)
-    monkeypatch.setattr(gate_evaluation, "judge", lambda *_: (undecided,))
+    monkeypatch.setattr(gate_evaluation, "evaluate_gates", lambda *_: (undecided,))
     registry.declare(LOAN.declared(policy="automatic"))
     assert registry.settle(train(registry)).stage is Stage.CANDIDATE
     registry.approve("loan", "v1", actor="bob", reason="looked at it")

@@ -13,7 +13,7 @@ from tests.support.small_bundles import Loan
 
 from windlass.core.bundle import Bundle
 from windlass.errors import IntegrityError, StorageError
-from windlass.registry.bundle_cache import UNUSED, Cache
+from windlass.registry.bundle_cache import UNUSED, BundleCache
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def far(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
+def cache(tmp_path: Path) -> BundleCache:
+    return BundleCache(tmp_path / "cache")
 
 
 def fetching(far: Bundle, fetched: list[Path]) -> Callable[[Path], None]:
@@ -34,7 +34,7 @@ def fetching(far: Bundle, fetched: list[Path]) -> Callable[[Path], None]:
     return fetch
 
 
-def test_a_bundle_is_fetched_once(cache: Cache, far: Bundle, tmp_path: Path) -> None:
+def test_a_bundle_is_fetched_once(cache: BundleCache, far: Bundle, tmp_path: Path) -> None:
     fetched: list[Path] = []
     for _ in range(3):
         assert cache.open(far.digest, fetching(far, fetched)).digest == far.digest
@@ -43,7 +43,7 @@ def test_a_bundle_is_fetched_once(cache: Cache, far: Bundle, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["model.joblib", "manifest.json", "schema.json"])
-def test_a_damaged_copy_is_fetched_again(cache: Cache, far: Bundle, name: str) -> None:
+def test_a_damaged_copy_is_fetched_again(cache: BundleCache, far: Bundle, name: str) -> None:
     fetched: list[Path] = []
     copy = cache.open(far.digest, fetching(far, fetched)).path
     (copy / name).write_bytes(b"{}")
@@ -53,7 +53,7 @@ def test_a_damaged_copy_is_fetched_again(cache: Cache, far: Bundle, name: str) -
     assert len(fetched) == 3
 
 
-def test_another_bundle_is_not_kept(cache: Cache, far: Bundle, tmp_path: Path) -> None:
+def test_another_bundle_is_not_kept(cache: BundleCache, far: Bundle, tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="its digest is"):
         cache.open("e" * 64, fetching(far, []))
     (far.path / "model.joblib").write_bytes(b"another model")
@@ -62,7 +62,7 @@ def test_another_bundle_is_not_kept(cache: Cache, far: Bundle, tmp_path: Path) -
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_who_comes_second_takes_what_is_there(cache: Cache, far: Bundle) -> None:
+def test_who_comes_second_takes_what_is_there(cache: BundleCache, far: Bundle) -> None:
     def fetch(folder: Path) -> None:
         cache.open(far.digest, fetching(far, []))  # another process is faster
         shutil.copytree(far.path, folder, dirs_exist_ok=True)
@@ -70,7 +70,7 @@ def test_who_comes_second_takes_what_is_there(cache: Cache, far: Bundle) -> None
     assert cache.open(far.digest, fetch).digest == far.digest
 
 
-def test_what_is_left_or_unused_is_swept(cache: Cache, far: Bundle, tmp_path: Path) -> None:
+def test_what_is_left_or_unused_is_swept(cache: BundleCache, far: Bundle, tmp_path: Path) -> None:
     kept = cache.open(far.digest, fetching(far, [])).path
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, check=True).stdout.decode().strip()  # fmt: skip
@@ -89,4 +89,4 @@ def test_what_is_left_or_unused_is_swept(cache: Cache, far: Bundle, tmp_path: Pa
 def test_a_folder_that_cannot_be_written_is_told(far: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Free some space, or let this user write there"):
-        Cache(tmp_path / "file" / "cache").open(far.digest, fetching(far, []))
+        BundleCache(tmp_path / "file" / "cache").open(far.digest, fetching(far, []))

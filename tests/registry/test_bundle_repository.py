@@ -15,14 +15,14 @@ from windlass.errors import BundleError, IntegrityError, RegistryError, StorageE
 from windlass.registry import bundle_repository
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.storage.blob_store import blobs_of
+from windlass.storage.blob_store import open_blob_store
 
 
 def test_an_altered_bundle_does_not_open(
     every_registry: Registry, every_settings: Settings, train: Train, tmp_path: Path
 ) -> None:
     version = train(every_registry)
-    blobs = blobs_of(every_settings)
+    blobs = open_blob_store(every_settings)
     (tmp_path / "model.joblib").write_bytes(b"another model")
     if every_settings.store_url is None:
         (blobs.local("models/loan/v1") / "model.joblib").write_bytes(b"another model")
@@ -40,7 +40,7 @@ def test_a_whole_bundle_that_is_another_does_not_open(
 ) -> None:
     first, second = train(every_registry), train(every_registry)
     names = [file.name for file in (tmp_path / "trained-2").iterdir()]
-    blobs = blobs_of(every_settings)
+    blobs = open_blob_store(every_settings)
     blobs.remove("models/loan/v1")
     blobs.put(tmp_path / "trained-2", names, "models/loan/v1")
     with pytest.raises(IntegrityError, match=rf"digest is {second.digest[:12]} instead of"):
@@ -57,7 +57,7 @@ def test_a_manifest_leads_out_of_no_folder(
     if every_settings.store_url is None:
         (Path(every_registry.location(version)) / "manifest.json").write_text(hostile)
     else:
-        blobs_of(every_settings).put(tmp_path, ["manifest.json"], "models/loan/v1")
+        open_blob_store(every_settings).put(tmp_path, ["manifest.json"], "models/loan/v1")
     with pytest.raises(IntegrityError, match="no plain file name"):
         every_registry.fetch(version)
 
@@ -93,7 +93,7 @@ def test_the_dead_are_swept_and_the_living_are_not(
     every_registry: Registry, every_settings: Settings, train: Train, tmp_path: Path
 ) -> None:
     version = train(every_registry)
-    blobs = blobs_of(every_settings)
+    blobs = open_blob_store(every_settings)
     here, now = bundle_repository._here(), int(time.time())
     (tmp_path / "manifest.json").write_text("{}")
     long_ago = now - int(bundle_repository.ABANDONED) - 60
@@ -116,7 +116,7 @@ def test_bundles_that_no_version_has_are_kept(
     every_registry: Registry, every_settings: Settings, train: Train, tmp_path: Path
 ) -> None:
     version = train(every_registry)
-    blobs = blobs_of(every_settings)
+    blobs = open_blob_store(every_settings)
     (tmp_path / "manifest.json").write_text("{}")
     for folder in ("v2", "v7", "notes"):  # as an older database leaves them
         blobs.put(tmp_path, ["manifest.json"], f"models/loan/{folder}")

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from tests.support.holdout_bundles import held, relabelled, sealed
 
 from windlass.core.bundle import TargetRecord
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.registry.comparison import Comparison, Difference, McNemar, compare
 
 TRUTH = np.random.default_rng(5).integers(0, 2, 600)
@@ -89,7 +89,10 @@ def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "told"),
     [
-        ({"row": RowSchema.of("Point", Column(name="z", kind=Kind.NUMBER))}, "other columns"),
+        (
+            {"row": RowSchema.of("Point", ColumnSchema(name="z", kind=ColumnKind.NUMBER))},
+            "other columns",
+        ),
         ({"target": TargetRecord(name="y", classes=(1, 0))}, "other classes"),
         ({"target": TargetRecord(name="z", classes=(0, 1))}, "another target"),
     ],

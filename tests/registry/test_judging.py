@@ -7,7 +7,7 @@ from tests.support.holdout_bundles import held, sealed
 
 from windlass.core.bundle import Bundle, ComparisonRecord, GateRecord
 from windlass.core.gates import GateResult
-from windlass.registry.gate_evaluation import FEWEST, judge
+from windlass.registry.gate_evaluation import FEWEST, evaluate_gates
 
 TRUTH = np.random.default_rng(5).integers(0, 2, 500)
 QUANTITY = np.random.default_rng(5).normal(size=500)
@@ -24,7 +24,9 @@ def _rule(metric: str, margin: float = 0.0, confidence: float = 0.95) -> dict[st
 
 def _judged(folder: Path, candidate: float, production: float, **parts: Any) -> GateResult:
     truth = parts.pop("truth", TRUTH)
-    judged = judge(_bundle(folder, candidate, truth, **parts), _bundle(folder, production, truth))
+    judged = evaluate_gates(
+        _bundle(folder, candidate, truth, **parts), _bundle(folder, production, truth)
+    )
     (result,) = judged
     return result
 
@@ -36,14 +38,14 @@ def test_thresholds_are_as_training_measured_them(tmp_path: Path) -> None:
     )
     bundle = _bundle(tmp_path, 1.0, gates=gates, **_rule("roc_auc"))
     for production in (None, _bundle(tmp_path, 2.0)):
-        first, second, third = judge(bundle, production)
+        first, second, third = evaluate_gates(bundle, production)
         assert first == GateResult("accuracy >= 0.9", 0.95, passed=True)
         assert second == GateResult("brier <= 0.1", 0.2, passed=False)
         assert third.rule == "roc_auc not worse than production"
 
 
 def test_without_a_production_version_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
-    (result,) = judge(_bundle(tmp_path, 1.0, **_rule("roc_auc")), None)
+    (result,) = evaluate_gates(_bundle(tmp_path, 1.0, **_rule("roc_auc")), None)
     assert result.passed
     assert result.note == "nothing in production to compare with"
 
@@ -81,7 +83,7 @@ def test_the_confidence_decides_how_sure_is_sure(tmp_path: Path) -> None:
 
 def test_the_note_says_the_interval_and_against_what(tmp_path: Path) -> None:
     production = _bundle(tmp_path, 1.0)
-    (result,) = judge(_bundle(tmp_path, 3.0, **_rule("accuracy")), production)
+    (result,) = evaluate_gates(_bundle(tmp_path, 3.0, **_rule("accuracy")), production)
     assert result.value is not None
     assert f"{result.value:.4g} against " in result.note
     assert f"of {production.digest[:12]}: difference -0." in result.note
@@ -98,7 +100,7 @@ def test_what_cannot_be_compared_is_for_a_person_to_decide(tmp_path: Path) -> No
     }
     for told, holdout in cases.items():
         production = sealed(tmp_path, holdout)
-        (result,) = judge(candidate, production)
+        (result,) = evaluate_gates(candidate, production)
         assert (result.passed, result.bars, result.verdict) == (False, False, "undecided")
         assert told in result.note
         assert production.digest[:12] in result.note
@@ -116,6 +118,6 @@ def test_rules_of_several_confidences_are_each_judged_by_their_own(tmp_path: Pat
         ComparisonRecord(metric="brier", margin=0.0, confidence=confidence)
         for confidence in (0.5, 0.999)
     )
-    results = judge(_bundle(tmp_path, 1.2, comparisons=records), _bundle(tmp_path, 1.0))
+    results = evaluate_gates(_bundle(tmp_path, 1.2, comparisons=records), _bundle(tmp_path, 1.0))
     assert [result.passed for result in results] == [False, True]
     assert ["50 % interval" in result.note for result in results] == [True, False]

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 from windlass.core.batch import Batch, Prediction
 from windlass.errors import EngineError
-from windlass.serving.batching import MOST_ROWS, Batcher
+from windlass.serving.batching import MAX_ROWS, Batcher
 
 BAD = -1.0
 
@@ -27,7 +27,7 @@ class SlowEngine:
     def predict(self, batch: Batch) -> Prediction:
         self.calls.append(len(batch))
         self.entered.set()
-        assert self.go.acquire(timeout=PATIENCE)
+        assert self.go.acquire(timeout=TIMEOUT)
         if (batch.numeric == BAD).any():
             raise EngineError("a bad row")
         return Prediction(values=batch.numeric[:, 0] * 2)
@@ -51,7 +51,7 @@ def run(check: Callable[[Batcher, SlowEngine], Awaitable[None]]) -> SlowEngine:
 async def first_runs(batcher: Batcher, engine: SlowEngine) -> "asyncio.Task[Prediction]":
     """Start a call, and return once the engine is busy with it."""
     task = asyncio.create_task(batcher.predict(of(0.0)))
-    await asyncio.to_thread(engine.entered.wait, PATIENCE)
+    await asyncio.to_thread(engine.entered.wait, TIMEOUT)
     return task
 
 
@@ -96,12 +96,12 @@ def test_one_bad_row_fails_nobody_else() -> None:
 def test_a_batch_has_an_end() -> None:
     async def check(batcher: Batcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
-        half = of(*np.arange(MOST_ROWS * 3 / 4).tolist())
-        tasks = await queued(batcher, half, half, of(*np.arange(MOST_ROWS * 2.0).tolist()))
+        half = of(*np.arange(MAX_ROWS * 3 / 4).tolist())
+        tasks = await queued(batcher, half, half, of(*np.arange(MAX_ROWS * 2.0).tolist()))
         engine.go.release(4)
         await asyncio.gather(first, *tasks)
 
-    sizes = [1, MOST_ROWS * 3 // 4, MOST_ROWS * 3 // 4, MOST_ROWS * 2]
+    sizes = [1, MAX_ROWS * 3 // 4, MAX_ROWS * 3 // 4, MAX_ROWS * 2]
     assert run(check).calls == sizes
 
 

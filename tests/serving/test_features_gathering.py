@@ -5,12 +5,12 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 from windlass.errors import StorageError
 from windlass.serving import batching
-from windlass.serving.batching import Gathering
-from windlass.web.offload import Aside
+from windlass.serving.batching import ReadBatcher
+from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import Problem
 
 Read = Callable[[Sequence[int]], Sequence[int]]
@@ -25,7 +25,7 @@ class Store:
         self.away = False
 
     def read(self, keys: Sequence[int]) -> list[int]:
-        assert self.let.wait(PATIENCE)
+        assert self.let.wait(TIMEOUT)
         self.asked.append(list(keys))
         if self.away:
             raise StorageError("It is away.")
@@ -35,12 +35,12 @@ class Store:
 
 
 def run(
-    store: Store, work: Callable[[Gathering[int]], Awaitable[None]], patience: float = 10.0
+    store: Store, work: Callable[[ReadBatcher[int]], Awaitable[None]], patience: float = 10.0
 ) -> None:
     async def main() -> None:
-        thread = Aside("test")
+        thread = DaemonExecutor("test")
         try:
-            await work(Gathering(store.read, thread, patience))
+            await work(ReadBatcher(store.read, thread, patience))
         finally:
             store.let.set()
             thread.close()
@@ -59,7 +59,7 @@ async def begun(*calls: Awaitable[Sequence[int]]) -> "asyncio.Future[list[object
 def test_what_waits_goes_together() -> None:
     store = Store()
 
-    async def work(reads: Gathering[int]) -> None:
+    async def work(reads: ReadBatcher[int]) -> None:
         first = await begun(reads.get([1]))
         others = await begun(reads.get([2, 3]), reads.get([4]))
         store.let.set()
@@ -73,7 +73,7 @@ def test_what_waits_goes_together() -> None:
 def test_what_cannot_be_read_fails_nobody_else() -> None:
     store = Store()
 
-    async def work(reads: Gathering[int]) -> None:
+    async def work(reads: ReadBatcher[int]) -> None:
         found = await begun(reads.get([1]), reads.get([2]), reads.get([13]), reads.get([3]))
         store.let.set()
         one, two, unlucky, three = await found
@@ -87,7 +87,7 @@ def test_a_store_that_is_away_fails_all_that_wait() -> None:
     store = Store()
     store.away = True
 
-    async def work(reads: Gathering[int]) -> None:
+    async def work(reads: ReadBatcher[int]) -> None:
         found = await begun(reads.get([1]), reads.get([2]), reads.get([3]))
         store.let.set()
         assert {type(error) for error in await found} == {StorageError}
@@ -101,7 +101,7 @@ def test_a_store_that_is_away_fails_all_that_wait() -> None:
 def test_a_store_that_does_not_answer_fails_all_that_wait() -> None:
     store = Store()
 
-    async def work(reads: Gathering[int]) -> None:
+    async def work(reads: ReadBatcher[int]) -> None:
         found = await begun(reads.get([1]), reads.get([2]))
         assert {type(error) for error in await found} == {TimeoutError}
 
@@ -109,11 +109,11 @@ def test_a_store_that_does_not_answer_fails_all_that_wait() -> None:
 
 
 def test_questions_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "MOST_TOGETHER", 3)
-    monkeypatch.setattr(batching, "MOST_WAITING", 4)
+    monkeypatch.setattr(batching, "MAX_TOGETHER", 3)
+    monkeypatch.setattr(batching, "MAX_WAITING", 4)
     store = Store()
 
-    async def work(reads: Gathering[int]) -> None:
+    async def work(reads: ReadBatcher[int]) -> None:
         first = await begun(reads.get([0]))
         found = await begun(*(reads.get([number, number]) for number in range(1, 5)))
         with pytest.raises(Problem) as caught:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windlass.serving.feature_routes import LEAST, MOST, MOST_IDS, body_ids, path_id
-from windlass.web.messages import Exchange
+from windlass.serving.feature_routes import LEAST, MAX_IDS, MOST, body_ids, path_id
+from windlass.web.messages import Request
 from windlass.web.problems import Problem
 
 ids = st.integers(LEAST, MOST)
@@ -16,7 +16,7 @@ kept = settings(derandomize=True, deadline=None, max_examples=100)
 
 
 def asked(text: str) -> int:
-    exchange = Exchange({"headers": []}, None, "1", 0)  # type: ignore[arg-type]  # nothing is received
+    exchange = Request({"headers": []}, None, "1", 0)  # type: ignore[arg-type]  # nothing is received
     exchange.arguments = {"id": text}
     return path_id(exchange)
 
@@ -72,6 +72,6 @@ def test_anything_else_is_refused_and_not_echoed(value: Any) -> None:
 
 
 def test_as_many_as_there_may_be() -> None:
-    assert len(body_ids(orjson.dumps([1] * MOST_IDS))) == MOST_IDS
+    assert len(body_ids(orjson.dumps([1] * MAX_IDS))) == MAX_IDS
     with pytest.raises(Problem):
-        body_ids(orjson.dumps([1] * (MOST_IDS + 1)))
+        body_ids(orjson.dumps([1] * (MAX_IDS + 1)))

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 from tests.support.loan_view import PROJECT_VIEW
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import StorageError
 from windlass.features.online.reader import Features
 from windlass.features.online.store import Freshness
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
 from windlass.serving import online_features
-from windlass.serving.online_features import Online, Opened, Opener
+from windlass.serving.online_features import OnlineFeatures, OpenedStore, StoreOpener
 from windlass.settings import Settings
 from windlass.web.problems import Problem
 
@@ -64,31 +64,31 @@ class Store:
         self.closed = True
 
     def _wait(self) -> None:
-        assert self.let.wait(PATIENCE)
+        assert self.let.wait(TIMEOUT)
         if self.away:
             raise StorageError("It is away.")
 
 
-class Opening(Opener):
+class Opening(StoreOpener):
     """Opens the stores that a test gives, one after another; the last again and again."""
 
     stores: list[Any]
 
-    def open(self, view: ViewRecord) -> Opened:
+    def open(self, view: ViewRecord) -> OpenedStore:
         store = self.stores.pop(0) if len(self.stores) > 1 else self.stores[0]
-        return Opened(view, store, store)
+        return OpenedStore(view, store, store)
 
 
 def run(
-    work: Callable[[Online], Awaitable[None]], *stores: Store, url: str | None = None
-) -> Telemetry:
+    work: Callable[[OnlineFeatures], Awaitable[None]], *stores: Store, url: str | None = None
+) -> ServerMetrics:
     """Do it over these stores; what was counted."""
-    telemetry = Telemetry(Cells())
+    telemetry = ServerMetrics(SharedCounters())
 
     async def main() -> None:
         opener = Opening(Settings(home=Path("nowhere"), online_url=url), "clients")
         object.__setattr__(opener, "stores", list(stores))
-        served = Online(opener, telemetry, PROJECT_VIEW)
+        served = OnlineFeatures(opener, telemetry, PROJECT_VIEW)
         try:
             await work(served)
         finally:
@@ -108,7 +108,7 @@ async def refused(reading: Awaitable[Any]) -> Problem:
 
 @pytest.mark.parametrize("url", [None, ELSEWHERE])
 def test_the_first_request_opens_the_store(url: str | None) -> None:
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         assert (await served.get(KNOWN)).values == {"age": 40}
         assert (await refused(served.get(STRANGER))).status == 404
         found = await served.get_many([STRANGER, KNOWN])
@@ -122,7 +122,7 @@ def test_the_first_request_opens_the_store(url: str | None) -> None:
 
 @pytest.mark.parametrize("url", [None, ELSEWHERE])
 def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> None:
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         await served.get(KNOWN)
         assert (await refused(served.get(TORN))).status == 503
         assert (await served.get(KNOWN)).entity == KNOWN
@@ -140,7 +140,7 @@ def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
     monkeypatch.setattr(online_features, "AGAIN_SECONDS", 600.0)
     store = Store()
 
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         await served.get(KNOWN)
         store.away = True
         for _ in range(5):
@@ -157,7 +157,7 @@ def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.Monk
     monkeypatch.setattr(online_features, "AGAIN_SECONDS", 0.0)
     store = Store()
 
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         await served.get(KNOWN)
         store.away = True
         assert (await refused(served.get(KNOWN))).status == 503
@@ -171,7 +171,7 @@ def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.Monk
 def test_a_silent_store_is_given_up_and_opened_anew() -> None:
     silent, fresh = Store(), Store()
 
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         await served.get(KNOWN)
         silent.let.clear()
         assert served._gathering is not None
@@ -189,17 +189,17 @@ def test_a_silent_store_is_given_up_and_opened_anew() -> None:
 
 
 def test_a_silent_store_holds_up_nobody_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online_features, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(online_features, "TIMEOUT_SECONDS", 0.05)
     silent = Store()
     silent.let.clear()
 
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         await served.follow(PROJECT_VIEW)
         assert served.lack == served.reason
         assert "has not answered" in str(served.reason)
         assert (await refused(served.get(KNOWN))).status == 503
         silent.let.set()
-        monkeypatch.setattr(online_features, "PATIENCE_SECONDS", PATIENCE)
+        monkeypatch.setattr(online_features, "TIMEOUT_SECONDS", TIMEOUT)
         await served.follow(PROJECT_VIEW)
         assert (await served.get(KNOWN)).entity == KNOWN
 
@@ -210,7 +210,7 @@ def test_nobody_is_unknown_to_a_store_that_was_never_filled() -> None:
     store = Store()
     filled, store.fresh = store.fresh, None
 
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         for reading in (served.get(STRANGER), served.get_many([STRANGER])):
             problem = await refused(reading)
             assert problem.status == 503
@@ -230,7 +230,7 @@ def test_a_new_view_is_read_once_the_store_holds_it() -> None:
     newer = PROJECT_VIEW.model_copy(update={"version": "newer"})
     heard: list[str | None] = []
 
-    async def work(served: Online) -> None:
+    async def work(served: OnlineFeatures) -> None:
         served.changed = lambda: heard.append(None if served.view is None else served.view.version)
         await served.follow(PROJECT_VIEW)
         await served.follow(newer)

@@ -18,7 +18,7 @@ from tests.support.online_clients import PLAIN, PROJECT, STRANGER, approved, fil
 from tests.support.registry_home import Registered
 
 from windlass import app
-from windlass.serving.targets import Part, Subject
+from windlass.serving.targets import ServeTarget, ServiceRole
 from windlass.settings import Settings
 
 Work = Callable[[httpx.AsyncClient], Awaitable[None]]
@@ -38,7 +38,7 @@ def registered(tmp_path: Path, bundle_of: BundleOf) -> Registered:
 
 
 def serve(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, work: Work, only: Part | None = None
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, work: Work, only: ServiceRole | None = None
 ) -> None:
     """Do it once the server has started as one of several workers, which loads before it takes a request."""
     monkeypatch.setattr(app, "parent_process", object)
@@ -46,7 +46,7 @@ def serve(
     monkeypatch.setattr(gc, "freeze", int)
 
     async def main() -> None:
-        service = app.application(Subject(str(PROJECT)), settings=settings, only=only)
+        service = app.application(ServeTarget(str(PROJECT)), settings=settings, only=only)
         await service._start()
         try:
             transport = httpx.ASGITransport(service)  # type: ignore[arg-type]
@@ -87,9 +87,9 @@ def test_features_of_another_view_are_no_row(
     assert [record.message for record in caplog.records].count("features of another view") == 1
 
 
-@pytest.mark.parametrize("only", [None, Part.FEATURES])
+@pytest.mark.parametrize("only", [None, ServiceRole.FEATURES])
 def test_a_store_that_says_nothing_holds_up_no_start(
-    registered: Registered, monkeypatch: pytest.MonkeyPatch, only: Part | None
+    registered: Registered, monkeypatch: pytest.MonkeyPatch, only: ServiceRole | None
 ) -> None:
     async def work(ask: httpx.AsyncClient) -> None:
         assert (await ask.get("/health")).status_code == 200

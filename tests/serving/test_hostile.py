@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Serve
-from tests.support.server import FLOWER, PATIENCE, Server, post
+from tests.support.server import FLOWER, TIMEOUT, Server, post
 
 LIMIT = 1 << 20
 ROW = json.dumps(FLOWER).encode()
@@ -219,7 +219,7 @@ def _cut(noise: random.Random) -> bytes:
 def exchange(server: Server, request: bytes) -> bytes:
     """What the server first answers to raw bytes; nothing where it hangs up on them."""
     answer = b""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(request)
         with contextlib.suppress(ConnectionError):
@@ -235,7 +235,7 @@ def test_an_offer_to_upgrade_does_not_lose_the_body(server: Server, offer: bytes
         b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
     )
     request = head % (offer, len(body)) + body
-    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as connection:
         for _ in range(2):  # the connection goes on
             connection.sendall(request)
             assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")

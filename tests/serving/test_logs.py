@@ -12,10 +12,10 @@ from tests.support.server import FLOWER, Server
 
 from windlass import app
 from windlass.core.bundle import Bundle
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
-from windlass.serving.served_project import Hosted
-from windlass.serving.status import Observer
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
+from windlass.serving.served_project import ServedProject
+from windlass.serving.status import StatusRoutes
 
 
 def requests(server: Server) -> list[dict[str, Any]]:
@@ -113,8 +113,8 @@ def lines() -> Iterator[Lines]:
 
 
 def test_the_rate_line(iris: Path, lines: Lines) -> None:
-    telemetry = Telemetry(Cells())
-    observer = Observer([Hosted("iris", None, telemetry)], telemetry)
+    telemetry = ServerMetrics(SharedCounters())
+    observer = StatusRoutes([ServedProject("iris", None, telemetry)], telemetry)
     observer.log_rate()
     for _ in range(50):
         telemetry.latency("iris", "v1", "/predict", 200).observe(0.004)

@@ -11,7 +11,13 @@ from tests.conftest import BundleOf
 from tests.support.server import Server
 
 from windlass.core.bundle import Bundle
-from windlass.core.row_schema import LARGEST_INTEGER, LONGEST_CATEGORY, Column, Kind, RowSchema
+from windlass.core.row_schema import (
+    LARGEST_INTEGER,
+    LONGEST_CATEGORY,
+    ColumnKind,
+    ColumnSchema,
+    RowSchema,
+)
 
 Strategy = st.SearchStrategy[Any]
 PROPERTY = settings(
@@ -28,42 +34,42 @@ JUNK = st.one_of(
 TEXT = st.characters(exclude_categories=["Cs"])
 
 
-def valid(column: Column) -> Strategy:
+def valid(column: ColumnSchema) -> Strategy:
     """Every value that the column takes, as JSON."""
     bounds = dict(column.bounds())
     match column.kind:
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             inner: Strategy = st.floats(
                 bounds.get("ge"), bounds.get("le"), allow_nan=False, allow_infinity=False
             )
             inner |= st.integers(int(bounds.get("ge", -1e9)) + 1, int(bounds.get("le", 1e9)))
-        case Kind.INTEGER:
+        case ColumnKind.INTEGER:
             least, most = bounds.get("ge", -LARGEST_INTEGER), bounds.get("le", LARGEST_INTEGER)
             inner = st.integers(int(least), int(most))
-        case Kind.BOOLEAN:
+        case ColumnKind.BOOLEAN:
             inner = st.booleans()
-        case Kind.DATE:
+        case ColumnKind.DATE:
             inner = st.dates(bounds.get("ge", date.min), bounds.get("le", date.max)).map(str)
-        case Kind.CATEGORY if column.categories is not None:
+        case ColumnKind.CATEGORY if column.categories is not None:
             inner = st.sampled_from(column.categories)
         case _:
             inner = st.text(TEXT, min_size=1, max_size=LONGEST_CATEGORY)
     return inner | st.none() if column.nullable else inner
 
 
-def fits(column: Column, value: Any) -> bool:
+def fits(column: ColumnSchema, value: Any) -> bool:
     """Whether the column takes this JSON value: the rules once more, written plainly."""
     if value is None:
         return column.nullable
     match column.kind:
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             right = isinstance(value, int | float) and not isinstance(value, bool)
-        case Kind.INTEGER:
+        case ColumnKind.INTEGER:
             right = isinstance(value, int) and not isinstance(value, bool)
             right = right and abs(value) <= LARGEST_INTEGER
-        case Kind.BOOLEAN:
+        case ColumnKind.BOOLEAN:
             return isinstance(value, bool)
-        case Kind.DATE:
+        case ColumnKind.DATE:
             return isinstance(value, str) and _is_date(column, value)
         case _:
             if not isinstance(value, str):
@@ -74,7 +80,7 @@ def fits(column: Column, value: Any) -> bool:
     )
 
 
-def _is_date(column: Column, value: str) -> bool:
+def _is_date(column: ColumnSchema, value: str) -> bool:
     try:
         day = date.fromisoformat(value) if len(value) == 10 else None
     except ValueError:
@@ -103,9 +109,9 @@ def broken(draw: st.DrawFn, schema: RowSchema) -> tuple[dict[str, Any], str]:
     if how == "missing" and column.required:
         return {name: value for name, value in row.items() if name != column.name}, column.name
     values = JUNK
-    if how == "beyond" and column.kind is Kind.NUMBER:
+    if how == "beyond" and column.kind is ColumnKind.NUMBER:
         values = st.floats(max_value=-0.001, allow_infinity=False) | st.just("1")
-    if how == "beyond" and column.kind is Kind.DATE:
+    if how == "beyond" and column.kind is ColumnKind.DATE:
         values = st.integers(1, 30_000).map(
             lambda days: str(date(1949, 12, 31) - timedelta(days % 9999))
         )

@@ -10,34 +10,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 from windlass.core.bundle import Bundle
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
-from windlass.serving.model import Model
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
+from windlass.serving.model import ServedModel
 from windlass.serving.rollout import loader as loading
-from windlass.serving.rollout.loader import Loader
-from windlass.serving.served_project import MOST_AT_HAND, Hosted
+from windlass.serving.rollout.loader import ModelLoader
+from windlass.serving.served_project import MAX_AT_HAND, ServedProject
 from windlass.web.problems import Problem
 
 
 @pytest.fixture
-def loader() -> Iterator[Loader]:
+def loader() -> Iterator[ModelLoader]:
     with ThreadPoolExecutor(1) as executor:
-        yield Loader(executor)
+        yield ModelLoader(executor)
 
 
 @pytest.fixture
-def hosted() -> Hosted:
-    return Hosted("iris", None, Telemetry(Cells()))
+def hosted() -> ServedProject:
+    return ServedProject("iris", None, ServerMetrics(SharedCounters()))
 
 
-def version(loader: Loader, iris: Path, name: str) -> Model:
+def version(loader: ModelLoader, iris: Path, name: str) -> ServedModel:
     return loader.load(replace(Bundle.open(iris), known_as=name))
 
 
-def test_before_the_first_version(hosted: Hosted) -> None:
+def test_before_the_first_version(hosted: ServedProject) -> None:
     hosted.reason = "nothing was approved"
     with pytest.raises(Problem) as caught:
         hosted.live()
@@ -46,7 +46,9 @@ def test_before_the_first_version(hosted: Hosted) -> None:
     assert hosted.told()["ready"] is False
 
 
-def test_versions_nobody_uses_are_freed(hosted: Hosted, loader: Loader, iris: Path) -> None:
+def test_versions_nobody_uses_are_freed(
+    hosted: ServedProject, loader: ModelLoader, iris: Path
+) -> None:
     """But for the live one and its predecessor; without waiting for the collector."""
     gc.disable()
     try:
@@ -67,16 +69,18 @@ def test_versions_nobody_uses_are_freed(hosted: Hosted, loader: Loader, iris: Pa
         gc.enable()
 
 
-def test_few_others_are_kept(hosted: Hosted, loader: Loader, iris: Path) -> None:
-    for number in range(1, MOST_AT_HAND + 3):
+def test_few_others_are_kept(hosted: ServedProject, loader: ModelLoader, iris: Path) -> None:
+    for number in range(1, MAX_AT_HAND + 3):
         hosted.keep(version(loader, iris, f"v{number}"))
         assert hosted.at_hand("v1") is not None  # asked for again and again
     kept = [name for number in range(1, 20) if hosted.at_hand(name := f"v{number}")]
-    assert len(kept) == MOST_AT_HAND
+    assert len(kept) == MAX_AT_HAND
     assert "v1" in kept
 
 
-def test_a_refusal_stays_until_the_next_switch(hosted: Hosted, loader: Loader, iris: Path) -> None:
+def test_a_refusal_stays_until_the_next_switch(
+    hosted: ServedProject, loader: ModelLoader, iris: Path
+) -> None:
     hosted.production = "v1"
     hosted.switch(version(loader, iris, "v1"), 12.0)
     hosted.production = "v2"
@@ -91,7 +95,7 @@ def test_a_refusal_stays_until_the_next_switch(hosted: Hosted, loader: Loader, i
     assert hosted.told()["stage"] == "production"
 
 
-def test_every_switch_is_told(hosted: Hosted, loader: Loader, iris: Path) -> None:
+def test_every_switch_is_told(hosted: ServedProject, loader: ModelLoader, iris: Path) -> None:
     heard: list[str] = []
     hosted.switched = lambda: heard.append(hosted.live().version)
     for name in ("v1", "v2"):
@@ -99,9 +103,9 @@ def test_every_switch_is_told(hosted: Hosted, loader: Loader, iris: Path) -> Non
     assert heard == ["v1", "v2"]
 
 
-def test_predictions_are_counted_for_each_version(loader: Loader, iris: Path) -> None:
-    telemetry = Telemetry(Cells())
-    hosted = Hosted("iris", None, telemetry)
+def test_predictions_are_counted_for_each_version(loader: ModelLoader, iris: Path) -> None:
+    telemetry = ServerMetrics(SharedCounters())
+    hosted = ServedProject("iris", None, telemetry)
     for name, times in (("v1", 2), ("v2", 3), ("v1", 1)):
         hosted.switch(hosted.at_hand(name) or version(loader, iris, name), 0.0)
         for _ in range(times):
@@ -113,7 +117,9 @@ def test_predictions_are_counted_for_each_version(loader: Loader, iris: Path) ->
     }
 
 
-def test_a_bare_bundle_knows_no_other_version(hosted: Hosted, loader: Loader, iris: Path) -> None:
+def test_a_bare_bundle_knows_no_other_version(
+    hosted: ServedProject, loader: ModelLoader, iris: Path
+) -> None:
     model = loader.load(Bundle.open(iris))
     hosted.switch(model, 0.0)
     assert asyncio.run(hosted.named(model.version)) is model
@@ -124,7 +130,7 @@ def test_a_bare_bundle_knows_no_other_version(hosted: Hosted, loader: Loader, ir
 
 
 def test_a_load_lets_the_event_loop_in(
-    loader: Loader, iris: Path, monkeypatch: pytest.MonkeyPatch
+    loader: ModelLoader, iris: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And leaves the interpreter as it was, also where it fails."""
     before, during = sys.getswitchinterval(), list[float]()
@@ -133,14 +139,14 @@ def test_a_load_lets_the_event_loop_in(
         during.append(sys.getswitchinterval())
         raise MemoryError
 
-    monkeypatch.setattr(loading, "Model", model)
+    monkeypatch.setattr(loading, "ServedModel", model)
     with pytest.raises(MemoryError):
         loader.load(Bundle.open(iris))
     assert during == [pytest.approx(loading.YIELD_SECONDS, rel=0.1)]
     assert sys.getswitchinterval() == pytest.approx(before)
 
 
-def test_a_decided_load_stands_in_no_line(loader: Loader, iris: Path) -> None:
+def test_a_decided_load_stands_in_no_line(loader: ModelLoader, iris: Path) -> None:
     """As others do that clients asked for, one of which may be at work."""
     bundle = Bundle.open(iris)
     with ThreadPoolExecutor(1) as thread:
@@ -148,4 +154,4 @@ def test_a_decided_load_stands_in_no_line(loader: Loader, iris: Path) -> None:
             other = thread.submit(loader.load_in_line, bundle)
             assert loader.load(bundle).version == bundle.version
             assert not other.done()
-        assert other.result(PATIENCE).version == bundle.version
+        assert other.result(TIMEOUT).version == bundle.version

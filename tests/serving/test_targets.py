@@ -10,9 +10,9 @@ from tests.support.registry_home import Registered, another
 from tests.support.server import Server, free_port
 
 from windlass.app import application
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import BundleError, ProjectError, RegistryError, StorageError
-from windlass.serving.targets import Subject, subjects
+from windlass.serving.targets import ServeTarget, subjects
 from windlass.settings import Settings
 
 
@@ -32,7 +32,7 @@ def project(tmp_path: Path, iris: Path) -> Path:
     return folder
 
 
-def one(path: Path | str, settings: Settings) -> Subject:
+def one(path: Path | str, settings: Settings) -> ServeTarget:
     (found,) = subjects([path], settings)
     return found
 
@@ -48,7 +48,7 @@ def test_a_bundle_where_there_is_no_registry(iris: Path, tmp_path: Path) -> None
 def test_a_folder_that_the_registry_knows_is_followed(
     registered: Registered, project: Path
 ) -> None:
-    registered.registry.declare(Declaration(name="iris", folder=str(project)))
+    registered.registry.declare(ProjectSpec(name="iris", folder=str(project)))
     found = one(project, registered.settings)
     assert (found.project, found.bundle) == ("iris", None)
 
@@ -56,7 +56,7 @@ def test_a_folder_that_the_registry_knows_is_followed(
 def test_a_folder_that_it_does_not_know_is_served_by_its_artifacts(
     registered: Registered, project: Path
 ) -> None:
-    registered.registry.declare(Declaration(name="other", folder="/elsewhere"))
+    registered.registry.declare(ProjectSpec(name="other", folder="/elsewhere"))
     found = one(project, registered.settings)
     assert found.bundle is not None
     assert found.bundle.path == project / "artifacts"
@@ -133,6 +133,6 @@ def test_a_database_that_is_away(
 
 
 def test_a_subject_stands_for_itself_and_for_one_start(tmp_path: Path) -> None:
-    first, second = Subject("iris"), Subject("iris")
+    first, second = ServeTarget("iris"), ServeTarget("iris")
     assert subjects([first], Settings(home=tmp_path)) == [first]
     assert first.session != second.session

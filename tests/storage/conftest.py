@@ -8,7 +8,7 @@ import pytest
 from tests.support.azurite import azure_endpoint, azure_url
 
 from windlass.settings import Settings
-from windlass.storage.blob_store import Blobs, blobs_of
+from windlass.storage.blob_store import BlobStore, open_blob_store
 from windlass.storage.database import Database
 
 __all__ = ["azure_endpoint", "azure_url"]  # fixtures of the emulator
@@ -40,6 +40,6 @@ def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def blobs(store_settings: Settings) -> Blobs:
+def blobs(store_settings: Settings) -> BlobStore:
     """The store itself."""
-    return blobs_of(store_settings)
+    return open_blob_store(store_settings)

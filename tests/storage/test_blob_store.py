@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from windlass.settings import Settings
-from windlass.storage.blob_store import Blobs, blobs_of
-from windlass.storage.local_store import Files
-from windlass.storage.object_store import Objects
+from windlass.storage.blob_store import BlobStore, open_blob_store
+from windlass.storage.local_store import LocalBlobStore
+from windlass.storage.object_store import ObjectBlobStore
 
 FILES = ["model.joblib", "metrics.json", "manifest.json"]
 
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return source
 
 
-def test_what_was_put_can_be_read(blobs: Blobs, folder: Path, tmp_path: Path) -> None:
+def test_what_was_put_can_be_read(blobs: BlobStore, folder: Path, tmp_path: Path) -> None:
     blobs.put(folder, FILES, "incoming/a")
     for name in FILES:
         assert blobs.read("incoming/a", name) == (folder / name).read_bytes()
@@ -31,7 +31,7 @@ def test_what_was_put_can_be_read(blobs: Blobs, folder: Path, tmp_path: Path) ->
     assert blobs.read("incoming/a", "notes.txt") is None
 
 
-def test_what_is_not_there_is_none(blobs: Blobs, tmp_path: Path) -> None:
+def test_what_is_not_there_is_none(blobs: BlobStore, tmp_path: Path) -> None:
     assert blobs.read("models/loan/v1", "manifest.json") is None
     assert not blobs.fetch("models/loan/v1", "manifest.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -39,7 +39,7 @@ def test_what_is_not_there_is_none(blobs: Blobs, tmp_path: Path) -> None:
     blobs.remove("models/loan/v1")
 
 
-def test_a_folder_moves_whole_and_replaces_what_is_there(blobs: Blobs, folder: Path) -> None:
+def test_a_folder_moves_whole_and_replaces_what_is_there(blobs: BlobStore, folder: Path) -> None:
     blobs.put(folder, [*FILES, "notes.txt"], "models/loan/v1")  # as a crash left it
     blobs.put(folder, FILES, "incoming/a")
     blobs.move("incoming/a", "models/loan/v1")
@@ -49,7 +49,7 @@ def test_a_folder_moves_whole_and_replaces_what_is_there(blobs: Blobs, folder: P
     assert blobs.read("models/loan/v1", "notes.txt") is None
 
 
-def test_folders_are_told_apart(blobs: Blobs, folder: Path) -> None:
+def test_folders_are_told_apart(blobs: BlobStore, folder: Path) -> None:
     for name in ("models/loan/v1", "models/loan/v10", "models/loan/v2", "models/loans/v1"):
         blobs.put(folder, FILES, name)
     assert blobs.folders("models") == ["loan", "loans"]
@@ -59,18 +59,20 @@ def test_folders_are_told_apart(blobs: Blobs, folder: Path) -> None:
     assert blobs.read("models/loan/v10", "manifest.json") is not None
 
 
-def test_people_are_told_where_it_is(blobs: Blobs, store_settings: Settings) -> None:
+def test_people_are_told_where_it_is(blobs: BlobStore, store_settings: Settings) -> None:
     root = store_settings.store_url or str(store_settings.home)
     assert blobs.where("models/loan/v1") == f"{root}/models/loan/v1"
 
 
-def test_the_store_is_the_one_that_is_named(blobs: Blobs, store_settings: Settings) -> None:
-    assert isinstance(blobs, Files if store_settings.store_url is None else Objects)
-    again = blobs_of(store_settings)
+def test_the_store_is_the_one_that_is_named(blobs: BlobStore, store_settings: Settings) -> None:
+    assert isinstance(
+        blobs, LocalBlobStore if store_settings.store_url is None else ObjectBlobStore
+    )
+    again = open_blob_store(store_settings)
     assert again.is_local == blobs.is_local == (store_settings.store_url is None)
 
 
-def test_a_large_file_goes_in_parts(blobs: Blobs, tmp_path: Path) -> None:
+def test_a_large_file_goes_in_parts(blobs: BlobStore, tmp_path: Path) -> None:
     content = bytes(range(256)) * (11 << 12)  # 11 MiB
     (tmp_path / "model.joblib").write_bytes(content)
     blobs.put(tmp_path, ["model.joblib"], "incoming/large")

@@ -11,7 +11,7 @@ from tests.support.server import free_port
 
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
-from windlass.storage.blob_store import blobs_of
+from windlass.storage.blob_store import open_blob_store
 
 FORMS = [
     "s3://",
@@ -26,17 +26,17 @@ FORMS = [
 @pytest.mark.parametrize("url", FORMS)
 def test_urls_that_cannot_be_used(url: str) -> None:
     with pytest.raises(SettingsError, match=r"WINDLASS_STORE_URL.*Use s3://BUCKET/FOLDER"):
-        blobs_of(Settings(store_url=url))
+        open_blob_store(Settings(store_url=url))
 
 
 def test_keys_do_not_belong_in_the_url() -> None:
     with pytest.raises(SettingsError, match="holds a key") as told:
-        blobs_of(Settings(store_url="s3://name:s3cret@bucket/x"))
+        open_blob_store(Settings(store_url="s3://name:s3cret@bucket/x"))
     assert "s3cret" not in str(told.value)
 
 
 def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None:
-    blobs = blobs_of(replace(Settings.read(), store_url="s3://no-such-bucket/team"))
+    blobs = open_blob_store(replace(Settings.read(), store_url="s3://no-such-bucket/team"))
     (tmp_path / "manifest.json").write_text("{}")
     for ask in (
         lambda: blobs.folders("models"),
@@ -53,7 +53,7 @@ def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None
 
 def test_a_store_that_is_away_is_told(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    blobs = blobs_of(replace(Settings.read(), store_url=s3_url))
+    blobs = open_blob_store(replace(Settings.read(), store_url=s3_url))
     with pytest.raises(StorageError, match="cannot be read"):
         blobs.folders("models")
 
@@ -64,7 +64,7 @@ def test_a_store_that_never_answers_is_told(s3_url: str, monkeypatch: pytest.Mon
         silent.listen()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr("windlass.storage.object_store.SILENCE", timedelta(seconds=1))
-        blobs = blobs_of(replace(Settings.read(), store_url=s3_url))
+        blobs = open_blob_store(replace(Settings.read(), store_url=s3_url))
         with pytest.raises(StorageError, match="cannot be read"):
             blobs.read("models/loan/v1", "manifest.json")
 
@@ -74,16 +74,16 @@ def test_secrets_do_not_go_over_plain_http_unless_asked(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://store.internal.invalid:9000")
     with pytest.raises(StorageError, match="plain HTTP is spoken to this machine only"):
-        blobs_of(replace(Settings.read(), store_url=s3_url)).folders("models")
+        open_blob_store(replace(Settings.read(), store_url=s3_url)).folders("models")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     with pytest.raises(StorageError, match="error sending request"):
-        blobs_of(replace(Settings.read(), store_url=s3_url)).folders("models")
+        open_blob_store(replace(Settings.read(), store_url=s3_url)).folders("models")
 
 
 def test_a_move_that_is_cut_short_leaves_no_manifest(
     s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blobs = blobs_of(replace(Settings.read(), store_url=s3_url))
+    blobs = open_blob_store(replace(Settings.read(), store_url=s3_url))
     names = ["golden.json", "manifest.json", "model.joblib", "schema.json"]
     for name in names:
         (tmp_path / name).write_text("{}")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from windlass.cli.commands import app
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -43,7 +43,7 @@ def fill(
 ) -> None:
     """Register three trainings of Iris in `home`, each a candidate; gates of the third do not pass."""
     project, source = load_project(IRIS)
-    declaration = Declaration.of(project, source).model_copy(update={"policy": policy})
+    declaration = ProjectSpec.of(project, source).model_copy(update={"policy": policy})
     registry = Registry.of(Settings(home=home))
     registry.declare(declaration)
     for seed in (1, 2, 3):

@@ -19,9 +19,9 @@ from windlass.core.bundle import (
 )
 from windlass.core.hashing import sha256
 from windlass.core.holdout import HOLDOUT, Holdout, row_digests, write_holdout
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 
-ROW = RowSchema.of("Point", Column(name="x", kind=Kind.NUMBER))
+ROW = RowSchema.of("Point", ColumnSchema(name="x", kind=ColumnKind.NUMBER))
 
 
 def held(truth: NDArray[Any], *, noise: float = 1.0, seed: int = 0, start: int = 0) -> Holdout:

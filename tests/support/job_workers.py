@@ -17,15 +17,15 @@ from sqlalchemy import create_engine, text, update
 from tests.support.server import environment, logged
 from tests.support.waiting import until
 
-from windlass.jobs.job import Job, State
-from windlass.jobs.queue import Desk, Order
+from windlass.jobs.job import Job, JobState
+from windlass.jobs.queue import JobQueue, JobRequest
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.settings import Settings
 from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
 
-PATIENCE = 90.0  # seconds until a test gives a job up; machines that test are busy
+TIMEOUT = 90.0  # seconds until a test gives a job up; machines that test are busy
 WINDLASS = Path(sys.executable).with_name("windlass")
 UNRULY = Path(__file__).parents[1] / "projects" / "unruly"
 
@@ -48,7 +48,7 @@ class Unruly:
     def trainer(self) -> int:
         """The number of the process that trains, or trained last."""
         file = self.folder / "began"
-        until(lambda: self.has_begun() and file.read_text(), "a training", PATIENCE)
+        until(lambda: self.has_begun() and file.read_text(), "a training", TIMEOUT)
         return int(file.read_text())
 
     def forget(self) -> None:
@@ -84,7 +84,7 @@ class WorkerProcess:
         until(
             lambda: "worker ready" in self.log.read_text() or self.process.poll() is not None,
             "a worker that is ready",
-            PATIENCE,
+            TIMEOUT,
         )
         assert self.process.poll() is None, self.log.read_text()
         return self
@@ -96,7 +96,7 @@ class WorkerProcess:
 
     def suspend(self, settings: Settings) -> None:
         """Stop it in its tracks, as a paused machine is, but not while it keeps others from their database."""
-        until(lambda: self._is_suspended(settings), "a worker that holds no lock", PATIENCE)
+        until(lambda: self._is_suspended(settings), "a worker that holds no lock", TIMEOUT)
 
     def _is_suspended(self, settings: Settings) -> bool:
         self.process.send_signal(signal.SIGSTOP)
@@ -112,7 +112,7 @@ class WorkerProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGCONT)  # where it is suspended
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """What it logged so far, of one event or of all."""
@@ -120,7 +120,7 @@ class WorkerProcess:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """What it logged of this event, once that is anything: a thread of it writes its log."""
-        until(lambda: self.lines(event), f"{event} in the log", PATIENCE)
+        until(lambda: self.lines(event), f"{event} in the log", TIMEOUT)
         return self.lines(event)
 
 
@@ -155,7 +155,7 @@ class Bench:
         self.folder = folder
         self.settings = Settings(home=folder / "home", database_url=database_url)
         self.registry = Registry.of(self.settings)
-        self.desk = Desk(self.registry.database)
+        self.desk = JobQueue(self.registry.database)
         self.variables = {} if database_url is None else {"WINDLASS_DATABASE_URL": database_url}
         self.started: list[WorkerProcess] = []
 
@@ -181,13 +181,13 @@ class Bench:
     def end(self, job: Job) -> Job:
         """The job, once it has ended."""
         asked = f"the end of {self.desk.get(job.id)}"
-        until(lambda: self.desk.get(job.id).state.is_final, asked, PATIENCE)
+        until(lambda: self.desk.get(job.id).state.is_final, asked, TIMEOUT)
         return self.desk.get(job.id)
 
     def done(self, job: Job) -> dict[str, Any]:
         """What a job made, once it has succeeded."""
         ended = self.end(job)
-        assert ended.state is State.SUCCEEDED, ended
+        assert ended.state is JobState.SUCCEEDED, ended
         assert ended.result is not None
         return ended.result
 
@@ -206,7 +206,7 @@ class Bench:
         self.registry.close()
 
 
-def order(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> Order:
+def order(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> JobRequest:
     """An order of a training of this project, which does this deed first."""
     request = {
         "model": None,
@@ -217,7 +217,7 @@ def order(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> Ord
         "data": None,
         "track": False,
     }
-    return Order(project.name, "train", request | more, "ada")
+    return JobRequest(project.name, "train", request | more, "ada")
 
 
 def aged(database: Database, job: Job, seconds: float) -> Job:
@@ -226,7 +226,7 @@ def aged(database: Database, job: Job, seconds: float) -> Job:
     with database.writing() as connection:
         values = {column.name: column - seconds for column in times}
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
-    return Desk(database).get(job.id)
+    return JobQueue(database).get(job.id)
 
 
 def is_alive(pid: int) -> bool:

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.job_workers import PATIENCE
+from tests.support.job_workers import TIMEOUT
 from tests.support.waiting import until
 
 LENDING = Path(__file__).parents[1] / "projects" / "lending"
@@ -39,7 +39,7 @@ class Lending:
     def process(self, deed: str) -> int:
         """The number of the process that began it."""
         file = self.folder / deed
-        until(lambda: self.has_begun(deed) and file.read_text() != "", deed, PATIENCE)
+        until(lambda: self.has_begun(deed) and file.read_text() != "", deed, TIMEOUT)
         return int(file.read_text())
 
     def forget(self) -> None:

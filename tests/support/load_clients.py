@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.support.server import FLOWER, PATIENCE, post
+from tests.support.server import FLOWER, TIMEOUT, post
 
 from windlass.web.uvicorn_protocol import LINGER_SECONDS
 
@@ -37,12 +37,12 @@ class Load:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._under_way.wait(PATIENCE)
+        assert self._under_way.wait(TIMEOUT)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         assert not self._thread.is_alive()
 
     async def _run(self) -> None:

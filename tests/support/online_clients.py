@@ -12,7 +12,7 @@ from tests.support.loan_view import NEVER, PROJECT_VIEW
 from tests.support.registry_home import Registered
 
 from windlass.core.feature_view import ViewRecord
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.features.online.materialise import materialise
 from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
@@ -84,7 +84,7 @@ def fill_store(
 
 def declare(registered: Registered, view: ViewRecord | None = PROJECT_VIEW) -> None:
     """Have the registry know the project, and its view."""
-    declared = Declaration(name=str(PROJECT), folder=str(registered.home / "nowhere"), view=view)
+    declared = ProjectSpec(name=str(PROJECT), folder=str(registered.home / "nowhere"), view=view)
     registered.registry.declare(declared)
 
 

@@ -12,7 +12,7 @@ from tests.support.server import FLOWER, Server, post
 from tests.support.waiting import until
 
 from windlass.core.bundle import MANIFEST, Bundle
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -31,7 +31,7 @@ class Registered:
     def add(self, bundle: Path, project: str = "iris", folder: Path | None = None) -> str:
         """Register a bundle; the name of its version."""
         where = str((folder or self.home / "nowhere").resolve())
-        self.registry.declare(Declaration(name=project, folder=where))
+        self.registry.declare(ProjectSpec(name=project, folder=where))
         return self.registry.register(bundle, trained_by="somebody").name
 
     def approve(self, name: str, project: str = "iris") -> float:

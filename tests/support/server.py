@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE = (
+TIMEOUT = (
     60.0  # seconds until a test gives a process up: longer than a server takes that is told to stop
 )
 WINDLASS = Path(sys.executable).with_name("windlass")
@@ -99,7 +99,7 @@ class Server:
                 env=environment(home, **variables),
                 start_new_session=True,
             )
-        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
+        self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT)
 
     @classmethod
     def of(
@@ -112,7 +112,7 @@ class Server:
 
     def wait(self, path: str = "/readyz", status: int = 200) -> "Server":
         """Return once `path` answers with `status`."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended: {self.log.read_text()}")
@@ -150,7 +150,7 @@ class Server:
                 found += [int(pid) for pid in (thread / "children").read_text().split()]
         return {pid for pid in found if command in _command(pid)}
 
-    def exit_code(self, timeout: float = PATIENCE) -> int:
+    def exit_code(self, timeout: float = TIMEOUT) -> int:
         """The exit code, once the server has ended."""
         return self.process.wait(timeout)
 
@@ -206,7 +206,7 @@ class Connection(socket.socket):
     def to(cls, port: int) -> "Connection":
         """A connection to this port of the loopback interface."""
         connection = cls()
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT)
         try:
             connection.connect(("127.0.0.1", port))
         except OSError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from windlass.core.bundle import EngineRecord, GateRecord
 from windlass.core.bundle_writer import seal
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 
 SCHEMA = {
     "row": {"title": "Row", "columns": [{"name": "age", "kind": "number"}]},
@@ -21,8 +21,8 @@ class Loan:
 
     project: str = "loan"
 
-    def declared(self, **more: Any) -> Declaration:
-        return Declaration(name=self.project, folder=f"/projects/{self.project}", **more)
+    def declared(self, **more: Any) -> ProjectSpec:
+        return ProjectSpec(name=self.project, folder=f"/projects/{self.project}", **more)
 
     def sealed(self, folder: Path, *, accuracy: float = 0.9, least: float = 0.8) -> Path:
         """A bundle in a new folder; its accuracy is gated to be `least` at the least."""

@@ -17,7 +17,7 @@ import pytest
 from tests.support.services import absent
 from tests.support.waiting import until
 
-PATIENCE = 100.0  # seconds: several JVMs start at once, on a machine that does other things too
+TIMEOUT = 100.0  # seconds: several JVMs start at once, on a machine that does other things too
 _DEFAULTS = """\
 spark.driver.host 127.0.0.1
 spark.driver.extraJavaOptions {java}
@@ -84,7 +84,7 @@ class Cluster:
             found = re.search(line, log.read_text())
             return found[1] if found else ""
 
-        until(lambda: told(_STATUS), f"{_STATUS} in {log}", PATIENCE)  # the last that it tells
+        until(lambda: told(_STATUS), f"{_STATUS} in {log}", TIMEOUT)  # the last that it tells
         self.master, self.status = told(_MASTER), told(_STATUS)
 
     def add_worker(self, name: str) -> None:
@@ -104,7 +104,7 @@ class Cluster:
     def await_workers(self, count: int) -> None:
         """Return once so many workers have offered themselves."""
         what = f"{count} workers of {self.master}"
-        until(lambda: self.told("aliveworkers") == count, what, PATIENCE)
+        until(lambda: self.told("aliveworkers") == count, what, TIMEOUT)
 
     def kill_workers(self) -> None:
         """All of them that are left."""

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 
-def until(check: Callable[[], object], what: str, patience: float = PATIENCE) -> float:
+def until(check: Callable[[], object], what: str, patience: float = TIMEOUT) -> float:
     """Return once `check` holds; how many seconds that took. Fails after `patience` seconds."""
     started = time.monotonic()
     while not check():

@@ -12,7 +12,7 @@ import pytest
 
 from windlass.core.batch import Prediction
 from windlass.errors import InputError
-from windlass.tables.reader import Ragged, TableReader
+from windlass.tables.reader import RaggedRow, TableReader
 from windlass.tables.writer import form_of, open_writer, prediction_table
 
 TABLE = pa.table({"a": [1.5, 2.5, None], "b": ["x", "ÿ", None]})
@@ -82,12 +82,12 @@ def test_a_long_table_comes_in_parts_and_reports_its_share(form: str, tmp_path: 
 
 
 def test_ragged_lines_are_told_with_their_row_and_skipped() -> None:
-    found: list[Ragged] = []
+    found: list[RaggedRow] = []
     body = b"a,b\n1,2\n3\n\n4,5\n6,7,8\n9,10\n"
     with TableReader(body, "csv", found.append) as reader:
         table = pa.Table.from_batches(reader)
     assert table.to_pydict() == {"a": ["1", "4", "9"], "b": ["2", "5", "10"]}
-    assert found == [Ragged(1, 2, 1, "3"), Ragged(3, 2, 3, "6,7,8")]
+    assert found == [RaggedRow(1, 2, 1, "3"), RaggedRow(3, 2, 3, "6,7,8")]
 
 
 def cut(form: str, at: int) -> bytes:

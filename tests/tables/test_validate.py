@@ -9,25 +9,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import InputError
-from windlass.tables.validate import Problem, check_table
+from windlass.tables.validate import RowProblem, check_table
 
-NUMBER = Column(name="x", kind=Kind.NUMBER)
-INTEGER = Column(name="x", kind=Kind.INTEGER)
-BOOLEAN = Column(name="x", kind=Kind.BOOLEAN)
-DATE = Column(name="x", kind=Kind.DATE)
-CLOSED = Column(name="x", kind=Kind.CATEGORY, categories=("a", "b"))
-OPEN = Column(name="x", kind=Kind.CATEGORY, max_length=3)
+NUMBER = ColumnSchema(name="x", kind=ColumnKind.NUMBER)
+INTEGER = ColumnSchema(name="x", kind=ColumnKind.INTEGER)
+BOOLEAN = ColumnSchema(name="x", kind=ColumnKind.BOOLEAN)
+DATE = ColumnSchema(name="x", kind=ColumnKind.DATE)
+CLOSED = ColumnSchema(name="x", kind=ColumnKind.CATEGORY, categories=("a", "b"))
+OPEN = ColumnSchema(name="x", kind=ColumnKind.CATEGORY, max_length=3)
 NOON = datetime(2020, 1, 1, 12)  # noqa: DTZ001 - Arrow's timestamps without a zone are the case tested
 NIGHT = datetime(2020, 1, 1)  # noqa: DTZ001 - as above
 
 
-def nullable(column: Column) -> Column:
+def nullable(column: ColumnSchema) -> ColumnSchema:
     return column.model_copy(update={"nullable": True})
 
 
-def judged(column: Column, array: Any, **options: Any) -> tuple[list[Any], list[str | None]]:
+def judged(column: ColumnSchema, array: Any, **options: Any) -> tuple[list[Any], list[str | None]]:
     """The values of one column as the model sees them (None where missing), and each cell's refusal."""
     checked = check_table(RowSchema.of("Sample", column), pa.table({"x": array}), **options)
     reasons: list[str | None] = [None] * len(checked.bad)
@@ -70,7 +70,7 @@ def judged(column: Column, array: Any, **options: Any) -> tuple[list[Any], list[
         (OPEN, pa.array(["äöü", "z"]), ["äöü", "z"]),
     ],
 )
-def test_what_fits_in_any_arrow_layout(column: Column, array: Any, values: list[Any]) -> None:
+def test_what_fits_in_any_arrow_layout(column: ColumnSchema, array: Any, values: list[Any]) -> None:
     assert judged(column, array) == (values, [None] * len(values))
 
 
@@ -118,7 +118,7 @@ def test_what_fits_in_any_arrow_layout(column: Column, array: Any, values: list[
         (OPEN, pa.array([1]), "Input should be a valid string"),
     ],
 )
-def test_what_does_not_fit(column: Column, array: Any, reason: str) -> None:
+def test_what_does_not_fit(column: ColumnSchema, array: Any, reason: str) -> None:
     assert judged(column, array) == ([None], [reason])
 
 
@@ -131,7 +131,7 @@ def test_a_moment_in_another_zone_is_no_date() -> None:
 
 
 def test_bounds_and_steps() -> None:
-    column = Column(name="x", kind=Kind.NUMBER, ge=0, lt=1, multiple_of=0.1)
+    column = ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=0, lt=1, multiple_of=0.1)
     values, reasons = judged(column, pa.array([0.3, -0.1, 1.0, 0.25]))
     assert values == [0.3, None, None, None]
     assert reasons == [
@@ -163,11 +163,11 @@ def test_many_texts_of_other_forms_are_read_as_pydantic_does() -> None:
 def test_columns_come_in_declared_order_and_defaults_fill_absent_ones() -> None:
     schema = RowSchema.of(
         "Sample",
-        Column(name="a", kind=Kind.NUMBER),
-        Column(name="t", kind=Kind.CATEGORY, required=False, default="z"),
-        Column(name="b", kind=Kind.DATE, required=False, default="1970-01-03"),
-        Column(name="c", kind=Kind.NUMBER, required=False, nullable=True),
-        Column(name="d", kind=Kind.NUMBER),
+        ColumnSchema(name="a", kind=ColumnKind.NUMBER),
+        ColumnSchema(name="t", kind=ColumnKind.CATEGORY, required=False, default="z"),
+        ColumnSchema(name="b", kind=ColumnKind.DATE, required=False, default="1970-01-03"),
+        ColumnSchema(name="c", kind=ColumnKind.NUMBER, required=False, nullable=True),
+        ColumnSchema(name="d", kind=ColumnKind.NUMBER),
     )
     batch = check_table(schema, pa.table({"d": [4.0], "a": [1.0]})).batch
     np.testing.assert_array_equal(batch.numeric, [[1.0, 2.0, np.nan, 4.0]])
@@ -184,7 +184,7 @@ def test_columns_come_in_declared_order_and_defaults_fill_absent_ones() -> None:
     ],
 )
 def test_a_table_of_other_columns_is_refused_as_a_whole(names: list[str], message: str) -> None:
-    schema = RowSchema.of("Sample", NUMBER, Column(name="y", kind=Kind.NUMBER))
+    schema = RowSchema.of("Sample", NUMBER, ColumnSchema(name="y", kind=ColumnKind.NUMBER))
     table = pa.Table.from_arrays([pa.array([1.0])] * len(names), names)
     with pytest.raises(InputError) as caught:
         check_table(schema, table)
@@ -193,7 +193,7 @@ def test_a_table_of_other_columns_is_refused_as_a_whole(names: list[str], messag
 
 
 def test_a_bad_row_is_blank_in_the_batch_and_its_neighbours_are_whole() -> None:
-    schema = RowSchema.of("Sample", NUMBER, Column(name="t", kind=Kind.CATEGORY))
+    schema = RowSchema.of("Sample", NUMBER, ColumnSchema(name="t", kind=ColumnKind.CATEGORY))
     checked = check_table(schema, pa.table({"x": [1.0, 2.0, None], "t": ["a", "", "c"]}))
     assert checked.bad.tolist() == [False, True, True]
     np.testing.assert_array_equal(checked.batch.numeric[:, 0], [1.0, np.nan, np.nan])
@@ -202,16 +202,18 @@ def test_a_bad_row_is_blank_in_the_batch_and_its_neighbours_are_whole() -> None:
 
 def test_problems_are_in_order_and_the_limit_keeps_the_first_of_each_kind() -> None:
     schema = RowSchema.of(
-        "Sample", Column(name="x", kind=Kind.NUMBER, ge=0, le=9), Column(name="y", kind=Kind.NUMBER)
+        "Sample",
+        ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=0, le=9),
+        ColumnSchema(name="y", kind=ColumnKind.NUMBER),
     )
     table = pa.table({"x": [-1.0] * 50 + [10.0], "y": [float("nan")] + [0.0] * 50})
     problems = check_table(schema, table, limit=4).problems
     low = "Input should be greater than or equal to 0"
     assert problems[:2] == [
-        Problem(0, "x", low),
-        Problem(0, "y", "Input should be a finite number"),
+        RowProblem(0, "x", low),
+        RowProblem(0, "y", "Input should be a finite number"),
     ]
-    assert problems[-1] == Problem(50, "x", "Input should be less than or equal to 9")
+    assert problems[-1] == RowProblem(50, "x", "Input should be less than or equal to 9")
     assert len(problems) <= 4
     assert len(check_table(schema, table, limit=100).problems) == 52
     assert len(check_table(schema, table, limit=1).problems) == 1
@@ -221,13 +223,15 @@ def test_problems_are_in_order_and_the_limit_keeps_the_first_of_each_kind() -> N
 def test_a_slice_is_judged_as_its_own_rows(strings: bool) -> None:
     """A slice shares its parent's buffers, from an offset on."""
     kinds = {
-        "n": (Kind.NUMBER, [1.5, None, 2.5, -1.0, 3.5]),
-        "i": (Kind.INTEGER, [1, 2, None, 4, 5]),
-        "b": (Kind.BOOLEAN, [True, False, None, True, False]),
-        "d": (Kind.DATE, [date(2020, 1, day) for day in range(1, 6)]),
-        "t": (Kind.CATEGORY, ["p", "q", None, "q", "r"]),
+        "n": (ColumnKind.NUMBER, [1.5, None, 2.5, -1.0, 3.5]),
+        "i": (ColumnKind.INTEGER, [1, 2, None, 4, 5]),
+        "b": (ColumnKind.BOOLEAN, [True, False, None, True, False]),
+        "d": (ColumnKind.DATE, [date(2020, 1, day) for day in range(1, 6)]),
+        "t": (ColumnKind.CATEGORY, ["p", "q", None, "q", "r"]),
     }
-    columns = [Column(name=name, kind=kind, nullable=True) for name, (kind, _) in kinds.items()]
+    columns = [
+        ColumnSchema(name=name, kind=kind, nullable=True) for name, (kind, _) in kinds.items()
+    ]
     schema = RowSchema.of("Sample", *columns)
     table = pa.table({name: values for name, (_, values) in kinds.items()})
     if strings:

@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics as sk
 
 from windlass.core.batch import Prediction
-from windlass.core.evaluation_rules import Stakes
+from windlass.core.evaluation_rules import CostMatrix
 from windlass.core.metrics import measured_metrics
 from windlass.core.project import Project
 from windlass.core.target import Classes, Quantity
@@ -88,10 +88,10 @@ def _measured(project: Project, prediction: Prediction) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("count", "stakes"), [(2, None), (2, Stakes(missed=5, alarm=1)), (3, None)]
+    ("count", "stakes"), [(2, None), (2, CostMatrix(missed=5, alarm=1)), (3, None)]
 )
 def test_gates_know_beforehand_what_is_measured_of_classes(
-    project_of: Make, table: Table, count: int, stakes: Stakes | None
+    project_of: Make, table: Table, count: int, stakes: CostMatrix | None
 ) -> None:
     labels = [3, 5, 7][:count]
     table["kind"] = [labels[i % count] for i in range(20)]

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from windlass.core.bundle import EngineRecord, Equality, GateRecord
-from windlass.core.evaluation_rules import GroupTimeSplit, Stakes
+from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
 from windlass.core.row import Row
 from windlass.training.model_card import card
 from windlass.training.plan import TrainingRequest, resolve, silent
-from windlass.training.run import Run, execute
+from windlass.training.run import TrainingRun, execute
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ class Number(Row):
 EQUAL = Equality(rows=5000, max_difference=1e-9, labels_changed=0, tolerance=1e-6)
 
 
-def _run(folder: Path) -> Run:
+def _run(folder: Path) -> TrainingRun:
     project, _ = load_project(folder)
     return execute(project, resolve(project, TrainingRequest(Path())), silent)
 
@@ -78,7 +78,7 @@ def test_a_card_tells_how_groups_are_split_and_treated_and_how_calibrated_it_is(
         row=Number,
         split=GroupTimeSplit("person", "day"),
         slices=["gender"],
-        stakes=Stakes(missed=5, alarm=1),
+        stakes=CostMatrix(missed=5, alarm=1),
     )
     run = execute(project, resolve(project, TrainingRequest(Path(), test_size=0.4)), silent)
     text = card(run, EngineRecord(name="onnx", equality=EQUAL), [])

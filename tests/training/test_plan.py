@@ -10,7 +10,7 @@ from windlass.core.feature_view import YearsSince
 from windlass.core.project import Project
 from windlass.core.row import Row
 from windlass.errors import ParameterError, ProjectError
-from windlass.training.plan import Plan, TrainingRequest, resolve
+from windlass.training.plan import TrainingPlan, TrainingRequest, resolve
 
 Make = Callable[..., Project]
 AGE = {"age": YearsSince("birthday")}
@@ -24,7 +24,7 @@ def test_every_hyperparameter_is_resolved(project_of: Make) -> None:
 def test_params_give_the_same_plan_again(project_of: Make) -> None:
     request = TrainingRequest(Path(), "other", {"depth": 5}, seed=7, test_size=0.3)
     plan = resolve(project_of({}), request)
-    assert Plan.of_params(project_of({}), plan.params) == plan
+    assert TrainingPlan.of_params(project_of({}), plan.params) == plan
 
 
 def test_an_unknown_model_is_refused(project_of: Make) -> None:
@@ -68,7 +68,7 @@ def test_a_file_is_part_of_the_plan_where_data_takes_one(project_of: Make) -> No
     assert plan.params == {
         "model": "plain", "seed": 42, "test_size": 0.2, "data": "some/rows.csv", "C": 1.0,
     }  # fmt: skip
-    assert Plan.of_params(project, plan.params) == plan
+    assert TrainingPlan.of_params(project, plan.params) == plan
     assert "data" not in resolve(project, TrainingRequest(Path())).params
 
 
@@ -91,7 +91,7 @@ def test_of_a_view_the_plan_names_snapshot_and_version(project_of: Make) -> None
     assert project.features is not None
     assert plan.params["snapshot"] == 3
     assert plan.params["view"] == project.features.version
-    assert Plan.of_params(project, plan.params) == plan
+    assert TrainingPlan.of_params(project, plan.params) == plan
 
 
 def test_a_snapshot_needs_a_view(project_of: Make) -> None:

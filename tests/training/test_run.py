@@ -16,7 +16,7 @@ from windlass.core.row import Row, column
 from windlass.errors import ParameterError
 from windlass.training.golden_rows import golden
 from windlass.training.plan import TrainingRequest, resolve, silent
-from windlass.training.run import Run, execute
+from windlass.training.run import TrainingRun, execute
 
 Table = dict[str, list[Any]]
 Make = Callable[..., Project]
@@ -27,7 +27,7 @@ class Pair(Row):
     n: int | None = column("Second")
 
 
-def _run(project_of: Make, table: Table, estimator: Callable[[int], Any]) -> Run:
+def _run(project_of: Make, table: Table, estimator: Callable[[int], Any]) -> TrainingRun:
     class Tried(Candidate, name="tried"):
         def build(self, seed: int) -> Any:
             return estimator(seed)

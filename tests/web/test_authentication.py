@@ -11,19 +11,19 @@ import orjson
 import pytest
 from tests.support.waiting import is_quick, until
 
-from windlass.auth.key import Key, Role
-from windlass.auth.key_source import DatabaseKeys, Source
-from windlass.auth.key_store import Keys
+from windlass.auth.key import ApiKey, Role
+from windlass.auth.key_source import DatabaseKeySource, KeySource
+from windlass.auth.key_store import KeyStore
 from windlass.errors import StorageError
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
 from windlass.settings import Settings
 from windlass.storage.database import Database
 from windlass.web import authentication
-from windlass.web.asgi import Service
-from windlass.web.authentication import MOST_LINES, Guard
-from windlass.web.messages import Answer, Exchange
-from windlass.web.rate_limit import Rates
+from windlass.web.asgi import AsgiService
+from windlass.web.authentication import MAX_LINES, Authenticator
+from windlass.web.messages import Request, Response
+from windlass.web.rate_limit import RateLimits
 from windlass.web.routing import Route
 
 CONFIGURED = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"
@@ -48,8 +48,8 @@ class Told:
 class House:
     """A service with a route for every role, and who came in there."""
 
-    def __init__(self, authentication: Guard | None) -> None:
-        self.guard = authentication
+    def __init__(self, guard: Authenticator | None) -> None:
+        self.guard = guard
         self.actors: list[str] = []
         routes = [Route("POST", f"/{role.value}", self.enter, role=role) for role in Role]
         routes += [
@@ -57,17 +57,17 @@ class House:
             Route("GET", "/models/{model}", self.enter, role=Role.PREDICT),
             Route("GET", "/open", self.enter),
         ]
-        self.service = Service(
-            routes, Telemetry(Cells()), max_body=100, start=self.nothing, stop=self.nothing, guard=authentication
+        self.service = AsgiService(
+            routes, ServerMetrics(SharedCounters()), max_body=100, start=self.nothing, stop=self.nothing, guard=guard
         )  # fmt: skip
 
     async def nothing(self) -> None:
         """Start and stop of a service that has nothing to start."""
 
-    async def enter(self, exchange: Exchange) -> Answer:
+    async def enter(self, exchange: Request) -> Response:
         await exchange.body()
         self.actors.append(exchange.actor)
-        return Answer(b"in", b"text/plain")
+        return Response(b"in", b"text/plain")
 
     def ask(
         self, path: str = "/predict", *headers: tuple[str, bytes], method: str = "POST", client: Any = ("10.0.0.1", 1)
@@ -101,8 +101,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def keys(settings: Settings) -> Iterator[Keys]:
-    keys = Keys(Database.of(settings))
+def keys(settings: Settings) -> Iterator[KeyStore]:
+    keys = KeyStore(Database.of(settings))
     yield keys
     keys.close()
 
@@ -111,10 +111,12 @@ def keys(settings: Settings) -> Iterator[Keys]:
 def guarded(settings: Settings) -> Iterator[Guarded]:
     houses: list[House] = []
 
-    def make(source: Source | None = None, settings: Settings = settings) -> House:
-        authentication = Guard(source or DatabaseKeys(settings), Rates(Cells()), settings)
-        authentication.start()
-        houses.append(House(authentication))
+    def make(source: KeySource | None = None, settings: Settings = settings) -> House:
+        guard = Authenticator(
+            source or DatabaseKeySource(settings), RateLimits(SharedCounters()), settings
+        )
+        guard.start()
+        houses.append(House(guard))
         return houses[-1]
 
     yield make
@@ -127,11 +129,11 @@ class Shaky:
     """A database that is there, or away."""
 
     def __init__(self) -> None:
-        self.keys: dict[str, Key] = {}
+        self.keys: dict[str, ApiKey] = {}
         self.away: Exception | None = StorageError("The database is away.")
         self.asked = 0
 
-    def read(self) -> dict[str, Key]:
+    def read(self) -> dict[str, ApiKey]:
         self.asked += 1
         if self.away is not None:
             raise self.away
@@ -141,7 +143,7 @@ class Shaky:
         """Nothing is open."""
 
 
-def test_both_headers_let_a_key_in_under_its_name(guarded: Guarded, keys: Keys) -> None:
+def test_both_headers_let_a_key_in_under_its_name(guarded: Guarded, keys: KeyStore) -> None:
     secret = keys.create("ci", Role.PREDICT).encode()
     house = guarded()
     for header in [
@@ -160,7 +162,7 @@ def test_both_headers_let_a_key_in_under_its_name(guarded: Guarded, keys: Keys) 
     [("authorization", b"Basic %b")], [("authorization", b"%b")], [("authorization", b"Bearer\t%b")],
     [("x-api-keys", b"%b")], [("cookie", b"x-api-key=%b")],
 ])  # fmt: skip
-def test_no_key(guarded: Guarded, keys: Keys, headers: list[tuple[str, bytes]]) -> None:
+def test_no_key(guarded: Guarded, keys: KeyStore, headers: list[tuple[str, bytes]]) -> None:
     secret = keys.create("ci", Role.PREDICT).encode()
     house = guarded()
     told = house.ask("/predict", *((name, value.replace(b"%b", secret)) for name, value in headers))
@@ -175,7 +177,10 @@ def test_no_key(guarded: Guarded, keys: Keys, headers: list[tuple[str, bytes]]) 
     lambda s: s + b", " + s, lambda s: s[3:], lambda _: "ключ".encode(), lambda _: b'"}\n{"event":"auth',
 ])  # fmt: skip
 def test_wrong_keys(
-    guarded: Guarded, keys: Keys, change: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+    guarded: Guarded,
+    keys: KeyStore,
+    change: Callable[[bytes], bytes],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     secret = keys.create("ci", Role.ADMIN).encode()
     house, sent = guarded(), change(secret)
@@ -190,7 +195,7 @@ def test_wrong_keys(
     assert secret.decode() not in shown
 
 
-def test_two_keys_are_none(guarded: Guarded, keys: Keys) -> None:
+def test_two_keys_are_none(guarded: Guarded, keys: KeyStore) -> None:
     one, other = (keys.create(name, Role.ADMIN).encode() for name in ("a", "b"))
     house = guarded()
     for pair in [
@@ -203,7 +208,7 @@ def test_two_keys_are_none(guarded: Guarded, keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("held", list(Role))
-def test_roles(guarded: Guarded, keys: Keys, held: Role) -> None:
+def test_roles(guarded: Guarded, keys: KeyStore, held: Role) -> None:
     secret, house = keys.create("ci", held), guarded()
     for needed in Role:
         told = house.key(secret, f"/{needed.value}")
@@ -242,14 +247,14 @@ def test_no_way_around(guarded: Guarded) -> None:
 
 
 def test_no_guard_asks_for_nothing(settings: Settings) -> None:
-    assert Guard.of(Settings(home=settings.home)) is None
+    assert Authenticator.of(Settings(home=settings.home)) is None
     house = House(None)
     assert house.ask("/admin").status == 200
     assert house.actors == [""]
 
 
 def test_rates_and_their_fields(
-    guarded: Guarded, keys: Keys, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    guarded: Guarded, keys: KeyStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(authentication, "monotonic", lambda: 60_000.0)  # no minute ends meanwhile
     slow = keys.create("slow", Role.PREDICT, 3)
@@ -293,10 +298,10 @@ def test_log_lines_are_limited_over_all_addresses(
         client = (f"10.0.{number // 250}.{number % 250}", 1)
         assert house.key("wrong", client=client).status == 401
     lines = [one for one in caplog.records if one.getMessage() == "auth failed"]
-    assert len(lines) == MOST_LINES
+    assert len(lines) == MAX_LINES
 
 
-def test_changes_reach_a_running_guard(guarded: Guarded, keys: Keys) -> None:
+def test_changes_reach_a_running_guard(guarded: Guarded, keys: KeyStore) -> None:
     house = guarded()
     names = iter(["late", "later", "last"])
 
@@ -312,7 +317,7 @@ def test_changes_reach_a_running_guard(guarded: Guarded, keys: Keys) -> None:
 
 
 def test_a_database_that_is_away(
-    guarded: Guarded, keys: Keys, caplog: pytest.LogCaptureFixture
+    guarded: Guarded, keys: KeyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     shaky = Shaky()
@@ -340,7 +345,7 @@ def test_a_database_that_is_away(
 
 
 def test_a_start_waits_for_the_keys_and_a_stop_ends_the_thread(
-    guarded: Guarded, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    guarded: Guarded, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         authentication, "REFRESH_SECONDS", 3600.0

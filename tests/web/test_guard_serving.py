@@ -15,7 +15,7 @@ from tests.support.services import POSTGRES, postgres_url  # noqa: F401 - a fixt
 from tests.support.waiting import until
 
 from windlass.auth.key import Role
-from windlass.auth.key_store import Keys
+from windlass.auth.key_store import KeyStore
 from windlass.settings import Settings
 from windlass.storage.database import Database
 
@@ -33,8 +33,8 @@ def ask(server: Server, secret: str, *more: str) -> RawAnswer:
     return server.raw(post("/predict", ROW, f"X-API-Key: {secret}", "Connection: close", *more))
 
 
-def keys_of(home: Path, url: str | None = None) -> Keys:
-    return Keys(Database.of(Settings(home=home, database_url=url)))
+def keys_of(home: Path, url: str | None = None) -> KeyStore:
+    return KeyStore(Database.of(Settings(home=home, database_url=url)))
 
 
 def statuses(server: Server, secret: str) -> set[int]:

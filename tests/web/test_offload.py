@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from windlass.web.offload import Aside
+from windlass.web.offload import DaemonExecutor
 
 HANGING = """
 import asyncio, threading
@@ -23,7 +23,7 @@ asyncio.run(main())
 
 def test_calls_are_worked_off_in_order_on_one_thread() -> None:
     async def check() -> None:
-        aside, seen = Aside("thread"), list[tuple[int, int]]()
+        aside, seen = DaemonExecutor("thread"), list[tuple[int, int]]()
 
         def work(number: int, *, double: bool) -> int:
             seen.append((number, threading.get_ident()))
@@ -40,7 +40,7 @@ def test_calls_are_worked_off_in_order_on_one_thread() -> None:
 
 def test_what_a_call_raises_is_raised_to_whom_it_concerns() -> None:
     async def check() -> None:
-        aside = Aside("thread")
+        aside = DaemonExecutor("thread")
         with pytest.raises(ZeroDivisionError):
             await aside.run(lambda: 1 // 0)
         assert await aside.run(lambda: "and on") == "and on"
@@ -51,7 +51,7 @@ def test_what_a_call_raises_is_raised_to_whom_it_concerns() -> None:
 
 def test_whoever_gave_up_is_not_told_and_does_not_hold_up_others() -> None:
     async def check() -> None:
-        aside, go = Aside("thread"), threading.Event()
+        aside, go = DaemonExecutor("thread"), threading.Event()
         first, second = aside.run(go.wait), aside.run(lambda: pytest.fail("was given up"))
         first.cancel()
         second.cancel()
@@ -72,7 +72,7 @@ def test_a_result_is_not_held_on_to() -> None:
     async def check() -> None:
         import weakref
 
-        aside = Aside("thread")
+        aside = DaemonExecutor("thread")
         large = await aside.run(Large)
         seen = weakref.ref(large)
         await aside.run(int)  # the thread has come round

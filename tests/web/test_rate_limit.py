@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from windlass.monitoring.shared_counters import Cells
-from windlass.web.rate_limit import SUM_SECONDS, Meter, Rates
+from windlass.monitoring.shared_counters import SharedCounters
+from windlass.web.rate_limit import SUM_SECONDS, RateLimiter, RateLimits
 
-RatesOf = Callable[[], Rates]
+RatesOf = Callable[[], RateLimits]
 START = 60.0 * 1000
 WORKER = """
 import sys
@@ -30,10 +30,10 @@ for line in sys.stdin:
 
 @pytest.fixture
 def rates_of(tmp_path: Path) -> Iterator[RatesOf]:
-    made: list[Rates] = []
+    made: list[RateLimits] = []
 
-    def make() -> Rates:
-        made.append(Rates(Cells(tmp_path)))
+    def make() -> RateLimits:
+        made.append(RateLimits(SharedCounters(tmp_path)))
         return made[-1]
 
     yield make
@@ -41,11 +41,11 @@ def rates_of(tmp_path: Path) -> Iterator[RatesOf]:
         rates.close()
 
 
-def meter(rate: int) -> Meter:
-    return Rates(Cells()).meter("ci", rate)
+def meter(rate: int) -> RateLimiter:
+    return RateLimits(SharedCounters()).meter("ci", rate)
 
 
-def told(meter: Meter, now: float) -> tuple[int, str, str]:
+def told(meter: RateLimiter, now: float) -> tuple[int, str, str]:
     """(wait, RateLimit, RateLimit-Policy)."""
     wait, lines = meter.take(now)
     found = dict(line.split(": ", 1) for line in lines.decode().splitlines())

@@ -2,13 +2,13 @@
 
 import pytest
 
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 from windlass.web.routing import Route, Router
 
 
-async def nothing(_: Exchange) -> Answer:
-    return Answer(b"")
+async def nothing(_: Request) -> Response:
+    return Response(b"")
 
 
 def refusal(*projects: str) -> Problem:

@@ -8,11 +8,11 @@ import pytest
 from tests.support.server import WINDLASS, Connection, environment
 
 from windlass.errors import SettingsError
-from windlass.web.server import Listen, bind
+from windlass.web.server import ListenOptions, bind
 
 
 def test_a_socket_is_reached_before_anybody_serves_on_it() -> None:
-    with bind(Listen(port=0)) as listener:
+    with bind(ListenOptions(port=0)) as listener:
         Connection.to(listener.getsockname()[1]).close()
 
 
@@ -22,7 +22,7 @@ def test_an_address_that_is_taken() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=f"Cannot listen on 127.0.0.1:{port}"):
-            bind(Listen(port=port))
+            bind(ListenOptions(port=port))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
 from windlass.web import streaming
-from windlass.web.asgi import Service
-from windlass.web.messages import Answer, Exchange, Message
+from windlass.web.asgi import AsgiService
+from windlass.web.messages import Message, Request, Response
 from windlass.web.routing import Route
 
 
@@ -48,19 +48,19 @@ class Client:
         async def nothing() -> None:
             """A server's start and stop."""
 
-        service = Service(
+        service = AsgiService(
             [Route("GET", "/events", self.handler, label="/events")],
-            Telemetry(Cells()),
+            ServerMetrics(SharedCounters()),
             max_body=1000,
             start=nothing,
             stop=nothing,
         )
         scope = {"type": "http", "method": method, "path": "/events", "headers": [],
                  "query_string": b"", "state": {streaming.ENDING: self.ending}}  # fmt: skip
-        await asyncio.wait_for(service(scope, self.receive, self.send), PATIENCE)
+        await asyncio.wait_for(service(scope, self.receive, self.send), TIMEOUT)
 
-    async def handler(self, _: Exchange) -> Answer:
-        answer = Answer(b"", b"text/event-stream")
+    async def handler(self, _: Request) -> Response:
+        answer = Response(b"", b"text/event-stream")
         answer.stream = self.parts
         return answer
 
@@ -119,7 +119,7 @@ def test_it_ends_as_the_server_drains() -> None:
     async def drained() -> Client:
         client = Client(Parts(b"one", ends=False))
         asking = asyncio.create_task(client.ask())
-        await asyncio.wait_for(client.begun.wait(), PATIENCE)
+        await asyncio.wait_for(client.begun.wait(), TIMEOUT)
         client.ending.set()
         await asking
         return client

@@ -9,8 +9,8 @@ import uvicorn
 from tests.support.server import Connection
 
 from windlass.web import uvicorn_protocol
-from windlass.web.server import Listen, bind
-from windlass.web.uvicorn_loop import Loop
+from windlass.web.server import ListenOptions, bind
+from windlass.web.uvicorn_loop import DrainingLoop
 
 MANY = 50
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -27,7 +27,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 async def started(listener: socket.socket) -> uvicorn.Server:
     """uvicorn, serving on this socket in the loop that runs."""
     config = uvicorn.Config(
-        app, http=uvicorn_protocol.Connection, ws="none", lifespan="off", log_config=None
+        app, http=uvicorn_protocol.DrainingProtocol, ws="none", lifespan="off", log_config=None
     )
     config.load()
     server = uvicorn.Server(config)
@@ -50,7 +50,7 @@ def told(clients: list[Connection]) -> list[object]:
 
 def test_what_waits_as_it_closes_is_answered() -> None:
     async def stop() -> list[object]:
-        listener = bind(Listen(port=0))
+        listener = bind(ListenOptions(port=0))
         port = listener.getsockname()[1]
         server = await started(listener)
         clients = [Connection.to(port) for _ in range(MANY)]  # the loop has no turn to take them
@@ -64,18 +64,18 @@ def test_what_waits_as_it_closes_is_answered() -> None:
         await stopping
         return found
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    with asyncio.Runner(loop_factory=DrainingLoop) as runner:
         assert runner.run(stop()) == [(200, b"")] * MANY
 
 
 def test_who_waited_and_has_gone_is_no_fault() -> None:
     async def stop() -> None:
-        listener = bind(Listen(port=0))
+        listener = bind(ListenOptions(port=0))
         server = await started(listener)
         for _ in range(MANY):
             Connection.to(listener.getsockname()[1]).close()
         await server.shutdown(sockets=[listener])
         assert server.server_state.connections == set()
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    with asyncio.Runner(loop_factory=DrainingLoop) as runner:
         runner.run(stop())

@@ -9,7 +9,7 @@ from tests.support.altered_bundles import change, copied
 from tests.support.registry_home import Registered
 
 from windlass.errors import UnknownError
-from windlass.jobs.queue import Desk, Order
+from windlass.jobs.queue import JobQueue, JobRequest
 from windlass.workflows.features import needed
 
 
@@ -36,11 +36,11 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     assert needed(registry, "iris") == {1: ["v1"], 2: ["v2", "v3"]}
 
     bundle("artifacts", snapshot=2)
-    desk = Desk(registry.database)
-    desk.submit(Order("iris", "train", {"snapshot": 7}, "ana"))
-    ended = desk.submit(Order("iris", "train", {"snapshot": 8}, "ana"))
+    desk = JobQueue(registry.database)
+    desk.submit(JobRequest("iris", "train", {"snapshot": 7}, "ana"))
+    ended = desk.submit(JobRequest("iris", "train", {"snapshot": 8}, "ana"))
     desk.cancel(ended.id)
-    desk.submit(Order("iris", "train", {}, "ana"))
+    desk.submit(JobRequest("iris", "train", {}, "ana"))
     found = needed(registry, "iris")
     assert found.keys() == {1, 2, 7}
     assert found[2] == ["v2", "v3", str(folder / "artifacts")]

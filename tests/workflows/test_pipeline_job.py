@@ -10,14 +10,21 @@ from tests.support.job_workers import Bench
 from tests.support.lending_project import Lending
 
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.features.offline.store import OfflineStore
 from windlass.features.online.store import online_store
 from windlass.jobs.job import Job
-from windlass.jobs.queue import Order
-from windlass.jobs.workers import Workers
+from windlass.jobs.queue import JobRequest
+from windlass.jobs.workers import WorkerTable
 from windlass.registry.version import Stage
-from windlass.workflows.execution.context import Cancelled, Hands, Made, Stopped, Way, job_folder
+from windlass.workflows.execution.context import (
+    JobCancelled,
+    JobContext,
+    ProgressRange,
+    StepResult,
+    WorkerStopped,
+    job_folder,
+)
 from windlass.workflows.execution.runner import work
 from windlass.workflows.pipeline_job import BUILD, MATERIALISE, STEPS
 
@@ -35,12 +42,12 @@ def lending(tmp_path: Path) -> Lending:
 
 
 @pytest.fixture
-def hands(bench: Bench) -> Iterator[Hands]:
-    made = Hands(
+def hands(bench: Bench) -> Iterator[JobContext]:
+    made = JobContext(
         registry=bench.registry,
         desk=bench.desk,
         settings=bench.settings,
-        worker=Workers(bench.registry.database).arrive(),
+        worker=WorkerTable(bench.registry.database).arrive(),
         folder=lambda job: job_folder(job, {}, bench.registry),
         output=lambda line: None,
     )
@@ -49,10 +56,10 @@ def hands(bench: Bench) -> Iterator[Hands]:
         made.ready.close()
 
 
-def claimed(bench: Bench, hands: Hands, lending: Lending, **build: Any) -> Job:
+def claimed(bench: Bench, hands: JobContext, lending: Lending, **build: Any) -> Job:
     """A pipeline that was asked for, and that we carry out."""
     request = {"folder": str(lending.folder), "track": False, "build": build}
-    bench.desk.submit(Order("lending", "pipeline", request, "ada"))
+    bench.desk.submit(JobRequest("lending", "pipeline", request, "ada"))
     job = bench.desk.claim(hands.worker)
     assert job is not None
     return job
@@ -65,20 +72,20 @@ class Kept:
         self.made: dict[str, str] = {}
         self.dies_before = self.dies_after = ""
 
-    def __call__(self, name: str, step: Callable[[], Made]) -> Made:
+    def __call__(self, name: str, step: Callable[[], StepResult]) -> StepResult:
         if name == self.dies_before:
-            raise Stopped
+            raise WorkerStopped
         if name not in self.made:
             made = json.dumps(step())
             if name == self.dies_after:
-                raise Stopped  # done, and not noted
+                raise WorkerStopped  # done, and not noted
             self.made[name] = made
-        found: Made = json.loads(self.made[name])
+        found: StepResult = json.loads(self.made[name])
         return found
 
 
 def test_raw_events_become_a_candidate_that_waits(
-    bench: Bench, hands: Hands, lending: Lending
+    bench: Bench, hands: JobContext, lending: Lending
 ) -> None:
     told: list[tuple[float, str]] = []
     hands.progress = lambda share, message: told.append((share, message))
@@ -93,7 +100,7 @@ def test_raw_events_become_a_candidate_that_waits(
     assert features["materialised"] == features["entities"] > 50
     assert features["quality"]["quarantined"] == 0
     project, source = load_project(lending.folder)
-    record = Declaration.of(project, source).view
+    record = ProjectSpec.of(project, source).view
     assert record is not None
     store = online_store(bench.settings, record, "lending")
     known = store.read(3)
@@ -106,7 +113,7 @@ def test_raw_events_become_a_candidate_that_waits(
 
 
 def test_what_was_built_and_not_noted_is_found_and_used(
-    bench: Bench, hands: Hands, lending: Lending
+    bench: Bench, hands: JobContext, lending: Lending
 ) -> None:
     rows = [
         f"{n},{n % 40},2020-01-{1 + n % 28:02},120.5,1980-02-29,{n % 3 // 2}" for n in range(200)
@@ -114,11 +121,11 @@ def test_what_was_built_and_not_noted_is_found_and_used(
     job = claimed(bench, hands, lending, file=str(lending.raw("loans.csv", *rows)), append=True)
     kept = Kept()
     kept.dies_after = "build features"
-    with pytest.raises(Stopped):
+    with pytest.raises(WorkerStopped):
         work(hands, job.id, kept)
     lending.forget()
     kept.dies_after, kept.dies_before = "", "train and register"
-    with pytest.raises(Stopped):
+    with pytest.raises(WorkerStopped):
         work(hands, job.id, kept)
     assert not lending.has_begun("built"), "the snapshot that was there is not built again"
     store = OfflineStore.of(bench.settings, "lending")
@@ -129,17 +136,17 @@ def test_what_was_built_and_not_noted_is_found_and_used(
 
 
 def test_a_project_that_makes_nothing_up_needs_a_file(
-    bench: Bench, hands: Hands, lending: Lending
+    bench: Bench, hands: JobContext, lending: Lending
 ) -> None:
     (lending.folder / "generate.py").unlink()
     job = claimed(bench, hands, lending)
     assert "--data FILE" in work(hands, job.id, Kept())["error"]
 
 
-def test_a_project_without_a_view_is_only_trained(bench: Bench, hands: Hands) -> None:
+def test_a_project_without_a_view_is_only_trained(bench: Bench, hands: JobContext) -> None:
     unruly = bench.project()
     request = {"folder": str(unruly.folder), "track": False, "build": {}}
-    bench.desk.submit(Order("unruly", "pipeline", request, "ada"))
+    bench.desk.submit(JobRequest("unruly", "pipeline", request, "ada"))
     job = bench.desk.claim(hands.worker)
     assert job is not None
     made = work(hands, job.id, Kept())
@@ -148,12 +155,12 @@ def test_a_project_without_a_view_is_only_trained(bench: Bench, hands: Hands) ->
 
 
 def test_what_is_asked_for_while_it_builds_is_done(
-    bench: Bench, hands: Hands, lending: Lending
+    bench: Bench, hands: JobContext, lending: Lending
 ) -> None:
     lending.hold("built")
     job = claimed(bench, hands, lending)
     hands.cancelling.set()
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         work(hands, job.id, Kept())
     assert bench.leftovers() == []
     assert OfflineStore.of(bench.settings, "lending").snapshots() == []
@@ -164,5 +171,5 @@ def test_the_steps_make_the_whole_way() -> None:
     assert [step.way.begin for step in STEPS] == ends[:-1]
     assert ends[-1] == 1.0
     assert BUILD.way.at(1.0) == MATERIALISE.way.at(0.0)
-    assert Way(0.2, 0.6).share(0.4) == pytest.approx(0.5)
-    assert (Way(0.2, 0.6).share(0.1), Way(0.2, 0.6).share(0.9)) == (0.0, 1.0)
+    assert ProgressRange(0.2, 0.6).share(0.4) == pytest.approx(0.5)
+    assert (ProgressRange(0.2, 0.6).share(0.1), ProgressRange(0.2, 0.6).share(0.9)) == (0.0, 1.0)

@@ -8,10 +8,17 @@ from tests.support.job_workers import Bench, Unruly
 
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
-from windlass.jobs.workers import Workers
+from windlass.jobs.workers import WorkerTable
 from windlass.registry.version import Stage, Version
 from windlass.workflows.execution import context as patience
-from windlass.workflows.execution.context import Cancelled, Hands, Lost, Made, Stopped, job_folder
+from windlass.workflows.execution.context import (
+    JobCancelled,
+    JobContext,
+    JobLost,
+    StepResult,
+    WorkerStopped,
+    job_folder,
+)
 from windlass.workflows.train_job import training
 
 
@@ -28,31 +35,31 @@ def project(bench: Bench) -> Unruly:
 
 
 @pytest.fixture
-def hands(bench: Bench) -> Hands:
-    return Hands(
+def hands(bench: Bench) -> JobContext:
+    return JobContext(
         registry=bench.registry,
         desk=bench.desk,
         settings=bench.settings,
-        worker=Workers(bench.registry.database).arrive(),
+        worker=WorkerTable(bench.registry.database).arrive(),
         folder=lambda job: job_folder(job, {}, bench.registry),
         output=lambda line: None,
     )
 
 
-def claimed(bench: Bench, hands: Hands, project: Unruly, deed: str = "fit") -> Job:
+def claimed(bench: Bench, hands: JobContext, project: Unruly, deed: str = "fit") -> Job:
     bench.ask(project, deed)
     job = bench.desk.claim(hands.worker)
     assert job is not None
     return job
 
 
-def each(name: str, step: Callable[[], Made]) -> Made:
+def each(name: str, step: Callable[[], StepResult]) -> StepResult:
     """Checkpoints that forget: every step is done whenever it is asked for."""
     return step()
 
 
 def test_a_job_done_again_leads_to_the_same_version(
-    bench: Bench, hands: Hands, project: Unruly
+    bench: Bench, hands: JobContext, project: Unruly
 ) -> None:
     job = claimed(bench, hands, project)
     first = training(hands, job, each)
@@ -63,22 +70,24 @@ def test_a_job_done_again_leads_to_the_same_version(
     assert len(bench.versions(project)) == 1
 
 
-def test_a_version_that_was_not_settled_is(bench: Bench, hands: Hands, project: Unruly) -> None:
+def test_a_version_that_was_not_settled_is(
+    bench: Bench, hands: JobContext, project: Unruly
+) -> None:
     job = claimed(bench, hands, project)
 
-    def dies(name: str, step: Callable[[], Made]) -> Made:
+    def dies(name: str, step: Callable[[], StepResult]) -> StepResult:
         if name == "settle":
-            raise Stopped
+            raise WorkerStopped
         return step()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(WorkerStopped):
         training(hands, job, dies)
     assert bench.versions(project)[0].stage is Stage.CANDIDATE
     assert training(hands, job, each)["stage"] == "production"
 
 
 def test_a_finished_training_waits_for_the_store(
-    bench: Bench, hands: Hands, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, hands: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
     job, tries = claimed(bench, hands, project), 3
@@ -97,10 +106,10 @@ def test_a_finished_training_waits_for_the_store(
 
 
 def test_a_store_that_stays_away_fails_the_job(
-    bench: Bench, hands: Hands, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, hands: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "TIMEOUT_SECONDS", 0.05)
 
     def away(*_: object, **__: object) -> Version:
         raise StorageError("The store is away.")
@@ -110,17 +119,21 @@ def test_a_store_that_stays_away_fails_the_job(
     assert training(hands, job, each) == {"error": "The store is away."}
 
 
-def test_a_job_of_somebody_else_is_left_alone(bench: Bench, hands: Hands, project: Unruly) -> None:
+def test_a_job_of_somebody_else_is_left_alone(
+    bench: Bench, hands: JobContext, project: Unruly
+) -> None:
     job = claimed(bench, hands, project, "wait")
     bench.desk.release(job.id, hands.worker)
-    with pytest.raises(Lost):
+    with pytest.raises(JobLost):
         training(hands, job, each)
     assert bench.registry.declarations() == []
 
 
-@pytest.mark.parametrize(("flag", "raised"), [("stopping", Stopped), ("cancelling", Cancelled)])
+@pytest.mark.parametrize(
+    ("flag", "raised"), [("stopping", WorkerStopped), ("cancelling", JobCancelled)]
+)
 def test_what_is_asked_for_while_it_trains_is_done(
-    bench: Bench, hands: Hands, project: Unruly, flag: str, raised: type[BaseException]
+    bench: Bench, hands: JobContext, project: Unruly, flag: str, raised: type[BaseException]
 ) -> None:
     job = claimed(bench, hands, project, "wait")
     getattr(hands, flag).set()
@@ -129,14 +142,14 @@ def test_what_is_asked_for_while_it_trains_is_done(
     assert bench.leftovers() == []
 
 
-def test_a_folder_that_is_gone_is_told(bench: Bench, hands: Hands, project: Unruly) -> None:
+def test_a_folder_that_is_gone_is_told(bench: Bench, hands: JobContext, project: Unruly) -> None:
     job = claimed(bench, hands, project)
     (project.folder / "project.py").unlink()
     assert "is not on this machine any more" in training(hands, job, each)["error"]
 
 
 def test_a_fault_of_ours_is_told_as_one(
-    bench: Bench, hands: Hands, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, hands: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> Version:
         raise RuntimeError("a slip")

@@ -5,12 +5,12 @@ People choose these, so the weak ones are refused. No message ever has a key in 
 
 import re
 
-from windlass.auth.key import Key, Role, hash_of, is_name
+from windlass.auth.key import ApiKey, Role, hash_of, is_name
 from windlass.errors import SettingsError
 
-LEAST_LENGTH = 32
-MOST_LENGTH = 512
-LEAST_DISTINCT = 8  # different characters; 32 random hexadecimal digits hardly ever have fewer
+MIN_LENGTH = 32
+MAX_LENGTH = 512
+MIN_DISTINCT = 8  # different characters; 32 random hexadecimal digits hardly ever have fewer
 
 _ALLOWED = re.compile(r"[A-Za-z0-9._~+/=-]*")  # what a Bearer token may hold
 _PLACEHOLDERS = (
@@ -21,9 +21,9 @@ _MAKE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _RATE = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def configured(text: str) -> dict[str, Key]:
+def environment_keys(text: str) -> dict[str, ApiKey]:
     """The keys that `text` lists, by hash. Raises SettingsError, naming the entry, for one that cannot be used."""
-    found: dict[str, Key] = {}
+    found: dict[str, ApiKey] = {}
     entries = [entry.strip() for entry in text.split(",")]
     for number, entry in enumerate(entries, 1):
         if not entry:
@@ -37,7 +37,7 @@ def configured(text: str) -> dict[str, Key]:
     return found
 
 
-def _key(number: int, entry: str) -> Key:
+def _key(number: int, entry: str) -> ApiKey:
     parts = entry.split(":")
     roles = {role.value: role for role in Role}
     if len(parts) not in (3, 4) or parts[1] not in roles:
@@ -54,21 +54,21 @@ def _key(number: int, entry: str) -> Key:
     weakness = weakness_of(secret)
     if weakness:
         raise _refused(number, f"has a key that {weakness}. {_MAKE}", name)
-    return Key(name, roles[role], hash_of(secret.encode()), int(rate) if rate else None, 0.0)
+    return ApiKey(name, roles[role], hash_of(secret.encode()), int(rate) if rate else None, 0.0)
 
 
 def weakness_of(secret: str) -> str:
     """Why a key that somebody chose cannot be trusted; "" where nothing speaks against it."""
     plain = re.sub(r"[^a-z0-9]", "", secret.lower())
-    if len(secret) < LEAST_LENGTH:
-        return f"is shorter than {LEAST_LENGTH} characters"
-    if len(secret) > MOST_LENGTH:
-        return f"is longer than {MOST_LENGTH} characters"
+    if len(secret) < MIN_LENGTH:
+        return f"is shorter than {MIN_LENGTH} characters"
+    if len(secret) > MAX_LENGTH:
+        return f"is longer than {MAX_LENGTH} characters"
     if not _ALLOWED.fullmatch(secret):
         return "holds other characters than letters, digits and . _ ~ + / = -"
     if any(word in plain for word in _PLACEHOLDERS):
         return "is a placeholder"
-    if len(set(secret)) < LEAST_DISTINCT or _repeats(secret):
+    if len(set(secret)) < MIN_DISTINCT or _repeats(secret):
         return "repeats itself"
     return ""
 

@@ -4,15 +4,15 @@ import ipaddress
 from collections import OrderedDict
 from math import ceil
 
-MOST_WRONG = 10  # a minute from one address
+MAX_WRONG = 10  # a minute from one address
 SECONDS = 60.0
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 
 
-class Attempts:
+class FailedAttempts:
     """Counts wrong keys. Not for several threads."""
 
-    def __init__(self, most: int = MOST_ADDRESSES) -> None:
+    def __init__(self, most: int = MAX_ADDRESSES) -> None:
         self._most = most
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()  # when it began, how many
 

@@ -26,14 +26,14 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 PREFIX = "wl_"  # so that scanners for leaked secrets can know one
-MOST_RATE = 1_000_000_000
+MAX_RATE = 1_000_000_000
 RESERVED = frozenset({"anonymous", "policy"})  # actors of decisions that are nobody's key
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
-class Key:
+class ApiKey:
     """A key as it is kept. `hash` is the SHA-256 of what its holder sends, in hex; times are seconds since 1970.
 
     `rate` is in requests a minute; None leaves it to the server. `revoked_at` is None while it is valid.
@@ -77,7 +77,7 @@ def check_name(name: str) -> None:
 
 def check_rate(rate: int | None) -> None:
     """Raise AccessError unless `rate` is None or a number of requests a minute."""
-    if rate is not None and not 1 <= rate <= MOST_RATE:
+    if rate is not None and not 1 <= rate <= MAX_RATE:
         raise AccessError(
-            f"A rate of {rate} cannot be kept. Use 1 to {MOST_RATE} requests a minute, or none."
+            f"A rate of {rate} cannot be kept. Use 1 to {MAX_RATE} requests a minute, or none."
         )

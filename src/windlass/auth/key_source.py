@@ -2,25 +2,25 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from windlass.auth.key import Key
+from windlass.auth.key import ApiKey
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
 
 if TYPE_CHECKING:
-    from windlass.auth.key_store import Keys
+    from windlass.auth.key_store import KeyStore
 
 
-class Source(Protocol):
+class KeySource(Protocol):
     """Tells which keys are valid. Asked by one thread, over and over."""
 
-    def read(self) -> dict[str, Key]:
+    def read(self) -> dict[str, ApiKey]:
         """The valid keys by hash. Raises StorageError where they cannot be read now."""
 
     def close(self) -> None:
         """Nobody will ask again."""
 
 
-class DatabaseKeys:
+class DatabaseKeySource:
     """The keys of the database that the settings name, opened when it is first there.
 
     Where that is the SQLite file of the home folder and nobody made it yet, there are no keys: a container
@@ -29,17 +29,17 @@ class DatabaseKeys:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._keys: Keys | None = None
+        self._keys: KeyStore | None = None
 
-    def read(self) -> dict[str, Key]:
+    def read(self) -> dict[str, ApiKey]:
         """The valid keys by hash. Raises StorageError or SettingsError where they cannot be read."""
         if self._keys is None:
             if not has_database(self._settings):
                 return {}
-            from windlass.auth.key_store import Keys
+            from windlass.auth.key_store import KeyStore
             from windlass.storage.database import Database
 
-            self._keys = Keys(Database.of(self._settings, must_exist=True))
+            self._keys = KeyStore(Database.of(self._settings, must_exist=True))
         return self._keys.valid()
 
     def close(self) -> None:

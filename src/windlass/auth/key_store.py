@@ -6,15 +6,15 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from windlass.auth.key import Key, Role, check_name, check_rate, hash_of, new_secret
+from windlass.auth.key import ApiKey, Role, check_name, check_rate, hash_of, new_secret
 from windlass.errors import AccessError, StorageError
 from windlass.storage.database import Database
 from windlass.storage.db_tables import keys
 
-__all__ = ["Key", "Keys"]
+__all__ = ["ApiKey", "KeyStore"]
 
 
-class Keys:
+class KeyStore:
     """The keys of one database. Any process may ask at any time; a name is given once, ever.
 
     Every method raises StorageError where the database cannot be reached.
@@ -43,12 +43,12 @@ class Keys:
                 raise AccessError(f"There is a key {name!r} already. Choose another.") from error
         return secret
 
-    def list(self) -> list[Key]:
+    def list(self) -> list[ApiKey]:
         """Every key that was ever made, by name."""
         with self._database.reading() as connection:
             return [_key(row) for row in connection.execute(select(keys).order_by(keys.c.name))]
 
-    def revoke(self, name: str) -> Key:
+    def revoke(self, name: str) -> ApiKey:
         """Make a key worthless, for good; one that was revoked before stays as it was.
 
         Raises AccessError where there is no such key.
@@ -66,7 +66,7 @@ class Keys:
             )
         return _key(found)
 
-    def valid(self) -> dict[str, Key]:
+    def valid(self) -> dict[str, ApiKey]:
         """The keys that are not revoked, by hash: what a server asks for over and over."""
         with self._database.reading() as connection:
             rows = connection.execute(select(keys).where(keys.c.revoked_at.is_(None))).all()
@@ -77,7 +77,7 @@ class Keys:
         self._database.close()
 
 
-def _taken(key: Key) -> AccessError:
+def _taken(key: ApiKey) -> AccessError:
     if key.revoked_at is None:
         return AccessError(
             f"There is a key {key.name!r} already. Choose another name; to replace a key, make the new one first,"
@@ -88,7 +88,7 @@ def _taken(key: Key) -> AccessError:
     )
 
 
-def _key(row: Row[Any]) -> Key:
+def _key(row: Row[Any]) -> ApiKey:
     try:
         role = Role(row.role)
     except ValueError as error:
@@ -96,4 +96,4 @@ def _key(row: Row[Any]) -> Key:
             f"The key {row.name!r} has the role {row.role!r}, which this version of Windlass does not know."
             " Revoke it, or bring Windlass up to date."
         ) from error
-    return Key(row.name, role, row.hash, row.rate, row.created_at, row.revoked_at)
+    return ApiKey(row.name, role, row.hash, row.rate, row.created_at, row.revoked_at)

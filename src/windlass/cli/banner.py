@@ -8,27 +8,35 @@ from typing import TYPE_CHECKING
 
 from windlass.cli.context import opened
 from windlass.errors import WindlassError
-from windlass.serving.targets import Part
+from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
     from windlass.core.feature_view import ViewRecord
-    from windlass.serving.targets import Subject
+    from windlass.serving.targets import ServeTarget
 
-PATIENCE_SECONDS = 1.0  # for which a feature store may hold up the start
+TIMEOUT_SECONDS = 1.0  # for which a feature store may hold up the start
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is listened on, not what is called
 
 
-def greeting(
-    served: "Sequence[Subject]", settings: Settings, host: str, port: int, only: Part | None = None
+def banner(
+    served: "Sequence[ServeTarget]",
+    settings: Settings,
+    host: str,
+    port: int,
+    only: ServiceRole | None = None,
 ) -> str:
     """Several lines; those to try can be pasted as they are. With `only`, of one of the two services."""
     return "\n".join(_lines(served, settings, host, port, only))
 
 
 def _lines(
-    served: "Sequence[Subject]", settings: Settings, host: str, port: int, only: Part | None
+    served: "Sequence[ServeTarget]",
+    settings: Settings,
+    host: str,
+    port: int,
+    only: ServiceRole | None,
 ) -> Iterator[str]:
     base = f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
     yield f"Serving on {base} (stop with Ctrl+C). API documentation: {base}/docs"
@@ -46,7 +54,7 @@ def _lines(
             f"  curl -X POST {url}/predict/{{}}{key}",
         )
         bundle = one.bundle or _in_production(one.project, settings)
-        if only is Part.FEATURES:
+        if only is ServiceRole.FEATURES:
             by_id = [features]
         elif bundle is None:
             yield f'  windlass approve {one.project} --reason "…"  # nothing of it is in production'
@@ -76,7 +84,7 @@ def _by_id(
     answers: list[int | None] = []
     asking = Thread(target=_ask, args=(project, view, settings, answers), daemon=True)
     asking.start()
-    asking.join(PATIENCE_SECONDS)
+    asking.join(TIMEOUT_SECONDS)
     if answers == [None]:
         yield f"  windlass features build {project} && windlass features materialise {project}  # no features yet"
     elif answers:

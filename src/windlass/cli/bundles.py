@@ -10,14 +10,14 @@ from windlass.storage.urls import has_database
 
 
 @dataclass(frozen=True)
-class Named:
+class BundleReference:
     """A verified bundle, and the folder of its project where that is known."""
 
     bundle: Bundle
     project: Path | None
 
 
-def named_bundle(place: Path, versions: list[str]) -> Named:
+def named_bundle(place: Path, versions: list[str]) -> BundleReference:
     """The bundle in folder `place`; of a project the version named, else production's, else its artifacts.
 
     Raises BundleError, UnknownError, IntegrityError or StorageError.
@@ -29,18 +29,18 @@ def named_bundle(place: Path, versions: list[str]) -> Named:
         if found is not None:
             return found
     bundle = Bundle.open(find_bundle(place))
-    return Named(bundle, place if (place / "project.py").is_file() else None)
+    return BundleReference(bundle, place if (place / "project.py").is_file() else None)
 
 
-def _of_registry(place: Path, name: str) -> Named:
+def _of_registry(place: Path, name: str) -> BundleReference:
     with opened() as registry:
         project = project_of(registry, place)
         version = registry.version(project, name)
         folder = Path(registry.declaration(project).folder)
-        return Named(registry.fetch(version), folder)
+        return BundleReference(registry.fetch(version), folder)
 
 
-def _in_production(place: Path) -> Named | None:
+def _in_production(place: Path) -> BundleReference | None:
     from windlass.core.project_spec import find_project
 
     with opened() as registry:
@@ -49,4 +49,4 @@ def _in_production(place: Path) -> Named | None:
         if project is None or version is None:
             return None
         folder = Path(registry.declaration(project).folder)
-        return Named(registry.fetch(version), folder)
+        return BundleReference(registry.fetch(version), folder)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from windlass.core.project_loader import told
+from windlass.core.project_loader import describe_error
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def guarded(action: Callable[[], int | None]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
         sys.stderr.close()
     except Exception as error:  # noqa: BLE001 - a fault of ours, told in a line like any other
-        say_error(f"Unexpected {told(error)}. This is a fault of Windlass; please report it.")
+        say_error(
+            f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
+        )
     return REFUSED
 
 

@@ -118,9 +118,9 @@ def decider(registry: "Registry", key: str | None) -> str:
     """
     if key is None:
         return actor()
-    from windlass.auth.key_store import Keys
+    from windlass.auth.key_store import KeyStore
 
-    found = Keys(registry.database).valid().get(hash_of(key.encode()))
+    found = KeyStore(registry.database).valid().get(hash_of(key.encode()))
     if found is None:
         raise AccessError(
             "The key given is unknown here, or revoked. Check --key or WINDLASS_KEY, and that WINDLASS_HOME or"

@@ -21,7 +21,7 @@ from windlass.cli.console import (
 from windlass.cli.context import check_master, opened
 from windlass.cli.features_project import folder_of, with_view
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.settings import Settings
 from windlass.workflows.features import CLIENTS, SEED, generate
 
@@ -96,7 +96,7 @@ def _build(place: Path, data: Path | None, asked: dict[str, Any], *, json: bool)
     project, source = load_project(folder_of(settings, place))
     with_view(project)
     with opened(settings, make=True) as registry:
-        registry.declare(Declaration.of(project, source))
+        registry.declare(ProjectSpec.of(project, source))
     with TemporaryDirectory() as staging, progress(quiet=json) as report:
         file = None if data is None else str(data)
         task = {"build": {"file": file, **asked}, "staging": staging, "home": str(settings.home)}

@@ -18,12 +18,12 @@ from windlass.cli.console import (
     say_table,
     say_usage,
 )
-from windlass.cli.features_project import Declared, declared
+from windlass.cli.features_project import DeclaredView, declared
 from windlass.errors import FeatureError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    from windlass.features.offline.erasure import Erased
+    from windlass.features.offline.erasure import Erasure
     from windlass.features.online.reader import Features
 
 _ID = re.compile(r"-?[0-9]+")
@@ -98,7 +98,7 @@ def _get(place: Path, ids: Sequence[int], *, json: bool) -> int:
     return REFUSED
 
 
-def _told(known: Declared, features: "Features") -> dict[str, Any]:
+def _told(known: DeclaredView, features: "Features") -> dict[str, Any]:
     computed = datetime.fromtimestamp(int(features.computed_at), UTC)
     return {
         known.view.entity: features.entity,
@@ -111,7 +111,7 @@ def _told(known: Declared, features: "Features") -> dict[str, Any]:
     }
 
 
-def _tell(known: Declared, found: Sequence[dict[str, Any]]) -> None:
+def _tell(known: DeclaredView, found: Sequence[dict[str, Any]]) -> None:
     names = known.view.features
     entity, last = known.view.entity, ("as_of", "computed_at", "stale")
     say_table(
@@ -167,13 +167,13 @@ def _erase(place: Path, entity: int, *, json: bool) -> int:
     return REFUSED
 
 
-def _tell_erased(who: str, project: str, erased: "Erased", *, online: bool) -> None:
+def _tell_erased(who: str, project: str, erased: "Erasure", *, online: bool) -> None:
     for number, rows in erased.snapshots.items():
         say(f"Erased {who} from snapshot {number} of {project}: {rows:,} events.")
     if erased.quarantined:
         say(f"Erased {erased.quarantined:,} quarantined rows.")
     if online:
-        say("Erased from the online store.")
+        say("Erasure from the online store.")
     if not erased.anything and not online:
         say(f"Nothing was known of {who}. If that was no id of yours, run this again with --undo.")
     say("No later build brings it back.")

@@ -8,14 +8,14 @@ from windlass.cli.context import opened
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import FeatureError, StorageError
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredView:
     """A project that has a view, as it was declared."""
 
     name: str
@@ -35,19 +35,19 @@ def folder_of(settings: Settings, place: Path) -> Path:
     return place if known is None else Path(known.folder)
 
 
-def declared(settings: Settings, place: Path) -> Declared:
+def declared(settings: Settings, place: Path) -> DeclaredView:
     """The project that `place` is the folder or the name of, as it was declared last.
 
     Its code runs only where the registry does not know it, or fails. Raises ProjectError, FeatureError; StorageError
     where the registry fails and `place` is no folder.
     """
-    declaration = _known_if_reached(settings, place) or Declaration.of(*load_project(place))
+    declaration = _known_if_reached(settings, place) or ProjectSpec.of(*load_project(place))
     if declaration.view is None:
         raise _viewless(declaration.name)
-    return Declared(declaration.name, declaration.view)
+    return DeclaredView(declaration.name, declaration.view)
 
 
-def _known_if_reached(settings: Settings, place: Path) -> Declaration | None:
+def _known_if_reached(settings: Settings, place: Path) -> ProjectSpec | None:
     """What the registry knows; without its database the project's own folder does."""
     try:
         return _known(settings, place)
@@ -58,7 +58,7 @@ def _known_if_reached(settings: Settings, place: Path) -> Declaration | None:
         return None
 
 
-def _known(settings: Settings, place: Path) -> Declaration | None:
+def _known(settings: Settings, place: Path) -> ProjectSpec | None:
     from windlass.core.project_spec import find_project
 
     if not has_database(settings):

@@ -12,7 +12,7 @@ from windlass.settings import Settings
 from windlass.storage.urls import has_database
 
 if TYPE_CHECKING:
-    from windlass.auth.key_store import Key, Keys
+    from windlass.auth.key_store import ApiKey, KeyStore
 
 Result = TypeVar("Result")
 
@@ -70,18 +70,17 @@ def _revoke(name: str) -> None:
     say(f"{key.name} is revoked. Servers that use this database refuse it within two seconds.")
 
 
-def _with_keys(action: "Callable[[Keys], Result]", *, make: bool = False) -> Result:
-    from windlass.auth.key_store import Keys
+def _with_keys(action: "Callable[[KeyStore], Result]", *, make: bool = False) -> Result:
     from windlass.storage.database import Database
 
-    keys = Keys(Database.of(Settings.read(), must_exist=not make))
+    keys = KeyStore(Database.of(Settings.read(), must_exist=not make))
     try:
         return action(keys)
     finally:
         keys.close()
 
 
-def _facts(key: "Key") -> dict[str, Any]:
+def _facts(key: "ApiKey") -> dict[str, Any]:
     return {
         "name": key.name,
         "role": key.role.value,
@@ -91,7 +90,7 @@ def _facts(key: "Key") -> dict[str, Any]:
     }
 
 
-def _line(key: "Key") -> tuple[object, ...]:
+def _line(key: "ApiKey") -> tuple[object, ...]:
     revoked = "" if key.revoked_at is None else moment(key.revoked_at)
     rate = "" if key.rate is None else key.rate
     return key.name, key.role.value, rate, moment(key.created_at), revoked

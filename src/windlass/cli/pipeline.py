@@ -29,9 +29,9 @@ from windlass.errors import ParameterError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    from windlass.core.project_spec import Declaration
+    from windlass.core.project_spec import ProjectSpec
     from windlass.jobs.job import Job
-    from windlass.workflows.execution.project_process import Trainer
+    from windlass.workflows.execution.project_process import ProjectProcess
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def printed(line: str) -> None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PipelineFlags:
     """What the command line asks for. `build` holds the options of the build that were given."""
 
     folder: Path
@@ -71,7 +71,7 @@ class Asked:
     model: str | None
     track: bool
 
-    def request(self, declaration: "Declaration") -> dict[str, Any]:
+    def request(self, declaration: "ProjectSpec") -> dict[str, Any]:
         """The request of the job. Raises ParameterError where the project has no use for what was given."""
         from windlass.training.plan import SEED, TEST_SIZE
 
@@ -131,32 +131,32 @@ def register(app: typer.Typer) -> None:
         check_master(engine, master)
         given = {"append": append or None, "engine": engine, "master": master, "memory": memory}
         build = {name: value for name, value in given.items() if value is not None}
-        asked = Asked(project, data, build, model, not no_track)
+        asked = PipelineFlags(project, data, build, model, not no_track)
         raise typer.Exit(guarded(lambda: _pipeline(asked, json=json)))
 
 
-def _pipeline(asked: Asked, *, json: bool) -> int:
+def _pipeline(asked: PipelineFlags, *, json: bool) -> int:
     if not (asked.folder / "project.py").is_file():
         load_project(asked.folder)  # says what is missing
-    from windlass.workflows.execution.project_process import Trainer
+    from windlass.workflows.execution.project_process import ProjectProcess
 
-    with Trainer(asked.folder, printed) as trainer:
+    with ProjectProcess(asked.folder, printed) as trainer:
         import_what_jobs_need()
         return _attend(asked, trainer, json=json)
 
 
-def _attend(asked: Asked, trainer: "Trainer", *, json: bool) -> int:
-    from windlass.jobs.queue import Order
-    from windlass.workflows.execution.foreground import Attended
+def _attend(asked: PipelineFlags, trainer: "ProjectProcess", *, json: bool) -> int:
+    from windlass.jobs.queue import JobRequest
+    from windlass.workflows.execution.foreground import ForegroundJob
     from windlass.workflows.pipeline_job import STEPS
 
     declaration = trainer.declared()
     request = asked.request(declaration)
     trainer.check(request)
     with ExitStack() as stack:
-        attended = stack.enter_context(Attended(Settings.read(), trainer, printed))
+        attended = stack.enter_context(ForegroundJob(Settings.read(), trainer, printed))
         with steps_progress(STEPS, quiet=json) as report, interrupting(attended.cancelling):
-            order = Order(declaration.name, "pipeline", request, actor())
+            order = JobRequest(declaration.name, "pipeline", request, actor())
             job = attended.carry_out(order, report, go_on=True)
         if job.result is None:
             raise KeyboardInterrupt

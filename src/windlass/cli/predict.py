@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.bundles import Named, named_bundle
+from windlass.cli.bundles import BundleReference, named_bundle
 from windlass.cli.console import (
     DONE,
     REFUSED,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Run = Callable[[Bundle, ScoreRequest, Progress], ScoreSummary]
 
 
-class Where(StrEnum):
+class ScoreTarget(StrEnum):
     """Where rows are scored."""
 
     LOCAL = "local"
@@ -67,8 +67,9 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="Columns of the input to copy to the output: id,name,…")
         ] = "",
         engine: Annotated[
-            Where, typer.Option(help="Where to score: on this machine, or on a Spark cluster.")
-        ] = Where.LOCAL,
+            ScoreTarget,
+            typer.Option(help="Where to score: on this machine, or on a Spark cluster."),
+        ] = ScoreTarget.LOCAL,
         master: Annotated[
             str | None, typer.Option(help="The cluster's address: spark://HOST:PORT.")
         ] = None,
@@ -85,7 +86,7 @@ def register(app: typer.Typer) -> None:
 
             kept = tuple(dict.fromkeys(filter(None, keep.split(","))))
             request = ScoreRequest.of(source, output, rejects, kept)
-            run = _here if engine is Where.LOCAL else partial(_on_spark, master=master)
+            run = _here if engine is ScoreTarget.LOCAL else partial(_on_spark, master=master)
             return _predict(named_bundle(place, names), request, run, json=json)
 
         raise typer.Exit(guarded(action))
@@ -106,7 +107,7 @@ def _on_spark(
     return score_on_spark(bundle, request, master, report)
 
 
-def _predict(named: Named, request: "ScoreRequest", run: "Run", *, json: bool) -> int:
+def _predict(named: BundleReference, request: "ScoreRequest", run: "Run", *, json: bool) -> int:
     with progress(quiet=json or not sys.stderr.isatty()) as report:
         summary = run(named.bundle, request, report)
     if json:

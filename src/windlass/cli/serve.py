@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from windlass.auth.env_keys import configured
-from windlass.cli.banner import greeting
+from windlass.auth.env_keys import environment_keys
+from windlass.cli.banner import banner
 from windlass.cli.console import guarded, say
 from windlass.cli.context import opened
 from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
-from windlass.serving.targets import Part
+from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
 from windlass.storage.urls import pinned
 
 if TYPE_CHECKING:
-    from windlass.serving.targets import Subject
-    from windlass.web.server import Listen
+    from windlass.serving.targets import ServeTarget
+    from windlass.web.server import ListenOptions
 
 _log = logging.getLogger(__name__)
 _CONTAINER = Path("/opt/ml/model")  # where SageMaker puts a model, and our image too
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         grace: int = typer.Option(30, min=1, help="Longest that a stop may take, in seconds."),
         insecure: bool = typer.Option(False, help="Allow a non-loopback address without keys."),
         worker: bool = typer.Option(True, help="Start a worker for trainings beside the server."),
-        only: Part | None = typer.Option(  # noqa: B008 - as above
+        only: ServiceRole | None = typer.Option(  # noqa: B008 - as above
             None, help="Answer features alone, or predictions.", show_default="both"
         ),
     ) -> None:
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
             if not safe and platform is None:
                 _refuse_open(address)
             listen = _listen(address, port or platform or 8000, workers, grace)
-            trains = worker and only is not Part.FEATURES  # which has no /train
+            trains = worker and only is not ServiceRole.FEATURES  # which has no /train
             found = _subjects(served, settings)
             if not safe:
                 _refuse_open_control(found)
@@ -68,10 +68,10 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(guarded(action))
 
 
-def _listen(host: str, port: int, workers: int, grace: int) -> "Listen":
-    from windlass.web.server import Listen
+def _listen(host: str, port: int, workers: int, grace: int) -> "ListenOptions":
+    from windlass.web.server import ListenOptions
 
-    return Listen(host, port, workers, grace)
+    return ListenOptions(host, port, workers, grace)
 
 
 def _default() -> Path:
@@ -89,7 +89,7 @@ def _platform(paths: list[Path], settings: Settings) -> int | None:
 
 def _check_keys(settings: Settings) -> None:
     """Refuse keys of the environment that are weak, or that nobody would be asked for."""
-    configured(settings.api_keys)
+    environment_keys(settings.api_keys)
     if settings.api_keys and not settings.auth:
         raise SettingsError(
             "WINDLASS_API_KEYS is set, but WINDLASS_AUTH is off, so nobody would be asked for a key."
@@ -113,7 +113,7 @@ def _refuse_open(host: str) -> NoReturn:
     )
 
 
-def _refuse_open_control(served: "list[Subject]") -> None:
+def _refuse_open_control(served: "list[ServeTarget]") -> None:
     """A platform's callers may predict without a key. They may not train and approve: a bundle by itself cannot."""
     known = next((one.project for one in served if one.bundle is None), None)
     if known is not None:
@@ -123,7 +123,7 @@ def _refuse_open_control(served: "list[Subject]") -> None:
         )
 
 
-def _subjects(paths: list[Path], settings: Settings) -> "list[Subject]":
+def _subjects(paths: list[Path], settings: Settings) -> "list[ServeTarget]":
     from windlass.serving.targets import subjects
 
     set_up_logs(settings.log_level)
@@ -131,17 +131,17 @@ def _subjects(paths: list[Path], settings: Settings) -> "list[Subject]":
 
 
 def _serve(
-    served: "list[Subject]",
+    served: "list[ServeTarget]",
     settings: Settings,
-    listen: "Listen",
-    only: Part | None,
+    listen: "ListenOptions",
+    only: ServiceRole | None,
     *,
     with_worker: bool,
 ) -> None:
     from windlass.web.server import bind, serve
 
     listener = bind(listen)
-    say(greeting(served, settings, listen.host, listener.getsockname()[1], only))
+    say(banner(served, settings, listen.host, listener.getsockname()[1], only))
     sys.stdout.flush()
     # a worker opens a bundle again, for the folder may hold another by the time a worker is replaced
     names = [one if one.bundle is None else one.bundle.path.absolute() for one in served]
@@ -149,9 +149,9 @@ def _serve(
         serve(partial(make_app, names, settings, only), listen, listener)
 
 
-def _companion(served: "list[Subject]", settings: Settings) -> AbstractContextManager[object]:
+def _companion(served: "list[ServeTarget]", settings: Settings) -> AbstractContextManager[object]:
     """A worker for those of the registry's projects whose folder is here; none where there are none."""
-    from windlass.cli.worker_process import Companion, can_train
+    from windlass.cli.worker_process import WorkerProcess, can_train
 
     names = [one.project for one in served if one.bundle is None]
     if not names:
@@ -165,10 +165,12 @@ def _companion(served: "list[Subject]", settings: Settings) -> AbstractContextMa
             found = [registry.declaration(name).folder for name in names]
         return [folder for folder in found if (Path(folder) / "project.py").is_file()]
 
-    return Companion(folders)
+    return WorkerProcess(folders)
 
 
-def make_app(paths: "list[Path | Subject]", settings: Settings, only: Part | None = None) -> Any:
+def make_app(
+    paths: "list[Path | ServeTarget]", settings: Settings, only: ServiceRole | None = None
+) -> Any:
     """The application of one worker process, with its logs set up."""
     from windlass.app import application
     from windlass.web.server import end_with_parent

@@ -23,17 +23,17 @@ from windlass.core.bundle import Bundle
 from windlass.core.bundle_writer import publish, refuse_foreign, staging
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project, project_source
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import BundleError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
     import typer
 
-    from windlass.workflows.execution.project_process import Trainer
+    from windlass.workflows.execution.project_process import ProjectProcess
 
 
-class Artifacts:
+class ArtifactsFolder:
     """The place, held ready before any work is done. Where it was `named`, it must be usable.
 
     Raises BundleError; a place that nobody named is done without, with a warning.
@@ -65,7 +65,7 @@ class Artifacts:
             return None
         return self._target
 
-    def __enter__(self) -> "Artifacts":
+    def __enter__(self) -> "ArtifactsFolder":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,9 +103,9 @@ def run(arguments: Sequence[str]) -> int:
     def action() -> None:
         if not is_project:
             load_project(folder)  # says what is missing
-        from windlass.workflows.execution.project_process import Trainer
+        from windlass.workflows.execution.project_process import ProjectProcess
 
-        with Trainer(folder, printed) as trainer:
+        with ProjectProcess(folder, printed) as trainer:
             import_what_jobs_need()
             declaration = trainer.declared()
             parsed = training_parser(prog, declaration.models).parse_args(rest)
@@ -125,7 +125,7 @@ def train_command(project: Project, arguments: Sequence[str] | None = None) -> N
         from windlass.workflows.train import train
 
         source = project_source(project)
-        models = Declaration.of(project, source).models
+        models = ProjectSpec.of(project, source).models
         parsed = training_parser(Path(sys.argv[0]).name, models).parse_args(arguments)
         request = TrainingRequest(
             artifacts=parsed.artifacts or source.folder / "artifacts",
@@ -145,20 +145,20 @@ def train_command(project: Project, arguments: Sequence[str] | None = None) -> N
 
 
 def _train(
-    folder: Path, declaration: Declaration, parsed: argparse.Namespace, trainer: "Trainer"
+    folder: Path, declaration: ProjectSpec, parsed: argparse.Namespace, trainer: "ProjectProcess"
 ) -> None:
     """Ask for the job, carry it out here, and leave the newest bundle in the project's folder too."""
-    from windlass.jobs.queue import Order
-    from windlass.workflows.execution.foreground import Attended
+    from windlass.jobs.queue import JobRequest
+    from windlass.workflows.execution.foreground import ForegroundJob
 
     request = training_request(declaration.models, parsed, folder)
     target = parsed.artifacts or folder / "artifacts"
     with ExitStack() as stack:
-        artifacts = stack.enter_context(Artifacts(target, named=parsed.artifacts is not None))
+        artifacts = stack.enter_context(ArtifactsFolder(target, named=parsed.artifacts is not None))
         trainer.check(request)
-        attended = stack.enter_context(Attended(Settings.read(), trainer, printed))
+        attended = stack.enter_context(ForegroundJob(Settings.read(), trainer, printed))
         with progress(quiet=parsed.json) as report, interrupting(attended.cancelling):
-            order = Order(declaration.name, "train", request, actor())
+            order = JobRequest(declaration.name, "train", request, actor())
             job = attended.carry_out(order, report)
         if job.result is None:
             raise KeyboardInterrupt

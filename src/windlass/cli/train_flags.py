@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from windlass.cli.console import say_usage
-from windlass.core.project_spec import Model
+from windlass.core.project_spec import CandidateSpec
 from windlass.training.plan import SEED, TEST_SIZE
 
 _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
-class Parser(argparse.ArgumentParser):
+class TrainFlagParser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
         say_usage(f"{message}. See {self.prog} --help.")
 
 
-def add_hyperparameters(parser: argparse.ArgumentParser, models: Sequence[Model]) -> None:
+def add_hyperparameters(parser: argparse.ArgumentParser, models: Sequence[CandidateSpec]) -> None:
     """One flag for each field of each candidate; a field that several candidates share is one flag."""
     seen: set[str] = set()
     for model in models:
@@ -32,7 +32,9 @@ def add_hyperparameters(parser: argparse.ArgumentParser, models: Sequence[Model]
             seen.add(name)
 
 
-def hyperparameters(models: Sequence[Model], arguments: argparse.Namespace) -> dict[str, Any]:
+def hyperparameters(
+    models: Sequence[CandidateSpec], arguments: argparse.Namespace
+) -> dict[str, Any]:
     """The hyperparameters that were given on the command line, by field name."""
     fields: dict[str, Any] = {}
     for model in reversed(models):
@@ -51,7 +53,7 @@ def _add(group: Any, name: str, schema: Mapping[str, Any], text: str) -> None:
         group.add_argument(*flags, metavar=metavar, **common)
 
 
-def _help(models: Sequence[Model], name: str) -> str:
+def _help(models: Sequence[CandidateSpec], name: str) -> str:
     """What the flag means, once for each candidate where they differ."""
     told: dict[str, list[str]] = {}
     for model in models:
@@ -96,7 +98,7 @@ def _decode(value: Any, schema: Mapping[str, Any]) -> Any:
         return value
 
 
-def _properties(model: Model) -> dict[str, dict[str, Any]]:
+def _properties(model: CandidateSpec) -> dict[str, dict[str, Any]]:
     schema = model.hyperparameters
     definitions = schema.get("$defs", {})
     found = {}
@@ -120,10 +122,10 @@ def split_folder(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     return Path(), list(arguments)
 
 
-def training_parser(prog: str, models: Sequence[Model]) -> argparse.ArgumentParser:
+def training_parser(prog: str, models: Sequence[CandidateSpec]) -> argparse.ArgumentParser:
     """The parser for these models; without any, its help says how to see theirs."""
     usage = f"{prog} [--model NAME] [--HYPERPARAMETER VALUE …] [options]"
-    parser = Parser(prog=prog, usage=usage, description=ABOUT, allow_abbrev=False)
+    parser = TrainFlagParser(prog=prog, usage=usage, description=ABOUT, allow_abbrev=False)
     names = "the project's candidates"
     if models:
         names = f"{', '.join(model.name for model in models)} (default {models[0].name})"
@@ -147,7 +149,7 @@ def training_parser(prog: str, models: Sequence[Model]) -> argparse.ArgumentPars
 
 
 def training_request(
-    models: Sequence[Model], arguments: argparse.Namespace, folder: Path
+    models: Sequence[CandidateSpec], arguments: argparse.Namespace, folder: Path
 ) -> dict[str, Any]:
     """What the arguments ask of a training job."""
     return {

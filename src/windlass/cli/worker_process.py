@@ -17,13 +17,13 @@ FIRST_PAUSE, LONGEST_PAUSE = (
     60.0,
 )  # seconds before it is started again, doubling while it keeps failing
 STEADY = 30.0  # seconds after which a worker that ends is thought to have been well
-PATIENCE = 15.0  # seconds that a worker may take to end
+TIMEOUT = 15.0  # seconds that a worker may take to end
 PARENT_SECONDS = 0.5  # between looks at whether the server is still there
 
 _log = logging.getLogger(__name__)
 
 
-class Companion:
+class WorkerProcess:
     """Keeps `windlass worker` running while it is entered, for the projects in what `folders` returns.
 
     `folders` is asked until it answers, for the database may be away; for no folders there is no worker.
@@ -36,7 +36,7 @@ class Companion:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
 
-    def __enter__(self) -> "Companion":
+    def __enter__(self) -> "WorkerProcess":
         self._thread.start()
         return self
 
@@ -47,7 +47,7 @@ class Companion:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

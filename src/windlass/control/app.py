@@ -4,28 +4,28 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from windlass.auth.key import Role
-from windlass.control.backend import Office, Stores
+from windlass.control.backend import ControlBackend, ControlStores
 from windlass.control.error_mapping import refusing
-from windlass.control.job_events import Streams
-from windlass.control.jobs import Jobs
+from windlass.control.job_events import JobEventStreams
+from windlass.control.jobs import JobRoutes
 from windlass.control.openapi_operations import OPERATIONS
 from windlass.control.openapi_schemas import ANSWERS
 from windlass.control.request_body import Json
-from windlass.control.train import Training
+from windlass.control.train import TrainRoutes
 from windlass.control.train_request import body_schema
-from windlass.control.versions import Versions
-from windlass.core.project_spec import Declaration
+from windlass.control.versions import VersionRoutes
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import WindlassError
 from windlass.settings import Settings
 from windlass.web.messages import Handler
-from windlass.web.openapi import Chapter
+from windlass.web.openapi import OpenApiSection
 from windlass.web.problems import Problem
 from windlass.web.routing import Route
 
 
-def control_routes(names: Sequence[str], office: Office) -> list[Route]:
+def control_routes(names: Sequence[str], office: ControlBackend) -> list[Route]:
     """The routes of these projects of the registry."""
-    streams = Streams(office.watches)
+    streams = JobEventStreams(office.watches)
     routes = []
     for name in names:
         table = _table(name, office, streams)
@@ -37,10 +37,12 @@ def control_routes(names: Sequence[str], office: Office) -> list[Route]:
     return routes
 
 
-def _table(project: str, office: Office, streams: Streams) -> list[tuple[str, str, Handler, Role]]:
-    jobs, versions = Jobs(project, office, streams), Versions(project, office)
+def _table(
+    project: str, office: ControlBackend, streams: JobEventStreams
+) -> list[tuple[str, str, Handler, Role]]:
+    jobs, versions = JobRoutes(project, office, streams), VersionRoutes(project, office)
     return [
-        ("POST", "/train", Training(project, office).train, Role.TRAIN),
+        ("POST", "/train", TrainRoutes(project, office).train, Role.TRAIN),
         ("GET", "/jobs", jobs.list, Role.TRAIN),
         ("GET", "/jobs/{job}", jobs.get, Role.TRAIN),
         ("DELETE", "/jobs/{job}", jobs.cancel, Role.TRAIN),
@@ -55,25 +57,25 @@ def _table(project: str, office: Office, streams: Streams) -> list[tuple[str, st
     ]
 
 
-class Control:
+class ControlPlane:
     """The control of these projects. Nothing is opened before the first request that needs it."""
 
-    def __init__(self, names: Sequence[str], open_stores: Callable[[], Stores]) -> None:
+    def __init__(self, names: Sequence[str], open_stores: Callable[[], ControlStores]) -> None:
         self._names = list(names)
-        self._office = Office(open_stores)
-        self._declared: dict[str, Declaration] = {}
+        self._office = ControlBackend(open_stores)
+        self._declared: dict[str, ProjectSpec] = {}
         self.routes = control_routes(self._names, self._office)
-        self.chapter = Chapter(OPERATIONS, self._schemas)
+        self.chapter = OpenApiSection(OPERATIONS, self._schemas)
 
     @classmethod
-    def of(cls, settings: Settings, names: Sequence[str]) -> "Control":
+    def of(cls, settings: Settings, names: Sequence[str]) -> "ControlPlane":
         """The control of these projects in the registry that the settings name."""
-        return cls(names, partial(Stores.of, settings))
+        return cls(names, partial(ControlStores.of, settings))
 
-    async def learn(self) -> tuple[Declaration, ...]:
+    async def learn(self) -> tuple[ProjectSpec, ...]:
         """Read what the projects declare, for the chapter; what could not be read stays as it was known."""
 
-        def read(stores: Stores) -> list[Declaration]:
+        def read(stores: ControlStores) -> list[ProjectSpec]:
             return stores.registry.declarations()
 
         try:

@@ -7,15 +7,15 @@ from contextlib import suppress
 from threading import Event, Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from windlass.control.job_watcher import Watches
+from windlass.control.job_watcher import JobWatcher
 from windlass.errors import StorageError, UnknownError, WindlassError
 from windlass.jobs.job import Job
 from windlass.settings import Settings
 from windlass.web.problems import unavailable
-from windlass.web.worker_pool import Pool, StuckError
+from windlass.web.worker_pool import StuckError, WorkerPool
 
 if TYPE_CHECKING:
-    from windlass.jobs.queue import Desk
+    from windlass.jobs.queue import JobQueue
     from windlass.registry.registry import Registry
 
 AGAIN_SECONDS = 2.0  # after which what could not be opened is tried again
@@ -23,18 +23,18 @@ AGAIN_SECONDS = 2.0  # after which what could not be opened is tried again
 _log = logging.getLogger("windlass.control")
 
 
-class Stores:
+class ControlStores:
     """One registry and one desk over its database. Both wait on it: threads of `Pool` only."""
 
     def __init__(self, open_registry: "Callable[[], Registry]") -> None:
         self._open = open_registry
         self._lock = Lock()
-        self._opened: tuple[Registry, Desk] | None = None
+        self._opened: tuple[Registry, JobQueue] | None = None
         self._closed = Event()
         self._refused: tuple[float, str] | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> "Stores":
+    def of(cls, settings: Settings) -> "ControlStores":
         """The stores that the settings name. Nothing is opened, and SQLAlchemy not imported, until then."""
 
         def open_registry() -> "Registry":
@@ -50,11 +50,11 @@ class Stores:
         return self._both()[0]
 
     @property
-    def desk(self) -> "Desk":
+    def desk(self) -> "JobQueue":
         """The desk. Raises StorageError where the registry's database cannot be opened."""
         return self._both()[1]
 
-    def _both(self) -> "tuple[Registry, Desk]":
+    def _both(self) -> "tuple[Registry, JobQueue]":
         if self._opened is not None:
             return self._opened
         with self._lock:
@@ -66,8 +66,8 @@ class Stores:
                 self._opened[0].close()
             return self._opened
 
-    def _fresh(self) -> "tuple[Registry, Desk]":
-        from windlass.jobs.queue import Desk
+    def _fresh(self) -> "tuple[Registry, JobQueue]":
+        from windlass.jobs.queue import JobQueue
 
         if self._refused is not None and time.monotonic() < self._refused[0]:
             raise StorageError(self._refused[1])
@@ -77,7 +77,7 @@ class Stores:
             self._refused = time.monotonic() + AGAIN_SECONDS, str(error)
             _log.error("registry not opened", extra={"reason": str(error)})
             raise StorageError(str(error)) from error
-        return registry, Desk(registry.database)
+        return registry, JobQueue(registry.database)
 
     def close(self) -> None:
         """Close what was opened; nothing is opened any more. Does not wait for an opening that hangs."""
@@ -89,15 +89,15 @@ class Stores:
 T = TypeVar("T")
 
 
-class Office:
+class ControlBackend:
     """One for a process, on its event loop. `close` after the last answer."""
 
-    def __init__(self, open_stores: Callable[[], Stores]) -> None:
+    def __init__(self, open_stores: Callable[[], ControlStores]) -> None:
         self._open = open_stores
-        self._stores, self._pool, self._reading = open_stores(), Pool(), Pool()
-        self.watches = Watches(self._read)
+        self._stores, self._pool, self._reading = open_stores(), WorkerPool(), WorkerPool()
+        self.watches = JobWatcher(self._read)
 
-    async def run(self, work: Callable[[Stores], T]) -> T:
+    async def run(self, work: Callable[[ControlStores], T]) -> T:
         """What `work` returns, from a thread. Raises what it raises, and Problem 503 where too much waits."""
         stores, pool = self._stores, self._pool
         try:
@@ -110,7 +110,7 @@ class Office:
                 retry_after=5,
             ) from None
 
-    async def run_reading(self, work: Callable[[Stores], T]) -> T:
+    async def run_reading(self, work: Callable[[ControlStores], T]) -> T:
         """As `run`, for what reads bundles on behalf of anybody: a store that is silent holds up no decision."""
         stores, pool = self._stores, self._reading
         try:
@@ -118,7 +118,7 @@ class Office:
         except StuckError:
             if pool is self._reading:
                 pool.close()
-                self._reading = Pool()
+                self._reading = WorkerPool()
             raise unavailable("The bundle store does not answer.", retry_after=5) from None
 
     def _abandon(self) -> None:
@@ -126,10 +126,10 @@ class Office:
         _log.error("registry does not answer", extra={"reason": "asked anew over new connections"})
         self._pool.close()
         self._stores.close()
-        self._stores, self._pool = self._open(), Pool()
+        self._stores, self._pool = self._open(), WorkerPool()
 
     async def _read(self, ids: Sequence[str]) -> list[Job]:
-        def read(stores: Stores) -> list[Job]:
+        def read(stores: ControlStores) -> list[Job]:
             found = []
             for name in ids:
                 with suppress(UnknownError):  # a restored database may lack it; the others go on

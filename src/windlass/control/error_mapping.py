@@ -13,7 +13,7 @@ from windlass.errors import (
     UnknownError,
     WindlassError,
 )
-from windlass.web.messages import Exchange, Handler
+from windlass.web.messages import Handler, Request
 from windlass.web.problems import Problem, unavailable
 
 _log = logging.getLogger("windlass.control")
@@ -22,7 +22,7 @@ _log = logging.getLogger("windlass.control")
 def refusing(handler: Handler) -> Handler:
     """The handler, with our errors raised as problems."""
 
-    async def answer(exchange: Exchange) -> Any:
+    async def answer(exchange: Request) -> Any:
         try:
             return await handler(exchange)
         except WindlassError as error:
@@ -31,7 +31,7 @@ def refusing(handler: Handler) -> Handler:
     return answer
 
 
-def refusal(error: WindlassError, exchange: Exchange) -> Problem:
+def refusal(error: WindlassError, exchange: Request) -> Problem:
     """The problem that an error is: 404 unknown, 409 refused as things stand, 503 something is away."""
     if isinstance(error, UnknownError):
         return Problem(404, str(error))
@@ -51,7 +51,9 @@ def refusal(error: WindlassError, exchange: Exchange) -> Problem:
     return Problem(409, str(error))
 
 
-def unfit(errors: list[Fault], detail: str = "The request does not fit; see errors.") -> Problem:
+def unprocessable(
+    errors: list[Fault], detail: str = "The request does not fit; see errors."
+) -> Problem:
     """422: the request was read, and its fields do not fit."""
     return Problem(422, detail, errors)
 

@@ -6,11 +6,11 @@ from zlib import crc32
 
 import orjson
 
-from windlass.control.job_watcher import Watch, Watches, until
+from windlass.control.job_watcher import JobWatch, JobWatcher, until
 from windlass.jobs.job import Job, Json, job_view
 from windlass.web.problems import unavailable
 
-MOST_STREAMS = 64  # of one worker process
+MAX_STREAMS = 64  # of one worker process
 HEARTBEAT_SECONDS = 15.0  # after which a comment tells proxies and clients that the stream is alive
 LIFE_SECONDS = 600.0  # after which a client that still listens is to connect anew
 DONE = "done"  # the id of the last event
@@ -19,29 +19,31 @@ _START = b"retry: 2000\n\n"
 _HEARTBEAT = b": still here\n\n"
 
 
-class Streams:
+class JobEventStreams:
     """The streams of this process, bounded in number."""
 
-    def __init__(self, watches: Watches) -> None:
+    def __init__(self, watches: JobWatcher) -> None:
         self._watches = watches
         self.open = 0
 
-    def of(self, job: Job, last_seen: str) -> "Stream":
+    def of(self, job: Job, last_seen: str) -> "JobEventStream":
         """The events of a job, from the one after `last_seen`. Raises Problem 503 where there are too many."""
-        if self.open >= MOST_STREAMS:
+        if self.open >= MAX_STREAMS:
             raise unavailable(
                 "Too many clients listen to events here. Ask for the job itself instead, or try again.",
                 retry_after=5,
             )
         self.open += 1
-        return Stream(self, self._watches, job, last_seen)
+        return JobEventStream(self, self._watches, job, last_seen)
 
 
-class Stream:
+class JobEventStream:
     """The events of one job for one client, which gets the newest state however slowly it reads."""
 
-    def __init__(self, streams: Streams, watches: Watches, job: Job, last_seen: str) -> None:
-        self._streams: Streams | None = streams
+    def __init__(
+        self, streams: JobEventStreams, watches: JobWatcher, job: Job, last_seen: str
+    ) -> None:
+        self._streams: JobEventStreams | None = streams
         self._watches = watches
         self._last_seen = last_seen
         self._events = self._follow(job)
@@ -77,7 +79,7 @@ class Stream:
                         yield _HEARTBEAT
 
 
-async def _changed(watch: Watch) -> bool:
+async def _changed(watch: JobWatch) -> bool:
     return await until(watch.change(), HEARTBEAT_SECONDS, None)
 
 

@@ -18,7 +18,7 @@ _log = logging.getLogger("windlass.control")
 Read = Callable[[Sequence[str]], Awaitable[list[Job]]]
 
 
-class Watch:
+class JobWatch:
     """A job that is watched: as it was last seen."""
 
     def __init__(self, job: Job) -> None:
@@ -43,19 +43,19 @@ class Watch:
             await self.change()
 
 
-class Watches:
+class JobWatcher:
     """The jobs that are watched in this process. On the event loop only."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._watched: dict[str, Watch] = {}
+        self._watched: dict[str, JobWatch] = {}
         self._task: asyncio.Task[None] | None = None
         self._failing = False
 
     @contextmanager
-    def of(self, job: Job) -> Iterator[Watch]:
+    def of(self, job: Job) -> Iterator[JobWatch]:
         """Watch a job. Nobody asks after jobs that nobody watches any more."""
-        watch = self._watched.setdefault(job.id, Watch(job))
+        watch = self._watched.setdefault(job.id, JobWatch(job))
         watch.see(job)
         watch.watchers += 1
         if self._task is None:

@@ -4,15 +4,15 @@ import re
 
 import orjson
 
-from windlass.control.backend import Office, Stores
-from windlass.control.job_events import DONE, Streams
+from windlass.control.backend import ControlBackend, ControlStores
+from windlass.control.job_events import DONE, JobEventStreams
 from windlass.control.request_body import choice, whole_number
 from windlass.errors import UnknownError
-from windlass.jobs.job import Job, State, job_view
-from windlass.web.messages import Answer, Exchange
+from windlass.jobs.job import Job, JobState, job_view
+from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STREAM_HEADERS = [
     (b"cache-control", b"no-store"),
@@ -20,52 +20,52 @@ _STREAM_HEADERS = [
 ]
 
 
-class Jobs:
+class JobRoutes:
     """The routes of one project."""
 
-    def __init__(self, project: str, office: Office, streams: Streams) -> None:
+    def __init__(self, project: str, office: ControlBackend, streams: JobEventStreams) -> None:
         self._project = project
         self._office = office
         self._streams = streams
 
-    async def list(self, exchange: Exchange) -> Answer:
+    async def list(self, exchange: Request) -> Response:
         """`GET /jobs`: the newest first, `?state=` only those, `?limit=` at most so many."""
         query = exchange.query()
-        limit = whole_number(query, "limit", 100, MOST_LISTED)
-        state = choice(query, "state", [state.value for state in State])
+        limit = whole_number(query, "limit", 100, MAX_LISTED)
+        state = choice(query, "state", [state.value for state in JobState])
 
-        def read(stores: Stores) -> bytes:
-            found = stores.desk.list(self._project, MOST_LISTED if state else limit)
+        def read(stores: ControlStores) -> bytes:
+            found = stores.desk.list(self._project, MAX_LISTED if state else limit)
             shown = [job_view(job) for job in found if state in (None, job.state.value)]
             return orjson.dumps({"jobs": shown[:limit]})
 
-        return Answer(await self._office.run(read))
+        return Response(await self._office.run(read))
 
-    async def get(self, exchange: Exchange) -> Answer:
+    async def get(self, exchange: Request) -> Response:
         """`GET /jobs/{job}`."""
         return _told(await self._office.run(lambda stores: self._job(stores, exchange)))
 
-    async def cancel(self, exchange: Exchange) -> Answer:
+    async def cancel(self, exchange: Request) -> Response:
         """`DELETE /jobs/{job}`: 200 cancelled; 202 its worker was asked to give it up; 409 it has ended."""
 
-        def cancel(stores: Stores) -> Job:
+        def cancel(stores: ControlStores) -> Job:
             return stores.desk.cancel(self._job(stores, exchange).id)
 
         job = await self._office.run(cancel)
         return _told(job, 200 if job.state.is_final else 202)
 
-    async def events(self, exchange: Exchange) -> Answer:
+    async def events(self, exchange: Request) -> Response:
         """`GET /jobs/{job}/events`: progress until the end; 204 to a client that was told of it already."""
         job = await self._office.run(lambda stores: self._job(stores, exchange))
         last_seen = (exchange.header(b"last-event-id") or b"").decode("latin-1")
         stream = self._streams.of(job, last_seen)
         has_all = job.state.is_final and last_seen == DONE
         kind, status = b"text/event-stream; charset=utf-8", 204 if has_all else 200
-        answer = Answer(b"", kind, status, _STREAM_HEADERS)
+        answer = Response(b"", kind, status, _STREAM_HEADERS)
         answer.stream = stream
         return answer
 
-    def _job(self, stores: Stores, exchange: Exchange) -> Job:
+    def _job(self, stores: ControlStores, exchange: Request) -> Job:
         name = exchange.arguments["job"]
         if ID.fullmatch(name):
             try:
@@ -78,5 +78,5 @@ class Jobs:
         raise Problem(404, f"Project {self._project} has no such job. GET /jobs lists them.")
 
 
-def _told(job: Job, status: int = 200) -> Answer:
-    return Answer(orjson.dumps(job_view(job)), status=status)
+def _told(job: Job, status: int = 200) -> Response:
+    return Response(orjson.dumps(job_view(job)), status=status)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from windlass.control.jobs import ID, MOST_LISTED
+from windlass.control.jobs import ID, MAX_LISTED
 from windlass.control.openapi_schemas import STATES
 from windlass.control.prefer_header import KEY
 from windlass.control.request_body import Json
@@ -69,7 +69,7 @@ TRAINING: dict[str, Operation] = {
             "limit": {
                 "type": "integer",
                 "minimum": 1,
-                "maximum": MOST_LISTED,
+                "maximum": MAX_LISTED,
                 "default": 100,
                 "description": "At most so many.",
             },

@@ -1,7 +1,7 @@
 """The schemas of control's answers, as OpenAPI names them."""
 
 from windlass.control.request_body import Json
-from windlass.jobs.job import State
+from windlass.jobs.job import JobState
 from windlass.registry.version import Action, Stage
 
 _TEXT: Json = {"type": "string"}
@@ -10,7 +10,7 @@ _COUNT: Json = {"type": "integer", "minimum": 0}
 _TIME: Json = {"type": "number", "description": "Seconds since 1970."}
 _OPEN: Json = {"type": "object"}
 _STAGE: Json = {"enum": [stage.value for stage in Stage]}
-STATES = [state.value for state in State]
+STATES = [state.value for state in JobState]
 
 
 def _maybe(schema: Json) -> Json:

@@ -5,24 +5,24 @@ import re
 from dataclasses import dataclass
 
 from windlass.control.error_mapping import fault
-from windlass.web.messages import Exchange
+from windlass.web.messages import Request
 from windlass.web.problems import Problem
 
-MOST_SECONDS = 60.0  # that a request waits for its job
+MAX_SECONDS = 60.0  # that a request waits for its job
 
 KEY = r'[!#-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}"'  # bare, or a string of RFC 9651
 _KEY = re.compile(KEY)
 
 
 @dataclass(frozen=True)
-class Preference:
+class PreferHeader:
     """How long a request waits for its job, in seconds; `applied` is what of the wishes was granted."""
 
-    seconds: float = MOST_SECONDS
+    seconds: float = MAX_SECONDS
     applied: bytes = b""
 
 
-def preference(exchange: Exchange) -> Preference:
+def preference(exchange: Request) -> PreferHeader:
     """What `Prefer` asks for: `respond-async`, `wait=SECONDS`, or both."""
     wishes: dict[str, str] = {}
     for name, value in exchange.scope["headers"]:
@@ -30,16 +30,16 @@ def preference(exchange: Exchange) -> Preference:
             for part in value.decode("latin-1").split(","):
                 token, _, given = part.partition(";")[0].partition("=")
                 wishes.setdefault(token.strip().lower(), given.strip().strip('"'))
-    granted, seconds = [], MOST_SECONDS
+    granted, seconds = [], MAX_SECONDS
     if "respond-async" in wishes:
         granted, seconds = ["respond-async"], 0.0
     wait = wishes.get("wait", "")
-    if wait.isascii() and wait.isdecimal() and len(wait) < 9 and int(wait) <= MOST_SECONDS:
+    if wait.isascii() and wait.isdecimal() and len(wait) < 9 and int(wait) <= MAX_SECONDS:
         granted, seconds = [*granted, f"wait={int(wait)}"], float(wait)
-    return Preference(seconds, ", ".join(granted).encode())
+    return PreferHeader(seconds, ", ".join(granted).encode())
 
 
-def idempotency_key(exchange: Exchange) -> str | None:
+def idempotency_key(exchange: Request) -> str | None:
     """The key, as the draft's quoted string or bare as many clients send it. Raises Problem 400."""
     value = exchange.header(b"idempotency-key")
     if value is None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from windlass.control.error_mapping import fault, unfit
+from windlass.control.error_mapping import fault, unprocessable
 from windlass.errors import Fault
-from windlass.web.messages import Exchange
+from windlass.web.messages import Request
 from windlass.web.problems import Problem, malformed, unsupported
 
 if TYPE_CHECKING:
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MOST_BODY = 64 << 10  # bytes
-MOST_FAULTS = 100  # that one answer names
+MAX_BODY = 64 << 10  # bytes
+MAX_FAULTS = 100  # that one answer names
 _TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
 
 
-async def read_json(exchange: Exchange) -> Any:
+async def read_json(exchange: Request) -> Any:
     """The body, parsed. Raises Problem 400, 413 or 415."""
     if exchange.media_type() not in _TYPES:
         raise unsupported(["application/json"])
     whole = exchange.max_body
-    exchange.max_body = min(whole, MOST_BODY)
+    exchange.max_body = min(whole, MAX_BODY)
     try:
         body = await exchange.body()
     except Problem as problem:
@@ -38,7 +38,7 @@ async def read_json(exchange: Exchange) -> Any:
         raise malformed("The body is not valid JSON.") from None
 
 
-class Shape:
+class BodySchema:
     """A JSON Schema that bodies are held against. What it says of them never repeats their values."""
 
     def __init__(self, schema: Json) -> None:
@@ -55,15 +55,15 @@ class Shape:
         found: list[Fault] = []
         for error in self._validator.iter_errors(value):
             found += _told(error)
-            if len(found) >= MOST_FAULTS:
+            if len(found) >= MAX_FAULTS:
                 break
-        return found[:MOST_FAULTS]
+        return found[:MAX_FAULTS]
 
     def hold(self, value: object) -> Json:
         """The value, which is an object that fits. Raises Problem 422."""
         faults = self.faults(value)
         if faults or not isinstance(value, dict):
-            raise unfit(faults)
+            raise unprocessable(faults)
         return value
 
 
@@ -99,7 +99,7 @@ def whole_number(query: Mapping[str, str], name: str, default: int, most: int) -
     """A query parameter from 1 to `most`. Raises Problem 422."""
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= most):
-        raise unfit([fault(name, f"Give a whole number from 1 to {most}.")])
+        raise unprocessable([fault(name, f"Give a whole number from 1 to {most}.")])
     return int(text)
 
 
@@ -107,5 +107,5 @@ def choice(query: Mapping[str, str], name: str, choices: list[str]) -> str | Non
     """A query parameter of these values, None where it was not given. Raises Problem 422."""
     text = query.get(name)
     if text is not None and text not in choices:
-        raise unfit([fault(name, f"Use one of: {', '.join(choices)}.")])
+        raise unprocessable([fault(name, f"Use one of: {', '.join(choices)}.")])
     return text

@@ -4,76 +4,78 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from windlass.control.backend import Office, Stores
-from windlass.control.error_mapping import fault, unfit
+from windlass.control.backend import ControlBackend, ControlStores
+from windlass.control.error_mapping import fault, unprocessable
 from windlass.control.job_watcher import until
 from windlass.control.prefer_header import idempotency_key, preference
 from windlass.control.request_body import read_json
-from windlass.control.train_request import TrainingBody
+from windlass.control.train_request import TrainBodySchema
 from windlass.errors import JobError
-from windlass.jobs.job import Job, Json, State
-from windlass.web.messages import Answer, Exchange
+from windlass.jobs.job import Job, JobState, Json
+from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 from windlass.web.streaming import ending
 
 if TYPE_CHECKING:
-    from windlass.jobs.queue import Desk
+    from windlass.jobs.queue import JobQueue
 
-MOST_WAITING = (
+MAX_WAITING = (
     128  # requests that wait for their jobs in one worker; beyond, they are answered at once
 )
 ANYBODY = "anonymous"  # who asks or decides where keys are not asked for
 
 
-class Training:
+class TrainRoutes:
     """The route of one project."""
 
-    def __init__(self, project: str, office: Office) -> None:
+    def __init__(self, project: str, office: ControlBackend) -> None:
         self._project = project
         self._office = office
-        self._body: TrainingBody | None = None
+        self._body: TrainBodySchema | None = None
         self._waiting = 0
 
-    async def train(self, exchange: Exchange) -> Answer:
+    async def train(self, exchange: Request) -> Response:
         """200 once the version is there; 202 where the job goes on; 422 where it failed."""
         key, wish = idempotency_key(exchange), preference(exchange)
         body = await read_json(exchange)
         asked_by = exchange.actor or ANYBODY
 
-        def submit(stores: Stores) -> tuple[Job, str]:
+        def submit(stores: ControlStores) -> tuple[Job, str]:
             return self._submit(stores, body, asked_by, key)
 
         job, waits_for = await self._office.run(submit)
-        if wish.seconds and self._waiting < MOST_WAITING:
+        if wish.seconds and self._waiting < MAX_WAITING:
             job = await self._settled(job, wish.seconds, exchange)
         headers = [(b"preference-applied", wish.applied)] if wish.applied else []
-        if job.state is State.SUCCEEDED:
-            return Answer(orjson.dumps(_trained(job)), headers=headers)
+        if job.state is JobState.SUCCEEDED:
+            return Response(orjson.dumps(_trained(job)), headers=headers)
         if job.state.is_final:
             raise _unsuccessful(job)
         place = f"{exchange.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
-        message = waits_for if job.state is State.QUEUED else "Training is running."
+        message = waits_for if job.state is JobState.QUEUED else "Training is running."
         accepted = {"message": message, "job_id": job.id,
                     "state": job.state.value, "location": place}  # fmt: skip
         headers.append((b"location", place.encode()))
-        return Answer(orjson.dumps(accepted), status=202, headers=headers)
+        return Response(orjson.dumps(accepted), status=202, headers=headers)
 
-    def _submit(self, stores: Stores, body: Any, asked_by: str, key: str | None) -> tuple[Job, str]:
+    def _submit(
+        self, stores: ControlStores, body: Any, asked_by: str, key: str | None
+    ) -> tuple[Job, str]:
         """The job, and what it waits for while it is queued."""
-        from windlass.jobs.queue import Order
+        from windlass.jobs.queue import JobRequest
 
         declaration = stores.registry.declaration(self._project)
         if self._body is None or self._body.declaration != declaration:
-            self._body = TrainingBody(declaration)
+            self._body = TrainBodySchema(declaration)
         request = self._body.request(body)
-        order = Order(self._project, "train", request, asked_by, idempotency_key=key)
+        order = JobRequest(self._project, "train", request, asked_by, idempotency_key=key)
         try:
             job = stores.desk.submit(order)
         except JobError as error:  # the draft's status for a key that another body was sent with
-            raise unfit([fault("Idempotency-Key", str(error))], str(error)) from error
-        return job, _waits_for(stores.desk, job) if job.state is State.QUEUED else ""
+            raise unprocessable([fault("Idempotency-Key", str(error))], str(error)) from error
+        return job, _waits_for(stores.desk, job) if job.state is JobState.QUEUED else ""
 
-    async def _settled(self, job: Job, seconds: float, exchange: Exchange) -> Job:
+    async def _settled(self, job: Job, seconds: float, exchange: Request) -> Job:
         """The job as it ended, or as it is once the time is up or the server drains."""
         self._waiting += 1
         try:
@@ -87,7 +89,7 @@ class Training:
 def _trained(job: Job) -> Json:
     result = job.result or {}
     return {
-        "message": "Training completed successfully.",
+        "message": "TrainRoutes completed successfully.",
         "new_model_version": result.get("version"),
         "stage": result.get("stage"),
         "job_id": job.id,
@@ -97,12 +99,12 @@ def _trained(job: Job) -> Json:
 
 def _unsuccessful(job: Job) -> Problem:
     facts = {"job_id": job.id}
-    if job.state is State.CANCELLED:
+    if job.state is JobState.CANCELLED:
         return Problem(409, "The training was cancelled before its end.", facts=facts)
     return Problem(422, f"Training failed: {job.error or job.message}", facts=facts)
 
 
-def _waits_for(desk: "Desk", job: Job) -> str:
+def _waits_for(desk: "JobQueue", job: Job) -> str:
     """What a job of the queue waits for, as the desk stands."""
     if not desk.workers():
         return (

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from windlass.control.error_mapping import fault, unfit
-from windlass.control.request_body import Json, Shape
-from windlass.core.project_spec import Declaration, Model
+from windlass.control.error_mapping import fault, unprocessable
+from windlass.control.request_body import BodySchema, Json
+from windlass.core.project_spec import CandidateSpec, ProjectSpec
 from windlass.errors import Fault
 from windlass.training.plan import LARGEST_SEED, SEED, TEST_SIZE
 
@@ -38,15 +38,15 @@ _SNAPSHOT: Json = {
 }
 
 
-class TrainingBody:
+class TrainBodySchema:
     """The body that a declaration asks for. No code of the project runs for it."""
 
-    def __init__(self, declaration: Declaration) -> None:
+    def __init__(self, declaration: ProjectSpec) -> None:
         self.declaration = declaration
         self._models = {model.name: model for model in declaration.models}
         self._shared = shared_properties(declaration)
         self._shapes = {
-            name: Shape(model_schema(model, self._shared, default=True))
+            name: BodySchema(model_schema(model, self._shared, default=True))
             for name, model in self._models.items()
         }
 
@@ -56,12 +56,12 @@ class TrainingBody:
         Raises Problem 422, which names each field at fault.
         """
         if not isinstance(body, dict):
-            raise unfit([{"loc": [], "msg": 'The value is not of type "object".'}], _DETAIL)
+            raise unprocessable([{"loc": [], "msg": 'The value is not of type "object".'}], _DETAIL)
         name = self._model(body)
         faults = [self._explained(name, found) for found in self._shapes[name].faults(body)]
         faults = faults or _inexact(self._models[name], body)
         if faults:
-            raise unfit(faults, _DETAIL)
+            raise unprocessable(faults, _DETAIL)
         rest = {key: value for key, value in body.items() if key not in ("model", *self._shared)}
         request: Json = {
             "model": name,
@@ -79,7 +79,7 @@ class TrainingBody:
         name = body.get("model", next(iter(self._models), None))
         if not isinstance(name, str) or name not in self._models:
             known = ", ".join(self._models) or "none"
-            raise unfit([fault("model", f"Use one of: {known}.")], _DETAIL)
+            raise unprocessable([fault("model", f"Use one of: {known}.")], _DETAIL)
         return name
 
     def _explained(self, chosen: str, found: Fault) -> Fault:
@@ -107,12 +107,12 @@ def _names(properties: Mapping[str, Any]) -> str:
     return ", ".join(properties) or "none"
 
 
-def shared_properties(declaration: Declaration) -> Json:
+def shared_properties(declaration: ProjectSpec) -> Json:
     """What a body may hold whatever model it trains: of a project with a feature view, a snapshot too."""
     return _SHARED if declaration.view is None else _SHARED | {"snapshot": _SNAPSHOT}
 
 
-def model_schema(model: Model, shared: Json, *, default: bool = False) -> Json:
+def model_schema(model: CandidateSpec, shared: Json, *, default: bool = False) -> Json:
     """The JSON Schema of a body that trains this model; of the `default` one, it need not be named."""
     given = model.hyperparameters
     named = {"const": model.name, "description": "The model to train."}
@@ -130,7 +130,7 @@ def model_schema(model: Model, shared: Json, *, default: bool = False) -> Json:
     return schema
 
 
-def body_schema(declaration: Declaration, base: str) -> Json:
+def body_schema(declaration: ProjectSpec, base: str) -> Json:
     """The schema of the whole body for the API's description, one branch a model.
 
     `base` is where in the document it stands, such as `#/components/schemas/iris.Training`.
@@ -156,7 +156,7 @@ def _moved(schema: Any, base: str) -> Any:
     return moved
 
 
-def _inexact(model: Model, body: Mapping[str, Any]) -> list[Fault]:
+def _inexact(model: CandidateSpec, body: Mapping[str, Any]) -> list[Fault]:
     """Integers too large to have been read exactly."""
     properties = model.hyperparameters.get("properties", {})
     return [

@@ -4,12 +4,12 @@ from typing import Any
 
 import orjson
 
-from windlass.control.backend import Office, Stores
-from windlass.control.request_body import Json, Shape, read_json
+from windlass.control.backend import ControlBackend, ControlStores
+from windlass.control.request_body import BodySchema, Json, read_json
 from windlass.control.train import ANYBODY
 from windlass.registry.decisions import Decision
 from windlass.registry.version import MOVES
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 
 REASON: Json = {
     "type": "string",
@@ -30,42 +30,42 @@ DECIDING: Json = {
     "additionalProperties": False,
 }
 RETURNING: Json = {**DECIDING, "properties": {"to": TO, "reason": REASON}}
-_MOST_COMPARED = 100
+_MAX_COMPARED = 100
 
 
-class Versions:
+class VersionRoutes:
     """The routes of one project."""
 
-    def __init__(self, project: str, office: Office) -> None:
+    def __init__(self, project: str, office: ControlBackend) -> None:
         self._project = project
         self._office = office
-        self._deciding, self._returning = Shape(DECIDING), Shape(RETURNING)
+        self._deciding, self._returning = BodySchema(DECIDING), BodySchema(RETURNING)
         # by two digests: bundles never change, and comparing them takes a core for up to seconds
         self._compared: dict[tuple[str, str], bytes] = {}
 
-    async def list(self, _: Exchange) -> Answer:
+    async def list(self, _: Request) -> Response:
         """`GET /versions`: the newest first."""
 
-        def read(stores: Stores) -> bytes:
+        def read(stores: ControlStores) -> bytes:
             found = stores.registry.versions(self._project)
             return orjson.dumps({"versions": [version.json() for version in found]})
 
-        return Answer(await self._office.run(read))
+        return Response(await self._office.run(read))
 
-    async def get(self, exchange: Exchange) -> Answer:
+    async def get(self, exchange: Request) -> Response:
         """`GET /versions/{version}`."""
 
-        def read(stores: Stores) -> bytes:
+        def read(stores: ControlStores) -> bytes:
             found = stores.registry.version(self._project, exchange.arguments["version"])
             return orjson.dumps(found.json())
 
-        return Answer(await self._office.run(read))
+        return Response(await self._office.run(read))
 
-    async def compare(self, exchange: Exchange) -> Answer:
+    async def compare(self, exchange: Request) -> Response:
         """`GET /versions/{version}/compare/{other}`: both on rows that neither was trained on."""
         names = [exchange.arguments[name] for name in ("version", "other")]
 
-        def read(stores: Stores) -> bytes:
+        def read(stores: ControlStores) -> bytes:
             from windlass.registry.comparison import compare
 
             registry = stores.registry
@@ -75,65 +75,65 @@ class Versions:
             if known is None:
                 first, second = (registry.fetch(version) for version in found)
                 told = {"versions": names, **compare(first, second).json()}
-                if len(self._compared) >= _MOST_COMPARED:
+                if len(self._compared) >= _MAX_COMPARED:
                     self._compared.clear()
                 known = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
                 self._compared[pair] = known
             return known
 
-        return Answer(await self._office.run_reading(read))
+        return Response(await self._office.run_reading(read))
 
-    async def approve(self, exchange: Exchange) -> Answer:
+    async def approve(self, exchange: Request) -> Response:
         """`POST /versions/{version}/approve`: into production."""
         given = self._deciding.hold(await read_json(exchange))
 
-        def decide(stores: Stores) -> Decision:
+        def decide(stores: ControlStores) -> Decision:
             return stores.registry.approve(self._project, exchange.arguments["version"],
                                            actor=_actor(exchange), reason=given["reason"])  # fmt: skip
 
         return _decided(await self._office.run(decide))
 
-    async def reject(self, exchange: Exchange) -> Answer:
+    async def reject(self, exchange: Request) -> Response:
         """`POST /versions/{version}/reject`: never into production."""
         given = self._deciding.hold(await read_json(exchange))
 
-        def decide(stores: Stores) -> Decision:
+        def decide(stores: ControlStores) -> Decision:
             return stores.registry.reject(self._project, exchange.arguments["version"],
                                           actor=_actor(exchange), reason=given["reason"])  # fmt: skip
 
         return _decided(await self._office.run(decide))
 
-    async def rollback(self, exchange: Exchange) -> Answer:
+    async def rollback(self, exchange: Request) -> Response:
         """`POST /rollback`: an archived version into production again."""
         given: dict[str, Any] = self._returning.hold(await read_json(exchange))
 
-        def decide(stores: Stores) -> Decision:
+        def decide(stores: ControlStores) -> Decision:
             return stores.registry.rollback(self._project, given.get("to"),
                                             actor=_actor(exchange), reason=given["reason"])  # fmt: skip
 
         return _decided(await self._office.run(decide))
 
-    async def decisions(self, _: Exchange) -> Answer:
+    async def decisions(self, _: Request) -> Response:
         """`GET /decisions`: the oldest first, and whether the chain is whole."""
 
-        def read(stores: Stores) -> bytes:
+        def read(stores: ControlStores) -> bytes:
             stores.registry.declaration(self._project)
             found = stores.registry.decisions(self._project)
             faults = stores.registry.check(self._project)
             shown = [decision.json() for decision in found]
             return orjson.dumps({"decisions": shown, "verified": not faults, "faults": faults})
 
-        return Answer(await self._office.run(read))
+        return Response(await self._office.run(read))
 
 
-def _actor(exchange: Exchange) -> str:
+def _actor(exchange: Request) -> str:
     return exchange.actor or ANYBODY
 
 
-def _decided(decision: Decision) -> Answer:
+def _decided(decision: Decision) -> Response:
     told = {
         "version": decision.version,
         "stage": MOVES[decision.action][1].value,
         "decision": decision.json(),
     }
-    return Answer(orjson.dumps(told))
+    return Response(orjson.dumps(told))

@@ -20,13 +20,13 @@ PROJECT_NAME = r"^[a-z][a-z0-9_-]{0,62}$"  # part of URLs and of paths
 Record = TypeVar("Record", bound=BaseModel)
 
 
-class Sealed(BaseModel):
+class BundleRecord(BaseModel):
     """Base of what a bundle holds: unknown fields are left to later versions."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
-class Equality(Sealed):
+class Equality(BundleRecord):
     """How the compiled model compared with the fitted pipeline, over `rows` rows."""
 
     rows: int
@@ -35,7 +35,7 @@ class Equality(Sealed):
     tolerance: float
 
 
-class EngineRecord(Sealed):
+class EngineRecord(BundleRecord):
     """Which engine serves the bundle; where it is native, the reason."""
 
     name: Literal["onnx", "native"]
@@ -43,7 +43,7 @@ class EngineRecord(Sealed):
     equality: Equality | None = None
 
 
-class GateRecord(Sealed):
+class GateRecord(BundleRecord):
     """How one gate went in training."""
 
     rule: str
@@ -51,7 +51,7 @@ class GateRecord(Sealed):
     passed: bool
 
 
-class ComparisonRecord(Sealed):
+class ComparisonRecord(BundleRecord):
     """A rule that compares with production, as the project declared it: `NotWorse`."""
 
     metric: str
@@ -59,7 +59,7 @@ class ComparisonRecord(Sealed):
     confidence: float = 0.95
 
 
-class Manifest(Sealed):
+class Manifest(BundleRecord):
     """`manifest.json`, written last: what the bundle is, and the SHA-256 of every other file."""
 
     format: int
@@ -73,7 +73,7 @@ class Manifest(Sealed):
     files: dict[str, str]
 
 
-class TargetRecord(Sealed):
+class TargetRecord(BundleRecord):
     """What is predicted: `classes` in the order of every answer, or a quantity with its `unit`."""
 
     name: str
@@ -81,7 +81,7 @@ class TargetRecord(Sealed):
     unit: str | None = None
 
 
-class BundleSchema(Sealed):
+class BundleSchema(BundleRecord):
     """`schema.json`: the row and the target."""
 
     row: RowSchema

@@ -6,7 +6,7 @@ from windlass.errors import ProjectError
 
 
 @dataclass(frozen=True)
-class Stakes:
+class CostMatrix:
     """The costs of the two mistakes, in any unit, and the precision at which recall is measured.
 
     The second declared class is the positive one. `missed` is what a positive costs that was taken for a
@@ -28,6 +28,9 @@ class Stakes:
     def threshold(self) -> float:
         """The probability from which on a positive answer is the cheaper one."""
         return self.alarm / (self.alarm + self.missed)
+
+
+Stakes = CostMatrix  # the name before 0.2; goes in 0.3
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from windlass.core.row_schema import LONGEST_CATEGORY, Column, Kind, RowSchema
+from windlass.core.row_schema import LONGEST_CATEGORY, ColumnKind, ColumnSchema, RowSchema
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-_TYPES: dict[Kind, dict[str, Any]] = {
-    Kind.NUMBER: {"type": "number"},
-    Kind.INTEGER: {"type": "integer"},
-    Kind.BOOLEAN: {"type": "boolean"},
-    Kind.DATE: {"type": "string", "format": "date"},
-    Kind.CATEGORY: {"type": "string"},
+_TYPES: dict[ColumnKind, dict[str, Any]] = {
+    ColumnKind.NUMBER: {"type": "number"},
+    ColumnKind.INTEGER: {"type": "integer"},
+    ColumnKind.BOOLEAN: {"type": "boolean"},
+    ColumnKind.DATE: {"type": "string", "format": "date"},
+    ColumnKind.CATEGORY: {"type": "string"},
 }
 
 
@@ -30,7 +30,7 @@ def json_schema(schema: RowSchema) -> dict[str, Any]:
     return described
 
 
-def _property(column: Column) -> dict[str, Any]:
+def _property(column: ColumnSchema) -> dict[str, Any]:
     kind = _constrained(column)
     described: dict[str, Any] = {"anyOf": [kind, {"type": "null"}]} if column.nullable else kind
     texts = [column.description, f"Unit: {column.unit}." if column.unit else None, _range(column)]
@@ -45,22 +45,22 @@ def _property(column: Column) -> dict[str, Any]:
     return described
 
 
-def _constrained(column: Column) -> dict[str, Any]:
+def _constrained(column: ColumnSchema) -> dict[str, Any]:
     kind = dict(_TYPES[column.kind])
-    if column.kind in (Kind.NUMBER, Kind.INTEGER):
+    if column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
         kind |= {_BOUNDS[keyword]: limit for keyword, limit in column.limits().items()}
         if column.multiple_of is not None:
             kind["multipleOf"] = column.multiple_of
-    if column.kind is Kind.CATEGORY and column.categories is not None:
+    if column.kind is ColumnKind.CATEGORY and column.categories is not None:
         kind["enum"] = list(column.categories)
-    elif column.kind is Kind.CATEGORY:
+    elif column.kind is ColumnKind.CATEGORY:
         kind |= {"minLength": 1, "maxLength": column.max_length or LONGEST_CATEGORY}
     return kind
 
 
-def _range(column: Column) -> str | None:
+def _range(column: ColumnSchema) -> str | None:
     """Bounds of dates, for which JSON Schema has no words."""
-    if column.kind is not Kind.DATE:
+    if column.kind is not ColumnKind.DATE:
         return None
     names = {"ge": "from", "gt": "after", "le": "up to", "lt": "before"}
     parts = [f"{names[keyword]} {limit}" for keyword, limit in column.bounds()]

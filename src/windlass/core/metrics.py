@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass.core.evaluation_rules import Stakes
+from windlass.core.evaluation_rules import CostMatrix
 from windlass.core.target import Classes, Target, class_key
 
 Labels = NDArray[np.int64]
@@ -19,7 +19,7 @@ LESS_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
 OF_CLASSES = ("accuracy", "macro_f1", "log_loss")
 OF_TWO_CLASSES = ("roc_auc", "average_precision", "brier")
 OF_A_QUANTITY = ("mae", "rmse", "r2")
-OF_STAKES = ("base_rate", "recall_at_precision", "threshold", "recall_at_threshold",
+OF_COSTS = ("base_rate", "recall_at_precision", "threshold", "recall_at_threshold",
              "precision_at_threshold", "cost_per_row", "cost_accepting_all")  # fmt: skip
 OF_EACH_CLASS = ("precision", "recall", "f1")
 OF_ROWS = ("test_rows", "train_rows")
@@ -39,7 +39,7 @@ def metric_names(classes: int | None) -> tuple[str, ...]:
 
 def measured_metrics(target: Target, *, stakes: bool) -> tuple[str, ...]:
     """The names of all numbers that a training of this target measures, where gates may look."""
-    names = (*compared_metrics(target), *(OF_STAKES if stakes else ()), *OF_ROWS)
+    names = (*compared_metrics(target), *(OF_COSTS if stakes else ()), *OF_ROWS)
     if not isinstance(target, Classes):
         return names
     keys = [class_key(label) for label in target.labels]
@@ -128,7 +128,7 @@ def recall_at_precision(truth: Labels, positive: Numbers, precision: float) -> f
     return float(positives[enough].max(initial=0) / positives[-1])
 
 
-def cost(truth: Labels, taken: NDArray[np.bool_], stakes: Stakes) -> float:
+def cost(truth: Labels, taken: NDArray[np.bool_], stakes: CostMatrix) -> float:
     """The mean cost of a row, in the unit of the stakes, where the rows `taken` [n] are taken for positive."""
     missed = np.count_nonzero(~taken & (truth == 1))
     alarms = np.count_nonzero(taken & (truth == 0))

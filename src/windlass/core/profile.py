@@ -13,7 +13,7 @@ from windlass.core.row_schema import MISSING_TEXT, RowSchema
 from windlass.core.target import Label, class_key
 
 BINS = 10
-MOST_CATEGORIES = 100  # that are counted by name; the rest counts as other
+MAX_CATEGORIES = 100  # that are counted by name; the rest counts as other
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 Floats = NDArray[np.float64]
@@ -92,7 +92,7 @@ class CategoryProfile(_Profile):
         rows = sum(found.values())
         missing = found.pop(MISSING_TEXT, 0)
         names = [*declared] or sorted(found, key=lambda value: (-found[value], value))
-        counts = {value: found.pop(value, 0) for value in names[:MOST_CATEGORIES]}
+        counts = {value: found.pop(value, 0) for value in names[:MAX_CATEGORIES]}
         return cls(name=name, missing=missing / rows, counts=counts, other=sum(found.values()))
 
 

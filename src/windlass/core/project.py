@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from windlass.core.bundle import PROJECT_NAME
 from windlass.core.candidate import Candidate
-from windlass.core.evaluation_rules import GroupTimeSplit, Stakes
+from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.gates import Gate, NotWorse
 from windlass.core.metrics import compared_metrics, measured_metrics
@@ -39,7 +39,7 @@ _ROUTES = frozenset(
      "status", "train", "ui", "v1", "v2", "version", "versions"}
 )  # fmt: skip
 _NAME = re.compile(PROJECT_NAME)
-_MOST_TOLD = 30  # metrics; there are three for each class
+_MAX_TOLD = 30  # metrics; there are three for each class
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Project:
     view: FeatureView | None = None
     split: GroupTimeSplit | None = None
     slices: tuple[str, ...] = ()
-    stakes: Stakes | None = None
+    stakes: CostMatrix | None = None
     schema: RowSchema = field(init=False, repr=False)
 
     def __init__(  # noqa: PLR0913 - the declaration: every argument is a keyword that the user reads
@@ -91,7 +91,7 @@ class Project:
         view: FeatureView | None = None,
         split: GroupTimeSplit | None = None,
         slices: Iterable[str] = (),
-        stakes: Stakes | None = None,
+        stakes: CostMatrix | None = None,
     ) -> None:
         values = {
             "name": name,
@@ -148,7 +148,7 @@ class Project:
             ),
             (isinstance(self.view, FeatureView | None), "view is a FeatureView(…)"),
             (isinstance(self.split, GroupTimeSplit | None), "split is a GroupTimeSplit(…)"),
-            (isinstance(self.stakes, Stakes | None), "stakes are Stakes(…)"),
+            (isinstance(self.stakes, CostMatrix | None), "stakes are Stakes(…)"),
             (
                 not (self.stakes or self.slices) or self._has_two_classes,
                 "stakes and slices need a target of two classes",
@@ -219,10 +219,10 @@ class Project:
         known = measured_metrics(self.target, stakes=self.stakes is not None)
         for gate in self.thresholds:
             if gate.metric not in known:
-                more = "" if len(known) <= _MOST_TOLD else ", …"
+                more = "" if len(known) <= _MAX_TOLD else ", …"
                 raise ProjectError(
                     f"Project {self.name!r} has a gate on {gate.metric!r}, which is not measured."
-                    f" There are: {', '.join(known[:_MOST_TOLD])}{more}."
+                    f" There are: {', '.join(known[:_MAX_TOLD])}{more}."
                 )
 
     def _check_comparisons(self) -> None:

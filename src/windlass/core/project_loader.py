@@ -18,14 +18,14 @@ _INSTALLED = (Path(__file__).parents[1], *map(Path, set(sysconfig.get_paths().va
 
 
 @dataclass(frozen=True)
-class Source:
+class ProjectSource:
     """Where a project was declared: its folder, and the SHA-256 of its `project.py`."""
 
     folder: Path
     digest: str
 
 
-def load_project(folder: Path) -> tuple[Project, Source]:
+def load_project(folder: Path) -> tuple[Project, ProjectSource]:
     """Run `folder/project.py` and return what it declares as `project`.
 
     Raises ProjectError where the file is absent, fails, or declares no single Project.
@@ -45,10 +45,12 @@ def load_project(folder: Path) -> tuple[Project, Source]:
         raise ProjectError(
             f"{path} declares {len(found)} projects. Declare exactly one: project = windlass.Project(…)."
         )
-    return next(iter(found.values())), Source(path.parent, hashlib.sha256(content).hexdigest())
+    return next(iter(found.values())), ProjectSource(
+        path.parent, hashlib.sha256(content).hexdigest()
+    )
 
 
-def project_source(project: Project) -> Source:
+def project_source(project: Project) -> ProjectSource:
     """Where a project that is already loaded was declared: the folder of the module of its row.
 
     Raises ProjectError where that is no file.
@@ -63,7 +65,7 @@ def project_source(project: Project) -> Source:
     folder = Path(file).resolve().parent
     declared = folder / "project.py"
     path = declared if declared.is_file() else Path(file)
-    return Source(folder, hashlib.sha256(path.read_bytes()).hexdigest())
+    return ProjectSource(folder, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _run(path: Path) -> dict[str, Any]:
@@ -80,13 +82,13 @@ def _run(path: Path) -> dict[str, Any]:
     except WindlassError as error:
         raise ProjectError(f"{error} ({_line(error, path)})") from error
     except (Exception, SystemExit) as error:
-        raise ProjectError(f"{path} failed: {told(error)}") from error
+        raise ProjectError(f"{path} failed: {describe_error(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     return vars(module)
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What an error in a user's code was, and the line of it that it came from."""
     text = " ".join(str(error).split())[:500]
     kind = type(error).__name__

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from windlass.core.bundle import PROJECT_NAME
 from windlass.core.feature_view import ViewRecord
 from windlass.core.project import Project
-from windlass.core.project_loader import Source
+from windlass.core.project_loader import ProjectSource
 
 Policy = Literal["manual", "automatic"]
 
 
-class Model(BaseModel):
+class CandidateSpec(BaseModel):
     """A candidate: its name, what it is, and the JSON Schema of its hyperparameters."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
@@ -24,7 +24,7 @@ class Model(BaseModel):
     hyperparameters: dict[str, Any]
 
 
-class Declaration(BaseModel):
+class ProjectSpec(BaseModel):
     """A project as `project.py` declared it when it was last trained or served. `folder` is where."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -34,22 +34,22 @@ class Declaration(BaseModel):
     description: str = ""
     policy: Policy = "manual"
     four_eyes: bool = False
-    models: tuple[Model, ...] = ()  # the first is the default
+    models: tuple[CandidateSpec, ...] = ()  # the first is the default
     gates: tuple[str, ...] = ()  # the rules, as people read them
     takes_file: bool = False  # whether it can be trained on a file that is named
     view: ViewRecord | None = None
 
     @staticmethod
-    def of(project: Project, source: Source) -> "Declaration":
+    def of(project: Project, source: ProjectSource) -> "ProjectSpec":
         """The declaration of a loaded project."""
-        return Declaration(
+        return ProjectSpec(
             name=project.name,
             folder=str(source.folder),
             description=project.description,
             policy=project.policy,
             four_eyes=project.four_eyes,
             models=tuple(
-                Model(
+                CandidateSpec(
                     name=kind.name,
                     description=(kind.__doc__ or "").strip().partition("\n")[0],
                     hyperparameters=kind.model_json_schema(),
@@ -62,7 +62,7 @@ class Declaration(BaseModel):
         )
 
 
-def find_project(declarations: Sequence[Declaration], place: Path) -> str | None:
+def find_project(declarations: Sequence[ProjectSpec], place: Path) -> str | None:
     """The name of the project that `place` is the folder or the name of; None where none is known.
 
     Of two projects that were declared in one folder at different times, the one declared last

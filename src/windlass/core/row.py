@@ -11,19 +11,19 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from windlass.core.hashing import canonical
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError, RowsError
 
-_KINDS: dict[object, Kind] = {
-    float: Kind.NUMBER,
-    int: Kind.INTEGER,
-    bool: Kind.BOOLEAN,
-    date: Kind.DATE,
-    str: Kind.CATEGORY,
+_KINDS: dict[object, ColumnKind] = {
+    float: ColumnKind.NUMBER,
+    int: ColumnKind.INTEGER,
+    bool: ColumnKind.BOOLEAN,
+    date: ColumnKind.DATE,
+    str: ColumnKind.CATEGORY,
 }
 _CONSTRAINTS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "max_length"})
-_BOUNDED = (Kind.NUMBER, Kind.INTEGER, Kind.DATE)
+_BOUNDED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATE)
 
 
 class Row(BaseModel):
@@ -84,7 +84,7 @@ def _refuse_python_validators(row: type[BaseModel]) -> None:
             )
 
 
-def _column(row: type[BaseModel], name: str, field: FieldInfo) -> Column:
+def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
     where = f"{row.__name__}.{name}"
     annotation, nullable = _without_none(field.annotation)
     kind, categories = _kind(where, annotation)
@@ -92,7 +92,7 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> Column:
     default = None if field.is_required() else field.get_default(call_default_factory=False)
     if default is None and not field.is_required() and not nullable:
         raise ProjectError(f"{where} has no usable default. Give a plain value, or allow None.")
-    declared = Column(
+    declared = ColumnSchema(
         name=name,
         kind=kind,
         nullable=nullable,
@@ -108,10 +108,13 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> Column:
     return declared
 
 
-def _refuse_contradictions(where: str, column: Column) -> None:
+def _refuse_contradictions(where: str, column: ColumnSchema) -> None:
     """Refuse limits that its kind does not have, and an example or a default that does not fit."""
     unfit = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
-    if column.multiple_of is not None and column.kind not in (Kind.NUMBER, Kind.INTEGER):
+    if column.multiple_of is not None and column.kind not in (
+        ColumnKind.NUMBER,
+        ColumnKind.INTEGER,
+    ):
         unfit.append("multiple_of")
     if column.max_length is not None and (not column.is_text or column.categories is not None):
         unfit.append("max_length")
@@ -139,11 +142,11 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _kind(where: str, annotation: Any) -> tuple[Kind, tuple[str, ...] | None]:
+def _kind(where: str, annotation: Any) -> tuple[ColumnKind, tuple[str, ...] | None]:
     if get_origin(annotation) is Literal:
-        return Kind.CATEGORY, _categories(where, get_args(annotation))
+        return ColumnKind.CATEGORY, _categories(where, get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return Kind.CATEGORY, _categories(where, [member.value for member in annotation])
+        return ColumnKind.CATEGORY, _categories(where, [member.value for member in annotation])
     if annotation in _KINDS and annotation is not datetime:
         return _KINDS[annotation], None
     raise ProjectError(

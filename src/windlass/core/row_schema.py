@@ -14,7 +14,7 @@ LARGEST_INTEGER = 2**53  # integers travel as float64, exact up to here
 LONGEST_CATEGORY = 256
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column holds."""
 
     NUMBER = "number"
@@ -24,13 +24,13 @@ class Kind(StrEnum):
     CATEGORY = "category"
 
 
-class Column(BaseModel):
+class ColumnSchema(BaseModel):
     """One column of a row. Bounds are inclusive (`ge`, `le`) or exclusive (`gt`, `lt`)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     nullable: bool = False
     required: bool = True
     default: float | bool | int | str | None = None
@@ -48,7 +48,7 @@ class Column(BaseModel):
     @property
     def is_text(self) -> bool:
         """Whether values reach the model as text; all other kinds reach it as float64."""
-        return self.kind is Kind.CATEGORY
+        return self.kind is ColumnKind.CATEGORY
 
     def bounds(self) -> Iterator[tuple[str, Any]]:
         """The bounds that are set, as (keyword, limit)."""
@@ -60,7 +60,7 @@ class Column(BaseModel):
     def limits(self) -> dict[str, Any]:
         """The bounds that hold: those declared, and for an integer those of what float64 holds exactly."""
         limits: dict[str, Any] = dict(self.bounds())
-        if self.kind is not Kind.INTEGER:
+        if self.kind is not ColumnKind.INTEGER:
             return limits
         limits = {
             key: int(limit) if limit == int(limit) else limit for key, limit in limits.items()
@@ -75,7 +75,7 @@ class Column(BaseModel):
         """A valid value as the float64 that the model sees; missing is NaN, a date is days since 1970."""
         if value is None:
             return float("nan")
-        if self.kind is Kind.DATE:
+        if self.kind is ColumnKind.DATE:
             return float((value - EPOCH).days)
         return float(value)
 
@@ -86,11 +86,11 @@ class Column(BaseModel):
         if value != value:  # noqa: PLR0124 - NaN
             return None
         match self.kind:
-            case Kind.INTEGER:
+            case ColumnKind.INTEGER:
                 return int(value)
-            case Kind.BOOLEAN:
+            case ColumnKind.BOOLEAN:
                 return bool(value)
-            case Kind.DATE:
+            case ColumnKind.DATE:
                 return (EPOCH + timedelta(days=int(value))).isoformat()
             case _:
                 return float(value)
@@ -103,7 +103,7 @@ class RowSchema(BaseModel):
 
     title: str
     description: str | None = None
-    columns: tuple[Column, ...] = Field(min_length=1)
+    columns: tuple[ColumnSchema, ...] = Field(min_length=1)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,22 +111,22 @@ class RowSchema(BaseModel):
         return tuple(column.name for column in self.columns)
 
     @property
-    def numeric(self) -> tuple[Column, ...]:
+    def numeric(self) -> tuple[ColumnSchema, ...]:
         """The columns that reach the model as float64, in declared order."""
         return tuple(column for column in self.columns if not column.is_text)
 
     @property
-    def text(self) -> tuple[Column, ...]:
+    def text(self) -> tuple[ColumnSchema, ...]:
         """The columns that reach the model as text, in declared order."""
         return tuple(column for column in self.columns if column.is_text)
 
-    def __getitem__(self, name: str) -> Column:
+    def __getitem__(self, name: str) -> ColumnSchema:
         for column in self.columns:
             if column.name == name:
                 return column
         raise KeyError(name)
 
     @classmethod
-    def of(cls, title: str, *columns: Column) -> Self:
+    def of(cls, title: str, *columns: ColumnSchema) -> Self:
         """A schema of these columns."""
         return cls(title=title, columns=columns)

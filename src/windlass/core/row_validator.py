@@ -22,16 +22,16 @@ from windlass.core.batch import Batch
 from windlass.core.row_schema import (
     LONGEST_CATEGORY,
     MISSING_TEXT,
-    Column,
-    Kind,
+    ColumnKind,
+    ColumnSchema,
     RowSchema,
 )
 from windlass.errors import Fault, RowsError
 
-_TYPES: dict[Kind, frozenset[type]] = {
-    Kind.NUMBER: frozenset([float, int]),
-    Kind.INTEGER: frozenset([int]),
-    Kind.BOOLEAN: frozenset([bool]),
+_TYPES: dict[ColumnKind, frozenset[type]] = {
+    ColumnKind.NUMBER: frozenset([float, int]),
+    ColumnKind.INTEGER: frozenset([int]),
+    ColumnKind.BOOLEAN: frozenset([bool]),
 }
 _COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
@@ -76,9 +76,9 @@ class _Plain:
     limits: tuple[tuple[Callable[[Any, Any], Any], float], ...]
 
     @classmethod
-    def of(cls, column: Column) -> "_Plain":
+    def of(cls, column: ColumnSchema) -> "_Plain":
         limits = [(_COMPARE[name], limit) for name, limit in column.limits().items()]
-        if column.kind is Kind.INTEGER:  # from here on float64 would take one for another
+        if column.kind is ColumnKind.INTEGER:  # from here on float64 would take one for another
             limits += [(operator.lt, 2**53), (operator.gt, -(2**53))]
         return cls(itemgetter(column.name), _TYPES[column.kind], tuple(limits))
 
@@ -95,13 +95,13 @@ class _Plain:
         return within and bool(np.isfinite(numbers).all())
 
 
-def _is_plain(column: Column) -> bool:
+def _is_plain(column: ColumnSchema) -> bool:
     known = column.kind in _TYPES and column.multiple_of is None
     return known and column.required and not column.nullable
 
 
 Values = dict[str, Any]
-MOST_FAULTS = 100  # that one answer names
+MAX_FAULTS = 100  # that one answer names
 EXPLAINED = (
     1 << 20
 )  # bytes of a body up to which every fault is looked for, not just the first row's
@@ -124,7 +124,8 @@ class RowValidator:
         self._exact = SchemaValidator(_row_schema(schema, extra="forbid"))
         self._strings = SchemaValidator(_row_schema(schema, extra="forbid", strict=False))
         self._plain = not schema.text and all(
-            column.kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN) and not column.nullable
+            column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.BOOLEAN)
+            and not column.nullable
             for column in schema.columns
         )
         self._plain_rows = PlainRows.of(schema)
@@ -195,12 +196,12 @@ class RowValidator:
             found = self._explain(orjson.dumps(row))
             if found is not None:
                 faults += [{**fault, "loc": [index, *fault["loc"]]} for fault in found.faults]
-            if len(faults) >= MOST_FAULTS:
+            if len(faults) >= MAX_FAULTS:
                 break
-        return RowsError(faults[:MOST_FAULTS]) if faults else None
+        return RowsError(faults[:MAX_FAULTS]) if faults else None
 
     def _extra(self, row: Values, where: list[str | int]) -> RowsError:
-        extra = islice((name for name in row if name not in self.schema.names), MOST_FAULTS)
+        extra = islice((name for name in row if name not in self.schema.names), MAX_FAULTS)
         message = "Extra inputs are not permitted"
         return RowsError([{"loc": [*where, _shown(name)], "msg": message} for name in extra])
 
@@ -231,7 +232,7 @@ def refusal(error: ValidationError) -> RowsError:
     malformed = any(item["type"] == "json_invalid" for item in items)
     faults = [
         {"loc": [_shown(part) for part in item["loc"]], "msg": item["msg"]}
-        for item in items[:MOST_FAULTS]
+        for item in items[:MAX_FAULTS]
     ]
     return RowsError(faults, malformed=malformed)
 
@@ -254,7 +255,7 @@ def _row_schema(
     return core_schema.typed_dict_schema(fields, extra_behavior=extra, strict=strict)
 
 
-def _column_schema(column: Column, *, strict: bool) -> CoreSchema:
+def _column_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
     inner = _value_schema(column, strict=strict)
     if column.nullable:
         inner = core_schema.nullable_schema(inner)
@@ -263,33 +264,33 @@ def _column_schema(column: Column, *, strict: bool) -> CoreSchema:
     return inner
 
 
-def default_value(column: Column) -> Any:
+def default_value(column: ColumnSchema) -> Any:
     """The value of a field that was left out."""
-    if column.kind is Kind.DATE and isinstance(column.default, str):
+    if column.kind is ColumnKind.DATE and isinstance(column.default, str):
         return date.fromisoformat(column.default)
     return column.default
 
 
-def _value_schema(column: Column, *, strict: bool) -> CoreSchema:
+def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
     bounds = column.limits()
     match column.kind:
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             return core_schema.float_schema(
                 strict=strict, allow_inf_nan=False, multiple_of=column.multiple_of, **bounds
             )
-        case Kind.INTEGER:
+        case ColumnKind.INTEGER:
             return _integer_schema(column, bounds, strict=strict)
-        case Kind.BOOLEAN:
+        case ColumnKind.BOOLEAN:
             return core_schema.bool_schema(strict=strict)
-        case Kind.DATE:
+        case ColumnKind.DATE:
             return core_schema.date_schema(strict=strict, **bounds)
-        case Kind.CATEGORY if column.categories is not None:
+        case ColumnKind.CATEGORY if column.categories is not None:
             return core_schema.literal_schema(list(column.categories))
-        case Kind.CATEGORY:
+        case ColumnKind.CATEGORY:
             longest = column.max_length or LONGEST_CATEGORY
             return core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
 
 
-def _integer_schema(column: Column, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
+def _integer_schema(column: ColumnSchema, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
     multiple_of = None if column.multiple_of is None else int(column.multiple_of)
     return core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)

@@ -14,7 +14,7 @@ from windlass.errors import EngineError, RowsError
 TOLERANCE = 1e-6
 
 
-def prove(bundle: Bundle, engine: Engine) -> None:
+def check_reference_examples(bundle: Bundle, engine: Engine) -> None:
     """Raise EngineError unless `engine` gives every golden row its sealed answer, within 1e-6."""
     golden = bundle.json("golden.json")
     validator = RowValidator(bundle.schema.row)
@@ -59,7 +59,7 @@ def load_engine(bundle: Bundle) -> Engine:
     The pickle is read only where the manifest says native. Raises EngineError.
     """
     engine = open_engine(bundle)
-    prove(bundle, engine)
+    check_reference_examples(bundle, engine)
     return engine
 
 

@@ -8,7 +8,7 @@ import onnxruntime as ort
 from windlass.core.batch import Batch, Prediction
 from windlass.errors import EngineError
 
-MOST_ROWS = 1024  # a run: nearest neighbours need memory for each row with every training row
+MAX_ROWS = 1024  # a run: nearest neighbours need memory for each row with every training row
 
 
 class OnnxEngine:
@@ -41,10 +41,10 @@ class OnnxEngine:
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict n rows."""
-        if len(batch) <= MOST_ROWS:
+        if len(batch) <= MAX_ROWS:
             return self._predict(batch)
-        starts = range(0, len(batch), MOST_ROWS)
-        return Prediction.concat([self._predict(batch.part(at, at + MOST_ROWS)) for at in starts])
+        starts = range(0, len(batch), MAX_ROWS)
+        return Prediction.concat([self._predict(batch.part(at, at + MAX_ROWS)) for at in starts])
 
     def _predict(self, batch: Batch) -> Prediction:
         feed: dict[str, object] = {}

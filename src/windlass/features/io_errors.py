@@ -9,7 +9,7 @@ from windlass.errors import FeatureError
 
 
 @contextmanager
-def told_writing(folder: Path) -> Iterator[None]:
+def translate_disk_errors(folder: Path) -> Iterator[None]:
     """Tell what the disk refuses of `folder`. Raises FeatureError."""
     try:
         yield
@@ -20,7 +20,7 @@ def told_writing(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def told_duckdb(work: str) -> Iterator[None]:
+def translate_duckdb_errors(work: str) -> Iterator[None]:
     """Tell what DuckDB refuses of `work`, such as "compute the features". Raises FeatureError."""
     import duckdb
 

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 
-class State(Enum):
+class JobState(Enum):
     """queued → running → succeeded, failed or cancelled; queued → cancelled."""
 
     QUEUED = "queued"
@@ -18,7 +18,7 @@ class State(Enum):
     @property
     def is_final(self) -> bool:
         """Whether nothing will change any more."""
-        return self not in (State.QUEUED, State.RUNNING)
+        return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Job:
     kind: str
     request: dict[str, Any]
     asked_by: str
-    state: State
+    state: JobState
     created_at: float
     cancelling: bool = False
     progress: float = 0.0

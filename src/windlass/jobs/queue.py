@@ -12,18 +12,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, text, update
 
 from windlass.errors import JobError, UnknownError
-from windlass.jobs.job import Job, State
-from windlass.jobs.workers import Alive, Worker, alive, clock
+from windlass.jobs.job import Job, JobState
+from windlass.jobs.workers import Alive, WorkerRecord, alive, clock
 from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
 
-MOST_ATTEMPTS = 3  # that may kill their worker before the job is held for the cause
+MAX_ATTEMPTS = 3  # that may kill their worker before the job is held for the cause
 _LOCK = 7309948  # of PostgreSQL, for whoever moves a job from one state to another
 
 _SHOWN = [column for column in jobs.c if column.name != "idempotency_key"]
 
 Jobs = list[Job]
-Crew = list[Worker]
+WorkerList = list[WorkerRecord]
 Able = Callable[[Job], bool]
 
 
@@ -32,7 +32,7 @@ class LostError(JobError):
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """What is asked of the desk. `worker` alone may carry it out, while it is alive."""
 
     project: str
@@ -43,13 +43,13 @@ class Order:
     worker: str | None = None
 
 
-class Desk:
+class JobQueue:
     """The table of jobs. Safe to share between threads; every change is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def submit(self, order: Order) -> Job:
+    def submit(self, order: JobRequest) -> Job:
         """Put a job in the queue. An idempotency key that the project has seen returns the job it made.
 
         Raises JobError where that job was asked for otherwise, or the key is empty or too long.
@@ -70,7 +70,7 @@ class Desk:
                 "request": order.request,
                 "idempotency_key": key,
                 "asked_by": order.asked_by,
-                "state": State.QUEUED.value,
+                "state": JobState.QUEUED.value,
                 "message": "Waiting for a worker",
                 "worker": order.worker,
                 "created_at": clock(self._database),
@@ -92,16 +92,16 @@ class Desk:
             job = _read(connection, job_id)
             if job.state.is_final:
                 raise JobError(f"Job {job.id} has {_ended(job)}: there is nothing left to cancel.")
-            if job.state is State.RUNNING and job.worker in alive(self._database, connection):
+            if job.state is JobState.RUNNING and job.worker in alive(self._database, connection):
                 self._set(connection, job, cancelling=True)
             else:
-                self._end(connection, job, State.CANCELLED)
+                self._end(connection, job, JobState.CANCELLED)
             return _read(connection, job_id)
 
     def claim(self, worker: str, able: Able | None = None, job_id: str | None = None) -> Job | None:
         """The oldest job that this worker may begin, now running in its name; None where there is none.
 
-        Jobs whose worker died go back to the queue first; one that killed MOST_ATTEMPTS workers fails.
+        Jobs whose worker died go back to the queue first; one that killed MAX_ATTEMPTS workers fails.
         `able` says whether this worker can carry a job out; `job_id` asks for that job only.
         """
         wanted = _Wanted(worker, able, job_id)
@@ -110,7 +110,7 @@ class Desk:
                 return None  # most of the time: no need to hold up anybody who writes
         with moving(self._database) as connection:
             while (job := self._next(connection, wanted)) is not None:
-                if job.state is State.QUEUED:
+                if job.state is JobState.QUEUED:
                     return self._start(connection, job, worker)
                 self._retire(connection, job)
         return None
@@ -134,9 +134,9 @@ class Desk:
 
         Raises LostError where it is not this worker's any more.
         """
-        state = State.CANCELLED if result is None else State.SUCCEEDED
+        state = JobState.CANCELLED if result is None else JobState.SUCCEEDED
         if error is not None:
-            state = State.FAILED
+            state = JobState.FAILED
         with moving(self._database) as connection:
             job = self._own(connection, job_id, worker)
             self._end(connection, job, state, result=result, error=error)
@@ -150,13 +150,13 @@ class Desk:
         with moving(self._database) as connection:
             job = self._own(connection, job_id, worker)
             if job.cancelling:
-                self._end(connection, job, State.CANCELLED)
+                self._end(connection, job, JobState.CANCELLED)
             else:
                 message = "Waiting for a worker, as the last one was stopped"
                 self._requeue(connection, job, message, attempts=job.attempts - 1)
             return _read(connection, job_id)
 
-    def workers(self) -> Crew:
+    def workers(self) -> WorkerList:
         """The workers that are alive."""
         with self._database.reading() as connection:
             return list(alive(self._database, connection).values())
@@ -164,19 +164,19 @@ class Desk:
     def running(self, project: str) -> Job | None:
         """The job of this project that runs now."""
         with self._database.reading() as connection:
-            now = (jobs.c.project == project) & (jobs.c.state == State.RUNNING.value)
+            now = (jobs.c.project == project) & (jobs.c.state == JobState.RUNNING.value)
             found = connection.execute(select(*_SHOWN).where(now)).one_or_none()
             return None if found is None else _job(found)
 
     def _next(self, connection: Connection, wanted: "_Wanted") -> Job | None:
         """A running job whose worker died, else the oldest in the queue that is wanted and may begin."""
-        is_open = jobs.c.state.in_([State.QUEUED.value, State.RUNNING.value])
+        is_open = jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value])
         rows = connection.execute(select(*_SHOWN).where(is_open).order_by(*_OLDEST))
         found = [_job(row) for row in rows]
         if not found:
             return None
         crew = alive(self._database, connection)
-        running = [job for job in found if job.state is State.RUNNING]
+        running = [job for job in found if job.state is JobState.RUNNING]
         left = [job for job in running if job.worker not in crew]
         busy = {job.project for job in running}
         free = (job for job in found if job.project not in busy and wanted.takes(job, crew))
@@ -185,21 +185,21 @@ class Desk:
     def _retire(self, connection: Connection, job: Job) -> None:
         """Have a job whose worker died wait for another, unless it was to end or is to blame."""
         if job.cancelling:
-            self._end(connection, job, State.CANCELLED)
-        elif job.attempts >= MOST_ATTEMPTS:
-            self._end(connection, job, State.FAILED, error=_deadly(job))
+            self._end(connection, job, JobState.CANCELLED)
+        elif job.attempts >= MAX_ATTEMPTS:
+            self._end(connection, job, JobState.FAILED, error=_deadly(job))
         else:
             self._requeue(connection, job, "Waiting for a worker, as the last one died")
 
     def _requeue(self, connection: Connection, job: Job, message: str, **values: Any) -> None:
-        values |= {"state": State.QUEUED.value, "worker": None, "message": message}
+        values |= {"state": JobState.QUEUED.value, "worker": None, "message": message}
         self._set(connection, job, **values)
 
     def _start(self, connection: Connection, job: Job, worker: str) -> Job:
         self._set(
             connection,
             job,
-            state=State.RUNNING.value,
+            state=JobState.RUNNING.value,
             worker=worker,
             attempts=job.attempts + 1,
             progress=0.0,
@@ -214,9 +214,13 @@ class Desk:
         assert found is not None
         return _job(found)
 
-    def _end(self, connection: Connection, job: Job, state: State, **facts: Any) -> None:
-        message = {State.SUCCEEDED: "Done", State.FAILED: "Failed", State.CANCELLED: "Cancelled"}
-        if state is State.SUCCEEDED:
+    def _end(self, connection: Connection, job: Job, state: JobState, **facts: Any) -> None:
+        message = {
+            JobState.SUCCEEDED: "Done",
+            JobState.FAILED: "Failed",
+            JobState.CANCELLED: "Cancelled",
+        }
+        if state is JobState.SUCCEEDED:
             facts["progress"] = 1.0
         given = {name: value for name, value in facts.items() if value is not None}
         now = clock(self._database)
@@ -249,7 +253,7 @@ def moving(database: Database) -> Iterator[Connection]:
 
 
 def _mine(job_id: str, worker: str) -> tuple[Any, ...]:
-    return jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == State.RUNNING.value
+    return jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == JobState.RUNNING.value
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,7 @@ class _Wanted:
 
 def _job(row: Row[Any]) -> Job:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
-    return Job(**values | {"state": State(values["state"])})
+    return Job(**values | {"state": JobState(values["state"])})
 
 
 def _read(connection: Connection, job_id: str) -> Job:
@@ -284,7 +288,7 @@ def _read(connection: Connection, job_id: str) -> Job:
     return _job(found)
 
 
-def _same(job: Job, order: Order) -> Job:
+def _same(job: Job, order: JobRequest) -> Job:
     if (job.kind, job.request) != (order.kind, order.request):
         raise JobError(
             f"The idempotency key was used for job {job.id}, which asked for something else."
@@ -299,7 +303,7 @@ def _refuse_lost(count: int, job_id: str) -> None:
 
 
 def _ended(job: Job) -> str:
-    return {State.CANCELLED: "been cancelled"}.get(job.state, job.state.value)
+    return {JobState.CANCELLED: "been cancelled"}.get(job.state, job.state.value)
 
 
 def _deadly(job: Job) -> str:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
-from windlass.jobs.job import State
+from windlass.jobs.job import JobState
 from windlass.jobs.queue import moving
 from windlass.jobs.workers import clock
 from windlass.storage.database import Database
@@ -12,7 +12,7 @@ KEY_SECONDS = 24 * 3600.0  # after a job's end, for which its idempotency key me
 JOB_SECONDS = 90 * 24 * 3600.0  # after a job's end, for which it is kept
 AT_ONCE = 500  # jobs in one transaction, so that nobody who asks for one waits for long
 
-_FINAL = [state.value for state in State if state.is_final]
+_FINAL = [state.value for state in JobState if state.is_final]
 
 
 class Retention:

@@ -22,11 +22,11 @@ BEAT_SECONDS = 1.0
 DEAD_SECONDS = 5.0  # without a beat
 _FORGOTTEN_SECONDS = 3600.0  # after which a dead worker's row goes
 
-Alive = dict[str, "Worker"]
+Alive = dict[str, "WorkerRecord"]
 
 
 @dataclass(frozen=True)
-class Worker:
+class WorkerRecord:
     """A process that carries out jobs. `host` tells machines, and the process tables on them, apart."""
 
     id: str
@@ -42,7 +42,7 @@ class Worker:
         return self.host != host() or is_alive(self.pid)
 
 
-class Workers:
+class WorkerTable:
     """The table of workers. Safe to share between threads."""
 
     def __init__(self, database: Database) -> None:
@@ -89,7 +89,7 @@ class Workers:
 def alive(database: Database, connection: Connection) -> Alive:
     """The workers that are alive, by id, as this transaction sees them."""
     now = connection.execute(select(clock(database))).scalar_one()
-    found = [Worker(**row._mapping) for row in connection.execute(select(workers))]  # noqa: SLF001 - SQLAlchemy's public name
+    found = [WorkerRecord(**row._mapping) for row in connection.execute(select(workers))]  # noqa: SLF001 - SQLAlchemy's public name
     return {worker.id: worker for worker in found if worker.is_alive(now)}
 
 

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from windlass.monitoring.shared_counters import Cells, Key, Numbers
+from windlass.monitoring.shared_counters import Numbers, SeriesKey, SharedCounters
 
 # seconds; a quarter of a millisecond is a busy server's median, ten seconds a large batch
 BOUNDS = (
@@ -20,7 +20,7 @@ READS = "windlass_feature_reads_total"
 READ_RESULTS = ("found", "unknown", "failed")  # of an entity that was asked for
 
 
-class Latency:
+class LatencyCounter:
     """The latency histogram of one (project, version, route, status class)."""
 
     __slots__ = ("_cells",)
@@ -35,20 +35,20 @@ class Latency:
         cells[_SUM] += seconds
 
 
-class Telemetry:
+class ServerMetrics:
     """The counters of one worker, and their sums over all workers of the server."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: SharedCounters) -> None:
         self._cells = cells
-        self._latencies: dict[tuple[str, str, str, int], Latency] = {}
+        self._latencies: dict[tuple[str, str, str, int], LatencyCounter] = {}
 
-    def latency(self, project: str, version: str, route: str, status: int) -> Latency:
+    def latency(self, project: str, version: str, route: str, status: int) -> LatencyCounter:
         """The histogram to observe a request in."""
         key = (project, version, route, status // 100)
         found = self._latencies.get(key)
         if found is None:
             labels = (LATENCY, project, version, route, f"{status // 100}xx")
-            found = self._latencies[key] = Latency(self._cells.series(labels, _WIDTH))
+            found = self._latencies[key] = LatencyCounter(self._cells.series(labels, _WIDTH))
         return found
 
     def predictions(self, project: str, version: str, classes: Sequence[str]) -> Numbers:
@@ -60,9 +60,9 @@ class Telemetry:
         """One counter for each of READ_RESULTS, in order."""
         return self._cells.series((READS, project, *READ_RESULTS), len(READ_RESULTS))
 
-    def snapshot(self) -> "Snapshot":
+    def snapshot(self) -> "MetricsSnapshot":
         """The sums over all workers, now."""
-        return Snapshot.of(self._cells.sums())
+        return MetricsSnapshot.of(self._cells.sums())
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class MetricsSnapshot:
     """What all workers counted: `predictions` by (project, version), then by class; `reads` of features by
     project, then by result.
     """
@@ -93,7 +93,7 @@ class Snapshot:
     reads: dict[str, dict[str, float]]
 
     @staticmethod
-    def of(sums: dict[Key, list[float]]) -> "Snapshot":
+    def of(sums: dict[SeriesKey, list[float]]) -> "MetricsSnapshot":
         """Read the summed cells."""
         histograms, predictions, reads = [], {}, {}
         for key, values in sorted(sums.items()):
@@ -105,7 +105,7 @@ class Snapshot:
                 predictions[key[1], key[2]] = dict(zip(key[3:], values, strict=True))
             elif key[0] == READS:
                 reads[key[1]] = dict(zip(key[2:], values, strict=True))
-        return Snapshot(tuple(histograms), predictions, reads)
+        return MetricsSnapshot(tuple(histograms), predictions, reads)
 
 
 def quantiles(buckets: Iterable[Sequence[float]], wanted: Sequence[float]) -> list[float | None]:

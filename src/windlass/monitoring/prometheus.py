@@ -18,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from windlass.monitoring.metrics import BOUNDS, Histogram, Snapshot
+from windlass.monitoring.metrics import BOUNDS, Histogram, MetricsSnapshot
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ _NONE: Mapping[str, FeatureAge] = MappingProxyType({})
 
 
 def expose(
-    snapshot: Snapshot,
+    snapshot: MetricsSnapshot,
     live: Mapping[str, str],
     accept: str,
     started: float,
@@ -100,7 +100,7 @@ def expose(
 class _Families(Collector):
     def __init__(
         self,
-        snapshot: Snapshot,
+        snapshot: MetricsSnapshot,
         live: Mapping[str, str],
         started: float,
         features: Mapping[str, FeatureAge],

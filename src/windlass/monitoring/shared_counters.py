@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from windlass.core.atomic_files import is_alive
 
-Key = tuple[str, ...]
+SeriesKey = tuple[str, ...]
 if TYPE_CHECKING:
     Numbers = memoryview[float]  # float64 cells: `cells[i] += x`
 else:
@@ -23,7 +23,7 @@ CAPACITY = 1 << 20  # bytes a worker; room for some 3,000 latency series, five o
 _HEADER = struct.Struct("<II")  # length of the key's JSON (written last), number of float64 cells
 
 
-class Cells:
+class SharedCounters:
     """One worker's numbers. Only this process writes them; a restarted worker carries on with them.
 
     The file belongs to the lowest slot that is free, so a worker that died leaves nothing behind.
@@ -40,14 +40,14 @@ class Cells:
             self.path = Path(self._file.name)
             self._map = mmap.mmap(self._file.fileno(), CAPACITY)
         self._view = memoryview(self._map)
-        self._known: dict[Key, Numbers] = {}
+        self._known: dict[SeriesKey, Numbers] = {}
         self._end = 0
         for key, start, stop in records(self._map):
             self._known[key] = self._view[start:stop].cast("d")
             self._end = stop
         self._folder = folder
 
-    def series(self, key: Key, width: int) -> Numbers:
+    def series(self, key: SeriesKey, width: int) -> Numbers:
         """The `width` float64 cells of `key`, made on first use; `cells[i] += x` is the way to count.
 
         Where the file is full the cells are counted by nobody: labels are bounded, so that is a fault.
@@ -66,7 +66,7 @@ class Cells:
             self._file.close()
             self._file = None
 
-    def _append(self, key: Key, width: int) -> Numbers:
+    def _append(self, key: SeriesKey, width: int) -> Numbers:
         name = json.dumps(key).encode()
         start = _aligned(self._end + _HEADER.size + len(name))
         stop = start + 8 * width
@@ -79,9 +79,9 @@ class Cells:
         self._end = stop
         return self._view[start:stop].cast("d")
 
-    def sums(self) -> dict[Key, list[float]]:
+    def sums(self) -> dict[SeriesKey, list[float]]:
         """Every series, summed over all workers that share the folder."""
-        total: dict[Key, list[float]] = {}
+        total: dict[SeriesKey, list[float]] = {}
         for content in self._contents():
             for key, start, stop in records(content):
                 cells: Numbers = memoryview(content)[start:stop].cast("d")
@@ -138,7 +138,7 @@ def _claim(folder: Path) -> IO[bytes]:
         return file
 
 
-def records(content: bytes | mmap.mmap, position: int = 0) -> Iterator[tuple[Key, int, int]]:
+def records(content: bytes | mmap.mmap, position: int = 0) -> Iterator[tuple[SeriesKey, int, int]]:
     """Each series from `position` on as (key, first byte, last byte + 1) of its cells."""
     while position + _HEADER.size <= len(content):
         length, width = _HEADER.unpack_from(content, position)
@@ -154,13 +154,13 @@ def _aligned(position: int) -> int:
     return (position + 7) & ~7
 
 
-class Peers:
+class PeerCounters:
     """The cells of every worker that shares a folder with `cells`, but its own. For one thread.
 
     A worker that died still counts, until a successor takes its slot over.
     """
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: SharedCounters) -> None:
         self._own = cells.path
         self._peers: dict[Path, _Peer] = {}
 
@@ -177,7 +177,7 @@ class Peers:
         for peer in self._peers.values():
             peer.look()
 
-    def of(self, key: Key) -> tuple[Numbers, ...]:
+    def of(self, key: SeriesKey) -> tuple[Numbers, ...]:
         """The cells of `key` of each other worker that has them, as of the last look; they go on changing."""
         return tuple(peer.known[key] for peer in self._peers.values() if key in peer.known)
 
@@ -187,7 +187,7 @@ class _Peer:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), CAPACITY, access=mmap.ACCESS_READ)
         self._view = memoryview(self._map)
-        self.known: dict[Key, Numbers] = {}
+        self.known: dict[SeriesKey, Numbers] = {}
         self._end = 0
 
     def look(self) -> None:

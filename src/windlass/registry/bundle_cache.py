@@ -15,7 +15,7 @@ from windlass.errors import BundleError, IntegrityError, StorageError
 UNUSED = 30 * 24 * 3600.0  # seconds after which a bundle that nobody opened here goes
 
 
-class Cache:
+class BundleCache:
     """Bundles in one folder. Several processes may share it."""
 
     def __init__(self, folder: Path) -> None:

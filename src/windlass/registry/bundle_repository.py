@@ -16,10 +16,10 @@ from windlass.core.atomic_files import is_alive
 from windlass.core.bundle import MANIFEST, Bundle, Manifest, digest_of
 from windlass.core.hashing import sha256
 from windlass.errors import IntegrityError, RegistryError, StorageError
-from windlass.registry.bundle_cache import Cache
+from windlass.registry.bundle_cache import BundleCache
 from windlass.registry.version import Version, number_of
 from windlass.settings import Settings
-from windlass.storage.blob_store import Blobs, blobs_of
+from windlass.storage.blob_store import BlobStore, open_blob_store
 
 INCOMING = "incoming"  # what is being registered, one folder each: HOST~SPACE~PID~SECONDS~RANDOM
 MODELS = "models"
@@ -30,17 +30,17 @@ ABANDONED = 24 * 3600.0  # seconds after which a stranger's registration is take
 _log = logging.getLogger(__name__)
 
 
-class Bundles:
+class BundleRepository:
     """The bundles of all projects. Only the registry writes: it has the lock that numbers need."""
 
-    def __init__(self, blobs: Blobs, cache: Cache) -> None:
+    def __init__(self, blobs: BlobStore, cache: BundleCache) -> None:
         self._blobs = blobs
         self._cache = cache
 
     @classmethod
-    def of(cls, settings: Settings) -> "Bundles":
+    def of(cls, settings: Settings) -> "BundleRepository":
         """The store that the settings name; what comes from afar is kept in the home folder as well."""
-        return cls(blobs_of(settings), Cache(settings.home / "cache"))
+        return cls(open_blob_store(settings), BundleCache(settings.home / "cache"))
 
     def receive(self, bundle: Bundle) -> str:
         """Write a bundle aside, whole and verified, and return the name it has until it is placed.

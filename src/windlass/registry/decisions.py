@@ -6,7 +6,7 @@ from typing import Any
 
 from windlass.core.hashing import canonical, sha256
 from windlass.errors import RegistryError
-from windlass.registry.version import MOVES, Action, Stage, Standing
+from windlass.registry.version import MOVES, Action, Stage, VersionRef
 
 FIRST = "0" * 64  # what the first decision of a project follows
 _LONGEST_ACTOR = 200
@@ -64,7 +64,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Why:
+class DecisionReason:
     """Who decides, and for what reason. Raises RegistryError where one is missing, or no database can keep it."""
 
     actor: str
@@ -92,7 +92,7 @@ def productions(decisions: Sequence[Decision]) -> list[int]:
     return [d.number for d in decisions if d.action is not Action.REJECT]
 
 
-def faults(versions: Sequence[Standing], decisions: Sequence[Decision]) -> list[str]:
+def faults(versions: Sequence[VersionRef], decisions: Sequence[Decision]) -> list[str]:
     """What is wrong with a project's chain, with its versions' stages against it, or with their numbers."""
     known = {version.number: version for version in versions}
     found = _gaps(versions) + broken(decisions)
@@ -130,7 +130,7 @@ def faults(versions: Sequence[Standing], decisions: Sequence[Decision]) -> list[
     return found
 
 
-def _gaps(versions: Sequence[Standing]) -> list[str]:
+def _gaps(versions: Sequence[VersionRef]) -> list[str]:
     numbers = {version.number for version in versions}
     missing = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
     return [f"{versions[0].project} v{number} is missing." for number in missing]

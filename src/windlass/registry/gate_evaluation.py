@@ -12,7 +12,7 @@ from windlass.registry.version import Version
 FEWEST = 20  # rows in common; an interval of fewer says nothing
 
 
-def judge(candidate: Bundle, production: Bundle | None) -> tuple[GateResult, ...]:
+def evaluate_gates(candidate: Bundle, production: Bundle | None) -> tuple[GateResult, ...]:
     """How a sealed bundle goes by its thresholds, as training measured them, and against `production`.
 
     Without a production version every comparison passes. Where the two cannot be compared it is
@@ -72,7 +72,7 @@ UNREAD = (
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateEvaluation:
     """How the gates went, and the digest of the production version that they were held against."""
 
     gates: tuple[GateResult, ...]
@@ -81,20 +81,20 @@ class Judgement:
     @classmethod
     def of(
         cls, candidate: Bundle, production: Version | None, fetch: Callable[[Version], Bundle]
-    ) -> "Judgement":
+    ) -> "GateEvaluation":
         """Judge a bundle. Where the production version cannot be read, that is an undecided gate."""
         if production is None:
-            return cls(judge(candidate, None), None)
+            return cls(evaluate_gates(candidate, None), None)
         try:
             standing = fetch(production)
         except (BundleError, StorageError, RegistryError) as error:
             rule = f"comparable with {production.name}, which is in production"
             unread = GateResult(rule, None, passed=False, note=str(error), undecided=True)
-            return cls((*judge(candidate, None), unread), production.digest)
-        return cls(judge(candidate, standing), production.digest)
+            return cls((*evaluate_gates(candidate, None), unread), production.digest)
+        return cls(evaluate_gates(candidate, standing), production.digest)
 
     @classmethod
-    def standing(cls, version: Version, production: str | None) -> "Judgement | None":
+    def standing(cls, version: Version, production: str | None) -> "GateEvaluation | None":
         """How the gates went before, where that still holds: against this digest, and all decided."""
         if version.against != production or any(gate.undecided for gate in version.gates):
             return None

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Row, Select, and_, func, insert, select, upda
 
 from windlass.core.bundle import PROJECT_NAME
 from windlass.core.gates import GateResult
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import StorageError, UnknownError
-from windlass.registry.decisions import FIRST, Decision, Why
-from windlass.registry.version import Action, Live, Stage, Standing, Version
+from windlass.registry.decisions import FIRST, Decision, DecisionReason
+from windlass.registry.version import Action, LiveVersion, Stage, Version, VersionRef
 from windlass.storage import db_tables
 
 Named = TypeVar("Named", bound=Enum)
@@ -24,7 +24,7 @@ _VERSIONS = db_tables.versions.c
 _DECISIONS = db_tables.decisions.c
 
 
-def declaration(connection: Connection, project: str, *, lock: bool = False) -> Declaration:
+def declaration(connection: Connection, project: str, *, lock: bool = False) -> ProjectSpec:
     """A project's declaration. `lock` keeps every other writer of the project out until the transaction ends.
 
     Raises UnknownError, naming the projects that are known.
@@ -40,15 +40,15 @@ def declaration(connection: Connection, project: str, *, lock: bool = False) -> 
         raise UnknownError(
             f"The registry knows no project {project!r}. It knows: {known}. Train it with `windlass train`."
         )
-    return Declaration.model_validate(found)
+    return ProjectSpec.model_validate(found)
 
 
-def declarations(connection: Connection) -> list[Declaration]:
+def declarations(connection: Connection) -> list[ProjectSpec]:
     """Every project's declaration, the one declared last at the end."""
     query = select(db_tables.projects.c.declaration).order_by(
         db_tables.projects.c.updated_at, db_tables.projects.c.name
     )
-    return [Declaration.model_validate(row) for row in connection.execute(query).scalars()]
+    return [ProjectSpec.model_validate(row) for row in connection.execute(query).scalars()]
 
 
 def names(connection: Connection, project: str | None) -> list[str]:
@@ -58,7 +58,7 @@ def names(connection: Connection, project: str | None) -> list[str]:
     return sorted(declared.name for declared in declarations(connection))
 
 
-def declare(connection: Connection, declared: Declaration) -> None:
+def declare(connection: Connection, declared: ProjectSpec) -> None:
     """Keep a declaration, in the place of an earlier one."""
     from sqlalchemy.dialects import postgresql, sqlite
 
@@ -74,12 +74,12 @@ def versions(connection: Connection, project: str) -> list[Version]:
     return [_version(row) for row in connection.execute(query)]
 
 
-def standings(connection: Connection, project: str) -> list[Standing]:
+def standings(connection: Connection, project: str) -> list[VersionRef]:
     """Where each of a project's versions stands, the newest first; without the facts, which take long to read."""
     columns = _VERSIONS.project, _VERSIONS.number, _VERSIONS.digest, _VERSIONS.stage
     query = select(*columns).where(_VERSIONS.project == project).order_by(_VERSIONS.number.desc())
     found = (row._asdict() for row in connection.execute(query))
-    return [Standing(**row | {"stage": _known(Stage, row["stage"], row)}) for row in found]
+    return [VersionRef(**row | {"stage": _known(Stage, row["stage"], row)}) for row in found]
 
 
 def version(connection: Connection, project: str, number: int) -> Version:
@@ -168,7 +168,7 @@ def decisions(connection: Connection, project: str) -> list[Decision]:
     return [decision(row) for row in connection.execute(query)]
 
 
-def decide(connection: Connection, about: Version, action: Action, why: Why) -> Decision:
+def decide(connection: Connection, about: Version, action: Action, why: DecisionReason) -> Decision:
     """Add a decision to the chain. The caller holds the project's lock."""
     query = (
         select(_DECISIONS.sequence, _DECISIONS.hash)
@@ -229,7 +229,7 @@ _V = db_tables.versions.c
 _D = db_tables.decisions.c
 
 
-def live(connection: Connection, projects: Sequence[str]) -> dict[str, Live]:
+def live(connection: Connection, projects: Sequence[str]) -> dict[str, LiveVersion]:
     """The production version of each of these projects that has one, held against the newest decision."""
     newest = (
         select(_D.project, func.max(_D.sequence).label("sequence"))
@@ -259,5 +259,5 @@ def live(connection: Connection, projects: Sequence[str]) -> dict[str, Live]:
                 f"decision {decision.sequence} was about another bundle, {decision.digest[:12]}"
             )
         since = row.created_at if decision is None else decision.decided_at
-        found[row.project] = Live(row.number, row.digest, since, refused)
+        found[row.project] = LiveVersion(row.number, row.digest, since, refused)
     return found

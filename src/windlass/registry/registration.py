@@ -5,7 +5,7 @@ from typing import Any
 from windlass.core.bundle import Bundle
 from windlass.core.hashing import canonical
 from windlass.errors import BundleError, RegistryError
-from windlass.registry.gate_evaluation import Judgement
+from windlass.registry.gate_evaluation import GateEvaluation
 from windlass.registry.version import Stage, Version
 
 _LONGEST_NAME = 200
@@ -43,7 +43,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
     return told
 
 
-def entry(bundle: Bundle, judgement: Judgement, number: int, **about: Any) -> Version:
+def entry(bundle: Bundle, judgement: GateEvaluation, number: int, **about: Any) -> Version:
     """The version that a bundle becomes. `about` are `created_at`, `trained_by` and `job_id`."""
     return Version(
         project=bundle.manifest.project,

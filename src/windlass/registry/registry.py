@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from windlass.core.bundle import Bundle
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import RegistryError, StorageError
 from windlass.registry import queries, transitions
-from windlass.registry.bundle_repository import Bundles
-from windlass.registry.decisions import Decision, Why, faults
-from windlass.registry.gate_evaluation import Judgement
+from windlass.registry.bundle_repository import BundleRepository
+from windlass.registry.decisions import Decision, DecisionReason, faults
+from windlass.registry.gate_evaluation import GateEvaluation
 from windlass.registry.queries import live
 from windlass.registry.registration import checked, entry
 from windlass.registry.retention import expendable, leftovers, strays
-from windlass.registry.version import Action, Live, Stage, Version, number_of
+from windlass.registry.version import Action, LiveVersion, Stage, Version, number_of
 from windlass.settings import Settings
 from windlass.storage.database import Database
 
@@ -33,7 +33,7 @@ class Registry:
     then undone, or will be by the next `sweep`.
     """
 
-    def __init__(self, database: Database, bundles: Bundles) -> None:
+    def __init__(self, database: Database, bundles: BundleRepository) -> None:
         self.database = database
         self._bundles = bundles
 
@@ -43,24 +43,24 @@ class Registry:
 
         Where it `must_exist`, no empty database is made in the place of a file that is not there.
         """
-        bundles = Bundles.of(settings)
+        bundles = BundleRepository.of(settings)
         return cls(Database.of(settings, must_exist=must_exist), bundles)
 
     def close(self) -> None:
         """Close the database's connections."""
         self.database.close()
 
-    def declare(self, declaration: Declaration) -> None:
+    def declare(self, declaration: ProjectSpec) -> None:
         """Keep a project's declaration, in the place of an earlier one."""
         with self.database.writing() as connection:
             queries.declare(connection, declaration)
 
-    def declarations(self) -> list[Declaration]:
+    def declarations(self) -> list[ProjectSpec]:
         """Every project's declaration, the one declared last at the end."""
         with self.database.reading() as connection:
             return queries.declarations(connection)
 
-    def declaration(self, project: str) -> Declaration:
+    def declaration(self, project: str) -> ProjectSpec:
         """A project's declaration. Raises UnknownError, naming the projects that are known."""
         with self.database.reading() as connection:
             return queries.declaration(connection, project)
@@ -103,7 +103,7 @@ class Registry:
                 queries.versions(connection, project), queries.decisions(connection, project)
             )
 
-    def live(self, projects: Sequence[str]) -> dict[str, Live]:
+    def live(self, projects: Sequence[str]) -> dict[str, LiveVersion]:
         """The production versions of these projects, cheaply; none for a project that has none."""
         with self.database.reading() as connection:
             return live(connection, projects)
@@ -150,7 +150,7 @@ class Registry:
             production = queries.production(connection, project)
         if known is not None:
             return known
-        judgement = Judgement.of(bundle, production, self.fetch)
+        judgement = GateEvaluation.of(bundle, production, self.fetch)
         new = entry(
             bundle, judgement, 0, created_at=time.time(), trained_by=trained_by, job_id=job_id
         )
@@ -187,7 +187,7 @@ class Registry:
         newest = production is None or production.number < version.number
         if policy == "automatic" and version.stage is Stage.CANDIDATE and newest:
             try:
-                self._approve(version, Why(POLICY, "Every gate passed."), automatic=True)
+                self._approve(version, DecisionReason(POLICY, "Every gate passed."), automatic=True)
             except RegistryError as error:  # judged again, or decided by somebody meanwhile
                 _log.info("left to a person", extra={"version": version.name, "reason": str(error)})
         return self.version(version.project, version.name)
@@ -198,9 +198,11 @@ class Registry:
         Raises UnknownError; RegistryError where the move is illegal, a gate did not pass, four eyes are asked
         for, or decisions are missing or changed; IntegrityError where the bundle was altered.
         """
-        return self._approve(self.version(project, name), Why(actor, reason), automatic=False)
+        return self._approve(
+            self.version(project, name), DecisionReason(actor, reason), automatic=False
+        )
 
-    def _approve(self, version: Version, why: Why, *, automatic: bool) -> Decision:
+    def _approve(self, version: Version, why: DecisionReason, *, automatic: bool) -> Decision:
         project, number = version.project, version.number
         for _ in range(_TRIES):
             judgement = self._judgement(version, why)
@@ -221,17 +223,17 @@ class Registry:
             f"{project} {version.name} was not approved: production changed {_TRIES} times meanwhile. Try again."
         )
 
-    def _judgement(self, version: Version, why: Why) -> Judgement:
+    def _judgement(self, version: Version, why: DecisionReason) -> GateEvaluation:
         """How the gates go against what is in production now: as they went, unless that has changed."""
         transitions.approvable(self.declaration(version.project), version, why)
         bundle = self.fetch(version)
         production = self.production(version.project)
-        known = Judgement.standing(version, queries.digest_of(production))
-        return known or Judgement.of(bundle, production, self.fetch)
+        known = GateEvaluation.standing(version, queries.digest_of(production))
+        return known or GateEvaluation.of(bundle, production, self.fetch)
 
     def reject(self, project: str, name: str, *, actor: str, reason: str) -> Decision:
         """Reject a candidate. Raises UnknownError; RegistryError as `approve` does, but for gates and eyes."""
-        why = Why(actor, reason)
+        why = DecisionReason(actor, reason)
         with self.database.writing() as connection:
             queries.declaration(connection, project, lock=True)
             version = queries.version(connection, project, number_of(name))
@@ -243,7 +245,7 @@ class Registry:
         Raises UnknownError; RegistryError for an illegal move, where none stood there before, or where
         decisions are missing or changed; IntegrityError where the bundle was altered.
         """
-        why = Why(actor, reason)
+        why = DecisionReason(actor, reason)
         number = None if to is None else number_of(to)
         for _ in range(_TRIES):
             with self.database.reading() as connection:

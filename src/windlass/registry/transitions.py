@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from windlass.core.gates import GateResult
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import RegistryError
 from windlass.registry import queries
-from windlass.registry.decisions import Decision, Why, broken, faults, productions
+from windlass.registry.decisions import Decision, DecisionReason, broken, faults, productions
 from windlass.registry.version import Action, Stage, Version
 
 _NOBODY = "anonymous"  # who trains and decides where keys are not asked for
 
 
-def approvable(declared: Declaration, version: Version, why: Why) -> None:
+def approvable(declared: ProjectSpec, version: Version, why: DecisionReason) -> None:
     """Raise RegistryError where a version cannot be approved, or not by this person. Gates come after."""
     allowed(version, Action.APPROVE)
     if not declared.four_eyes:
@@ -73,13 +73,15 @@ def whole(connection: Connection, project: str) -> list[Decision]:
     return decisions
 
 
-def approve(connection: Connection, version: Version, why: Why) -> Decision:
+def approve(connection: Connection, version: Version, why: DecisionReason) -> Decision:
     """Put a version that may be approved in production. Raises RegistryError where decisions are not `whole`."""
     whole(connection, version.project)
     return promote(connection, version, Action.APPROVE, why)
 
 
-def promote(connection: Connection, version: Version, action: Action, why: Why) -> Decision:
+def promote(
+    connection: Connection, version: Version, action: Action, why: DecisionReason
+) -> Decision:
     """Put a version in production, and archive the one that stands there. The caller saw that all is `whole`."""
     decision = queries.decide(connection, version, action, why)
     standing = queries.production(connection, version.project)
@@ -89,7 +91,7 @@ def promote(connection: Connection, version: Version, action: Action, why: Why) 
     return decision
 
 
-def reject(connection: Connection, version: Version, why: Why) -> Decision:
+def reject(connection: Connection, version: Version, why: DecisionReason) -> Decision:
     """Reject a candidate. Raises RegistryError for an illegal move, and where the decisions are not `whole`."""
     stage = version.moved(Action.REJECT)
     whole(connection, version.project)

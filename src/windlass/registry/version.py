@@ -37,7 +37,7 @@ MOVES = {
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionRef:
     """Where a version stands, and with which bundle: what decisions are held against."""
 
     project: str
@@ -52,7 +52,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Version(Standing):
+class Version(VersionRef):
     """A version as the registry holds it. Times are seconds since 1970.
 
     `facts` are `params`, `metrics`, `engine`, `data_digest` and `source_digest`; `gates` how each gate went,
@@ -137,7 +137,7 @@ _NEXT = {  # what to do where an action does not fit a stage
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveVersion:
     """The production version of a project, since when (seconds since 1970).
 
     `refused` says why it must not be served: the newest decision is not about this bundle. None: it may be.

@@ -7,10 +7,10 @@ from typing import Generic, TypeVar
 
 from windlass.core.batch import Batch, Prediction
 from windlass.errors import StorageError
-from windlass.web.offload import Aside
+from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import unavailable
 
-MOST_ROWS = 4096  # in one call of the engine
+MAX_ROWS = 4096  # in one call of the engine
 
 Predict = Callable[[Batch], Prediction]
 _Waiting = tuple[Batch, "asyncio.Future[Prediction]"]
@@ -43,7 +43,7 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         rows, count = 0, 0
         for batch, _ in self._waiting:
-            if count and rows + len(batch) > MOST_ROWS:
+            if count and rows + len(batch) > MAX_ROWS:
                 break
             rows += len(batch)
             count += 1
@@ -74,18 +74,18 @@ def _fail(future: "asyncio.Future[Prediction]", error: Exception) -> None:
         future.set_exception(error)
 
 
-MOST_TOGETHER = 10_000  # keys in one question
-MOST_WAITING = 1024  # requests; beyond, clients are asked to come again
+MAX_TOGETHER = 10_000  # keys in one question
+MAX_WAITING = 1024  # requests; beyond, clients are asked to come again
 
 T = TypeVar("T")
 _Asked = tuple[Sequence[int], asyncio.Future[Sequence[T]]]
 
 
-class Gathering(Generic[T]):
+class ReadBatcher(Generic[T]):
     """Asks `read` on a thread, one question at a time. For one event loop."""
 
     def __init__(
-        self, read: Callable[[Sequence[int]], Sequence[T]], thread: Aside, patience: float
+        self, read: Callable[[Sequence[int]], Sequence[T]], thread: DaemonExecutor, patience: float
     ) -> None:
         """`patience` is in seconds."""
         self._read = read
@@ -100,7 +100,7 @@ class Gathering(Generic[T]):
         Raises what `read` raises; TimeoutError where it does not answer, and the thread is lost; Problem 503
         where too many wait already.
         """
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             raise unavailable("Too many requests wait for features.")
         future: asyncio.Future[Sequence[T]] = asyncio.get_running_loop().create_future()
         self._waiting.append((keys, future))
@@ -118,7 +118,7 @@ class Gathering(Generic[T]):
     def _take(self) -> list[_Asked[T]]:
         keys, count = 0, 0
         for asked, _ in self._waiting:
-            if count and keys + len(asked) > MOST_TOGETHER:
+            if count and keys + len(asked) > MAX_TOGETHER:
                 break
             keys += len(asked)
             count += 1

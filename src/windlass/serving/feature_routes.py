@@ -12,20 +12,20 @@ from pydantic_core import SchemaValidator, ValidationError, core_schema
 from windlass.core.feature_view import ViewRecord
 from windlass.core.row_validator import refusal
 from windlass.errors import Fault
-from windlass.serving.online_features import Online
+from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import refused, require_json
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 
 if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
 LEAST, MOST = -(2**63), 2**63 - 1
-MOST_IDS = 10_000  # in one request
+MAX_IDS = 10_000  # in one request
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}").fullmatch
 _ID = core_schema.int_schema(strict=True, ge=LEAST, le=MOST)
-IDS = core_schema.list_schema(_ID, min_length=1, max_length=MOST_IDS, strict=True, fail_fast=True)
+IDS = core_schema.list_schema(_ID, min_length=1, max_length=MAX_IDS, strict=True, fail_fast=True)
 _LIST = SchemaValidator(IDS)
 _OBJECT = SchemaValidator(
     core_schema.typed_dict_schema(
@@ -34,7 +34,7 @@ _OBJECT = SchemaValidator(
 )
 
 
-def path_id(exchange: Exchange) -> int:
+def path_id(exchange: Request) -> int:
     """The id that the path names. Raises Problem 422."""
     text = exchange.arguments["id"]
     if _INTEGER(text):
@@ -68,18 +68,18 @@ TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 class FeatureRoutes:
     """`/features`."""
 
-    def __init__(self, online: Online) -> None:
+    def __init__(self, online: OnlineFeatures) -> None:
         self._online = online
 
-    async def one(self, exchange: Exchange) -> Answer:
+    async def one(self, exchange: Request) -> Response:
         """`GET /features/{id}`: the features of one entity."""
         entity = path_id(exchange)
         exchange.parsed = perf_counter()
         features = await self._online.get(entity)
         exchange.fetched = perf_counter()
-        return Answer(orjson.dumps(_known(self._online.declared, features), option=TIMES))
+        return Response(orjson.dumps(_known(self._online.declared, features), option=TIMES))
 
-    async def many(self, exchange: Exchange) -> Answer:
+    async def many(self, exchange: Request) -> Response:
         """`POST /features`: of each of these entities, in order; one that is unknown fails no other."""
         require_json(exchange)
         entities = body_ids(await exchange.body())
@@ -91,7 +91,7 @@ class FeatureRoutes:
             unknown(view, entity, "features") if features is None else _known(view, features)
             for entity, features in zip(entities, found, strict=True)
         ]
-        return Answer(orjson.dumps({"results": results}, option=TIMES))
+        return Response(orjson.dumps({"results": results}, option=TIMES))
 
 
 def _known(view: ViewRecord, features: "Features") -> dict[str, Any]:

@@ -11,15 +11,15 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
 from windlass.core.row_validator import RowValidator
 from windlass.core.target import class_key
-from windlass.engines.loader import open_engine, prove
-from windlass.monitoring.metrics import Telemetry
+from windlass.engines.loader import check_reference_examples, open_engine
+from windlass.monitoring.metrics import ServerMetrics
 from windlass.serving.batching import Batcher
 
 INLINE_SECONDS = 0.001  # an engine that takes longer for a row gets a thread of its own
 INLINE_ROWS = 64  # a body of more rows is worked off the event loop
 
 
-class Model:
+class ServedModel:
     """One version of a project. Everything it needs is in memory; its bundle may go."""
 
     def __init__(self, bundle: Bundle, executor: Executor) -> None:
@@ -30,7 +30,7 @@ class Model:
         self.view = _view(bundle)
         self.engine = open_engine(bundle)
         loaded = perf_counter()
-        prove(bundle, self.engine)
+        check_reference_examples(bundle, self.engine)
         self.schema = bundle.schema.row
         self.target = bundle.schema.target
         self.validator = RowValidator(self.schema)
@@ -45,7 +45,7 @@ class Model:
         self.load_seconds = loaded - started
         self.test_seconds = perf_counter() - loaded
 
-    def count_in(self, telemetry: Telemetry) -> None:
+    def count_in(self, telemetry: ServerMetrics) -> None:
         """Count among all that the server counts. On the event loop, before the first request."""
         self.counts = telemetry.predictions(self.bundle.manifest.project, self.version, self.keys)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import StorageError, WindlassError
-from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.prometheus import FeatureAge
-from windlass.serving.batching import Gathering
+from windlass.serving.batching import ReadBatcher
 from windlass.settings import Settings
-from windlass.web.offload import Aside
+from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import Problem, unavailable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedStore:
     """The store of one project, and how its features are read by a view. Any thread may use it."""
 
     view: ViewRecord
@@ -31,7 +31,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Opener:
+class StoreOpener:
     """Opens the store of one project that the settings name."""
 
     settings: Settings
@@ -42,16 +42,16 @@ class Opener:
         """Whether the store is a file, read so fast that the event loop need not be spared."""
         return self.settings.online_url is None
 
-    def open(self, view: ViewRecord) -> Opened:
+    def open(self, view: ViewRecord) -> OpenedStore:
         """The store, to be read by this view. Raises SettingsError or StorageError."""
         from windlass.features.online.reader import FeatureReader
         from windlass.features.online.store import online_store
 
         store = online_store(self.settings, view, self.project)
-        return Opened(view, store, FeatureReader(view, store))
+        return OpenedStore(view, store, FeatureReader(view, store))
 
 
-PATIENCE_SECONDS = 5.0  # after which a store that gives no answer is told to be away
+TIMEOUT_SECONDS = 5.0  # after which a store that gives no answer is told to be away
 AGAIN_SECONDS = 1.0  # for which a store on another machine that is away is not asked again
 INLINE_IDS = 256  # more are read on the thread
 
@@ -59,13 +59,15 @@ _FOUND, _UNKNOWN, _FAILED = range(3)  # of READ_RESULTS
 _log = logging.getLogger("windlass.serving")
 
 
-class Online:
+class OnlineFeatures:
     """The features of one project, on the event loop.
 
     A store that is a file is read right there: that takes microseconds. Any other is read on a thread.
     """
 
-    def __init__(self, opener: Opener, telemetry: Telemetry, view: ViewRecord | None) -> None:
+    def __init__(
+        self, opener: StoreOpener, telemetry: ServerMetrics, view: ViewRecord | None
+    ) -> None:
         """`view` is what is known to be declared as yet; `follow` tells what is declared later."""
         self.project = opener.project
         self.view = view
@@ -73,10 +75,10 @@ class Online:
         self.changed: Callable[[], None] = _nothing  # told after every change of the view
         self._opener = opener
         self._telemetry = telemetry
-        self._opened: Opened | None = None
+        self._opened: OpenedStore | None = None
         self._fresh: Freshness | None = None
-        self._thread = Aside(f"features-{self.project}")
-        self._gathering: Gathering[Features | None] | None = None
+        self._thread = DaemonExecutor(f"features-{self.project}")
+        self._gathering: ReadBatcher[Features | None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._tried = False  # to open the store
         self._not_before = 0.0
@@ -243,7 +245,7 @@ class Online:
 
     async def _look_now(self, declared: ViewRecord) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 opened, fresh = await self._thread.run(self._see, self._opened, declared)
         except TimeoutError:
             self._abandon()
@@ -258,8 +260,8 @@ class Online:
         self._tried = True
 
     def _see(
-        self, opened: Opened | None, declared: ViewRecord
-    ) -> "tuple[Opened, Freshness | None]":
+        self, opened: OpenedStore | None, declared: ViewRecord
+    ) -> "tuple[OpenedStore, Freshness | None]":
         """On the thread. Until the store holds a newly declared view, what it holds is read by the one before."""
         opened = opened or self._opener.open(declared)
         fresh = opened.store.freshness()
@@ -267,9 +269,9 @@ class Online:
             opened = self._opener.open(declared)
         return opened, fresh
 
-    def _adopt(self, opened: Opened) -> None:
+    def _adopt(self, opened: OpenedStore) -> None:
         before, self._opened = self._opened, opened
-        self._gathering = Gathering(opened.reader.get_many, self._thread, PATIENCE_SECONDS)
+        self._gathering = ReadBatcher(opened.reader.get_many, self._thread, TIMEOUT_SECONDS)
         self._counts = self._telemetry.feature_reads(self.project)
         if before is not None:
             self._thread.run(before.store.close)  # after what it is asked now
@@ -281,9 +283,9 @@ class Online:
 
     def _abandon(self) -> None:
         """Open the store anew on another thread: a connection whose other end is gone may be silent for an hour."""
-        self._is(f"The feature store has not answered for {PATIENCE_SECONDS:g} seconds.")
+        self._is(f"The feature store has not answered for {TIMEOUT_SECONDS:g} seconds.")
         self._thread.close()
-        self._thread = Aside(f"features-{self.project}")
+        self._thread = DaemonExecutor(f"features-{self.project}")
         self._opened = self._gathering = None
 
     def _is(self, reason: str | None) -> None:

@@ -11,10 +11,10 @@ import orjson
 from windlass.core.batch import Batch, Prediction
 from windlass.core.row_validator import Values
 from windlass.errors import RowsError
-from windlass.serving.model import Model
-from windlass.serving.served_project import Hosted
+from windlass.serving.model import ServedModel
+from windlass.serving.served_project import ServedProject
 from windlass.serving.tabular import wanted
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem, invalid, malformed, unsupported
 
 _JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
@@ -23,7 +23,7 @@ _ONE = b'{"time":%.6f,"request_id":"%b","row":%b,"answer":%b}\n'
 _MANY = b'{"time":%.6f,"request_id":"%b","rows":%b,"answer":%b}\n'
 _dumps = orjson.dumps
 Rows = tuple[list[Values], Batch]  # validated, and the same as arrays
-Counted = tuple[Answer, list[Prediction]]  # what the event loop still has to count
+Counted = tuple[Response, list[Prediction]]  # what the event loop still has to count
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,11 +31,11 @@ T = TypeVar("T")
 class Predictor:
     """The prediction routes of one project."""
 
-    def __init__(self, hosted: Hosted) -> None:
+    def __init__(self, hosted: ServedProject) -> None:
         self._hosted = hosted
         self._append = None if hosted.ledger is None else hosted.ledger.append
 
-    async def one(self, exchange: Exchange) -> Answer:
+    async def one(self, exchange: Request) -> Response:
         """`POST /predict`: one row."""
         body = await exchange.body()
         model = (
@@ -52,8 +52,8 @@ class Predictor:
         return await self.row(exchange, model, row, {})
 
     async def row(
-        self, exchange: Exchange, model: Model, row: Values, more: Mapping[str, Any]
-    ) -> Answer:
+        self, exchange: Request, model: ServedModel, row: Values, more: Mapping[str, Any]
+    ) -> Response:
         """Predict one validated row, and answer that and `more`, after it was appended to the ledger."""
         batch = model.validator.batch((row,))
         prediction = model.predict(batch) if model.inline else await model.run(batch)
@@ -66,9 +66,9 @@ class Predictor:
         encoded = _dumps(answer)
         if self._append is not None:
             self._append(_ONE % (time(), exchange.request_id, _dumps(row), encoded))
-        return Answer(encoded)
+        return Response(encoded)
 
-    async def many(self, exchange: Exchange) -> Answer:
+    async def many(self, exchange: Request) -> Response:
         """`POST /predict_batch`: a JSON array of rows, or a table."""
         body = await exchange.body()
         model = await self.model(exchange)
@@ -82,12 +82,12 @@ class Predictor:
             model.count(part)
         return answer
 
-    def _table(self, exchange: Exchange, body: bytes, model: Model) -> Counted:
+    def _table(self, exchange: Request, body: bytes, model: ServedModel) -> Counted:
         from windlass.serving.tabular import answer_table  # pyarrow, which most servers never need
 
         return answer_table(exchange, body, model, self._hosted.ledger)
 
-    def _json_batch(self, exchange: Exchange, body: bytes, model: Model) -> Counted:
+    def _json_batch(self, exchange: Request, body: bytes, model: ServedModel) -> Counted:
         form = wanted(exchange, "json")
         rows, batch = parse_rows(model, body)
         exchange.parsed = perf_counter()
@@ -95,7 +95,7 @@ class Predictor:
         exchange.predicted = perf_counter()
         _, encoded = self.record(exchange, model, rows, prediction)
         if form == "json":
-            return Answer(encoded), [prediction]
+            return Response(encoded), [prediction]
         from windlass.serving.tabular import as_table
         from windlass.tables.writer import prediction_table
 
@@ -103,7 +103,7 @@ class Predictor:
         return as_table(exchange, model, [answer], form), [prediction]
 
     async def rows(
-        self, exchange: Exchange, model: Model, read: Callable[[Model], Rows], size: int
+        self, exchange: Request, model: ServedModel, read: Callable[[ServedModel], Rows], size: int
     ) -> dict[str, Any]:
         """Predict rows that another protocol carried in a body of `size` bytes, and `read` reads.
 
@@ -121,7 +121,7 @@ class Predictor:
         return answer
 
     def _read_batch(
-        self, exchange: Exchange, read: Callable[[Model], Rows], model: Model
+        self, exchange: Request, read: Callable[[ServedModel], Rows], model: ServedModel
     ) -> tuple[dict[str, Any], Prediction]:
         rows, batch = read(model)
         exchange.parsed = perf_counter()
@@ -130,7 +130,7 @@ class Predictor:
         return self.record(exchange, model, rows, prediction)[0], prediction
 
     def record(
-        self, exchange: Exchange, model: Model, rows: list[Values], prediction: Prediction
+        self, exchange: Request, model: ServedModel, rows: list[Values], prediction: Prediction
     ) -> tuple[dict[str, Any], bytes]:
         """The batch answer and its JSON, after it was appended to the ledger."""
         answer = model.answers(prediction)
@@ -142,32 +142,34 @@ class Predictor:
             self._append(_MANY % (time(), exchange.request_id, _dumps(rows), encoded))
         return answer, encoded
 
-    async def model(self, exchange: Exchange) -> Model:
+    async def model(self, exchange: Request) -> ServedModel:
         """The version that the path or `?version=` names, else the live one. Raises Problem 404, 409 or 503."""
         model = await self._asked(exchange)
         exchange.version = model.version
         return model
 
-    async def _asked(self, exchange: Exchange) -> Model:
+    async def _asked(self, exchange: Request) -> ServedModel:
         name = exchange.arguments.get("version")
         if name is None and exchange.scope["query_string"]:
             name = exchange.query().get("version")
         return self._hosted.live() if name is None else await self._hosted.named(name)
 
 
-async def off_loop(model: Model, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def off_loop(
+    model: ServedModel, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Run long work on the model's thread, while the event loop answers others."""
     run = partial(work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(model.executor, run)
 
 
-def require_json(exchange: Exchange) -> None:
+def require_json(exchange: Request) -> None:
     """Raise Problem 415 unless the body is said to be JSON."""
     if exchange.media_type() not in _JSON_TYPES:
         raise unsupported(["application/json"])
 
 
-def parse_rows(model: Model, body: bytes) -> Rows:
+def parse_rows(model: ServedModel, body: bytes) -> Rows:
     """A JSON array of rows. Raises Problem 400 or 422."""
     try:
         rows, batch = model.validator.read(body)

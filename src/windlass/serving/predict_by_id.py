@@ -14,10 +14,10 @@ from windlass.core.batch import Prediction
 from windlass.core.row_validator import Values
 from windlass.errors import RowsError
 from windlass.serving.feature_routes import body_ids, path_id, unknown
-from windlass.serving.model import INLINE_ROWS, Model
-from windlass.serving.online_features import Online
+from windlass.serving.model import INLINE_ROWS, ServedModel
+from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import Predictor, off_loop, require_json
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 from windlass.web.openapi import Json
 from windlass.web.problems import Problem
 
@@ -31,17 +31,17 @@ UNFIT = "unfit"  # features that the model's row does not allow, or of another v
 _log = logging.getLogger("windlass.serving")
 
 
-class ById:
+class PredictById:
     """The routes of one project that predict by id."""
 
-    def __init__(self, predictor: Predictor, online: Online) -> None:
+    def __init__(self, predictor: Predictor, online: OnlineFeatures) -> None:
         self._predictor = predictor
         self._online = online
         self._strange: set[tuple[str, str]] = (
             set()
         )  # versions, and views that they were not trained on
 
-    async def one(self, exchange: Exchange) -> Answer:
+    async def one(self, exchange: Request) -> Response:
         """`POST /predict/{id}`: as `/predict`, and the features used."""
         entity = path_id(exchange)
         model = await self._predictor.model(exchange)
@@ -54,7 +54,7 @@ class ById:
             raise _unfit(model, error) from None
         return await self._predictor.row(exchange, model, row, _used(features, row))
 
-    async def many(self, exchange: Exchange) -> Answer:
+    async def many(self, exchange: Request) -> Response:
         """`POST /predict_by_id`: a prediction an entity, in order; one that cannot be predicted fails no other."""
         require_json(exchange)
         entities = body_ids(await exchange.body())
@@ -72,8 +72,8 @@ class ById:
         return answer
 
     def _predict(
-        self, exchange: Exchange, model: Model, entities: Sequence[int], found: "_Found"
-    ) -> tuple[Answer, Prediction | None]:
+        self, exchange: Request, model: ServedModel, entities: Sequence[int], found: "_Found"
+    ) -> tuple[Response, Prediction | None]:
         results, fitting = self._fit(model, entities, found)
         rows = [row for *_, row in fitting]
         prediction = model.predict(model.validator.batch(rows)) if rows else None
@@ -89,10 +89,10 @@ class ById:
             "latency_ms": round((perf_counter() - exchange.started) * 1e3, 3),
             "prediction_id": exchange.id,
         }
-        return Answer(orjson.dumps(answer)), prediction
+        return Response(orjson.dumps(answer)), prediction
 
     def _fit(
-        self, model: Model, entities: Sequence[int], found: "_Found"
+        self, model: ServedModel, entities: Sequence[int], found: "_Found"
     ) -> tuple[list[Json], "list[tuple[Json, Features, Values]]"]:
         """A result an entity, to be filled where its features fit the row, and those that do with their rows."""
         view = self._online.declared
@@ -110,13 +110,13 @@ class ById:
             results.append(result)
         return results, fitting
 
-    def _row(self, model: Model, features: "Features") -> Values:
+    def _row(self, model: ServedModel, features: "Features") -> Values:
         """Features as a row, by the row's own validator. Raises RowsError."""
         if model.view is not None and features.view != model.view:
             raise self._of_another_view(model, features.view)
         return model.validator.row(orjson.dumps(features.values))
 
-    def _of_another_view(self, model: Model, view: str) -> RowsError:
+    def _of_another_view(self, model: ServedModel, view: str) -> RowsError:
         """The fault of the whole row; logged when it is first met."""
         if (model.version, view) not in self._strange:
             self._strange.add((model.version, view))
@@ -152,7 +152,7 @@ def _outcome(kept: Json, index: int) -> Json:
     return {"predicted_label": outcome, "prediction": outcome, "class_probabilities": shares}
 
 
-def _unfit(model: Model, error: RowsError) -> Problem:
+def _unfit(model: ServedModel, error: RowsError) -> Problem:
     of_a_cell = error.faults[0]["loc"]
     told = f"The features of this id do not fit the row of version {model.version}; see errors."
     return Problem(409, told if of_a_cell else str(error), error.faults)

@@ -7,16 +7,16 @@ from functools import partial
 from windlass.auth.key import Role
 from windlass.serving.feature_routes import FeatureRoutes
 from windlass.serving.predict import Predictor
-from windlass.serving.predict_by_id import ById
-from windlass.serving.protocols.feast import Feast
-from windlass.serving.protocols.kserve_v1 import V1
-from windlass.serving.protocols.mlflow_sagemaker import Scoring
-from windlass.serving.protocols.open_inference import V2
-from windlass.serving.served_project import Hosted
-from windlass.serving.status import Observer
-from windlass.serving.targets import Part
+from windlass.serving.predict_by_id import PredictById
+from windlass.serving.protocols.feast import FeastFeatureServer
+from windlass.serving.protocols.kserve_v1 import KServeV1
+from windlass.serving.protocols.mlflow_sagemaker import ScoringServer
+from windlass.serving.protocols.open_inference import OpenInferenceV2
+from windlass.serving.served_project import ServedProject
+from windlass.serving.status import StatusRoutes
+from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
-from windlass.web.messages import Answer, Exchange, Handler
+from windlass.web.messages import Handler, Request, Response
 from windlass.web.routing import Route
 
 _CALLER = Role.PREDICT
@@ -26,7 +26,10 @@ _Line = tuple[
 
 
 def routes_of(
-    hosted: Sequence[Hosted], observer: Observer, settings: Settings, only: Part | None = None
+    hosted: Sequence[ServedProject],
+    observer: StatusRoutes,
+    settings: Settings,
+    only: ServiceRole | None = None,
 ) -> list[Route]:
     """The server's own routes, each project's under its name, and at the root too where there is one.
 
@@ -39,26 +42,33 @@ def routes_of(
         Route("GET", "/readyz", observer.ready),
         Route("GET", "/metrics", observer.metrics, role=_CALLER),
     ]
-    if only is not Part.FEATURES:
-        routes += [*V2(hosted, predictors, observer).routes(), *V1(hosted, predictors).routes()]
+    if only is not ServiceRole.FEATURES:
+        routes += [
+            *OpenInferenceV2(hosted, predictors, observer).routes(),
+            *KServeV1(hosted, predictors).routes(),
+        ]
     for one in hosted:
         for prefix in (f"/{one.name}", "") if len(hosted) == 1 else (f"/{one.name}",):
             routes += _project(one, predictors[one.name], observer, prefix, only)
     if len(hosted) > 1:
         routes.append(Route("GET", "/status", observer.status, role=_CALLER))
-    elif only is not Part.FEATURES:
+    elif only is not ServiceRole.FEATURES:
         routes += _only(hosted[0], predictors[hosted[0].name], observer, settings)
     return [_labelled(route) for route in routes]
 
 
 def _project(
-    hosted: Hosted, predictor: Predictor, observer: Observer, prefix: str, only: Part | None
+    hosted: ServedProject,
+    predictor: Predictor,
+    observer: StatusRoutes,
+    prefix: str,
+    only: ServiceRole | None,
 ) -> list[Route]:
     status = _ignoring(partial(observer.project_status, hosted))
     table: list[_Line] = [("GET", "/status", status, None)]
-    if only is not Part.FEATURES:
+    if only is not ServiceRole.FEATURES:
         table += _predictions(hosted, predictor)
-    if only is not Part.PREDICT:
+    if only is not ServiceRole.PREDICT:
         table += _features(hosted)
     return [
         Route(method, f"{prefix}{path}", handler, hosted.name, path, _CALLER, there)
@@ -66,28 +76,28 @@ def _project(
     ]
 
 
-def _predictions(hosted: Hosted, predictor: Predictor) -> Iterator[_Line]:
+def _predictions(hosted: ServedProject, predictor: Predictor) -> Iterator[_Line]:
     yield "POST", "/predict", predictor.one, None
     yield "POST", "/predict_batch", predictor.many, None
     if hosted.online is not None:
-        by_id, there = ById(predictor, hosted.online), hosted.online.is_there
+        by_id, there = PredictById(predictor, hosted.online), hosted.online.is_there
         yield "POST", "/predict/{id}", by_id.one, there
         yield "POST", "/predict_by_id", by_id.many, there
 
 
-def _features(hosted: Hosted) -> Iterator[_Line]:
+def _features(hosted: ServedProject) -> Iterator[_Line]:
     if hosted.online is not None:
         features, there = FeatureRoutes(hosted.online), hosted.online.is_there
         yield "GET", "/features/{id}", features.one, there
         yield "POST", "/features", features.many, there
-        yield "POST", "/get-online-features", Feast(hosted.online).get, there
+        yield "POST", "/get-online-features", FeastFeatureServer(hosted.online).get, there
 
 
 def _only(
-    hosted: Hosted, predictor: Predictor, observer: Observer, settings: Settings
+    hosted: ServedProject, predictor: Predictor, observer: StatusRoutes, settings: Settings
 ) -> list[Route]:
     """What answers predictions at the root where exactly one project is served: SageMaker's, MLflow's, Vertex's."""
-    scoring = Scoring(predictor)
+    scoring = ScoringServer(predictor)
     routes = [
         Route("GET", "/ping", observer.ping),
         Route("GET", "/version", scoring.version),
@@ -95,7 +105,7 @@ def _only(
     ]
     vertex = settings.vertex
     if vertex is not None:
-        instances = V1([hosted], {hosted.name: predictor}).only
+        instances = KServeV1([hosted], {hosted.name: predictor}).only
         routes += [  # last, for a route that Vertex names wins over ours of the same path
             Route("GET", vertex.health_route, observer.ready, label="/readyz"),
             Route(
@@ -114,8 +124,10 @@ def _labelled(route: Route) -> Route:
     return route if route.label else replace(route, label=route.path)
 
 
-def _ignoring(answer: Callable[[], Awaitable[Answer]]) -> Callable[[Exchange], Awaitable[Answer]]:
-    async def handler(_: Exchange) -> Answer:
+def _ignoring(
+    answer: Callable[[], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    async def handler(_: Request) -> Response:
         return await answer()
 
     return handler

@@ -9,18 +9,18 @@ from typing import Any
 
 from windlass.core.bundle import Bundle
 from windlass.monitoring.ledger import Ledger
-from windlass.monitoring.metrics import Telemetry
-from windlass.serving.model import Model
-from windlass.serving.online_features import Online
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.serving.model import ServedModel
+from windlass.serving.online_features import OnlineFeatures
 from windlass.web.problems import Problem, unavailable
 
-MOST_AT_HAND = 3  # versions kept loaded beside the live one and its predecessor
+MAX_AT_HAND = 3  # versions kept loaded beside the live one and its predecessor
 
 _log = logging.getLogger("windlass.serving")
 
 
 @dataclass(frozen=True)
-class Refused:
+class Unavailable:
     """A version that was to be live and is not: why, and since when, in seconds since 1970."""
 
     version: str
@@ -28,7 +28,7 @@ class Refused:
     since: float
 
 
-class Hosted:
+class ServedProject:
     """A project in this server. Everything happens on the event loop; `model` is what answers now.
 
     A request holds the model that it began with, so that a switch is one assignment: whoever comes later
@@ -39,8 +39,8 @@ class Hosted:
         self,
         name: str,
         ledger: Ledger | None,
-        telemetry: Telemetry,
-        online: Online | None = None,
+        telemetry: ServerMetrics,
+        online: OnlineFeatures | None = None,
         *,
         predicts: bool = True,
     ) -> None:
@@ -49,18 +49,20 @@ class Hosted:
         self.ledger = ledger
         self.online = online
         self._predicts = predicts
-        self.model: Model | None = None
+        self.model: ServedModel | None = None
         self.reason: str | None = "loading"
         self.since: float | None = None  # when it was decided that the live version be live
         self.production: str | None = None  # the version that the registry wants to be live
-        self.refused: Refused | None = None
+        self.refused: Unavailable | None = None
         self.versions: tuple[str, ...] = ()  # those that may be asked for
         self.registry: Callable[[], dict[str, Any]] | None = None  # tells whether it is reachable
-        self.find: Callable[[str], Awaitable[Model]] | None = None  # another version, by its name
+        self.find: Callable[[str], Awaitable[ServedModel]] | None = (
+            None  # another version, by its name
+        )
         self.switched: Callable[[], None] = _nothing  # told after every switch
         self._telemetry = telemetry
-        self._predecessor: Model | None = None
-        self._others: OrderedDict[str, Model] = OrderedDict()
+        self._predecessor: ServedModel | None = None
+        self._others: OrderedDict[str, ServedModel] = OrderedDict()
 
     @property
     def bundle(self) -> Bundle | None:
@@ -81,13 +83,13 @@ class Hosted:
             return None if self.model is not None else str(self.reason)
         return None if self.online is None else self.online.lack
 
-    def live(self) -> Model:
+    def live(self) -> ServedModel:
         """The live model. Raises Problem 503 where there is none."""
         if self.model is None:
             raise unavailable(f"Project {self.name} is not ready: {self.reason}")
         return self.model
 
-    async def named(self, version: str) -> Model:
+    async def named(self, version: str) -> ServedModel:
         """The version of this name, if it is or was in production. Raises Problem 404, 409 or 503."""
         found = self.at_hand(version)
         if found is not None:
@@ -96,7 +98,7 @@ class Hosted:
             raise Problem(404, "There is no such version here. See /status for the live one.")
         return await self.find(version)
 
-    def at_hand(self, version: str) -> Model | None:
+    def at_hand(self, version: str) -> ServedModel | None:
         """A version that is loaded."""
         for model in (self.model, self._predecessor):
             if model is not None and model.version == version:
@@ -106,15 +108,15 @@ class Hosted:
             self._others.move_to_end(version)
         return found
 
-    def keep(self, model: Model) -> None:
+    def keep(self, model: ServedModel) -> None:
         """Have a version at hand that is not live. Of too many, the one asked for longest ago goes."""
         model.count_in(self._telemetry)
         self._others[model.version] = model
         self._others.move_to_end(model.version)
-        while len(self._others) > MOST_AT_HAND:
+        while len(self._others) > MAX_AT_HAND:
             self._others.popitem(last=False)
 
-    def switch(self, model: Model, since: float) -> None:
+    def switch(self, model: ServedModel, since: float) -> None:
         """Let `model` answer from now on. Its predecessor stays at hand, for a rollback."""
         before, started = self.model, time.time()
         if model is not before:
@@ -126,7 +128,7 @@ class Hosted:
         self.switched()
         self._say_ready(model, before, started - since)
 
-    def _say_ready(self, model: Model, before: Model | None, late: float) -> None:
+    def _say_ready(self, model: ServedModel, before: ServedModel | None, late: float) -> None:
         for gate in model.bundle.manifest.gates:
             if not gate.passed and before is not model:
                 _log.warning("gate not passed", extra={"project": self.name, "rule": gate.rule})
@@ -145,7 +147,7 @@ class Hosted:
 
     def refuse(self, version: str, reason: str) -> None:
         """Go on as before: `version` was to be live, and is not fit."""
-        self.refused = Refused(version, reason, time.time())
+        self.refused = Unavailable(version, reason, time.time())
         if self.model is None:
             self.reason = reason
         _log.error(

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from windlass.errors import Fault
-from windlass.monitoring.metrics import BOUNDS, Snapshot, Telemetry, quantiles
+from windlass.monitoring.metrics import BOUNDS, MetricsSnapshot, ServerMetrics, quantiles
 from windlass.monitoring.prometheus import expose
-from windlass.serving.served_project import Hosted
-from windlass.web.messages import Answer, Exchange
+from windlass.serving.served_project import ServedProject
+from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 
 _OK = orjson.dumps({"status": "ok"})
@@ -21,28 +21,28 @@ _EMPTY = (0.0,) * (len(BOUNDS) + 1)
 _log = logging.getLogger("windlass.serving")
 
 
-class Observer:
+class StatusRoutes:
     """The routes about the server itself."""
 
-    def __init__(self, hosted: Sequence[Hosted], telemetry: Telemetry) -> None:
+    def __init__(self, hosted: Sequence[ServedProject], telemetry: ServerMetrics) -> None:
         self._hosted = hosted
         self._telemetry = telemetry
         self._started = time()
         self._last = self._started, list(_EMPTY)
 
-    async def alive(self, _: Exchange) -> Answer:
+    async def alive(self, _: Request) -> Response:
         """`GET /health`, `/livez`: the process answers."""
-        return Answer(_OK)
+        return Response(_OK)
 
-    async def ping(self, _: Exchange) -> Answer:
+    async def ping(self, _: Request) -> Response:
         """`GET /ping`: 200 and an empty body where every project is ready, else 503."""
         self._require_ready()
-        return Answer(b"", b"text/plain")
+        return Response(b"", b"text/plain")
 
-    async def ready(self, _: Exchange) -> Answer:
+    async def ready(self, _: Request) -> Response:
         """`GET /readyz`: 200 once every project's version has proven itself, else 503 with the reasons."""
         self._require_ready()
-        return Answer(orjson.dumps({"status": "ready"}))
+        return Response(orjson.dumps({"status": "ready"}))
 
     def is_ready(self) -> bool:
         """Whether every project answers."""
@@ -57,7 +57,7 @@ class Observer:
         if waiting:
             raise Problem(503, "Not every project is ready.", waiting, [(b"retry-after", b"1")])
 
-    async def metrics(self, exchange: Exchange) -> Answer:
+    async def metrics(self, exchange: Request) -> Response:
         """`GET /metrics`: one aggregate over all workers."""
         live = {
             hosted.name: hosted.model.version for hosted in self._hosted if hosted.model is not None
@@ -69,22 +69,22 @@ class Observer:
         }
         accept = exchange.accept.decode("latin-1")
         body, kind = expose(self._telemetry.snapshot(), live, accept, self._started, ages)
-        return Answer(body, kind.encode())
+        return Response(body, kind.encode())
 
-    async def status(self, _: Exchange) -> Answer:
+    async def status(self, _: Request) -> Response:
         """`GET /status` of the whole server: every project's."""
         snapshot = self._telemetry.snapshot()
         projects = [self._project(hosted, snapshot) for hosted in self._hosted]
-        return Answer(orjson.dumps({"uptime_seconds": self._uptime(), "projects": projects}))
+        return Response(orjson.dumps({"uptime_seconds": self._uptime(), "projects": projects}))
 
-    async def project_status(self, hosted: Hosted) -> Answer:
+    async def project_status(self, hosted: ServedProject) -> Response:
         """`GET /{project}/status`, at the root too where there is one project."""
-        return Answer(orjson.dumps(self._project(hosted, self._telemetry.snapshot())))
+        return Response(orjson.dumps(self._project(hosted, self._telemetry.snapshot())))
 
     def _uptime(self) -> float:
         return round(time() - self._started, 3)
 
-    def _project(self, hosted: Hosted, snapshot: Snapshot) -> dict[str, Any]:
+    def _project(self, hosted: ServedProject, snapshot: MetricsSnapshot) -> dict[str, Any]:
         model = hosted.model
         mine = [h for h in snapshot.histograms if h.project == hosted.name]
         found = quantiles([h.buckets for h in mine], list(_QUANTILES.values()))
@@ -124,7 +124,7 @@ class Observer:
         _log.info("rate", extra=facts | latency)
 
 
-def _buckets(snapshot: Snapshot) -> list[float]:
+def _buckets(snapshot: MetricsSnapshot) -> list[float]:
     """Requests of every kind, by latency bucket."""
     return [
         sum(column)

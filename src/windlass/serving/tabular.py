@@ -11,15 +11,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.row_schema import MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.row_schema import MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import InputError
 from windlass.monitoring.ledger import Ledger
-from windlass.serving.model import Model
+from windlass.serving.model import ServedModel
 from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 from windlass.tables.reader import TableReader
 from windlass.tables.validate import check_table, refuse_columns
 from windlass.tables.writer import open_writer, prediction_table
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem, invalid, malformed, unsupported
 
 FORMS = {
@@ -31,7 +31,7 @@ TYPES = {form: kind.encode() for kind, form in FORMS.items()}
 _JSON = ("application/json", "application/*")
 
 
-def wanted(exchange: Exchange, form: str) -> str:
+def wanted(exchange: Request, form: str) -> str:
     """The form that `Accept` names first; `form`, the body's own, where it leaves the choice.
 
     Raises Problem 406 where it names none that there is.
@@ -50,20 +50,20 @@ def wanted(exchange: Exchange, form: str) -> str:
 
 
 CHUNK = 1 << 16  # rows predicted at a time
-MOST_AS_JSON = 500_000  # rows: each takes a hundred times its size as objects
+MAX_AS_JSON = 500_000  # rows: each takes a hundred times its size as objects
 EXPANSION = 4  # what a compressed body may grow to, in bodies of the largest size
 
 
 def answer_table(
-    exchange: Exchange, body: bytes, model: Model, ledger: Ledger | None
-) -> tuple[Answer, list[Prediction]]:
+    exchange: Request, body: bytes, model: ServedModel, ledger: Ledger | None
+) -> tuple[Response, list[Prediction]]:
     """Predict a table; also what was predicted. Nothing is answered, or kept, unless every row is good."""
     form = FORMS.get(exchange.media_type())
     if form is None:
         raise unsupported(["application/json", *FORMS])
     asked = wanted(exchange, form)
     batch = _read(model, body, form, exchange.max_body * EXPANSION)
-    if asked == "json" and len(batch) > MOST_AS_JSON:
+    if asked == "json" and len(batch) > MAX_AS_JSON:
         raise _too_many()
     exchange.parsed = perf_counter()
     parts = [model.predict(batch.part(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
@@ -72,11 +72,11 @@ def answer_table(
     if ledger is not None:
         ledger.append_table(_entry(exchange, model, batch, answers))
     if asked == "json":
-        return Answer(_json(exchange, model, parts)), parts
+        return Response(_json(exchange, model, parts)), parts
     return as_table(exchange, model, answers, asked), parts
 
 
-def as_table(exchange: Exchange, model: Model, answers: Sequence[Any], form: str) -> Answer:
+def as_table(exchange: Request, model: ServedModel, answers: Sequence[Any], form: str) -> Response:
     """Predictions as a table; who answered, and under which id, stands in headers."""
     sink = io.BytesIO()
     with open_writer(sink, answers[0].schema, form) as writer:
@@ -86,10 +86,10 @@ def as_table(exchange: Exchange, model: Model, answers: Sequence[Any], form: str
         (b"x-model-version", model.version.encode()),
         (b"x-prediction-id", exchange.id.encode()),
     ]
-    return Answer(sink.getvalue(), TYPES[form], headers=named)
+    return Response(sink.getvalue(), TYPES[form], headers=named)
 
 
-def _read(model: Model, body: bytes, form: str, most: int) -> Batch:
+def _read(model: ServedModel, body: bytes, form: str, most: int) -> Batch:
     """The body's rows as arrays. Raises Problem 400, 413 where they take more than `most` bytes, or 422."""
     try:
         if form == "csv":
@@ -113,7 +113,7 @@ def _read(model: Model, body: bytes, form: str, most: int) -> Batch:
     return checked.batch
 
 
-def _refuse_columns(model: Model, names: Sequence[str]) -> None:
+def _refuse_columns(model: ServedModel, names: Sequence[str]) -> None:
     try:
         refuse_columns(model.schema, names)
     except InputError as error:
@@ -143,7 +143,7 @@ def _too_many() -> Problem:
     return Problem(413, "The table holds more than is answered at once. Send fewer rows at a time.")
 
 
-def _entry(exchange: Exchange, model: Model, batch: Batch, answers: Sequence[Any]) -> bytes:
+def _entry(exchange: Request, model: ServedModel, batch: Batch, answers: Sequence[Any]) -> bytes:
     """Rows and predictions as one Arrow stream; what they share stands in its metadata."""
     shared = {
         "prediction_id": exchange.id,
@@ -179,15 +179,15 @@ def _texts(values: NDArray[np.object_]) -> Any:
     return _with_nulls(text_array(values.tolist()), values != MISSING_TEXT)
 
 
-def _numbers(column: Column, values: NDArray[np.float64]) -> Any:
+def _numbers(column: ColumnSchema, values: NDArray[np.float64]) -> Any:
     there = ~np.isnan(values)
     filled = np.where(there, values, 0.0)
     match column.kind:
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             found = number_array(filled)
-        case Kind.INTEGER:
+        case ColumnKind.INTEGER:
             found = number_array(filled.astype(np.int64))
-        case Kind.BOOLEAN:
+        case ColumnKind.BOOLEAN:
             found = mask_array(filled != 0)
         case _:  # a date, in days
             found = number_array(filled.astype(np.int32)).cast(pa.date32()).cast(pa.string())
@@ -202,7 +202,7 @@ def _with_nulls(array: Any, there: NDArray[np.bool_]) -> Any:
     return pa.Array.from_buffers(array.type, len(array), [mask_array(there).buffers()[1], *buffers])
 
 
-def _json(exchange: Exchange, model: Model, parts: list[Prediction]) -> bytes:
+def _json(exchange: Request, model: ServedModel, parts: list[Prediction]) -> bytes:
     answers = [model.answers(part) for part in parts]
     answer: dict[str, Any] = {
         key: [item for part in answers for item in part[key]] for key in answers[0]

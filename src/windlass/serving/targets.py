@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ServeTarget:
     """What one project of a server is: `bundle` by itself; where that is None, what the registry decides.
 
     `view` is the feature view that the registry has declared of it when the server is started.
@@ -33,7 +33,7 @@ class Subject:
     session: str = field(default_factory=partial(token_hex, 8))
 
 
-def subjects(paths: Sequence[Path | str | Subject], settings: Settings) -> list[Subject]:
+def subjects(paths: Sequence[Path | str | ServeTarget], settings: Settings) -> list[ServeTarget]:
     """What these paths stand for, each a bundle, a project's folder, or a project's name in the registry.
 
     A Subject stands for itself.
@@ -45,7 +45,8 @@ def subjects(paths: Sequence[Path | str | Subject], settings: Settings) -> list[
     registry = _Registry(settings)
     try:
         found = [
-            path if isinstance(path, Subject) else _subject(Path(path), registry) for path in paths
+            path if isinstance(path, ServeTarget) else _subject(Path(path), registry)
+            for path in paths
         ]
     finally:
         registry.close()
@@ -84,7 +85,7 @@ class _Registry:
             self._opened.close()
 
 
-def _subject(path: Path, registry: _Registry) -> Subject:
+def _subject(path: Path, registry: _Registry) -> ServeTarget:
     if registry.exists and not (path / MANIFEST).is_file():
         found = _followed(path, registry)
         if found is not None:
@@ -92,10 +93,10 @@ def _subject(path: Path, registry: _Registry) -> Subject:
     bundle = Bundle.open(find_bundle(path))
     if registry.exists:
         _refuse_unapproved(bundle, registry)
-    return Subject(bundle.manifest.project, bundle)
+    return ServeTarget(bundle.manifest.project, bundle)
 
 
-def _followed(path: Path, registry: _Registry) -> Subject | None:
+def _followed(path: Path, registry: _Registry) -> ServeTarget | None:
     """The project of the registry that a folder or a name stands for.
 
     Where the registry is away, a name stands for itself: the server starts, and goes on asking.
@@ -107,10 +108,10 @@ def _followed(path: Path, registry: _Registry) -> Subject | None:
     except StorageError:
         if path.exists() or not re.fullmatch(PROJECT_NAME, str(path)):
             raise
-        return Subject(str(path))
+        return ServeTarget(str(path))
     project = find_project(declarations, path)
     views = {one.name: one.view for one in declarations}
-    return None if project is None else Subject(project, view=views[project])
+    return None if project is None else ServeTarget(project, view=views[project])
 
 
 def _refuse_unapproved(bundle: Bundle, registry: _Registry) -> None:
@@ -137,7 +138,7 @@ def _refuse_unapproved(bundle: Bundle, registry: _Registry) -> None:
     )
 
 
-class Part(StrEnum):
+class ServiceRole(StrEnum):
     """What a server is to answer alone: features, or predictions."""
 
     FEATURES = "features"

@@ -7,7 +7,7 @@ from typing import Protocol
 from windlass.settings import Settings
 
 
-class Blobs(Protocol):
+class BlobStore(Protocol):
     """Folders, each under a name with slashes (`models/loan/v1`), which hold files and no folders of files.
 
     Whoever writes owns the name: two writers of one name at once are kept apart by the caller. Safe to
@@ -52,12 +52,12 @@ class Blobs(Protocol):
         ...
 
 
-def blobs_of(settings: Settings) -> Blobs:
+def open_blob_store(settings: Settings) -> BlobStore:
     """The store that the settings name. Raises SettingsError for a URL that cannot be used."""
     if settings.store_url is None:
-        from windlass.storage.local_store import Files
+        from windlass.storage.local_store import LocalBlobStore
 
-        return Files(settings.home)
+        return LocalBlobStore(settings.home)
     from windlass.storage.object_store import open_store
 
     return open_store(settings.store_url, plain_http=settings.store_http)

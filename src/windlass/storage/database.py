@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
-from windlass.storage.db_errors import PATIENCE, advice
+from windlass.storage.db_errors import TIMEOUT, advice
 from windlass.storage.urls import url_of
 
 BUSY_SECONDS = 30.0  # that a writer waits for another
@@ -174,7 +174,7 @@ def _engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.drivername != "postgresql+psycopg":
             raise SettingsError(f"WINDLASS_DATABASE_URL names {backend!r}. {_FORM}")
-        asked = {name: value for name, value in PATIENCE.items() if name not in parsed.query}
+        asked = {name: value for name, value in TIMEOUT.items() if name not in parsed.query}
         return create_engine(
             parsed,
             pool_pre_ping=True,

@@ -1,6 +1,6 @@
 """What databases complain of, and what to do next; and how long one is waited for."""
 
-PATIENCE = {  # of libpq: a server that is gone is told within seconds, also where it says nothing any more
+TIMEOUT = {  # of libpq: a server that is gone is told within seconds, also where it says nothing any more
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,

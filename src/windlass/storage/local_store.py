@@ -12,7 +12,7 @@ from windlass.core.atomic_files import disk_advice, flush
 from windlass.errors import StorageError
 
 
-class Files:
+class LocalBlobStore:
     """Blobs below one folder."""
 
     is_local = True

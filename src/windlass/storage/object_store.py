@@ -27,7 +27,7 @@ _PARTS_AT_ONCE = 4  # of a large file: at a time, so that each gets through befo
 _FORM = "Use s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER, or leave it out for the home folder."
 
 
-class Objects:
+class ObjectBlobStore:
     """Blobs below one address of an object store."""
 
     is_local = False
@@ -113,7 +113,7 @@ class Objects:
             ) from error
 
 
-def open_store(url: str, *, plain_http: bool) -> Objects:
+def open_store(url: str, *, plain_http: bool) -> ObjectBlobStore:
     """The store at a URL; nothing is asked of it yet. Raises SettingsError for a URL that cannot be used."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
@@ -146,7 +146,7 @@ def open_store(url: str, *, plain_http: bool) -> Objects:
         raise SettingsError(
             f"WINDLASS_STORE_URL cannot be used: {_plain(error)}. {_FORM}"
         ) from error
-    return Objects(store, url)
+    return ObjectBlobStore(store, url)
 
 
 def _plain(error: Exception) -> str:

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, core_schema
 
-from windlass.core.row_schema import EPOCH, Column, Kind
+from windlass.core.row_schema import EPOCH, ColumnKind, ColumnSchema
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
 _EXPECTED = {
-    Kind.NUMBER: "Input should be a valid number",
-    Kind.INTEGER: "Input should be a valid integer",
-    Kind.BOOLEAN: "Input should be a valid boolean",
-    Kind.DATE: "Input should be a valid date",
-    Kind.CATEGORY: "Input should be a valid string",
+    ColumnKind.NUMBER: "Input should be a valid number",
+    ColumnKind.INTEGER: "Input should be a valid integer",
+    ColumnKind.BOOLEAN: "Input should be a valid boolean",
+    ColumnKind.DATE: "Input should be a valid date",
+    ColumnKind.CATEGORY: "Input should be a valid string",
 }
 _VIOLATED = {  # in the order in which pydantic looks
     "le": (np.greater, "less than or equal to"),
@@ -29,7 +29,7 @@ _VIOLATED = {  # in the order in which pydantic looks
 
 
 @dataclass
-class Cells:
+class ColumnCheck:
     """The n cells of one column. `live` marks those neither missing nor refused; None means all.
 
     `values` is any numeric [n]; what stands in a cell that is not live means nothing.
@@ -60,7 +60,7 @@ class Cells:
             target[~self.live] = np.nan
 
 
-def expected(column: Column) -> str:
+def expected(column: ColumnSchema) -> str:
     """What pydantic says of a value of another type."""
     if column.categories is None:
         return _EXPECTED[column.kind]
@@ -68,7 +68,7 @@ def expected(column: Column) -> str:
     return f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"
 
 
-def refuse_non_finite(cells: Cells, column: Column) -> None:
+def refuse_non_finite(cells: ColumnCheck, column: ColumnSchema) -> None:
     """Infinity is refused. NaN is missing where the column may be null, as dataframes write it, else refused."""
     finite = np.isfinite(cells.values)
     if finite.all():
@@ -78,15 +78,15 @@ def refuse_non_finite(cells: Cells, column: Column) -> None:
     cells.refuse(~finite, "Input should be a finite number")
 
 
-def refuse_fractions(cells: Cells) -> None:
+def refuse_fractions(cells: ColumnCheck) -> None:
     """Refuse floats that are no integers. Call after `refuse_non_finite`."""
     fraction = cells.values != np.trunc(cells.values)
     cells.refuse(fraction, "Input should be a valid integer, got a number with a fractional part")
 
 
-def refuse_out_of_bounds(cells: Cells, column: Column) -> None:
+def refuse_out_of_bounds(cells: ColumnCheck, column: ColumnSchema) -> None:
     """Hold the live cells against the column's `multiple_of` and bounds, as its pydantic validator does."""
-    if column.kind is Kind.BOOLEAN:
+    if column.kind is ColumnKind.BOOLEAN:
         return
     if column.multiple_of is not None:
         mask, shown = _not_multiple(cells.values, column, column.multiple_of)
@@ -98,9 +98,9 @@ def refuse_out_of_bounds(cells: Cells, column: Column) -> None:
             cells.refuse(violates(cells.values, limit), f"Input should be {words} {shown}")
 
 
-def _limits(column: Column) -> dict[str, tuple[float | int, str]]:
+def _limits(column: ColumnSchema) -> dict[str, tuple[float | int, str]]:
     """The bounds, as numbers to compare with and as text to show."""
-    if column.kind is Kind.DATE:
+    if column.kind is ColumnKind.DATE:
         return {
             keyword: ((limit - EPOCH).days, limit.isoformat())
             for keyword, limit in column.bounds()
@@ -113,8 +113,8 @@ def _shown(limit: float) -> str:
     return str(limit) if isinstance(limit, int) else np.format_float_positional(limit, trim="-")
 
 
-def _not_multiple(values: NDArray[Any], column: Column, divisor: float) -> tuple[Mask, str]:
-    if column.kind is Kind.INTEGER:
+def _not_multiple(values: NDArray[Any], column: ColumnSchema, divisor: float) -> tuple[Mask, str]:
+    if column.kind is ColumnKind.INTEGER:
         widest = np.dtype(f"{values.dtype.kind}8")  # the divisor may not fit into int8
         return np.fmod(values.astype(widest, copy=False), int(divisor)) != 0, str(int(divisor))
     with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are refused already

@@ -23,7 +23,7 @@ _ARROW_FILE = b"ARROW1"
 
 
 @dataclass(frozen=True)
-class Ragged:
+class RaggedRow:
     """A line of CSV that has other cells than the header names. `row` counts data rows from 0."""
 
     row: int
@@ -44,10 +44,10 @@ class TableReader:
     """
 
     def __init__(
-        self, source: Path | bytes, form: str, on_ragged: Callable[[Ragged], None] | None = None
+        self, source: Path | bytes, form: str, on_ragged: Callable[[RaggedRow], None] | None = None
     ) -> None:
         self._on_ragged = on_ragged
-        self._refused: Ragged | None = None
+        self._refused: RaggedRow | None = None
         self._name = str(source) if isinstance(source, Path) else "The body"
         self.form = form
         self._share: Callable[[], float] = lambda: 0.0
@@ -170,7 +170,7 @@ class TableReader:
 
     def _ragged(self, line: Any) -> str:
         row = (line.number or 0) - 2  # pyarrow counts lines from 1, and the header is one
-        ragged = Ragged(row, line.expected_columns, line.actual_columns, line.text[:_SHOWN])
+        ragged = RaggedRow(row, line.expected_columns, line.actual_columns, line.text[:_SHOWN])
         if self._on_ragged is None:
             self._refused = ragged
             return "error"

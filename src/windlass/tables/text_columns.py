@@ -7,17 +7,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from windlass.core.row_schema import LONGEST_CATEGORY, MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.row_schema import (
+    LONGEST_CATEGORY,
+    MISSING_TEXT,
+    ColumnKind,
+    ColumnSchema,
+    RowSchema,
+)
 from windlass.core.row_validator import RowValidator
 from windlass.errors import RowsError
 from windlass.tables.arrow_numpy import mask_array, mask_of, number_array, text_array, values_of
-from windlass.tables.column_checks import Cells, Rows, expected
+from windlass.tables.column_checks import ColumnCheck, Rows, expected
 
 # What Arrow may parse: plain forms of which Arrow and pydantic make the same value.
 _PLAIN = {
-    Kind.NUMBER: (r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$", pa.float64()),
-    Kind.INTEGER: (r"^-?[0-9]{1,15}$", pa.int64()),
-    Kind.DATE: (r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$", pa.date32()),
+    ColumnKind.NUMBER: (r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$", pa.float64()),
+    ColumnKind.INTEGER: (r"^-?[0-9]{1,15}$", pa.int64()),
+    ColumnKind.DATE: (r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$", pa.date32()),
 }
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
@@ -35,7 +41,7 @@ def without_empty(texts: Any, live: NDArray[np.bool_] | None) -> NDArray[np.bool
     return filled if live is None else filled & live
 
 
-def read_categories(cells: Cells, column: Column, texts: Any) -> NDArray[np.object_]:
+def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDArray[np.object_]:
     """Judge the live cells of a text array; gives object [n], "" where a cell is not live.
 
     Every distinct text is judged once.
@@ -64,20 +70,26 @@ def read_categories(cells: Cells, column: Column, texts: Any) -> NDArray[np.obje
     return picked
 
 
-def _refuse_texts(cells: Cells, codes: NDArray[Any], fits: NDArray[np.bool_], reason: str) -> None:
+def _refuse_texts(
+    cells: ColumnCheck, codes: NDArray[Any], fits: NDArray[np.bool_], reason: str
+) -> None:
     if not fits.all():
         cells.refuse(~fits[codes], reason)
 
 
-def read_texts(column: Column, texts: Any, live: NDArray[np.bool_] | None, *, lax: bool) -> Cells:
+def read_texts(
+    column: ColumnSchema, texts: Any, live: NDArray[np.bool_] | None, *, lax: bool
+) -> ColumnCheck:
     """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.row_strings` reads it.
 
     Plain forms are parsed at once; each distinct text of another form goes to pydantic. Unless `lax`,
     dates are YYYY-MM-DD only, as in JSON.
     """
-    cells = Cells(np.zeros(len(texts)), np.ones(len(texts), np.bool_) if live is None else live)
+    cells = ColumnCheck(
+        np.zeros(len(texts)), np.ones(len(texts), np.bool_) if live is None else live
+    )
     assert cells.live is not None
-    if column.kind is Kind.DATE and not lax:
+    if column.kind is ColumnKind.DATE and not lax:
         cells.refuse(
             ~_matches(texts, _DATE), "Input should be a valid date in the format YYYY-MM-DD"
         )
@@ -98,7 +110,7 @@ def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
     return mask_of(pc.match_substring_regex(texts, pattern))
 
 
-def _read_odd(cells: Cells, column: Column, texts: Any, rows: Rows) -> None:
+def _read_odd(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows) -> None:
     """Let pydantic judge each distinct text once, its bounds included."""
     cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
     validator = RowValidator(RowSchema.of("cell", cell))

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
-from windlass.core.row_schema import EPOCH, MISSING_TEXT, Column, Kind, RowSchema
+from windlass.core.row_schema import EPOCH, MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import default_value
 from windlass.errors import InputError
 from windlass.tables.arrow_numpy import valid_of, values_of
 from windlass.tables.column_checks import (
-    Cells,
+    ColumnCheck,
     Mask,
     Rows,
     expected,
@@ -39,7 +39,7 @@ _NAMED = 5  # columns that one error names
 
 
 @dataclass(frozen=True)
-class Problem:
+class RowProblem:
     """Why one cell was refused, without its value. `row` counts from 0 in the table."""
 
     row: int
@@ -48,7 +48,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidatedTable:
     """A table's rows. Where `bad` [n] is true the batch holds NaN and "", and `problems` says why.
 
     `problems` stand in the order of rows and declared columns, cut at the limit that was asked for,
@@ -57,7 +57,7 @@ class Checked:
 
     batch: Batch
     bad: NDArray[np.bool_]
-    problems: list[Problem]
+    problems: list[RowProblem]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Found:
 
 def check_table(
     schema: RowSchema, table: Any, *, strings: bool = False, limit: int = 100
-) -> Checked:
+) -> ValidatedTable:
     """Judge each row of a `pa.Table` or `pa.RecordBatch` as `RowValidator` would, at array speed.
 
     Null is JSON's null. NaN is missing where a column may be null, as dataframe libraries write it so,
@@ -97,7 +97,7 @@ def check_table(
     if found:
         numeric[bad] = np.nan
         text[bad] = MISSING_TEXT
-    return Checked(Batch(numeric, text), bad, _problems(found, limit))
+    return ValidatedTable(Batch(numeric, text), bad, _problems(found, limit))
 
 
 def refuse_columns(schema: RowSchema, names: Iterable[str]) -> None:
@@ -132,7 +132,7 @@ def _listed(names: list[str]) -> str:
     return f"the column{'s' * (len(names) > 1)} {shown}{more}"
 
 
-def _plain(column: Column, array: Any) -> Any:
+def _plain(column: ColumnSchema, array: Any) -> Any:
     """One array, without the encodings that carry no meaning."""
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
@@ -147,7 +147,7 @@ def _plain(column: Column, array: Any) -> Any:
     return array
 
 
-def _read(column: Column, array: Any, target: NDArray[Any], *, strings: bool) -> Cells:
+def _read(column: ColumnSchema, array: Any, target: NDArray[Any], *, strings: bool) -> ColumnCheck:
     """Judge one column and write its values into `target`."""
     live = valid_of(array)
     if strings and is_text(array.type):
@@ -164,9 +164,9 @@ def _read(column: Column, array: Any, target: NDArray[Any], *, strings: bool) ->
 
 
 def _read_categories(
-    column: Column, array: Any, live: Mask | None, target: NDArray[np.object_]
-) -> Cells:
-    cells = Cells(np.empty(0), live)
+    column: ColumnSchema, array: Any, live: Mask | None, target: NDArray[np.object_]
+) -> ColumnCheck:
+    cells = ColumnCheck(np.empty(0), live)
     if is_text(array.type) or pa.types.is_dictionary(array.type):
         target[:] = read_categories(cells, column, array)
     else:
@@ -175,44 +175,44 @@ def _read_categories(
     return cells
 
 
-def _typed(column: Column, array: Any, live: Mask | None, *, strings: bool) -> Cells:
+def _typed(column: ColumnSchema, array: Any, live: Mask | None, *, strings: bool) -> ColumnCheck:
     """The values of a column that reaches the model as numbers, refused where the type is another."""
     kind = array.type
     number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
-    if is_text(kind) and (strings or column.kind is Kind.DATE):
+    if is_text(kind) and (strings or column.kind is ColumnKind.DATE):
         return read_texts(column, array, live, lax=strings)
-    if column.kind in (Kind.NUMBER, Kind.INTEGER) and number:
+    if column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) and number:
         return _numbers(column, array, live)
-    if column.kind is Kind.BOOLEAN and pa.types.is_boolean(kind):
-        return Cells(values_of(array.cast(pa.uint8())), live)
-    if column.kind is Kind.DATE and pa.types.is_date32(kind):
-        return _within_calendar(Cells(values_of(array), live))
-    if column.kind is Kind.DATE and (pa.types.is_date64(kind) or pa.types.is_timestamp(kind)):
+    if column.kind is ColumnKind.BOOLEAN and pa.types.is_boolean(kind):
+        return ColumnCheck(values_of(array.cast(pa.uint8())), live)
+    if column.kind is ColumnKind.DATE and pa.types.is_date32(kind):
+        return _within_calendar(ColumnCheck(values_of(array), live))
+    if column.kind is ColumnKind.DATE and (pa.types.is_date64(kind) or pa.types.is_timestamp(kind)):
         return _days(array, live)
-    cells = Cells(np.zeros(len(array)), live)
+    cells = ColumnCheck(np.zeros(len(array)), live)
     cells.refuse(np.ones(len(array), np.bool_), expected(column))
     return cells
 
 
-def _numbers(column: Column, array: Any, live: Mask | None) -> Cells:
+def _numbers(column: ColumnSchema, array: Any, live: Mask | None) -> ColumnCheck:
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())
-    cells = Cells(values_of(array), live)
-    if column.kind is Kind.NUMBER:
+    cells = ColumnCheck(values_of(array), live)
+    if column.kind is ColumnKind.NUMBER:
         cells.values = cells.values.astype(np.float64, copy=False)
     if pa.types.is_floating(array.type):
         refuse_non_finite(cells, column)
-        if column.kind is Kind.INTEGER:
+        if column.kind is ColumnKind.INTEGER:
             refuse_fractions(cells)
     return cells
 
 
-def _days(array: Any, live: Mask | None) -> Cells:
+def _days(array: Any, live: Mask | None) -> ColumnCheck:
     """Days since 1970 out of moments, which have to be midnights."""
     zoned = pa.types.is_timestamp(array.type) and array.type.tz not in _UTC
     unit = array.type.unit if pa.types.is_timestamp(array.type) else "ms"
     days, rest = np.divmod(values_of(array), _DAY[unit])
-    cells = Cells(days, live)
+    cells = ColumnCheck(days, live)
     if zoned:
         reason = f"Input should be a valid date, not a moment in the zone {array.type.tz[:64]}"
         cells.refuse(np.ones(len(array), np.bool_), reason)
@@ -222,13 +222,13 @@ def _days(array: Any, live: Mask | None) -> Cells:
     return _within_calendar(cells)
 
 
-def _within_calendar(cells: Cells) -> Cells:
+def _within_calendar(cells: ColumnCheck) -> ColumnCheck:
     beyond = (cells.values < _FIRST_DAY) | (cells.values > _LAST_DAY)
     cells.refuse(beyond, "Input should be a valid date, of the years 1 to 9999")
     return cells
 
 
-def _problems(found: list[_Found], limit: int) -> list[Problem]:
+def _problems(found: list[_Found], limit: int) -> list[RowProblem]:
     """The cells refused, as `Checked` promises them."""
     if not found:
         return []
@@ -241,6 +241,6 @@ def _problems(found: list[_Found], limit: int) -> list[Problem]:
         chosen = np.union1d(firsts, chosen[: limit - len(firsts)])
         chosen = chosen[np.lexsort((kinds[chosen], rows[chosen]))]
     return [
-        Problem(row, found[kind].column, found[kind].reason)
+        RowProblem(row, found[kind].column, found[kind].reason)
         for row, kind in zip(rows[chosen].tolist(), kinds[chosen].tolist(), strict=True)
     ]

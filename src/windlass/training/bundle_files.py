@@ -15,16 +15,16 @@ from windlass.errors import ParameterError
 from windlass.training.environment import environment
 from windlass.training.golden_rows import golden
 from windlass.training.model_card import card
-from windlass.training.run import Run, predict, sealed_schema
+from windlass.training.run import TrainingRun, predict, sealed_schema
 
 
-def write_results(run: Run, folder: Path) -> None:
+def write_results(run: TrainingRun, folder: Path) -> None:
     """The files that must come out the same, byte for byte, from the same arguments."""
     for name, content in results(run).items():
         (folder / name).write_bytes(content)
 
 
-def results(run: Run) -> dict[str, bytes]:
+def results(run: TrainingRun) -> dict[str, bytes]:
     """`metrics.json`, `params.json`; where they were measured, confusion matrix, calibration and fairness."""
     files = {
         "metrics.json": pretty(run.evaluation.metrics),
@@ -38,7 +38,7 @@ def results(run: Run) -> dict[str, bytes]:
     return files | {name: pretty(table) for name, table in tables.items() if table is not None}
 
 
-def write_model(run: Run, compiled: bytes | None, folder: Path, source: Path) -> None:
+def write_model(run: TrainingRun, compiled: bytes | None, folder: Path, source: Path) -> None:
     """The fitted pipeline, and the compiled model where there is one. Raises ParameterError.
 
     `source` is the project's folder.
@@ -87,7 +87,12 @@ def _is_of(module: ModuleType, folder: Path) -> bool:
 
 
 def write_facts(
-    run: Run, folder: Path, source: Path, *, engine: EngineRecord, gates: tuple[GateRecord, ...]
+    run: TrainingRun,
+    folder: Path,
+    source: Path,
+    *,
+    engine: EngineRecord,
+    gates: tuple[GateRecord, ...],
 ) -> None:
     """Schema, profile, golden rows, holdout, environment and card. `source` is the project's folder."""
     files: dict[str, Any] = {
@@ -102,7 +107,7 @@ def write_facts(
     (folder / "card.md").write_text(card(run, engine, gates), encoding="utf-8")
 
 
-def _profile(run: Run) -> Profile:
+def _profile(run: TrainingRun) -> Profile:
     batch = run.dataset.batch.rows(run.split.train)
     prediction = predict(run.estimator, sealed_schema(run.project), batch)
     target = run.project.target

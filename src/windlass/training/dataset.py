@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from windlass.core.batch import Batch
 from windlass.core.hashing import canonical
 from windlass.core.project import Project
-from windlass.core.project_loader import told
+from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, WindlassError
 
@@ -25,7 +25,7 @@ _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})  # as libraries r
 
 
 @dataclass(frozen=True)
-class Origin:
+class RowOrigin:
     """The `count` rows that data() returned, of `file` where one was named at training."""
 
     file: Path | None
@@ -118,7 +118,7 @@ def snapshot(project: Project, file: Path | None = None, rows: Rows | None = Non
     table = _arrow(project, file, rows)
     if table.num_rows == 0:
         raise DataError(f"data() of project {project.name!r} returned no rows.")
-    origin = Origin(file, table.num_rows)
+    origin = RowOrigin(file, table.num_rows)
     batch = _check(project, table, origin)
     target, labels = _read_target(project.target, table, origin)
     digest = _digest(project, batch, target if labels is None else labels)
@@ -140,7 +140,9 @@ def _arrow(project: Project, file: Path | None, rows: Rows | None) -> Any:
     except WindlassError:
         raise
     except (Exception, SystemExit) as error:
-        raise DataError(f"data() of project {project.name!r} failed: {told(error)}.") from error
+        raise DataError(
+            f"data() of project {project.name!r} failed: {describe_error(error)}."
+        ) from error
     try:
         table = data if isinstance(data, pa.Table) else pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -159,7 +161,7 @@ def _arrow(project: Project, file: Path | None, rows: Rows | None) -> Any:
     return table.select(list(names))
 
 
-def _aside(project: Project, table: Any, origin: Origin) -> Any:
+def _aside(project: Project, table: Any, origin: RowOrigin) -> Any:
     """The columns for split and slices; of those that the split is made by none may be missing."""
     import pyarrow as pa
 
@@ -185,7 +187,7 @@ def _aside(project: Project, table: Any, origin: Origin) -> Any:
     return pa.table(columns)
 
 
-def _check(project: Project, table: Any, origin: Origin) -> Batch:
+def _check(project: Project, table: Any, origin: RowOrigin) -> Batch:
     from windlass.tables.validate import check_table
 
     checked = check_table(project.schema, table.select(list(project.schema.names)))
@@ -203,7 +205,7 @@ def _check(project: Project, table: Any, origin: Origin) -> Batch:
 
 
 def _read_target(
-    target: Target, table: Any, origin: Origin
+    target: Target, table: Any, origin: RowOrigin
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     values = table.column(target.name).to_pylist()
     if not isinstance(target, Classes):
@@ -222,7 +224,7 @@ def _read_target(
     return np.array(target.labels)[labels], labels
 
 
-def _read_quantity(name: str, values: Sequence[Any], origin: Origin) -> NDArray[np.float64]:
+def _read_quantity(name: str, values: Sequence[Any], origin: RowOrigin) -> NDArray[np.float64]:
     try:
         numbers = np.array([np.nan if value is None else value for value in values], np.float64)
     except (TypeError, ValueError) as error:

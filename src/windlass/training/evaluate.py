@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from windlass.core import metrics as formulas
 from windlass.core.batch import Prediction
-from windlass.core.evaluation_rules import Stakes
+from windlass.core.evaluation_rules import CostMatrix
 from windlass.core.metrics import confusion_matrix, share
 from windlass.core.project import Project
 from windlass.core.target import Classes, class_key
@@ -110,7 +110,7 @@ def _binary(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> dict[str
 
 
 def _staked(
-    stakes: Stakes, truth: NDArray[np.int64], positive: NDArray[np.float64]
+    stakes: CostMatrix, truth: NDArray[np.int64], positive: NDArray[np.float64]
 ) -> dict[str, float]:
     """What the rarer class is judged by: how much of it is found, at what price."""
     taken = positive >= stakes.threshold

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema
 from windlass.core.row_schema import MISSING_TEXT
-from windlass.training.run import Run, predict, sealed_schema
+from windlass.training.run import TrainingRun, predict, sealed_schema
 
 ROWS = 20
 
 
-def golden(run: Run) -> dict[str, Any]:
+def golden(run: TrainingRun) -> dict[str, Any]:
     """What `golden.json` holds: up to 20 test rows, evenly spaced, those with missing values first."""
     schema = sealed_schema(run.project)
     batch = run.dataset.batch.rows(_choose(run.dataset.batch, run.split.test))

@@ -10,7 +10,7 @@ from typing import Any
 
 from windlass.core.bundle import Bundle
 from windlass.settings import Settings
-from windlass.training.run import Run
+from windlass.training.run import TrainingRun
 
 # a store that is away is told of after seconds, not after MLflow's own four minutes
 _DEFAULTS = {
@@ -25,7 +25,7 @@ class TrackingError(Exception):
 
 
 @dataclass(frozen=True)
-class Record:
+class MlflowRecord:
     """What is recorded of one run."""
 
     project: str
@@ -35,7 +35,7 @@ class Record:
     bundle: Path
 
     @classmethod
-    def of(cls, run: Run, bundle: Bundle) -> "Record":
+    def of(cls, run: TrainingRun, bundle: Bundle) -> "MlflowRecord":
         """The record of a run that was published as `bundle`."""
         tags = {
             "windlass.data_digest": bundle.manifest.data_digest,
@@ -52,7 +52,7 @@ def installed() -> bool:
     return importlib.util.find_spec("mlflow") is not None
 
 
-def track(record: Record, settings: Settings) -> str:
+def track(record: MlflowRecord, settings: Settings) -> str:
     """Record a run; returns where: the store and the run's id. Raises TrackingError.
 
     The store is `mlflow.db` in the home folder, unless MLFLOW_TRACKING_URI names another.
@@ -72,7 +72,7 @@ def track(record: Record, settings: Settings) -> str:
         ) from error
 
 
-def _record(record: Record, uri: str, home: Path) -> str:
+def _record(record: MlflowRecord, uri: str, home: Path) -> str:
     from mlflow import MlflowClient
 
     for chatty in ("mlflow", "alembic"):

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from windlass.core.bundle import EngineRecord, GateRecord
-from windlass.core.row_schema import Column, RowSchema
+from windlass.core.row_schema import ColumnSchema, RowSchema
 from windlass.core.target import Classes, class_key
-from windlass.training.run import Run
+from windlass.training.run import TrainingRun
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
-def card(run: Run, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
+def card(run: TrainingRun, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
     """`card.md`, after the headings of Mitchell et al. (2019), Model Cards for Model Reporting."""
     parts = [
         _heading(run),
@@ -28,7 +28,7 @@ def card(run: Run, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _heading(run: Run) -> str:
+def _heading(run: TrainingRun) -> str:
     settings = ", ".join(f"{name} = {value}" for name, value in run.plan.hyperparameters.items())
     about = (run.project.description or run.project.schema.description or "").strip()
     model = f"**Model:** {run.plan.candidate.name} ({settings or 'no hyperparameters'})"
@@ -37,7 +37,7 @@ def _heading(run: Run) -> str:
     return f"{text}. {purpose[0]}" if purpose else text
 
 
-def _data(run: Run) -> str:
+def _data(run: TrainingRun) -> str:
     sizes = f"{len(run.split.train)} rows for training, {len(run.split.test)} for the test"
     return (
         f"## Data\n\n{len(run.dataset)} rows: {sizes}, {_split(run)}.{_read(run)}"
@@ -45,7 +45,7 @@ def _data(run: Run) -> str:
     )
 
 
-def _split(run: Run) -> str:
+def _split(run: TrainingRun) -> str:
     rule = run.project.split
     if rule is not None:
         return (
@@ -58,7 +58,7 @@ def _split(run: Run) -> str:
     return f"split {how} under seed {run.plan.seed}"
 
 
-def _read(run: Run) -> str:
+def _read(run: TrainingRun) -> str:
     view = run.project.view
     if view is None:
         return ""
@@ -76,7 +76,7 @@ def _columns(schema: RowSchema) -> str:
     return _table(("Column", "Kind", "Allowed", "Meaning"), rows)
 
 
-def _allowed(column: Column) -> str:
+def _allowed(column: ColumnSchema) -> str:
     limits = [f"{_SIGNS[keyword]} {_shown(limit)}" for keyword, limit in column.bounds()]
     if column.categories is not None:
         limits.append(", ".join(column.categories))
@@ -91,7 +91,7 @@ def _shown(limit: object) -> str:
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
-def _metrics(run: Run) -> str:
+def _metrics(run: TrainingRun) -> str:
     rows = [(name, f"{value:.4g}") for name, value in run.evaluation.metrics.items()]
     note = ""
     if "accuracy" in run.evaluation.metrics:
@@ -101,7 +101,7 @@ def _metrics(run: Run) -> str:
     return f"## Metrics\n\nOn the test rows.{note}\n\n" + _table(("Metric", "Value"), rows)
 
 
-def _confusion(run: Run) -> str:
+def _confusion(run: TrainingRun) -> str:
     confusion = run.evaluation.confusion
     if confusion is None:
         return ""
@@ -110,7 +110,7 @@ def _confusion(run: Run) -> str:
     return "## Confusion matrix\n\n" + _table(("True \\ predicted", *names), rows)
 
 
-def _calibration(run: Run) -> str:
+def _calibration(run: TrainingRun) -> str:
     curve = run.evaluation.calibration
     if curve is None:
         return ""
@@ -127,7 +127,7 @@ def _calibration(run: Run) -> str:
     return "## Calibration\n\nDoes it happen as often as predicted?\n\n" + _table(header, rows)
 
 
-def _fairness(run: Run) -> str:
+def _fairness(run: TrainingRun) -> str:
     slices = run.evaluation.fairness
     if slices is None:
         return ""
@@ -176,13 +176,13 @@ def _engine(engine: EngineRecord) -> str:
     return text
 
 
-def _warnings(run: Run) -> str:
+def _warnings(run: TrainingRun) -> str:
     if not run.warnings:
         return ""
     return "## Warnings while fitting\n\n" + "\n".join(f"- {text}" for text in run.warnings)
 
 
-def _use(run: Run) -> str:
+def _use(run: TrainingRun) -> str:
     return (
         "## Use and limits\n\n"
         f"Meant for rows such as those described above, to predict `{run.project.target.name}`. The metrics"

@@ -11,7 +11,7 @@ from windlass.core.candidate import Candidate
 from windlass.core.project import Project
 from windlass.errors import ParameterError
 
-Progress = Callable[[float, str], None]  # (share done 0..1, what is happening)
+ProgressCallback = Callable[[float, str], None]  # (share done 0..1, what is happening)
 
 LARGEST_SEED = 2**32 - 1  # numpy's
 SEED = 42  # where nobody says another
@@ -37,7 +37,7 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A request that was checked: the candidate with every hyperparameter resolved.
 
     Of a project with a feature view, `view` is the view's version and `snapshot` the number of what is read;
@@ -69,7 +69,7 @@ class Plan:
         }
 
     @classmethod
-    def of_params(cls, project: Project, params: Mapping[str, Any]) -> "Plan":
+    def of_params(cls, project: Project, params: Mapping[str, Any]) -> "TrainingPlan":
         """The plan that `params.json` records. Raises ParameterError, ProjectError where it no longer fits."""
         rest = dict(params)
         model, seed, test_size = (rest.pop(name, None) for name in ("model", "seed", "test_size"))
@@ -81,7 +81,7 @@ class Plan:
         return resolve(project, request)
 
 
-def resolve(project: Project, request: TrainingRequest) -> Plan:
+def resolve(project: Project, request: TrainingRequest) -> TrainingPlan:
     """Check a request against the project.
 
     Raises ProjectError for an unknown model, ParameterError for everything else that cannot be used.
@@ -107,7 +107,7 @@ def resolve(project: Project, request: TrainingRequest) -> Plan:
             f"Model {kind.name} cannot use {name} = {first['input']!r}: {first['msg']}."
         ) from error
     view = None if project.features is None else project.features.version
-    return Plan(
+    return TrainingPlan(
         candidate, request.seed, float(request.test_size), request.data, request.snapshot, view
     )
 

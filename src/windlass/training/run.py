@@ -10,12 +10,12 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
 from windlass.core.holdout import Holdout
 from windlass.core.project import Project
-from windlass.core.project_loader import told
+from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
 from windlass.errors import EngineError, ParameterError
 from windlass.training.dataset import Dataset, Rows, snapshot
 from windlass.training.evaluate import Evaluation, evaluate
-from windlass.training.plan import Plan, Progress
+from windlass.training.plan import ProgressCallback, TrainingPlan
 from windlass.training.split import Split, identities, split, split_by_content, split_by_group
 
 _ADVICE = (
@@ -24,11 +24,11 @@ _ADVICE = (
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What one run made: the fitted estimator, and everything it was measured by."""
 
     project: Project
-    plan: Plan
+    plan: TrainingPlan
     dataset: Dataset
     split: Split
     estimator: Any
@@ -37,7 +37,9 @@ class Run:
     warnings: tuple[str, ...]
 
 
-def execute(project: Project, plan: Plan, progress: Progress, rows: Rows | None = None) -> Run:
+def execute(
+    project: Project, plan: TrainingPlan, progress: ProgressCallback, rows: Rows | None = None
+) -> TrainingRun:
     """Train and score, of a project with a feature view on `rows`. Raises DataError, ParameterError."""
     progress(0.02, f"Reading the data of {project.name}")
     dataset = snapshot(project, plan.data, rows)
@@ -51,7 +53,7 @@ def execute(project: Project, plan: Plan, progress: Progress, rows: Rows | None 
     evaluation = evaluate(project, dataset, parts, prediction)
     truth = dataset.target if dataset.labels is None else dataset.labels
     holdout = Holdout.of(identities(project, dataset, parts.test), truth[parts.test], prediction)
-    return Run(project, plan, dataset, parts, estimator, evaluation, holdout, noted)
+    return TrainingRun(project, plan, dataset, parts, estimator, evaluation, holdout, noted)
 
 
 def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
@@ -86,7 +88,7 @@ def sealed_schema(project: Project) -> BundleSchema:
     return BundleSchema(row=project.schema, target=record)
 
 
-def _split(project: Project, plan: Plan, dataset: Dataset) -> Split:
+def _split(project: Project, plan: TrainingPlan, dataset: Dataset) -> Split:
     """By group and time where these are declared; by content where versions are compared, so that all hold out
     the same rows.
     """
@@ -98,7 +100,9 @@ def _split(project: Project, plan: Plan, dataset: Dataset) -> Split:
     return split(dataset, project.target, test_size=size, seed=plan.seed)
 
 
-def _fit(plan: Plan, dataset: Dataset, parts: Split, target: Target) -> tuple[Any, tuple[str, ...]]:
+def _fit(
+    plan: TrainingPlan, dataset: Dataset, parts: Split, target: Target
+) -> tuple[Any, tuple[str, ...]]:
     """The fitted estimator, and what it warned of, each warning once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -107,7 +111,7 @@ def _fit(plan: Plan, dataset: Dataset, parts: Split, target: Target) -> tuple[An
             fitted = estimator.fit(dataset.frame.iloc[parts.train], dataset.target[parts.train])
         except (Exception, SystemExit) as error:
             raise ParameterError(
-                f"Fitting model {plan.candidate.name} failed: {told(error)}. {_ADVICE}"
+                f"Fitting model {plan.candidate.name} failed: {describe_error(error)}. {_ADVICE}"
             ) from error
     if isinstance(target, Classes) and not hasattr(fitted, "predict_proba"):
         raise ParameterError(

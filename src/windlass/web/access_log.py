@@ -7,10 +7,10 @@ import threading
 import time
 
 from windlass.logs import timestamp
-from windlass.web.messages import Exchange
+from windlass.web.messages import Request
 
 FLUSH_SECONDS = 0.2
-MOST_WAITING = 200_000  # lines; beyond, lines are dropped and counted
+MAX_WAITING = 200_000  # lines; beyond, lines are dropped and counted
 
 _LINE = (
     b'{"time":"%b","level":"info","logger":"windlass.request","event":"request","request_id":"%b",'
@@ -19,7 +19,7 @@ _LINE = (
 _log = logging.getLogger("windlass.serving")
 
 
-class RequestLog:
+class AccessLog:
     """Buffers the lines of finished requests and writes them to standard error."""
 
     def __init__(self, descriptor: int = 2) -> None:
@@ -44,11 +44,11 @@ class RequestLog:
         if self._thread is not None:
             self._thread.join(timeout=2)
 
-    def write(self, exchange: Exchange, route: str, status: int, seconds: float) -> None:
+    def write(self, exchange: Request, route: str, status: int, seconds: float) -> None:
         """Note one finished request."""
         if not self._on:
             return
-        if len(self._lines) >= MOST_WAITING:
+        if len(self._lines) >= MAX_WAITING:
             self._dropped += 1
             return
         now = time.time()

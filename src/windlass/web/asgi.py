@@ -9,11 +9,11 @@ from time import perf_counter
 from typing import Any
 
 from windlass.errors import EngineError, LedgerError
-from windlass.monitoring.metrics import Telemetry
+from windlass.monitoring.metrics import ServerMetrics
 from windlass.web import problems
-from windlass.web.access_log import RequestLog
-from windlass.web.authentication import Guard
-from windlass.web.messages import WHOLE, Answer, ClientGone, Exchange, Receive, Scope, Send
+from windlass.web.access_log import AccessLog
+from windlass.web.authentication import Authenticator
+from windlass.web.messages import WHOLE, ClientGone, Receive, Request, Response, Scope, Send
 from windlass.web.problems import Problem, unavailable
 from windlass.web.routing import Route, Router
 from windlass.web.streaming import ENDING, send_parts
@@ -27,25 +27,25 @@ _REFUSED = EngineError, LedgerError, Problem
 Hook = Callable[[], Awaitable[None]]
 
 
-class Service:
+class AsgiService:
     """Answers requests. `start` and `stop` run once each, around a server's life."""
 
     def __init__(
         self,
         routes: Sequence[Route],
-        telemetry: Telemetry,
+        telemetry: ServerMetrics,
         *,
         max_body: int,
         start: Hook,
         stop: Hook,
-        guard: Guard | None = None,
+        guard: Authenticator | None = None,
     ) -> None:
         self._router = Router(list(routes))
         self._telemetry = telemetry
         self._max_body = max_body
         self._start, self._stop = start, stop
         self._guard = guard
-        self._log = RequestLog()
+        self._log = AccessLog()
         prefix = secrets.token_hex(6)
         self._next = map(f"{prefix}-%08x".__mod__, itertools.count()).__next__
 
@@ -54,7 +54,7 @@ class Service:
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, self._next(), self._max_body)
+        exchange = Request(scope, receive, self._next(), self._max_body)
         route = self._router.exact((scope["method"], scope["path"])) or _NOWHERE
         try:
             if route is _NOWHERE:
@@ -87,7 +87,7 @@ class Service:
             await send({"type": "http.response.body", "body": answer.body})
         self._finish(exchange, route, answer.status)
 
-    def _finish(self, exchange: Exchange, route: Route, status: int) -> None:
+    def _finish(self, exchange: Request, route: Route, status: int) -> None:
         seconds = perf_counter() - exchange.started
         self._telemetry.latency(
             route.project or exchange.project, exchange.version, route.label, status
@@ -114,7 +114,7 @@ class Service:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _stream(exchange: Exchange, answer: Answer, send: Send) -> int:
+async def _stream(exchange: Request, answer: Response, send: Send) -> int:
     """Send an answer part by part; the status to log."""
     assert answer.stream is not None
     _, _, *headers = _headers(exchange, answer)  # nobody knows the length, and 204 has no type
@@ -128,7 +128,7 @@ async def _stream(exchange: Exchange, answer: Answer, send: Send) -> int:
     return answer.status if whole else 499
 
 
-def _headers(exchange: Exchange, answer: Answer) -> list[tuple[bytes, bytes]]:
+def _headers(exchange: Request, answer: Response) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
@@ -139,7 +139,7 @@ def _headers(exchange: Exchange, answer: Answer) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _head(exchange: Exchange, answer: Answer) -> bytes:
+def _head(exchange: Request, answer: Response) -> bytes:
     """The same headers as lines, for connections that take an answer whole."""
     lines = _HEAD % (
         answer.content_type,
@@ -161,7 +161,7 @@ def _fields(lines: bytes) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _timing(exchange: Exchange) -> bytes:
+def _timing(exchange: Request) -> bytes:
     """Milliseconds spent parsing, fetching features and predicting, or in all where neither was done."""
     started, parsed = exchange.started, exchange.parsed
     if exchange.fetched:
@@ -174,7 +174,7 @@ def _timing(exchange: Exchange) -> bytes:
     )
 
 
-def _timing_with_features(exchange: Exchange) -> bytes:
+def _timing_with_features(exchange: Request) -> bytes:
     timing = b"parse;dur=%.3f, features;dur=%.3f" % (
         (exchange.parsed - exchange.started) * 1e3,
         (exchange.fetched - exchange.parsed) * 1e3,
@@ -184,7 +184,7 @@ def _timing_with_features(exchange: Exchange) -> bytes:
     return b"%b, model;dur=%.3f" % (timing, (exchange.predicted - exchange.fetched) * 1e3)
 
 
-def _problem(exchange: Exchange, error: Exception) -> Answer:
+def _problem(exchange: Request, error: Exception) -> Response:
     if isinstance(error, EngineError):
         _log.error(
             "model failed", extra={"request_id": exchange.request_id.decode(), "reason": str(error)}
@@ -198,4 +198,4 @@ def _problem(exchange: Exchange, error: Exception) -> Answer:
         error = unavailable("The ledger cannot be written, so nothing is answered.", retry_after=5)
     assert isinstance(error, Problem)
     body = error.body(exchange.request_id.decode())
-    return Answer(body, problems.CONTENT_TYPE, error.status, error.headers)
+    return Response(body, problems.CONTENT_TYPE, error.status, error.headers)

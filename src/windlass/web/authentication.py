@@ -11,21 +11,21 @@ from hashlib import sha256
 from hmac import compare_digest
 from time import monotonic
 
-from windlass.auth.env_keys import MOST_LENGTH, configured
-from windlass.auth.failed_attempts import MOST_WRONG, Attempts
-from windlass.auth.key import Key, Role
-from windlass.auth.key_source import DatabaseKeys, Source
+from windlass.auth.env_keys import MAX_LENGTH, environment_keys
+from windlass.auth.failed_attempts import MAX_WRONG, FailedAttempts
+from windlass.auth.key import ApiKey, Role
+from windlass.auth.key_source import DatabaseKeySource, KeySource
 from windlass.errors import WindlassError
-from windlass.monitoring.shared_counters import Cells, shared_folder
+from windlass.monitoring.shared_counters import SharedCounters, shared_folder
 from windlass.settings import Settings
-from windlass.web.messages import Exchange
+from windlass.web.messages import Request
 from windlass.web.problems import Problem, unavailable
-from windlass.web.rate_limit import Meter, Rates
+from windlass.web.rate_limit import RateLimiter, RateLimits
 from windlass.web.routing import Route
 
 REFRESH_SECONDS = 0.5
 START_SECONDS = 10.0  # that a server's start waits for the keys
-MOST_LINES = 60  # log lines a minute about wrong keys
+MAX_LINES = 60  # log lines a minute about wrong keys
 
 _CHALLENGE = b'Bearer realm="windlass"'
 _log = logging.getLogger("windlass.guard")
@@ -36,38 +36,38 @@ class _Entry:
 
     __slots__ = ("hash", "may", "meter", "name")
 
-    def __init__(self, key: Key, meter: Meter | None) -> None:
+    def __init__(self, key: ApiKey, meter: RateLimiter | None) -> None:
         self.name = key.name
         self.hash = key.hash
         self.may = tuple(role for role in Role if key.role.reaches(role))
         self.meter = meter
 
 
-class Guard:
+class Authenticator:
     """The keys that are valid now, and what they have used up. `admit` is for one thread."""
 
-    def __init__(self, source: Source, rates: Rates, settings: Settings) -> None:
+    def __init__(self, source: KeySource, rates: RateLimits, settings: Settings) -> None:
         self._source = source
         self._rates = rates
         self._default = settings.rate_limit
-        self._own = configured(settings.api_keys)
-        self._read: Mapping[str, Key] | None = None  # None: the database has not answered yet
+        self._own = environment_keys(settings.api_keys)
+        self._read: Mapping[str, ApiKey] | None = None  # None: the database has not answered yet
         self._entries = self._made(self._own)
         self._failing = False
-        self._attempts = Attempts()
+        self._attempts = FailedAttempts()
         self._lines = _Lines()
         self._tried, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="keys", daemon=True)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Guard | None":
+    def of(cls, settings: Settings) -> "Authenticator | None":
         """The guard of one worker process; None where no keys are asked for.
 
         Raises SettingsError for keys in WINDLASS_API_KEYS that cannot be used.
         """
         if not settings.auth:
             return None
-        return cls(DatabaseKeys(settings), Rates(_cells(settings)), settings)
+        return cls(DatabaseKeySource(settings), RateLimits(_cells(settings)), settings)
 
     def start(self) -> None:
         """Begin to follow the database, and wait until it was asked once. Blocks: not for an event loop."""
@@ -81,7 +81,7 @@ class Guard:
             self._thread.join(timeout=2.0)
         self._rates.close()
 
-    def admit(self, exchange: Exchange, route: Route) -> None:
+    def admit(self, exchange: Request, route: Route) -> None:
         """Let a request in, and name its `actor`. Raises Problem 401, 403, 429 or 503."""
         secret = b""
         for name, value in exchange.scope["headers"]:
@@ -100,7 +100,7 @@ class Guard:
                 "A key is needed. Send it as X-API-Key, or as Authorization: Bearer.",
                 headers=[(b"www-authenticate", _CHALLENGE)],
             )
-        if len(secret) > MOST_LENGTH:
+        if len(secret) > MAX_LENGTH:
             raise self._wrong(exchange, "too long")
         digest = sha256(secret).hexdigest()
         entry = self._entries.get(digest)
@@ -114,7 +114,7 @@ class Guard:
         if route.role not in entry.may:
             raise _too_low(route)
 
-    def _wrong(self, exchange: Exchange, reason: str) -> Problem:
+    def _wrong(self, exchange: Request, reason: str) -> Problem:
         """What answers a wrong key: logged, without the key, and counted against its address."""
         if self._read is None and reason != "two keys":
             return unavailable("The keys cannot be read yet.", retry_after=1)
@@ -122,9 +122,9 @@ class Guard:
         client = exchange.scope.get("client")
         address = str(client[0]) if client else ""
         count, wait = self._attempts.wrong(address, now)
-        if count <= MOST_WRONG + 1:
-            self._lines.write(exchange, address, "too many" if count > MOST_WRONG else reason, now)
-        if count > MOST_WRONG:
+        if count <= MAX_WRONG + 1:
+            self._lines.write(exchange, address, "too many" if count > MAX_WRONG else reason, now)
+        if count > MAX_WRONG:
             return _too_many("Too many wrong keys came from this address.", wait)
         detail = "More than one key was sent." if reason == "two keys" else "This key is not valid."
         challenge = _CHALLENGE + b', error="invalid_token"'
@@ -156,10 +156,10 @@ class Guard:
             _log.info("keys are read again")
         self._failing = False
 
-    def _made(self, keys: Mapping[str, Key]) -> dict[str, _Entry]:
+    def _made(self, keys: Mapping[str, ApiKey]) -> dict[str, _Entry]:
         return {key.hash: _Entry(key, self._meter(key)) for key in keys.values()}
 
-    def _meter(self, key: Key) -> Meter | None:
+    def _meter(self, key: ApiKey) -> RateLimiter | None:
         rate = key.rate or self._default
         return None if rate is None else self._rates.meter(key.name, rate)
 
@@ -170,11 +170,11 @@ class _Lines:
     def __init__(self) -> None:
         self._begun = self._written = self._left_out = 0.0
 
-    def write(self, exchange: Exchange, address: str, reason: str, now: float) -> None:
+    def write(self, exchange: Request, address: str, reason: str, now: float) -> None:
         """Say which address sent a wrong key, and what was wrong with it; never the key."""
         if now - self._begun >= 60.0:
             self._begun, self._written = now, 0
-        if self._written >= MOST_LINES:
+        if self._written >= MAX_LINES:
             self._left_out += 1
             return
         self._written += 1
@@ -202,11 +202,11 @@ def _too_low(route: Route) -> Problem:
     )
 
 
-def _cells(settings: Settings) -> Cells:
+def _cells(settings: Settings) -> SharedCounters:
     """Cells for rates alone, shared by all workers; where the home folder cannot be written, only here."""
     try:
         folder = shared_folder(settings.home) / "rates"
         folder.mkdir(exist_ok=True)
-        return Cells(folder)
+        return SharedCounters(folder)
     except OSError:
-        return Cells()
+        return SharedCounters()

@@ -24,7 +24,7 @@ class ClientGone(Exception):  # noqa: N818 - an event, not a fault
     """The client hung up before its request was whole; there is nobody to answer."""
 
 
-class Exchange:
+class Request:
     """A request on its way to an answer. `parsed`, `fetched` and `predicted` are times, for Server-Timing."""
 
     __slots__ = (
@@ -101,7 +101,7 @@ class Exchange:
                 raise ClientGone
 
 
-class Parts(Protocol):
+class StreamedBody(Protocol):
     """Parts of a body, as they come. Whoever is given them closes them, whether or not it read any."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -111,7 +111,7 @@ class Parts(Protocol):
         """Give back what they hold."""
 
 
-class Answer:
+class Response:
     """What a handler returns. `headers` are beside those that every answer carries.
 
     Where there is a `stream`, it is the body, of a length that nobody knows yet.
@@ -122,11 +122,11 @@ class Answer:
     def __init__(
         self, body: bytes, content_type: bytes = JSON, status: int = 200, headers: Headers = ()
     ) -> None:
-        self.stream: Parts | None = None
+        self.stream: StreamedBody | None = None
         self.body = body
         self.content_type = content_type
         self.status = status
         self.headers = headers
 
 
-Handler = Callable[[Exchange], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Response]]

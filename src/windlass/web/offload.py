@@ -13,7 +13,7 @@ T = TypeVar("T")
 _Call = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
 
-class Aside:
+class DaemonExecutor:
     """Works off calls one after another on a daemon thread, which starts with the first call.
 
     An executor's threads are waited for as the process ends, so a database that hangs would hold up a stop.

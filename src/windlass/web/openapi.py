@@ -37,7 +37,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Chapter:
+class OpenApiSection:
     """One room's share of the document: its operations by route, and the schemas they name.
 
     A route goes by its label, or by method and label where several have one: `DELETE /jobs/{job}`.
@@ -77,12 +77,12 @@ _SCHEMES: Json = {
 
 
 @dataclass(frozen=True)
-class Book:
+class OpenApiDocument:
     """What the document is made of: the projects, every room's chapter, whether keys are asked for."""
 
     names: Sequence[str]
     about: str
-    chapters: Sequence[Chapter]
+    chapters: Sequence[OpenApiSection]
     secured: bool = False
 
     @property
@@ -93,7 +93,7 @@ class Book:
         }
 
 
-def describe(book: Book, routes: Sequence[Route]) -> Json:
+def describe(book: OpenApiDocument, routes: Sequence[Route]) -> Json:
     """The document."""
     operations, paths = book.operations, dict[str, Any]()
     for route in routes:
@@ -113,11 +113,11 @@ def describe(book: Book, routes: Sequence[Route]) -> Json:
     }
 
 
-def _schemas(book: Book) -> Json:
+def _schemas(book: OpenApiDocument) -> Json:
     return {name: schema for part in book.chapters for name, schema in part.schemas().items()}
 
 
-def _operation(route: Route, operation: Operation, book: Book) -> Json:
+def _operation(route: Route, operation: Operation, book: OpenApiDocument) -> Json:
     projects = [route.project] if route.project else list(book.names)
     guarded = book.secured and route.role is not None
     errors = {*operation.errors, *(("401", "403", "429") if guarded else ())}

@@ -7,7 +7,7 @@ seconds. Every worker counts into cells of its own, and reads the others' at mos
 from collections.abc import Sequence
 from math import ceil
 
-from windlass.monitoring.shared_counters import Cells, Numbers, Peers
+from windlass.monitoring.shared_counters import Numbers, PeerCounters, SharedCounters
 
 WINDOW = 60.0  # seconds
 SUM_SECONDS = 0.1
@@ -16,19 +16,21 @@ _WIDTH = 4  # a minute's number and its count, for the even minute and for the o
 _FIELDS = b'ratelimit-policy: "key";q=%d;w=%d\r\nratelimit: "key";r=%%d;t=%d\r\n'
 
 
-class Rates:
+class RateLimits:
     """The meters of one worker. Made and refreshed by one thread; each meter is read by another."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: SharedCounters) -> None:
         self._cells = cells
-        self._peers = Peers(cells)
-        self._meters: dict[str, Meter] = {}
+        self._peers = PeerCounters(cells)
+        self._meters: dict[str, RateLimiter] = {}
 
-    def meter(self, name: str, rate: int) -> "Meter":
+    def meter(self, name: str, rate: int) -> "RateLimiter":
         """The meter of the key of this name, made on first use; `rate` is in requests a minute."""
         found = self._meters.get(name)
         if found is None or found.rate != rate:
-            found = self._meters[name] = Meter(rate, self._cells.series(("rate", name), _WIDTH))
+            found = self._meters[name] = RateLimiter(
+                rate, self._cells.series(("rate", name), _WIDTH)
+            )
         return found
 
     def refresh(self) -> None:
@@ -42,7 +44,7 @@ class Rates:
         self._cells.close()
 
 
-class Meter:
+class RateLimiter:
     """One key's use, as one worker sees it. `now` is in seconds of a clock that all workers share."""
 
     __slots__ = (

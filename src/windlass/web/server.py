@@ -14,14 +14,14 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from windlass.errors import SettingsError
-from windlass.web.uvicorn_protocol import Connection
+from windlass.web.uvicorn_protocol import DrainingProtocol
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _BACKLOG = 2048  # connections that may wait; uvicorn's own number
 
 
 @dataclass(frozen=True)
-class Listen:
+class ListenOptions:
     """Where and how to serve. `grace` is the longest that a stop may take, in seconds."""
 
     host: str = "127.0.0.1"
@@ -69,7 +69,7 @@ def _ctrl_c_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def serve(make_app: Callable[[], Any], listen: Listen, listener: socket.socket) -> None:
+def serve(make_app: Callable[[], Any], listen: ListenOptions, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return. `make_app` must be picklable for workers."""
     config = uvicorn.Config(
         make_app,
@@ -77,8 +77,8 @@ def serve(make_app: Callable[[], Any], listen: Listen, listener: socket.socket) 
         host=listen.host,
         port=listen.port,
         workers=listen.workers,
-        loop="windlass.web.uvicorn_loop:Loop",
-        http=Connection,
+        loop="windlass.web.uvicorn_loop:DrainingLoop",
+        http=DrainingProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -109,7 +109,7 @@ def _ignore(number: int, frame: object) -> None:
     """A signal handler that does nothing."""
 
 
-def bind(listen: Listen) -> socket.socket:
+def bind(listen: ListenOptions) -> socket.socket:
     """The socket to serve on, which connections reach at once and wait at until a server takes them.
 
     Raises SettingsError where the address cannot be had.

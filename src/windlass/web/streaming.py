@@ -2,20 +2,20 @@
 
 import asyncio
 
-from windlass.web.messages import Exchange, Headers, Parts, Receive, Send
+from windlass.web.messages import Headers, Receive, Request, Send, StreamedBody
 
 ENDING = "windlass.ending"  # in a request's state: the event that the server drains
 STALL_SECONDS = 30.0  # that a client may leave a part unread before it is given up
 
 
-def ending(exchange: Exchange) -> asyncio.Event | None:
+def ending(exchange: Request) -> asyncio.Event | None:
     """The event that this request's server drains; None under a server that does not tell."""
     found: asyncio.Event | None = exchange.scope.get("state", {}).get(ENDING)
     return found
 
 
 async def send_parts(
-    exchange: Exchange, parts: Parts, status: int, headers: Headers, send: Send
+    exchange: Request, parts: StreamedBody, status: int, headers: Headers, send: Send
 ) -> bool:
     """Send an answer of unknown length. False where its client has gone before its end."""
     try:
@@ -28,7 +28,7 @@ async def send_parts(
         await parts.aclose()
 
 
-async def _pump(exchange: Exchange, parts: Parts, send: Send) -> bool:
+async def _pump(exchange: Request, parts: StreamedBody, send: Send) -> bool:
     event = ending(exchange)
     pump = asyncio.create_task(_all(parts, send))
     gone = asyncio.create_task(_hang_up(exchange.receive))
@@ -44,7 +44,7 @@ async def _pump(exchange: Exchange, parts: Parts, send: Send) -> bool:
         await asyncio.gather(*watched, return_exceptions=True)
 
 
-async def _all(parts: Parts, send: Send) -> bool:
+async def _all(parts: StreamedBody, send: Send) -> bool:
     async for part in parts:
         try:
             async with asyncio.timeout(STALL_SECONDS):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import orjson
 
-from windlass.web.messages import Answer, Exchange
-from windlass.web.openapi import Book, describe
+from windlass.web.messages import Request, Response
+from windlass.web.openapi import OpenApiDocument, describe
 from windlass.web.problems import Problem
 from windlass.web.routing import Route
 
@@ -50,7 +50,7 @@ _POLICY = (
 )
 
 
-class Docs:
+class DocsRoutes:
     """The documentation of these routes.
 
     `learn` is awaited before each answer; where it returns something else than before, the book has changed.
@@ -58,7 +58,7 @@ class Docs:
 
     def __init__(
         self,
-        book: Callable[[], Book],
+        book: Callable[[], OpenApiDocument],
         routes: Sequence[Route],
         learn: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
@@ -76,33 +76,33 @@ class Docs:
             Route("GET", "/docs/{asset}", self.asset),
         ]
 
-    async def openapi(self, _: Exchange) -> Answer:
+    async def openapi(self, _: Request) -> Response:
         """The description of every route, made once for the versions that are live."""
         learned = None if self._learn is None else await self._learn()
         if self._document is None or learned != self._learned:
             self._learned = learned
             there = [route for route in self._described if route.is_there()]
             self._document = orjson.dumps(describe(self._book(), there))
-        return Answer(self._document)
+        return Response(self._document)
 
     def renew(self) -> None:
         """Describe anew when next asked: another version is live."""
         self._document = None
 
-    async def page(self, _: Exchange) -> Answer:
+    async def page(self, _: Request) -> Response:
         """Swagger UI."""
-        return Answer(_PAGE, b"text/html; charset=utf-8", headers=[_POLICY])
+        return Response(_PAGE, b"text/html; charset=utf-8", headers=[_POLICY])
 
-    async def asset(self, exchange: Exchange) -> Answer:
+    async def asset(self, exchange: Request) -> Response:
         """A file of Swagger UI."""
         name = exchange.arguments["asset"]
         if name == "start.js":
-            return Answer(_START, b"text/javascript")
+            return Response(_START, b"text/javascript")
         found = _folder() / name if name in _ASSETS else None
         if found is None or not found.is_file():
             raise Problem(404, "There is no such file here.")
         cache = [(b"cache-control", b"public, max-age=86400")]
-        return Answer(found.read_bytes(), _ASSETS[name], headers=cache)
+        return Response(found.read_bytes(), _ASSETS[name], headers=cache)
 
 
 def _folder() -> Path:

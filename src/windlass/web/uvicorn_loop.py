@@ -8,12 +8,12 @@ from typing import Any
 
 import uvloop
 
-from windlass.web.uvicorn_protocol import Connection
+from windlass.web.uvicorn_protocol import DrainingProtocol
 
-_MOST_TAKEN = 4096  # connections at one stop; the kernel holds fewer
+_MAX_TAKEN = 4096  # connections at one stop; the kernel holds fewer
 
 
-class Loop(uvloop.Loop):
+class DrainingLoop(uvloop.Loop):
     """uvloop, with servers that take what waits at their sockets as they close.
 
     The kernel completes connections by itself, and clients send their requests at once; a loop takes one
@@ -34,10 +34,10 @@ class _Listening:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: DrainingLoop,
         server: asyncio.AbstractServer,
         listener: socket.socket,
-        make_connection: Callable[[], Connection],
+        make_connection: Callable[[], DrainingProtocol],
     ) -> None:
         self._loop = loop
         self._server = server
@@ -62,7 +62,7 @@ class _Listening:
             _, connection = await self._loop.connect_accepted_socket(self._make_last, client)
             connection.shutdown()
 
-    def _make_last(self) -> Connection:
+    def _make_last(self) -> DrainingProtocol:
         """A connection that ends with its first answer."""
         connection = self._make_connection()
         connection.draining = True
@@ -71,7 +71,7 @@ class _Listening:
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
     """The connections that the kernel holds for a socket."""
-    for _ in range(_MOST_TAKEN):
+    for _ in range(_MAX_TAKEN):
         try:
             client, _ = listener.accept()
         except OSError:  # none is left; or no file descriptor for it

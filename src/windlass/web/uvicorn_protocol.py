@@ -17,13 +17,13 @@ from windlass.web.messages import WHOLE
 from windlass.web.problems import CONTENT_TYPE, Problem
 from windlass.web.streaming import ENDING
 
-MOST_HEAD = 64 << 10  # bytes of a request's line and headers, or of its trailers
+MAX_HEAD = 64 << 10  # bytes of a request's line and headers, or of its trailers
 HEAD_SECONDS = 30.0  # for a connection's first request to begin
 LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
 ONE_TURN_SECONDS = 0.001  # in which the loop reads what is there; its clock counts in milliseconds
 
 
-class Connection(HttpToolsProtocol):
+class DrainingProtocol(HttpToolsProtocol):
     """Ends only after what its client may have under way was answered.
 
     uvicorn closes idle connections at once, and with them requests that are still in the socket.
@@ -107,7 +107,7 @@ class Connection(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """As uvicorn does, up to the longest head."""
         self._head += len(url)
-        if self._in_head and self._head <= MOST_HEAD:
+        if self._in_head and self._head <= MAX_HEAD:
             self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -116,7 +116,7 @@ class Connection(HttpToolsProtocol):
         Not by way of uvicorn's own method: a call a header is a hundredth of a small answer.
         """
         self._head += len(name) + len(value) + 4
-        if self._head > MOST_HEAD:
+        if self._head > MAX_HEAD:
             if not self.transport.is_closing():
                 self.send_400_response("")
         elif self._in_head:

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from windlass.web.problems import unavailable
 
 THREADS = 2
-MOST_WAITING = 256  # calls under way or in the queue; beyond, clients are asked to come again
+MAX_WAITING = 256  # calls under way or in the queue; beyond, clients are asked to come again
 SWITCH_SECONDS = 0.0005
-PATIENCE_SECONDS = 20.0  # for one call, its time in the queue included
+TIMEOUT_SECONDS = 20.0  # for one call, its time in the queue included
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class _Call:
             say(value)
 
 
-class Pool:
+class WorkerPool:
     """Runs blocking work off the event loop, on daemon threads: a database that hangs holds up no stop."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Pool:
 
         What had begun by then goes on to its end; what had not never begins.
         """
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             raise unavailable("Too many requests wait for the database.")
         self._start()
         loop = asyncio.get_running_loop()
@@ -69,7 +69,7 @@ class Pool:
         self._calls.put(call)
         self._waiting += 1
         try:
-            done, _ = await asyncio.wait([call.future], timeout=PATIENCE_SECONDS)
+            done, _ = await asyncio.wait([call.future], timeout=TIMEOUT_SECONDS)
             if done:
                 found: T = call.future.result()
                 return found

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from windlass.core.feature_view import ViewRecord
 from windlass.core.project import Project
-from windlass.core.project_loader import Source, told
+from windlass.core.project_loader import ProjectSource, describe_error
 from windlass.errors import FeatureError, WindlassError
-from windlass.jobs.queue import Desk
+from windlass.jobs.queue import JobQueue
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.training.dataset import Rows
-from windlass.training.plan import Plan, Progress
+from windlass.training.plan import ProgressCallback, TrainingPlan
 
 if TYPE_CHECKING:
     from windlass.features.offline.snapshot import Snapshot
@@ -44,14 +44,14 @@ def generate(folder: Path, out: Path, clients: int = CLIENTS, seed: int = SEED) 
     except WindlassError:
         raise
     except Exception as error:
-        raise FeatureError(f"{folder / 'generate.py'} failed: {told(error)}") from error
+        raise FeatureError(f"{folder / 'generate.py'} failed: {describe_error(error)}") from error
     finally:
         sys.path.remove(str(folder))
     return rows
 
 
 def build_features(
-    project: Project, source: Source, task: Mapping[str, Any], progress: Progress
+    project: Project, source: ProjectSource, task: Mapping[str, Any], progress: ProgressCallback
 ) -> dict[str, Any]:
     """Build as a task asks (see Building), of a file or of what the project makes up: what the snapshot holds.
 
@@ -74,7 +74,7 @@ def build_features(
     return about(build(project.view, project.features, store, file, options, progress))
 
 
-def _made_up(source: Source, staging: Path, progress: Progress) -> Path:
+def _made_up(source: ProjectSource, staging: Path, progress: ProgressCallback) -> Path:
     progress(0.0, "Making events up")
     staging.mkdir(parents=True, exist_ok=True)
     file = staging / "generated.parquet"
@@ -94,7 +94,9 @@ def about(snapshot: "Snapshot") -> dict[str, Any]:
     }
 
 
-def with_features(project: Project, plan: Plan, settings: Settings) -> tuple[Plan, Rows | None]:
+def with_features(
+    project: Project, plan: TrainingPlan, settings: Settings
+) -> tuple[TrainingPlan, Rows | None]:
     """The plan, with the number of the snapshot that is read, and how to read it. Without a view neither.
 
     Raises FeatureError where there is no such snapshot; reading does where another view computed it.
@@ -126,7 +128,7 @@ def needed(registry: Registry, project: str) -> dict[int, list[str]]:
         if version.pruned_at is None
     ]
     facts.append((str(folder), _params(folder)))
-    jobs = Desk(registry.database).list(project, _JOBS)
+    jobs = JobQueue(registry.database).list(project, _JOBS)
     facts += [(f"job {job.id}", job.request) for job in jobs if not job.state.is_final]
     for name, fact in facts:
         number = fact.get("snapshot")
@@ -138,13 +140,17 @@ def needed(registry: Registry, project: str) -> dict[int, list[str]]:
 def _params(bundle: Path) -> Mapping[str, Any]:
     """What a bundle was trained with; nothing where there is none that can be read."""
     with suppress(OSError, ValueError):
-        told = json.loads((bundle / "params.json").read_bytes())
-        return told if isinstance(told, dict) else {}
+        describe_error = json.loads((bundle / "params.json").read_bytes())
+        return describe_error if isinstance(describe_error, dict) else {}
     return {}
 
 
 def materialise_features(
-    settings: Settings, record: ViewRecord, project: str, number: int | None, progress: Progress
+    settings: Settings,
+    record: ViewRecord,
+    project: str,
+    number: int | None,
+    progress: ProgressCallback,
 ) -> tuple["Snapshot", "Materialised"]:
     """Write the newest states of the snapshot of this number, or of the current one: which it was, what was done.
 

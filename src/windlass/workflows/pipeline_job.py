@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 
 from windlass.core.feature_view import ViewRecord
 from windlass.jobs.job import Job
-from windlass.training.plan import Progress
+from windlass.training.plan import ProgressCallback
 from windlass.workflows.execution.context import (
     TELL_SECONDS,
     Checkpoint,
-    Hands,
-    Made,
-    Way,
+    JobContext,
+    ProgressRange,
+    StepResult,
     follow,
     guarded,
     patiently,
     report,
     stop_if_asked,
 )
-from windlass.workflows.execution.project_process import Building
+from windlass.workflows.execution.project_process import BuildTask
 from windlass.workflows.features import about, materialise_features
 from windlass.workflows.train_job import training
 
@@ -37,16 +37,16 @@ class Step:
     """A step as people see it: what it is called, and which part of the way it makes."""
 
     name: str
-    way: Way
+    way: ProgressRange
 
 
-BUILD = Step("quality and features", Way(0.0, 0.45))
-MATERIALISE = Step("online store", Way(0.45, 0.55))
-TRAIN = Step("training and gates", Way(0.55, 1.0))
+BUILD = Step("quality and features", ProgressRange(0.0, 0.45))
+MATERIALISE = Step("online store", ProgressRange(0.45, 0.55))
+TRAIN = Step("training and gates", ProgressRange(0.55, 1.0))
 STEPS = (BUILD, MATERIALISE, TRAIN)
 
 
-def pipeline(hands: Hands, job: Job, checkpoint: Checkpoint) -> Made:
+def pipeline(hands: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
     """Carry out a pipeline: what a training makes, and `features`; or `{"error": reason}`.
 
     The request is that of a training, and `build`: the `file`, and further options of a build. A project
@@ -55,7 +55,7 @@ def pipeline(hands: Hands, job: Job, checkpoint: Checkpoint) -> Made:
     """
     goes_on = True
 
-    def look() -> Made:
+    def look() -> StepResult:
         nonlocal goes_on
         goes_on = False
         return _newest(hands, job)
@@ -77,13 +77,13 @@ def pipeline(hands: Hands, job: Job, checkpoint: Checkpoint) -> Made:
     return trained if "error" in trained else trained | {"features": features | shown}
 
 
-def _newest(hands: Hands, job: Job) -> Made:
+def _newest(hands: JobContext, job: Job) -> StepResult:
     """The number of the newest snapshot, 0 for none: whoever goes on after a crash tells by it what was built."""
     newest = _store(hands, job).current()
     return {"snapshot": 0 if newest is None else newest.number}
 
 
-def _build(hands: Hands, job: Job, found: int | None) -> Made:
+def _build(hands: JobContext, job: Job, found: int | None) -> StepResult:
     """Build features in a process of their own; what is in the snapshot, nothing for a project without a view.
 
     `found` is the newest snapshot before an earlier attempt: a newer one is what that attempt built.
@@ -100,17 +100,17 @@ def _build(hands: Hands, job: Job, found: int | None) -> Made:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, hands.staging, ignore_errors=True)
         stack.enter_context(trainer)
-        task = Building(
+        task = BuildTask(
             project=job.project,
             build=job.request["build"],
             staging=str(hands.staging / job.id),
             home=str(hands.settings.home),
         )
-        follow(replace(hands, way=BUILD.way), job, trainer, task, Way())
+        follow(replace(hands, way=BUILD.way), job, trainer, task, ProgressRange())
         return trainer.result or {"error": trainer.error}
 
 
-def _materialise(hands: Hands, job: Job, features: Made) -> Made:
+def _materialise(hands: JobContext, job: Job, features: StepResult) -> StepResult:
     progress = _watched(replace(hands, way=MATERIALISE.way), job)
     _, done = materialise_features(
         hands.settings, _view(hands, job), job.project, features["snapshot"], progress
@@ -118,19 +118,19 @@ def _materialise(hands: Hands, job: Job, features: Made) -> Made:
     return {"materialised": done.written}
 
 
-def _store(hands: Hands, job: Job) -> "OfflineStore":
+def _store(hands: JobContext, job: Job) -> "OfflineStore":
     from windlass.features.offline.store import OfflineStore
 
     return OfflineStore.of(hands.settings, job.project)
 
 
-def _view(hands: Hands, job: Job) -> ViewRecord:
+def _view(hands: JobContext, job: Job) -> ViewRecord:
     declaration = patiently(hands, lambda: hands.registry.declaration(job.project))
     assert declaration.view is not None
     return declaration.view
 
 
-def _watched(hands: Hands, job: Job) -> Progress:
+def _watched(hands: JobContext, job: Job) -> ProgressCallback:
     """Progress that tells whoever listens and, now and then, the desk, and that ends the work where it is to end."""
     told_at = time.monotonic()
 

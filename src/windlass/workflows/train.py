@@ -8,13 +8,13 @@ from windlass.core.bundle import Bundle, ComparisonRecord, EngineRecord, Equalit
 from windlass.core.bundle_writer import publish, refuse_foreign, seal, staging
 from windlass.core.gates import judge
 from windlass.core.project import Project
-from windlass.core.project_loader import Source
+from windlass.core.project_loader import ProjectSource
 from windlass.errors import BundleError
 from windlass.settings import Settings
 from windlass.training.bundle_files import write_facts, write_model, write_results
-from windlass.training.mlflow import Record, TrackingError, installed, track
-from windlass.training.plan import Progress, TrainingRequest, resolve, silent
-from windlass.training.run import Run, execute
+from windlass.training.mlflow import MlflowRecord, TrackingError, installed, track
+from windlass.training.plan import ProgressCallback, TrainingRequest, resolve, silent
+from windlass.training.run import TrainingRun, execute
 from windlass.workflows.features import with_features
 
 
@@ -35,10 +35,10 @@ class TrainingResult:
 
 def train(
     project: Project,
-    source: Source,
+    source: ProjectSource,
     request: TrainingRequest,
     settings: Settings,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
 ) -> TrainingResult:
     """Train, seal and publish a bundle at `request.artifacts`; then track it.
 
@@ -66,7 +66,9 @@ def train(
     )
 
 
-def _write(run: Run, source: Source, folder: Path, progress: Progress) -> None:
+def _write(
+    run: TrainingRun, source: ProjectSource, folder: Path, progress: ProgressCallback
+) -> None:
     write_results(run, folder)
     progress(0.55, "Compiling the model to ONNX and comparing it row by row")
     compiled, engine = _compile(run)
@@ -93,19 +95,19 @@ def _write(run: Run, source: Source, folder: Path, progress: Progress) -> None:
 
 
 def _track(
-    run: Run, bundle: Bundle, settings: Settings, progress: Progress
+    run: TrainingRun, bundle: Bundle, settings: Settings, progress: ProgressCallback
 ) -> tuple[str | None, str | None]:
     """The MLflow run, or why there is none: tracking never loses a bundle. Neither without MLflow."""
     if not installed():
         return None, None
     progress(0.97, "Recording the run in MLflow")
     try:
-        return track(Record.of(run, bundle), settings), None
+        return track(MlflowRecord.of(run, bundle), settings), None
     except TrackingError as error:
         return None, str(error)
 
 
-def _compile(run: Run) -> tuple[bytes | None, EngineRecord]:
+def _compile(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
     from windlass.engines.convert import Fitted, convert
 
     schema = run.project.schema

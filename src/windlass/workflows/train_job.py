@@ -14,19 +14,19 @@ from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.workflows.execution.context import (
     Checkpoint,
-    Hands,
-    Made,
-    Way,
+    JobContext,
+    ProgressRange,
+    StepResult,
     follow,
     guarded,
     patiently,
 )
-from windlass.workflows.execution.project_process import Task, Trainer
+from windlass.workflows.execution.project_process import ProjectProcess, TrainTask
 
 _TRAINED = 0.95  # of the way, once the process has done its part
 
 
-def training(hands: Hands, job: Job, checkpoint: Checkpoint) -> Made:
+def training(hands: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
     """Carry out a training job: `{"version": "v2", …}`, or `{"error": reason}` where it cannot be done.
 
     Raises Cancelled, Stopped or Lost where the work is not to go on here.
@@ -37,7 +37,7 @@ def training(hands: Hands, job: Job, checkpoint: Checkpoint) -> Made:
     return checkpoint("settle", lambda: guarded(lambda: _settle(hands, job, done)))
 
 
-def _train(hands: Hands, job: Job) -> Made:
+def _train(hands: JobContext, job: Job) -> StepResult:
     known = _registered(hands.registry, job)
     if known is not None:  # the worker died between registering and noting it
         return {"version": known.name}
@@ -45,14 +45,14 @@ def _train(hands: Hands, job: Job) -> Made:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, hands.staging, ignore_errors=True)
         stack.enter_context(trainer)
-        task = Task(
+        task = TrainTask(
             project=job.project,
             request=job.request,
             artifacts=str(hands.staging / job.id / "bundle"),
             home=str(hands.settings.home),
             tracking_uri=hands.settings.tracking_uri,
         )
-        follow(hands, job, trainer, task, Way(0, _TRAINED))
+        follow(hands, job, trainer, task, ProgressRange(0, _TRAINED))
         if trainer.error is not None:
             return {"error": trainer.error}
         hands.tell(_TRAINED, "Registering the version")
@@ -68,7 +68,7 @@ def _registered(registry: Registry, job: Job) -> Version | None:
     return next((version for version in versions if version.job_id == job.id), None)
 
 
-def _register(hands: Hands, job: Job, trainer: Trainer, bundle: Path) -> Version:
+def _register(hands: JobContext, job: Job, trainer: ProjectProcess, bundle: Path) -> Version:
     share = hands.way.at(_TRAINED)
     hands.desk.report(job.id, hands.worker, share, "Registering the version")  # LostError
     if trainer.declaration is not None:
@@ -76,7 +76,7 @@ def _register(hands: Hands, job: Job, trainer: Trainer, bundle: Path) -> Version
     return hands.registry.register(bundle, trained_by=job.asked_by, job_id=job.id)
 
 
-def _settle(hands: Hands, job: Job, done: Made) -> Made:
+def _settle(hands: JobContext, job: Job, done: StepResult) -> StepResult:
     registry = hands.registry
 
     def settle() -> Version:

@@ -9,15 +9,15 @@ from typing import Any
 from windlass.core.bundle import Bundle
 from windlass.core.hashing import canonical
 from windlass.core.holdout import HOLDOUT, read_holdout, write_holdout
-from windlass.core.project_loader import Source, load_project
+from windlass.core.project_loader import ProjectSource, load_project
 from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError
 from windlass.settings import Settings
 from windlass.training.bundle_files import results
 from windlass.training.environment import environment, package_version
 from windlass.training.golden_rows import expected
-from windlass.training.plan import Plan, Progress, silent
-from windlass.training.run import Run, execute, predict, sealed_schema
+from windlass.training.plan import ProgressCallback, TrainingPlan, silent
+from windlass.training.run import TrainingRun, execute, predict, sealed_schema
 from windlass.workflows.features import with_features
 
 _SHOWN = 12  # hex digits of a digest
@@ -40,7 +40,7 @@ class Verification:
 def verify(
     bundle_path: Path,
     project_folder: Path | None = None,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
     settings: Settings | None = None,
 ) -> Verification:
     """Train again with the bundle's parameters, in memory, and compare.
@@ -58,7 +58,7 @@ def verify(
             f"{bundle_path} is a bundle of project {bundle.manifest.project!r}, and {source.folder} declares"
             f" {project.name!r}. Name the right folder with --project."
         )
-    plan = Plan.of_params(project, bundle.json("params.json"))
+    plan = TrainingPlan.of_params(project, bundle.json("params.json"))
     plan, rows = with_features(project, plan, settings or Settings.read())
     run = execute(project, plan, progress, rows)
     progress(0.9, "Comparing")
@@ -81,7 +81,7 @@ def _find(bundle_path: Path) -> Path:
     )
 
 
-def _compare_files(bundle: Bundle, run: Run) -> Iterator[str]:
+def _compare_files(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     for name, content in results(run).items():
         if name not in bundle.manifest.files:
             yield f"{name} is new: the bundle has none."
@@ -98,7 +98,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return "; ".join(shown) or "the same values, in another form"
 
 
-def _compare_predictions(bundle: Bundle, run: Run) -> Iterator[str]:
+def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     schema = sealed_schema(run.project)
     if schema != bundle.schema:
         yield "schema.json: the project declares another row or target now."
@@ -119,7 +119,7 @@ def _compare_predictions(bundle: Bundle, run: Run) -> Iterator[str]:
         )
 
 
-def _compare_holdout(bundle: Bundle, run: Run) -> Iterator[str]:
+def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     """Every test row, not only the golden ones; a bundle of an earlier Windlass does not say which they were."""
     before, now = read_holdout(bundle), run.holdout
     if before is None or sealed_schema(run.project) != bundle.schema:
@@ -132,7 +132,7 @@ def _compare_holdout(bundle: Bundle, run: Run) -> Iterator[str]:
         yield f"{HOLDOUT}: some of {len(now)} test rows have another truth or get another answer."
 
 
-def _reasons(bundle: Bundle, run: Run, source: Source) -> Iterator[str]:
+def _reasons(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:
     found = [*_inputs(bundle, run, source), *_surroundings(bundle, source)]
     yield from found
     if not found:
@@ -142,7 +142,7 @@ def _reasons(bundle: Bundle, run: Run, source: Source) -> Iterator[str]:
         )
 
 
-def _inputs(bundle: Bundle, run: Run, source: Source) -> Iterator[str]:
+def _inputs(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:
     before = bundle.manifest.data_digest
     if run.dataset.digest != before:
         yield f"The data changed: digest {run.dataset.digest[:_SHOWN]}, was {before[:_SHOWN]}."
@@ -151,7 +151,7 @@ def _inputs(bundle: Bundle, run: Run, source: Source) -> Iterator[str]:
         yield f"project.py changed: digest {source.digest[:_SHOWN]}, was {digest[:_SHOWN]}."
 
 
-def _surroundings(bundle: Bundle, source: Source) -> Iterator[str]:
+def _surroundings(bundle: Bundle, source: ProjectSource) -> Iterator[str]:
     before, now = bundle.json("environment.json"), environment(source.folder)
     for name in ("windlass", "python", "implementation", "platform", "commit"):
         if before.get(name) != now[name]:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from windlass.engines.convert import Fitted
-from windlass.engines.convert.probe_rows import UNSEEN, Sampler
+from windlass.engines.convert.probe_rows import UNSEEN, ProbeRowSampler
 
 
 @pytest.fixture
 def sampler(mixed: Any) -> Any:
     rows, _ = mixed
     fitted = Fitted(None, tuple(rows.columns), frozenset({"colour", "job"}), None)
-    return Sampler(fitted, rows, {0: np.array([40.5])}, np.random.default_rng(0))
+    return ProbeRowSampler(fitted, rows, {0: np.array([40.5])}, np.random.default_rng(0))
 
 
 def test_every_kind_has_the_columns_and_types_of_training(sampler: Any) -> None:
@@ -37,7 +37,9 @@ def test_unseen_and_missing(sampler: Any) -> None:
 
 
 def test_a_cautious_sampler_stays_among_what_was_seen(sampler: Any) -> None:
-    cautious = Sampler(sampler.fitted, sampler.rows, {}, np.random.default_rng(0), cautious=True)
+    cautious = ProbeRowSampler(
+        sampler.fitted, sampler.rows, {}, np.random.default_rng(0), cautious=True
+    )
     for frame in (cautious.uniform(300), cautious.boundary(300), cautious.between(300)):
         assert set(frame["member"]) == {0.0, 1.0}
         assert frame["age"].min() >= sampler.rows["age"].min()

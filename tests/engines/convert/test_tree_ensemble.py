@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from windlass.engines.convert.graph import IR_VERSION, ML, ML_OPSET, OPSET, Graph
-from windlass.engines.convert.tree_ensemble import Ensemble, Tree
+from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
 
 
 def stump(value: Any, *, missing_left: Any = 0, members: Any = None) -> Any:
@@ -42,29 +42,29 @@ def answer() -> Any:
 
 
 def test_leaves_with_several_values_become_copies(answer: Any) -> None:
-    ensemble = Ensemble(3)
+    ensemble = TreeEnsemble(3)
     ensemble.add(stump([[0.25, 0.0, 0.75], [0.0, 1.0, 0.0]]))
     assert answer(ensemble, [1.5, 1.6]) == [[0.25, 0.0, 0.75], [0.0, 1.0, 0.0]]
 
 
 def test_missing_values_follow_the_tree(answer: Any) -> None:
     for side, expected in ((1, 10.0), (0, 20.0)):
-        ensemble = Ensemble(1)
+        ensemble = TreeEnsemble(1)
         ensemble.add(stump([[10.0], [20.0]], missing_left=side))
         assert answer(ensemble, [np.nan]) == [[expected]]
 
 
 def test_sets_of_codes(answer: Any) -> None:
-    ensemble = Ensemble(1)
+    ensemble = TreeEnsemble(1)
     ensemble.add(stump([[10.0], [20.0]], members={0: np.array([0, 2, 40, 255])}))
     codes = [0, 1, 2, 40, 41, 255, 254]
     assert answer(ensemble, codes) == [[10.0], [20.0], [10.0], [10.0], [20.0], [10.0], [20.0]]
 
 
 def test_constants_come_first_and_nothing_is_zero(answer: Any) -> None:
-    ensemble = Ensemble(2)
+    ensemble = TreeEnsemble(2)
     assert answer(ensemble, [3.0]) == [[0.0, 0.0]]
-    ensemble = Ensemble(2)
+    ensemble = TreeEnsemble(2)
     ensemble.add_constant(np.array([0.1]), first=1)
     ensemble.add(stump([[0.2], [0.3]]), first=1)
     assert answer(ensemble, [0.0]) == [[0.0, 0.1 + 0.2]]

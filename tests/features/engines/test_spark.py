@@ -27,7 +27,7 @@ from tests.support.credit_view import CREDIT_VIEW, SAMPLE, credit_loans
 from tests.support.lending_project import Lending
 from tests.support.loan_view import PROJECT_VIEW, VIEW, events
 from tests.support.server import WINDLASS, environment, free_port
-from tests.support.spark_cluster import PATIENCE, Cluster, running_cluster
+from tests.support.spark_cluster import TIMEOUT, Cluster, running_cluster
 from tests.support.waiting import until
 from typer.testing import CliRunner
 
@@ -124,7 +124,7 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
         job = pool.submit(built, tmp_path / "spark", raw, held, **options)
         try:
             on_both = {"first", "second"}
-            until(lambda: job.done() or working(gate) == on_both, "tasks on both", PATIENCE)
+            until(lambda: job.done() or working(gate) == on_both, "tasks on both", TIMEOUT)
             assert not job.done()
             cluster.kill("second")
         finally:
@@ -155,15 +155,15 @@ def test_a_cluster_without_room_is_told_however_soon(
 def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kill_workers()
     with building(tmp_path, cluster.master) as process:
-        until(lambda: cluster.told("activeapps") or process.poll() is not None, "asked", PATIENCE)
+        until(lambda: cluster.told("activeapps") or process.poll() is not None, "asked", TIMEOUT)
         assert interrupted(process) == ["windlass: Interrupted."]
-        until(lambda: not cluster.told("activeapps"), "the application's end", PATIENCE)
+        until(lambda: not cluster.told("activeapps"), "the application's end", TIMEOUT)
 
 
 def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
     with building(tmp_path, "local[2]", HELD) as process:
         begun = tmp_path / "lending" / "begun"
-        until(lambda: begun.exists() or process.poll() is not None, "a task", PATIENCE)
+        until(lambda: begun.exists() or process.poll() is not None, "a task", TIMEOUT)
         assert interrupted(process) == ["windlass: Interrupted."]
     assert not (tmp_path / "home/features/lending/current").exists()
 
@@ -279,7 +279,7 @@ def interrupted(process: "subprocess.Popen[str]") -> list[str]:
     """Send SIGINT; what it told, less what is usual."""
     assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=PATIENCE)
+    _, told = process.communicate(timeout=TIMEOUT)
     assert process.returncode != 0
     return [line for line in told.splitlines() if not USUAL.match(line)]
 

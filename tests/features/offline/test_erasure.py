@@ -12,7 +12,7 @@ from tests.support.snapshots import all_of, built, store_in
 
 from windlass.errors import FeatureError, QualityError
 from windlass.features.offline.build import BuildOptions
-from windlass.features.offline.erasure import Erased, ErasedEntities, erase, numbers_in, undo
+from windlass.features.offline.erasure import ErasedEntities, Erasure, erase, numbers_in, undo
 from windlass.features.offline.point_in_time import point_in_time
 from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
@@ -56,7 +56,7 @@ def test_an_entity_is_gone_from_everywhere(tmp_path: Path) -> None:
     count = LOANS.filter(MINE).height
     first = LOANS.filter(MINE & (pl.col("loan_id") % 2 == 0)).height
     erased = erase(store, CLIENT)
-    assert erased == Erased({3: count, 2: count, 1: first}, 2)
+    assert erased == Erasure({3: count, 2: count, 1: first}, 2)
     assert holding(store) == []
     for old, new in zip(before, store.snapshots(), strict=True):
         assert new.events == old.events - erased.snapshots[old.number]
@@ -64,7 +64,7 @@ def test_an_entity_is_gone_from_everywhere(tmp_path: Path) -> None:
         assert new.digest != old.digest
         assert len(new.erasures) == 1
     after = store.snapshots()
-    assert erase(store, CLIENT) == Erased({}, 0)
+    assert erase(store, CLIENT) == Erasure({}, 0)
     assert store.snapshots() == after
 
 

@@ -16,7 +16,7 @@ from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.point_in_time import point_in_time
 from windlass.features.offline.snapshot import STATES
 from windlass.features.offline.store import OfflineStore, prune
-from windlass.features.offline.training_set import Stored, training_rows
+from windlass.features.offline.training_set import StoredEvents, training_rows
 
 LOANS = events(20, seed=31)
 APPEND = BuildOptions(append=True)
@@ -135,7 +135,7 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: 
 
 def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
     store = grown(tmp_path)
-    stored = Stored.of(store.snapshot(1), STATES)
+    stored = StoredEvents.of(store.snapshot(1), STATES)
     prune(store, 1, ())
     with pytest.raises(FeatureError, match="is gone, as `windlass features prune` removes"):
         stored.rows()

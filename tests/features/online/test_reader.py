@@ -15,7 +15,7 @@ from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
 
 from windlass.core.feature_view import ViewRecord
 from windlass.features.online.reader import FeatureReader, Features
-from windlass.features.online.row_format import SNAPSHOT_BITS, Known, Layout
+from windlass.features.online.row_format import SNAPSHOT_BITS, Layout, StoredRow
 from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
 
@@ -84,9 +84,9 @@ class _One:
     """A store that knows one entity."""
 
     def __init__(self, row: list[Any], layout: Layout) -> None:
-        self.known = Known(row, layout)
+        self.known = StoredRow(row, layout)
 
-    def read(self, entity: int) -> Known:
+    def read(self, entity: int) -> StoredRow:
         return self.known
 
 

@@ -107,13 +107,13 @@ def test_a_writer_waits_for_another_but_not_for_ever(
 
 
 def test_what_fails_half_way_leaves_nothing(store: OnlineStore, file: Path) -> None:
-    from windlass.features.online.sqlite import SqliteShelf
+    from windlass.features.online.sqlite import SqliteKeyValueStore
 
     def some() -> Iterator[tuple[int, int, bytes]]:
         yield 1, 1, b"[1]"
         raise RuntimeError("half")
 
-    shelf = SqliteShelf(file)
+    shelf = SqliteKeyValueStore(file)
     with pytest.raises(RuntimeError, match="half"):
         shelf.put(some())
     assert shelf.count() == 0

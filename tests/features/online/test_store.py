@@ -14,7 +14,7 @@ from tests.support.loan_view import NEVER, PROJECT_VIEW
 from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
 
 from windlass.errors import FeatureError
-from windlass.features.online.row_format import Known
+from windlass.features.online.row_format import StoredRow
 from windlass.features.online.store import Freshness, OnlineStore, Progress
 
 EDGES = [-(2**63), -1, 0, 2**53 + 1, 2**63 - 1]
@@ -244,7 +244,7 @@ def test_freshness_is_of_the_newest_snapshot(store: OnlineStore) -> None:
 
 def test_threads_read_while_others_write(open_store: OpenStore) -> None:
     reader, over = open_store(), threading.Event()
-    wrong: list[Known | None] = []
+    wrong: list[StoredRow | None] = []
     reader.write(rows(*({"id": n} for n in range(100))), 1)  # with 4 loans each
 
     def read() -> None:

@@ -10,11 +10,11 @@ from tests.support.loan_view import VIEW
 from windlass import (
     Candidate,
     Classes,
+    CostMatrix,
     GroupTimeSplit,
     NotWorse,
     Project,
     Row,
-    Stakes,
     column,
 )
 
@@ -53,7 +53,7 @@ project = Project(
     data=labelled,
     split=GroupTimeSplit("client", "loan_date"),
     slices=["code_gender"],
-    stakes=Stakes(missed=10, alarm=1, precision=0.2),
+    stakes=CostMatrix(missed=10, alarm=1, precision=0.2),
     candidates=[Logistic],
     gates=[NotWorse("average_precision")],
 )

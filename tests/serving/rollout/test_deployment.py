@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 from tests.support.registry_home import Registered, another
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 from windlass.core.bundle import Bundle
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
-from windlass.registry.version import Live, Version
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
+from windlass.registry.version import LiveVersion, Version
 from windlass.serving.rollout import loader
-from windlass.serving.rollout.deployment import Following
-from windlass.serving.rollout.loader import Fetching, Loader
-from windlass.serving.rollout.registry_client import Link
-from windlass.serving.served_project import Hosted
+from windlass.serving.rollout.deployment import ProjectDeployment
+from windlass.serving.rollout.loader import BundleFetcher, ModelLoader
+from windlass.serving.rollout.registry_client import RegistryClient
+from windlass.serving.served_project import ServedProject
 
 NAME = "iris"
 
@@ -35,18 +35,18 @@ class Gated:
         self._registry = registered.registry
         self._fetch_for_real = self._registry.fetch
         self._registry.fetch = self.fetch  # type: ignore[method-assign]
-        link = Link(registered.settings)
+        link = RegistryClient(registered.settings)
         link._registry = self._registry
-        loader = Loader(executor)
+        loader = ModelLoader(executor)
         self._load_for_real = loader.load
         loader.load = self._load  # type: ignore[method-assign]
-        self.hosted = Hosted(NAME, None, Telemetry(Cells()))
-        self.following = Following(self.hosted, link, loader)
+        self.hosted = ServedProject(NAME, None, ServerMetrics(SharedCounters()))
+        self.following = ProjectDeployment(self.hosted, link, loader)
 
     def fetch(self, version: Version) -> Bundle:
         self.fetched.append(version.name)
         if version.name in self.held:
-            assert self.let_go.wait(PATIENCE)
+            assert self.let_go.wait(TIMEOUT)
         return self._fetch_for_real(version)
 
     def _load(self, bundle: Bundle) -> Any:
@@ -56,9 +56,9 @@ class Gated:
     def version(self, name: str) -> Version:
         return self._registry.version(NAME, name)
 
-    def decided(self, name: str) -> Live:
+    def decided(self, name: str) -> LiveVersion:
         version = self.version(name)
-        return Live(version.number, version.digest, 0.0, None)
+        return LiveVersion(version.number, version.digest, 0.0, None)
 
     @property
     def live(self) -> str | None:
@@ -86,7 +86,7 @@ def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
 
 async def until(check: Callable[[], object]) -> None:
     """Return once it holds; the event loop runs meanwhile."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not check():  # noqa: ASYNC110 - threads tell nobody
             await asyncio.sleep(0.01)
 
@@ -129,7 +129,7 @@ def test_what_a_decision_overtook_is_thrown_away(gated: Gated) -> None:
 def test_what_is_under_way_is_joined_also_where_who_began_it_gave_up(gated: Gated) -> None:
     async def check() -> None:
         gated.held, version = {"v2"}, gated.version("v2")
-        ways = Fetching(NAME, gated.fetch)
+        ways = BundleFetcher(NAME, gated.fetch)
         first, second, third = (asyncio.ensure_future(ways.bundle(version)) for _ in range(3))
         await until(lambda: gated.fetched == ["v2"])
         first.cancel()
@@ -147,7 +147,7 @@ def test_what_is_under_way_is_joined_also_where_who_began_it_gave_up(gated: Gate
 def test_no_more_is_fetched_at_once_than_may_be(
     gated: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "MOST_UNDER_WAY", 2)
+    monkeypatch.setattr(loader, "MAX_UNDER_WAY", 2)
 
     async def check() -> None:
         gated.held = {"v1", "v2"}

@@ -12,15 +12,15 @@ from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import Registered, another, other_label, sharper, told, until_live
 from tests.support.server import FLOWER, Server
 
-from windlass.monitoring.metrics import Telemetry
-from windlass.monitoring.shared_counters import Cells
+from windlass.monitoring.metrics import ServerMetrics
+from windlass.monitoring.shared_counters import SharedCounters
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.serving.rollout import pinned_versions
-from windlass.serving.rollout.deployment import Following
-from windlass.serving.rollout.loader import Loader
-from windlass.serving.rollout.registry_client import Link
-from windlass.serving.served_project import MOST_AT_HAND, Hosted
+from windlass.serving.rollout.deployment import ProjectDeployment
+from windlass.serving.rollout.loader import ModelLoader
+from windlass.serving.rollout.registry_client import RegistryClient
+from windlass.serving.served_project import MAX_AT_HAND, ServedProject
 from windlass.web.problems import Problem
 
 NAME = Path("iris")  # of the project, in the registry
@@ -111,7 +111,7 @@ class Asked:
 
     def __init__(self, home: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
         self.questions: list[str] = []
-        self._link = Link(home.settings)
+        self._link = RegistryClient(home.settings)
         self._link._registry, self._link.reachable = home.registry, True
         self._home = home
         approved = Registry.approved.__get__(home.registry)
@@ -122,10 +122,10 @@ class Asked:
             return found
 
         monkeypatch.setattr(home.registry, "approved", counted)
-        hosted = Hosted("iris", None, Telemetry(Cells()))
+        hosted = ServedProject("iris", None, ServerMetrics(SharedCounters()))
         with ThreadPoolExecutor(1) as executor:
-            self._following = Following(hosted, self._link, Loader(executor))
-        self._earlier = pinned_versions.Earlier(self._following, self._link)
+            self._following = ProjectDeployment(hosted, self._link, ModelLoader(executor))
+        self._earlier = pinned_versions.VersionCache(self._following, self._link)
 
     def status(self, version: str) -> int:
         """What an answer about this version would have."""
@@ -195,7 +195,7 @@ def test_one_load_is_shared_and_few_are_kept(
     assert loads(server, 1) == ["v3"]
     for version in ("v4", "v5", "v1"):
         assert server.client.post(f"/predict?version={version}", json=FLOWER).status_code == 200
-    assert MOST_AT_HAND == 3
+    assert MAX_AT_HAND == 3
     assert server.client.post("/predict?version=v5", json=FLOWER).status_code == 200  # at hand
     assert server.client.post("/predict?version=v3", json=FLOWER).status_code == 200  # again
     assert loads(server, 5) == ["v3", "v4", "v5", "v1", "v3"]

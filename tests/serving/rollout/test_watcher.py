@@ -5,18 +5,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.support.server import PATIENCE
+from tests.support.server import TIMEOUT
 
 from windlass.errors import StorageError
 from windlass.serving.rollout import registry_client
-from windlass.serving.rollout.registry_client import Link
-from windlass.serving.rollout.watcher import Follower
+from windlass.serving.rollout.registry_client import RegistryClient
+from windlass.serving.rollout.watcher import RegistryWatcher
 from windlass.settings import Settings
 
 
-def linked(home: Path, ask: Any) -> Link:
+def linked(home: Path, ask: Any) -> RegistryClient:
     """A link whose registry answers what `ask` does."""
-    made = Link(Settings(home=home))
+    made = RegistryClient(Settings(home=home))
     made._ask = ask  # type: ignore[method-assign]
     return made
 
@@ -28,11 +28,11 @@ def test_a_stop_just_as_an_answer_comes(tmp_path: Path) -> None:
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         made = linked(tmp_path, None)
         made._thread.run = lambda *_: answered  # type: ignore[method-assign,assignment]
-        following = asyncio.create_task(Follower(made, []).run())
+        following = asyncio.create_task(RegistryWatcher(made, []).run())
         await asyncio.sleep(0)
         answered.set_result({})
         following.cancel()
-        done, _ = await asyncio.wait([following], timeout=PATIENCE)
+        done, _ = await asyncio.wait([following], timeout=TIMEOUT)
         assert done
         assert following.cancelled()
 
@@ -69,7 +69,7 @@ def test_a_registry_that_fails_and_comes_back(tmp_path: Path) -> None:
 def test_a_registry_that_is_silent_is_asked_over_a_new_connection(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(registry_client, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(registry_client, "TIMEOUT_SECONDS", 0.05)
     silence = threading.Event()
 
     def ask(_: object) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_a_registry_that_is_silent_is_asked_over_a_new_connection(
         before = made._thread
         assert await made.live([]) is None
         assert "has not answered" in made.told()["reason"]
-        monkeypatch.setattr(registry_client, "PATIENCE_SECONDS", PATIENCE)
+        monkeypatch.setattr(registry_client, "TIMEOUT_SECONDS", TIMEOUT)
         made._ask = lambda _: {}  # type: ignore[method-assign,assignment,return-value]
         assert await made.live([]) == {}
         assert made._thread is not before

@@ -9,10 +9,10 @@ import pytest
 
 from windlass.errors import StorageError
 from windlass.settings import Settings
-from windlass.workflows.execution.context import Checkpoint, Made, Stopped, Work
-from windlass.workflows.execution.durable import Durable
+from windlass.workflows.execution.context import Checkpoint, StepResult, Work, WorkerStopped
+from windlass.workflows.execution.durable import DurableEngine
 
-Launch = Callable[[str, Work], Durable]
+Launch = Callable[[str, Work], DurableEngine]
 GO_ON = threading.Event()
 
 
@@ -26,12 +26,12 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 @pytest.fixture
 def launch(settings: Settings) -> Iterator[Launch]:
     """Launches DBOS as one worker after the other."""
-    launched: list[Durable] = []
+    launched: list[DurableEngine] = []
 
-    def start(worker: str, work: Work) -> Durable:
+    def start(worker: str, work: Work) -> DurableEngine:
         while launched:
             launched.pop().close()
-        launched.append(Durable(settings, worker, work))
+        launched.append(DurableEngine(settings, worker, work))
         return launched[-1]
 
     yield start
@@ -46,15 +46,15 @@ class Steps:
         self.done: list[str] = []
         self._raises = raises
 
-    def __call__(self, job_id: str, checkpoint: Checkpoint) -> Made:
+    def __call__(self, job_id: str, checkpoint: Checkpoint) -> StepResult:
         first = checkpoint("first", self._first)
         return checkpoint("second", lambda: self._second(first))
 
-    def _first(self) -> Made:
+    def _first(self) -> StepResult:
         self.done.append("first")
         return {"number": 1}
 
-    def _second(self, first: Made) -> Made:
+    def _second(self, first: StepResult) -> StepResult:
         self.done.append("second")
         if self._raises is not None:
             raise self._raises
@@ -73,8 +73,8 @@ def test_work_is_done_once_and_remembered(launch: Launch) -> None:
 
 
 def test_the_next_worker_goes_on_after_the_last_finished_step(launch: Launch) -> None:
-    stopped, whole = Steps(Stopped()), Steps()
-    with pytest.raises(Stopped):
+    stopped, whole = Steps(WorkerStopped()), Steps()
+    with pytest.raises(WorkerStopped):
         launch("one", stopped).carry_out("job", GO_ON)
     assert stopped.done == ["first", "second"]
     assert launch("two", whole).carry_out("job", GO_ON) == {"sum": 2}
@@ -82,10 +82,10 @@ def test_the_next_worker_goes_on_after_the_last_finished_step(launch: Launch) ->
 
 
 def test_the_same_worker_goes_on_too(launch: Launch) -> None:
-    stopped = Steps(Stopped())
+    stopped = Steps(WorkerStopped())
     durable = launch("one", stopped)
     for _ in range(2):
-        with pytest.raises(Stopped):
+        with pytest.raises(WorkerStopped):
             durable.carry_out("job", GO_ON)
     assert stopped.done == ["first", "second", "second"]
 
@@ -98,24 +98,24 @@ def test_an_unexpected_error_is_raised_and_remembered(launch: Launch) -> None:
 
 
 def test_work_that_does_not_begin_is_left_on_request(launch: Launch) -> None:
-    with pytest.raises(Stopped):
-        launch("one", Steps(Stopped())).carry_out("job", GO_ON)
+    with pytest.raises(WorkerStopped):
+        launch("one", Steps(WorkerStopped())).carry_out("job", GO_ON)
     hung, stop = threading.Event(), threading.Event()
 
-    def hang(job_id: str, checkpoint: Checkpoint) -> Made:
+    def hang(job_id: str, checkpoint: Checkpoint) -> StepResult:
         stop.set()
         hung.wait(60)
         return {}
 
     durable = launch("two", hang)
-    with pytest.raises(Stopped):
+    with pytest.raises(WorkerStopped):
         durable.carry_out("job", stop)
     hung.set()
 
 
 def test_what_was_cancelled_is_noted(launch: Launch) -> None:
-    durable = launch("one", Steps(Stopped()))
-    with pytest.raises(Stopped):
+    durable = launch("one", Steps(WorkerStopped()))
+    with pytest.raises(WorkerStopped):
         durable.carry_out("job", GO_ON)
     durable.forget("job")
 
@@ -145,4 +145,4 @@ def test_a_database_that_cannot_be_used_is_one_error(tmp_path: Path) -> None:
         home=tmp_path, database_url="postgresql+psycopg://root@127.0.0.1:1/none?connect_timeout=2"
     )
     with pytest.raises(StorageError, match="Jobs cannot be kept in their database"):
-        Durable(away, "one", Steps())
+        DurableEngine(away, "one", Steps())

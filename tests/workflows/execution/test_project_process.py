@@ -13,7 +13,7 @@ from tests.support.waiting import until
 
 from windlass.core.bundle import Bundle
 from windlass.errors import ParameterError, ProjectError
-from windlass.workflows.execution.project_process import Task, Trainer, declare
+from windlass.workflows.execution.project_process import ProjectProcess, TrainTask, read_declaration
 
 
 @pytest.fixture
@@ -31,23 +31,23 @@ def printed() -> list[str]:
 
 
 @pytest.fixture
-def trainer(project: Unruly, printed: list[str]) -> Iterator[Trainer]:
-    with Trainer(project.folder, printed.append) as made:
+def trainer(project: Unruly, printed: list[str]) -> Iterator[ProjectProcess]:
+    with ProjectProcess(project.folder, printed.append) as made:
         yield made
 
 
-def task(tmp_path: Path, project: str = "unruly", **request: Any) -> Task:
+def task(tmp_path: Path, project: str = "unruly", **request: Any) -> TrainTask:
     request = {"track": False, **request}
-    return Task(project, request, str(tmp_path / "bundle"), str(tmp_path / "home"))
+    return TrainTask(project, request, str(tmp_path / "bundle"), str(tmp_path / "home"))
 
 
-def ended(trainer: Trainer) -> str | None:
+def ended(trainer: ProjectProcess) -> str | None:
     until(lambda: trainer.wait(1), "an end")
     return trainer.error
 
 
 def test_it_declares_checks_and_trains(
-    trainer: Trainer, printed: list[str], tmp_path: Path
+    trainer: ProjectProcess, printed: list[str], tmp_path: Path
 ) -> None:
     declaration = trainer.declared()
     assert (declaration.name, [model.name for model in declaration.models]) == (
@@ -68,12 +68,12 @@ def test_it_declares_checks_and_trains(
     until(lambda: printed == ["{not json", "hello from the fit"], "what was printed")
 
 
-def test_it_refuses_what_cannot_be_trained(trainer: Trainer) -> None:
+def test_it_refuses_what_cannot_be_trained(trainer: ProjectProcess) -> None:
     with pytest.raises(ParameterError, match="has no hyperparameter depth"):
         trainer.check({"hyperparameters": {"depth": 3}})
 
 
-def test_it_refuses_another_project(trainer: Trainer, tmp_path: Path) -> None:
+def test_it_refuses_another_project(trainer: ProjectProcess, tmp_path: Path) -> None:
     trainer.begin(task(tmp_path, "iris"))
     assert "declares project 'unruly', and the job is for 'iris'" in (ended(trainer) or "")
 
@@ -81,13 +81,13 @@ def test_it_refuses_another_project(trainer: Trainer, tmp_path: Path) -> None:
 def test_a_project_that_cannot_be_read_is_told(project: Unruly, printed: list[str]) -> None:
     (project.folder / "project.py").write_text("1 / 0")
     with pytest.raises(ProjectError, match=r"ZeroDivisionError.*project\.py, line 1"):
-        declare(project.folder, printed.append)
+        read_declaration(project.folder, printed.append)
     (project.folder / "project.py").write_text("import os; print('first'); os._exit(4)")
     with pytest.raises(ProjectError, match="ended with code 4"):
-        declare(project.folder, printed.append)
+        read_declaration(project.folder, printed.append)
 
 
-def test_a_process_that_ends_by_itself_says_how(trainer: Trainer, tmp_path: Path) -> None:
+def test_a_process_that_ends_by_itself_says_how(trainer: ProjectProcess, tmp_path: Path) -> None:
     trainer.begin(task(tmp_path, hyperparameters={"deed": "leave"}))
     error = ended(trainer) or ""
     assert "ended with code 3" in error
@@ -95,14 +95,14 @@ def test_a_process_that_ends_by_itself_says_how(trainer: Trainer, tmp_path: Path
 
 
 def test_what_is_written_where_results_go_is_only_passed_on(
-    trainer: Trainer, tmp_path: Path
+    trainer: ProjectProcess, tmp_path: Path
 ) -> None:
     trainer.begin(task(tmp_path, hyperparameters={"deed": "scribble"}))
     assert ended(trainer) is None
     assert trainer.result is not None
 
 
-def test_closing_ends_what_runs(trainer: Trainer, project: Unruly, tmp_path: Path) -> None:
+def test_closing_ends_what_runs(trainer: ProjectProcess, project: Unruly, tmp_path: Path) -> None:
     trainer.begin(task(tmp_path, hyperparameters={"deed": "wait"}))
     assert project.trainer() == trainer.pid
     assert not trainer.wait(0)

@@ -11,7 +11,7 @@ from tests.support.waiting import until
 from windlass.errors import StorageError, UnknownError
 from windlass.jobs.job import Job
 from windlass.jobs.retention import JOB_SECONDS
-from windlass.workflows.execution.runner import Tidying
+from windlass.workflows.execution.runner import JobRetentionTask
 
 __all__ = ["bench"]  # a fixture
 
@@ -86,7 +86,7 @@ def test_what_fails_is_told_and_holds_nobody_up(
     def away() -> None:
         raise StorageError("DBOS is away.")
 
-    tidying = Tidying(bench.registry.database, away)  # type: ignore[arg-type]  # which has no DBOS to give
+    tidying = JobRetentionTask(bench.registry.database, away)  # type: ignore[arg-type]  # which has no DBOS to give
     for _ in range(2):
         tidying.tidy()
     assert [record.getMessage() for record in caplog.records] == ["old jobs not removed"]

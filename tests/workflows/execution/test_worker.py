@@ -10,7 +10,7 @@ from tests.support.tcp_proxy import Wire
 from tests.support.waiting import until
 
 from windlass.errors import ProjectError
-from windlass.jobs.job import State
+from windlass.jobs.job import JobState
 from windlass.workflows.execution.context import sweep
 from windlass.workflows.execution.worker import Worker
 
@@ -76,7 +76,7 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire
     wire.cut()
     until(lambda: "database away" in worker.log.read_text(), "a word about it")
     assert worker.stop() == 0, "it is away until this has ended"
-    assert far_bench.desk.get(job.id).state is State.RUNNING, "nobody could be told"
+    assert far_bench.desk.get(job.id).state is JobState.RUNNING, "nobody could be told"
     project.go()
     wire.mend()
     far_bench.worker(project)

@@ -15,7 +15,7 @@ import pytest
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle, BundleSchema, EngineRecord, Manifest, TargetRecord
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import EngineError, InputError, SettingsError
 from windlass.tables.writer import open_writer
 from windlass.workflows.scoring.local import score
@@ -23,8 +23,8 @@ from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary
 
 ROW = RowSchema.of(
     "Sample",
-    Column(name="x", kind=Kind.NUMBER, ge=0),
-    Column(name="t", kind=Kind.CATEGORY, categories=("a", "b"), nullable=True),
+    ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=0),
+    ColumnSchema(name="t", kind=ColumnKind.CATEGORY, categories=("a", "b"), nullable=True),
 )
 CSV = "t,id,x\na,n1,0.25\nb,n2,-1\n,n3,0.75\na,n4\nz,n5,oops\nb,n6,1\n"
 

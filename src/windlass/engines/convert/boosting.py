@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.linear import softmax_scores
-from windlass.engines.convert.tree_ensemble import Ensemble
+from windlass.engines.convert.tree_ensemble import TreeEnsemble
 from windlass.engines.convert.trees import note_tree, read_tree
 from windlass.engines.convert.types import UnsupportedError
 
@@ -32,7 +32,7 @@ def boosting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
 
 def _raw(compiler: Compiler, model: Any, columns: Columns, *, first: int) -> str:
     """Append the raw scores, float64 [N, first + trees per iteration]."""
-    ensemble = Ensemble(first + model.n_trees_per_iteration_)
+    ensemble = TreeEnsemble(first + model.n_trees_per_iteration_)
     ensemble.add_constant(_initial(model), first)
     for iteration in model.estimators_:
         for k, member in enumerate(iteration):

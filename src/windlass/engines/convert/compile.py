@@ -17,10 +17,10 @@ from windlass.engines.convert.graph import (
     ML_OPSET,
     OPSET,
     Array,
-    Column,
     Columns,
     Graph,
-    Origin,
+    GraphColumn,
+    ValueOrigin,
 )
 from windlass.engines.convert.types import Fitted, UnsupportedError
 
@@ -75,7 +75,7 @@ def _inputs(graph: Graph, fitted: Fitted) -> Columns:
         text = name in fitted.text
         kind = "text" if text else "numeric"
         index = seen[kind]
-        columns.append(Column(kind, index, text, None if text else Origin(index)))
+        columns.append(GraphColumn(kind, index, text, None if text else ValueOrigin(index)))
         seen[kind] += 1
     return tuple(columns)
 

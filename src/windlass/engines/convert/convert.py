@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from windlass.engines.convert.compile import compile_model, final_name
-from windlass.engines.convert.equivalence import check
+from windlass.engines.convert.equivalence import check_equivalence
 from windlass.engines.convert.types import (
     TOLERANCE,
     Conversion,
@@ -27,7 +27,7 @@ def convert(fitted: Fitted, rows: pd.DataFrame, *, seed: int) -> Conversion:
     """
     try:
         compiled = compile_model(fitted)
-        report = check(fitted, compiled, rows, seed)
+        report = check_equivalence(fitted, compiled, rows, seed)
     except UnsupportedError as error:
         return _native(str(error))
     except Exception as error:  # noqa: BLE001 - what others wrote may raise anything

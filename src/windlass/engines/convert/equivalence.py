@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from windlass.engines.convert.compile import Compiled, class_positions, final_name
-from windlass.engines.convert.probe_rows import Sampler
+from windlass.engines.convert.probe_rows import ProbeRowSampler
 from windlass.engines.convert.types import TOLERANCE, EqualityReport, Fitted
 
 if TYPE_CHECKING:
@@ -30,14 +30,16 @@ _SINGLES = 8  # rows of each batch that are also run alone: ONNX Runtime takes a
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelOutput:
     """Predictions: ``values`` float64 [N, c] or [N, 1]; ``labels`` int64 [N] (0: regression)."""
 
     values: Array
     labels: Array
 
 
-def check(fitted: Fitted, compiled: Compiled, rows: pd.DataFrame, seed: int) -> EqualityReport:
+def check_equivalence(
+    fitted: Fitted, compiled: Compiled, rows: pd.DataFrame, seed: int
+) -> EqualityReport:
     """Compare all training rows and at least 5,000 others; raises what ONNX Runtime raises."""
     session = _session(compiled.model)
     positions = np.array(class_positions(fitted) if fitted.classes is not None else [], np.int64)
@@ -67,13 +69,13 @@ def _frames(
     fitted: Fitted, compiled: Compiled, rows: pd.DataFrame, seed: int
 ) -> Iterator[Alternatives]:
     """Yield alternatives: the first that scikit-learn accepts is compared, if it accepts one."""
-    sampler = Sampler(fitted, rows, compiled.splits, np.random.default_rng(seed))
+    sampler = ProbeRowSampler(fitted, rows, compiled.splits, np.random.default_rng(seed))
     cautious = replace(sampler, cautious=True)
     for start in range(0, len(rows), _BATCH):
         yield (partial(rows.__getitem__, slice(start, start + _BATCH)),)
     mixed = partial(sampler.mixed, 1500)
     yield (mixed,)
-    for kind in (Sampler.uniform, Sampler.boundary, Sampler.between):
+    for kind in (ProbeRowSampler.uniform, ProbeRowSampler.boundary, ProbeRowSampler.between):
         yield partial(kind, sampler, 1200), partial(kind, cautious, 1200), mixed
     yield (partial(sampler.missing, 250, anywhere=False),)
     yield (partial(sampler.missing, 250, anywhere=True),)
@@ -83,7 +85,7 @@ def _frames(
 
 def _answers(
     fitted: Fitted, frames: Iterator[Alternatives], positions: Array
-) -> Iterator[tuple[pd.DataFrame, Answer]]:
+) -> Iterator[tuple[pd.DataFrame, ModelOutput]]:
     """Yield frames with scikit-learn's answers, less the kinds of rows that it refuses."""
     for alternatives in frames:
         for draw in alternatives:
@@ -96,19 +98,19 @@ def _answers(
             break
 
 
-def _reference(fitted: Fitted, frame: pd.DataFrame, positions: Array) -> Answer:
+def _reference(fitted: Fitted, frame: pd.DataFrame, positions: Array) -> ModelOutput:
     """Return scikit-learn's own answer, classes in declared order."""
     model = fitted.estimator
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # unseen categories and overflow are asked for
         if fitted.classes is None:
             values = np.asarray(model.predict(frame), np.float64).reshape(-1, 1)
-            return Answer(values, np.zeros(len(frame), np.int64))
+            return ModelOutput(values, np.zeros(len(frame), np.int64))
         own = np.asarray(model.predict_proba(frame), np.float64)
         labels = positions[np.searchsorted(model.classes_, model.predict(frame))]
     values = np.zeros((len(frame), len(fitted.classes)))
     values[:, positions] = own
-    return Answer(values, labels)
+    return ModelOutput(values, labels)
 
 
 def _session(model: bytes) -> Any:
@@ -130,7 +132,7 @@ def feeds(fitted: Fitted, frame: pd.DataFrame) -> dict[str, Array]:
     return inputs
 
 
-def _run(session: Any, inputs: dict[str, Array]) -> Answer:
+def _run(session: Any, inputs: dict[str, Array]) -> ModelOutput:
     size = len(next(iter(inputs.values())))
     parts = [
         session.run(None, {name: value[at : at + _SLICE] for name, value in inputs.items()})
@@ -138,9 +140,9 @@ def _run(session: Any, inputs: dict[str, Array]) -> Answer:
     ]
     outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
     if len(outputs) == 1:
-        return Answer(outputs[0].reshape(-1, 1), np.zeros(len(outputs[0]), np.int64))
+        return ModelOutput(outputs[0].reshape(-1, 1), np.zeros(len(outputs[0]), np.int64))
     label, probabilities = outputs
-    return Answer(probabilities, label)
+    return ModelOutput(probabilities, label)
 
 
 def _gaps(expected: Array, got: Array) -> Array:

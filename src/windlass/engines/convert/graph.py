@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Origin:
+class ValueOrigin:
     """Where a number comes from: ``raw = slope * value + shift`` of numeric input ``index``."""
 
     index: int
@@ -33,20 +33,20 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Column:
+class GraphColumn:
     """One column of a two-dimensional tensor of the graph."""
 
     tensor: str
     index: int
     text: bool = False
-    origin: Origin | None = None
+    origin: ValueOrigin | None = None
 
 
-Columns = tuple[Column, ...]
+Columns = tuple[GraphColumn, ...]
 
 
 @dataclass(frozen=True)
-class Value:
+class GraphValue:
     """An input or output of an inner graph; ``kind`` is an ONNX data type."""
 
     name: str
@@ -73,7 +73,7 @@ class Graph:
         """Return an empty graph for a branch or a loop; it may read this graph's tensors."""
         return Graph(f"{self.name()}_")
 
-    def body(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> onnx.GraphProto:
+    def body(self, inputs: Sequence[GraphValue], outputs: Sequence[GraphValue]) -> onnx.GraphProto:
         """Return this graph as an attribute of a node that branches or loops."""
         signature = [
             [
@@ -109,12 +109,17 @@ class Graph:
         return name
 
     def whole(
-        self, name: str, width: int, origins: Sequence[Origin | None] = (), *, text: bool = False
+        self,
+        name: str,
+        width: int,
+        origins: Sequence[ValueOrigin | None] = (),
+        *,
+        text: bool = False,
     ) -> Columns:
         """Return all columns of the tensor ``name`` of shape [N, ``width``]."""
         self.widths[name] = width
         found = origins or [None] * width
-        return tuple(Column(name, i, text, found[i]) for i in range(width))
+        return tuple(GraphColumn(name, i, text, found[i]) for i in range(width))
 
     def pick(self, name: str, indices: Sequence[int], axis: int = 1) -> str:
         """Gather ``indices`` along ``axis``."""

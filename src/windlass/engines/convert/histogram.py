@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.linear import inverse_link, softmax_scores
-from windlass.engines.convert.tree_ensemble import Ensemble, Tree
+from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
 from windlass.engines.convert.trees import note_splits
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _raw(compiler: Compiler, model: Any, columns: Columns, *, first: int) -> str
     """Append the raw scores, float64 [N, first + trees per iteration]."""
     if model._preprocessor is not None:  # noqa: SLF001 - it has no public name
         columns = compiler.transform(model._preprocessor, columns)  # noqa: SLF001 - it has no public name
-    ensemble = Ensemble(first + model.n_trees_per_iteration_)
+    ensemble = TreeEnsemble(first + model.n_trees_per_iteration_)
     ensemble.add_constant(np.ravel(model._baseline_prediction), first)  # noqa: SLF001 - it has no public name
     for iteration in model._predictors:  # noqa: SLF001 - it has no public name
         for k, predictor in enumerate(iteration):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.graph import Value
+from windlass.engines.convert.graph import GraphValue
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Graph
@@ -175,7 +175,7 @@ def _push(graph: Graph, k: int) -> Any:
     return graph.body(_values(names), _values([heap, rows]))
 
 
-def _values(names: list[str]) -> list[Value]:
+def _values(names: list[str]) -> list[GraphValue]:
     """Return distances and rows, by turns, as inputs or outputs of an inner graph."""
     kinds = itertools.cycle((_DOUBLE, _INT64))
-    return [Value(name, kind) for name, kind in zip(names, kinds, strict=False)]
+    return [GraphValue(name, kind) for name, kind in zip(names, kinds, strict=False)]

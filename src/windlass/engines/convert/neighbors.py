@@ -13,7 +13,7 @@ from windlass.engines.convert.types import UnsupportedError
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
 
-_MOST_ROWS, _MOST_CELLS = 5_000, 200_000  # of training; beyond, a tree search is faster
+_MAX_ROWS, _MAX_CELLS = 5_000, 200_000  # of training; beyond, a tree search is faster
 
 
 def neighbors_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
@@ -56,7 +56,7 @@ def _nearest(graph: Graph, model: Any, rows: str) -> tuple[str, str]:
     )
     if power is None or not isinstance(train, np.ndarray):
         raise UnsupportedError(f"{type(model).__name__}: metric={model.metric!r} is not converted")
-    if len(train) > _MOST_ROWS or train.size > _MOST_CELLS:
+    if len(train) > _MAX_ROWS or train.size > _MAX_CELLS:
         raise UnsupportedError(f"{type(model).__name__}: {len(train)} training rows are too many")
     parts = [rows]
     if train.shape[1] > 1:

@@ -18,7 +18,7 @@ _FEW = 20  # values: a column with no more may stand for categories
 
 
 @dataclass(frozen=True)
-class Sampler:
+class ProbeRowSampler:
     """Draws rows like the training ``rows``; ``splits`` are raw split points by numeric column.
 
     A ``cautious`` sampler keeps numbers in the observed range, and leaves the columns alone that

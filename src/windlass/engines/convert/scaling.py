@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.graph import Array, Columns, Graph, Origin
+from windlass.engines.convert.graph import Array, Columns, Graph, ValueOrigin
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
@@ -71,10 +71,11 @@ def _shift_and_divide(
     return graph.whole(name, width, origins)
 
 
-def _origins(columns: Columns, slope: Array, shift: Array) -> list[Origin | None]:
+def _origins(columns: Columns, slope: Array, shift: Array) -> list[ValueOrigin | None]:
     """Return origins after a step that ``value * slope + shift`` undoes."""
     return [
-        c.origin and Origin(c.origin.index, c.origin.slope * a, c.origin.slope * b + c.origin.shift)
+        c.origin
+        and ValueOrigin(c.origin.index, c.origin.slope * a, c.origin.slope * b + c.origin.shift)
         for c, a, b in zip(columns, slope.tolist(), shift.tolist(), strict=True)
     ]
 

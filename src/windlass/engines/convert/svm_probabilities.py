@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.graph import Value
+from windlass.engines.convert.graph import GraphValue
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Graph
@@ -88,7 +88,7 @@ def _sweep(graph: Graph, quadratic: str, diagonal: str, classes: int) -> Any:
     new = graph.node("Where", active, shares, old)
     some = graph.node("ReduceMax", graph.node("Cast", active, to=_INT64), keepdims=0)
     go_on = graph.node("Cast", some, to=_BOOL)
-    loop = [Value(step, _INT64, scalar=True), Value(going, _BOOL, scalar=True)]
-    before = [Value(old, _DOUBLE), Value(was_active, _BOOL)]
-    after = [Value(new, _DOUBLE), Value(active, _BOOL)]
-    return graph.body([*loop, *before], [Value(go_on, _BOOL, scalar=True), *after])
+    loop = [GraphValue(step, _INT64, scalar=True), GraphValue(going, _BOOL, scalar=True)]
+    before = [GraphValue(old, _DOUBLE), GraphValue(was_active, _BOOL)]
+    after = [GraphValue(new, _DOUBLE), GraphValue(active, _BOOL)]
+    return graph.body([*loop, *before], [GraphValue(go_on, _BOOL, scalar=True), *after])

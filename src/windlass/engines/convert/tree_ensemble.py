@@ -31,7 +31,7 @@ class Tree:
     members: dict[int, Array] = field(default_factory=dict)
 
 
-class Ensemble:
+class TreeEnsemble:
     """Collects trees and emits them as one node that adds up their leaves per output."""
 
     def __init__(self, outputs: int) -> None:

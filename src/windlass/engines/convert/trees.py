@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import Compiler, Scores
-from windlass.engines.convert.tree_ensemble import Ensemble, Tree
+from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
     """Append the trees' mean leaf values, float64 [N, classes] or [N, 1]."""
     if model.n_outputs_ != 1:
         raise UnsupportedError(f"{type(model).__name__}: several targets")
-    ensemble = Ensemble(members[0].tree_.value.shape[2])
+    ensemble = TreeEnsemble(members[0].tree_.value.shape[2])
     for member in members:
         ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]))
         note_tree(compiler, columns, member.tree_)

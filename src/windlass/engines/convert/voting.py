@@ -9,7 +9,7 @@ import numpy as np
 
 from windlass.engines.convert.compiler import Compiler, Scores
 from windlass.engines.convert.linear import softmax_scores
-from windlass.engines.convert.tree_ensemble import Ensemble
+from windlass.engines.convert.tree_ensemble import TreeEnsemble
 from windlass.engines.convert.trees import note_tree, read_tree
 from windlass.engines.convert.types import UnsupportedError
 
@@ -122,7 +122,7 @@ def _trees(
     chosen: Sequence[Any],
 ) -> str:
     """Append the sum of the members' trees with ``values`` at their nodes."""
-    ensemble = Ensemble(values[0].shape[1])
+    ensemble = TreeEnsemble(values[0].shape[1])
     for member, value, features in zip(model.estimators_, values, chosen, strict=False):
         tree = read_tree(member.tree_, value)
         feature = np.asarray(features)[np.where(tree.leaf, 0, tree.feature)]

@@ -16,21 +16,21 @@ import polars as pl
 import pyarrow as pa
 
 from windlass.core.feature_view import FeatureView, ViewRecord
-from windlass.core.project_loader import told
+from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, WindlassError
 from windlass.features.ingest.contract import Contract
-from windlass.features.io_errors import told_duckdb
+from windlass.features.io_errors import translate_duckdb_errors
 from windlass.features.offline.parts import order_of, ordered, plain
 from windlass.features.offline.training_set import known_before
 
 
-class DuckEngine:
+class DuckDBEngine:
     """DuckDB in this process. What does not fit into `memory` spills to `folder`."""
 
     def __init__(self, memory: str, folder: Path) -> None:
         self._connection = _connected(memory, folder)
 
-    def __enter__(self) -> "DuckEngine":
+    def __enter__(self) -> "DuckDBEngine":
         return self
 
     def __exit__(
@@ -46,7 +46,7 @@ class DuckEngine:
         for part in event_parts:
             events = self._connection.read_parquet(str(part))
             relation = run_history(view, events)
-            with told_duckdb(f"compute the features of view {view.name}"):
+            with translate_duckdb_errors(f"compute the features of view {view.name}"):
                 relation.write_parquet(str(into / part.name))
 
 
@@ -92,7 +92,8 @@ def run_history(view: FeatureView, events: Any) -> Any:
         raise
     except Exception as error:
         raise FeatureError(
-            f"The history of view {view.name} failed: {told(error)}. It has to be a Narwhals function of a lazy frame."
+            f"The history of view {view.name} failed: {describe_error(error)}."
+            " It has to be a Narwhals function of a lazy frame."
         ) from error
 
 
@@ -121,7 +122,7 @@ def history_of(view: FeatureView, record: ViewRecord, file: Path) -> pa.Table:
 Progress = Callable[[float, str], None]
 
 
-class Engine(Protocol):
+class FeatureEngine(Protocol):
     """Runs a view's `history` over parts of events, between entering and leaving it.
 
     For every part it writes `into / part.name`, a Parquet file or a folder of them: what `history` gives for the

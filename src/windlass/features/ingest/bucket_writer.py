@@ -15,7 +15,7 @@ from windlass.features.offline.parts import BUCKET, OWN, bucket_of
 ROW = f"{OWN}row{OWN}"  # the number of the row in the raw file, until doubled keys are found
 
 
-class Dealt:
+class BucketWriter:
     """The good rows of a raw file below a folder: a file of rows for each bucket, and one over all of them.
 
     That one, `keys`, has of every row its number, its key, its entity and the columns that are constant of it.
@@ -31,7 +31,7 @@ class Dealt:
         self._writers: dict[int, Any] = {}
         self._key_writer: Any = None
 
-    def __enter__(self) -> "Dealt":
+    def __enter__(self) -> "BucketWriter":
         return self
 
     def __exit__(

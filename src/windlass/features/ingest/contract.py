@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 
 from windlass.core.feature_view import FeatureView
-from windlass.core.project_loader import told
+from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, ProjectError
 from windlass.features.offline.parts import OWN
 
 
 @dataclass(frozen=True)
-class Oddity:
+class DataWarning:
     """A check whose failures are counted only: on a column, or on whole rows."""
 
     column: str | None
@@ -24,8 +24,8 @@ class Oddity:
 
     def reason(self) -> str:
         """What is odd, in words."""
-        told = str(self.check.error or self.check.name)
-        return told if self.column is None else f"{self.column}: {told}"
+        describe_error = str(self.check.error or self.check.name)
+        return describe_error if self.column is None else f"{self.column}: {describe_error}"
 
     def count(self, frame: pl.DataFrame) -> int:
         """How many rows are so. Raises FeatureError where the check fails otherwise."""
@@ -33,7 +33,7 @@ class Oddity:
             passed: pl.DataFrame = self.check(frame.lazy(), self.column).check_output.collect()
         except Exception as error:
             raise FeatureError(
-                f"The check {self.reason()!r} of the contract failed: {told(error)}. Mend it."
+                f"The check {self.reason()!r} of the contract failed: {describe_error(error)}. Mend it."
             ) from error
         return int((~passed.to_series()).sum())
 
@@ -50,7 +50,7 @@ class Contract:
     kinds: Mapping[str, pl.DataType]
     optional: frozenset[str]
     faults: Any
-    oddities: tuple[Oddity, ...]
+    oddities: tuple[DataWarning, ...]
     constant: tuple[str, ...]
 
     @staticmethod
@@ -87,7 +87,9 @@ def _schema(view: FeatureView) -> Any:
             f"The contract of view {view.name} needs {error.name}. Install Windlass with its extra `features`."
         ) from error
     except Exception as error:
-        raise ProjectError(f"The contract of view {view.name} failed: {told(error)}.") from error
+        raise ProjectError(
+            f"The contract of view {view.name} failed: {describe_error(error)}."
+        ) from error
     schema = declared.to_schema() if hasattr(declared, "to_schema") else declared
     if type(schema).__module__ != "pandera.api.polars.container":
         raise ProjectError(
@@ -137,10 +139,10 @@ def _faults(schema: Any, view: FeatureView) -> Any:
     return made
 
 
-def _oddities(schema: Any) -> Iterator[Oddity]:
+def _oddities(schema: Any) -> Iterator[DataWarning]:
     for name, column in schema.columns.items():
-        yield from (Oddity(name, check) for check in _chosen(column.checks, odd=True))
-    yield from (Oddity(None, check) for check in _chosen(schema.checks, odd=True))
+        yield from (DataWarning(name, check) for check in _chosen(column.checks, odd=True))
+    yield from (DataWarning(None, check) for check in _chosen(schema.checks, odd=True))
 
 
 def _constant(schema: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ _OPEN = f'^(?:(?:{_QUOTED}|[^",][^,]*|),)*"(?:[^"]|"")*$'
 _TEXT_IN_QUOTES = re.compile(rb'(?:^|(?<=,))"(?:[^"]|"")*+"')
 
 
-class Lines(RawIOBase):
+class SanitisingCsvReader(RawIOBase):
     """A CSV file of `cells` cells a line, read by whole lines, about `block` bytes at once.
 
     Where a line opens a quote and does not close it, or is not UTF-8 and has too many or too few cells, a

@@ -10,25 +10,25 @@ import polars as pl
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
 from windlass.features.engines.duckdb import Progress, check_memory, duckdb_within
-from windlass.features.ingest.bucket_writer import Dealt
+from windlass.features.ingest.bucket_writer import BucketWriter
 from windlass.features.ingest.casting import FAULTS
 from windlass.features.ingest.contract import Contract
 from windlass.features.ingest.key_checks import changed_entities, doubled_rows
-from windlass.features.ingest.quality import DOUBLED, Report, judge
+from windlass.features.ingest.quality import DOUBLED, QualityReport, judge
 from windlass.features.ingest.quarantine import Quarantine
 from windlass.features.ingest.raw_files import RawFile
-from windlass.features.io_errors import told_duckdb, told_writing
+from windlass.features.io_errors import translate_disk_errors, translate_duckdb_errors
 from windlass.features.offline.erasure import ErasedEntities
 
 
 @dataclass(frozen=True)
-class Intake:
+class RawFileIngest:
     """How a raw file is taken in: by which contract, to where, and with what is stored already."""
 
     view: FeatureView
     contract: Contract
     raw: RawFile
-    dealt: Dealt
+    dealt: BucketWriter
     quarantine: Quarantine
     stored: list[Path]
 
@@ -55,7 +55,7 @@ class Intake:
 
     def separate_doubled(self, connection: object) -> pl.Series:
         """Quarantine the rows whose key is stored or stood before, and return their numbers."""
-        with told_duckdb(f"compare the keys of {self.raw.path}"):
+        with translate_duckdb_errors(f"compare the keys of {self.raw.path}"):
             rows = doubled_rows(connection, self.dealt.keys, self.view.key, self.stored)
         if len(rows):
             reason = f"{self.view.key}: {DOUBLED}"
@@ -75,7 +75,7 @@ class Intake:
         if not self.contract.constant:
             return
         columns = [self.view.entity, *self.contract.constant]
-        with told_duckdb(f"compare the entities of {self.raw.path}"):
+        with translate_duckdb_errors(f"compare the entities of {self.raw.path}"):
             found = changed_entities(connection, self.dealt.keys, columns, self.stored, doubled)
         for name, changed in found.items():
             self.quarantine.report.add_changed(
@@ -85,20 +85,20 @@ class Intake:
 
 def check(
     view: FeatureView, file: Path, memory: str, kept: Path | None, progress: Progress
-) -> Report:
+) -> QualityReport:
     """How many rows of a raw file pass, and why the others do not; these go to the Parquet file `kept`.
 
     Raises FeatureError where the file cannot be read or lacks columns.
     """
     check_memory(memory)
-    with told_writing(kept or file), TemporaryDirectory() as place:
+    with translate_disk_errors(kept or file), TemporaryDirectory() as place:
         folder = Path(place)
         contract = Contract.of(view)
         table = folder / "quarantine.parquet"
         nobody = ErasedEntities.read(folder)
         with Quarantine(table, file.name, view.entity, nobody) as quarantine:
-            dealt = Dealt(folder, 1, view, contract)
-            intake = Intake(view, contract, RawFile.open(file), dealt, quarantine, [])
+            dealt = BucketWriter(folder, 1, view, contract)
+            intake = RawFileIngest(view, contract, RawFile.open(file), dealt, quarantine, [])
             intake.read(progress)
             with duckdb_within(memory, folder) as connection:
                 intake.count_changed(connection, intake.separate_doubled(connection))

@@ -19,7 +19,7 @@ OPEN = "the line opens a quote and does not close it"
 
 
 @dataclass(frozen=True)
-class Judged:
+class CheckedRows:
     """A batch of rows, judged. `good` holds those that passed, in the contract's types, and `rows` their numbers.
 
     `faults` has a row for each fault of a row: `row`, its position in the batch, `column` and `reason`.
@@ -32,7 +32,7 @@ class Judged:
     oddities: Counter[str]
 
 
-def judge(contract: Contract, batch: RawBatch) -> Judged:
+def judge(contract: Contract, batch: RawBatch) -> CheckedRows:
     """Hold a batch against the contract. Raises FeatureError where a check does not judge row by row."""
     present = {name: kind for name, kind in contract.kinds.items() if name in batch.cells.columns}
     frame, unread = typed(batch.cells, present)
@@ -50,7 +50,7 @@ def judge(contract: Contract, batch: RawBatch) -> Judged:
     passed = ~pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(bad.implode())
     good = frame.filter(passed)
     oddities = Counter({odd.reason(): odd.count(good) for odd in contract.oddities if good.height})
-    return Judged(good, batch.rows.filter(passed), faults, +oddities)
+    return CheckedRows(good, batch.rows.filter(passed), faults, +oddities)
 
 
 def _failures(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
@@ -85,7 +85,7 @@ def _read(cases: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass
-class Report:
+class QualityReport:
     """How many rows were read, how many passed, and how many rows each reason was found in.
 
     `changed` counts the entities for the reasons that are of whole entities.

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from windlass.core.atomic_files import flush
 from windlass.features.ingest.casting import as_text
 from windlass.features.ingest.csv_lines import leaves_quote_open
-from windlass.features.ingest.quality import BROKEN, OPEN, Report
+from windlass.features.ingest.quality import BROKEN, OPEN, QualityReport
 from windlass.features.offline.erasure import ErasedEntities
 
 _SCHEMA = pa.schema(
@@ -36,7 +36,7 @@ class Quarantine:
 
     def __init__(self, path: Path, file: str, entity: str, erased: ErasedEntities) -> None:
         self.path = path
-        self.report = Report()
+        self.report = QualityReport()
         self._file = file
         self._entity = entity
         self._erased = erased

@@ -16,7 +16,7 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from windlass.errors import FeatureError
-from windlass.features.ingest.csv_lines import Lines, leaves_quote_open
+from windlass.features.ingest.csv_lines import SanitisingCsvReader, leaves_quote_open
 
 _BLOCK = 32 << 20  # bytes of CSV that are read at once
 _ROWS = 1 << 18  # rows of Parquet that are read at once
@@ -98,7 +98,7 @@ class _Broken:
     """Takes what pyarrow says of lines that are no rows; `source` knows those that were exchanged."""
 
     lines: list[tuple[int, str]] = field(default_factory=list)
-    source: Lines | None = None
+    source: SanitisingCsvReader | None = None
 
     def __call__(self, row: Any) -> str:
         text = row.text
@@ -123,7 +123,7 @@ def _numbers(done: int, good: int, broken: list[int]) -> pl.Series:
 @contextmanager
 def _csv(path: Path, columns: tuple[str, ...], broken: _Broken) -> Iterator[Any]:
     with path.open("rb") as file:
-        broken.source = Lines(file, len(columns), _BLOCK)
+        broken.source = SanitisingCsvReader(file, len(columns), _BLOCK)
         with pv.open_csv(
             broken.source,
             read_options=pv.ReadOptions(block_size=_BLOCK, use_threads=False),

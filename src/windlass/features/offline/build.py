@@ -13,16 +13,16 @@ import polars as pl
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.engines.duckdb import (
-    DuckEngine,
-    Engine,
+    DuckDBEngine,
+    FeatureEngine,
     Progress,
     check_memory,
     duckdb_within,
 )
-from windlass.features.ingest.bucket_writer import Dealt
+from windlass.features.ingest.bucket_writer import BucketWriter
 from windlass.features.ingest.contract import Contract
-from windlass.features.ingest.ingest import Intake
-from windlass.features.ingest.quality import Report
+from windlass.features.ingest.ingest import RawFileIngest
+from windlass.features.ingest.quality import QualityReport
 from windlass.features.ingest.quarantine import Quarantine
 from windlass.features.ingest.raw_files import RawFile
 from windlass.features.offline.erasure import ErasedEntities
@@ -35,7 +35,7 @@ from windlass.features.offline.snapshot import (
     STATES,
     Snapshot,
 )
-from windlass.features.offline.snapshot_builder import Assembly
+from windlass.features.offline.snapshot_builder import SnapshotBuilder
 from windlass.features.offline.store import REFUSED, OfflineStore
 
 
@@ -76,9 +76,9 @@ def build(
         number = store.next_number()
         table = folder / QUARANTINE / f"part-{number:06}.parquet"
         with Quarantine(table, file.name, view.entity, erased) as quarantine:
-            dealt = Dealt(staging, buckets, view, contract)
+            dealt = BucketWriter(staging, buckets, view, contract)
             stored = parent.event_parts() if parent else []
-            intake = Intake(view, contract, raw, dealt, quarantine, stored)
+            intake = RawFileIngest(view, contract, raw, dealt, quarantine, stored)
             progress(0.0, f"reading {file.name}")
             intake.read(lambda share, message: progress(share / 2, message))
             progress(0.5, "looking for doubled keys")
@@ -88,7 +88,7 @@ def build(
         _check(quarantine.report, view, table, store)
         if parent is None and quarantine.report.rows == 0:
             raise FeatureError(f"{file} has no rows. Name a file that has.")
-        assembly = Assembly(view, record, parent, folder, staging, dealt)
+        assembly = SnapshotBuilder(view, record, parent, folder, staging, dealt)
         with _engine(options, staging) as engine:
             made = assembly.make(engine, doubled, erased, _from(0.55, progress))
         report = quarantine.report
@@ -144,7 +144,7 @@ def _refuse_other_columns(contract: Contract, parent: Snapshot | None) -> None:
         )
 
 
-def _check(report: Report, view: FeatureView, table: Path, store: OfflineStore) -> None:
+def _check(report: QualityReport, view: FeatureView, table: Path, store: OfflineStore) -> None:
     """Stop where quality is too low; the quarantine is then kept beside the snapshots."""
     kept = store.folder / REFUSED
     if report.share > view.most_faults:
@@ -152,12 +152,12 @@ def _check(report: Report, view: FeatureView, table: Path, store: OfflineStore) 
     report.check(view.most_faults, str(kept))
 
 
-def _engine(options: BuildOptions, staging: Path) -> Engine:
+def _engine(options: BuildOptions, staging: Path) -> FeatureEngine:
     if options.engine == "spark":
         from windlass.features.engines.spark import SparkEngine
 
         return SparkEngine(options.master)
-    return DuckEngine(options.memory, staging)
+    return DuckDBEngine(options.memory, staging)
 
 
 def _from(start: float, progress: Progress) -> Progress:

@@ -119,7 +119,7 @@ def _as_one(text: str) -> set[int]:
 
 
 @dataclass(frozen=True)
-class Erased:
+class Erasure:
     """From where an entity was erased: how many events by the number of the snapshot, how many raw rows.
 
     `unreadable` are the folders of snapshots, and files, that could not be read: there it may still be.
@@ -135,7 +135,7 @@ class Erased:
         return bool(self.snapshots) or self.quarantined > 0
 
 
-def erase(store: OfflineStore, entity: int) -> Erased:
+def erase(store: OfflineStore, entity: int) -> Erasure:
     """Erase an entity from every snapshot and from quarantine, and see to it that no build brings it back.
 
     May be repeated: what was broken off is then completed. What cannot be read is passed over, and told. Raises
@@ -157,7 +157,7 @@ def erase(store: OfflineStore, entity: int) -> Erased:
                 _correct(snapshot, entity)
         raw = [part for folder in store.places() for part in folder.glob(f"{QUARANTINE}/*.parquet")]
         quarantined = eraser.clean_raw([*raw, store.folder / REFUSED])
-    return Erased(snapshots, quarantined, tuple(sorted(eraser.unreadable)))
+    return Erasure(snapshots, quarantined, tuple(sorted(eraser.unreadable)))
 
 
 def undo(store: OfflineStore, entity: int) -> bool:

@@ -12,7 +12,7 @@ from windlass.core.feature_view import ViewRecord
 
 OWN = "__"  # how the columns begin that Windlass adds on the way
 BUCKET = f"{OWN}bucket{OWN}"
-MOST_BUCKETS = 256  # files that are open at once while raw rows are dealt out
+MAX_BUCKETS = 256  # files that are open at once while raw rows are dealt out
 _ROWS = 200_000  # that a bucket should hold
 _SPREAD = np.uint64(
     0x9E3779B97F4A7C15
@@ -27,7 +27,7 @@ def part_name(bucket: int) -> str:
 def buckets_for(rows: int) -> int:
     """How many buckets so many rows want: a power of two."""
     wanted = max(1, rows // _ROWS)
-    return min(MOST_BUCKETS, 1 << (wanted - 1).bit_length())
+    return min(MAX_BUCKETS, 1 << (wanted - 1).bit_length())
 
 
 def bucket_of(entities: pl.Series, buckets: int) -> pl.Series:

@@ -13,7 +13,7 @@ from windlass.errors import FeatureError
 from windlass.features.ingest.casting import in_years
 from windlass.features.offline.parts import BUCKET, bucket_of, ordered, state_columns
 from windlass.features.offline.snapshot import STATES, Snapshot
-from windlass.features.offline.training_set import Stored, refuse_other_view
+from windlass.features.offline.training_set import StoredEvents, refuse_other_view
 from windlass.features.on_demand import columns
 
 _AT, _STATE, _ROW, _LATE = "__at__", "__state__", "__row__", "__late__"
@@ -42,7 +42,7 @@ def point_in_time(
     buckets = bucket_of(wanted[record.entity], snapshot.buckets)
     parted = wanted.with_columns(buckets).partition_by(BUCKET, as_dict=True, include_key=False)
     asked = {int(bucket): part for (bucket,), part in parted.items()} or {0: wanted}
-    stored = Stored.of(snapshot, STATES, asked.keys())
+    stored = StoredEvents.of(snapshot, STATES, asked.keys())
     found = [
         _known(record, stored.rows(state_columns(record), bucket), part)
         for bucket, part in asked.items()

@@ -16,8 +16,8 @@ import polars as pl
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.hashing import sha256_file
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import Engine, Progress
-from windlass.features.ingest.bucket_writer import ROW, Dealt
+from windlass.features.engines.duckdb import FeatureEngine, Progress
+from windlass.features.ingest.bucket_writer import ROW, BucketWriter
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import (
     order_of,
@@ -42,7 +42,7 @@ _AT_ONCE = 16  # parts that the engine gets in one call
 
 
 @dataclass
-class Made:
+class BuiltSnapshot:
     """What has been put together so far. `gone` are the erased entities that the parent still held, by bucket."""
 
     events: int = 0
@@ -66,7 +66,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Assembly:
+class SnapshotBuilder:
     """Puts together the snapshot `folder` from dealt rows, on top of `parent` where there is one."""
 
     view: FeatureView
@@ -74,13 +74,13 @@ class Assembly:
     parent: Snapshot | None
     folder: Path
     staging: Path
-    dealt: Dealt
+    dealt: BucketWriter
 
     def make(
-        self, engine: Engine, doubled: pl.Series, erased: ErasedEntities, progress: Progress
-    ) -> Made:
+        self, engine: FeatureEngine, doubled: pl.Series, erased: ErasedEntities, progress: Progress
+    ) -> BuiltSnapshot:
         """Make every part. Raises FeatureError where the view's history does not give what it should."""
-        made = Made()
+        made = BuiltSnapshot()
         todo = []
         for bucket in range(self.dealt.buckets):
             part = self._events(bucket, doubled, erased, made)
@@ -100,7 +100,7 @@ class Assembly:
         return made
 
     def _events(
-        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: Made
+        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: BuiltSnapshot
     ) -> Path | None:
         """Write a bucket's events; the part of those whose states are to be computed, or None."""
         new = self._new(bucket, doubled, erased, made)
@@ -133,7 +133,7 @@ class Assembly:
         return erased.among(read_parts([latest], [self.view.entity])[self.view.entity])
 
     def _new(
-        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: Made
+        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: BuiltSnapshot
     ) -> pl.DataFrame:
         """The bucket's rows that came with the file, without those doubled or erased."""
         dealt = self.dealt.read(bucket)
@@ -149,7 +149,7 @@ class Assembly:
             dealt = kept
         return dealt.drop(ROW)
 
-    def _states(self, bucket: int, computed: Path, now: float, made: Made) -> None:
+    def _states(self, bucket: int, computed: Path, now: float, made: BuiltSnapshot) -> None:
         """Write a bucket's states and the latest of them, and count."""
         name = part_name(bucket)
         taken_over = not computed.exists() and not made.gone[bucket]
@@ -168,7 +168,9 @@ class Assembly:
         if isinstance(newest, date):
             made.newest = max(newest, made.newest or newest)
 
-    def _write_states(self, bucket: int, fresh: pl.DataFrame, now: float, made: Made) -> None:
+    def _write_states(
+        self, bucket: int, fresh: pl.DataFrame, now: float, made: BuiltSnapshot
+    ) -> None:
         name, entity = part_name(bucket), self.view.entity
         latest = latest_of(fresh, entity).with_columns(pl.lit(now).alias(COMPUTED_AT))
         made.recomputed += latest.height
@@ -183,7 +185,7 @@ class Assembly:
         write_part(fresh, self.folder / STATES / name)
         write_part(latest, self.folder / LATEST / name)
 
-    def _computed(self, bucket: int, computed: Path, made: Made) -> pl.DataFrame:
+    def _computed(self, bucket: int, computed: Path, made: BuiltSnapshot) -> pl.DataFrame:
         """What the engine gave, in the store's types and order; nothing where it was not asked."""
         if not computed.exists():
             old = self._old(STATES, bucket, made)
@@ -209,7 +211,7 @@ class Assembly:
         for part in self.parent.quarantine_parts() if self.parent else ():
             os.link(part, self.folder / QUARANTINE / part.name)
 
-    def _old(self, kind: str, bucket: int, made: Made) -> pl.DataFrame | None:
+    def _old(self, kind: str, bucket: int, made: BuiltSnapshot) -> pl.DataFrame | None:
         if self.parent is None:
             return None
         old = read_parts([self.parent.folder / kind / part_name(bucket)])

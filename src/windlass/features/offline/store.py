@@ -15,7 +15,7 @@ from pathlib import Path
 from windlass.core.atomic_files import flush, part_prefix
 from windlass.core.hashing import pretty
 from windlass.errors import FeatureError
-from windlass.features.io_errors import told_writing
+from windlass.features.io_errors import translate_disk_errors
 from windlass.features.offline.snapshot import FILE, Snapshot
 from windlass.settings import Settings
 
@@ -88,7 +88,7 @@ class OfflineStore:
         What killed writers left is removed first. Raises FeatureError where another process writes, or
         where the disk is full or cannot be written.
         """
-        with told_writing(self.folder):
+        with translate_disk_errors(self.folder):
             (self.folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
             with locked(self.folder):
                 self._sweep()

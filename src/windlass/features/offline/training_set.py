@@ -50,7 +50,7 @@ def refuse_other_view(record: ViewRecord, snapshot: Snapshot) -> None:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredEvents:
     """The parts of one kind of a snapshot, events or states, of some buckets or of all."""
 
     snapshot: Snapshot
@@ -58,11 +58,11 @@ class Stored:
     erased: ErasedEntities
 
     @staticmethod
-    def of(snapshot: Snapshot, kind: str, buckets: Collection[int] | None = None) -> "Stored":
+    def of(snapshot: Snapshot, kind: str, buckets: Collection[int] | None = None) -> "StoredEvents":
         """Look at every part first. Raises FeatureError where one is not as it was written, or is gone."""
         names = None if buckets is None else {part_name(bucket) for bucket in buckets}
         parts = tuple(snapshot.verified(kind, names))
-        return Stored(snapshot, parts, ErasedEntities.of(snapshot.folder))
+        return StoredEvents(snapshot, parts, ErasedEntities.of(snapshot.folder))
 
     def rows(self, columns: Sequence[str] | None = None, bucket: int | None = None) -> pl.DataFrame:
         """The rows of these parts in their order, or of a bucket's, without those who were erased.
@@ -88,7 +88,7 @@ def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> 
     part is not as it was written.
     """
     refuse_other_view(record, snapshot)
-    states, events = (Stored.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
+    states, events = (StoredEvents.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
     _refuse_torn(snapshot, states, events)
     features = known_before(view, record, states).select(record.features)
     own = events.drop(record.features, strict=False)

@@ -11,7 +11,7 @@ from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.offline.snapshot import COMPUTED_AT
 from windlass.features.online.key_value import Ranked
-from windlass.features.online.row_format import MOST_SNAPSHOTS, SNAPSHOT_BITS, Layout
+from windlass.features.online.row_format import MAX_SNAPSHOTS, SNAPSHOT_BITS, Layout
 
 _SLICE = 50_000  # rows that are Python's at a time
 _EPOCH = 719_163  # 1 January 1970, as an ordinal
@@ -58,8 +58,8 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> Layout:
 
 def encode(rows: pa.Table, record: ViewRecord, snapshot: int, layout: Layout) -> Iterator[Ranked]:
     """The rows in the order of their entities. NaN and infinity become null. Raises FeatureError."""
-    if not 0 < snapshot <= MOST_SNAPSHOTS:
-        raise FeatureError(f"Snapshots are numbered from 1 to {MOST_SNAPSHOTS}, not {snapshot}.")
+    if not 0 < snapshot <= MAX_SNAPSHOTS:
+        raise FeatureError(f"Snapshots are numbered from 1 to {MAX_SNAPSHOTS}, not {snapshot}.")
     table = pa.table(
         [
             _entities(rows[record.entity], record),

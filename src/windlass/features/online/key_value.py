@@ -7,7 +7,7 @@ VARIABLE = "WINDLASS_ONLINE_URL"  # which names it
 Ranked = tuple[int, int, bytes]  # entity, rank, row
 
 
-class Shelf(Protocol):
+class KeyValueStore(Protocol):
     """Rows of one project by entity, and notes by name. Safe to share between threads, not over a fork.
 
     What is put replaces what is there unless that has a higher rank, decided by the database itself. A row is

@@ -11,9 +11,9 @@ from psycopg.errors import UndefinedTable
 
 from windlass.errors import StorageError
 from windlass.features.online.key_value import VARIABLE, Ranked
-from windlass.storage.db_errors import PATIENCE, advice
+from windlass.storage.db_errors import TIMEOUT, advice
 
-Answer = TypeVar("Answer")
+QueryResult = TypeVar("QueryResult")
 
 _IDLE = 8  # connections that are kept
 _WAITING = "SET LOCAL lock_timeout = '30s'"
@@ -50,7 +50,7 @@ WHERE excluded.rank >= there.rank
 _REMOVE_NOTE = "DELETE FROM windlass_online_notes WHERE project = %s AND name = %s"
 
 
-class PostgresShelf:
+class PostgresKeyValueStore:
     """A `Shelf` in a PostgreSQL database. Each reading thread has a connection of the pool meanwhile."""
 
     def __init__(self, url: str, project: str) -> None:
@@ -58,7 +58,7 @@ class PostgresShelf:
             asked = conninfo_to_dict("postgresql" + url[url.index("://") :])
         except Error as error:
             raise ValueError("no URL of PostgreSQL") from error
-        self._asked: dict[str, Any] = {**PATIENCE, **asked}
+        self._asked: dict[str, Any] = {**TIMEOUT, **asked}
         self._project = project
         self._idle: list[Connection] = []
         parts = urlsplit(url)
@@ -143,7 +143,7 @@ class PostgresShelf:
             lambda connection: connection.execute(statement, (self._project, *asked)).rowcount, 0
         )
 
-    def _run(self, work: Callable[[Connection], Answer], nothing: Answer) -> Answer:
+    def _run(self, work: Callable[[Connection], QueryResult], nothing: QueryResult) -> QueryResult:
         """Do what may be done twice, on an idle connection or a new one. `nothing` where no table was made yet."""
         with self._told():
             while True:

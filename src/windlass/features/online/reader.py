@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from windlass.core.feature_view import ViewRecord
-from windlass.features.online.row_format import SNAPSHOT_BITS, Known, Layout
+from windlass.features.online.row_format import SNAPSHOT_BITS, Layout, StoredRow
 from windlass.features.online.store import OnlineStore
 
 LOOK_SECONDS = 1.0  # for which a reader takes the store's freshness as it last saw it
@@ -106,7 +106,7 @@ class _Day:
         self._plans: dict[int, Plan] = {}
 
     def features(
-        self, entities: Sequence[int], found: Sequence[Known | None], stale: bool
+        self, entities: Sequence[int], found: Sequence[StoredRow | None], stale: bool
     ) -> list[Features | None]:
         """The features of entities on this day. Columns that an older version did not store are null."""
         names, oldest, day, plans = self._names, self._oldest, date.fromordinal, self._plans

@@ -13,7 +13,7 @@ from redis.retry import Retry
 from windlass.errors import StorageError
 from windlass.features.online.key_value import Ranked
 
-PATIENCE = 5.0  # seconds for an answer, and for a connection
+TIMEOUT = 5.0  # seconds for an answer, and for a connection
 _ROWS = 500  # a call: Redis does nothing else for about as many microseconds
 # what is put begins with its rank, as what is there does
 _PUT = """
@@ -39,7 +39,7 @@ _ADVICE = {
 _OTHERWISE = "See whether it runs and can be reached, then try again."
 
 
-class RedisShelf:
+class RedisKeyValueStore:
     """A `Shelf` in a Redis server. The braces keep what is of a project on one node of a cluster."""
 
     def __init__(self, url: str, project: str) -> None:
@@ -126,8 +126,8 @@ def _client(url: str) -> Redis:
         raise ValueError("no number of a database")  # the client would take the first
     client = Redis.from_url(
         url,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 1),
     )
     pool = client.connection_pool

@@ -18,7 +18,7 @@ from windlass.core.hashing import canonical
 SNAPSHOT_BITS = (
     31  # of a rank, below the day: together they stay exact in a double, as Redis counts
 )
-MOST_SNAPSHOTS = (1 << SNAPSHOT_BITS) - 1
+MAX_SNAPSHOTS = (1 << SNAPSHOT_BITS) - 1
 HEAD = 3  # cells before the stored columns
 
 
@@ -54,7 +54,7 @@ class Layout(BaseModel):
         return {column: self.value(column, cell) for column, cell in cells}
 
 
-class Known(NamedTuple):
+class StoredRow(NamedTuple):
     """What is known of one entity: a row of the store, and the layout that it is read by.
 
     It is decoded as it is asked: a reader of a hundred entities needs only a part of it.
@@ -76,7 +76,7 @@ class Known(NamedTuple):
     @property
     def snapshot(self) -> int:
         """The number of the snapshot that it came with."""
-        return int(self.row[0]) & MOST_SNAPSHOTS
+        return int(self.row[0]) & MAX_SNAPSHOTS
 
     @property
     def computed_at(self) -> float:

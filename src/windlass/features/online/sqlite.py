@@ -38,7 +38,7 @@ _PUT_NOTE = (
 )
 
 
-class SqliteShelf:
+class SqliteKeyValueStore:
     """A `Shelf` in one file. Reading goes through one connection, a thread at a time; it never waits for writers."""
 
     def __init__(self, file: Path) -> None:

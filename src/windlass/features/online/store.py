@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError, SettingsError, StorageError
-from windlass.features.online.key_value import Shelf
-from windlass.features.online.row_format import Known, Layout
+from windlass.features.online.key_value import KeyValueStore
+from windlass.features.online.row_format import Layout, StoredRow
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class OnlineStore(Protocol):
     method raises StorageError where the store cannot be reached, read or written.
     """
 
-    def read(self, entity: int) -> Known | None:
+    def read(self, entity: int) -> StoredRow | None:
         """What is known of an entity; None for one that is unknown."""
         ...
 
-    def read_many(self, entities: Sequence[int]) -> list[Known | None]:
+    def read_many(self, entities: Sequence[int]) -> list[StoredRow | None]:
         """What is known of each of these entities, in their order, in one query."""
         ...
 
@@ -123,21 +123,21 @@ def online_store(settings: Settings, record: ViewRecord, project: str) -> Online
     return ShelvedStore(_shelf(settings, project), record)
 
 
-def _shelf(settings: Settings, project: str) -> "Shelf":
+def _shelf(settings: Settings, project: str) -> "KeyValueStore":
     if settings.online_url is None:
-        from windlass.features.online.sqlite import SqliteShelf
+        from windlass.features.online.sqlite import SqliteKeyValueStore
 
-        return SqliteShelf(settings.home / "features" / project / "online.db")
+        return SqliteKeyValueStore(settings.home / "features" / project / "online.db")
     scheme = settings.online_url.partition("://")[0]
     try:
         if scheme in _REDIS:
-            from windlass.features.online.redis import RedisShelf
+            from windlass.features.online.redis import RedisKeyValueStore
 
-            return RedisShelf(settings.online_url, project)
+            return RedisKeyValueStore(settings.online_url, project)
         if scheme in _POSTGRES:
-            from windlass.features.online.postgres import PostgresShelf
+            from windlass.features.online.postgres import PostgresKeyValueStore
 
-            return PostgresShelf(settings.online_url, project)
+            return PostgresKeyValueStore(settings.online_url, project)
     except ImportError as error:
         raise SettingsError(f"WINDLASS_ONLINE_URL cannot be used: {error}. {_FORM}") from error
     except ValueError:  # what it tells may hold the password
@@ -151,29 +151,29 @@ _FRESHNESS = "freshness"
 class ShelvedStore:
     """The `OnlineStore` of one project, on a shelf."""
 
-    def __init__(self, shelf: Shelf, record: ViewRecord) -> None:
+    def __init__(self, shelf: KeyValueStore, record: ViewRecord) -> None:
         self._shelf = shelf
         self._record = record
         self._layouts: dict[int, Layout] = {}
         self.close = shelf.close
 
-    def read(self, entity: int) -> Known | None:
+    def read(self, entity: int) -> StoredRow | None:
         """What is known of an entity; None for one that is unknown."""
         _check(entity)
         found = self._shelf.get(entity)
         if found is None:
             return None
         row = orjson.loads(found)
-        return Known(row, self._layout(row[1]))
+        return StoredRow(row, self._layout(row[1]))
 
-    def read_many(self, entities: Sequence[int]) -> list[Known | None]:
+    def read_many(self, entities: Sequence[int]) -> list[StoredRow | None]:
         """What is known of each of these entities, in their order, in one query."""
         for entity in entities:
             _check(entity)
         found = self._shelf.get_many(entities)
         rows = orjson.loads(b"[%b]" % b",".join([row or b"null" for row in found]))
         layouts = {number: self._layout(number) for number in {row[1] for row in rows if row}}
-        return [None if row is None else Known(row, layouts[row[1]]) for row in rows]
+        return [None if row is None else StoredRow(row, layouts[row[1]]) for row in rows]
 
     def example(self) -> int | None:
         """Some entity that is known, to try the store with; None where none is."""

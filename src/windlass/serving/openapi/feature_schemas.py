@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from windlass.core.feature_view import ViewRecord
-from windlass.serving.feature_routes import LEAST, MOST, MOST_IDS, UNKNOWN
+from windlass.serving.feature_routes import LEAST, MAX_IDS, MOST, UNKNOWN
 from windlass.serving.predict_by_id import UNFIT
-from windlass.serving.protocols.feast import MOST_FEATURES
+from windlass.serving.protocols.feast import MAX_FEATURES
 from windlass.web.openapi import Json
 
 _TEXT: Json = {"type": "string"}
 _DAY: Json = {"type": "string", "format": "date"}
 _MOMENT: Json = {"type": "string", "format": "date-time"}
 ID: Json = {"type": "integer", "format": "int64", "minimum": LEAST, "maximum": MOST}
-_IDS: Json = {"type": "array", "items": ID, "minItems": 1, "maxItems": MOST_IDS}
+_IDS: Json = {"type": "array", "items": ID, "minItems": 1, "maxItems": MAX_IDS}
 _VALUE: Json = {"type": ["number", "string", "boolean", "null"]}
 _KNOWN: Json = {
     "as_of": {**_DAY, "description": "The day of the newest event that they tell of."},
@@ -105,7 +105,7 @@ def _predictions(view: ViewRecord, row: Json, prediction: Json) -> Json:
 
 def _query(view: ViewRecord) -> Json:
     names = [f"{view.name}:{name}" for name in view.features]
-    features = {"type": "array", "items": {"enum": names}, "minItems": 1, "maxItems": MOST_FEATURES}
+    features = {"type": "array", "items": {"enum": names}, "minItems": 1, "maxItems": MAX_FEATURES}
     closed = {"additionalProperties": False}
     described = _object({"features": features, "entities": _object({view.entity: _IDS}) | closed})
     described["properties"]["full_feature_names"] = {"type": "boolean", "default": False}

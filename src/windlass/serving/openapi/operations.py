@@ -15,9 +15,9 @@ from windlass.serving.openapi.schemas import (
     one_answer,
     values,
 )
-from windlass.serving.served_project import Hosted
+from windlass.serving.served_project import ServedProject
 from windlass.serving.tabular import FORMS
-from windlass.web.openapi import BINARY, Chapter, Json, Operation
+from windlass.web.openapi import BINARY, Json, OpenApiSection, Operation
 
 TABLES = tuple(FORMS)
 _VERSION = {"version": "Another version than the live one: one that is or was in production."}
@@ -197,7 +197,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def chapter(hosted: Sequence[Hosted]) -> Chapter:
+def chapter(hosted: Sequence[ServedProject]) -> OpenApiSection:
     """The chapter of these projects."""
 
     def schemas() -> Json:
@@ -206,10 +206,10 @@ def chapter(hosted: Sequence[Hosted]) -> Chapter:
             found |= {f"{one.name}.{name}": schema for name, schema in _of(one).items()}
         return found
 
-    return Chapter(OPERATIONS, schemas)
+    return OpenApiSection(OPERATIONS, schemas)
 
 
-def _of(hosted: Hosted) -> Json:
+def _of(hosted: ServedProject) -> Json:
     described = _of_bundle(hosted.bundle)
     view = None if hosted.online is None else hosted.online.view
     if view is None:
@@ -229,12 +229,12 @@ def _of_bundle(bundle: Bundle | None) -> Json:
     }
 
 
-def about(hosted: Sequence[Hosted]) -> str:
+def about(hosted: Sequence[ServedProject]) -> str:
     """A line a project: its version, what it predicts, and from which feature view."""
     return "\n".join(map(_about, hosted))
 
 
-def _about(hosted: Hosted) -> str:
+def _about(hosted: ServedProject) -> str:
     view = None if hosted.online is None else hosted.online.view
     features = "" if view is None else f"; features of `{view.entity}` by the view `{view.name}`"
     if hosted.bundle is None:

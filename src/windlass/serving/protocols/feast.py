@@ -11,28 +11,28 @@ from pydantic_core import SchemaValidator, ValidationError, core_schema
 from windlass.core.feature_view import ViewRecord
 from windlass.core.row_validator import refusal
 from windlass.serving.feature_routes import IDS, TIMES
-from windlass.serving.online_features import Online
+from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import refused, require_json
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 from windlass.web.openapi import Json
 from windlass.web.problems import Problem
 
 if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
-MOST_FEATURES = 1000  # in one request, for one may be asked for twice
+MAX_FEATURES = 1000  # in one request, for one may be asked for twice
 
 _NEVER = datetime.fromtimestamp(0, UTC)  # the time of what has none, as Feast tells it
 
 
-class Feast:
+class FeastFeatureServer:
     """The route of one project."""
 
-    def __init__(self, online: Online) -> None:
+    def __init__(self, online: OnlineFeatures) -> None:
         self._online = online
         self._asking: tuple[ViewRecord, SchemaValidator] | None = None
 
-    async def get(self, exchange: Exchange) -> Answer:
+    async def get(self, exchange: Request) -> Response:
         """The features asked for, of the entities asked for; null where there is none, with the reason."""
         require_json(exchange)
         body, view = await exchange.body(), self._online.declared
@@ -55,7 +55,7 @@ class Feast:
             "metadata": {"feature_names": [view.entity, *shown]},
             "results": [_ids(entities), *(_column(name, known) for name in names)],
         }
-        return Answer(orjson.dumps(answer, option=TIMES))
+        return Response(orjson.dumps(answer, option=TIMES))
 
     def _validator(self, view: ViewRecord) -> SchemaValidator:
         if self._asking is None or self._asking[0] != view:
@@ -72,7 +72,7 @@ def _asked(view: ViewRecord) -> core_schema.CoreSchema:
     return core_schema.typed_dict_schema(
         {
             "features": field(
-                core_schema.list_schema(features, min_length=1, max_length=MOST_FEATURES)
+                core_schema.list_schema(features, min_length=1, max_length=MAX_FEATURES)
             ),
             "entities": field(entities),
             "full_feature_names": field(full, required=False),

@@ -7,29 +7,29 @@ from typing import Any
 import orjson
 
 from windlass._version import __version__
-from windlass.core.row_schema import Kind
+from windlass.core.row_schema import ColumnKind
 from windlass.errors import RowsError
-from windlass.serving.model import Model
+from windlass.serving.model import ServedModel
 from windlass.serving.predict import Predictor, Rows
 from windlass.serving.protocols.rows import named, parse_object, read_rows, rows_of
-from windlass.web.messages import Answer, Exchange
+from windlass.web.messages import Request, Response
 from windlass.web.problems import invalid, malformed, unsupported
 
 _SHAPES = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _ACCEPTED = ("application/json", "text/csv")
 
 
-class Scoring:
+class ScoringServer:
     """The scoring routes of the only project."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
-    async def version(self, _: Exchange) -> Answer:
+    async def version(self, _: Request) -> Response:
         """`GET /version`: of this software, as plain text."""
-        return Answer(__version__.encode(), b"text/plain")
+        return Response(__version__.encode(), b"text/plain")
 
-    async def invoke(self, exchange: Exchange) -> Answer:
+    async def invoke(self, exchange: Request) -> Response:
         """`POST /invocations`: rows in one of MLflow's shapes, or CSV; the predictions in order."""
         kind = exchange.media_type()
         if kind not in (*_ACCEPTED, ""):
@@ -37,18 +37,18 @@ class Scoring:
         body = await exchange.body()
         model = await self._predictor.model(exchange)
 
-        def read(model: Model) -> Rows:
+        def read(model: ServedModel) -> Rows:
             if kind == "text/csv":
                 return _csv_rows(model, body)
             return read_rows(model, _json_rows(model, body))
 
         answer = await self._predictor.rows(exchange, model, read, len(body))
         if _wants_csv(exchange):
-            return Answer(_csv(answer["predictions"]), b"text/csv")
-        return Answer(orjson.dumps({"predictions": answer["predictions"]}))
+            return Response(_csv(answer["predictions"]), b"text/csv")
+        return Response(orjson.dumps({"predictions": answer["predictions"]}))
 
 
-def _wants_csv(exchange: Exchange) -> bool:
+def _wants_csv(exchange: Request) -> bool:
     """Whether `Accept` names CSV before JSON; whatever else it names, JSON is what there is."""
     for item in exchange.accept.decode("latin-1").split(","):
         kind = item.partition(";")[0].strip().lower()
@@ -66,7 +66,7 @@ def _csv(predictions: list[Any]) -> bytes:
     return sink.getvalue().encode()
 
 
-def _json_rows(model: Model, body: bytes) -> list[Any]:
+def _json_rows(model: ServedModel, body: bytes) -> list[Any]:
     value = parse_object(body)
     found = [shape for shape in _SHAPES if shape in value]
     if len(found) != 1 or value.keys() - {*found, "params"}:
@@ -107,7 +107,7 @@ def _columns(content: dict[str, Any]) -> list[Any]:
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
-def _csv_rows(model: Model, body: bytes) -> Rows:
+def _csv_rows(model: ServedModel, body: bytes) -> Rows:
     """Rows of CSV, with a header of column names or, as SageMaker sends it, without one."""
     try:
         lines = [
@@ -131,10 +131,10 @@ def _csv_rows(model: Model, body: bytes) -> Rows:
     return rows, model.validator.batch(rows)
 
 
-def _is_row(model: Model, line: list[str]) -> bool:
+def _is_row(model: ServedModel, line: list[str]) -> bool:
     """Whether a line holds values rather than names, though a name stands in it."""
     if model.schema.numeric or len(line) != len(model.schema.names):
         return False
-    return all(column.kind is Kind.CATEGORY for column in model.schema.columns) and set(
+    return all(column.kind is ColumnKind.CATEGORY for column in model.schema.columns) and set(
         line
     ) != set(model.schema.names)

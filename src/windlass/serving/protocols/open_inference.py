@@ -7,35 +7,38 @@ import orjson
 
 from windlass._version import __version__
 from windlass.auth.key import Role
-from windlass.core.row_schema import Column, Kind, RowSchema
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import EngineError
-from windlass.serving.model import Model
+from windlass.serving.model import ServedModel
 from windlass.serving.predict import Predictor, Rows
 from windlass.serving.protocols.rows import read_rows
 from windlass.serving.protocols.tensors import BinaryTail, Tensor, TensorError, encode, read_tensor
-from windlass.serving.served_project import Hosted
-from windlass.serving.status import Observer
-from windlass.web.messages import JSON, Answer, Exchange
+from windlass.serving.served_project import ServedProject
+from windlass.serving.status import StatusRoutes
+from windlass.web.messages import JSON, Request, Response
 from windlass.web.problems import Problem
 from windlass.web.routing import Route
 
 _DATATYPES = {
-    Kind.NUMBER: "FP64",
-    Kind.INTEGER: "INT64",
-    Kind.BOOLEAN: "BOOL",
-    Kind.DATE: "BYTES",
-    Kind.CATEGORY: "BYTES",
+    ColumnKind.NUMBER: "FP64",
+    ColumnKind.INTEGER: "INT64",
+    ColumnKind.BOOLEAN: "BOOL",
+    ColumnKind.DATE: "BYTES",
+    ColumnKind.CATEGORY: "BYTES",
 }
-_MOST_DAYS = 700_000  # from 1970, within the calendar's years 1 to 9999
+_MAX_DAYS = 700_000  # from 1970, within the calendar's years 1 to 9999
 _JSON_LENGTH = b"inference-header-content-length"
-Handler = Callable[[Exchange], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-class V2:
+class OpenInferenceV2:
     """The protocol's routes. Its errors are `{"error": …}`."""
 
     def __init__(
-        self, hosted: Sequence[Hosted], predictors: Mapping[str, Predictor], observer: Observer
+        self,
+        hosted: Sequence[ServedProject],
+        predictors: Mapping[str, Predictor],
+        observer: StatusRoutes,
     ) -> None:
         self._hosted = {one.name: one for one in hosted}
         self._predictors = predictors
@@ -56,21 +59,21 @@ class V2:
             ]
         return routes
 
-    async def server(self, _: Exchange) -> Answer:
+    async def server(self, _: Request) -> Response:
         """The server's own metadata."""
         extensions = ["binary_tensor_data"]
         return _json({"name": "windlass", "version": __version__, "extensions": extensions})
 
-    async def live(self, _: Exchange) -> Answer:
+    async def live(self, _: Request) -> Response:
         """The server is up."""
         return _json({"live": True})
 
-    async def ready(self, _: Exchange) -> Answer:
+    async def ready(self, _: Request) -> Response:
         """200 where every model is ready, else 503."""
         ready = self._observer.is_ready()
         return _json({"ready": ready}, 200 if ready else 503)
 
-    async def model_ready(self, exchange: Exchange) -> Answer:
+    async def model_ready(self, exchange: Request) -> Response:
         """200 where this model is ready, else 503."""
         hosted = self._find(exchange)
         try:
@@ -82,7 +85,7 @@ class V2:
             status = 503
         return _json({"name": hosted.name, "ready": status == 200, "live": True}, status)
 
-    async def metadata(self, exchange: Exchange) -> Answer:
+    async def metadata(self, exchange: Request) -> Response:
         """Name, versions, platform, inputs and outputs."""
         hosted = self._find(exchange)
         model = await self._predictors[hosted.name].model(exchange)
@@ -105,7 +108,7 @@ class V2:
             }
         )
 
-    async def infer(self, exchange: Exchange) -> Answer:
+    async def infer(self, exchange: Request) -> Response:
         """Predict the rows that the input tensors hold."""
         hosted = self._find(exchange)
         body = await exchange.body()
@@ -117,7 +120,7 @@ class V2:
             raise TensorError("inputs must be a list of tensors")
         wanted = _wanted(model, request)
 
-        def read(model: Model) -> Rows:
+        def read(model: ServedModel) -> Rows:
             tensors = [read_tensor(spec, tail) for spec in specs]
             tail.end()
             return read_rows(model, _rows(model.schema, tensors))
@@ -125,7 +128,7 @@ class V2:
         answer = await predictor.rows(exchange, model, read, len(body))
         return _answer(request, model, answer, wanted)
 
-    def _find(self, exchange: Exchange) -> Hosted:
+    def _find(self, exchange: Request) -> ServedProject:
         hosted = self._hosted.get(exchange.arguments["model"])
         if hosted is None:
             raise Problem(404, "There is no such model here.")
@@ -136,7 +139,7 @@ class V2:
 def _plain(handler: Handler) -> Handler:
     """The protocol's own form of errors around a handler."""
 
-    async def wrapped(exchange: Exchange) -> Answer:
+    async def wrapped(exchange: Request) -> Response:
         try:
             return await handler(exchange)
         except TensorError as error:
@@ -148,7 +151,7 @@ def _plain(handler: Handler) -> Handler:
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors
             ]
             status = 400 if problem.status == 422 else problem.status
-            return Answer(
+            return Response(
                 orjson.dumps({"error": "; ".join([problem.detail, *faults])}),
                 JSON,
                 status,
@@ -158,11 +161,11 @@ def _plain(handler: Handler) -> Handler:
     return wrapped
 
 
-def _json(value: Any, status: int = 200) -> Answer:
-    return Answer(orjson.dumps(value), JSON, status)
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), JSON, status)
 
 
-def _split(exchange: Exchange, body: bytes) -> tuple[dict[str, Any], BinaryTail]:
+def _split(exchange: Request, body: bytes) -> tuple[dict[str, Any], BinaryTail]:
     """The JSON part of a body and the binary part behind it."""
     header = exchange.header(_JSON_LENGTH)
     if header is not None and (len(header) > 18 or not header.isdigit() or int(header) > len(body)):
@@ -209,18 +212,18 @@ def _columns(schema: RowSchema, tensor: Tensor) -> list[tuple[str, list[Any]]]:
     return [(name, tensor.values[index::width]) for index, name in enumerate(names)]
 
 
-def _value(column: Column, value: Any) -> Any:
+def _value(column: ColumnSchema, value: Any) -> Any:
     """What a matrix or a client's types turned into floats, turned back."""
-    if column.kind is Kind.INTEGER and isinstance(value, float) and value.is_integer():
+    if column.kind is ColumnKind.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)
-    if column.kind is Kind.BOOLEAN and value in (0, 1):
+    if column.kind is ColumnKind.BOOLEAN and value in (0, 1):
         return bool(value)
-    if column.kind is Kind.DATE and isinstance(value, float | int) and abs(value) < _MOST_DAYS:
+    if column.kind is ColumnKind.DATE and isinstance(value, float | int) and abs(value) < _MAX_DAYS:
         return column.plain(value) if value == int(value) else value
     return value
 
 
-def _outputs(model: Model) -> list[tuple[str, str, list[int]]]:
+def _outputs(model: ServedModel) -> list[tuple[str, str, list[int]]]:
     if model.classes is None:
         return [("prediction", "FP64", [])]
     first = model.classes[0]
@@ -228,7 +231,7 @@ def _outputs(model: Model) -> list[tuple[str, str, list[int]]]:
     return [("prediction", datatype, []), ("probabilities", "FP64", [len(model.classes)])]
 
 
-def _wanted(model: Model, request: dict[str, Any]) -> dict[str, bool]:
+def _wanted(model: ServedModel, request: dict[str, Any]) -> dict[str, bool]:
     """The outputs asked for, and whether in binary."""
     known = [name for name, _, _ in _outputs(model)]
     parameters = request.get("parameters")
@@ -247,8 +250,8 @@ def _wanted(model: Model, request: dict[str, Any]) -> dict[str, bool]:
 
 
 def _answer(
-    request: dict[str, Any], model: Model, answer: dict[str, Any], wanted: dict[str, bool]
-) -> Answer:
+    request: dict[str, Any], model: ServedModel, answer: dict[str, Any], wanted: dict[str, bool]
+) -> Response:
     values = {"prediction": answer["predictions"]}
     if "class_probabilities" in answer:
         values["probabilities"] = [
@@ -276,8 +279,8 @@ def _answer(
     body["outputs"] = outputs
     encoded = orjson.dumps(body)
     if not tails:
-        return Answer(encoded)
+        return Response(encoded)
     length = str(len(encoded)).encode()
-    return Answer(
+    return Response(
         b"".join([encoded, *tails]), b"application/octet-stream", 200, [(_JSON_LENGTH, length)]
     )

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from windlass.core.row_schema import RowSchema
-from windlass.serving.model import Model
+from windlass.serving.model import ServedModel
 from windlass.serving.predict import Rows, parse_rows
 from windlass.web.problems import invalid, malformed
 
@@ -39,7 +39,7 @@ def named(names: Sequence[str], values: Sequence[Any], loc: list[str | int]) -> 
     return dict(zip(names, values, strict=True))
 
 
-def read_rows(model: Model, rows: Sequence[Any]) -> Rows:
+def read_rows(model: ServedModel, rows: Sequence[Any]) -> Rows:
     """Rows, validated as any other: by the row's own validator, from JSON. Raises Problem 422."""
     try:
         encoded = orjson.dumps(rows)

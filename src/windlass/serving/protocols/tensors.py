@@ -13,7 +13,7 @@ _TYPES: dict[str, str] = {
     "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
     "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
-_MOST_DIMENSIONS = 8
+_MAX_DIMENSIONS = 8
 
 
 class TensorError(Exception):
@@ -81,7 +81,7 @@ def encode(values: Sequence[Any], datatype: str) -> bytes:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
-    if not whole or not 1 <= len(shape) <= _MOST_DIMENSIONS:
+    if not whole or not 1 <= len(shape) <= _MAX_DIMENSIONS:
         raise TensorError("every input has a shape: a list of 1 to 8 sizes")
     return tuple(shape)
 
@@ -90,7 +90,7 @@ def _flat(data: Any) -> list[Any]:
     """`data` in row-major order, flat as it came or nested."""
     if not isinstance(data, list):
         raise TensorError("every input has data: a list, flat or nested")
-    for _ in range(_MOST_DIMENSIONS):
+    for _ in range(_MAX_DIMENSIONS):
         if not any(isinstance(item, list) for item in data):
             flat: list[Any] = data
             return flat

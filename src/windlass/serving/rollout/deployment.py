@@ -15,15 +15,15 @@ from windlass.errors import (
     StorageError,
     WindlassError,
 )
-from windlass.serving.model import Model
-from windlass.serving.rollout.live_state import Live, Remembered
-from windlass.serving.rollout.loader import Fetching, Loader
-from windlass.serving.rollout.registry_client import PATIENCE_SECONDS, Link
-from windlass.serving.served_project import Hosted
-from windlass.web.offload import Aside
+from windlass.serving.model import ServedModel
+from windlass.serving.rollout.live_state import LiveRecord, LiveStateFile
+from windlass.serving.rollout.loader import BundleFetcher, ModelLoader
+from windlass.serving.rollout.registry_client import TIMEOUT_SECONDS, RegistryClient
+from windlass.serving.served_project import ServedProject
+from windlass.web.offload import DaemonExecutor
 
 if TYPE_CHECKING:
-    from windlass.registry.version import Live as Decided
+    from windlass.registry.version import LiveVersion as Decided
     from windlass.registry.version import Version
 
 P = ParamSpec("P")
@@ -36,7 +36,7 @@ _PASSING = StorageError, BundleError, OSError, MemoryError
 _log = logging.getLogger("windlass.serving")
 
 
-class Following:
+class ProjectDeployment:
     """Keeps one project's live version at what the registry says. On the event loop; work goes to threads.
 
     Questions, fetches, decided loads and asked-for loads have threads apart, so that a decision waits neither
@@ -44,16 +44,20 @@ class Following:
     """
 
     def __init__(
-        self, hosted: Hosted, link: Link, loader: Loader, remembered: Remembered | None = None
+        self,
+        hosted: ServedProject,
+        link: RegistryClient,
+        loader: ModelLoader,
+        remembered: LiveStateFile | None = None,
     ) -> None:
         self.hosted = hosted
         self._remembered = remembered
         self._link = link
         self._loader = loader
-        self._questions = Aside(f"questions-{hosted.name}")
-        self._fetching = Fetching(hosted.name, self._fetch)
-        self._decided_loads = Aside(f"loads-{hosted.name}")
-        self._asked_loads = Aside(f"earlier-{hosted.name}")
+        self._questions = DaemonExecutor(f"questions-{hosted.name}")
+        self._fetching = BundleFetcher(hosted.name, self._fetch)
+        self._decided_loads = DaemonExecutor(f"loads-{hosted.name}")
+        self._asked_loads = DaemonExecutor(f"earlier-{hosted.name}")
         self._task: asyncio.Task[None] | None = None
         self._wanted: Decided | None = None  # what the last try was for
         self._pause = FIRST_PAUSE
@@ -99,7 +103,7 @@ class Following:
         while self._task is not None and not self._task.done():  # or another one in its place
             await asyncio.wait([self._task])
 
-    async def load(self, name: str) -> Model:
+    async def load(self, name: str) -> ServedModel:
         """A version that is or was in production, loaded. Raises what the registry or the bundle raises."""
         bundle = await self._fetching.bundle(await self._approved(name))
         return await self._asked_loads.run(self._loader.load_in_line, bundle)
@@ -145,7 +149,7 @@ class Following:
             if self._remembered is not None:
                 self._remembered.write(model.bundle, live.since)
 
-    async def _recall(self, live: Live) -> None:
+    async def _recall(self, live: LiveRecord) -> None:
         """A worker that died may be replaced while the registry is away: go on with what the others have."""
         try:
             model = await self._decided_loads.run(self._open, live)
@@ -159,7 +163,7 @@ class Following:
             self.hosted.production = live.version
             self.hosted.switch(model, live.since)
 
-    def _open(self, live: Live) -> Model:
+    def _open(self, live: LiveRecord) -> ServedModel:
         return self._loader.load(live.bundle())
 
     def _again(self, name: str, reason: str) -> None:
@@ -186,14 +190,14 @@ class Following:
         thread = self._questions
         asked = thread.run(ask, *args, **kwargs)
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await asked
         except TimeoutError:
             if thread is self._questions:  # else another question was given up before this one
                 thread.close()
-                self._questions = Aside(f"questions-{self.hosted.name}")
+                self._questions = DaemonExecutor(f"questions-{self.hosted.name}")
             raise StorageError(
-                f"The registry has not answered for {PATIENCE_SECONDS:g} seconds."
+                f"The registry has not answered for {TIMEOUT_SECONDS:g} seconds."
             ) from None
 
     def _find(self, name: str) -> "Version":

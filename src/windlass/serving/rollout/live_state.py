@@ -10,7 +10,7 @@ from windlass.errors import IntegrityError
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveRecord:
     """A version that the registry had in production, as a worker of this server found and verified it."""
 
     version: str
@@ -28,7 +28,7 @@ class Live:
         return replace(bundle, known_as=self.version)
 
 
-class Remembered:
+class LiveStateFile:
     """One project of one server. `folder` is the server's own; `session` is another each time it is started.
 
     A server that is started afresh must ask the registry, for much may have been decided meanwhile.
@@ -39,7 +39,7 @@ class Remembered:
 
     def write(self, bundle: Bundle, since: float) -> None:
         """Remember a version; where the disk does not let us, the next worker has to ask."""
-        live = Live(bundle.version, bundle.digest, since, str(bundle.path.resolve()))
+        live = LiveRecord(bundle.version, bundle.digest, since, str(bundle.path.resolve()))
         aside = self._path.with_suffix(f".{os.getpid()}")
         try:
             aside.write_text(json.dumps(asdict(live)))
@@ -47,9 +47,9 @@ class Remembered:
         except OSError:
             aside.unlink(missing_ok=True)
 
-    def read(self) -> Live | None:
+    def read(self) -> LiveRecord | None:
         """What was written last, if anything was."""
         try:
-            return Live(**json.loads(self._path.read_text()))
+            return LiveRecord(**json.loads(self._path.read_text()))
         except (OSError, ValueError, TypeError):
             return None

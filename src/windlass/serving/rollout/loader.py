@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from windlass.core.bundle import Bundle
 from windlass.errors import StorageError, WindlassError
-from windlass.serving.model import Model
-from windlass.serving.served_project import Hosted
-from windlass.web.offload import Aside
+from windlass.serving.model import ServedModel
+from windlass.serving.served_project import ServedProject
+from windlass.web.offload import DaemonExecutor
 
 if TYPE_CHECKING:
     from windlass.registry.version import Version
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 YIELD_SECONDS = 0.00005
 
 
-class Loader:
+class ModelLoader:
     """Loads models, which will compute on `executor` where they do not on the event loop."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._turn, self._line = threading.Lock(), threading.Lock()
 
-    def load(self, bundle: Bundle) -> Model:
+    def load(self, bundle: Bundle) -> ServedModel:
         """The model of a bundle, on this thread. Raises IntegrityError or EngineError.
 
         Whoever asks meanwhile waits: two loads at once would hold up requests twice as much.
         """
         with self._turn, _yielding():
-            return Model(bundle, self._executor)
+            return ServedModel(bundle, self._executor)
 
-    def load_in_line(self, bundle: Bundle) -> Model:
+    def load_in_line(self, bundle: Bundle) -> ServedModel:
         """As `load`, for what no decision waits for: a decision's load comes before all of these but one."""
         with self._line:
             return self.load(bundle)
 
 
-async def load_bare(hosted: Hosted, bundle: Bundle, loader: Loader) -> None:
+async def load_bare(hosted: ServedProject, bundle: Bundle, loader: ModelLoader) -> None:
     """Let a bundle answer that no registry decides about. A failure is kept as the reason."""
     try:
         model = await asyncio.to_thread(loader.load, bundle)
@@ -71,11 +71,11 @@ def _yielding() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-# at once, and so threads: more than clients may ask for by name (`earlier.MOST_WAITING`), so that decisions have theirs
-MOST_UNDER_WAY = 16
+# at once, and so threads: more than clients may ask for by name (`earlier.MAX_WAITING`), so that decisions have theirs
+MAX_UNDER_WAY = 16
 
 
-class Fetching:
+class BundleFetcher:
     """Fetches bundles, and verifies them, by `fetch`. On the event loop, but for what the threads do."""
 
     def __init__(self, project: str, fetch: "Callable[[Version], Bundle]") -> None:
@@ -91,9 +91,9 @@ class Fetching:
         """
         fetched = self._under_way.get(version.digest)
         if fetched is None:
-            if len(self._under_way) >= MOST_UNDER_WAY:
+            if len(self._under_way) >= MAX_UNDER_WAY:
                 raise StorageError(
-                    f"{MOST_UNDER_WAY} bundles of {self._project} are being fetched, and the store is slow to give"
+                    f"{MAX_UNDER_WAY} bundles of {self._project} are being fetched, and the store is slow to give"
                     " them. See that it answers."
                 )
             fetched = self._begin(version)
@@ -101,7 +101,7 @@ class Fetching:
         return fetched.result()
 
     def _begin(self, version: "Version") -> "asyncio.Future[Bundle]":
-        thread = Aside(f"fetch-{self._project}-{version.name}")
+        thread = DaemonExecutor(f"fetch-{self._project}-{version.name}")
         fetched = self._under_way[version.digest] = thread.run(self._fetch, version)
         thread.close()  # after this one call
         fetched.add_done_callback(partial(self._end, version.digest))

@@ -8,14 +8,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from windlass.errors import RegistryError, StorageError, UnknownError, WindlassError
-from windlass.serving.model import Model
-from windlass.serving.rollout.deployment import Following
-from windlass.serving.rollout.registry_client import Link
+from windlass.serving.model import ServedModel
+from windlass.serving.rollout.deployment import ProjectDeployment
+from windlass.serving.rollout.registry_client import RegistryClient
 from windlass.web.problems import Problem, unavailable
 
-MOST_REMEMBERED = 256  # names that are no version of the project, or none that may answer
+MAX_REMEMBERED = 256  # names that are no version of the project, or none that may answer
 REMEMBERED_SECONDS = 1.0
-MOST_WAITING = 8  # names that are being looked for at once
+MAX_WAITING = 8  # names that are being looked for at once
 
 _NAME = re.compile(r"v[1-9][0-9]{0,8}").fullmatch
 _log = logging.getLogger("windlass.serving")
@@ -35,17 +35,17 @@ class _Refusal:
 _UNKNOWN = "There is no such version here. See /status for the live one."
 
 
-class Earlier:
+class VersionCache:
     """Finds versions of one project. Whoever asks for one that is being loaded waits for the same load."""
 
-    def __init__(self, following: Following, link: Link) -> None:
+    def __init__(self, following: ProjectDeployment, link: RegistryClient) -> None:
         self._following = following
         self._hosted = following.hosted
         self._link = link
         self._refusals: OrderedDict[str, _Refusal] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[Model]] = {}
+        self._under_way: dict[str, asyncio.Task[ServedModel]] = {}
 
-    async def find(self, name: str) -> Model:
+    async def find(self, name: str) -> ServedModel:
         """The version of this name. Raises Problem 404, 409 where it was never approved, or 503."""
         if not _NAME(name):
             raise Problem(404, _UNKNOWN)
@@ -56,13 +56,13 @@ class Earlier:
         if task is None:
             if self._link.reachable is not True:
                 raise unavailable("The registry cannot be reached to find this version.")
-            if len(self._under_way) >= MOST_WAITING:
+            if len(self._under_way) >= MAX_WAITING:
                 raise unavailable("Other versions are being loaded. Try again.")
             task = self._under_way[name] = asyncio.create_task(self._load(name))
             task.add_done_callback(_heard)
         return await asyncio.shield(task)
 
-    async def _load(self, name: str) -> Model:
+    async def _load(self, name: str) -> ServedModel:
         try:
             model = await self._following.load(name)
         except Exception as error:  # noqa: BLE001 - told to whoever asked; what is live goes on
@@ -95,12 +95,12 @@ class Earlier:
             refusal = _Refusal(503, detail, until)
         self._refusals[name] = refusal
         self._refusals.move_to_end(name)
-        while len(self._refusals) > MOST_REMEMBERED:
+        while len(self._refusals) > MAX_REMEMBERED:
             self._refusals.popitem(last=False)
         return refusal
 
 
-def _heard(task: "asyncio.Task[Model]") -> None:
+def _heard(task: "asyncio.Task[ServedModel]") -> None:
     """Whoever asked may have gone; nobody need hear of the failure then."""
     if not task.cancelled():
         task.exception()

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from windlass.errors import StorageError, WindlassError
 from windlass.settings import Settings
-from windlass.web.offload import Aside
+from windlass.web.offload import DaemonExecutor
 
 if TYPE_CHECKING:
     from windlass.core.feature_view import ViewRecord
     from windlass.registry.registry import Registry
-    from windlass.registry.version import Live
+    from windlass.registry.version import LiveVersion
 
 POLL_SECONDS = 0.4
-PATIENCE_SECONDS = 5.0  # after which a registry that gives no answer is told to be away
+TIMEOUT_SECONDS = 5.0  # after which a registry that gives no answer is told to be away
 
 T = TypeVar("T")
 
 _log = logging.getLogger("windlass.serving")
 
 
-class Link:
+class RegistryClient:
     """One for all projects of this process. On the event loop, but for what its thread asks."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._registry: Registry | None = None
-        self._thread = Aside("registry")
+        self._thread = DaemonExecutor("registry")
         self.reachable: bool | None = None  # not known yet
         self.reason: str | None = None
         self.since = time.time()
@@ -40,7 +40,7 @@ class Link:
             raise StorageError("The registry cannot be reached. It is asked again and again.")
         return self._registry
 
-    async def live(self, names: Sequence[str]) -> "dict[str, Live] | None":
+    async def live(self, names: Sequence[str]) -> "dict[str, LiveVersion] | None":
         """What is in production; None where the registry cannot be reached, or gives no answer for long."""
         return await self._answer(lambda registry: registry.live(names))
 
@@ -56,7 +56,7 @@ class Link:
         thread = self._thread
         asked = thread.run(self._ask, ask)
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):  # wait_for may lose a cancellation
+            async with asyncio.timeout(TIMEOUT_SECONDS):  # wait_for may lose a cancellation
                 found = await asked
         except TimeoutError:
             if thread is self._thread:  # else another question was given up before this one
@@ -91,9 +91,9 @@ class Link:
 
     def _abandon(self) -> None:
         """Ask over a new connection next time: one whose other end is gone may be silent for an hour."""
-        self._is(f"It has not answered for {PATIENCE_SECONDS:g} seconds.")
+        self._is(f"It has not answered for {TIMEOUT_SECONDS:g} seconds.")
         self._thread.close()
-        self._thread = Aside("registry")
+        self._thread = DaemonExecutor("registry")
         self._registry = None
 
     def _is(self, reason: str | None) -> None:

@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 
-from windlass.serving.online_features import Online
-from windlass.serving.rollout.deployment import Following
-from windlass.serving.rollout.registry_client import POLL_SECONDS, Link
+from windlass.serving.online_features import OnlineFeatures
+from windlass.serving.rollout.deployment import ProjectDeployment
+from windlass.serving.rollout.registry_client import POLL_SECONDS, RegistryClient
 
 
-class Follower:
+class RegistryWatcher:
     """All projects of this process that the registry decides about."""
 
-    def __init__(self, link: Link, followings: Sequence[Following]) -> None:
+    def __init__(self, link: RegistryClient, followings: Sequence[ProjectDeployment]) -> None:
         self._link = link
         self._followings = followings
         self._looked = asyncio.Event()
@@ -43,10 +43,10 @@ class Follower:
 LOOK_SECONDS = 1.0
 
 
-class Views:
+class FeatureViewWatcher:
     """The views of all projects of this process that the registry decides about."""
 
-    def __init__(self, link: Link, followed: Sequence[Online]) -> None:
+    def __init__(self, link: RegistryClient, followed: Sequence[OnlineFeatures]) -> None:
         self._link = link
         self._followed = followed
         self._asked = asyncio.Event()

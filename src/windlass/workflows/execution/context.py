@@ -9,35 +9,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from windlass.core.project_loader import told
+from windlass.core.project_loader import describe_error
 from windlass.errors import JobError, StorageError, UnknownError, WindlassError
-from windlass.jobs.job import Job, State
-from windlass.jobs.queue import Desk, LostError
+from windlass.jobs.job import Job, JobState
+from windlass.jobs.queue import JobQueue, LostError
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.training.plan import Progress, silent
-from windlass.workflows.execution.project_process import Asked, Tell, Trainer
+from windlass.training.plan import ProgressCallback, silent
+from windlass.workflows.execution.project_process import OutputCallback, ProcessTask, ProjectProcess
 
-Made = dict[str, Any]
+StepResult = dict[str, Any]
 Checkpoint = Callable[
-    [str, Callable[[], Made]], Made
+    [str, Callable[[], StepResult]], StepResult
 ]  # does a named step, or gives what it made before
-Work = Callable[[str, Checkpoint], Made]  # carries out the job of this id
+Work = Callable[[str, Checkpoint], StepResult]  # carries out the job of this id
 
 
-class Abandoned(BaseException):
+class JobAbandoned(BaseException):
     """This process goes on with a job no further, for a reason that the job is not to blame for."""
 
 
-class Cancelled(Abandoned):
+class JobCancelled(JobAbandoned):
     """Somebody asked for the job to be given up."""
 
 
-class Stopped(Abandoned):
+class WorkerStopped(JobAbandoned):
     """This process was asked to end."""
 
 
-class Lost(Abandoned):
+class JobLost(JobAbandoned):
     """Another worker has the job."""
 
 
@@ -45,14 +45,14 @@ STAGING = "jobs"  # in the home folder: a folder for each worker, one for each j
 POLL_SECONDS = 0.2  # between looks at whether the job was cancelled
 TELL_SECONDS = 0.5  # between reports of progress to the desk
 RETRY_SECONDS = 2.0
-PATIENCE_SECONDS = 300.0  # that finished work waits for a database or store that is away
+TIMEOUT_SECONDS = 300.0  # that finished work waits for a database or store that is away
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Way:
+class ProgressRange:
     """The part of a job's way, 0..1, that a piece of its work makes."""
 
     begin: float = 0.0
@@ -68,7 +68,7 @@ class Way:
 
 
 @dataclass
-class Hands:
+class JobContext:
     """What carrying out jobs takes: where things are, in whose name the work is done, and who listens.
 
     `folder` finds a job's project; `output` gets what the project's code prints; `ready` is a process
@@ -77,14 +77,14 @@ class Hands:
     """
 
     registry: Registry
-    desk: Desk
+    desk: JobQueue
     settings: Settings
     worker: str
     folder: Callable[[Job], Path | None]
-    output: Tell
-    progress: Progress = silent
-    ready: Trainer | None = None
-    way: Way = Way()
+    output: OutputCallback
+    progress: ProgressCallback = silent
+    ready: ProjectProcess | None = None
+    way: ProgressRange = ProgressRange()
     stopping: threading.Event = field(default_factory=threading.Event)
     cancelling: threading.Event = field(default_factory=threading.Event)
 
@@ -97,33 +97,35 @@ class Hands:
         """Say to whoever listens here how far the work in hand has come."""
         self.progress(self.way.at(share), message)
 
-    def trainer(self, job: Job) -> Trainer:
+    def trainer(self, job: Job) -> ProjectProcess:
         """A process that has the job's project: the one that is ready, else a new one. Raises JobError."""
         folder = self.folder(job)
         if folder is None:
             raise JobError(
                 f"The folder of project {job.project} is not on this machine any more. Put it back, or ask anew."
             )
-        trainer, self.ready = self.ready or Trainer(folder, self.output), None
+        trainer, self.ready = self.ready or ProjectProcess(folder, self.output), None
         return trainer
 
 
-def guarded(step: Callable[[], Made]) -> Made:
+def guarded(step: Callable[[], StepResult]) -> StepResult:
     """What a step made, or why it failed: kept like any other outcome, so that it is not tried for ever."""
     try:
         return step()
     except LostError as error:
-        raise Lost from error
+        raise JobLost from error
     except WindlassError as error:
         return {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
         _log.exception("job failed")
         return {
-            "error": f"Unexpected {told(error)}. This is a fault of Windlass; please report it."
+            "error": f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
         }
 
 
-def follow(hands: Hands, job: Job, trainer: Trainer, asked: Asked, way: Way) -> None:
+def follow(
+    hands: JobContext, job: Job, trainer: ProjectProcess, asked: ProcessTask, way: ProgressRange
+) -> None:
     """Have a process do what is asked, and tell how it comes on, until it has a result or an error.
 
     `way` is the part of the work in hand that this is. Raises Cancelled, Stopped or Lost.
@@ -144,23 +146,23 @@ def follow(hands: Hands, job: Job, trainer: Trainer, asked: Asked, way: Way) -> 
             report(hands, job, *last)
 
 
-def stop_if_asked(hands: Hands, job: Job) -> None:
+def stop_if_asked(hands: JobContext, job: Job) -> None:
     """Raise Stopped, Cancelled or Lost where the job is not to go on here."""
     if hands.stopping.is_set():
-        raise Stopped
+        raise WorkerStopped
     if hands.cancelling.is_set():
-        raise Cancelled
+        raise JobCancelled
     try:
         now = hands.desk.get(job.id)
     except StorageError:
         return  # the work goes on; whoever beats says that the database is away
-    if now.worker != hands.worker or now.state is not State.RUNNING:
-        raise Lost
+    if now.worker != hands.worker or now.state is not JobState.RUNNING:
+        raise JobLost
     if now.cancelling:
-        raise Cancelled
+        raise JobCancelled
 
 
-def report(hands: Hands, job: Job, share: float, message: str) -> None:
+def report(hands: JobContext, job: Job, share: float, message: str) -> None:
     """Tell the desk how far the work in hand has come. Raises LostError."""
     try:
         hands.desk.report(job.id, hands.worker, hands.way.at(share), message)
@@ -168,12 +170,12 @@ def report(hands: Hands, job: Job, share: float, message: str) -> None:
         return  # the next report will do
 
 
-def patiently(hands: Hands, action: Callable[[], T]) -> T:
+def patiently(hands: JobContext, action: Callable[[], T]) -> T:
     """What `action` returns, once database and store are there to do it.
 
-    Raises StorageError where they stay away for PATIENCE_SECONDS, Stopped, Cancelled.
+    Raises StorageError where they stay away for TIMEOUT_SECONDS, Stopped, Cancelled.
     """
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             return action()
@@ -182,9 +184,9 @@ def patiently(hands: Hands, action: Callable[[], T]) -> T:
                 raise
             _log.warning("waiting for the registry", extra={"reason": str(error)})
         if hands.stopping.wait(RETRY_SECONDS):
-            raise Stopped
+            raise WorkerStopped
         if hands.cancelling.is_set():
-            raise Cancelled
+            raise JobCancelled
 
 
 def job_folder(job: Job, named: dict[str, Path], registry: Registry) -> Path | None:
@@ -202,7 +204,7 @@ def job_folder(job: Job, named: dict[str, Path], registry: Registry) -> Path | N
     return next((place for place in places if place and (place / "project.py").is_file()), None)
 
 
-def sweep(staging: Path, desk: Desk) -> None:
+def sweep(staging: Path, desk: JobQueue) -> None:
     """Remove what killed workers left of their work in `staging`. Raises StorageError."""
     left = {folder.name: folder for folder in staging.iterdir()} if staging.is_dir() else {}
     crew = {worker.id for worker in desk.workers()}

@@ -13,7 +13,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowHandle
 
 from windlass.errors import StorageError
 from windlass.settings import Settings
-from windlass.workflows.execution.context import Made, Stopped, Work
+from windlass.workflows.execution.context import StepResult, Work, WorkerStopped
 
 _STEPS = "1"  # goes up whenever the steps of a piece of work change, so that no old one goes on in new ones
 _POLL_SECONDS = 0.2
@@ -29,11 +29,11 @@ class _Outcome:
     job_id: str
     has_begun: bool = False
     left: threading.Event = field(default_factory=threading.Event)
-    made: Made | None = None
+    made: StepResult | None = None
     raised: BaseException | None = None
 
 
-class Durable:
+class DurableEngine:
     """DBOS, launched. One at a time in a process, as DBOS has it; `work` is what it carries out.
 
     Raises StorageError where it cannot use its database.
@@ -56,10 +56,10 @@ class Durable:
         DBOS(config=config)
 
         @DBOS.workflow(name="job")
-        def job(job_id: str) -> Made:
+        def job(job_id: str) -> StepResult:
             outcome = self._outcome
             if outcome.job_id != job_id:  # resumed too late: nobody waits for it any more
-                raise Stopped
+                raise WorkerStopped
             outcome.has_begun = True
             try:
                 outcome.made = work(job_id, _checkpoint)
@@ -74,7 +74,7 @@ class Durable:
         DBOS.listen_queues([self._worker])
         DBOS.launch()
 
-    def carry_out(self, job_id: str, give_up: threading.Event) -> Made:
+    def carry_out(self, job_id: str, give_up: threading.Event) -> StepResult:
         """Begin a job, or go on where it was left; returns what it made.
 
         Raises Stopped where `give_up` was set and the work did not begin, or does not end; and what the
@@ -89,7 +89,7 @@ class Durable:
             raise outcome.raised
         if outcome.made is not None:
             return outcome.made
-        handle: WorkflowHandle[Made] = DBOS.retrieve_workflow(job_id)
+        handle: WorkflowHandle[StepResult] = DBOS.retrieve_workflow(job_id)
         return handle.get_result()
 
     def _wait(self, outcome: _Outcome, give_up: threading.Event) -> None:
@@ -98,7 +98,7 @@ class Durable:
         while not outcome.left.wait(_POLL_SECONDS):
             if give_up.is_set():  # the work itself looks too, and needs a moment to end
                 if not outcome.left.wait(_END_SECONDS if outcome.has_begun else 0):
-                    raise Stopped
+                    raise WorkerStopped
             elif not outcome.has_begun and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
                 known = DBOS.get_workflow_status(outcome.job_id)
@@ -134,7 +134,7 @@ class Durable:
         DBOS.destroy(destroy_registry=True)
 
 
-def _checkpoint(name: str, step: Callable[[], Made]) -> Made:
+def _checkpoint(name: str, step: Callable[[], StepResult]) -> StepResult:
     return DBOS.run_step({"name": name}, step)
 
 

@@ -6,32 +6,38 @@ from dataclasses import replace
 
 from windlass.core.bundle import Bundle
 from windlass.errors import JobError, StorageError, WindlassError
-from windlass.jobs.job import Job, State
-from windlass.jobs.queue import Desk, Order
-from windlass.jobs.workers import Workers
+from windlass.jobs.job import Job, JobState
+from windlass.jobs.queue import JobQueue, JobRequest
+from windlass.jobs.workers import WorkerTable
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.training.plan import Progress
-from windlass.workflows.execution.context import POLL_SECONDS, STAGING, Hands, job_folder, sweep
-from windlass.workflows.execution.project_process import Tell, Trainer
-from windlass.workflows.execution.runner import Heartbeat, Runner
+from windlass.training.plan import ProgressCallback
+from windlass.workflows.execution.context import (
+    POLL_SECONDS,
+    STAGING,
+    JobContext,
+    job_folder,
+    sweep,
+)
+from windlass.workflows.execution.project_process import OutputCallback, ProjectProcess
+from windlass.workflows.execution.runner import Heartbeat, JobRunner
 
 
-class Attended:
+class ForegroundJob:
     """This process as a worker of one job. `trainer` has read the project already.
 
     `output` gets what the project's code prints in processes that are started later. Setting `cancelling`
     has the job cancelled. Raises SettingsError, StorageError.
     """
 
-    def __init__(self, settings: Settings, trainer: Trainer, output: Tell) -> None:
+    def __init__(self, settings: Settings, trainer: ProjectProcess, output: OutputCallback) -> None:
         with ExitStack() as stack:
             self._registry = Registry.of(settings)
             stack.callback(self._registry.close)
-            heartbeat = Heartbeat(Workers(self._registry.database))
-            self._hands = Hands(
+            heartbeat = Heartbeat(WorkerTable(self._registry.database))
+            self._hands = JobContext(
                 registry=self._registry,
-                desk=Desk(self._registry.database),
+                desk=JobQueue(self._registry.database),
                 settings=settings,
                 worker=heartbeat.worker,
                 folder=lambda job: job_folder(job, {}, self._registry),
@@ -39,7 +45,7 @@ class Attended:
                 ready=trainer,
             )
             sweep(settings.home / STAGING, self._hands.desk)
-            self._runner = Runner(self._hands, heartbeat)
+            self._runner = JobRunner(self._hands, heartbeat)
             stack.callback(self._runner.close)
             self._stack = stack.pop_all()
 
@@ -48,7 +54,9 @@ class Attended:
         """Set by whoever wants the job cancelled."""
         return self._hands.cancelling
 
-    def carry_out(self, order: Order, progress: Progress, *, go_on: bool = False) -> Job:
+    def carry_out(
+        self, order: JobRequest, progress: ProgressCallback, *, go_on: bool = False
+    ) -> Job:
         """Have a job done, once no other one of the project runs; the job, succeeded or given up by us.
 
         To `go_on` is to take one that was asked for in the same words and has not ended, if there is one:
@@ -77,9 +85,9 @@ class Attended:
                 f"Job {job.id} went to another worker: this process was away for too long."
                 f" See what comes of it with `windlass versions {order.project}`."
             )
-        if ended.state is State.FAILED:
+        if ended.state is JobState.FAILED:
             raise JobError(ended.error or f"Job {job.id} failed.")
-        if ended.state is State.CANCELLED and not self.cancelling.is_set():
+        if ended.state is JobState.CANCELLED and not self.cancelling.is_set():
             raise JobError(f"Job {job.id} was cancelled by somebody else.")
         return ended
 
@@ -88,13 +96,13 @@ class Attended:
         assert job.result is not None
         return self._registry.fetch(self._registry.version(job.project, job.result["version"]))
 
-    def __enter__(self) -> "Attended":
+    def __enter__(self) -> "ForegroundJob":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _left(self, order: Order) -> Job | None:
+    def _left(self, order: JobRequest) -> Job | None:
         """The newest job that was asked for in the same words and has not ended."""
         asked = (order.kind, order.request)
         found = self._hands.desk.list(order.project)

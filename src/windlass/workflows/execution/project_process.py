@@ -13,20 +13,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from windlass.core.project_spec import Declaration
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import ParameterError, ProjectError
-from windlass.training.plan import Progress, silent
+from windlass.training.plan import ProgressCallback, silent
 
 _TERM_SECONDS = 3.0  # that a process gets to end, before it is killed
 _LAST_SECONDS = 1.0
 _POLL_SECONDS = 0.2
 _TAIL = 5  # lines of standard error that may say why it died
 
-Tell = Callable[[str], None]
+OutputCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainTask:
     """A training: of which project, as what request (see `windlass.jobs`), staged and tracked where."""
 
     project: str
@@ -37,7 +37,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Building:
+class BuildTask:
     """A build of features: of which project, as what request (see `windlass.workflows.pipeline_job`), staged where."""
 
     project: str
@@ -46,23 +46,23 @@ class Building:
     home: str
 
 
-Asked = Task | Building
+ProcessTask = TrainTask | BuildTask
 
 
-class Trainer:
+class ProjectProcess:
     """The process, for the project in `folder`. It reads the project at once, and does one task when it is asked to.
 
     `output` is called, from another thread, with each line that the project's code prints.
     """
 
-    def __init__(self, folder: Path, output: Tell) -> None:
+    def __init__(self, folder: Path, output: OutputCallback) -> None:
         self._output = output
         self._news = threading.Condition()
         self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._progress: Progress = silent
+        self._progress: ProgressCallback = silent
         self._checked = False
         self._closed = False
-        self.declaration: Declaration | None = None
+        self.declaration: ProjectSpec | None = None
         self.result: dict[str, Any] | None = None
         self.error: str | None = None
         module = "windlass.workflows.execution.project_process_main"
@@ -90,7 +90,7 @@ class Trainer:
         """Whether there is a result or an error."""
         return self.result is not None or self.error is not None
 
-    def declared(self) -> Declaration:
+    def declared(self) -> ProjectSpec:
         """What the project declares. Raises ProjectError where it cannot be read."""
         self._await(lambda: self.declaration is not None)
         if self.declaration is None:
@@ -105,7 +105,7 @@ class Trainer:
         if not self._checked:
             raise ParameterError(self.error or "")
 
-    def begin(self, task: Asked, progress: Progress = silent) -> None:
+    def begin(self, task: ProcessTask, progress: ProgressCallback = silent) -> None:
         """Have the task done; `progress` is called, from another thread, as it comes on."""
         self._progress = progress
         self._ask(asdict(task))
@@ -125,7 +125,7 @@ class Trainer:
             self._signal(signal.SIGTERM)
             self._end()
 
-    def __enter__(self) -> "Trainer":
+    def __enter__(self) -> "ProjectProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -190,7 +190,7 @@ class Trainer:
             self._progress(news["progress"], news["message"])
         with self._news:
             if "declaration" in news:
-                self.declaration = Declaration.model_validate(news["declaration"])
+                self.declaration = ProjectSpec.model_validate(news["declaration"])
             self._checked = news.get("checked", self._checked)
             self.result = news.get("result", self.result)
             self.error = news.get("error", self.error)
@@ -204,9 +204,9 @@ class Trainer:
             self._output(text)
 
 
-def declare(folder: Path, output: Tell) -> Declaration:
+def read_declaration(folder: Path, output: OutputCallback) -> ProjectSpec:
     """What the project in `folder` declares, read in a process of its own. Raises ProjectError."""
-    with Trainer(folder, output) as trainer:
+    with ProjectProcess(folder, output) as trainer:
         return trainer.declared()
 
 

@@ -18,8 +18,8 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from windlass.core.project import Project
-from windlass.core.project_loader import Source, load_project, told
-from windlass.core.project_spec import Declaration
+from windlass.core.project_loader import ProjectSource, describe_error, load_project
+from windlass.core.project_spec import ProjectSpec
 from windlass.errors import JobError, WindlassError
 from windlass.settings import Settings
 from windlass.training.plan import SEED, TEST_SIZE, TrainingRequest, resolve
@@ -53,16 +53,18 @@ def main(worker: int, folder: Path) -> None:
     threading.Thread(target=_listen, args=[asked], daemon=True).start()
     try:
         project, source = load_project(folder)
-        tell(declaration=Declaration.of(project, source).model_dump(mode="json"))
+        tell(declaration=ProjectSpec.of(project, source).model_dump(mode="json"))
         _carry_out(project, source, asked, tell)
     except WindlassError as error:
         tell(error=str(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours, told in a line like any other
-        tell(error=f"Unexpected {told(error)}. This is a fault of Windlass; please report it.")
+        tell(
+            error=f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
+        )
 
 
 def _carry_out(
-    project: Project, source: Source, asked: "SimpleQueue[dict[str, Any]]", tell: _Teller
+    project: Project, source: ProjectSource, asked: "SimpleQueue[dict[str, Any]]", tell: _Teller
 ) -> None:
     while "check" in (task := asked.get()):
         resolve(project, _request(task["check"], Path()))

@@ -7,34 +7,34 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from windlass.core.project_loader import told
+from windlass.core.project_loader import describe_error
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import LostError
 from windlass.jobs.retention import Retention
-from windlass.jobs.workers import BEAT_SECONDS, Workers
+from windlass.jobs.workers import BEAT_SECONDS, WorkerTable
 from windlass.storage.database import Database
 from windlass.workflows.execution.context import (
     RETRY_SECONDS,
-    Abandoned,
-    Cancelled,
     Checkpoint,
-    Hands,
-    Lost,
-    Made,
+    JobAbandoned,
+    JobCancelled,
+    JobContext,
+    JobLost,
+    StepResult,
     patiently,
 )
 from windlass.workflows.pipeline_job import pipeline
 from windlass.workflows.train_job import training
 
 if TYPE_CHECKING:
-    from windlass.workflows.execution.durable import Durable
+    from windlass.workflows.execution.durable import DurableEngine
 
 
 class Heartbeat:
     """Beats until it is stopped. Says once when the database goes, and once when it is back."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: WorkerTable) -> None:
         self.worker = workers.arrive()
         self._workers = workers
         self._stopping = threading.Event()
@@ -65,13 +65,13 @@ class Heartbeat:
             away = False
 
 
-KINDS: Mapping[str, Callable[[Hands, Job, Checkpoint], Made]] = {
+KINDS: Mapping[str, Callable[[JobContext, Job, Checkpoint], StepResult]] = {
     "train": training,
     "pipeline": pipeline,
 }
 
 
-def work(hands: Hands, job_id: str, checkpoint: Checkpoint) -> Made:
+def work(hands: JobContext, job_id: str, checkpoint: Checkpoint) -> StepResult:
     """Carry out a job of any kind: what it made, or `{"error": reason}` where it cannot be done.
 
     Raises Cancelled, Stopped or Lost where the work is not to go on here.
@@ -83,10 +83,10 @@ def work(hands: Hands, job_id: str, checkpoint: Checkpoint) -> Made:
 EVERY_SECONDS = 3600.0
 
 
-class Tidying:
+class JobRetentionTask:
     """Does so for one worker. What fails is tried again an hour later; no job waits for it."""
 
-    def __init__(self, database: Database, durable: "Callable[[], Durable]") -> None:
+    def __init__(self, database: Database, durable: "Callable[[], DurableEngine]") -> None:
         self._retention = Retention(database)
         self._durable = durable
         self._due = 0.0
@@ -116,22 +116,22 @@ class Tidying:
 _log = logging.getLogger(__name__)
 
 
-class Runner:
+class JobRunner:
     """Carries out jobs with these hands. Imports DBOS with the first one, or `get_ready`."""
 
-    def __init__(self, hands: Hands, heartbeat: Heartbeat) -> None:
+    def __init__(self, hands: JobContext, heartbeat: Heartbeat) -> None:
         self._hands = hands
         self._heartbeat = heartbeat
-        self._durable: Durable | None = None
-        self._tidying = Tidying(hands.registry.database, self.get_ready)
+        self._durable: DurableEngine | None = None
+        self._tidying = JobRetentionTask(hands.registry.database, self.get_ready)
 
-    def get_ready(self) -> "Durable":
+    def get_ready(self) -> "DurableEngine":
         """Launch DBOS, unless that was done. Raises StorageError."""
         if self._durable is None:
-            from windlass.workflows.execution.durable import Durable
+            from windlass.workflows.execution.durable import DurableEngine
 
             settings, worker = self._hands.settings, self._hands.worker
-            self._durable = Durable(settings, worker, partial(work, self._hands))
+            self._durable = DurableEngine(settings, worker, partial(work, self._hands))
         return self._durable
 
     def run(self, job: Job) -> Job | None:
@@ -147,17 +147,17 @@ class Runner:
         except StorageError:
             self._told(partial(desk.release, *mine))
             raise
-        except Lost:
+        except JobLost:
             _log.warning("job lost to another worker", extra=_about(job))
             return None
-        except Cancelled:
+        except JobCancelled:
             ended = self._told(partial(desk.finish, *mine))
             self.get_ready().forget(job.id)
-        except Abandoned:
+        except JobAbandoned:
             ended = self._told(partial(desk.release, *mine))
         except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
             _log.exception("job failed", extra=_about(job))
-            reason = f"Unexpected {told(error)}. This is a fault of Windlass; please report it."
+            reason = f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
             ended = self._told(partial(desk.finish, *mine, error=reason))
         else:
             ended = self._told(partial(_finish, self._hands, job, made))
@@ -192,7 +192,7 @@ class Runner:
             time.sleep(RETRY_SECONDS)
 
 
-def _finish(hands: Hands, job: Job, made: Made) -> Job:
+def _finish(hands: JobContext, job: Job, made: StepResult) -> Job:
     if "error" in made:
         return hands.desk.finish(job.id, hands.worker, error=made["error"])
     return hands.desk.finish(job.id, hands.worker, result=made)

@@ -15,13 +15,19 @@ from typing import TypeVar
 
 from windlass.errors import ProjectError, StorageError
 from windlass.jobs.job import Job
-from windlass.jobs.queue import Desk
-from windlass.jobs.workers import Workers
+from windlass.jobs.queue import JobQueue
+from windlass.jobs.workers import WorkerTable
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.workflows.execution.context import RETRY_SECONDS, STAGING, Hands, job_folder, sweep
-from windlass.workflows.execution.project_process import declare
-from windlass.workflows.execution.runner import KINDS, Heartbeat, Runner
+from windlass.workflows.execution.context import (
+    RETRY_SECONDS,
+    STAGING,
+    JobContext,
+    job_folder,
+    sweep,
+)
+from windlass.workflows.execution.project_process import read_declaration
+from windlass.workflows.execution.runner import KINDS, Heartbeat, JobRunner
 
 POLL_SECONDS = 0.25  # between looks at the desk
 STOP_SECONDS = 8.0  # after which a stop waits for nothing any more
@@ -66,7 +72,7 @@ class Worker:
         why = ""
         for folder in self._folders:
             try:
-                found = declare(folder, _printed)
+                found = read_declaration(folder, _printed)
             except ProjectError as error:
                 why = str(error)
                 _log.error("project not read", extra={"folder": str(folder), "reason": why})
@@ -77,12 +83,12 @@ class Worker:
             raise ProjectError(why)
 
     def _work(self, registry: Registry) -> None:
-        desk = Desk(registry.database)
+        desk = JobQueue(registry.database)
         self._insist(lambda: sweep(self._settings.home / STAGING, desk))
-        heartbeat = self._insist(lambda: Heartbeat(Workers(registry.database)))
+        heartbeat = self._insist(lambda: Heartbeat(WorkerTable(registry.database)))
         if heartbeat is None:
             return
-        hands = Hands(
+        hands = JobContext(
             registry=registry,
             desk=desk,
             settings=self._settings,
@@ -91,7 +97,7 @@ class Worker:
             output=_printed,
             stopping=self._stopping,
         )
-        runner = Runner(hands, heartbeat)
+        runner = JobRunner(hands, heartbeat)
         _log.info(
             "worker ready", extra={"worker": heartbeat.worker, "projects": sorted(self._named)}
         )
@@ -102,7 +108,7 @@ class Worker:
             runner.close()
             _log.info("worker stopped", extra={"worker": heartbeat.worker})
 
-    def _take_one(self, hands: Hands, runner: Runner) -> None:
+    def _take_one(self, hands: JobContext, runner: JobRunner) -> None:
         """Carry out the next job, or wait a little where there is none."""
         self._insist(runner.get_ready)
         runner.tidy()
@@ -129,7 +135,7 @@ class Worker:
             self._stopping.wait(RETRY_SECONDS)
         return None
 
-    def _able(self, hands: Hands, job: Job) -> bool:
+    def _able(self, hands: JobContext, job: Job) -> bool:
         """Whether this worker can carry a job out: it is of a kind that we know, and its project is here."""
         is_ours = not self._folders or job.project in self._named
         return is_ours and job.kind in KINDS and hands.folder(job) is not None

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from windlass.core.bundle import Bundle
 from windlass.engines.engine import Engine
 from windlass.errors import InputError, SettingsError
-from windlass.tables.reader import Ragged, TableReader
-from windlass.tables.validate import Checked
+from windlass.tables.reader import RaggedRow, TableReader
+from windlass.tables.validate import ValidatedTable
 from windlass.tables.writer import form_of, open_writer
 from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary, refuse_clashes, whole
 from windlass.workflows.scoring.rows import REFUSAL, RowScorer, refusals
@@ -32,7 +32,7 @@ def score(
     started = perf_counter()
     refuse_clashes(request)
     _refuse_places(request)
-    ragged: list[Ragged] = []
+    ragged: list[RaggedRow] = []
     with (
         TableReader(request.input, form_of(request.input), ragged.append) as reader,
         whole(request.rejects, request.output) as (rejects_part, output_part),
@@ -69,7 +69,7 @@ class _Rejects:
         self._skipped: list[int] = []
         self.count = 0
 
-    def number(self, count: int, ragged: list[Ragged]) -> NDArray[np.int64]:
+    def number(self, count: int, ragged: list[RaggedRow]) -> NDArray[np.int64]:
         """The numbers [count] of the next rows in the input, where ragged lines count and do not come."""
         for line in ragged:
             self._write((line.row, "", f"{line}".partition(" has ")[2], line.text))
@@ -82,7 +82,7 @@ class _Rejects:
         self._next = int(numbers[-1]) + 1 if count else self._next
         return numbers
 
-    def add(self, batch: Any, numbers: NDArray[np.int64], checked: Checked) -> None:
+    def add(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> None:
         for line in refusals(batch, numbers, checked):
             self._write(line)
         self.count += int(checked.bad.sum())

@@ -13,7 +13,7 @@ from windlass.core.bundle import Bundle
 from windlass.engines.engine import Engine
 from windlass.errors import InputError
 from windlass.tables.arrow_numpy import mask_array, number_array, repeated
-from windlass.tables.validate import Checked, check_table, refuse_columns
+from windlass.tables.validate import ValidatedTable, check_table, refuse_columns
 from windlass.tables.writer import prediction_table
 
 REFUSAL = ("row", "column", "reason", "values")  # the columns of what was refused
@@ -46,13 +46,13 @@ class RowScorer:
         self._refuse_extra(table.names)
         self.schema = self._schema(table)
 
-    def check(self, batch: Any) -> Checked:
+    def check(self, batch: Any) -> ValidatedTable:
         """Judge every row of a batch; each reason is told."""
         rows = batch.select(self._columns)
         most = max(batch.num_rows * len(self._columns), 1)
         return check_table(self._row, rows, strings=self._strings, limit=most)
 
-    def answers(self, batch: Any, numbers: NDArray[np.int64], checked: Checked) -> Any:
+    def answers(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> Any:
         """The answers to the good rows of a batch, a `pa.RecordBatch`; `numbers` [n] are those of all its rows."""
         rows = checked.batch
         if checked.bad.any():
@@ -100,7 +100,7 @@ class RowScorer:
 
 
 def refusals(
-    batch: Any, numbers: NDArray[np.int64], checked: Checked
+    batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable
 ) -> Iterator[tuple[int, str, str, str]]:
     """A line for every reason why a row was refused: its number, the column, the reason, its values as JSON."""
     if not checked.problems:

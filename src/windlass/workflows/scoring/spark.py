@@ -24,7 +24,7 @@ from windlass.engines.loader import load_engine
 from windlass.errors import EngineError, FeatureError, InputError, SettingsError
 from windlass.features.engines.spark_session import spark_path, spark_session
 from windlass.tables.arrow_numpy import number_array, text_array, values_of
-from windlass.tables.validate import Checked
+from windlass.tables.validate import ValidatedTable
 from windlass.tables.writer import form_of
 from windlass.workflows.scoring.local import Progress
 from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary, refuse_clashes, whole
@@ -37,7 +37,7 @@ FILE, INDEX = (
 
 
 @dataclass(frozen=True)
-class BatchScoring:
+class PartitionScorer:
     """Scores the rows of several files with the bundle that lies in the archive `digest`.
 
     `known_as` is the bundle's version; `offsets` says how many rows stand before those of each file.
@@ -64,7 +64,7 @@ class BatchScoring:
 
     def _checked(
         self, batches: Iterable[Any]
-    ) -> Iterator[tuple[RowScorer, Any, NDArray[np.int64], Checked]]:
+    ) -> Iterator[tuple[RowScorer, Any, NDArray[np.int64], ValidatedTable]]:
         bundle, engine = _opened(self.digest)
         bundle = replace(bundle, known_as=self.known_as)
         for batch in batches:
@@ -175,7 +175,7 @@ class _Job:
     """The rows on the cluster, and what scores them there."""
 
     frame: Any
-    scoring: BatchScoring
+    scoring: PartitionScorer
 
     def answers(self, schema: Any, into: Path) -> int:
         """Write the answers, of this Arrow schema, to a folder; how many there are."""
@@ -208,7 +208,7 @@ def _job(
     bundle: Bundle, source: _Source, request: ScoreRequest, master: str | None
 ) -> Iterator[_Job]:
     """A session with the rows at hand, and the bundle on its way to the executors."""
-    scoring = BatchScoring(bundle.digest, bundle.known_as, request.keep, source.offsets)
+    scoring = PartitionScorer(bundle.digest, bundle.known_as, request.keep, source.offsets)
     with (
         TemporaryDirectory(prefix="windlass-") as folder,
         spark_session(master, "windlass predict") as session,
