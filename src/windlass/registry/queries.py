@@ -230,7 +230,7 @@ _D = db_tables.decisions.c
 
 
 def live(connection: Connection, projects: Sequence[str]) -> dict[str, LiveVersion]:
-    """The production version of each of these projects that has one, held against the newest decision."""
+    """The production version of each of these projects that has one, held against the newest last."""
     newest = (
         select(_D.project, func.max(_D.sequence).label("sequence"))
         .where(_D.project.in_(projects), _D.action != Action.REJECT.value)
@@ -243,21 +243,19 @@ def live(connection: Connection, projects: Sequence[str]) -> dict[str, LiveVersi
     decided = select(db_tables.decisions).join(
         newest, and_(_D.project == newest.c.project, _D.sequence == newest.c.sequence)
     )
-    decisions = {row.project: decision(row) for row in connection.execute(decided)}
+    newest_decisions = {row.project: decision(row) for row in connection.execute(decided)}
     found = {}
     for row in connection.execute(production):
-        decision = decisions.get(row.project)
+        last = newest_decisions.get(row.project)
         refused = None
-        if decision is None:
+        if last is None:
             refused = "no decision put it in production"
-        elif not decision.is_intact:
-            refused = f"decision {decision.sequence} was changed after it was made"
-        elif decision.number != row.number:
-            refused = f"decision {decision.sequence} put {decision.version} in production"
-        elif decision.digest != row.digest:
-            refused = (
-                f"decision {decision.sequence} was about another bundle, {decision.digest[:12]}"
-            )
-        since = row.created_at if decision is None else decision.decided_at
+        elif not last.is_intact:
+            refused = f"decision {last.sequence} was changed after it was made"
+        elif last.number != row.number:
+            refused = f"decision {last.sequence} put {last.version} in production"
+        elif last.digest != row.digest:
+            refused = f"decision {last.sequence} was about another bundle, {last.digest[:12]}"
+        since = row.created_at if last is None else last.decided_at
         found[row.project] = LiveVersion(row.number, row.digest, since, refused)
     return found
