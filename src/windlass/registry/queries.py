@@ -230,7 +230,7 @@ _D = db_tables.decisions.c
 
 
 def live(connection: Connection, projects: Sequence[str]) -> dict[str, LiveVersion]:
-    """The production version of each of these projects that has one, held against the newest last."""
+    """The production version of each of these projects that has one, checked against the newest decision."""
     newest = (
         select(_D.project, func.max(_D.sequence).label("sequence"))
         .where(_D.project.in_(projects), _D.action != Action.REJECT.value)
