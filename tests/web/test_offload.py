@@ -11,10 +11,10 @@ from windlass.web.offload import DaemonExecutor
 
 HANGING = """
 import asyncio, threading
-from windlass.web.offload import Aside
+from windlass.web.offload import DaemonExecutor
 
 async def main():
-    call = Aside("hangs").run(threading.Event().wait)
+    call = DaemonExecutor("hangs").run(threading.Event().wait)
     await asyncio.wait([call], timeout=0.05)
 
 asyncio.run(main())

@@ -89,7 +89,7 @@ class TrainRoutes:
 def _trained(job: Job) -> Json:
     result = job.result or {}
     return {
-        "message": "TrainRoutes completed successfully.",
+        "message": "Training completed successfully.",
         "new_model_version": result.get("version"),
         "stage": result.get("stage"),
         "job_id": job.id,
