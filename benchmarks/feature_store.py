@@ -26,7 +26,7 @@ from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
 from windlass.training.plan import silent
-from windlass.workflows.features import generate
+from windlass.workflows.features import generate_events
 
 EXAMPLE = ROOT / "examples" / "credit_risk"
 REAL = ROOT.parent / "shared/data/credit_risk/dataset_credit_risk.parquet"
@@ -74,7 +74,7 @@ def prepared(work: Path, *, quick: bool) -> Subject:
     file, origin = REAL, "the rebuilt real file"
     if quick or not REAL.is_file():
         file, origin = work / "loans.parquet", "made up"
-        generate(EXAMPLE, file, 500 if quick else CLIENTS)
+        generate_events(EXAMPLE, file, 500 if quick else CLIENTS)
     print(f"… building features of {file}", file=sys.stderr, flush=True)
     store = OfflineStore(work / "offline", project.name)
     snapshot = build(project.view, project.features, store, file, BuildOptions(), silent)

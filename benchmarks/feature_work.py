@@ -13,7 +13,7 @@ from benchmarks.feature_store import EXAMPLE, Subject
 from benchmarks.machine import BenchmarkError
 from benchmarks.report import Verdict
 
-from windlass.features.engines.duckdb import history_of
+from windlass.features.engines.duckdb import features_of_file
 
 LOANS_OF_A_CLIENT = 21.3  # of the generator
 LARGE, LARGE_GB = 20_000_000, 4.0
@@ -24,11 +24,11 @@ def history(subject: Subject, rounds: int) -> list[Verdict]:
     """All five features of every loan, from the Parquet file to a table in memory, theirs and ours in turn."""
     sys.path.insert(0, str(EXAMPLE))
     notebook = importlib.import_module("notebook").notebook_features
-    history_of(subject.view, subject.record, subject.file)  # the first imports what it needs
+    features_of_file(subject.view, subject.record, subject.file)  # the first imports what it needs
     ours, theirs = [], []
     for _ in range(rounds):
         begun = time.perf_counter()
-        computed = history_of(subject.view, subject.record, subject.file)
+        computed = features_of_file(subject.view, subject.record, subject.file)
         ours.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         by_notebook = notebook(pd.read_parquet(subject.file))

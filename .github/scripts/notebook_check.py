@@ -25,7 +25,7 @@ from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.training_set import training_rows
 from windlass.training.plan import silent
-from windlass.workflows.features import generate
+from windlass.workflows.features import generate_events
 
 TODAY = date(2021, 9, 17)  # when the attributes of the real file were taken
 CLOSE = 1e-6  # of averages: the feature view adds whole millionths
@@ -37,7 +37,7 @@ def main() -> int:
     project, source = load_project(asked.project)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "loans.parquet"
-        generate(source.folder, file, asked.clients)
+        generate_events(source.folder, file, asked.clients)
         snapshot = _built(project, file, Path(folder))
         theirs, ours = _notebooks(source.folder, snapshot), _ours(project, snapshot)
         known = _known(snapshot)

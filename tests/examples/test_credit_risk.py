@@ -20,7 +20,7 @@ from tests.support.credit_example import (
 from windlass.core.project import Project
 from windlass.core.row_validator import RowValidator
 from windlass.errors import WindlassError
-from windlass.features.engines.duckdb import history_of
+from windlass.features.engines.duckdb import features_of_file
 from windlass.features.offline.snapshot import Snapshot
 
 
@@ -184,7 +184,7 @@ def _of_the_sample(project: Project, folder: Path) -> pl.DataFrame:
     assert project.view is not None
     assert project.features is not None
     pl.read_csv(SAMPLE).write_parquet(folder / "sample.parquet")
-    return pl.DataFrame(history_of(project.view, project.features, folder / "sample.parquet"))
+    return pl.DataFrame(features_of_file(project.view, project.features, folder / "sample.parquet"))
 
 
 @needs_sample

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.support.credit_view import CREDIT_VIEW, credit_loans
 from tests.support.loan_view import FEATURES, VIEW, contract, events
-from tests.support.snapshots import ORDER, all_of, built, store_in
+from tests.support.snapshots import ORDER, build_snapshot, offline_store, read_sorted
 
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
@@ -46,49 +46,49 @@ def test_appends_in_any_order_equal_one_build(
 ) -> None:
     order, places = cut
     with TemporaryDirectory() as folder:
-        whole = built(store_in(Path(folder) / "whole"), loans, TWO, view)
-        store = store_in(Path(folder) / "appended")
+        whole = build_snapshot(offline_store(Path(folder) / "whole"), loans, TWO, view)
+        store = offline_store(Path(folder) / "appended")
         for begin, end in pairwise([0, *places, loans.height]):
             new = loans[order[begin:end]]
             options = TWO if begin == 0 else APPEND
-            snapshot = built(store, new, options, view)
+            snapshot = build_snapshot(store, new, options, view)
             assert snapshot.recomputed == new["id"].n_unique()
         same(snapshot, whole)
 
 
 def same(one: Snapshot, other: Snapshot) -> None:
     assert one.digest == other.digest
-    assert_frame_equal(all_of(one.event_parts()), all_of(other.event_parts()))
-    assert_frame_equal(all_of(one.state_parts()), all_of(other.state_parts()))
-    latest = [all_of(snapshot.latest_parts()).drop("computed_at") for snapshot in (one, other)]
+    assert_frame_equal(read_sorted(one.event_parts()), read_sorted(other.event_parts()))
+    assert_frame_equal(read_sorted(one.state_parts()), read_sorted(other.state_parts()))
+    latest = [read_sorted(snapshot.latest_parts()).drop("computed_at") for snapshot in (one, other)]
     assert_frame_equal(*latest)
     assert (one.events, one.entities, one.newest) == (other.events, other.entities, other.newest)
 
 
 def test_a_late_loan_corrects_history_and_leaves_the_others(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     client = LOANS.filter(pl.col("id") == LOANS["id"].mode()[0]).sort(ORDER)
     late = client.head(1)
-    before = built(
+    before = build_snapshot(
         store, LOANS.filter(pl.col("loan_id") != late["loan_id"][0]), BuildOptions(buckets=4)
     )
-    after = built(store, late, APPEND)
+    after = build_snapshot(store, late, APPEND)
     assert (after.parent, after.recomputed) == (before.number, 1)
-    old, new = all_of(before.state_parts()), all_of(after.state_parts())
+    old, new = read_sorted(before.state_parts()), read_sorted(after.state_parts())
     mine = pl.col("id") == late["id"][0]
     assert new.filter(mine)["nb_previous_loans"].to_list() == list(range(1, client.height + 1))
     assert_frame_equal(new.filter(~mine), old.filter(~mine))
-    computed = all_of(after.latest_parts()).select("id", "computed_at")
-    was = all_of(before.latest_parts()).select("id", "computed_at")
+    computed = read_sorted(after.latest_parts()).select("id", "computed_at")
+    was = read_sorted(before.latest_parts()).select("id", "computed_at")
     assert computed.filter(~mine).equals(was.filter(~mine))
     assert computed.filter(mine)["computed_at"][0] > was.filter(mine)["computed_at"][0]
 
 
 def test_untouched_parts_are_the_same_files(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    before = built(store, LOANS.filter(pl.col("loan_id") % 9 > 0), BuildOptions(buckets=8))
+    store = offline_store(tmp_path)
+    before = build_snapshot(store, LOANS.filter(pl.col("loan_id") % 9 > 0), BuildOptions(buckets=8))
     new = LOANS.filter(pl.col("loan_id") % 9 == 0).filter(pl.col("id") == pl.col("id").first())
-    after = built(store, new, APPEND)
+    after = build_snapshot(store, new, APPEND)
     for parts in ("event_parts", "state_parts", "latest_parts"):
         pairs = zip(getattr(before, parts)(), getattr(after, parts)(), strict=True)
         assert sum(one.samefile(other) for one, other in pairs) == 7
@@ -96,29 +96,29 @@ def test_untouched_parts_are_the_same_files(tmp_path: Path) -> None:
 
 
 def test_appending_to_nothing_builds(tmp_path: Path) -> None:
-    snapshot = built(store_in(tmp_path), LOANS, APPEND)
+    snapshot = build_snapshot(offline_store(tmp_path), LOANS, APPEND)
     assert (snapshot.number, snapshot.parent, snapshot.events) == (1, None, LOANS.height)
 
 
 def test_appending_nothing_changes_nothing(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    before = built(store, LOANS)
-    after = built(store, LOANS.head(0), APPEND)
+    store = offline_store(tmp_path)
+    before = build_snapshot(store, LOANS)
+    after = build_snapshot(store, LOANS.head(0), APPEND)
     assert (after.number, after.recomputed, after.digest) == (2, 0, before.digest)
 
 
 def test_another_view_has_all_states_computed_anew(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, LOANS.head(60), BuildOptions(buckets=4))
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS.head(60), BuildOptions(buckets=4))
     other = replace(VIEW, name="others")
-    after = built(store, LOANS.tail(LOANS.height - 60), APPEND, other)
+    after = build_snapshot(store, LOANS.tail(LOANS.height - 60), APPEND, other)
     assert after.recomputed == after.entities
     assert after.view == other.record(FEATURES).version
 
 
 def test_another_contract_wants_a_build_of_all(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, LOANS)
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS)
     fewer = replace(VIEW, contract=lambda: contract().remove_columns(["days_birth"]))
     with pytest.raises(FeatureError, match="Build anew from all rows, without --append"):
-        built(store, LOANS.head(3), APPEND, fewer)
+        build_snapshot(store, LOANS.head(3), APPEND, fewer)

@@ -14,13 +14,13 @@ import polars as pl
 import pytest
 from tests.conftest import ROOT
 from tests.support.loan_view import events
-from tests.support.snapshots import all_of, built, store_in
+from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.core.hashing import sha256_file
 from windlass.errors import FeatureError
 from windlass.features.io_errors import translate_disk_errors
 from windlass.features.offline.build import BuildOptions
-from windlass.features.offline.erasure import ErasedEntities, erase, undo
+from windlass.features.offline.erasure import ErasedEntities, erase, undo_erasure
 from windlass.features.offline.store import OfflineStore
 
 LOANS = events(20, seed=1)
@@ -81,8 +81,8 @@ def names(store: OfflineStore) -> list[str]:
 
 
 def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, FIRST)
+    store = offline_store(tmp_path)
+    build_snapshot(store, FIRST)
     SECOND.write_parquet(tmp_path / "raw.parquet")
     seen = []
 
@@ -90,7 +90,7 @@ def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -
         if (
             store.snapshot().number == 1
         ):  # another crash may have come after the last write that counts
-            built(store, tmp_path / "raw.parquet", APPEND)
+            build_snapshot(store, tmp_path / "raw.parquet", APPEND)
 
     def look() -> None:
         assert_whole(store)
@@ -98,20 +98,20 @@ def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -
 
     assert at_every_write(work, look) > 20
     assert seen == sorted(seen)
-    assert all_of(store.snapshot().event_parts()).height == LOANS.height
-    built(store, LOANS)
+    assert read_sorted(store.snapshot().event_parts()).height == LOANS.height
+    build_snapshot(store, LOANS)
     assert [one.number for one in store.snapshots()] == [3, 2, 1]
-    tidy = store_in(tmp_path / "tidy")
-    built(tidy, FIRST)
-    built(tidy, tmp_path / "raw.parquet", APPEND)
-    built(tidy, LOANS)
+    tidy = offline_store(tmp_path / "tidy")
+    build_snapshot(tidy, FIRST)
+    build_snapshot(tidy, tmp_path / "raw.parquet", APPEND)
+    build_snapshot(tidy, LOANS)
     assert names(store) == names(tidy)
 
 
 def test_an_erasure_broken_off_is_completed_by_the_next(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, FIRST, BuildOptions(buckets=2))
-    built(store, SECOND, APPEND)
+    store = offline_store(tmp_path)
+    build_snapshot(store, FIRST, BuildOptions(buckets=2))
+    build_snapshot(store, SECOND, APPEND)
     before = names(store)
 
     def look() -> None:
@@ -128,14 +128,14 @@ def test_an_erasure_broken_off_is_completed_by_the_next(tmp_path: Path) -> None:
 
 
 def test_an_undoing_broken_off_leaves_it_remembered_or_not(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, FIRST)
+    store = offline_store(tmp_path)
+    build_snapshot(store, FIRST)
     for entity in (103, 104):
         erase(store, entity)
     known = pl.Series([103, 104])
     seen = []
     undone = at_every_write(
-        lambda: undo(store, 103),
+        lambda: undo_erasure(store, 103),
         lambda: seen.append(ErasedEntities.read(store.folder).among(known)),
     )
     assert undone > 3
@@ -144,8 +144,8 @@ def test_an_undoing_broken_off_leaves_it_remembered_or_not(tmp_path: Path) -> No
 
 
 def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    before = built(store, FIRST)
+    store = offline_store(tmp_path)
+    before = build_snapshot(store, FIRST)
     code = (
         "import os, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"
@@ -161,13 +161,13 @@ def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: P
     assert (store.folder / ".staging").exists()
     assert store.snapshot() == before
     assert [one.number for one in store.snapshots()] == [1]
-    assert built(store, raw).events == LOANS.height
+    assert build_snapshot(store, raw).events == LOANS.height
     assert not (store.folder / ".staging").exists()
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    before = built(store, FIRST)
+    store = offline_store(tmp_path)
+    before = build_snapshot(store, FIRST)
     raw = tmp_path / "raw.parquet"
     events(4000, seed=3).write_parquet(raw)
     code = (

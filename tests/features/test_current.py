@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.loan_view import events
-from tests.support.snapshots import built, store_in
+from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.errors import FeatureError
 from windlass.features.offline.store import OfflineStore
@@ -17,9 +17,9 @@ LOANS = events(10, seed=8)
 @pytest.fixture
 def store(tmp_path: Path) -> OfflineStore:
     """A store of two snapshots."""
-    store = store_in(tmp_path)
-    built(store, LOANS)
-    built(store, LOANS)
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS)
+    build_snapshot(store, LOANS)
     return store
 
 
@@ -41,7 +41,7 @@ def test_a_lost_link_is_mended_and_nothing_removed(
     assert current.resolve() == store.snapshot(2).folder
     assert caplog.records[-1].levelno == logging.WARNING
     assert "ln -sfn snapshots/000002 current" in caplog.text
-    assert built(store, LOANS).number == 3
+    assert build_snapshot(store, LOANS).number == 3
     assert numbers(store) == [3, 2, 1]
 
 
@@ -50,10 +50,10 @@ def test_a_folder_in_place_of_the_link_is_refused(store: OfflineStore) -> None:
     current.unlink()
     shutil.copytree(store.snapshot(2).folder, current)
     with pytest.raises(FeatureError, match="Move it away, then run `ln -sfn snapshots/000002 cur"):
-        built(store, LOANS)
+        build_snapshot(store, LOANS)
     assert numbers(store) == [2, 1]
     shutil.rmtree(current)
-    assert built(store, LOANS).number == 3
+    assert build_snapshot(store, LOANS).number == 3
 
 
 def test_without_a_link_a_torn_snapshot_is_passed_over_and_kept(store: OfflineStore) -> None:
@@ -61,7 +61,7 @@ def test_without_a_link_a_torn_snapshot_is_passed_over_and_kept(store: OfflineSt
     torn = store.snapshot(2).folder
     (torn / "snapshot.json").write_text("{")
     assert (store.snapshot().number, numbers(store)) == (1, [1])
-    assert built(store, LOANS).number == 3
+    assert build_snapshot(store, LOANS).number == 3
     assert torn.is_dir()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import ROOT
 from tests.support.credit_view import CREDIT_RECORD, CREDIT_VIEW, credit_loans
-from tests.support.snapshots import built
+from tests.support.snapshots import build_snapshot
 
 from windlass.features.offline.snapshot import LATEST
 from windlass.features.offline.store import OfflineStore
@@ -24,7 +24,9 @@ CREDIT = "credit_risk"
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's features, built and online."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    snapshot = built(OfflineStore.of(settings, CREDIT), credit_loans(20, seed=2), view=CREDIT_VIEW)
+    snapshot = build_snapshot(
+        OfflineStore.of(settings, CREDIT), credit_loans(20, seed=2), view=CREDIT_VIEW
+    )
     store = online_store(settings, CREDIT_RECORD, CREDIT)
     materialise(store, CREDIT_RECORD, snapshot.verified(LATEST), snapshot, lambda *_: None)
     store.close()

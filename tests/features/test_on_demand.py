@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.loan_view import NEVER, PROJECT_VIEW
 
-from windlass.features.on_demand import columns
+from windlass.features.on_demand import add_on_demand_features
 
 BORN = st.none() | st.dates(date(1890, 1, 1), date(2040, 1, 1)) | st.just(NEVER)
 PAIRS = st.lists(st.tuples(BORN, BORN, st.dates(date(1950, 1, 1), date(2060, 1, 1))), min_size=1)
@@ -30,7 +30,7 @@ def test_columns_equal_what_is_computed_for_one(rows: list[tuple[date | None, ..
     ]
     made = list(PROJECT_VIEW.at_request)
     wanted = [{name: one[name] for name in made} for one in expected]
-    lazy = columns(PROJECT_VIEW, frame.lazy(), "day").collect()
+    lazy = add_on_demand_features(PROJECT_VIEW, frame.lazy(), "day").collect()
     assert lazy.select(made).to_dicts() == wanted
-    relation = columns(PROJECT_VIEW, DUCKDB.from_arrow(frame.to_arrow()), "day")
+    relation = add_on_demand_features(PROJECT_VIEW, DUCKDB.from_arrow(frame.to_arrow()), "day")
     assert relation.select(*made).to_arrow_table().to_pylist() == wanted

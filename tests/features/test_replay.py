@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from tests.support.credit_view import CREDIT_VIEW, SAMPLE, credit_loans
 from tests.support.loan_view import FEATURES, VIEW, events
-from tests.support.snapshots import built, store_in
+from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.core.feature_view import FeatureView
-from windlass.features.engines.duckdb import run_history
-from windlass.features.offline.parts import order_of, ordered, plain
+from windlass.features.engines.duckdb import run_transform
+from windlass.features.offline.parts import normalise_states, sort_columns, sort_rows
 from windlass.features.offline.training_set import training_rows
 from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
@@ -55,8 +55,8 @@ def moments(loans: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
 def known_after(view: FeatureView, loans: pl.DataFrame) -> pl.DataFrame:
     """The newest states of clients, computed from these loans and no others, by Polars and not by DuckDB."""
     record = view.record(FEATURES)
-    states = plain(run_history(view, loans.lazy()).collect(), record)
-    states = ordered(states, order_of(record))
+    states = normalise_states(run_transform(view, loans.lazy()).collect(), record)
+    states = sort_rows(states, sort_columns(record))
     return states.unique("id", keep="last").with_columns(computed_at=pl.lit(0.0))
 
 
@@ -69,7 +69,7 @@ def test_what_was_answered_then_is_what_training_reads_now(
     tmp_path: Path, view: FeatureView, raw: Any
 ) -> None:
     record = view.record(FEATURES)
-    snapshot = built(store_in(tmp_path), raw(tmp_path), view=view)
+    snapshot = build_snapshot(offline_store(tmp_path), raw(tmp_path), view=view)
     loans = pl.read_parquet(snapshot.event_parts())
     training = {row["loan_id"]: row for row in training_rows(view, record, snapshot).to_dicts()}
     online = online_store(Settings(home=tmp_path), record, "loans")

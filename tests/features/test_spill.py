@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 from tests.support.loan_view import events
-from tests.support.snapshots import built, store_in
+from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.parts import bucket_of
@@ -65,9 +65,13 @@ def test_a_lopsided_bucket_spills_to_the_disk_and_gives_the_same(
     tmp_path: Path, profiled: Path
 ) -> None:
     loans = lopsided()
-    ample = built(store_in(tmp_path / "ample"), loans, BuildOptions(memory=AMPLE, buckets=BUCKETS))
+    ample = build_snapshot(
+        offline_store(tmp_path / "ample"), loans, BuildOptions(memory=AMPLE, buckets=BUCKETS)
+    )
     assert most_on_disk(profiled) == 0
-    small = built(store_in(tmp_path / "small"), loans, BuildOptions(memory=SMALL, buckets=BUCKETS))
+    small = build_snapshot(
+        offline_store(tmp_path / "small"), loans, BuildOptions(memory=SMALL, buckets=BUCKETS)
+    )
     assert most_on_disk(profiled) > 1 << 20
     assert small.digest == ample.digest
     assert small.events == loans.height

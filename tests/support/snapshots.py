@@ -13,12 +13,12 @@ from windlass.features.offline.store import OfflineStore
 ORDER = ["id", "loan_date", "loan_id"]
 
 
-def store_in(folder: Path) -> OfflineStore:
+def offline_store(folder: Path) -> OfflineStore:
     """An offline store below a folder."""
     return OfflineStore(folder / "features" / "loans", "loans")
 
 
-def built(
+def build_snapshot(
     store: OfflineStore,
     raw: "pl.DataFrame | Path",
     options: BuildOptions | None = None,
@@ -35,6 +35,6 @@ def built(
     return build(view, record, store, file, options or BuildOptions(), lambda *_: None)
 
 
-def all_of(parts: list[Path]) -> pl.DataFrame:
+def read_sorted(parts: list[Path]) -> pl.DataFrame:
     """The rows of parts in the order of entity, time and key, wherever they lie."""
     return pl.read_parquet(parts).sort(ORDER)

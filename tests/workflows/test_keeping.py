@@ -10,7 +10,7 @@ from tests.support.registry_home import Registered
 
 from windlass.errors import UnknownError
 from windlass.jobs.queue import JobQueue, JobRequest
-from windlass.workflows.features import needed
+from windlass.workflows.features import snapshot_users
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     for name, number in (("one", 1), ("two", 2), ("three", 2)):
         registered.add(bundle(name, snapshot=number, seed=len(name) + number), folder=folder)
     registered.add(bundle("unbuilt"), folder=folder)
-    assert needed(registry, "iris") == {1: ["v1"], 2: ["v2", "v3"]}
+    assert snapshot_users(registry, "iris") == {1: ["v1"], 2: ["v2", "v3"]}
 
     bundle("artifacts", snapshot=2)
     desk = JobQueue(registry.database)
@@ -41,15 +41,15 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     ended = desk.submit(JobRequest("iris", "train", {"snapshot": 8}, "ana"))
     desk.cancel(ended.id)
     desk.submit(JobRequest("iris", "train", {}, "ana"))
-    found = needed(registry, "iris")
+    found = snapshot_users(registry, "iris")
     assert found.keys() == {1, 2, 7}
     assert found[2] == ["v2", "v3", str(folder / "artifacts")]
 
     registry.prune("iris", 2)  # v4, which was trained on none, and v3
     (folder / "artifacts" / "params.json").write_text("[")
-    assert needed(registry, "iris").keys() == {2, 7}
+    assert snapshot_users(registry, "iris").keys() == {2, 7}
 
 
 def test_of_a_project_that_nobody_knows_nothing_can_be_told(registered: Registered) -> None:
     with pytest.raises(UnknownError, match="knows no project 'iris'"):
-        needed(registered.registry, "iris")
+        snapshot_users(registered.registry, "iris")

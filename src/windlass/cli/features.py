@@ -23,7 +23,7 @@ from windlass.cli.features_project import folder_of, with_view
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.settings import Settings
-from windlass.workflows.features import CLIENTS, SEED, generate
+from windlass.workflows.features import CLIENTS, SEED, generate_events
 
 MEMORY = "2GB"
 
@@ -114,12 +114,12 @@ def _build(place: Path, data: Path | None, asked: dict[str, Any], *, json: bool)
 
 
 def _check(place: Path, file: Path, kept: Path | None, memory: str, *, json: bool) -> int:
-    from windlass.features.ingest.ingest import check
+    from windlass.features.ingest.ingest import check_raw_file
 
     project, _ = load_project(folder_of(Settings.read(), place))
     view = with_view(project)
     with progress(quiet=json) as report:
-        found = check(view, file, memory, kept, report)
+        found = check_raw_file(view, file, memory, kept, report)
     told = found.json(file.name)
     if json:
         say_json(told)
@@ -155,6 +155,6 @@ def _of_entities(reason: str, count: dict[str, Any]) -> str:
 
 
 def _generate(place: Path, clients: int, seed: int, out: Path) -> int:
-    rows = generate(folder_of(Settings.read(), place), out, clients, seed)
+    rows = generate_events(folder_of(Settings.read(), place), out, clients, seed)
     say(f"Wrote {rows:,} events of {clients:,} clients to {out}.")
     return DONE

@@ -23,7 +23,7 @@ from windlass.errors import FeatureError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    from windlass.features.offline.erasure import Erasure
+    from windlass.features.offline.erasure import ErasureReport
     from windlass.features.online.reader import Features
 
 _ID = re.compile(r"-?[0-9]+")
@@ -167,7 +167,7 @@ def _erase(place: Path, entity: int, *, json: bool) -> int:
     return REFUSED
 
 
-def _tell_erased(who: str, project: str, erased: "Erasure", *, online: bool) -> None:
+def _tell_erased(who: str, project: str, erased: "ErasureReport", *, online: bool) -> None:
     for number, rows in erased.snapshots.items():
         say(f"Erased {who} from snapshot {number} of {project}: {rows:,} events.")
     if erased.quarantined:
@@ -180,12 +180,12 @@ def _tell_erased(who: str, project: str, erased: "Erasure", *, online: bool) -> 
 
 
 def _undo(place: Path, entity: int, *, json: bool) -> int:
-    from windlass.features.offline.erasure import undo
+    from windlass.features.offline.erasure import undo_erasure
     from windlass.features.offline.store import OfflineStore
 
     settings = Settings.read()
     known = declared(settings, place)
-    undone = undo(OfflineStore.of(settings, known.name), entity)
+    undone = undo_erasure(OfflineStore.of(settings, known.name), entity)
     if not undone:
         say_error(
             f"{known.view.entity} {entity} was not erased from {known.name}: there is nothing to undo."

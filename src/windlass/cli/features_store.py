@@ -115,12 +115,12 @@ def _snapshots(place: Path, *, json: bool) -> int:
 
 def _prune(place: Path, keep: int, *, json: bool) -> int:
     from windlass.features.offline.store import OfflineStore, prune
-    from windlass.workflows.features import needed
+    from windlass.workflows.features import snapshot_users
 
     settings = Settings.read()
     name = declared(settings, place).name
     with opened(settings) as registry:
-        users = needed(registry, name)
+        users = snapshot_users(registry, name)
     store = OfflineStore.of(settings, name)
     gone = prune(store, keep, users.keys())
     if json:

@@ -7,16 +7,16 @@ import narwhals as nw
 from windlass.core.feature_view import ViewRecord, YearsSince
 
 
-def columns(record: ViewRecord, frame: Any, day: str) -> Any:
+def add_on_demand_features(record: ViewRecord, frame: Any, day: str) -> Any:
     """A native frame, lazy or not, with the view's request-time features on the date in the column `day`.
 
     It needs the stored columns that they are made from; a column of a feature's name is replaced.
     """
-    made = {name: _feature(feature, day) for name, feature in record.at_request.items()}
+    made = {name: _years_since(feature, day) for name, feature in record.at_request.items()}
     return nw.from_native(frame).with_columns(**made).to_native()
 
 
-def _feature(feature: YearsSince, day: str) -> nw.Expr:
+def _years_since(feature: YearsSince, day: str) -> nw.Expr:
     since, at = nw.col(feature.column), nw.col(day)
     years = at.dt.year().cast(nw.Int64) - since.dt.year().cast(nw.Int64)
     incomplete = _day_of_year(at) < _day_of_year(since)

@@ -23,12 +23,12 @@ from windlass.training.plan import ProgressCallback, TrainingPlan
 
 if TYPE_CHECKING:
     from windlass.features.offline.snapshot import Snapshot
-    from windlass.features.online.materialise import Materialised
+    from windlass.features.online.materialise import MaterialisationResult
 
 CLIENTS, SEED = 2_000, 7
 
 
-def generate(folder: Path, out: Path, clients: int = CLIENTS, seed: int = SEED) -> int:
+def generate_events(folder: Path, out: Path, clients: int = CLIENTS, seed: int = SEED) -> int:
     """Have the project in `folder` write raw events of so many clients to `out` (CSV or Parquet); their number.
 
     It runs the project's code in this process. Raises FeatureError where there is no `generate.py`, or it
@@ -69,20 +69,20 @@ def build_features(
     named = asked.pop("file", None)
     options = BuildOptions(**asked)
     check_memory(options.memory)
-    file = _made_up(source, Path(task["staging"]), progress) if named is None else Path(named)
+    file = _generate_file(source, Path(task["staging"]), progress) if named is None else Path(named)
     store = OfflineStore.of(Settings(home=Path(task["home"])), project.name)
-    return about(build(project.view, project.features, store, file, options, progress))
+    return snapshot_summary(build(project.view, project.features, store, file, options, progress))
 
 
-def _made_up(source: ProjectSource, staging: Path, progress: ProgressCallback) -> Path:
+def _generate_file(source: ProjectSource, staging: Path, progress: ProgressCallback) -> Path:
     progress(0.0, "Making events up")
     staging.mkdir(parents=True, exist_ok=True)
     file = staging / "generated.parquet"
-    generate(source.folder, file)
+    generate_events(source.folder, file)
     return file
 
 
-def about(snapshot: "Snapshot") -> dict[str, Any]:
+def snapshot_summary(snapshot: "Snapshot") -> dict[str, Any]:
     """What a job tells of a snapshot."""
     return {
         "snapshot": snapshot.number,
@@ -94,7 +94,7 @@ def about(snapshot: "Snapshot") -> dict[str, Any]:
     }
 
 
-def with_features(
+def resolve_snapshot(
     project: Project, plan: TrainingPlan, settings: Settings
 ) -> tuple[TrainingPlan, Rows | None]:
     """The plan, with the number of the snapshot that is read, and how to read it. Without a view neither.
@@ -111,10 +111,10 @@ def with_features(
     return replace(plan, snapshot=snapshot.number), partial(training_rows, view, record, snapshot)
 
 
-_JOBS = 1_000  # of a project, the newest, that are looked at
+_MAX_JOBS = 1_000  # of a project, the newest, that are looked at
 
 
-def needed(registry: Registry, project: str) -> dict[int, list[str]]:
+def snapshot_users(registry: Registry, project: str) -> dict[int, list[str]]:
     """By the number of a snapshot, what needs it: `v3`, the bundle in the project's folder, an unfinished job.
 
     A version whose bundle was pruned needs none. Raises UnknownError for a project that the registry does not
@@ -128,7 +128,7 @@ def needed(registry: Registry, project: str) -> dict[int, list[str]]:
         if version.pruned_at is None
     ]
     facts.append((str(folder), _params(folder)))
-    jobs = JobQueue(registry.database).list(project, _JOBS)
+    jobs = JobQueue(registry.database).list(project, _MAX_JOBS)
     facts += [(f"job {job.id}", job.request) for job in jobs if not job.state.is_final]
     for name, fact in facts:
         number = fact.get("snapshot")
@@ -151,7 +151,7 @@ def materialise_features(
     project: str,
     number: int | None,
     progress: ProgressCallback,
-) -> tuple["Snapshot", "Materialised"]:
+) -> tuple["Snapshot", "MaterialisationResult"]:
     """Write the newest states of the snapshot of this number, or of the current one: which it was, what was done.
 
     Raises FeatureError where there is no such snapshot, or a part of it is not as it was written; SettingsError;

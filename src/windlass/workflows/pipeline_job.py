@@ -25,7 +25,7 @@ from windlass.workflows.execution.context import (
     stop_if_asked,
 )
 from windlass.workflows.execution.project_process import BuildTask
-from windlass.workflows.features import about, materialise_features
+from windlass.workflows.features import materialise_features, snapshot_summary
 from windlass.workflows.train_job import training
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _build(hands: JobContext, job: Job, found: int | None) -> StepResult:
     """
     newest = _store(hands, job).current()
     if found is not None and newest is not None and newest.number > found:
-        return about(newest)
+        return snapshot_summary(newest)
     trainer = hands.trainer(job)
     declaration = trainer.declared()
     patiently(hands, lambda: hands.registry.declare(declaration))

@@ -15,7 +15,7 @@ from windlass.training.bundle_files import write_facts, write_model, write_resul
 from windlass.training.mlflow import MlflowRecord, TrackingError, installed, track
 from windlass.training.plan import ProgressCallback, TrainingRequest, resolve, silent
 from windlass.training.run import TrainingRun, execute
-from windlass.workflows.features import with_features
+from windlass.workflows.features import resolve_snapshot
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def train(
     Raises ProjectError, ParameterError, DataError, FeatureError or BundleError; the old bundle then still
     stands.
     """
-    plan, rows = with_features(project, resolve(project, request), settings)
+    plan, rows = resolve_snapshot(project, resolve(project, request), settings)
     refuse_foreign(request.artifacts)
     with staging(request.artifacts) as folder:
         run = execute(project, plan, progress, rows)

@@ -18,7 +18,7 @@ from windlass.training.environment import environment, package_version
 from windlass.training.golden_rows import expected
 from windlass.training.plan import ProgressCallback, TrainingPlan, silent
 from windlass.training.run import TrainingRun, execute, predict, sealed_schema
-from windlass.workflows.features import with_features
+from windlass.workflows.features import resolve_snapshot
 
 _SHOWN = 12  # hex digits of a digest
 
@@ -59,7 +59,7 @@ def verify(
             f" {project.name!r}. Name the right folder with --project."
         )
     plan = TrainingPlan.of_params(project, bundle.json("params.json"))
-    plan, rows = with_features(project, plan, settings or Settings.read())
+    plan, rows = resolve_snapshot(project, plan, settings or Settings.read())
     run = execute(project, plan, progress, rows)
     progress(0.9, "Comparing")
     differences = (

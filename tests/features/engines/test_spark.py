@@ -147,7 +147,7 @@ def test_a_cluster_without_room_is_told_however_soon(
 ) -> None:
     """Also before the job that asks has been submitted: nothing is left then that could be cancelled."""
     cluster.kill_workers()
-    monkeypatch.setattr("windlass.features.engines.spark_session._OFFERING", 0.0)
+    monkeypatch.setattr("windlass.features.engines.spark_session._WORKER_TIMEOUT", 0.0)
     with pytest.raises(FeatureError, match=r"No worker of spark://.* had room"):
         SparkEngine(cluster.master).__enter__()
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from windlass.features.ingest.casting import typed
+from windlass.features.ingest.casting import cast_columns
 
 MIDNIGHT = datetime.fromisoformat("2020-01-01")
 
@@ -45,7 +45,7 @@ MIDNIGHT = datetime.fromisoformat("2020-01-01")
 def test_cells_are_read_as_their_type(
     cells: list[Any] | pl.Series, kind: pl.DataType, values: list[Any], wrong: list[int]
 ) -> None:
-    frame, faults = typed(pl.DataFrame({"cell": cells}), {"cell": kind})
+    frame, faults = cast_columns(pl.DataFrame({"cell": cells}), {"cell": kind})
     assert frame.schema["cell"] == kind
     assert frame["cell"].to_list() == values
     assert faults["row"].to_list() == wrong
@@ -54,5 +54,5 @@ def test_cells_are_read_as_their_type(
 
 def test_columns_come_in_the_order_of_the_contract() -> None:
     cells = pl.DataFrame({"b": [1], "a": [2], "other": [3]})
-    frame, _ = typed(cells, {"a": pl.Int64(), "b": pl.Int64()})
+    frame, _ = cast_columns(cells, {"a": pl.Int64(), "b": pl.Int64()})
     assert frame.columns == ["a", "b"]

@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from tests.support.loan_view import VIEW, events
-from tests.support.snapshots import built, store_in
+from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.core.feature_view import FeatureView
-from windlass.features.ingest.casting import as_text, in_years
+from windlass.features.ingest.casting import null_outside_calendar, temporal_as_text
 
 DAYS = pl.Series([1 << 30, 0, None, 1], dtype=pl.Int32).cast(pl.Date)
 TIMES = pl.Series([1 << 62, 0, None, 1]).cast(pl.Datetime("us"))
@@ -35,11 +35,11 @@ def test_what_lies_outside_the_years_is_null_and_all_is_text(
     cells: pl.Series, shape: pl.Expr
 ) -> None:
     column = pl.DataFrame({"x": cells}).select(cell=shape).to_series()
-    within = in_years(column)
+    within = null_outside_calendar(column)
     assert within.dtype == column.dtype
     assert within[0] is None
     assert within[1:].equals(column[1:], null_equal=True)
-    told = str(as_text(column).to_list())
+    told = str(temporal_as_text(column).to_list())
     assert "1970-01-01" in told
     assert "datetime" not in told
 
@@ -56,8 +56,8 @@ def test_what_lies_outside_the_years_is_null_and_all_is_text(
     ],
 )
 def test_whatever_else_stays(cells: pl.Series) -> None:
-    assert in_years(cells).equals(cells, null_equal=True)
-    assert len(as_text(cells)) == len(cells)
+    assert null_outside_calendar(cells).equals(cells, null_equal=True)
+    assert len(temporal_as_text(cells)) == len(cells)
 
 
 @pytest.mark.parametrize("day", [1 << 30, 1])
@@ -65,8 +65,8 @@ def test_maps_are_looked_into_too(day: int) -> None:
     paid = pa.array([[("a", day)], [], None], pa.map_(pa.string(), pa.date32()))
     column = pl.Series("x", paid)
     told = "1970-01-02" if day == 1 else "<value out of range: 1073741824>"
-    assert in_years(column).null_count() == (1 if day == 1 else 2)
-    assert as_text(column).to_list() == [[{"key": "a", "value": told}], [], None]
+    assert null_outside_calendar(column).null_count() == (1 if day == 1 else 2)
+    assert temporal_as_text(column).to_list() == [[{"key": "a", "value": told}], [], None]
 
 
 def with_dates(kind: pl.DataType) -> FeatureView:
@@ -83,7 +83,9 @@ def with_dates(kind: pl.DataType) -> FeatureView:
 @pytest.mark.parametrize("name", ["list", "struct"])
 def test_a_row_with_such_a_date_is_quarantined(tmp_path: Path, name: str) -> None:
     paid = pl.DataFrame({"x": DAYS}).select(paid=SHAPES[name]).to_series()
-    snapshot = built(store_in(tmp_path), LOANS.with_columns(paid), view=with_dates(paid.dtype))
+    snapshot = build_snapshot(
+        offline_store(tmp_path), LOANS.with_columns(paid), view=with_dates(paid.dtype)
+    )
     bad = pl.read_parquet(snapshot.quarantine_parts()).row(0, named=True)
     (reason,) = bad["reasons"]
     assert (bad["file"], bad["row"], snapshot.events) == ("raw.parquet", 1, 3)
@@ -95,7 +97,7 @@ def test_a_row_with_such_a_date_is_quarantined(tmp_path: Path, name: str) -> Non
 def test_a_column_that_nobody_asked_for_ends_no_build(tmp_path: Path) -> None:
     paid = pl.DataFrame({"x": DAYS}).select(paid=SHAPES["list"]).to_series()
     loans = LOANS.with_columns(paid, loan_amount=pl.Series([-1.0, 1.0, 1.0, 1.0]))
-    snapshot = built(store_in(tmp_path), loans, view=replace(VIEW, most_faults=1.0))
+    snapshot = build_snapshot(offline_store(tmp_path), loans, view=replace(VIEW, most_faults=1.0))
     bad = pl.read_parquet(snapshot.quarantine_parts())
     assert bad["reasons"].to_list() == [["loan_amount: greater_than(0)"]]
     assert "out of range: 1073741824" in bad["raw"][0]

@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.support.loan_view import VIEW, contract, events
-from tests.support.snapshots import all_of, built, store_in
+from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, ProjectError, QualityError
 from windlass.features.ingest import raw_files
 from windlass.features.ingest.contract import Contract
-from windlass.features.ingest.ingest import check
+from windlass.features.ingest.ingest import check_raw_file
 from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.erasure import erase
 
@@ -30,7 +30,7 @@ LAX = replace(VIEW, most_faults=1.0)
 def quarantined(tmp_path: Path, lines: str) -> list[dict[str, Any]]:
     file = tmp_path / "raw.csv"
     file.write_text(GOOD + lines)
-    snapshot = built(store_in(tmp_path), file, view=LAX)
+    snapshot = build_snapshot(offline_store(tmp_path), file, view=LAX)
     return pl.read_parquet(snapshot.quarantine_parts()).to_dicts()
 
 
@@ -76,7 +76,7 @@ def test_a_date_that_python_has_not_is_quarantined_as_text(
     tmp_path: Path, cells: pl.Series, shown: str
 ) -> None:
     loans = events(3, seed=1).head(1).with_columns(loan_date=cells, ignored=cells)
-    snapshot = built(store_in(tmp_path), loans, view=LAX)
+    snapshot = build_snapshot(offline_store(tmp_path), loans, view=LAX)
     (row,) = pl.read_parquet(snapshot.quarantine_parts()).to_dicts()
     assert row["reasons"] == ["loan_date: is no date (YYYY-MM-DD)"]
     raw_row = json.loads(row["raw"])
@@ -89,7 +89,7 @@ def test_the_report_counts_rows_for_each_reason(tmp_path: Path) -> None:
     file.write_text(
         GOOD + "3,8,X,Y,1980-01-01,,2020-01-01,-5,0,\n" + "4,8,X,Y,1980-01-01,,2020-01-01,5,0,\n"
     )
-    quality = built(store_in(tmp_path), file, view=LAX).quality
+    quality = build_snapshot(offline_store(tmp_path), file, view=LAX).quality
     assert quality["reasons"] == {
         "code_gender: isin(['F', 'M'])": {"rows": 2, "share": 0.5},
         "loan_amount: greater_than(0)": {"rows": 1, "share": 0.25},
@@ -107,11 +107,11 @@ def test_every_row_passes_or_is_quarantined_or_erased(tmp_path: Path, seed: int)
         cells = lines[place].split(",")
         cells[random.randrange(len(cells))] = random.choice(rubbish)
         lines[place] = ",".join(cells + ["more"] * random.choice([0, 0, 0, 1]))
-    file, store = tmp_path / "raw.csv", store_in(tmp_path)
+    file, store = tmp_path / "raw.csv", offline_store(tmp_path)
     file.write_text("\n".join([names, *lines]))
-    built(store, file, view=LAX)
+    build_snapshot(store, file, view=LAX)
     erase(store, 110)
-    snapshot = built(store, file, view=LAX)
+    snapshot = build_snapshot(store, file, view=LAX)
     quality, bad = snapshot.quality, pl.read_parquet(snapshot.quarantine_parts())
     assert quality["passed"] == snapshot.events
     assert quality["quarantined"] == bad.height == bad["row"].n_unique()
@@ -132,8 +132,8 @@ def test_doubled_keys_are_found_over_batches_and_appends(
     monkeypatch.setattr(raw_files, "_ROWS", 50)
     loans = events(60, seed=1)
     first, again = loans.head(loans.height - 40), loans.tail(40)
-    store = store_in(tmp_path)
-    snapshot = built(store, pl.concat([first, first.head(5)]), view=LAX)
+    store = offline_store(tmp_path)
+    snapshot = build_snapshot(store, pl.concat([first, first.head(5)]), view=LAX)
     assert snapshot.quality["reasons"] == {
         "loan_id: is there already": {"rows": 5, "share": 5 / (first.height + 5)}
     }
@@ -141,10 +141,10 @@ def test_doubled_keys_are_found_over_batches_and_appends(
         range(first.height + 1, first.height + 6)
     )
     changed = first.head(3).with_columns(loan_amount=pl.lit(9.0))
-    appended = built(store, pl.concat([changed, again]), BuildOptions(append=True), LAX)
+    appended = build_snapshot(store, pl.concat([changed, again]), BuildOptions(append=True), LAX)
     assert appended.quality["quarantined"] == 3
     assert (
-        all_of(appended.event_parts())
+        read_sorted(appended.event_parts())
         .drop("days_birth")
         .equals(loans.sort("id", "loan_date", "loan_id"))
     )
@@ -152,17 +152,17 @@ def test_doubled_keys_are_found_over_batches_and_appends(
 
 
 def test_too_many_faults_stop_the_build_and_the_old_snapshot_stands(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     loans = events(50, seed=2)
-    before = built(store, loans)
+    before = build_snapshot(store, loans)
     bad = loans.with_columns(loan_amount=pl.when(pl.col("id") % 10 == 0).then(-1.0).otherwise(1.0))
     with pytest.raises(QualityError, match=r"greater_than\(0\) \(\d+\).*refused.parquet"):
-        built(store, bad)
+        build_snapshot(store, bad)
     assert store.snapshot().number == before.number
     assert [one.number for one in store.snapshots()] == [before.number]
     kept = pl.read_parquet(store.folder / "refused.parquet")
     assert kept.height == bad.filter(pl.col("loan_amount") < 0).height
-    assert built(store, loans).number == before.number + 1
+    assert build_snapshot(store, loans).number == before.number + 1
 
 
 def test_checks_that_only_warn_are_counted_and_the_row_passes(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_checks_that_only_warn_are_counted_and_the_row_passes(tmp_path: Path) ->
         )
 
     loans = events(40, seed=3)
-    snapshot = built(store_in(tmp_path), loans, view=replace(VIEW, contract=lenient))
+    snapshot = build_snapshot(offline_store(tmp_path), loans, view=replace(VIEW, contract=lenient))
     late = loans.filter(pl.col("loan_date") >= date(2020, 1, 1)).height
     assert snapshot.events == loans.height
     assert snapshot.quality["quarantined"] == 0
@@ -191,32 +191,32 @@ def constant() -> Any:
 
 
 def test_an_entity_of_several_values_that_ought_to_be_constant_is_counted(tmp_path: Path) -> None:
-    view, store = replace(VIEW, contract=constant), store_in(tmp_path)
+    view, store = replace(VIEW, contract=constant), offline_store(tmp_path)
     loans = events(40, seed=3).sort("loan_id")
     three = loans.filter(pl.len().over("id") > 1)["id"].unique().sort().head(3)
     chosen = pl.col("id").is_in(three.implode())
     man = chosen & (pl.int_range(pl.len()).over("id") == 1)  # by the second of their loans
     loans = loans.with_columns(code_gender=pl.when(man).then(pl.lit("M")).otherwise(pl.lit("F")))
     several = loans.filter(chosen)
-    snapshot = built(store, loans, view=view)
+    snapshot = build_snapshot(store, loans, view=view)
     assert odd(snapshot.quality) == {"code_gender: several for one id": (several.height, 3)}
     assert snapshot.events == loans.height
-    report = check(view, store.folder / "raw.parquet", "64MB", None, lambda *_: None)
+    report = check_raw_file(view, store.folder / "raw.parquet", "64MB", None, lambda *_: None)
     assert report.oddities == {"code_gender: several for one id": several.height}
 
 
 def test_an_append_is_compared_with_what_is_stored(tmp_path: Path) -> None:
-    view, store = replace(VIEW, contract=constant), store_in(tmp_path)
+    view, store = replace(VIEW, contract=constant), offline_store(tmp_path)
     loans = events(40, seed=3).with_columns(code_gender=pl.lit("F"))
     first = loans.unique("id", keep="first", maintain_order=True)
     new = loans.join(first, on="loan_id", how="anti")
-    assert odd(built(store, first, view=view).quality) == {}
+    assert odd(build_snapshot(store, first, view=view).quality) == {}
     born = pl.when(pl.col("id") == new["id"][0]).then(date(1950, 1, 1)).otherwise("birthday")
     changed = new.with_columns(birthday=born)
     rows = new.filter(pl.col("id") == new["id"][0]).height
     # a loan that is there already is no news of its client
     again = first.filter(pl.col("id") != new["id"][0]).head(1).with_columns(code_gender=pl.lit("M"))
-    appended = built(
+    appended = build_snapshot(
         store, pl.concat([changed, again]), BuildOptions(append=True), replace(view, most_faults=1)
     )
     assert appended.quality["quarantined"] == 1
@@ -237,19 +237,21 @@ def test_a_check_that_fails_otherwise_is_told(tmp_path: Path) -> None:
         return schema
 
     with pytest.raises(FeatureError, match="'broken' of the contract failed"):
-        built(store_in(tmp_path), events(3, seed=1), view=replace(VIEW, contract=broken))
+        build_snapshot(
+            offline_store(tmp_path), events(3, seed=1), view=replace(VIEW, contract=broken)
+        )
 
 
 def test_a_missing_column_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         FeatureError, match=r"lacks the columns id, status.* Name a file that has them"
     ):
-        built(store_in(tmp_path), events(3, seed=1).drop("id", "status"))
+        build_snapshot(offline_store(tmp_path), events(3, seed=1).drop("id", "status"))
 
 
 def test_a_file_without_rows_is_told(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="has no rows"):
-        built(store_in(tmp_path), events(3, seed=1).head(0))
+        build_snapshot(offline_store(tmp_path), events(3, seed=1).head(0))
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,9 @@ def test_a_check_of_the_whole_table_is_told(tmp_path: Path) -> None:
         return schema
 
     with pytest.raises(FeatureError, match="does not say for which rows"):
-        built(store_in(tmp_path), events(3, seed=1), view=replace(VIEW, contract=whole))
+        build_snapshot(
+            offline_store(tmp_path), events(3, seed=1), view=replace(VIEW, contract=whole)
+        )
 
 
 def test_check_judges_and_builds_nothing(tmp_path: Path) -> None:
@@ -283,7 +287,7 @@ def test_check_judges_and_builds_nothing(tmp_path: Path) -> None:
     file.write_text(
         GOOD + "2,8,X,Y,1980-01-01,,2020-01-01,1,0,\n1,7,F,Y,1980-01-01,,2020-01-01,1,0,\n"
     )
-    report = check(VIEW, file, "256MB", kept, lambda *_: None)
+    report = check_raw_file(VIEW, file, "256MB", kept, lambda *_: None)
     assert (report.rows, report.quarantined) == (4, 2)
     assert pl.read_parquet(kept)["row"].to_list() == [3, 4]
     assert sorted(tmp_path.iterdir()) == [kept, file]

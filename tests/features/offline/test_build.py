@@ -10,29 +10,29 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
-from tests.support.snapshots import ORDER, all_of, built, store_in
+from tests.support.snapshots import ORDER, build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, ProjectError
 from windlass.features.offline.build import BuildOptions, build
-from windlass.features.offline.store import locked
+from windlass.features.offline.store import lock_folder
 
 FOUR = BuildOptions(buckets=4)
 
 
 def test_a_snapshot_says_what_it_holds(tmp_path: Path) -> None:
-    store, loans = store_in(tmp_path), events(100, seed=1)
-    snapshot = built(store, loans, FOUR)
+    store, loans = offline_store(tmp_path), events(100, seed=1)
+    snapshot = build_snapshot(store, loans, FOUR)
     assert snapshot == store.snapshot() == store.snapshot(1)
     assert (snapshot.number, snapshot.parent, snapshot.buckets) == (1, None, 4)
     assert (snapshot.events, snapshot.entities, snapshot.recomputed) == (loans.height, 100, 100)
     assert snapshot.newest == loans["loan_date"].max()
     assert snapshot.view == PROJECT_VIEW.version
-    kept = all_of(snapshot.event_parts())
+    kept = read_sorted(snapshot.event_parts())
     assert_frame_equal(kept.drop("days_birth"), loans.sort(ORDER), check_column_order=False)
 
 
 def test_parts_stand_side_by_side_in_order(tmp_path: Path) -> None:
-    snapshot = built(store_in(tmp_path), events(100, seed=2), FOUR)
+    snapshot = build_snapshot(offline_store(tmp_path), events(100, seed=2), FOUR)
     parts = (snapshot.event_parts(), snapshot.state_parts(), snapshot.latest_parts())
     assert [len(one) for one in parts] == [4, 4, 4]
     for event_part, state_part, latest_part in zip(*parts, strict=True):
@@ -47,11 +47,11 @@ def test_parts_stand_side_by_side_in_order(tmp_path: Path) -> None:
 
 
 def test_snapshots_are_numbered_and_old_ones_stay(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     with pytest.raises(FeatureError, match="windlass features build"):
         store.snapshot()
-    first = built(store, events(20, seed=1))
-    built(store, events(30, seed=2))
+    first = build_snapshot(store, events(20, seed=1))
+    build_snapshot(store, events(30, seed=2))
     assert [one.number for one in store.snapshots()] == [2, 1]
     assert store.snapshot(1) == first
     assert (store.folder / "current").resolve() == store.snapshot().folder
@@ -63,15 +63,15 @@ def test_the_same_rows_give_the_same_digest_in_any_order_and_form(tmp_path: Path
     loans = events(60, seed=3)
     file = tmp_path / "raw.csv"
     loans.sort("loan_amount").write_csv(file)
-    one = built(store_in(tmp_path / "one"), loans, FOUR)
-    other = built(store_in(tmp_path / "other"), file, replace(FOUR, memory="128MB"))
+    one = build_snapshot(offline_store(tmp_path / "one"), loans, FOUR)
+    other = build_snapshot(offline_store(tmp_path / "other"), file, replace(FOUR, memory="128MB"))
     assert one.digest == other.digest
 
 
 def test_any_tool_reads_a_folder_in_one_line(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     loans = events(60, seed=4)
-    built(store, loans, FOUR)
+    build_snapshot(store, loans, FOUR)
     current = store.folder / "current"
     by_pandas = pd.read_parquet(f"{current}/states")
     by_polars = pl.read_parquet(f"{current}/states")
@@ -85,21 +85,23 @@ def test_any_tool_reads_a_folder_in_one_line(tmp_path: Path) -> None:
 
 
 def test_one_build_at_a_time(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     store.folder.mkdir(parents=True)
-    with locked(store.folder), pytest.raises(FeatureError, match="Another process is writing"):
-        built(store, events(5, seed=1))
-    assert built(store, events(5, seed=1)).number == 1
+    with lock_folder(store.folder), pytest.raises(FeatureError, match="Another process is writing"):
+        build_snapshot(store, events(5, seed=1))
+    assert build_snapshot(store, events(5, seed=1)).number == 1
 
 
 def test_a_limit_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="'much' is no limit of memory"):
-        built(store_in(tmp_path), tmp_path / "none.parquet", BuildOptions(memory="much"))
+        build_snapshot(
+            offline_store(tmp_path), tmp_path / "none.parquet", BuildOptions(memory="much")
+        )
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="Give it more memory with --memory"):
-        built(store_in(tmp_path), events(2000, seed=1), BuildOptions(memory="100KB"))
+        build_snapshot(offline_store(tmp_path), events(2000, seed=1), BuildOptions(memory="100KB"))
 
 
 def _fails(loans: Any) -> Any:
@@ -115,9 +117,9 @@ def _fails(loans: Any) -> Any:
     ],
 )  # fmt: skip
 def test_a_history_that_is_none_is_told(tmp_path: Path, history: Any, told: str) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     with pytest.raises(FeatureError, match=told):
-        built(store, events(20, seed=1), view=replace(VIEW, history=history))
+        build_snapshot(store, events(20, seed=1), view=replace(VIEW, history=history))
     assert store.current() is None
     assert not (store.folder / ".staging").exists()
 
@@ -126,16 +128,16 @@ def test_a_history_that_is_none_is_told(tmp_path: Path, history: Any, told: str)
 def test_a_column_of_any_other_name_is_kept(tmp_path: Path, name: str) -> None:
     loans = events(20, seed=1).with_columns(pl.lit(7, pl.Int64).alias(name))
     view = replace(VIEW, contract=lambda: with_column(name))
-    store = store_in(tmp_path)
-    built(store, loans.head(-5), FOUR, view)
-    whole = built(store, loans.tail(5), BuildOptions(append=True), view)
-    assert all_of(whole.event_parts())[name].to_list() == [7] * loans.height
+    store = offline_store(tmp_path)
+    build_snapshot(store, loans.head(-5), FOUR, view)
+    whole = build_snapshot(store, loans.tail(5), BuildOptions(append=True), view)
+    assert read_sorted(whole.event_parts())[name].to_list() == [7] * loans.height
 
 
 def test_names_that_the_store_uses_itself_are_refused(tmp_path: Path) -> None:
-    loans, store = events(5, seed=1), store_in(tmp_path)
+    loans, store = events(5, seed=1), offline_store(tmp_path)
     with pytest.raises(ProjectError, match="a column __row__, and names that begin with __"):
-        built(store, loans, view=replace(VIEW, contract=lambda: with_column("__row__")))
+        build_snapshot(store, loans, view=replace(VIEW, contract=lambda: with_column("__row__")))
     raw = tmp_path / "raw.parquet"
     loans.write_parquet(raw)
     for name in ("computed_at", "loan_date", "id", "__at__"):

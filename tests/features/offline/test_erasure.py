@@ -8,11 +8,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.support.loan_view import PROJECT_VIEW, VIEW, events
-from tests.support.snapshots import all_of, built, store_in
+from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, QualityError
 from windlass.features.offline.build import BuildOptions
-from windlass.features.offline.erasure import ErasedEntities, Erasure, erase, numbers_in, undo
+from windlass.features.offline.erasure import (
+    ErasedEntities,
+    ErasureReport,
+    erase,
+    numbers_in,
+    undo_erasure,
+)
 from windlass.features.offline.point_in_time import point_in_time
 from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
@@ -44,19 +50,19 @@ def holding(store: OfflineStore) -> list[str]:
 
 
 def test_an_entity_is_gone_from_everywhere(tmp_path: Path) -> None:
-    store, raw = store_in(tmp_path), tmp_path / "raw.csv"
-    built(store, LOANS.filter(pl.col("loan_id") % 2 == 0), BuildOptions(buckets=4))
-    built(store, LOANS.filter(pl.col("loan_id") % 2 == 1), APPEND)
+    store, raw = offline_store(tmp_path), tmp_path / "raw.csv"
+    build_snapshot(store, LOANS.filter(pl.col("loan_id") % 2 == 0), BuildOptions(buckets=4))
+    build_snapshot(store, LOANS.filter(pl.col("loan_id") % 2 == 1), APPEND)
     doubled = LOANS.filter(MINE).head(2).with_columns(pl.format("{}.0", "id").alias("id"))
     doubled.write_csv(raw)
-    built(store, raw, APPEND, LAX)
+    build_snapshot(store, raw, APPEND, LAX)
     (store.folder / "raw.parquet").unlink()
     assert len(holding(store)) == 3 * 3 + 1
     before = store.snapshots()
     count = LOANS.filter(MINE).height
     first = LOANS.filter(MINE & (pl.col("loan_id") % 2 == 0)).height
     erased = erase(store, CLIENT)
-    assert erased == Erasure({3: count, 2: count, 1: first}, 2)
+    assert erased == ErasureReport({3: count, 2: count, 1: first}, 2)
     assert holding(store) == []
     for old, new in zip(before, store.snapshots(), strict=True):
         assert new.events == old.events - erased.snapshots[old.number]
@@ -64,46 +70,46 @@ def test_an_entity_is_gone_from_everywhere(tmp_path: Path) -> None:
         assert new.digest != old.digest
         assert len(new.erasures) == 1
     after = store.snapshots()
-    assert erase(store, CLIENT) == Erasure({}, 0)
+    assert erase(store, CLIENT) == ErasureReport({}, 0)
     assert store.snapshots() == after
 
 
 def test_the_others_stay_and_files_stay_shared(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    before = built(store, LOANS, BuildOptions(buckets=2))
-    built(store, LOANS.head(0), APPEND)
-    events_, states = all_of(before.event_parts()), all_of(before.state_parts())
+    store = offline_store(tmp_path)
+    before = build_snapshot(store, LOANS, BuildOptions(buckets=2))
+    build_snapshot(store, LOANS.head(0), APPEND)
+    events_, states = read_sorted(before.event_parts()), read_sorted(before.state_parts())
     erase(store, CLIENT)
     for one, other in zip(
         store.snapshot(1).event_parts(), store.snapshot(2).event_parts(), strict=True
     ):
         assert one.samefile(other)
-    assert all_of(store.snapshot(1).event_parts()).equals(events_.filter(~MINE))
-    assert all_of(store.snapshot(2).state_parts()).equals(states.filter(~MINE))
+    assert read_sorted(store.snapshot(1).event_parts()).equals(events_.filter(~MINE))
+    assert read_sorted(store.snapshot(2).state_parts()).equals(states.filter(~MINE))
 
 
 def test_no_later_build_brings_it_back(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, LOANS)
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS)
     erase(store, CLIENT)
     bad = LOANS.with_columns(loan_amount=pl.when(MINE).then(-1.0).otherwise("loan_amount"))
     for loans in (LOANS, bad):
-        snapshot = built(store, loans, view=LAX)
+        snapshot = build_snapshot(store, loans, view=LAX)
         assert snapshot.quality["erased"] == LOANS.filter(MINE).height
         assert snapshot.quality["quarantined"] == 0
         assert snapshot.entities == 29
         assert CLIENT not in pl.read_parquet(snapshot.event_parts())["id"]
     late = LOANS.filter(MINE).with_columns(pl.col("loan_id") + 10_000)
-    assert built(store, late, APPEND).entities == 29
+    assert build_snapshot(store, late, APPEND).entities == 29
 
 
 def test_who_was_erased_is_remembered_by_no_name(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, LOANS)
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS)
     erase(store, CLIENT)
     erase(store, 106)
-    other = store_in(tmp_path / "other")
-    built(other, LOANS)
+    other = offline_store(tmp_path / "other")
+    build_snapshot(other, LOANS)
     erase(other, CLIENT)
     kept, elsewhere = (
         json.loads((one.folder / "erased.json").read_bytes()) for one in (store, other)
@@ -114,21 +120,21 @@ def test_who_was_erased_is_remembered_by_no_name(tmp_path: Path) -> None:
 
 
 def test_an_erasure_undone_lets_the_next_build_hold_it_and_the_others_not(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    assert undo(store, CLIENT) is False
+    store = offline_store(tmp_path)
+    assert undo_erasure(store, CLIENT) is False
     assert not store.folder.exists()
-    built(store, LOANS)
+    build_snapshot(store, LOANS)
     for entity in (CLIENT, 106):
         erase(store, entity)
-    assert undo(store, CLIENT) is True
-    assert undo(store, CLIENT) is False
-    assert undo(store, 107) is False
+    assert undo_erasure(store, CLIENT) is True
+    assert undo_erasure(store, CLIENT) is False
+    assert undo_erasure(store, 107) is False
     assert CLIENT not in pl.read_parquet(store.snapshot().event_parts())["id"]
-    anew = pl.read_parquet(built(store, LOANS).event_parts())
+    anew = pl.read_parquet(build_snapshot(store, LOANS).event_parts())
     assert anew.filter(MINE).height == LOANS.filter(MINE).height
     assert 106 not in anew["id"]
     with store.writing(), pytest.raises(FeatureError, match="Another process is writing"):
-        undo(store, 106)
+        undo_erasure(store, 106)
 
 
 def test_a_memory_that_a_killed_process_was_writing_is_cleared_up(tmp_path: Path) -> None:
@@ -148,10 +154,10 @@ def test_an_id_is_found_in_cells_that_are_written_amiss() -> None:
 
 
 def test_the_rows_of_a_refused_build_forget_it_too(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, LOANS)
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS)
     with pytest.raises(QualityError):
-        built(store, LOANS.with_columns(loan_amount=pl.lit(-1.0)))
+        build_snapshot(store, LOANS.with_columns(loan_amount=pl.lit(-1.0)))
     refused = store.folder / "refused.parquet"
     mine = LOANS.filter(MINE).height
     assert erase(store, CLIENT).quarantined == mine
@@ -162,9 +168,9 @@ def test_the_rows_of_a_refused_build_forget_it_too(tmp_path: Path) -> None:
     "file", ["snapshot.json", "events/part-000.parquet", "latest/part-000.parquet"]
 )
 def test_what_cannot_be_read_is_told_and_blocks_nothing(tmp_path: Path, file: str) -> None:
-    store = store_in(tmp_path)
-    built(store, LOANS)
-    torn = built(store, LOANS).folder
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS)
+    torn = build_snapshot(store, LOANS).folder
     (torn / file).write_bytes((torn / file).read_bytes()[:40])
     count = LOANS.filter(MINE).height
     erased = erase(store, CLIENT)
@@ -173,8 +179,8 @@ def test_what_cannot_be_read_is_told_and_blocks_nothing(tmp_path: Path, file: st
 
 
 def test_a_torn_quarantine_is_told_and_blocks_nothing(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    snapshot = built(store, LOANS)
+    store = offline_store(tmp_path)
+    snapshot = build_snapshot(store, LOANS)
     (snapshot.folder / "quarantine" / "part-000001.parquet").write_bytes(b"")
     refused = store.folder / "refused.parquet"
     refused.write_bytes(b"PAR1")
@@ -184,8 +190,8 @@ def test_a_torn_quarantine_is_told_and_blocks_nothing(tmp_path: Path) -> None:
 
 
 def test_an_id_that_none_can_have_is_refused_and_not_remembered(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    built(store, LOANS)
+    store = offline_store(tmp_path)
+    build_snapshot(store, LOANS)
     for entity in (2**63, -(2**63) - 1):
         with pytest.raises(FeatureError, match="does not fit 64 bits"):
             erase(store, entity)
@@ -201,27 +207,27 @@ def test_a_memory_that_is_none_is_told(tmp_path: Path, content: str) -> None:
 
 def unerased(store: OfflineStore) -> Snapshot:
     """A snapshot of who was erased, as an erasure leaves it that was killed before it began."""
-    snapshot = built(store, LOANS, BuildOptions(buckets=2))
+    snapshot = build_snapshot(store, LOANS, BuildOptions(buckets=2))
     ErasedEntities.read(store.folder).remember(store.folder, CLIENT)
     return snapshot
 
 
 @pytest.mark.parametrize("new", [LOANS.head(0), LOANS.filter(pl.col("id") == 106)])
 def test_an_append_takes_over_nobody_that_was_erased(tmp_path: Path, new: pl.DataFrame) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     unerased(store)
     late = new.with_columns(pl.col("loan_id") + 10_000)
-    after = built(store, late, APPEND)
+    after = build_snapshot(store, late, APPEND)
     for parts in (after.event_parts(), after.state_parts(), after.latest_parts()):
         assert CLIENT not in pl.read_parquet(parts)["id"]
     rest = pl.concat([LOANS.filter(~MINE), late])
-    whole = built(store_in(tmp_path / "whole"), rest, BuildOptions(buckets=2))
+    whole = build_snapshot(offline_store(tmp_path / "whole"), rest, BuildOptions(buckets=2))
     assert (after.digest, after.entities) == (whole.digest, 29)
     assert after.recomputed == late["id"].n_unique()
 
 
 def test_training_joins_and_the_online_store_read_nobody_that_was_erased(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+    store = offline_store(tmp_path)
     snapshot = unerased(store)
     rows = training_rows(VIEW, PROJECT_VIEW, snapshot)
     assert rows.height == LOANS.filter(~MINE).height

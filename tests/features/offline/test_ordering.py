@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from windlass.features.offline.parts import ordered
+from windlass.features.offline.parts import sort_rows
 
 WIDE = st.integers(-(2**63), 2**63 - 1)
 NARROW = st.integers(-3, 3)
@@ -25,4 +25,4 @@ def test_rows_are_sorted_and_equal_ones_stay_as_they_came(
     schema = {"a": pl.Int64, "b": pl.Date, "c": pl.Int64}
     frame = pl.DataFrame(rows, schema=schema, orient="row").with_row_index("came")
     columns = ["a", "b", "c"]
-    assert ordered(frame, columns).equals(frame.sort(columns, maintain_order=True))
+    assert sort_rows(frame, columns).equals(frame.sort(columns, maintain_order=True))

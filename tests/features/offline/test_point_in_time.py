@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
-from tests.support.snapshots import all_of, built, store_in
+from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError
@@ -22,7 +22,7 @@ BRIEF = replace(VIEW, ttl=timedelta(days=90))
 
 
 def snapshot_of(view: FeatureView, folder: Path) -> Snapshot:
-    return built(store_in(folder), events(60, seed=8), BuildOptions(buckets=4), view)
+    return build_snapshot(offline_store(folder), events(60, seed=8), BuildOptions(buckets=4), view)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def labels(n: int, seed: int) -> pl.DataFrame:
 
 def by_hand(record: ViewRecord, snapshot: Snapshot, asked: pl.DataFrame, key: bool) -> list[Any]:
     """The features for each label, one after the other."""
-    states = all_of(snapshot.state_parts()).to_dicts()
+    states = read_sorted(snapshot.state_parts()).to_dicts()
     rows = []
     for label in asked.to_dicts():
         at = (label["day"], label["loan"] if key else -1)

@@ -9,14 +9,14 @@ import pytest
 from tests.conftest import ROOT
 from tests.features.test_crash import assert_whole, at_every_write, names
 from tests.support.loan_view import PROJECT_VIEW, VIEW, events
-from tests.support.snapshots import all_of, built, store_in
+from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError
 from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.point_in_time import point_in_time
 from windlass.features.offline.snapshot import STATES
 from windlass.features.offline.store import OfflineStore, prune
-from windlass.features.offline.training_set import StoredEvents, training_rows
+from windlass.features.offline.training_set import SnapshotParts, training_rows
 
 LOANS = events(20, seed=31)
 APPEND = BuildOptions(append=True)
@@ -24,10 +24,10 @@ APPEND = BuildOptions(append=True)
 
 def grown(folder: Path) -> OfflineStore:
     """A store of four snapshots, each on top of the one before: most of their parts are shared."""
-    store = store_in(folder)
-    built(store, LOANS.head(-9), BuildOptions(buckets=4))
+    store = offline_store(folder)
+    build_snapshot(store, LOANS.head(-9), BuildOptions(buckets=4))
     for start in (9, 6, 3):
-        built(store, LOANS.tail(start).head(3), APPEND)
+        build_snapshot(store, LOANS.tail(start).head(3), APPEND)
     return store
 
 
@@ -50,13 +50,13 @@ def test_the_newest_the_current_and_the_needed_stay(
     tmp_path: Path, keep: int, needed: tuple[int, ...], gone: list[int]
 ) -> None:
     store = grown(tmp_path)
-    whole = all_of(store.snapshot().state_parts())
+    whole = read_sorted(store.snapshot().state_parts())
     assert prune(store, keep, needed) == gone
     assert numbers(store) == [number for number in (4, 3, 2, 1) if number not in gone]
     assert_whole(store)
-    assert all_of(store.snapshot().state_parts()).equals(whole)
+    assert read_sorted(store.snapshot().state_parts()).equals(whole)
     assert prune(store, keep, needed) == []
-    assert built(store, LOANS.head(0), APPEND).number == 5
+    assert build_snapshot(store, LOANS.head(0), APPEND).number == 5
 
 
 def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(tmp_path: Path) 
 
 def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="has no features yet"):
-        prune(store_in(tmp_path / "none"), 1, ())
+        prune(offline_store(tmp_path / "none"), 1, ())
     assert not (tmp_path / "none").exists()
     store = grown(tmp_path)
     with pytest.raises(FeatureError, match="cannot keep -1"):
@@ -135,7 +135,7 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: 
 
 def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
     store = grown(tmp_path)
-    stored = StoredEvents.of(store.snapshot(1), STATES)
+    stored = SnapshotParts.of(store.snapshot(1), STATES)
     prune(store, 1, ())
     with pytest.raises(FeatureError, match="is gone, as `windlass features prune` removes"):
         stored.rows()

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.support.loan_view import PROJECT_VIEW, VIEW, events
-from tests.support.snapshots import built, store_in
+from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.errors import FeatureError
 from windlass.features.offline.build import BuildOptions
@@ -21,15 +21,15 @@ KINDS = (EVENTS, STATES, LATEST)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_part_edited_by_hand_is_refused(tmp_path: Path, kind: str) -> None:
-    store = store_in(tmp_path)
-    snapshot = built(store, LOANS)
+    store = offline_store(tmp_path)
+    snapshot = build_snapshot(store, LOANS)
     part = snapshot.folder / kind / "part-000.parquet"
     pl.read_parquet(part).head(-1).write_parquet(part)
     told = f"{kind}/part-000.parquet is not as snapshot 1 was built"
     with pytest.raises(FeatureError, match=told):
         snapshot.verified(kind)
     with pytest.raises(FeatureError, match=told):
-        built(store, LOANS.head(0), BuildOptions(append=True))
+        build_snapshot(store, LOANS.head(0), BuildOptions(append=True))
     if kind != LATEST:
         with pytest.raises(FeatureError, match=told):
             training_rows(VIEW, PROJECT_VIEW, snapshot)
@@ -39,7 +39,7 @@ def test_a_part_edited_by_hand_is_refused(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_join_looks_at_the_parts_that_it_reads(tmp_path: Path) -> None:
-    snapshot = built(store_in(tmp_path), LOANS, BuildOptions(buckets=2))
+    snapshot = build_snapshot(offline_store(tmp_path), LOANS, BuildOptions(buckets=2))
     bad = snapshot.state_parts()[1]
     altered = bytearray(bad.read_bytes())
     altered[len(altered) // 2] ^= 1
@@ -55,7 +55,7 @@ def test_a_join_looks_at_the_parts_that_it_reads(tmp_path: Path) -> None:
 
 
 def test_a_part_too_many_or_too_few_is_refused(tmp_path: Path) -> None:
-    snapshot = built(store_in(tmp_path), LOANS)
+    snapshot = build_snapshot(offline_store(tmp_path), LOANS)
     (part,) = snapshot.latest_parts()
     part.rename(part.with_name("part-007.parquet"))
     with pytest.raises(FeatureError, match="latest/part-000"):
@@ -63,8 +63,8 @@ def test_a_part_too_many_or_too_few_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_erasure_is_no_edit(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    snapshot = built(store, LOANS)
+    store = offline_store(tmp_path)
+    snapshot = build_snapshot(store, LOANS)
     erase(store, int(LOANS["id"][0]))
     for kind in KINDS:
         assert len(snapshot.verified(kind)) == 1

@@ -12,11 +12,11 @@ import pytest
 from polars.testing import assert_frame_equal
 from tests.support.credit_view import CREDIT_VIEW, credit_loans
 from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
-from tests.support.snapshots import ORDER, built, store_in
+from tests.support.snapshots import ORDER, build_snapshot, offline_store
 
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import history_of
+from windlass.features.engines.duckdb import features_of_file
 from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.erasure import erase
 from windlass.features.offline.training_set import training_rows
@@ -66,7 +66,9 @@ def loans_for(view: FeatureView) -> pl.DataFrame:
 def test_every_loan_has_what_was_known_before_it(
     tmp_path: Path, view: FeatureView, buckets: int
 ) -> None:
-    snapshot = built(store_in(tmp_path), loans_for(view), BuildOptions(buckets=buckets), view)
+    snapshot = build_snapshot(
+        offline_store(tmp_path), loans_for(view), BuildOptions(buckets=buckets), view
+    )
     loans = pl.read_parquet(snapshot.event_parts())  # of the contract's types
     rows = training_rows(view, view.record(FEATURES), snapshot)
     assert rows.select(FEATURES).to_dicts() == by_hand(loans, view)
@@ -75,7 +77,9 @@ def test_every_loan_has_what_was_known_before_it(
 
 
 def test_the_first_loan_has_what_the_form_says(tmp_path: Path) -> None:
-    rows = training_rows(VIEW, PROJECT_VIEW, built(store_in(tmp_path), events(30, seed=5)))
+    rows = training_rows(
+        VIEW, PROJECT_VIEW, build_snapshot(offline_store(tmp_path), events(30, seed=5))
+    )
     first = rows.sort(ORDER).group_by("id", maintain_order=True).first()
     assert first["nb_previous_loans"].to_list() == [0] * 30
     assert first["avg_amount_loans_previous"].null_count() == 30
@@ -88,15 +92,15 @@ def test_polars_on_the_whole_raw_file_gives_what_duckdb_gives(
     tmp_path: Path, view: FeatureView
 ) -> None:
     loans, record = loans_for(view), view.record(FEATURES)
-    rows = training_rows(view, record, built(store_in(tmp_path), loans, view=view))
+    rows = training_rows(view, record, build_snapshot(offline_store(tmp_path), loans, view=view))
     file = tmp_path / "raw.parquet"
     loans.with_columns(pl.col(pl.Date).cast(pl.String)).write_parquet(file)
-    history = pl.DataFrame(pl.from_arrow(history_of(view, record, file)))
+    history = pl.DataFrame(pl.from_arrow(features_of_file(view, record, file)))
     assert_frame_equal(history, rows.sort(ORDER).select(history.columns), check_exact=True)
 
 
 def test_a_snapshot_of_another_view_is_refused(tmp_path: Path) -> None:
-    snapshot = built(store_in(tmp_path), events(3, seed=1))
+    snapshot = build_snapshot(offline_store(tmp_path), events(3, seed=1))
     with pytest.raises(FeatureError, match="was computed by version"):
         training_rows(BRIEF, BRIEF.record(FEATURES), snapshot)
 
@@ -104,8 +108,8 @@ def test_a_snapshot_of_another_view_is_refused(tmp_path: Path) -> None:
 def test_a_snapshot_that_changes_while_it_is_read_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = store_in(tmp_path)
-    snapshot = built(store, events(10, seed=1))
+    store = offline_store(tmp_path)
+    snapshot = build_snapshot(store, events(10, seed=1))
 
     def read_and_erase(parts: list[Path], _: None) -> pl.DataFrame:
         read = pl.read_parquet(parts)

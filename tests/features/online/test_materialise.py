@@ -22,7 +22,7 @@ from tests.support.server import free_port
 
 from windlass.errors import FeatureError, StorageError
 from windlass.features.online import postgres, redis
-from windlass.features.online.materialise import Materialised, materialise
+from windlass.features.online.materialise import MaterialisationResult, materialise
 from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
 
@@ -32,7 +32,7 @@ ENTITIES = range(100, 200)
 
 def _run(
     store: OnlineStore, parts: list[Path], snapshot: Snapshot = SILENT, **how: Any
-) -> Materialised:
+) -> MaterialisationResult:
     return materialise(store, PROJECT_VIEW, parts, snapshot, how.pop("progress", _silent), **how)
 
 

@@ -15,7 +15,7 @@ from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
 
 from windlass.core.feature_view import ViewRecord
 from windlass.features.online.reader import FeatureReader, Features
-from windlass.features.online.row_format import SNAPSHOT_BITS, Layout, StoredRow
+from windlass.features.online.row_format import SNAPSHOT_BITS, RowLayout, StoredRow
 from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
 
@@ -83,7 +83,7 @@ Dates = st.none() | st.dates(date(1900, 2, 28), date(2030, 1, 1)) | st.just(NEVE
 class _One:
     """A store that knows one entity."""
 
-    def __init__(self, row: list[Any], layout: Layout) -> None:
+    def __init__(self, row: list[Any], layout: RowLayout) -> None:
         self.known = StoredRow(row, layout)
 
     def read(self, entity: int) -> StoredRow:
@@ -96,7 +96,7 @@ def test_features_are_what_the_view_says(
     birthday: date | None, job: date | None, days: list[date]
 ) -> None:
     known = stored(birthday=birthday, job_start_date=job)
-    layout = Layout(view="v", columns=tuple(known), dates=("birthday", "job_start_date"))
+    layout = RowLayout(view="v", columns=tuple(known), dates=("birthday", "job_start_date"))
     cells = [cell.toordinal() if isinstance(cell, date) else cell for cell in known.values()]
     store: Any = _One(
         [DAY.toordinal() << SNAPSHOT_BITS | 1, layout.number, COMPUTED, *cells], layout
@@ -131,16 +131,16 @@ def test_what_is_older_than_the_ttl_is_unknown(store: OnlineStore) -> None:
 
 
 def test_what_was_not_materialised_for_long_is_stale(store: OnlineStore) -> None:
-    from windlass.features.online.store import Progress
+    from windlass.features.online.store import MaterialisationProgress
 
-    fresh = store.finish(Progress(snapshot=1, created=1.0, view="v"))
+    fresh = store.finish(MaterialisationProgress(snapshot=1, created=1.0, view="v"))
     now = fresh.materialised_at
     reader = FeatureReader(view(max_age_seconds=60.0), store, clock=lambda: now)
     for later, stale in ((59.0, False), (61.0, True)):
         now = fresh.materialised_at + later
         found = reader.get_many([1, 2])
         assert [one and one.stale for one in found] == [stale, stale]
-    store.finish(Progress(snapshot=2, created=2.0, view="v"))  # now
+    store.finish(MaterialisationProgress(snapshot=2, created=2.0, view="v"))  # now
     now = fresh.materialised_at + 62.0
     assert reader.get(1).stale  # type: ignore[union-attr]
     now = fresh.materialised_at + 2.0  # the clock was set back

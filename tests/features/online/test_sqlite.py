@@ -66,7 +66,7 @@ def test_what_is_erased_is_off_the_disk(open_store: OpenStore, file: Path) -> No
 def test_another_file_in_its_place_is_followed_to(
     store: OnlineStore, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0.0)
     store.write(rows({}), 1)
     assert store.read(1) is not None
     for left in list(file.parent.iterdir()):
@@ -98,7 +98,7 @@ def test_a_writer_waits_for_another_but_not_for_ever(
     timer.start()
     assert store.write(rows({"id": 2}), 1) == 1
     timer.join()
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "WRITE_TIMEOUT", 0.1)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageError, match=r"is locked\. Another process is writing for long"):
         store.write(rows({"id": 3}), 1)

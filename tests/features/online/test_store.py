@@ -15,7 +15,7 @@ from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
 
 from windlass.errors import FeatureError
 from windlass.features.online.row_format import StoredRow
-from windlass.features.online.store import Freshness, OnlineStore, Progress
+from windlass.features.online.store import Freshness, MaterialisationProgress, OnlineStore
 
 EDGES = [-(2**63), -1, 0, 2**53 + 1, 2**63 - 1]
 
@@ -168,7 +168,7 @@ def test_projects_do_not_see_each_other(open_store: OpenStore) -> None:
     one, other = open_store("credit"), open_store("fraud")
     one.write(rows({}), 1)
     other.write(rows({"nb_previous_loans": 8}), 2)
-    one.finish(Progress(snapshot=1, created=1.0, view="a"))
+    one.finish(MaterialisationProgress(snapshot=1, created=1.0, view="a"))
     assert (_loans(one), _loans(other)) == (4, 8)
     assert other.freshness() is None
     assert one.erase(1)
@@ -218,7 +218,9 @@ def test_rows_of_several_versions_are_read_as_they_were_meant(open_store: OpenSt
 
 def test_how_far_a_materialisation_came_is_kept(open_store: OpenStore) -> None:
     store = open_store()
-    progress = Progress(snapshot=4, created=2.5, view="v", parts=3, last="part-02", newest=DAY)
+    progress = MaterialisationProgress(
+        snapshot=4, created=2.5, view="v", parts=3, last="part-02", newest=DAY
+    )
     store.mark(progress)
     store.mark(progress.model_copy(update={"parts": 2, "last": "part-01"}))  # a slower one
     assert open_store().progress(4) == progress
@@ -229,15 +231,17 @@ def test_how_far_a_materialisation_came_is_kept(open_store: OpenStore) -> None:
 
 def test_freshness_is_of_the_newest_snapshot(store: OnlineStore) -> None:
     store.write(rows({}, {"id": 2}), 2)
-    told = store.finish(Progress(snapshot=2, created=2.5, view="v", parts=9, newest=DAY))
+    told = store.finish(
+        MaterialisationProgress(snapshot=2, created=2.5, view="v", parts=9, newest=DAY)
+    )
     assert told == Freshness(
         name="clients", view="v", snapshot=2, created=2.5, newest=DAY, entities=2,
         materialised_at=told.materialised_at,
     )  # fmt: skip
     assert store.freshness() == told
-    store.finish(Progress(snapshot=1, created=1.0, view="older"))
+    store.finish(MaterialisationProgress(snapshot=1, created=1.0, view="older"))
     assert store.freshness() == told
-    again = store.finish(Progress(snapshot=2, created=2.5, view="v", newest=DAY))
+    again = store.finish(MaterialisationProgress(snapshot=2, created=2.5, view="v", newest=DAY))
     assert store.freshness() == again
     assert again.materialised_at > told.materialised_at
 

@@ -20,15 +20,15 @@ from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, WindlassError
 from windlass.features.ingest.contract import Contract
 from windlass.features.io_errors import translate_duckdb_errors
-from windlass.features.offline.parts import order_of, ordered, plain
-from windlass.features.offline.training_set import known_before
+from windlass.features.offline.parts import normalise_states, sort_columns, sort_rows
+from windlass.features.offline.training_set import features_before
 
 
 class DuckDBEngine:
     """DuckDB in this process. What does not fit into `memory` spills to `folder`."""
 
     def __init__(self, memory: str, folder: Path) -> None:
-        self._connection = _connected(memory, folder)
+        self._connection = _connect(memory, folder)
 
     def __enter__(self) -> "DuckDBEngine":
         return self
@@ -45,30 +45,30 @@ class DuckDBEngine:
         """Compute the states of all events of these parts. Raises FeatureError."""
         for part in event_parts:
             events = self._connection.read_parquet(str(part))
-            relation = run_history(view, events)
+            relation = run_transform(view, events)
             with translate_duckdb_errors(f"compute the features of view {view.name}"):
                 relation.write_parquet(str(into / part.name))
 
 
 def check_memory(memory: str) -> None:
     """Raise FeatureError for a limit of memory that is none, before any work is done for it."""
-    _connected(memory, Path()).close()
+    _connect(memory, Path()).close()
 
 
 @contextmanager
-def duckdb_within(memory: str, folder: Path) -> Iterator[Any]:
+def duckdb_connection(memory: str, folder: Path) -> Iterator[Any]:
     """A DuckDB that takes no more than `memory` and spills to `folder`.
 
     Raises FeatureError for a limit that is none.
     """
-    connection = _connected(memory, folder)
+    connection = _connect(memory, folder)
     try:
         yield connection
     finally:
         connection.close()
 
 
-def _connected(memory: str, folder: Path) -> Any:
+def _connect(memory: str, folder: Path) -> Any:
     try:
         return duckdb.connect(
             config={
@@ -84,7 +84,7 @@ def _connected(memory: str, folder: Path) -> Any:
         ) from error
 
 
-def run_history(view: FeatureView, events: Any) -> Any:
+def run_transform(view: FeatureView, events: Any) -> Any:
     """A view's history of native lazy events, native and lazy again. Raises FeatureError where it fails."""
     try:
         return nw.to_native(view.history(nw.from_native(events)))
@@ -97,7 +97,7 @@ def run_history(view: FeatureView, events: Any) -> Any:
         ) from error
 
 
-def history_of(view: FeatureView, record: ViewRecord, file: Path) -> pa.Table:
+def features_of_file(view: FeatureView, record: ViewRecord, file: Path) -> pa.Table:
     """The features of every event of a raw Parquet file as they were when it happened, all in memory.
 
     By entity, time and key, and with these columns: what training would read, were every row of the file good.
@@ -111,15 +111,17 @@ def history_of(view: FeatureView, record: ViewRecord, file: Path) -> pa.Table:
         for name, kind in kinds.items()
         if kind == pl.Date and names[name] == pl.String
     ]
-    states = run_history(view, events.with_columns(dates)).collect()
-    known = known_before(view, record, ordered(plain(states, record), order_of(record)))
-    table: pa.Table = known.select(*order_of(record), *record.features).to_arrow(
+    states = run_transform(view, events.with_columns(dates)).collect()
+    known = features_before(
+        view, record, sort_rows(normalise_states(states, record), sort_columns(record))
+    )
+    table: pa.Table = known.select(*sort_columns(record), *record.features).to_arrow(
         compat_level=pl.CompatLevel.oldest()
     )
     return table
 
 
-Progress = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 
 
 class FeatureEngine(Protocol):

@@ -10,8 +10,13 @@ import pyarrow.parquet as pq
 
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import run_history
-from windlass.features.engines.spark_session import apart, cancel, spark_path, spark_session
+from windlass.features.engines.duckdb import run_transform
+from windlass.features.engines.spark_session import (
+    cancel_jobs,
+    run_in_thread,
+    spark_path,
+    spark_session,
+)
 
 
 class SparkEngine:
@@ -46,18 +51,18 @@ class SparkEngine:
             for part in left:
                 self._part(view, part, into / part.name)
 
-        working = [apart(work) for _ in range(at_once)]
+        working = [run_in_thread(work) for _ in range(at_once)]
         try:
             for ending in wait(working, return_when=FIRST_EXCEPTION).done:
                 ending.result()
         except BaseException:
-            cancel(self._session, working)  # so that nothing is written any more
+            cancel_jobs(self._session, working)  # so that nothing is written any more
             raise
 
     def _part(self, view: FeatureView, events: Path, states: Path) -> None:
         frame = self._session.read.parquet(spark_path(events))
-        run_history(view, frame).write.parquet(spark_path(states))
-        expected, written = _rows([events]), _rows(states.glob("*.parquet"))
+        run_transform(view, frame).write.parquet(spark_path(states))
+        expected, written = _row_count([events]), _row_count(states.glob("*.parquet"))
         if written != expected:
             raise FeatureError(
                 f"Spark's workers wrote {written:,} states of {expected:,} events to {states}. Check that they share"
@@ -65,5 +70,5 @@ class SparkEngine:
             )
 
 
-def _rows(files: Iterable[Path]) -> int:
+def _row_count(files: Iterable[Path]) -> int:
     return sum(pq.read_metadata(file).num_rows for file in files)

@@ -20,11 +20,13 @@ from urllib.parse import urlsplit
 from windlass.errors import FeatureError
 
 T = TypeVar("T")
-LEAVING = 30.0  # seconds that Spark may take to end what is not wanted any more
-_AGAIN = 0.2  # seconds until a job may have been submitted that was not there to be cancelled
+STOP_TIMEOUT = 30.0  # seconds that Spark may take to end what is not wanted any more
+_CANCEL_INTERVAL = (
+    0.2  # seconds until a job may have been submitted that was not there to be cancelled
+)
 
 
-def apart(call: Callable[[], T]) -> "Future[T]":
+def run_in_thread(call: Callable[[], T]) -> "Future[T]":
     """What the call gives or raises, once it has; its thread does not keep the process."""
     ending: Future[T] = Future()
 
@@ -38,34 +40,34 @@ def apart(call: Callable[[], T]) -> "Future[T]":
     return ending
 
 
-def cancel(session: Any, calls: Collection["Future[Any]"]) -> None:
+def cancel_jobs(session: Any, calls: Collection["Future[Any]"]) -> None:
     """Cancel what Spark runs until these calls have returned, a job submitted meanwhile included; at most `LEAVING`."""
-    last = monotonic() + LEAVING
-    while wait(calls, _AGAIN).not_done and monotonic() < last:
+    last = monotonic() + STOP_TIMEOUT
+    while wait(calls, _CANCEL_INTERVAL).not_done and monotonic() < last:
         session.sparkContext.cancelAllJobs()
 
 
 @contextmanager
-def py4j_silent() -> Iterator[None]:
+def silence_py4j() -> Iterator[None]:
     """Without what py4j logs of a call that was left or that failed: our own errors tell of it."""
     own, root = logging.getLogger("py4j"), logging.getLogger()
     before = own.level
     own.setLevel(logging.CRITICAL + 1)
-    root.addFilter(_is_not_of_py4j)
+    root.addFilter(_is_not_py4j)
     try:
         yield
     finally:
-        root.removeFilter(_is_not_of_py4j)
+        root.removeFilter(_is_not_py4j)
         own.setLevel(before)
 
 
-def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+def _is_not_py4j(record: logging.LogRecord) -> bool:
     """Some of its lines go to the root logger itself."""
     return "/py4j/" not in record.pathname
 
 
-_REACHING = 3.0  # seconds that a master may take to accept a connection
-_OFFERING = 60.0  # seconds that workers may take to carry out a first, empty job
+_CONNECT_TIMEOUT = 3.0  # seconds that a master may take to accept a connection
+_WORKER_TIMEOUT = 60.0  # seconds that workers may take to carry out a first, empty job
 _SETTINGS = {
     "spark.log.level": "OFF",  # what fails is told by our own errors
     "spark.sql.session.timeZone": "UTC",
@@ -82,24 +84,24 @@ def spark_session(master: str | None, name: str) -> Iterator[Any]:
     without one the work is done on this machine. What Spark refuses inside is raised as FeatureError, as is
     what is missing: pyspark, Java, a master that listens, a worker that is free.
     """
-    _refuse_absent()
-    _refuse_unreachable(master)
+    _require_installed()
+    _require_reachable(master)
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     signal.siginterrupt(signal.SIGINT, True)  # Ctrl+C ends a wait again, as before polars took it
-    with py4j_silent():
+    with silence_py4j():
         # not on the main thread, where pyspark would take SIGINT for itself
-        starting = apart(lambda: _started(master, name))
+        starting = run_in_thread(lambda: _start_session(master, name))
         try:
             session = starting.result()
             _await_workers(session, master)
             yield session
         except (Py4JError, PySparkException) as error:
-            raise FeatureError(f"Spark failed: {_told(error)}") from error
+            raise FeatureError(f"Spark failed: {_error_line(error)}") from error
         finally:
-            _hang_up()
-            _stop(starting)
+            _close_connection()
+            _stop_session(starting)
 
 
 def spark_path(path: Path) -> str:
@@ -107,7 +109,7 @@ def spark_path(path: Path) -> str:
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", f"file://{path.absolute()}")
 
 
-def _refuse_absent() -> None:
+def _require_installed() -> None:
     try:
         import pyspark  # noqa: F401 - whether it is there
     except ImportError as error:
@@ -122,7 +124,7 @@ def _refuse_absent() -> None:
         )
 
 
-def _refuse_unreachable(master: str | None) -> None:
+def _require_reachable(master: str | None) -> None:
     """One of the masters has to accept a connection: Spark itself asks for a minute."""
     if master is None or not master.startswith("spark://"):
         return
@@ -130,7 +132,9 @@ def _refuse_unreachable(master: str | None) -> None:
     for address in master.removeprefix("spark://").split(","):
         try:
             place = urlsplit(f"spark://{address}")
-            socket.create_connection((place.hostname or "", place.port or 7077), _REACHING).close()
+            socket.create_connection(
+                (place.hostname or "", place.port or 7077), _CONNECT_TIMEOUT
+            ).close()
         except (OSError, ValueError) as error:
             reasons.append(f"{address}: {error}")
         else:
@@ -140,7 +144,7 @@ def _refuse_unreachable(master: str | None) -> None:
     )
 
 
-def _started(master: str | None, name: str) -> Any:
+def _start_session(master: str | None, name: str) -> Any:
     with warnings.catch_warnings():  # of a pandas that is not used
         warnings.filterwarnings("ignore", "PySpark does not yet", FutureWarning)
         from pyspark.sql import SparkSession
@@ -154,16 +158,16 @@ def _started(master: str | None, name: str) -> Any:
 
 def _await_workers(session: Any, master: str | None) -> None:
     """Spark waits for ever where no worker has room; a job that does nothing tells."""
-    job = apart(lambda: session.range(1).count())
-    if wait([job], _OFFERING).not_done:  # the end of the session ends it
+    job = run_in_thread(lambda: session.range(1).count())
+    if wait([job], _WORKER_TIMEOUT).not_done:  # the end of the session ends it
         raise FeatureError(
-            f"No worker of {master or 'the cluster'} had room for a process within {_OFFERING:.0f} s."
+            f"No worker of {master or 'the cluster'} had room for a process within {_WORKER_TIMEOUT:.0f} s."
             " Start workers, or ask for less: spark.executor.memory in spark-defaults.conf."
         )
     job.result()
 
 
-def _hang_up() -> None:
+def _close_connection() -> None:
     """Close this thread's connection: left in the midst of a call, it has the next one wait for that call's end."""
     from pyspark import SparkContext
 
@@ -174,7 +178,7 @@ def _hang_up() -> None:
         connection.close()  # py4j makes another where one is needed
 
 
-def _stop(starting: "Future[Any]") -> None:
+def _stop_session(starting: "Future[Any]") -> None:
     """Stop the session, and with it whatever it still runs; also one that somebody did not wait for.
 
     What fails at that changes nothing of what was computed, and takes `LEAVING` seconds at most.
@@ -183,10 +187,10 @@ def _stop(starting: "Future[Any]") -> None:
     def stop() -> None:
         starting.result().stop()
 
-    wait([apart(stop)], LEAVING)
+    wait([run_in_thread(stop)], STOP_TIMEOUT)
 
 
-def _told(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """The line of what Spark says that tells most: the first, or the last of a Python traceback."""
     java = getattr(error, "java_exception", None)
     lines = str(error if java is None else java.toString()).strip().splitlines()

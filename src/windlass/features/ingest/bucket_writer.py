@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from windlass.core.feature_view import FeatureView
 from windlass.features.ingest.contract import Contract
-from windlass.features.offline.parts import BUCKET, OWN, bucket_of
+from windlass.features.offline.parts import BUCKET, RESERVED_PREFIX, bucket_of
 
-ROW = f"{OWN}row{OWN}"  # the number of the row in the raw file, until doubled keys are found
+ROW = f"{RESERVED_PREFIX}row{RESERVED_PREFIX}"  # the number of the row in the raw file, until doubled keys are found
 
 
 class BucketWriter:

@@ -7,28 +7,30 @@ import polars as pl
 import pyarrow as pa
 
 _MAP: Any = getattr(pl, "Map", ())  # polars 1 reads maps as lists of structs
-Kind = pl.DataType | pl.datatypes.DataTypeClass
+DType = pl.DataType | pl.datatypes.DataTypeClass
 
 
-def in_years(cell: pl.Series) -> pl.Series:
+def null_outside_calendar(cell: pl.Series) -> pl.Series:
     """Null where a date or a time lies outside the years 1 to 9999, or one inside a list or a struct does."""
-    if not has_moments(cell.dtype):
+    if not has_temporal(cell.dtype):
         return cell
-    outside = pl.DataFrame({"cell": cell}).select(_outside(pl.col("cell"), cell.dtype))
+    outside = pl.DataFrame({"cell": cell}).select(_outside_calendar(pl.col("cell"), cell.dtype))
     return cell.set(outside.to_series(), None)
 
 
-def as_text(column: pl.Series) -> pl.Series:
+def temporal_as_text(column: pl.Series) -> pl.Series:
     """Dates and times as text, in UTC, whichever they are; everything else as it is."""
-    if not has_moments(column.dtype):
+    if not has_temporal(column.dtype):
         return column
     # by way of numbers: in a zone, some times have no year at all
-    plain = column.cast(_exchanged(column.dtype, _number)).cast(_exchanged(column.dtype, _zoneless))
+    plain = column.cast(_map_dtype(column.dtype, _datetime_to_integer)).cast(
+        _map_dtype(column.dtype, _without_zone)
+    )
     arrow = plain.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return pl.Series(column.name, arrow.cast(_texts(arrow.type)))
+    return pl.Series(column.name, arrow.cast(_temporal_to_string(arrow.type)))
 
 
-def _outside(cell: pl.Expr, kind: Kind) -> pl.Expr:
+def _outside_calendar(cell: pl.Expr, kind: DType) -> pl.Expr:
     """Whether a cell is, or holds, a date or a time outside the years; false for null."""
     if isinstance(kind, pl.Datetime):
         cell, kind = cell.to_physical().cast(pl.Datetime(kind.time_unit)), pl.Date()
@@ -37,64 +39,64 @@ def _outside(cell: pl.Expr, kind: Kind) -> pl.Expr:
     if isinstance(kind, pl.Array):
         kind, cell = pl.List(kind.inner), cell.arr.to_list()
     if isinstance(kind, _MAP):
-        kind = _exchanged(kind, lambda leaf: leaf)
+        kind = _map_dtype(kind, lambda leaf: leaf)
         cell = cell.cast(kind)
     if isinstance(kind, pl.List):
-        inside = cell.list.eval(_outside(pl.element(), kind.inner))
+        inside = cell.list.eval(_outside_calendar(pl.element(), kind.inner))
         return inside.list.any().fill_null(value=False)
     if isinstance(kind, pl.Struct):
-        fields = (_outside(cell.struct.field(one.name), one.dtype) for one in kind.fields)
+        fields = (_outside_calendar(cell.struct.field(one.name), one.dtype) for one in kind.fields)
         return pl.any_horizontal(*fields)
     return pl.lit(value=False)
 
 
-def has_moments(kind: Kind) -> bool:
+def has_temporal(kind: DType) -> bool:
     """Whether cells of a type are, or hold, dates or times."""
     if isinstance(kind, pl.List | pl.Array):
-        return has_moments(kind.inner)
+        return has_temporal(kind.inner)
     if isinstance(kind, _MAP):
-        return has_moments(kind.key) or has_moments(kind.value)
+        return has_temporal(kind.key) or has_temporal(kind.value)
     if isinstance(kind, pl.Struct):
-        return any(has_moments(one.dtype) for one in kind.fields)
+        return any(has_temporal(one.dtype) for one in kind.fields)
     return kind.is_temporal()
 
 
-def _exchanged(kind: Kind, leaf: Callable[[Kind], Kind]) -> Kind:
+def _map_dtype(kind: DType, leaf: Callable[[DType], DType]) -> DType:
     """The type with its innermost ones exchanged, and with lists of structs in the place of maps."""
     if isinstance(kind, _MAP):
-        pair = {"key": _exchanged(kind.key, leaf), "value": _exchanged(kind.value, leaf)}
+        pair = {"key": _map_dtype(kind.key, leaf), "value": _map_dtype(kind.value, leaf)}
         return pl.List(pl.Struct(pair))
     if isinstance(kind, pl.List):
-        return pl.List(_exchanged(kind.inner, leaf))
+        return pl.List(_map_dtype(kind.inner, leaf))
     if isinstance(kind, pl.Array):
-        return pl.Array(_exchanged(kind.inner, leaf), kind.size)
+        return pl.Array(_map_dtype(kind.inner, leaf), kind.size)
     if isinstance(kind, pl.Struct):
-        return pl.Struct([pl.Field(one.name, _exchanged(one.dtype, leaf)) for one in kind.fields])
+        return pl.Struct([pl.Field(one.name, _map_dtype(one.dtype, leaf)) for one in kind.fields])
     return leaf(kind)
 
 
-def _number(kind: Kind) -> Kind:
+def _datetime_to_integer(kind: DType) -> DType:
     return pl.Int64() if isinstance(kind, pl.Datetime) else kind
 
 
-def _zoneless(kind: Kind) -> Kind:
+def _without_zone(kind: DType) -> DType:
     return pl.Datetime(kind.time_unit) if isinstance(kind, pl.Datetime) else kind
 
 
-def _texts(kind: pa.DataType) -> pa.DataType:
+def _temporal_to_string(kind: pa.DataType) -> pa.DataType:
     """The Arrow type with text in the place of dates, times and durations."""
     if pa.types.is_temporal(kind):
         return pa.string()
     if pa.types.is_fixed_size_list(kind):
-        return pa.list_(_texts(kind.value_type), kind.list_size)
+        return pa.list_(_temporal_to_string(kind.value_type), kind.list_size)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.large_list(_texts(kind.value_type))
+        return pa.large_list(_temporal_to_string(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([one.with_type(_texts(one.type)) for one in kind])
+        return pa.struct([one.with_type(_temporal_to_string(one.type)) for one in kind])
     return kind
 
 
-_TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
+_BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 # up to here, neighbouring integers are not rounded to the same float
 _EXACT_BELOW: Mapping[pl.DataType, int] = {
     pl.Float16(): 1 << 11,
@@ -102,10 +104,10 @@ _EXACT_BELOW: Mapping[pl.DataType, int] = {
     pl.Float64(): 1 << 53,
 }
 
-FAULTS = {"row": pl.UInt32, "column": pl.String, "reason": pl.String}
+FAULT_SCHEMA = {"row": pl.UInt32, "column": pl.String, "reason": pl.String}
 
 
-def typed(
+def cast_columns(
     cells: pl.DataFrame, kinds: Mapping[str, pl.DataType]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of `kinds` in their types, null where a cell is none of its type, and the faults.
@@ -114,23 +116,23 @@ def typed(
     are an infinite float, a time of day for a date, what lies outside the years 1 to 9999, and for an integer a
     fraction, a float so large that it may have been rounded, a truth, a date and a time.
     """
-    values, faults = [], [pl.DataFrame(schema=FAULTS)]
+    values, faults = [], [pl.DataFrame(schema=FAULT_SCHEMA)]
     for name, kind in kinds.items():
         cell = cells[name]
         if cell.dtype == pl.Binary and kind != pl.Binary:
-            cell = _decoded(cell)
+            cell = _decode_utf8(cell)
         if cell.dtype.is_float():
             cell = cell.fill_nan(None)
         try:
-            value = in_years(_read(in_years(cell), kind))
+            value = null_outside_calendar(_cast(null_outside_calendar(cell), kind))
         except pl.exceptions.PolarsError:  # such as a list for a number: no cell is of the type
-            value = _nothing(kind, len(cell))
+            value = _nulls(kind, len(cell))
         if value.dtype != kind:  # such as a struct, which polars casts field by field
-            value = _nothing(kind, len(cell))
+            value = _nulls(kind, len(cell))
         values.append(value.alias(name))
         wrong = (cells[name].is_not_null() & ~_is_nan(cells[name]) & value.is_null()).arg_true()
         if len(wrong):
-            reason = f"{name}: is no {_words(kind)}"
+            reason = f"{name}: is no {_describe_dtype(kind)}"
             faults.append(
                 pl.DataFrame({"row": wrong}).select(
                     pl.col("row").cast(pl.UInt32),
@@ -141,41 +143,41 @@ def typed(
     return pl.DataFrame(values), pl.concat(faults)
 
 
-def _decoded(cell: pl.Series) -> pl.Series:
+def _decode_utf8(cell: pl.Series) -> pl.Series:
     """Bytes as text, null where they are not UTF-8."""
     try:
         return cell.cast(pl.String)
     except pl.exceptions.ComputeError:
-        return pl.Series(cell.name, [_text(one) for one in cell], dtype=pl.String)
+        return pl.Series(cell.name, [_decode_cell(one) for one in cell], dtype=pl.String)
 
 
-def _text(cell: bytes | None) -> str | None:
+def _decode_cell(cell: bytes | None) -> str | None:
     try:
         return None if cell is None else cell.decode()
     except UnicodeDecodeError:
         return None
 
 
-def _read(cell: pl.Series, kind: pl.DataType) -> pl.Series:
+def _cast(cell: pl.Series, kind: pl.DataType) -> pl.Series:
     """The cell as its type, null where it is none."""
     text = cell.dtype == pl.String
     if kind == pl.Date:
-        return cell.str.to_date("%Y-%m-%d", strict=False) if text else _date(cell)
+        return cell.str.to_date("%Y-%m-%d", strict=False) if text else _cast_date(cell)
     if isinstance(kind, pl.Datetime) and text:
         return cell.str.to_datetime(strict=False, time_unit=kind.time_unit)
     if kind == pl.Boolean and cell.dtype != pl.Boolean:
-        return cell.cast(pl.String).replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
+        return cell.cast(pl.String).replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
     if kind.is_integer():
-        return _whole(cell, kind)
+        return _cast_integer(cell, kind)
     value = cell.cast(kind, strict=False)
     if kind.is_float():
         return value.set(value.is_infinite() | value.is_nan(), None)
     return value
 
 
-def _whole(cell: pl.Series, kind: pl.DataType) -> pl.Series:
+def _cast_integer(cell: pl.Series, kind: pl.DataType) -> pl.Series:
     if cell.dtype.is_temporal() or cell.dtype == pl.Boolean:
-        return _nothing(kind, len(cell))
+        return _nulls(kind, len(cell))
     value = cell.cast(kind, strict=False)
     if cell.dtype.is_float():
         exact = (cell == cell.floor()) & (cell.abs() < _EXACT_BELOW[cell.dtype])
@@ -185,16 +187,16 @@ def _whole(cell: pl.Series, kind: pl.DataType) -> pl.Series:
     return value
 
 
-def _date(cell: pl.Series) -> pl.Series:
+def _cast_date(cell: pl.Series) -> pl.Series:
     if isinstance(cell.dtype, pl.Datetime):
         days = cell.cast(pl.Date)
         return days.set(days.cast(cell.dtype) != cell, None)
     if cell.dtype in (pl.Date, pl.Null):
         return cell.cast(pl.Date)
-    return _nothing(pl.Date(), len(cell))
+    return _nulls(pl.Date(), len(cell))
 
 
-def _nothing(kind: pl.DataType, length: int) -> pl.Series:
+def _nulls(kind: pl.DataType, length: int) -> pl.Series:
     return pl.Series([None], dtype=kind).new_from_index(0, length)
 
 
@@ -204,10 +206,10 @@ def _is_nan(cell: pl.Series) -> pl.Series:
     return pl.Series([False]).new_from_index(0, len(cell))
 
 
-def _words(kind: pl.DataType) -> str:
+def _describe_dtype(kind: pl.DataType) -> str:
     names = {pl.Date: "date (YYYY-MM-DD)", pl.String: "text in UTF-8", pl.Boolean: "true or false"}
     if kind.is_integer():
         return "whole number"
-    if kind.is_nested() and has_moments(kind):
+    if kind.is_nested() and has_temporal(kind):
         return f"{kind} in the years 1 to 9999"
     return "number" if kind.is_float() else names.get(kind.base_type(), str(kind))

@@ -12,11 +12,11 @@ import polars as pl
 from windlass.core.feature_view import FeatureView
 from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, ProjectError
-from windlass.features.offline.parts import OWN
+from windlass.features.offline.parts import RESERVED_PREFIX
 
 
 @dataclass(frozen=True)
-class DataWarning:
+class WarningCheck:
     """A check whose failures are counted only: on a column, or on whole rows."""
 
     column: str | None
@@ -50,21 +50,21 @@ class Contract:
     kinds: Mapping[str, pl.DataType]
     optional: frozenset[str]
     faults: Any
-    oddities: tuple[DataWarning, ...]
+    oddities: tuple[WarningCheck, ...]
     constant: tuple[str, ...]
 
     @staticmethod
     def of(view: FeatureView) -> "Contract":
         """The contract of a view. Raises ProjectError where it is none."""
-        with quiet():
-            schema = _schema(view)
-            kinds = {name: _kind(view, name, column) for name, column in schema.columns.items()}
+        with suppress_warnings():
+            schema = _pandera_schema(view)
+            kinds = {name: _dtype(view, name, column) for name, column in schema.columns.items()}
             optional = frozenset(
                 name for name, column in schema.columns.items() if not column.required
             )
-            _refuse_unfit(view, kinds, optional)
-            faults, oddities = _faults(schema, view), tuple(_oddities(schema))
-            return Contract(kinds, optional, faults, oddities, _constant(schema))
+            _check_columns(view, kinds, optional)
+            faults, oddities = _quarantine_schema(schema, view), tuple(_warning_checks(schema))
+            return Contract(kinds, optional, faults, oddities, _constant_columns(schema))
 
     def absent(self, columns: tuple[str, ...]) -> list[str]:
         """The columns that a raw file of these columns lacks."""
@@ -72,14 +72,14 @@ class Contract:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def suppress_warnings() -> Iterator[None]:
     """Pandera imports whatever it finds installed, and some of that warns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _schema(view: FeatureView) -> Any:
+def _pandera_schema(view: FeatureView) -> Any:
     try:
         declared = view.contract()
     except ImportError as error:
@@ -98,7 +98,7 @@ def _schema(view: FeatureView) -> Any:
     return schema
 
 
-def _kind(view: FeatureView, name: str, column: Any) -> pl.DataType:
+def _dtype(view: FeatureView, name: str, column: Any) -> pl.DataType:
     if column.dtype is None:
         raise ProjectError(
             f"The contract of view {view.name} gives column {name} no type. Give it one, such as pl.Int64."
@@ -108,14 +108,14 @@ def _kind(view: FeatureView, name: str, column: Any) -> pl.DataType:
     return made
 
 
-def _refuse_unfit(
+def _check_columns(
     view: FeatureView, kinds: Mapping[str, pl.DataType], optional: frozenset[str]
 ) -> None:
-    own = [name for name in kinds if name.startswith(OWN)]
+    own = [name for name in kinds if name.startswith(RESERVED_PREFIX)]
     if own:
         raise ProjectError(
-            f"The contract of view {view.name} has a column {own[0]}, and names that begin with {OWN} are Windlass's"
-            " own. Call it otherwise."
+            f"The contract of view {view.name} has a column {own[0]}, and names that begin with {RESERVED_PREFIX} are"
+            " Windlass's own. Rename the column."
         )
     wanted = {view.entity: pl.Int64(), view.time: pl.Date(), view.key: pl.Int64()}
     for name, kind in wanted.items():
@@ -125,30 +125,30 @@ def _refuse_unfit(
             )
 
 
-def _faults(schema: Any, view: FeatureView) -> Any:
+def _quarantine_schema(schema: Any, view: FeatureView) -> Any:
     """The schema without oddities. Absent columns are told before it judges, doubled keys found after it."""
     made = deepcopy(schema)
-    made.checks = _chosen(made.checks, odd=False)
+    made.checks = _select_checks(made.checks, odd=False)
     made.unique = None
     made.strict = False
     for name, column in made.columns.items():
-        column.checks = _chosen(column.checks, odd=False)
+        column.checks = _select_checks(column.checks, odd=False)
         column.unique = False
         column.required = False
         column.nullable = column.nullable and name not in (view.entity, *view.order)
     return made
 
 
-def _oddities(schema: Any) -> Iterator[DataWarning]:
+def _warning_checks(schema: Any) -> Iterator[WarningCheck]:
     for name, column in schema.columns.items():
-        yield from (DataWarning(name, check) for check in _chosen(column.checks, odd=True))
-    yield from (DataWarning(None, check) for check in _chosen(schema.checks, odd=True))
+        yield from (WarningCheck(name, check) for check in _select_checks(column.checks, odd=True))
+    yield from (WarningCheck(None, check) for check in _select_checks(schema.checks, odd=True))
 
 
-def _constant(schema: Any) -> tuple[str, ...]:
+def _constant_columns(schema: Any) -> tuple[str, ...]:
     columns = schema.columns.items()
     return tuple(name for name, column in columns if (column.metadata or {}).get("constant"))
 
 
-def _chosen(checks: Any, *, odd: bool) -> list[Any]:
+def _select_checks(checks: Any, *, odd: bool) -> list[Any]:
     return [check for check in checks or [] if check.raise_warning is odd]

@@ -9,12 +9,12 @@ import polars as pl
 
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import Progress, check_memory, duckdb_within
+from windlass.features.engines.duckdb import ProgressCallback, check_memory, duckdb_connection
 from windlass.features.ingest.bucket_writer import BucketWriter
-from windlass.features.ingest.casting import FAULTS
+from windlass.features.ingest.casting import FAULT_SCHEMA
 from windlass.features.ingest.contract import Contract
-from windlass.features.ingest.key_checks import changed_entities, doubled_rows
-from windlass.features.ingest.quality import DOUBLED, QualityReport, judge
+from windlass.features.ingest.key_checks import changed_entities, duplicate_rows
+from windlass.features.ingest.quality import DUPLICATE, QualityReport, check_batch
 from windlass.features.ingest.quarantine import Quarantine
 from windlass.features.ingest.raw_files import RawFile
 from windlass.features.io_errors import translate_disk_errors, translate_duckdb_errors
@@ -32,7 +32,7 @@ class RawFileIngest:
     quarantine: Quarantine
     stored: list[Path]
 
-    def read(self, progress: Progress) -> None:
+    def read(self, progress: ProgressCallback) -> None:
         """Judge every row. Raises FeatureError where the file lacks columns or cannot be read."""
         absent = self.contract.absent(self.raw.columns)
         if absent:
@@ -45,7 +45,7 @@ class RawFileIngest:
         report.ignored = tuple(n for n in self.raw.columns if n not in self.contract.kinds)
         with self.dealt:
             for batch in self.raw.batches():
-                judged = judge(self.contract, batch)
+                judged = check_batch(self.contract, batch)
                 self.quarantine.add(batch.cells, batch.rows, judged.faults)
                 self.quarantine.add_broken(batch.broken)
                 report.rows += batch.cells.height + len(batch.broken)
@@ -56,13 +56,13 @@ class RawFileIngest:
     def separate_doubled(self, connection: object) -> pl.Series:
         """Quarantine the rows whose key is stored or stood before, and return their numbers."""
         with translate_duckdb_errors(f"compare the keys of {self.raw.path}"):
-            rows = doubled_rows(connection, self.dealt.keys, self.view.key, self.stored)
+            rows = duplicate_rows(connection, self.dealt.keys, self.view.key, self.stored)
         if len(rows):
-            reason = f"{self.view.key}: {DOUBLED}"
+            reason = f"{self.view.key}: {DUPLICATE}"
             for batch in self.raw.batches():
                 found = batch.rows.is_in(rows.implode()).arg_true()
                 reasons = pl.DataFrame(
-                    {"row": found, "column": self.view.key, "reason": reason}, schema=FAULTS
+                    {"row": found, "column": self.view.key, "reason": reason}, schema=FAULT_SCHEMA
                 )
                 self.quarantine.add(batch.cells, batch.rows, reasons)
         return rows
@@ -83,8 +83,8 @@ class RawFileIngest:
             )
 
 
-def check(
-    view: FeatureView, file: Path, memory: str, kept: Path | None, progress: Progress
+def check_raw_file(
+    view: FeatureView, file: Path, memory: str, kept: Path | None, progress: ProgressCallback
 ) -> QualityReport:
     """How many rows of a raw file pass, and why the others do not; these go to the Parquet file `kept`.
 
@@ -100,7 +100,7 @@ def check(
             dealt = BucketWriter(folder, 1, view, contract)
             intake = RawFileIngest(view, contract, RawFile.open(file), dealt, quarantine, [])
             intake.read(progress)
-            with duckdb_within(memory, folder) as connection:
+            with duckdb_connection(memory, folder) as connection:
                 intake.count_changed(connection, intake.separate_doubled(connection))
         if kept is not None:
             move(table, kept)

@@ -7,17 +7,19 @@ from typing import Any
 import polars as pl
 
 from windlass.features.ingest.bucket_writer import ROW
-from windlass.features.offline.parts import OWN
+from windlass.features.offline.parts import RESERVED_PREFIX
 
-_AGAIN = """
+_REPEATED_IN_FILE = """
     SELECT row FROM new
     JOIN (SELECT key, min(row) AS first FROM new GROUP BY key HAVING count(*) > 1) USING (key)
     WHERE row > first
 """
-_STORED = "SELECT row FROM new WHERE key IN (SELECT key FROM stored SEMI JOIN new USING (key))"
+_ALREADY_STORED = (
+    "SELECT row FROM new WHERE key IN (SELECT key FROM stored SEMI JOIN new USING (key))"
+)
 
 
-def doubled_rows(connection: Any, keys: Path, key: str, stored: Sequence[Path]) -> pl.Series:
+def duplicate_rows(connection: Any, keys: Path, key: str, stored: Sequence[Path]) -> pl.Series:
     """The numbers of the rows of `keys` whose key is stored already, or stood further up in the file.
 
     DuckDB compares them, on disk where they do not fit into its memory; of what is stored, it keeps none but
@@ -25,23 +27,23 @@ def doubled_rows(connection: Any, keys: Path, key: str, stored: Sequence[Path]) 
     """
     if not keys.exists():
         return pl.Series([], dtype=pl.Int64)
-    name = quoted(key)
+    name = quote_identifier(key)
     new = connection.read_parquet(str(keys)).project(f"{name} AS key, {ROW} AS row")
     new.create_view("new")
-    found = connection.sql(_AGAIN)
+    found = connection.sql(_REPEATED_IN_FILE)
     if stored:
         old = connection.read_parquet([str(part) for part in stored]).project(f"{name} AS key")
         old.create_view("stored")
-        found = found.union(connection.sql(_STORED)).distinct()
+        found = found.union(connection.sql(_ALREADY_STORED)).distinct()
     return pl.Series(found.order("row").to_arrow_table().column("row"), dtype=pl.Int64)
 
 
-def quoted(column: str) -> str:
+def quote_identifier(column: str) -> str:
     """A column's name as DuckDB's SQL has it."""
     return '"' + column.replace('"', '""') + '"'
 
 
-_NEW = f"{OWN}new{OWN}"  # how many rows of the file
+_NEW_ROWS = f"{RESERVED_PREFIX}new{RESERVED_PREFIX}"  # how many rows of the file
 
 
 def changed_entities(
@@ -54,21 +56,22 @@ def changed_entities(
     """
     if not keys.exists():
         return {}
-    entity, *constant = (quoted(name) for name in columns)
+    entity, *constant = (quote_identifier(name) for name in columns)
     chosen = ", ".join([entity, *constant])
     numbers = pl.DataFrame({ROW: doubled}, schema={ROW: pl.Int64}).to_arrow()
     gone = connection.from_arrow(numbers).set_alias("gone")
     dealt = connection.read_parquet(str(keys)).set_alias("dealt")
     rows = dealt.join(gone, f"dealt.{ROW} = gone.{ROW}", how="anti")
-    rows = rows.project(f"{chosen}, 1 AS {_NEW}")
+    rows = rows.project(f"{chosen}, 1 AS {_NEW_ROWS}")
     if stored:
         kept = connection.read_parquet([str(part) for part in stored]).set_alias("kept")
         same = kept.join(dealt, f"kept.{entity} = dealt.{entity}", how="semi")
-        rows = rows.union(same.project(f"{chosen}, 0 AS {_NEW}"))
+        rows = rows.union(same.project(f"{chosen}, 0 AS {_NEW_ROWS}"))
     several = ", ".join(f"min({name}) <> max({name}) AS {name}" for name in constant)
-    entities = rows.aggregate(f"{entity}, sum({_NEW}) AS {_NEW}, {several}", entity)
+    entities = rows.aggregate(f"{entity}, sum({_NEW_ROWS}) AS {_NEW_ROWS}, {several}", entity)
     counts = [
-        f"count_if({name}), coalesce(sum({_NEW}) FILTER ({name}), 0)::BIGINT" for name in constant
+        f"count_if({name}), coalesce(sum({_NEW_ROWS}) FILTER ({name}), 0)::BIGINT"
+        for name in constant
     ]
     (found,) = entities.aggregate(", ".join(counts)).fetchall()
     return {name: found[2 * at : 2 * at + 2] for at, name in enumerate(columns[1:])}

@@ -7,15 +7,15 @@ from typing import Any
 import polars as pl
 
 from windlass.errors import FeatureError, QualityError
-from windlass.features.ingest.casting import FAULTS, typed
-from windlass.features.ingest.contract import Contract, quiet
+from windlass.features.ingest.casting import FAULT_SCHEMA, cast_columns
+from windlass.features.ingest.contract import Contract, suppress_warnings
 from windlass.features.ingest.raw_files import RawBatch
 
-_LONGEST = 120  # characters of a reason
-_NAMED = 3  # reasons that an error names
-DOUBLED = "is there already"
-BROKEN = "the line has too many or too few cells"
-OPEN = "the line opens a quote and does not close it"
+_MAX_REASON = 120  # characters of a reason
+_MAX_NAMED = 3  # reasons that an error names
+DUPLICATE = "is there already"
+BROKEN_LINE = "the line has too many or too few cells"
+OPEN_QUOTE = "the line opens a quote and does not close it"
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class CheckedRows:
     oddities: Counter[str]
 
 
-def judge(contract: Contract, batch: RawBatch) -> CheckedRows:
+def check_batch(contract: Contract, batch: RawBatch) -> CheckedRows:
     """Hold a batch against the contract. Raises FeatureError where a check does not judge row by row."""
     present = {name: kind for name, kind in contract.kinds.items() if name in batch.cells.columns}
-    frame, unread = typed(batch.cells, present)
-    found = _failures(contract.faults, frame)
+    frame, unread = cast_columns(batch.cells, present)
+    found = _failed_checks(contract.faults, frame)
     # what could not be read is null now, and not to be told twice
     found = found.join(unread, on=["row", "column"], how="anti", nulls_equal=False)
     faults = pl.concat([unread, found])
@@ -53,20 +53,20 @@ def judge(contract: Contract, batch: RawBatch) -> CheckedRows:
     return CheckedRows(good, batch.rows.filter(passed), faults, +oddities)
 
 
-def _failures(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
+def _failed_checks(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
     from pandera.errors import SchemaErrors
 
     if not frame.height:
-        return pl.DataFrame(schema=FAULTS)
+        return pl.DataFrame(schema=FAULT_SCHEMA)
     try:
-        with quiet():
+        with suppress_warnings():
             schema.validate(frame, lazy=True)
     except SchemaErrors as error:
-        return _read(error.failure_cases)
-    return pl.DataFrame(schema=FAULTS)
+        return _to_faults(error.failure_cases)
+    return pl.DataFrame(schema=FAULT_SCHEMA)
 
 
-def _read(cases: pl.DataFrame) -> pl.DataFrame:
+def _to_faults(cases: pl.DataFrame) -> pl.DataFrame:
     """Pandera's failure cases as faults."""
     whole = cases.filter(pl.col("index").is_null())
     if whole.height:
@@ -80,7 +80,7 @@ def _read(cases: pl.DataFrame) -> pl.DataFrame:
     return cases.select(
         pl.col("index").cast(pl.UInt32).alias("row"),
         "column",
-        reason.str.slice(0, _LONGEST).alias("reason"),
+        reason.str.slice(0, _MAX_REASON).alias("reason"),
     )
 
 
@@ -137,7 +137,7 @@ class QualityReport:
         """Raise QualityError where more than the share `most` was quarantined; `kept` says where."""
         if self.share <= most:
             return
-        worst = "; ".join(f"{reason} ({n:,})" for reason, n in self.reasons.most_common(_NAMED))
+        worst = "; ".join(f"{reason} ({n:,})" for reason, n in self.reasons.most_common(_MAX_NAMED))
         raise QualityError(
             f"{self.quarantined:,} of {self.rows:,} raw rows ({self.share:.2%}) break the contract, more than the"
             f" {most:.2%} that the view allows: {worst}. They are in {kept}, with the reasons. Mend the file,"

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from windlass.core.atomic_files import flush
-from windlass.features.ingest.casting import as_text
+from windlass.features.ingest.casting import temporal_as_text
 from windlass.features.ingest.csv_lines import leaves_quote_open
-from windlass.features.ingest.quality import BROKEN, OPEN, QualityReport
+from windlass.features.ingest.quality import BROKEN_LINE, OPEN_QUOTE, QualityReport
 from windlass.features.offline.erasure import ErasedEntities
 
 _SCHEMA = pa.schema(
@@ -57,8 +57,8 @@ class Quarantine:
             pl.col("reason").unique(maintain_order=True)
         )
         found = told.sort("row")
-        bad = pl.DataFrame([as_text(column) for column in cells[found["row"]]])
-        raw = [_readable(row) for row in bad.iter_rows(named=True)]
+        bad = pl.DataFrame([temporal_as_text(column) for column in cells[found["row"]]])
+        raw = [_json_row(row) for row in bad.iter_rows(named=True)]
         self._write(
             (number, row.get(self._entity), why, json.dumps(row, ensure_ascii=False))
             for number, row, why in zip(
@@ -69,7 +69,7 @@ class Quarantine:
     def add_broken(self, lines: list[tuple[int, str]]) -> None:
         """Quarantine lines that are no rows."""
         self._write(
-            (number, text, [OPEN if leaves_quote_open(text) else BROKEN], text)
+            (number, text, [OPEN_QUOTE if leaves_quote_open(text) else BROKEN_LINE], text)
             for number, text in lines
         )
 
@@ -88,12 +88,12 @@ class Quarantine:
             self._writer.write_table(pa.table(columns, schema=_SCHEMA))
 
 
-def _readable(row: dict[str, Any]) -> dict[str, Any]:
+def _json_row(row: dict[str, Any]) -> dict[str, Any]:
     """Cells as JSON can hold them."""
-    return {name: _cell(value) for name, value in row.items()}
+    return {name: _json_cell(value) for name, value in row.items()}
 
 
-def _cell(value: Any) -> Any:
+def _json_cell(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     if value is None or isinstance(value, bool | int | str):

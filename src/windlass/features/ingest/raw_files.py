@@ -48,22 +48,22 @@ class RawFile:
     @staticmethod
     def open(path: Path) -> "RawFile":
         """Look at a file that ends in .csv or .parquet. Raises FeatureError."""
-        with _told(path):
+        with _translate_read_errors(path):
             if path.suffix.lower() == ".parquet":
                 with pq.ParquetFile(path) as file:
-                    names = _once(path, file.schema_arrow.names)
-                    _refuse_types(path, file.schema_arrow)
+                    names = _require_unique(path, file.schema_arrow.names)
+                    _check_types(path, file.schema_arrow)
                     return RawFile(path, names, file.metadata.num_rows)
             if path.suffix.lower() == ".csv":
                 _check_heading(path)
-                with _csv(path, (), _Broken()) as reader:
-                    names = _once(path, reader.schema.names)
+                with _csv(path, (), _BrokenLines()) as reader:
+                    names = _require_unique(path, reader.schema.names)
                 return RawFile(path, names, path.stat().st_size // _BYTES_A_ROW)
         raise FeatureError(f"{path} is no raw file. Name a file that ends in .csv or .parquet.")
 
     def batches(self) -> Iterator[RawBatch]:
         """All rows, in their order. Raises FeatureError where the file cannot be read on."""
-        with _told(self.path):
+        with _translate_read_errors(self.path):
             yield from self._parquet() if self.path.suffix.lower() == ".parquet" else self._csv()
 
     def _parquet(self) -> Iterator[RawBatch]:
@@ -77,11 +77,11 @@ class RawFile:
 
     def _csv(self) -> Iterator[RawBatch]:
         size, read, done = self.path.stat().st_size, 0, 0
-        broken = _Broken()
+        broken = _BrokenLines()
         with _csv(self.path, self.columns, broken) as reader:
             for batch in reader:
                 found = broken.taken(done + batch.num_rows)
-                numbers = _numbers(done, batch.num_rows, [number for number, _ in found])
+                numbers = _row_numbers(done, batch.num_rows, [number for number, _ in found])
                 done += batch.num_rows + len(found)
                 read += batch.nbytes
                 yield RawBatch(
@@ -94,7 +94,7 @@ class RawFile:
 
 
 @dataclass
-class _Broken:
+class _BrokenLines:
     """Takes what pyarrow says of lines that are no rows; `source` knows those that were exchanged."""
 
     lines: list[tuple[int, str]] = field(default_factory=list)
@@ -115,13 +115,13 @@ class _Broken:
         return found
 
 
-def _numbers(done: int, good: int, broken: list[int]) -> pl.Series:
+def _row_numbers(done: int, good: int, broken: list[int]) -> pl.Series:
     every = pl.int_range(done + 1, done + 1 + good + len(broken), eager=True)
     return every.filter(~every.is_in(broken)) if broken else every
 
 
 @contextmanager
-def _csv(path: Path, columns: tuple[str, ...], broken: _Broken) -> Iterator[Any]:
+def _csv(path: Path, columns: tuple[str, ...], broken: _BrokenLines) -> Iterator[Any]:
     with path.open("rb") as file:
         broken.source = SanitisingCsvReader(file, len(columns), _BLOCK)
         with pv.open_csv(
@@ -154,14 +154,14 @@ def _check_heading(path: Path) -> None:
         raise FeatureError(f"The heading of {path} opens a quote that it does not close. Close it.")
 
 
-def _once(path: Path, names: list[str]) -> tuple[str, ...]:
+def _require_unique(path: Path, names: list[str]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise FeatureError(f"{path} has the column {twice[0]!r} more than once. Name each once.")
     return tuple(names)
 
 
-def _refuse_types(path: Path, schema: pa.Schema) -> None:
+def _check_types(path: Path, schema: pa.Schema) -> None:
     """Refuse what polars has no type for, such as a time zone that nobody knows, or decimals of 256 bits."""
     for name, column in zip(schema.names, schema.empty_table().columns, strict=True):
         try:
@@ -176,7 +176,7 @@ def _refuse_types(path: Path, schema: pa.Schema) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _translate_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:

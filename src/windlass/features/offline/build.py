@@ -15,9 +15,9 @@ from windlass.errors import FeatureError
 from windlass.features.engines.duckdb import (
     DuckDBEngine,
     FeatureEngine,
-    Progress,
+    ProgressCallback,
     check_memory,
-    duckdb_within,
+    duckdb_connection,
 )
 from windlass.features.ingest.bucket_writer import BucketWriter
 from windlass.features.ingest.contract import Contract
@@ -26,7 +26,7 @@ from windlass.features.ingest.quality import QualityReport
 from windlass.features.ingest.quarantine import Quarantine
 from windlass.features.ingest.raw_files import RawFile
 from windlass.features.offline.erasure import ErasedEntities
-from windlass.features.offline.parts import OWN, buckets_for
+from windlass.features.offline.parts import RESERVED_PREFIX, bucket_count
 from windlass.features.offline.snapshot import (
     COMPUTED_AT,
     EVENTS,
@@ -36,7 +36,7 @@ from windlass.features.offline.snapshot import (
     Snapshot,
 )
 from windlass.features.offline.snapshot_builder import SnapshotBuilder
-from windlass.features.offline.store import REFUSED, OfflineStore
+from windlass.features.offline.store import REJECTED, OfflineStore
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def build(
     store: OfflineStore,
     file: Path,
     options: BuildOptions,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Snapshot:
     """Build the next snapshot from a raw file, CSV or Parquet, and make it the current one.
 
@@ -65,13 +65,13 @@ def build(
     """
     check_memory(options.memory)
     with store.writing() as staging:
-        parent = _whole(store.current()) if options.append else None
+        parent = _verify(store.current()) if options.append else None
         raw = RawFile.open(file)
         contract = Contract.of(view)
-        _refuse_taken(record)
-        _refuse_other_columns(contract, parent)
-        buckets = parent.buckets if parent else options.buckets or buckets_for(raw.about)
-        folder = _prepared(staging)
+        _check_reserved_names(record)
+        _check_same_columns(contract, parent)
+        buckets = parent.buckets if parent else options.buckets or bucket_count(raw.about)
+        folder = _create_folders(staging)
         erased = ErasedEntities.read(store.folder)
         number = store.next_number()
         table = folder / QUARANTINE / f"part-{number:06}.parquet"
@@ -82,15 +82,15 @@ def build(
             progress(0.0, f"reading {file.name}")
             intake.read(lambda share, message: progress(share / 2, message))
             progress(0.5, "looking for doubled keys")
-            with duckdb_within(options.memory, staging) as connection:
+            with duckdb_connection(options.memory, staging) as connection:
                 doubled = intake.separate_doubled(connection)
                 intake.count_changed(connection, doubled)
-        _check(quarantine.report, view, table, store)
+        _check_quality(quarantine.report, view, table, store)
         if parent is None and quarantine.report.rows == 0:
             raise FeatureError(f"{file} has no rows. Name a file that has.")
         assembly = SnapshotBuilder(view, record, parent, folder, staging, dealt)
         with _engine(options, staging) as engine:
-            made = assembly.make(engine, doubled, erased, _from(0.55, progress))
+            made = assembly.make(engine, doubled, erased, _scale_progress(0.55, progress))
         report = quarantine.report
         report.erased += made.erased
         facts = Snapshot(
@@ -107,7 +107,7 @@ def build(
         return store.publish(folder, facts)
 
 
-def _whole(parent: Snapshot | None) -> Snapshot | None:
+def _verify(parent: Snapshot | None) -> Snapshot | None:
     """The snapshot to append to, once every part is seen to be as it was written."""
     if parent is not None:
         for kind in (EVENTS, STATES, LATEST):
@@ -115,25 +115,25 @@ def _whole(parent: Snapshot | None) -> Snapshot | None:
     return parent
 
 
-def _prepared(staging: Path) -> Path:
+def _create_folders(staging: Path) -> Path:
     folder = staging / "snapshot"
     for name in (EVENTS, STATES, LATEST, QUARANTINE):
         (folder / name).mkdir(parents=True)
     return folder
 
 
-def _refuse_taken(record: ViewRecord) -> None:
+def _check_reserved_names(record: ViewRecord) -> None:
     """Refuse features, and columns that they are made from, of names that a state has for something else."""
     own = (record.entity, record.time, record.key, COMPUTED_AT)
     for name in dict.fromkeys([*record.features, *record.stored]):
-        if name in own or name.startswith(OWN):
+        if name in own or name.startswith(RESERVED_PREFIX):
             raise FeatureError(
                 f"View {record.name} keeps a column {name}, and a state has a column of that name already. Have the"
                 " history give it another name."
             )
 
 
-def _refuse_other_columns(contract: Contract, parent: Snapshot | None) -> None:
+def _check_same_columns(contract: Contract, parent: Snapshot | None) -> None:
     if parent is None:
         return
     stored = pl.read_parquet_schema(parent.event_parts()[0])
@@ -144,9 +144,11 @@ def _refuse_other_columns(contract: Contract, parent: Snapshot | None) -> None:
         )
 
 
-def _check(report: QualityReport, view: FeatureView, table: Path, store: OfflineStore) -> None:
+def _check_quality(
+    report: QualityReport, view: FeatureView, table: Path, store: OfflineStore
+) -> None:
     """Stop where quality is too low; the quarantine is then kept beside the snapshots."""
-    kept = store.folder / REFUSED
+    kept = store.folder / REJECTED
     if report.share > view.most_faults:
         table.replace(kept)
     report.check(view.most_faults, str(kept))
@@ -160,5 +162,5 @@ def _engine(options: BuildOptions, staging: Path) -> FeatureEngine:
     return DuckDBEngine(options.memory, staging)
 
 
-def _from(start: float, progress: Progress) -> Progress:
+def _scale_progress(start: float, progress: ProgressCallback) -> ProgressCallback:
     return lambda share, message: progress(start + share * (0.98 - start), message)

@@ -25,18 +25,18 @@ from windlass.errors import FeatureError
 from windlass.features.offline.parts import bucket_of, part_name, write_part
 from windlass.features.offline.snapshot import (
     EVENTS,
-    FILE,
     LATEST,
     QUARANTINE,
+    SNAPSHOT_FILE,
     STATES,
     Snapshot,
-    digest_of,
+    content_digest,
 )
-from windlass.features.offline.store import REFUSED, OfflineStore, write_facts
+from windlass.features.offline.store import REJECTED, OfflineStore, write_metadata
 
 _FILE = "erased.json"
 _NUMBER = re.compile(r"-?(?<!\d)\d{1,20}(?!\d)")  # no id of 64 bits has more digits
-_EXACT = 2**53  # up to here a float is one whole number and no other
+_MAX_EXACT = 2**53  # up to here a float is one whole number and no other
 
 
 class ErasedEntities:
@@ -105,21 +105,21 @@ class ErasedEntities:
 
 def numbers_in(text: str | None) -> Iterable[int]:
     """The whole numbers in a raw cell: `0012`, `12.0`, `1.2e1`, `1 2` and `12x` all may mean 12."""
-    found = {int(one) for one in _NUMBER.findall(text or "")} | _as_one(text or "")
+    found = {int(one) for one in _NUMBER.findall(text or "")} | _whole_number(text or "")
     return {number for one in found for number in (one, abs(one))}
 
 
-def _as_one(text: str) -> set[int]:
+def _whole_number(text: str) -> set[int]:
     """The number that a cell is as a whole, with spaces and exponent; none where it is no whole number."""
     try:
         value = float("".join(text.split()))
     except ValueError:
         return set()
-    return {int(value)} if abs(value) <= _EXACT and value.is_integer() else set()
+    return {int(value)} if abs(value) <= _MAX_EXACT and value.is_integer() else set()
 
 
 @dataclass(frozen=True)
-class Erasure:
+class ErasureReport:
     """From where an entity was erased: how many events by the number of the snapshot, how many raw rows.
 
     `unreadable` are the folders of snapshots, and files, that could not be read: there it may still be.
@@ -135,7 +135,7 @@ class Erasure:
         return bool(self.snapshots) or self.quarantined > 0
 
 
-def erase(store: OfflineStore, entity: int) -> Erasure:
+def erase(store: OfflineStore, entity: int) -> ErasureReport:
     """Erase an entity from every snapshot and from quarantine, and see to it that no build brings it back.
 
     May be repeated: what was broken off is then completed. What cannot be read is passed over, and told. Raises
@@ -154,13 +154,13 @@ def erase(store: OfflineStore, entity: int) -> Erasure:
                 if events:
                     snapshots[snapshot.number] = events
                 eraser.clean(snapshot)
-                _correct(snapshot, entity)
+                _update_metadata(snapshot, entity)
         raw = [part for folder in store.places() for part in folder.glob(f"{QUARANTINE}/*.parquet")]
-        quarantined = eraser.clean_raw([*raw, store.folder / REFUSED])
-    return Erasure(snapshots, quarantined, tuple(sorted(eraser.unreadable)))
+        quarantined = eraser.clean_raw([*raw, store.folder / REJECTED])
+    return ErasureReport(snapshots, quarantined, tuple(sorted(eraser.unreadable)))
 
 
-def undo(store: OfflineStore, entity: int) -> bool:
+def undo_erasure(store: OfflineStore, entity: int) -> bool:
     """Let builds hold an entity again that was erased; what was erased is not brought back by it.
 
     False where it was not erased here. Raises FeatureError where another process writes, or the disk refuses.
@@ -216,7 +216,7 @@ class _Eraser:
     def _clean_same(self, parts: list[Path]) -> int:
         """Erase from quarantine parts that are one file."""
         erased = 0
-        with self.passing_over(*(_place_of(part) for part in parts)):
+        with self.passing_over(*(_quarantine_owner(part) for part in parts)):
             frame = pl.read_parquet(parts[0])
             kept = frame.filter([self._entity not in numbers_in(cell) for cell in frame["entity"]])
             erased = frame.height - kept.height
@@ -240,7 +240,7 @@ class _Eraser:
         flush(part.parent)
 
 
-def _place_of(part: Path) -> Path:
+def _quarantine_owner(part: Path) -> Path:
     """The snapshot's folder that a quarantine part is of, or the part of a refused build."""
     return part.parent.parent if part.parent.name == QUARANTINE else part
 
@@ -254,7 +254,7 @@ def _parts_of(snapshot: Snapshot, entity: int) -> list[Path]:
     return [snapshot.folder / kind / name for kind in (EVENTS, STATES, LATEST)]
 
 
-def _correct(snapshot: Snapshot, entity: int) -> None:
+def _update_metadata(snapshot: Snapshot, entity: int) -> None:
     """Have `snapshot.json` tell what the parts hold now, and that an erasure happened."""
     now = {
         f"{part.parent.name}/{part.name}": sha256_file(part) for part in _parts_of(snapshot, entity)
@@ -267,11 +267,11 @@ def _correct(snapshot: Snapshot, entity: int) -> None:
     events = pl.scan_parquet(snapshot.event_parts(), glob=False).select(pl.len()).collect().item()
     update = {
         "files": files,
-        "digest": digest_of(files),
+        "digest": content_digest(files),
         "entities": entities,
         "events": events,
         "newest": newest if isinstance(newest, date) else None,
         "erasures": (*snapshot.erasures, time.time()),
     }
-    remove_stale(snapshot.folder / FILE)
-    write_facts(snapshot.folder, snapshot.model_copy(update=update))
+    remove_stale(snapshot.folder / SNAPSHOT_FILE)
+    write_metadata(snapshot.folder, snapshot.model_copy(update=update))

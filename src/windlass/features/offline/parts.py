@@ -10,11 +10,11 @@ import polars as pl
 from windlass.core.atomic_files import flush
 from windlass.core.feature_view import ViewRecord
 
-OWN = "__"  # how the columns begin that Windlass adds on the way
-BUCKET = f"{OWN}bucket{OWN}"
+RESERVED_PREFIX = "__"  # how the columns begin that Windlass adds on the way
+BUCKET = f"{RESERVED_PREFIX}bucket{RESERVED_PREFIX}"
 MAX_BUCKETS = 256  # files that are open at once while raw rows are dealt out
-_ROWS = 200_000  # that a bucket should hold
-_SPREAD = np.uint64(
+_ROWS_PER_BUCKET = 200_000  # that a bucket should hold
+_HASH_FACTOR = np.uint64(
     0x9E3779B97F4A7C15
 )  # Knuth's multiplicative hash: ids of any pattern fall evenly
 
@@ -24,15 +24,15 @@ def part_name(bucket: int) -> str:
     return f"part-{bucket:03}.parquet"
 
 
-def buckets_for(rows: int) -> int:
+def bucket_count(rows: int) -> int:
     """How many buckets so many rows want: a power of two."""
-    wanted = max(1, rows // _ROWS)
+    wanted = max(1, rows // _ROWS_PER_BUCKET)
     return min(MAX_BUCKETS, 1 << (wanted - 1).bit_length())
 
 
 def bucket_of(entities: pl.Series, buckets: int) -> pl.Series:
     """The bucket of each entity, Int32 [n]: always the same for the same number of buckets."""
-    mixed = entities.to_numpy().astype(np.uint64) * _SPREAD >> np.uint64(32)
+    mixed = entities.to_numpy().astype(np.uint64) * _HASH_FACTOR >> np.uint64(32)
     return pl.Series(BUCKET, (mixed % np.uint64(buckets)).astype(np.int32))
 
 
@@ -47,17 +47,17 @@ def read_parts(parts: Sequence[Path], columns: Sequence[str] | None = None) -> p
     return pl.read_parquet(list(parts), columns=list(columns) if columns else None, glob=False)
 
 
-def order_of(record: ViewRecord) -> list[str]:
+def sort_columns(record: ViewRecord) -> list[str]:
     """The columns that order all events, and tell each from the others."""
     return [record.entity, record.time, record.key]
 
 
 def state_columns(record: ViewRecord) -> list[str]:
     """The columns of a state, in order: entity, time, key, and what is stored."""
-    return [*order_of(record), *record.stored]
+    return [*sort_columns(record), *record.stored]
 
 
-def plain(frame: Any, record: ViewRecord) -> pl.DataFrame:
+def normalise_states(frame: Any, record: ViewRecord) -> pl.DataFrame:
     """States as every engine has to give them: the columns of a state, integers and floats of 64 bits."""
     kinds = frame.schema
     casts: dict[str, pl.DataType] = {}
@@ -73,10 +73,10 @@ def plain(frame: Any, record: ViewRecord) -> pl.DataFrame:
     return chosen.with_columns(pl.selectors.float().fill_nan(None))
 
 
-_BITS = 63  # that a packed order may take
+_MAX_BITS = 63  # that a packed order may take
 
 
-def ordered(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def sort_rows(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """The rows sorted by integer and date columns, those that are equal as they came.
 
     Where the columns' ranges fit into one integer, that is sorted: three times faster than several.
@@ -92,7 +92,7 @@ def ordered(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
             return frame.sort(columns, maintain_order=True)
         width = (high - low).bit_length()
         bits += width
-        if bits > _BITS:
+        if bits > _MAX_BITS:
             return frame.sort(columns, maintain_order=True)
         packed = packed * (1 << width) + (number - low) if width else packed
     return frame.sort(packed, maintain_order=True) if bits else frame

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
-from windlass.features.ingest.casting import in_years
-from windlass.features.offline.parts import BUCKET, bucket_of, ordered, state_columns
+from windlass.features.ingest.casting import null_outside_calendar
+from windlass.features.offline.parts import BUCKET, bucket_of, sort_rows, state_columns
 from windlass.features.offline.snapshot import STATES, Snapshot
-from windlass.features.offline.training_set import StoredEvents, refuse_other_view
-from windlass.features.on_demand import columns
+from windlass.features.offline.training_set import SnapshotParts, require_same_view
+from windlass.features.on_demand import add_on_demand_features
 
 _AT, _STATE, _ROW, _LATE = "__at__", "__state__", "__row__", "__late__"
 
@@ -31,20 +31,20 @@ def point_in_time(
     that were erased. Raises FeatureError for labels that do not fit, where another version of the view computed
     the snapshot, and where a part that is read is not as it was written.
     """
-    refuse_other_view(record, snapshot)
-    frame = _read(record, labels, time, key)
+    require_same_view(record, snapshot)
+    frame = _read_labels(record, labels, time, key)
     wanted = frame.select(
         pl.col(record.entity).cast(pl.Int64, strict=False),  # beyond 64 bits nobody is known
-        in_years(frame[time]).cast(pl.Date).alias(_AT),
+        null_outside_calendar(frame[time]).cast(pl.Date).alias(_AT),
         *([pl.col(key).cast(pl.Int64).alias(record.key)] if key else []),
         pl.int_range(pl.len()).alias(_ROW),
     ).drop_nulls()
     buckets = bucket_of(wanted[record.entity], snapshot.buckets)
     parted = wanted.with_columns(buckets).partition_by(BUCKET, as_dict=True, include_key=False)
     asked = {int(bucket): part for (bucket,), part in parted.items()} or {0: wanted}
-    stored = StoredEvents.of(snapshot, STATES, asked.keys())
+    stored = SnapshotParts.of(snapshot, STATES, asked.keys())
     found = [
-        _known(record, stored.rows(state_columns(record), bucket), part)
+        _states_before(record, stored.rows(state_columns(record), bucket), part)
         for bucket, part in asked.items()
     ]
     features = _features(record, found, frame.height)
@@ -52,7 +52,7 @@ def point_in_time(
     return joined
 
 
-def _known(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+def _states_before(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """The state before each label of one bucket, null where there is none."""
     entity = record.entity
     at = [name for name in (entity, _AT, record.key) if name in labels.columns]
@@ -68,7 +68,7 @@ def _known(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFrame) -> pl
             ),
         ]
     )
-    both = ordered(
+    both = sort_rows(
         both.with_columns(pl.col(_STATE).is_not_null().cast(pl.Int64).alias(_LATE)), [*at, _LATE]
     )
     last = pl.col(_STATE).forward_fill()
@@ -86,15 +86,15 @@ def _features(record: ViewRecord, found: list[pl.DataFrame], rows: int) -> pl.Da
     if record.ttl_days is not None:
         fresh = pl.col(_AT) - pl.col(record.time) <= timedelta(days=record.ttl_days)
         known = known.with_columns(pl.when(fresh).then(name).alias(name) for name in record.stored)
-    made: pl.DataFrame = columns(record, known, _AT).select(_ROW, *record.features)
+    made: pl.DataFrame = add_on_demand_features(record, known, _AT).select(_ROW, *record.features)
     if made.height < rows:
         every = pl.DataFrame({_ROW: pl.int_range(rows, eager=True)})
         made = every.join(made, on=_ROW, how="left")
-    return ordered(made, [_ROW]).drop(_ROW)
+    return sort_rows(made, [_ROW]).drop(_ROW)
 
 
-def _read(record: ViewRecord, labels: Any, time: str, key: str | None) -> pl.DataFrame:
-    frame = _table(labels)
+def _read_labels(record: ViewRecord, labels: Any, time: str, key: str | None) -> pl.DataFrame:
+    frame = _to_frame(labels)
     fits = {
         record.entity: (pl.selectors.integer(), "integers"),
         time: (pl.selectors.date() | pl.selectors.datetime(), "dates"),
@@ -115,7 +115,7 @@ def _read(record: ViewRecord, labels: Any, time: str, key: str | None) -> pl.Dat
     return frame
 
 
-def _table(labels: Any) -> pl.DataFrame:
+def _to_frame(labels: Any) -> pl.DataFrame:
     if not isinstance(labels, str | Path):
         frame: pl.DataFrame = nw.from_native(labels, eager_only=True).to_polars()
         return frame

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from windlass.core.hashing import canonical, sha256, sha256_file
 from windlass.errors import FeatureError
 
-FILE = "snapshot.json"
+SNAPSHOT_FILE = "snapshot.json"
 EVENTS, STATES, LATEST, QUARANTINE = "events", "states", "latest", "quarantine"
 COMPUTED_AT = "computed_at"  # a column of `latest`: when a state was computed, seconds since 1970
 
@@ -46,11 +46,11 @@ class Snapshot(BaseModel):
     def read(cls, folder: Path) -> "Snapshot":
         """The snapshot in a folder that is named by its number. Raises FeatureError where it is not whole."""
         try:
-            told = cls.model_validate_json((folder / FILE).read_bytes())
+            told = cls.model_validate_json((folder / SNAPSHOT_FILE).read_bytes())
         except (OSError, ValidationError) as error:
-            raise _torn(folder) from error
+            raise _incomplete(folder) from error
         if told.number != int(folder.name):
-            raise _torn(folder)
+            raise _incomplete(folder)
         return told.model_copy(update={"folder": folder})
 
     def verified(self, kind: str, names: Collection[str] | None = None) -> list[Path]:
@@ -91,13 +91,13 @@ class Snapshot(BaseModel):
         return _parts(self.folder / QUARANTINE)
 
 
-def digest_of(files: dict[str, str]) -> str:
+def content_digest(files: dict[str, str]) -> str:
     """The digest of a snapshot: of what its events and states are, and not when they were computed."""
     told = {name: digest for name, digest in files.items() if not name.startswith(LATEST)}
     return sha256(canonical(told))
 
 
-def _torn(folder: Path) -> FeatureError:
+def _incomplete(folder: Path) -> FeatureError:
     if not folder.is_dir():
         return FeatureError(
             f"{folder} is gone, as `windlass features prune` removes old snapshots. `windlass features snapshots`"

@@ -16,15 +16,15 @@ import polars as pl
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.hashing import sha256_file
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import FeatureEngine, Progress
+from windlass.features.engines.duckdb import FeatureEngine, ProgressCallback
 from windlass.features.ingest.bucket_writer import ROW, BucketWriter
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import (
-    order_of,
-    ordered,
+    normalise_states,
     part_name,
-    plain,
     read_parts,
+    sort_columns,
+    sort_rows,
     state_columns,
     write_part,
 )
@@ -35,10 +35,10 @@ from windlass.features.offline.snapshot import (
     QUARANTINE,
     STATES,
     Snapshot,
-    digest_of,
+    content_digest,
 )
 
-_AT_ONCE = 16  # parts that the engine gets in one call
+_PARTS_PER_CALL = 16  # parts that the engine gets in one call
 
 
 @dataclass
@@ -61,7 +61,7 @@ class BuiltSnapshot:
             "recomputed": self.recomputed,
             "newest": self.newest,
             "files": self.files,
-            "digest": digest_of(self.files),
+            "digest": content_digest(self.files),
         }
 
 
@@ -77,7 +77,11 @@ class SnapshotBuilder:
     dealt: BucketWriter
 
     def make(
-        self, engine: FeatureEngine, doubled: pl.Series, erased: ErasedEntities, progress: Progress
+        self,
+        engine: FeatureEngine,
+        doubled: pl.Series,
+        erased: ErasedEntities,
+        progress: ProgressCallback,
     ) -> BuiltSnapshot:
         """Make every part. Raises FeatureError where the view's history does not give what it should."""
         made = BuiltSnapshot()
@@ -89,9 +93,9 @@ class SnapshotBuilder:
             progress(0.2 * (bucket + 1) / self.dealt.buckets, "sorting events")
         computed = self.staging / "computed"
         computed.mkdir()
-        for start in range(0, len(todo), _AT_ONCE):
+        for start in range(0, len(todo), _PARTS_PER_CALL):
             progress(0.2 + 0.6 * start / len(todo), "computing features")
-            engine.states(self.view, todo[start : start + _AT_ONCE], computed)
+            engine.states(self.view, todo[start : start + _PARTS_PER_CALL], computed)
         now = time.time()
         for bucket in range(self.dealt.buckets):
             self._states(bucket, computed / part_name(bucket), now, made)
@@ -110,7 +114,7 @@ class SnapshotBuilder:
         if self.parent is None or new.height or made.gone[bucket]:
             old = self._old(EVENTS, bucket, made)
             events = new if old is None else pl.concat([old, new])
-            events = ordered(events, self._order)
+            events = sort_rows(events, self._order)
             write_part(events, path)
         else:
             os.link(self.parent.folder / EVENTS / name, path)
@@ -164,7 +168,7 @@ class SnapshotBuilder:
         latest = read_parts([self.folder / LATEST / name], [self.view.time])
         newest = latest[self.view.time].max()
         made.entities += latest.height
-        made.events += _height(self.folder / EVENTS / name)
+        made.events += _row_count(self.folder / EVENTS / name)
         if isinstance(newest, date):
             made.newest = max(newest, made.newest or newest)
 
@@ -172,15 +176,15 @@ class SnapshotBuilder:
         self, bucket: int, fresh: pl.DataFrame, now: float, made: BuiltSnapshot
     ) -> None:
         name, entity = part_name(bucket), self.view.entity
-        latest = latest_of(fresh, entity).with_columns(pl.lit(now).alias(COMPUTED_AT))
+        latest = latest_states(fresh, entity).with_columns(pl.lit(now).alias(COMPUTED_AT))
         made.recomputed += latest.height
         old = None if self._all_anew else self._old(STATES, bucket, made)
         if old is not None:
             untouched = ~pl.col(entity).is_in(latest[entity].implode())
             before = self._old(LATEST, bucket, made)
             assert before is not None
-            fresh = ordered(pl.concat([old.filter(untouched), fresh]), self._order)
-            latest = ordered(pl.concat([before.filter(untouched), latest]), [entity])
+            fresh = sort_rows(pl.concat([old.filter(untouched), fresh]), self._order)
+            latest = sort_rows(pl.concat([before.filter(untouched), latest]), [entity])
         self._refuse_unequal(bucket, fresh)
         write_part(fresh, self.folder / STATES / name)
         write_part(latest, self.folder / LATEST / name)
@@ -197,7 +201,7 @@ class SnapshotBuilder:
             raise FeatureError(
                 f"The history of view {self.view.name} gives no column {', '.join(absent)}. Have it select them."
             )
-        return ordered(plain(raw, self.record), self._order)
+        return sort_rows(normalise_states(raw, self.record), self._order)
 
     def _refuse_unequal(self, bucket: int, states: pl.DataFrame) -> None:
         events = read_parts([self.folder / EVENTS / part_name(bucket)], self._order)
@@ -224,7 +228,7 @@ class SnapshotBuilder:
 
     @property
     def _order(self) -> list[str]:
-        return order_of(self.record)
+        return sort_columns(self.record)
 
     @property
     def _all_anew(self) -> bool:
@@ -232,11 +236,11 @@ class SnapshotBuilder:
         return self.parent is None or self.parent.view != self.record.version
 
 
-def latest_of(states: pl.DataFrame, entity: str) -> pl.DataFrame:
+def latest_states(states: pl.DataFrame, entity: str) -> pl.DataFrame:
     """The last state of each entity, of states in order."""
     column = states[entity]
     return states.filter((column != column.shift(-1)).fill_null(value=True))
 
 
-def _height(part: Path) -> int:
+def _row_count(part: Path) -> int:
     return int(pl.scan_parquet(part).select(pl.len()).collect().item())

@@ -16,12 +16,12 @@ from windlass.core.atomic_files import flush, part_prefix
 from windlass.core.hashing import pretty
 from windlass.errors import FeatureError
 from windlass.features.io_errors import translate_disk_errors
-from windlass.features.offline.snapshot import FILE, Snapshot
+from windlass.features.offline.snapshot import SNAPSHOT_FILE, Snapshot
 from windlass.settings import Settings
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold the only right to write below `folder`. Raises FeatureError where another process has it."""
     with (folder / ".lock").open("w") as file:
         try:
@@ -35,7 +35,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 _log = logging.getLogger(__name__)
 
-REFUSED = "refused.parquet"  # the quarantine of the last build that quality stopped
+REJECTED = "refused.parquet"  # the quarantine of the last build that quality stopped
 _CURRENT, _SNAPSHOTS, _STAGING = "current", "snapshots", ".staging"
 
 
@@ -71,7 +71,9 @@ class OfflineStore:
         """Every snapshot that is kept, the newest first."""
         newest = self._newest() or 0
         places = [place for place in self.places() if int(place.name) <= newest]
-        return [snapshot for place in places if (snapshot := _read(place)) is not None]
+        return [
+            snapshot for place in places if (snapshot := _read_unless_pruned(place)) is not None
+        ]
 
     def places(self) -> list[Path]:
         """The folder of every snapshot on the disk, whole or not, the newest first."""
@@ -90,7 +92,7 @@ class OfflineStore:
         """
         with translate_disk_errors(self.folder):
             (self.folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
-            with locked(self.folder):
+            with lock_folder(self.folder):
                 self._sweep()
                 staging = self.folder / _STAGING
                 staging.mkdir()
@@ -102,7 +104,7 @@ class OfflineStore:
     def publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
         """Make a folder of flushed parts the snapshot of the next number, and the current one; for the writer."""
         place = self._place(snapshot.number)
-        write_facts(folder, snapshot)
+        write_metadata(folder, snapshot)
         for child in [*(child for child in folder.iterdir() if child.is_dir()), folder]:
             flush(child)
         folder.rename(place)
@@ -194,7 +196,7 @@ class OfflineStore:
         )
 
 
-def _read(place: Path) -> Snapshot | None:
+def _read_unless_pruned(place: Path) -> Snapshot | None:
     """The snapshot in a folder, None where it was pruned meanwhile."""
     try:
         return Snapshot.read(place)
@@ -204,12 +206,12 @@ def _read(place: Path) -> Snapshot | None:
         return None
 
 
-def write_facts(folder: Path, snapshot: Snapshot) -> None:
+def write_metadata(folder: Path, snapshot: Snapshot) -> None:
     """Write `snapshot.json` whole or not at all, in the place of an earlier one."""
-    part = folder / f"{part_prefix(folder / FILE)}part"
+    part = folder / f"{part_prefix(folder / SNAPSHOT_FILE)}part"
     part.write_bytes(pretty(snapshot.model_dump(mode="json")))
     flush(part)
-    part.replace(folder / FILE)
+    part.replace(folder / SNAPSHOT_FILE)
     flush(folder)
 
 
@@ -225,7 +227,7 @@ def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:
     store.snapshot()
     with store.writing() as staging:
         current = store.snapshot().number
-        oldest = min([current, *list(_whole(store))[:keep]])
+        oldest = min([current, *list(_readable_numbers(store))[:keep]])
         numbers = [int(place.name) for place in store.places()]
         gone = [number for number in numbers if number < oldest and number not in needed]
         for number in gone:
@@ -233,7 +235,7 @@ def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:
     return gone
 
 
-def _whole(store: OfflineStore) -> Iterator[int]:
+def _readable_numbers(store: OfflineStore) -> Iterator[int]:
     """The numbers of the snapshots that can be read, newest first."""
     for place in store.places():
         with suppress(FeatureError):

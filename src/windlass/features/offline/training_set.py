@@ -10,12 +10,12 @@ import polars as pl
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.offline.erasure import ErasedEntities
-from windlass.features.offline.parts import ordered, part_name, read_parts
+from windlass.features.offline.parts import part_name, read_parts, sort_rows
 from windlass.features.offline.snapshot import EVENTS, STATES, Snapshot
-from windlass.features.on_demand import columns
+from windlass.features.on_demand import add_on_demand_features
 
 
-def known_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) -> pl.DataFrame:
+def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) -> pl.DataFrame:
     """The features of each of n events as they were when it happened, in the order of `states`.
 
     `states` stand by entity, time and key. A state older than the view's ttl counts as unknown, as it does
@@ -36,11 +36,11 @@ def known_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) ->
         for name in record.stored
     ]
     before = states.lazy().select(entity, *(pl.col(name) for name in view.order), *stored)
-    made: pl.LazyFrame = columns(record, before, record.time)
+    made: pl.LazyFrame = add_on_demand_features(record, before, record.time)
     return made.collect()
 
 
-def refuse_other_view(record: ViewRecord, snapshot: Snapshot) -> None:
+def require_same_view(record: ViewRecord, snapshot: Snapshot) -> None:
     """Raise FeatureError where a snapshot was computed by another version of the view."""
     if snapshot.view != record.version:
         raise FeatureError(
@@ -50,7 +50,7 @@ def refuse_other_view(record: ViewRecord, snapshot: Snapshot) -> None:
 
 
 @dataclass(frozen=True)
-class StoredEvents:
+class SnapshotParts:
     """The parts of one kind of a snapshot, events or states, of some buckets or of all."""
 
     snapshot: Snapshot
@@ -58,20 +58,26 @@ class StoredEvents:
     erased: ErasedEntities
 
     @staticmethod
-    def of(snapshot: Snapshot, kind: str, buckets: Collection[int] | None = None) -> "StoredEvents":
+    def of(
+        snapshot: Snapshot, kind: str, buckets: Collection[int] | None = None
+    ) -> "SnapshotParts":
         """Look at every part first. Raises FeatureError where one is not as it was written, or is gone."""
         names = None if buckets is None else {part_name(bucket) for bucket in buckets}
         parts = tuple(snapshot.verified(kind, names))
-        return StoredEvents(snapshot, parts, ErasedEntities.of(snapshot.folder))
+        return SnapshotParts(snapshot, parts, ErasedEntities.of(snapshot.folder))
 
-    def rows(self, columns: Sequence[str] | None = None, bucket: int | None = None) -> pl.DataFrame:
+    def rows(
+        self, add_on_demand_features: Sequence[str] | None = None, bucket: int | None = None
+    ) -> pl.DataFrame:
         """The rows of these parts in their order, or of a bucket's, without those who were erased.
 
         `columns` hold the entity's. Raises FeatureError where the snapshot was removed meanwhile.
         """
         name = None if bucket is None else part_name(bucket)
         try:
-            frame = read_parts([one for one in self.parts if name in (None, one.name)], columns)
+            frame = read_parts(
+                [one for one in self.parts if name in (None, one.name)], add_on_demand_features
+            )
         except FileNotFoundError:
             Snapshot.read(self.snapshot.folder)  # says that it is gone
             raise
@@ -87,15 +93,15 @@ def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> 
     entities that were erased. Raises FeatureError where another version of the view computed the snapshot, or a
     part is not as it was written.
     """
-    refuse_other_view(record, snapshot)
-    states, events = (StoredEvents.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
-    _refuse_torn(snapshot, states, events)
-    features = known_before(view, record, states).select(record.features)
+    require_same_view(record, snapshot)
+    states, events = (SnapshotParts.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
+    _require_same_rows(snapshot, states, events)
+    features = features_before(view, record, states).select(record.features)
     own = events.drop(record.features, strict=False)
-    return ordered(features.hstack(own), view.order)
+    return sort_rows(features.hstack(own), view.order)
 
 
-def _refuse_torn(snapshot: Snapshot, states: pl.DataFrame, events: pl.DataFrame) -> None:
+def _require_same_rows(snapshot: Snapshot, states: pl.DataFrame, events: pl.DataFrame) -> None:
     """An entity may be erased between the reading of the one and of the other."""
     if not states.select(snapshot.order).equals(events.select(snapshot.order)):
         raise FeatureError(

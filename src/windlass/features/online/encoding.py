@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.offline.snapshot import COMPUTED_AT
-from windlass.features.online.key_value import Ranked
-from windlass.features.online.row_format import MAX_SNAPSHOTS, SNAPSHOT_BITS, Layout
+from windlass.features.online.key_value import RankedRow
+from windlass.features.online.row_format import MAX_SNAPSHOTS, SNAPSHOT_BITS, RowLayout
 
-_SLICE = 50_000  # rows that are Python's at a time
+_ROWS_PER_SLICE = 50_000  # rows that are Python's at a time
 _EPOCH = 719_163  # 1 January 1970, as an ordinal
-_LAST = 3_652_059  # 31 December 9999
-_KEPT = (
+_MAX_ORDINAL = 3_652_059  # 31 December 9999
+_SUPPORTED = (
     pa.types.is_integer,
     pa.types.is_floating,
     pa.types.is_boolean,
@@ -27,7 +27,7 @@ _KEPT = (
 )
 
 
-def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> Layout:
+def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
     """How rows that the version `view` computed are kept. Raises FeatureError where columns are missing.
 
     Rows of another version than the record's may lack columns.
@@ -44,19 +44,21 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> Layout:
     columns = tuple(name for name in record.stored if name in rows.column_names)
     kinds = {name: rows.schema.field(name).type for name in columns}
     for name, kind in kinds.items():
-        if not any(fits(kind) for fits in _KEPT):
+        if not any(fits(kind) for fits in _SUPPORTED):
             raise FeatureError(
                 f"Column {name!r} of view {record.name!r} is of type {kind}, which the online store does not keep."
                 " Cast it to a number, a boolean, text or a date in the view's history."
             )
-    return Layout(
+    return RowLayout(
         view=view,
         columns=columns,
         dates=tuple(name for name, kind in kinds.items() if pa.types.is_date(kind)),
     )
 
 
-def encode(rows: pa.Table, record: ViewRecord, snapshot: int, layout: Layout) -> Iterator[Ranked]:
+def encode(
+    rows: pa.Table, record: ViewRecord, snapshot: int, layout: RowLayout
+) -> Iterator[RankedRow]:
     """The rows in the order of their entities. NaN and infinity become null. Raises FeatureError."""
     if not 0 < snapshot <= MAX_SNAPSHOTS:
         raise FeatureError(f"Snapshots are numbered from 1 to {MAX_SNAPSHOTS}, not {snapshot}.")
@@ -65,16 +67,16 @@ def encode(rows: pa.Table, record: ViewRecord, snapshot: int, layout: Layout) ->
             _entities(rows[record.entity], record),
             _ranks(rows[record.time], record, snapshot),
             rows[COMPUTED_AT],
-            *(_kept(rows[name], name, record) for name in layout.columns),
+            *(_encodable(rows[name], name, record) for name in layout.columns),
         ],
         names=list(map(str, range(3 + len(layout.columns)))),
     )
     return _rows(table.sort_by("0"), layout.number)
 
 
-def _rows(table: pa.Table, layout: int) -> Iterator[Ranked]:
-    for start in range(0, len(table), _SLICE):
-        part = table.slice(start, _SLICE)
+def _rows(table: pa.Table, layout: int) -> Iterator[RankedRow]:
+    for start in range(0, len(table), _ROWS_PER_SLICE):
+        part = table.slice(start, _ROWS_PER_SLICE)
         entities, ranks, computed, *stored = (column.to_pylist() for column in part.columns)
         cells = zip(ranks, repeat(layout), computed, *stored, strict=False)
         yield from zip(entities, ranks, map(orjson.dumps, cells), strict=True)
@@ -104,14 +106,14 @@ def _ranks(column: pa.ChunkedArray, record: ViewRecord, snapshot: int) -> pa.Chu
     return pc.add(pc.shift_left(days, SNAPSHOT_BITS), snapshot)
 
 
-def _kept(column: pa.ChunkedArray, name: str, record: ViewRecord) -> pa.ChunkedArray:
+def _encodable(column: pa.ChunkedArray, name: str, record: ViewRecord) -> pa.ChunkedArray:
     return _ordinals(column, name, record) if pa.types.is_date(column.type) else column
 
 
 def _ordinals(column: pa.ChunkedArray, name: str, record: ViewRecord) -> pa.ChunkedArray:
     days = pc.add(column.cast(pa.date32()).cast(pa.int32()), _EPOCH)
     ends = pc.min_max(days).as_py()
-    if ends["min"] is not None and not 1 <= ends["min"] <= ends["max"] <= _LAST:
+    if ends["min"] is not None and not 1 <= ends["min"] <= ends["max"] <= _MAX_ORDINAL:
         raise FeatureError(
             f"Column {name!r} of view {record.name!r} holds dates outside the years 1 to 9999."
         )

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-VARIABLE = "WINDLASS_ONLINE_URL"  # which names it
-Ranked = tuple[int, int, bytes]  # entity, rank, row
+URL_VARIABLE = "WINDLASS_ONLINE_URL"  # which names it
+RankedRow = tuple[int, int, bytes]  # entity, rank, row
 
 
 class KeyValueStore(Protocol):
@@ -32,7 +32,7 @@ class KeyValueStore(Protocol):
         """Some entity that has a row; None where none has."""
         ...
 
-    def put(self, rows: Iterable[Ranked]) -> int:
+    def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows; says how many of them were new or replaced what was there."""
         ...
 

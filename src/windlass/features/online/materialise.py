@@ -17,14 +17,14 @@ from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.snapshot import COMPUTED_AT
-from windlass.features.online.store import Freshness, OnlineStore, Progress
+from windlass.features.online.store import Freshness, MaterialisationProgress, OnlineStore
 
 BATCH = 250_000  # rows that are written at once
 
-Report = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 
 
-class SnapshotLike(Protocol):
+class SnapshotInfo(Protocol):
     """What a materialisation wants to know of a snapshot."""
 
     @property
@@ -49,7 +49,7 @@ class SnapshotLike(Protocol):
 
 
 @dataclass(frozen=True)
-class Materialised:
+class MaterialisationResult:
     """What a materialisation did. `resumed` parts had been written by one that was broken off.
 
     Of `rows` that were read, `written` were new or newer than what the store held.
@@ -66,17 +66,17 @@ def materialise(
     store: OnlineStore,
     record: ViewRecord,
     parts: Sequence[Path],
-    snapshot: SnapshotLike,
-    progress: Report,
+    snapshot: SnapshotInfo,
+    progress: ProgressCallback,
     batch: int = BATCH,
-) -> Materialised:
+) -> MaterialisationResult:
     """Write the `latest` parts of a snapshot to the store, and then keep that it is fresh.
 
     Leaves out who was erased. Goes on where a materialisation of the same snapshot was broken off. `progress` is
     told the share that is done, from 0 to 1, and what is being done. Raises FeatureError for parts that cannot be
     read or kept, StorageError where the store fails; what was written stays, and the next run goes on from there.
     """
-    run = _Run(store, record, _begun(store, snapshot))
+    run = _BatchedWriter(store, record, _resume_point(store, snapshot))
     erased = ErasedEntities.of(snapshot.folder)
     resumed = run.progress.parts
     todo = [part for part in sorted(parts) if part.name > run.progress.last]
@@ -91,10 +91,10 @@ def materialise(
             run.write()
     fresh = store.finish(run.progress)
     progress(1.0, f"{run.rows:,} entities")
-    return Materialised(fresh, len(parts), resumed, run.rows, run.written)
+    return MaterialisationResult(fresh, len(parts), resumed, run.rows, run.written)
 
 
-def _begun(store: OnlineStore, snapshot: SnapshotLike) -> Progress:
+def _resume_point(store: OnlineStore, snapshot: SnapshotInfo) -> MaterialisationProgress:
     fresh = store.freshness()
     if fresh is not None and fresh.snapshot > snapshot.number and fresh.created < snapshot.created:
         raise FeatureError(
@@ -104,11 +104,13 @@ def _begun(store: OnlineStore, snapshot: SnapshotLike) -> Progress:
     begun = store.progress(snapshot.number)
     if begun is not None and (begun.created, begun.view) == (snapshot.created, snapshot.view):
         return begun
-    return Progress(snapshot=snapshot.number, created=snapshot.created, view=snapshot.view)
+    return MaterialisationProgress(
+        snapshot=snapshot.number, created=snapshot.created, view=snapshot.view
+    )
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _PartRows:
     """Rows of a part, and which file it was."""
 
     part: Path
@@ -116,20 +118,22 @@ class _Rows:
     batch: pa.RecordBatch
 
 
-class _Run:
+class _BatchedWriter:
     """What is read and not written yet, and how far all of it has come."""
 
-    def __init__(self, store: OnlineStore, record: ViewRecord, progress: Progress) -> None:
+    def __init__(
+        self, store: OnlineStore, record: ViewRecord, progress: MaterialisationProgress
+    ) -> None:
         self.progress = progress
         self.held = 0
         self.rows = 0
         self.written = 0
         self._store = store
         self._record = record
-        self._held: list[_Rows] = []
+        self._held: list[_PartRows] = []
         self._ended = progress
 
-    def hold(self, rows: _Rows) -> None:
+    def hold(self, rows: _PartRows) -> None:
         """Take rows to be written."""
         self._held.append(rows)
         self.held += len(rows.batch)
@@ -159,8 +163,8 @@ class _Run:
     def _forget_erased(self) -> None:
         """Erasing replaces a part and then erases online: what was read before that must not stay behind it."""
         for rows in self._held:
-            with _told(rows.part):
-                if _file(rows.part.stat()) == rows.file:
+            with _translate_read_errors(rows.part):
+                if _file_identity(rows.part.stat()) == rows.file:
                     continue
                 left = pq.read_table(rows.part, columns=[self._record.entity])
             read = rows.batch[self._record.entity]
@@ -169,25 +173,27 @@ class _Run:
                 self._store.erase(entity)
 
 
-def _read(part: Path, record: ViewRecord, batch: int, erased: ErasedEntities) -> Iterator[_Rows]:
+def _read(
+    part: Path, record: ViewRecord, batch: int, erased: ErasedEntities
+) -> Iterator[_PartRows]:
     wanted = (record.entity, record.time, COMPUTED_AT, *record.stored)
-    with _told(part), part.open("rb") as file:
+    with _translate_read_errors(part), part.open("rb") as file:
         source = pq.ParquetFile(file)
         there = set(source.schema_arrow.names)
         columns = [name for name in dict.fromkeys(wanted) if name in there]
-        identity = _file(os.fstat(file.fileno()))
+        identity = _file_identity(os.fstat(file.fileno()))
         for rows in source.iter_batches(batch_size=batch, columns=columns):
-            yield _Rows(part, identity, _without(erased, record.entity, rows))
+            yield _PartRows(part, identity, _drop_erased(erased, record.entity, rows))
 
 
-def _without(erased: ErasedEntities, entity: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+def _drop_erased(erased: ErasedEntities, entity: str, rows: pa.RecordBatch) -> pa.RecordBatch:
     gone = erased.among(pl.Series(rows[entity]))
     return (
         rows.filter(pc.invert(pc.is_in(rows[entity], value_set=pa.array(gone)))) if gone else rows
     )
 
 
-def _file(found: os.stat_result) -> tuple[int, int]:
+def _file_identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_ino, found.st_mtime_ns
 
 
@@ -196,7 +202,7 @@ def _later(one: date | None, other: date | None) -> date | None:
 
 
 @contextmanager
-def _told(part: Path) -> Iterator[None]:
+def _translate_read_errors(part: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:

@@ -10,13 +10,13 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import UndefinedTable
 
 from windlass.errors import StorageError
-from windlass.features.online.key_value import VARIABLE, Ranked
+from windlass.features.online.key_value import URL_VARIABLE, RankedRow
 from windlass.storage.db_errors import TIMEOUT, advice
 
 QueryResult = TypeVar("QueryResult")
 
-_IDLE = 8  # connections that are kept
-_WAITING = "SET LOCAL lock_timeout = '30s'"
+_MAX_IDLE = 8  # connections that are kept
+_SET_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '30s'"
 _TABLES = """
 SELECT pg_advisory_xact_lock(hashtext('windlass_online'));
 CREATE TABLE IF NOT EXISTS windlass_online (
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS windlass_online_notes (
     project text, name text, rank bigint NOT NULL, note bytea NOT NULL, PRIMARY KEY (project, name)
 )
 """
-_MADE = "SELECT to_regclass('windlass_online_notes')"
+_TABLE_EXISTS = "SELECT to_regclass('windlass_online_notes')"
 _GET = "SELECT row FROM windlass_online WHERE project = %s AND entity = %s"
 _GET_MANY = "SELECT entity, row FROM windlass_online WHERE project = %s AND entity = ANY (%s)"
 _ANY = "SELECT entity FROM windlass_online WHERE project = %s LIMIT 1"
@@ -80,7 +80,7 @@ class PostgresKeyValueStore:
         found: int | None = self._first(_ANY)
         return found
 
-    def put(self, rows: Iterable[Ranked]) -> int:
+    def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows in one transaction; says how many of them were new or replaced what was there."""
         with self._writing() as connection:
             connection.execute(_INCOMING)
@@ -121,8 +121,10 @@ class PostgresKeyValueStore:
     def _writing(self) -> Iterator[Connection]:
         """A transaction of a connection of its own; the tables are there."""
         with self._told(), self._connect() as connection, connection.transaction():
-            connection.execute(_WAITING)
-            if connection.execute(_MADE).fetchone() == (None,):  # only then needs it the right to
+            connection.execute(_SET_LOCK_TIMEOUT)
+            if connection.execute(_TABLE_EXISTS).fetchone() == (
+                None,
+            ):  # only then needs it the right to
                 connection.execute(_TABLES)
             yield connection
 
@@ -172,7 +174,7 @@ class PostgresKeyValueStore:
             return None
 
     def _put_back(self, connection: Connection) -> None:
-        if len(self._idle) < _IDLE:
+        if len(self._idle) < _MAX_IDLE:
             self._idle.append(connection)
         else:
             connection.close()
@@ -186,4 +188,6 @@ class PostgresKeyValueStore:
             yield
         except Error as error:
             told = " ".join(str(error).split())[:300].rstrip(".")
-            raise StorageError(f"{self.where} failed: {told}. {advice(told, VARIABLE)}") from error
+            raise StorageError(
+                f"{self.where} failed: {told}. {advice(told, URL_VARIABLE)}"
+            ) from error

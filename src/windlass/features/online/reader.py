@@ -12,10 +12,10 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from windlass.core.feature_view import ViewRecord
-from windlass.features.online.row_format import SNAPSHOT_BITS, Layout, StoredRow
+from windlass.features.online.row_format import SNAPSHOT_BITS, RowLayout, StoredRow
 from windlass.features.online.store import OnlineStore
 
-LOOK_SECONDS = 1.0  # for which a reader takes the store's freshness as it last saw it
+FRESHNESS_INTERVAL = 1.0  # for which a reader takes the store's freshness as it last saw it
 
 Plan = tuple[Callable[[list[Any]], tuple[Any, ...]], list[tuple[str, Callable[[Any], Any]]]]
 
@@ -58,7 +58,7 @@ class FeatureReader:
         self._store = store
         self._today = today
         self._clock = clock
-        self._day = _Day(record, today())
+        self._day = _DayDecoder(record, today())
         self._look_again = float("-inf")
         self._stale_from = float("-inf")  # epoch seconds
 
@@ -77,9 +77,9 @@ class FeatureReader:
         found = self._store.read_many(entities)
         return self._at(self._today()).features(entities, found, self._stale())
 
-    def _at(self, day: date) -> "_Day":
+    def _at(self, day: date) -> "_DayDecoder":
         if self._day.date != day:
-            self._day = _Day(self._record, day)
+            self._day = _DayDecoder(self._record, day)
         return self._day
 
     def _stale(self) -> bool:
@@ -87,14 +87,14 @@ class FeatureReader:
         if most is None:
             return False
         now = self._clock()
-        if not self._look_again - LOOK_SECONDS <= now < self._look_again:
+        if not self._look_again - FRESHNESS_INTERVAL <= now < self._look_again:
             fresh = self._store.freshness()
             self._stale_from = float("-inf") if fresh is None else fresh.materialised_at + most
-            self._look_again = now + LOOK_SECONDS
+            self._look_again = now + FRESHNESS_INTERVAL
         return now > self._stale_from
 
 
-class _Day:
+class _DayDecoder:
     """`ViewRecord.at` for one day, for rows of any layout: what follows from a cell that day is worked out once."""
 
     def __init__(self, record: ViewRecord, day: date) -> None:
@@ -128,7 +128,7 @@ class _Day:
             features.append(Features(entity, values, as_of, row[2], stale, layout.view))
         return features
 
-    def _plan(self, layout: Layout) -> "Plan":
+    def _plan(self, layout: RowLayout) -> "Plan":
         """Where in a row each feature is, and which of them are made from what is there."""
         made = self._record.at_request
         columns = [made[name].column if name in made else name for name in self._names]
@@ -144,7 +144,7 @@ class _Day:
         return plan
 
     def _made(
-        self, layout: Layout, name: str, column: str, place: int | None
+        self, layout: RowLayout, name: str, column: str, place: int | None
     ) -> Callable[[Any], Any]:
         made, day = self._record.at_request.get(name), self.date
 

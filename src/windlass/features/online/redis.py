@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from windlass.errors import StorageError
-from windlass.features.online.key_value import Ranked
+from windlass.features.online.key_value import RankedRow
 
 TIMEOUT = 5.0  # seconds for an answer, and for a connection
-_ROWS = 500  # a call: Redis does nothing else for about as many microseconds
+_ROWS_PER_CALL = 500  # a call: Redis does nothing else for about as many microseconds
 # what is put begins with its rank, as what is there does
 _PUT = """
 local put = 0
@@ -36,7 +36,7 @@ _ADVICE = {
     "read only replica": "Name the primary in WINDLASS_ONLINE_URL.",
     "MISCONF": "See its log: it cannot write its disk.",
 }
-_OTHERWISE = "See whether it runs and can be reached, then try again."
+_DEFAULT_ADVICE = "See whether it runs and can be reached, then try again."
 
 
 class RedisKeyValueStore:
@@ -70,10 +70,10 @@ class RedisKeyValueStore:
             found = self._redis.hrandfield(self._entities)
         return None if found is None else int(found)
 
-    def put(self, rows: Iterable[Ranked]) -> int:
+    def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows, some hundred at a time; says how many of them were new or replaced what was there."""
         put, left = 0, iter(rows)
-        while batch := list(islice(left, _ROWS)):
+        while batch := list(islice(left, _ROWS_PER_CALL)):
             flat = [cell for entity, _, row in batch for cell in (entity, row)]
             with self._told():
                 put += int(self._put([self._entities], flat))
@@ -115,7 +115,7 @@ class RedisKeyValueStore:
             yield
         except (RedisError, OSError) as error:
             told = " ".join(str(error).split())[:300].rstrip(".")
-            advice = next((_ADVICE[sign] for sign in _ADVICE if sign in told), _OTHERWISE)
+            advice = next((_ADVICE[sign] for sign in _ADVICE if sign in told), _DEFAULT_ADVICE)
             raise StorageError(f"{self.where} failed: {told}. {advice}") from error
 
 

@@ -19,10 +19,10 @@ SNAPSHOT_BITS = (
     31  # of a rank, below the day: together they stay exact in a double, as Redis counts
 )
 MAX_SNAPSHOTS = (1 << SNAPSHOT_BITS) - 1
-HEAD = 3  # cells before the stored columns
+HEADER_CELLS = 3  # cells before the stored columns
 
 
-class Layout(BaseModel):
+class RowLayout(BaseModel):
     """The stored columns in order, which of them are dates, and the version of the view that they are of.
 
     Dates are kept as days since 1 January of the year 1, which is day 1.
@@ -42,7 +42,7 @@ class Layout(BaseModel):
 
     def place(self, column: str) -> int | None:
         """Where in a row the column is; None where it is not stored."""
-        return HEAD + self.columns.index(column) if column in self.columns else None
+        return HEADER_CELLS + self.columns.index(column) if column in self.columns else None
 
     def value(self, column: str, cell: Any) -> Any:
         """What a cell of this column says."""
@@ -50,7 +50,7 @@ class Layout(BaseModel):
 
     def values(self, row: Sequence[Any]) -> dict[str, Any]:
         """What a row says, by column."""
-        cells = zip(self.columns, row[HEAD:], strict=True)
+        cells = zip(self.columns, row[HEADER_CELLS:], strict=True)
         return {column: self.value(column, cell) for column, cell in cells}
 
 
@@ -61,7 +61,7 @@ class StoredRow(NamedTuple):
     """
 
     row: list[Any]
-    layout: Layout
+    layout: RowLayout
 
     @property
     def values(self) -> dict[str, Any]:

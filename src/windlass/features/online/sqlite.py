@@ -11,19 +11,19 @@ from typing import Any
 import orjson
 
 from windlass.errors import StorageError
-from windlass.features.online.key_value import VARIABLE, Ranked
+from windlass.features.online.key_value import URL_VARIABLE, RankedRow
 from windlass.storage.db_errors import advice
 
-BUSY_SECONDS = 30.0  # that a writer waits for another
-READING_SECONDS = 2.0  # that a reader waits while the log is made or put away
-LOOK_SECONDS = 1.0  # after which a reader looks whether the file is still the one it opened
+WRITE_TIMEOUT = 30.0  # that a writer waits for another
+READ_TIMEOUT = 2.0  # that a reader waits while the log is made or put away
+FILE_CHECK_INTERVAL = 1.0  # after which a reader looks whether the file is still the one it opened
 _CACHE_KIB = 1 << 16
 # an INTEGER PRIMARY KEY is SQLite's own row number: reading by it is faster than WITHOUT ROWID
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entities (entity INTEGER PRIMARY KEY, rank INTEGER NOT NULL, row BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, rank INTEGER NOT NULL, note BLOB NOT NULL) WITHOUT ROWID;
 """
-_MADE = "SELECT count(*) FROM sqlite_master WHERE name IN ('entities', 'notes')"
+_COUNT_TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('entities', 'notes')"
 _GET = "SELECT row FROM entities WHERE entity = ?"
 _GET_MANY = (
     "SELECT entity, row FROM json_each(?) AS asked CROSS JOIN entities ON entity = asked.value"
@@ -72,7 +72,7 @@ class SqliteKeyValueStore:
         found: int | None = self._first("SELECT entity FROM entities LIMIT 1")
         return found
 
-    def put(self, rows: Iterable[Ranked]) -> int:
+    def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows in one transaction; says how many of them were new or replaced what was there."""
         with self._writing() as connection:
             before = connection.total_changes
@@ -140,13 +140,13 @@ class SqliteKeyValueStore:
         if self._connection is not None and self._opened != (found.st_dev, found.st_ino):
             self._close()
         if self._connection is None:
-            connection = self._connect("mode=rw", READING_SECONDS)
+            connection = self._connect("mode=rw", READ_TIMEOUT)
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-            if connection.execute(_MADE).fetchone() != (2,):  # another process is about to
+            if connection.execute(_COUNT_TABLES).fetchone() != (2,):  # another process is about to
                 connection.close()
                 return None
             self._connection, self._opened = connection, (found.st_dev, found.st_ino)
-        self._look_again = time.monotonic() + LOOK_SECONDS
+        self._look_again = time.monotonic() + FILE_CHECK_INTERVAL
         return self._connection
 
     @contextmanager
@@ -165,7 +165,7 @@ class SqliteKeyValueStore:
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect("mode=rwc", BUSY_SECONDS)) as connection:
+            with closing(self._connect("mode=rwc", WRITE_TIMEOUT)) as connection:
                 _use_wal(connection)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten
@@ -192,12 +192,12 @@ class SqliteKeyValueStore:
 
     def _told(self, error: Exception) -> StorageError:
         told = str(error).rstrip(".")
-        return StorageError(f"{self.where} failed: {told}. {advice(told, VARIABLE)}")
+        return StorageError(f"{self.where} failed: {told}. {advice(told, URL_VARIABLE)}")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
     """Switch to WAL. SQLite does not wait for another process that does the same, so we do."""
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + WRITE_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError, SettingsError, StorageError
 from windlass.features.online.key_value import KeyValueStore
-from windlass.features.online.row_format import Layout, StoredRow
+from windlass.features.online.row_format import RowLayout, StoredRow
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Progress(BaseModel):
+class MaterialisationProgress(BaseModel):
     """How many parts of a snapshot are written, in the order of their names, and the `last` of these.
 
     `created` tells a snapshot from another of its number.
@@ -54,7 +54,7 @@ class Freshness(BaseModel):
 
 _REDIS = ("redis", "rediss", "unix")
 _POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
-_FORM = (
+_URL_ADVICE = (
     "Use redis://HOST:6379/0 or postgresql+psycopg://USER:PASSWORD@HOST/NAME (with windlass[redis] or"
     " windlass[postgres] installed), or leave it out for SQLite."
 )
@@ -89,15 +89,15 @@ class OnlineStore(Protocol):
         """
         ...
 
-    def progress(self, snapshot: int) -> Progress | None:
+    def progress(self, snapshot: int) -> MaterialisationProgress | None:
         """How far the materialisation of a snapshot had come when it was broken off; None where none was."""
         ...
 
-    def mark(self, progress: Progress) -> None:
+    def mark(self, progress: MaterialisationProgress) -> None:
         """Keep how far a materialisation has come. What was further already stays."""
         ...
 
-    def finish(self, progress: Progress) -> Freshness:
+    def finish(self, progress: MaterialisationProgress) -> Freshness:
         """Keep that a snapshot is written whole. An older one leaves the freshness as it is."""
         ...
 
@@ -120,10 +120,10 @@ def online_store(settings: Settings, record: ViewRecord, project: str) -> Online
     Raises SettingsError for a URL that cannot be used, or whose client is not installed.
     """
 
-    return ShelvedStore(_shelf(settings, project), record)
+    return KeyValueOnlineStore(_key_value_store(settings, project), record)
 
 
-def _shelf(settings: Settings, project: str) -> "KeyValueStore":
+def _key_value_store(settings: Settings, project: str) -> "KeyValueStore":
     if settings.online_url is None:
         from windlass.features.online.sqlite import SqliteKeyValueStore
 
@@ -139,27 +139,29 @@ def _shelf(settings: Settings, project: str) -> "KeyValueStore":
 
             return PostgresKeyValueStore(settings.online_url, project)
     except ImportError as error:
-        raise SettingsError(f"WINDLASS_ONLINE_URL cannot be used: {error}. {_FORM}") from error
+        raise SettingsError(
+            f"WINDLASS_ONLINE_URL cannot be used: {error}. {_URL_ADVICE}"
+        ) from error
     except ValueError:  # what it tells may hold the password
-        raise SettingsError(f"WINDLASS_ONLINE_URL is no such URL. {_FORM}") from None
-    raise SettingsError(f"WINDLASS_ONLINE_URL names {scheme[:20]!r}. {_FORM}")
+        raise SettingsError(f"WINDLASS_ONLINE_URL is no such URL. {_URL_ADVICE}") from None
+    raise SettingsError(f"WINDLASS_ONLINE_URL names {scheme[:20]!r}. {_URL_ADVICE}")
 
 
 _FRESHNESS = "freshness"
 
 
-class ShelvedStore:
+class KeyValueOnlineStore:
     """The `OnlineStore` of one project, on a shelf."""
 
     def __init__(self, shelf: KeyValueStore, record: ViewRecord) -> None:
         self._shelf = shelf
         self._record = record
-        self._layouts: dict[int, Layout] = {}
+        self._layouts: dict[int, RowLayout] = {}
         self.close = shelf.close
 
     def read(self, entity: int) -> StoredRow | None:
         """What is known of an entity; None for one that is unknown."""
-        _check(entity)
+        _check_entity(entity)
         found = self._shelf.get(entity)
         if found is None:
             return None
@@ -169,7 +171,7 @@ class ShelvedStore:
     def read_many(self, entities: Sequence[int]) -> list[StoredRow | None]:
         """What is known of each of these entities, in their order, in one query."""
         for entity in entities:
-            _check(entity)
+            _check_entity(entity)
         found = self._shelf.get_many(entities)
         rows = orjson.loads(b"[%b]" % b",".join([row or b"null" for row in found]))
         layouts = {number: self._layout(number) for number in {row[1] for row in rows if row}}
@@ -185,21 +187,21 @@ class ShelvedStore:
 
         layout = layout_of(rows, self._record, view or self._record.version)
         if layout.number not in self._layouts:
-            self._shelf.put_note(_layout(layout.number), 0, layout.model_dump_json().encode())
+            self._shelf.put_note(_layout_name(layout.number), 0, layout.model_dump_json().encode())
             self._layouts[layout.number] = layout
         return self._shelf.put(encode(rows, self._record, snapshot, layout))
 
-    def progress(self, snapshot: int) -> Progress | None:
+    def progress(self, snapshot: int) -> MaterialisationProgress | None:
         """How far the materialisation of a snapshot had come when it was broken off; None where none was."""
-        found = self._shelf.note(_progress(snapshot))
-        return None if found is None else Progress.model_validate_json(found)
+        found = self._shelf.note(_progress_name(snapshot))
+        return None if found is None else MaterialisationProgress.model_validate_json(found)
 
-    def mark(self, progress: Progress) -> None:
+    def mark(self, progress: MaterialisationProgress) -> None:
         """Keep how far a materialisation has come. What was further already stays."""
         note = progress.model_dump_json().encode()
-        self._shelf.put_note(_progress(progress.snapshot), progress.parts, note)
+        self._shelf.put_note(_progress_name(progress.snapshot), progress.parts, note)
 
-    def finish(self, progress: Progress) -> Freshness:
+    def finish(self, progress: MaterialisationProgress) -> Freshness:
         """Keep that a snapshot is written whole. An older one leaves the freshness as it is."""
         freshness = Freshness(
             **progress.model_dump(exclude={"parts", "last"}),
@@ -208,7 +210,7 @@ class ShelvedStore:
             entities=self._shelf.count(),
         )
         self._shelf.put_note(_FRESHNESS, freshness.snapshot, freshness.model_dump_json().encode())
-        self._shelf.remove_note(_progress(progress.snapshot))
+        self._shelf.remove_note(_progress_name(progress.snapshot))
         return freshness
 
     def freshness(self) -> Freshness | None:
@@ -218,22 +220,22 @@ class ShelvedStore:
 
     def erase(self, entity: int) -> bool:
         """Forget an entity at once. False where nothing was known of it."""
-        _check(entity)
+        _check_entity(entity)
         return self._shelf.remove(entity)
 
-    def _layout(self, number: int) -> Layout:
+    def _layout(self, number: int) -> RowLayout:
         known = self._layouts.get(number)
         if known is None:
-            found = self._shelf.note(_layout(number))
+            found = self._shelf.note(_layout_name(number))
             if found is None:
                 raise StorageError(
                     f"{self._shelf.where} holds rows whose layout is gone. Materialise the features again."
                 )
-            known = self._layouts[number] = Layout.model_validate_json(found)
+            known = self._layouts[number] = RowLayout.model_validate_json(found)
         return known
 
 
-def _check(entity: Any) -> None:
+def _check_entity(entity: Any) -> None:
     if type(entity) is not int:
         raise FeatureError(
             f"Entities are 64-bit integers, and one that was asked for is of type {type(entity).__name__}."
@@ -242,9 +244,9 @@ def _check(entity: Any) -> None:
         raise FeatureError("Entities are 64-bit integers, and one that was asked for is beyond.")
 
 
-def _layout(number: int) -> str:
+def _layout_name(number: int) -> str:
     return f"layout {number}"
 
 
-def _progress(snapshot: int) -> str:
+def _progress_name(snapshot: int) -> str:
     return f"progress {snapshot}"
