@@ -25,7 +25,7 @@ from windlass.features.online.materialise import materialise
 from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
-from windlass.training.plan import silent
+from windlass.training.plan import ignore_progress
 from windlass.workflows.features import generate_events
 
 EXAMPLE = ROOT / "examples" / "credit_risk"
@@ -77,7 +77,7 @@ def prepared(work: Path, *, quick: bool) -> Subject:
         generate_events(EXAMPLE, file, 500 if quick else CLIENTS)
     print(f"… building features of {file}", file=sys.stderr, flush=True)
     store = OfflineStore(work / "offline", project.name)
-    snapshot = build(project.view, project.features, store, file, BuildOptions(), silent)
+    snapshot = build(project.view, project.features, store, file, BuildOptions(), ignore_progress)
     if file != REAL:
         file = _good(snapshot, work)
     rows = 20_000 if quick else ROWS
@@ -99,7 +99,9 @@ def reading(subject: Subject, rounds: int) -> list[Verdict]:
     """One entity and a hundred, from SQLite, as a server reads them: by the reader, features of today and all."""
     settings = Settings(home=subject.work / "reading")
     store = online_store(settings, subject.record, "bench")
-    materialise(store, subject.record, subject.snapshot.latest_parts(), subject.snapshot, silent)
+    materialise(
+        store, subject.record, subject.snapshot.latest_parts(), subject.snapshot, ignore_progress
+    )
     reader = FeatureReader(subject.record, store)
     random = np.random.default_rng(1)
     one, many = [], []
@@ -128,7 +130,9 @@ def materialising(subject: Subject, rounds: int) -> list[Verdict]:
     for turn in range(rounds):
         settings = Settings(home=subject.work / f"materialised-{turn}")
         store = online_store(settings, subject.record, "bench")
-        write = partial(materialise, store, subject.record, [part], subject.snapshot, silent)
+        write = partial(
+            materialise, store, subject.record, [part], subject.snapshot, ignore_progress
+        )
         seconds.append(_timed(write))
         store.close()
     rate = len(table) / median(seconds)

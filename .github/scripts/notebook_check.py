@@ -24,7 +24,7 @@ from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.training_set import training_rows
-from windlass.training.plan import silent
+from windlass.training.plan import ignore_progress
 from windlass.workflows.features import generate_events
 
 TODAY = date(2021, 9, 17)  # when the attributes of the real file were taken
@@ -58,7 +58,7 @@ def _built(project: Project, file: Path, folder: Path) -> Snapshot:
     assert project.view is not None
     assert project.features is not None
     store = OfflineStore(folder / "store", project.name)
-    return build(project.view, project.features, store, file, BuildOptions(), silent)
+    return build(project.view, project.features, store, file, BuildOptions(), ignore_progress)
 
 
 def _notebooks(folder: Path, snapshot: Snapshot) -> pd.DataFrame:

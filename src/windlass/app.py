@@ -46,7 +46,7 @@ def application(
 ) -> AsgiService:
     """The ASGI application that serves these: bundles, folders of projects, names of projects in the registry.
 
-    A bundle's digests are verified here, before anything listens; loading and the golden rows come with
+    A bundle's digests are verified here, before anything listens; loading and the reference examples come with
     the server's start, and what the registry decides is followed from then on. Raises BundleError,
     IntegrityError, RegistryError or StorageError. With `logs`, which is for entry points, everything logs
     JSON lines to standard error, and what cannot be served ends the process in one. With `only`, one of the

@@ -7,7 +7,7 @@ WindlassError
 ├── ParameterError       arguments of a training run that cannot be used
 ├── BundleError          a bundle cannot be found, read or written
 │   └── IntegrityError   a bundle whose files are not what was sealed
-├── EngineError          a model that cannot be loaded, or does not reproduce its golden rows
+├── EngineError          a model that cannot be loaded, or does not reproduce its reference examples
 ├── InputError           a body or a file that cannot be read as rows
 │   └── RowsError        rows that do not fit their declaration, field by field
 ├── LedgerError          the ledger cannot be written or read
@@ -55,7 +55,7 @@ class IntegrityError(BundleError):
 
 
 class EngineError(WindlassError):
-    """A model cannot be loaded, or does not reproduce its golden rows."""
+    """A model cannot be loaded, or does not reproduce its reference examples."""
 
 
 class InputError(WindlassError):

@@ -14,7 +14,7 @@ from windlass.cli.commands import app
 from windlass.core.bundle import Bundle
 from windlass.core.project_loader import load_project
 from windlass.settings import Settings
-from windlass.training.plan import TrainingRequest, silent
+from windlass.training.plan import TrainingRequest, ignore_progress
 from windlass.workflows.train import train
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris"
@@ -28,7 +28,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("predict")
     project, source = load_project(IRIS)
     request = TrainingRequest(artifacts=home / "artifacts", track=False)
-    train(project, source, request, Settings(home=home / "home"), silent)
+    train(project, source, request, Settings(home=home / "home"), ignore_progress)
     return home / "artifacts"
 
 

@@ -12,7 +12,7 @@ from windlass.core.bundle import Bundle
 from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.store import OfflineStore
 from windlass.settings import Settings
-from windlass.training.plan import silent
+from windlass.training.plan import ignore_progress
 
 ROOT = Path(__file__).parents[2]
 LENDER = ROOT / "tests" / "projects" / "lender"
@@ -37,7 +37,7 @@ def home(tmp_path: Path) -> Path:
     store = OfflineStore.of(Settings(home=tmp_path), "lender")
     events(400, seed=1).write_parquet(tmp_path / "raw.parquet")
     for _ in range(2):
-        build(VIEW, PROJECT_VIEW, store, tmp_path / "raw.parquet", BuildOptions(), silent)
+        build(VIEW, PROJECT_VIEW, store, tmp_path / "raw.parquet", BuildOptions(), ignore_progress)
     return tmp_path
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import EXPLAINED, MAX_FAULTS, RowValidator
 from windlass.errors import RowsError
-from windlass.tables.validate import ValidatedTable, check_table
+from windlass.tables.validate import ValidatedTable, validate_table
 
 CATEGORIES = ("red", "green", "blå")
 ARROW = {
@@ -121,7 +121,7 @@ def assert_row(checked: ValidatedTable, row: int, validator: RowValidator, value
 def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str, Any]]) -> None:
     schema, data = sample
     arrays = {name: pa.array(values, ARROW[schema[name].kind]) for name, values in data.items()}
-    checked = check_table(schema, pa.table(arrays))
+    checked = validate_table(schema, pa.table(arrays))
     validator = RowValidator(schema)
     for row in range(len(checked.bad)):
         body = json.dumps({name: values[row] for name, values in data.items()}, default=str)
@@ -134,7 +134,7 @@ def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str
 @given(text_columns())
 def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[str]]) -> None:
     schema, texts = sample
-    checked = check_table(schema, pa.table({"a": pa.array(texts, pa.string())}), strings=True)
+    checked = validate_table(schema, pa.table({"a": pa.array(texts, pa.string())}), strings=True)
     validator = RowValidator(schema)
     for row, text in enumerate(texts):
         if not text:

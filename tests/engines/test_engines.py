@@ -1,4 +1,4 @@
-"""Engines: compiled and native give the same answers; golden rows guard what is loaded."""
+"""Engines: compiled and native give the same answers; reference examples guard what is loaded."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_a_pipeline_of_other_classes_is_refused(bundle: Bundle) -> None:
 def test_nan_is_no_answer(bundle: Bundle, flowers: Batch) -> None:
     flowers.numeric[0, 0] = np.nan
     with pytest.raises(EngineError, match="missing"):
-        OnnxEngine(bundle.read("model.onnx"), may_miss=True).predict(flowers)
+        OnnxEngine(bundle.read("model.onnx"), nullable=True).predict(flowers)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_golden_rows_that_are_not_reproduced_stop_an_engine(
     golden = json.loads(bundle.read("golden.json"))
     golden[path[0]][path[1]][path[2]] = value
     monkeypatch.setattr(Bundle, "json", lambda *_: golden)
-    with pytest.raises(EngineError, match=f"Golden row {path[1]}"):
+    with pytest.raises(EngineError, match=f"Reference example {path[1]}"):
         check_reference_examples(bundle, loader._onnx(bundle))
 
 
@@ -104,5 +104,5 @@ def test_a_bundle_without_golden_rows_proves_nothing(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bundle, "json", lambda *_: {"rows": [], "expected": []})
-    with pytest.raises(EngineError, match="no golden rows"):
+    with pytest.raises(EngineError, match="no reference examples"):
         load_engine(bundle)

@@ -19,8 +19,8 @@ from windlass.core.bundle import Bundle
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.core.row_validator import RowValidator
-from windlass.training.plan import TrainingRequest, resolve, silent
-from windlass.training.run import execute
+from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.run import run_training
 
 
 def test_smote_sees_training_rows_only_and_the_test_rows_are_other_people_later(
@@ -37,8 +37,8 @@ def test_smote_sees_training_rows_only_and_the_test_rows_are_other_people_later(
 
     monkeypatch.setattr(SMOTE, "fit_resample", noted)
     project = example.project
-    plan = resolve(project, TrainingRequest(Path(), "forest_smote"))
-    run = execute(project, plan, silent, lambda: labelled)
+    plan = resolve_plan(project, TrainingRequest(Path(), "forest_smote"))
+    run = run_training(project, plan, ignore_progress, lambda: labelled)
     assert seen == [len(run.split.train)]
     train, test = (labelled[side] for side in (run.split.train, run.split.test))
     assert set(train["person"]).isdisjoint(test["person"])

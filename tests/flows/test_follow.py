@@ -105,7 +105,7 @@ def test_a_version_that_fails_its_self_test_is_not_switched_to(
     until(lambda: status_of(server)["refused"] is not None, "refused")
     status = status_of(server)
     assert status["refused"]["version"] == "v2"
-    assert "Golden row 0" in status["refused"]["reason"]
+    assert "Reference example 0" in status["refused"]["reason"]
     assert (status["live_version"], status["stage"]) == ("v1", "archived")
     assert predicted(server) == "v1"
     assert server.client.get("/readyz").status_code == 200

@@ -137,8 +137,9 @@ def _no_rows(golden: Any) -> None:
 @pytest.mark.parametrize(
     ("alter", "reason"),
     [
-        (_wrong_share, "Golden row 3 .* is not reproduced"), (_wrong_row, "Golden row 3 .* is not reproduced"),
-        (_invalid_row, "do not fit its own schema"), (_no_rows, "no golden rows"),
+        (_wrong_share, "Reference example 3 .* is not reproduced"),
+        (_wrong_row, "Reference example 3 .* is not reproduced"),
+        (_invalid_row, "do not fit its own schema"), (_no_rows, "no reference examples"),
         (dict.clear, ".+"),
     ],
 )  # fmt: skip

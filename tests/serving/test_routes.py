@@ -235,7 +235,7 @@ def test_the_timing_of_a_prediction_names_its_phases(iris_server: Server) -> Non
 
 
 def test_not_ready_is_said_with_the_reason(serve: Serve, bundle_of: Any, tmp_path: Path) -> None:
-    """Health answers, predictions wait: a model that does not reproduce its golden rows never serves."""
+    """Health answers, predictions wait: a model that does not reproduce its reference examples never serves."""
     from tests.support.altered_bundles import change, copied
 
     broken = change(copied(bundle_of("iris"), tmp_path / "broken"), "golden.json", _other_label)
@@ -247,7 +247,7 @@ def test_not_ready_is_said_with_the_reason(serve: Serve, bundle_of: Any, tmp_pat
     refused = server.client.get("/readyz")
     (fault,) = problem(refused, 503)["errors"]
     assert fault["loc"] == ["iris"]
-    assert "Golden row 0" in fault["msg"]
+    assert "Reference example 0" in fault["msg"]
     assert refused.headers["retry-after"] == "1"
     for path in ("/predict", "/predict_batch", "/invocations", "/v1/models/iris:predict"):
         answer = server.client.post(path, json={"instances": [FLOWER]})

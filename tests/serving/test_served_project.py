@@ -84,10 +84,10 @@ def test_a_refusal_stays_until_the_next_switch(
     hosted.production = "v1"
     hosted.switch(version(loader, iris, "v1"), 12.0)
     hosted.production = "v2"
-    hosted.refuse("v2", "golden rows")
+    hosted.refuse("v2", "reference examples")
     told = hosted.told()
     assert (told["live_version"], told["stage"], told["live_since"]) == ("v1", "archived", 12.0)
-    assert (told["refused"]["version"], told["refused"]["reason"]) == ("v2", "golden rows")
+    assert (told["refused"]["version"], told["refused"]["reason"]) == ("v2", "reference examples")
     assert hosted.live().version == "v1"
     hosted.production = "v1"
     hosted.switch(hosted.live(), 13.0)

@@ -17,7 +17,7 @@ from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.training_set import training_rows
 from windlass.settings import Settings
-from windlass.training.plan import TrainingRequest, silent
+from windlass.training.plan import TrainingRequest, ignore_progress
 from windlass.workflows.features import CLIENTS, SEED
 from windlass.workflows.train import train
 
@@ -76,7 +76,7 @@ def built(project: Project, home: Path, file: Path) -> Snapshot:
     assert project.view is not None
     assert project.features is not None
     store = OfflineStore.of(Settings(home=home), project.name)
-    return build(project.view, project.features, store, file, BuildOptions(), silent)
+    return build(project.view, project.features, store, file, BuildOptions(), ignore_progress)
 
 
 @pytest.fixture(scope="module")

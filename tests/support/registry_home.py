@@ -58,7 +58,7 @@ class Registered:
 
 
 def another(bundle: Path, target: Path, alter: Callable[[Any], None] | None = None) -> Path:
-    """A copy that is another version; `alter` changes its golden rows, so that it fails its self-test."""
+    """A copy that is another version; `alter` changes its reference examples, so that it fails its self-test."""
     shutil.rmtree(target, ignore_errors=True)
     copy = copied(bundle, target)
     if alter is not None:
@@ -72,7 +72,7 @@ def sharper(bundle_of: BundleOf) -> Path:
 
 
 def other_label(golden: Any) -> None:
-    """Golden rows that no model reproduces."""
+    """Reference examples that no model reproduces."""
     golden["expected"][0]["label"] = "virginica"
 
 

@@ -13,7 +13,7 @@ import pytest
 from windlass.core.batch import Prediction
 from windlass.errors import InputError
 from windlass.tables.reader import RaggedRow, TableReader
-from windlass.tables.writer import form_of, open_writer, prediction_table
+from windlass.tables.writer import open_writer, prediction_table, table_format
 
 TABLE = pa.table({"a": [1.5, 2.5, None], "b": ["x", "ÿ", None]})
 FORMS = ("csv", "parquet", "arrow")
@@ -41,7 +41,7 @@ def whole(source: Path | bytes, form: str) -> Any:
 def test_what_is_written_is_read_back(form: str, tmp_path: Path) -> None:
     assert whole(written(TABLE, form), form).cast(TABLE.schema).equals(TABLE)
     path = tmp_path / f"rows.{form}"
-    with open_writer(path, TABLE.schema, form_of(path)) as writer:
+    with open_writer(path, TABLE.schema, table_format(path)) as writer:
         writer.write_batch(TABLE.to_batches()[0])
     assert whole(path, form).cast(TABLE.schema).equals(TABLE)
 
@@ -162,7 +162,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone.csv cannot be read as csv: No such file"):
         TableReader(tmp_path / "gone.csv", "csv")
     with pytest.raises(InputError, match=r"gone.txt is of no known form"):
-        form_of(tmp_path / "gone.txt")
+        table_format(tmp_path / "gone.txt")
 
 
 def test_what_csv_cannot_hold_is_refused() -> None:

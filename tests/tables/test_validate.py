@@ -11,7 +11,7 @@ import pytest
 
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import InputError
-from windlass.tables.validate import RowProblem, check_table
+from windlass.tables.validate import RowProblem, validate_table
 
 NUMBER = ColumnSchema(name="x", kind=ColumnKind.NUMBER)
 INTEGER = ColumnSchema(name="x", kind=ColumnKind.INTEGER)
@@ -29,7 +29,7 @@ def nullable(column: ColumnSchema) -> ColumnSchema:
 
 def judged(column: ColumnSchema, array: Any, **options: Any) -> tuple[list[Any], list[str | None]]:
     """The values of one column as the model sees them (None where missing), and each cell's refusal."""
-    checked = check_table(RowSchema.of("Sample", column), pa.table({"x": array}), **options)
+    checked = validate_table(RowSchema.of("Sample", column), pa.table({"x": array}), **options)
     reasons: list[str | None] = [None] * len(checked.bad)
     for problem in checked.problems:
         reasons[problem.row] = problem.reason
@@ -169,7 +169,7 @@ def test_columns_come_in_declared_order_and_defaults_fill_absent_ones() -> None:
         ColumnSchema(name="c", kind=ColumnKind.NUMBER, required=False, nullable=True),
         ColumnSchema(name="d", kind=ColumnKind.NUMBER),
     )
-    batch = check_table(schema, pa.table({"d": [4.0], "a": [1.0]})).batch
+    batch = validate_table(schema, pa.table({"d": [4.0], "a": [1.0]})).batch
     np.testing.assert_array_equal(batch.numeric, [[1.0, 2.0, np.nan, 4.0]])
     assert batch.text.tolist() == [["z"]]
 
@@ -187,14 +187,14 @@ def test_a_table_of_other_columns_is_refused_as_a_whole(names: list[str], messag
     schema = RowSchema.of("Sample", NUMBER, ColumnSchema(name="y", kind=ColumnKind.NUMBER))
     table = pa.Table.from_arrays([pa.array([1.0])] * len(names), names)
     with pytest.raises(InputError) as caught:
-        check_table(schema, table)
+        validate_table(schema, table)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_bad_row_is_blank_in_the_batch_and_its_neighbours_are_whole() -> None:
     schema = RowSchema.of("Sample", NUMBER, ColumnSchema(name="t", kind=ColumnKind.CATEGORY))
-    checked = check_table(schema, pa.table({"x": [1.0, 2.0, None], "t": ["a", "", "c"]}))
+    checked = validate_table(schema, pa.table({"x": [1.0, 2.0, None], "t": ["a", "", "c"]}))
     assert checked.bad.tolist() == [False, True, True]
     np.testing.assert_array_equal(checked.batch.numeric[:, 0], [1.0, np.nan, np.nan])
     assert checked.batch.text[:, 0].tolist() == ["a", "", ""]
@@ -207,7 +207,7 @@ def test_problems_are_in_order_and_the_limit_keeps_the_first_of_each_kind() -> N
         ColumnSchema(name="y", kind=ColumnKind.NUMBER),
     )
     table = pa.table({"x": [-1.0] * 50 + [10.0], "y": [float("nan")] + [0.0] * 50})
-    problems = check_table(schema, table, limit=4).problems
+    problems = validate_table(schema, table, limit=4).problems
     low = "Input should be greater than or equal to 0"
     assert problems[:2] == [
         RowProblem(0, "x", low),
@@ -215,8 +215,8 @@ def test_problems_are_in_order_and_the_limit_keeps_the_first_of_each_kind() -> N
     ]
     assert problems[-1] == RowProblem(50, "x", "Input should be less than or equal to 9")
     assert len(problems) <= 4
-    assert len(check_table(schema, table, limit=100).problems) == 52
-    assert len(check_table(schema, table, limit=1).problems) == 1
+    assert len(validate_table(schema, table, limit=100).problems) == 52
+    assert len(validate_table(schema, table, limit=1).problems) == 1
 
 
 @pytest.mark.parametrize("strings", [False, True])
@@ -236,15 +236,15 @@ def test_a_slice_is_judged_as_its_own_rows(strings: bool) -> None:
     table = pa.table({name: values for name, (_, values) in kinds.items()})
     if strings:
         table = pa.table([column.cast(pa.string()) for column in table.columns], table.column_names)
-    whole = check_table(schema, table, strings=strings).batch
-    part = check_table(schema, table.slice(2, 3), strings=strings).batch
+    whole = validate_table(schema, table, strings=strings).batch
+    part = validate_table(schema, table.slice(2, 3), strings=strings).batch
     np.testing.assert_array_equal(part.numeric, whole.numeric[2:])
     assert part.text.tolist() == whole.text[2:].tolist()
     assert part.numeric[1].tolist() == [-1.0, 4.0, 1.0, 18265.0]
 
 
 def test_an_empty_table_is_an_empty_batch() -> None:
-    checked = check_table(
+    checked = validate_table(
         RowSchema.of("Sample", NUMBER), pa.table({"x": pa.array([], pa.float64())})
     )
     assert len(checked.batch) == 0

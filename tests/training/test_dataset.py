@@ -10,7 +10,7 @@ import pytest
 from windlass.core.project import Project
 from windlass.core.target import Classes, Quantity
 from windlass.errors import DataError
-from windlass.training.dataset import snapshot
+from windlass.training.dataset import read_dataset
 
 Table = dict[str, list[Any]]
 Make = Callable[..., Project]
@@ -20,7 +20,7 @@ def test_the_frame_holds_columns_in_declared_order_with_missing_values_as_nan(
     project_of: Make, table: Table
 ) -> None:
     shuffled = {name: table[name] for name in ("kind", "colour", "n", "x")}
-    dataset = snapshot(project_of(shuffled))
+    dataset = read_dataset(project_of(shuffled))
     assert list(dataset.frame.columns) == ["x", "n", "colour"]
     assert dataset.frame.dtypes.tolist() == [np.float64, np.float64, np.dtype(object)]
     assert np.isnan(dataset.frame["n"][3])
@@ -34,14 +34,15 @@ def test_every_table_library_gives_the_same_digest(project_of: Make, table: Tabl
     tables = [table, pd.DataFrame(table), pa.table(table), pa.table(table).combine_chunks()]
     categorical = pd.DataFrame(table).astype({"colour": "category", "kind": "category"})
     extra = pd.DataFrame(table).assign(unused=1)
-    digests = {snapshot(project_of(data)).digest for data in (*tables, categorical, extra)}
+    digests = {read_dataset(project_of(data)).digest for data in (*tables, categorical, extra)}
     assert len(digests) == 1
 
 
 def test_a_polars_frame_is_data(project_of: Make, table: Table) -> None:
     polars = pytest.importorskip("polars")
     assert (
-        snapshot(project_of(polars.DataFrame(table))).digest == snapshot(project_of(table)).digest
+        read_dataset(project_of(polars.DataFrame(table))).digest
+        == read_dataset(project_of(table)).digest
     )
 
 
@@ -52,27 +53,27 @@ def test_a_polars_frame_is_data(project_of: Make, table: Table) -> None:
 def test_any_changed_cell_changes_the_digest(
     project_of: Make, table: Table, name: str, row: int, value: object
 ) -> None:
-    before = snapshot(project_of(table)).digest
+    before = read_dataset(project_of(table)).digest
     table[name][row] = value
-    assert snapshot(project_of(table)).digest != before
+    assert read_dataset(project_of(table)).digest != before
 
 
 def test_the_order_of_rows_changes_the_digest(project_of: Make, table: Table) -> None:
     turned = {name: values[::-1] for name, values in table.items()}
-    assert snapshot(project_of(turned)).digest != snapshot(project_of(table)).digest
+    assert read_dataset(project_of(turned)).digest != read_dataset(project_of(table)).digest
 
 
 def test_moving_text_between_cells_changes_the_digest(project_of: Make, table: Table) -> None:
     table["colour"][:2] = ["ab", "c"]
-    before = snapshot(project_of(table)).digest
+    before = read_dataset(project_of(table)).digest
     table["colour"][:2] = ["a", "bc"]
-    assert snapshot(project_of(table)).digest != before
+    assert read_dataset(project_of(table)).digest != before
 
 
 def test_negative_zero_is_zero(project_of: Make, table: Table) -> None:
-    before = snapshot(project_of(table)).digest
+    before = read_dataset(project_of(table)).digest
     table["x"][0] = -0.0
-    assert snapshot(project_of(table)).digest == before
+    assert read_dataset(project_of(table)).digest == before
 
 
 def test_rows_that_break_the_declaration_are_counted_and_named(
@@ -84,7 +85,7 @@ def test_rows_that_break_the_declaration_are_counted_and_named(
         DataError,
         match=r"2 of 20 rows .* in x\. The first is row 4 \(counted from 0\), x: .*100.* in data\(\), or",
     ):
-        snapshot(project_of(table))
+        read_dataset(project_of(table))
 
 
 def test_an_unknown_class_is_named(project_of: Make, table: Table) -> None:
@@ -92,20 +93,20 @@ def test_an_unknown_class_is_named(project_of: Make, table: Table) -> None:
     with pytest.raises(
         DataError, match=r"'kind': 1 of 20 rows .* row 6 .*: 'c'\. Declared: 'b', 'a'"
     ):
-        snapshot(project_of(table))
+        read_dataset(project_of(table))
 
 
 def test_a_missing_class_is_named(project_of: Make, table: Table) -> None:
     table["kind"][6] = None
     with pytest.raises(DataError, match=r"row 6 \(counted from 0\): missing\."):
-        snapshot(project_of(table))
+        read_dataset(project_of(table))
 
 
 @pytest.mark.parametrize("name", ["n", "kind"])
 def test_a_missing_column_is_named(project_of: Make, table: Table, name: str) -> None:
     del table[name]
     with pytest.raises(DataError, match=f"0 columns '{name}'"):
-        snapshot(project_of(table))
+        read_dataset(project_of(table))
 
 
 def test_data_that_fails_says_how(project_of: Make) -> None:
@@ -115,18 +116,18 @@ def test_data_that_fails_says_how(project_of: Make) -> None:
     with pytest.raises(
         DataError, match=r"data\(\) of project 'points' failed: FileNotFoundError: points"
     ):
-        snapshot(project_of(broken))
+        read_dataset(project_of(broken))
 
 
 @pytest.mark.parametrize("data", [42, {"x": [1], "n": [1, 2]}, None])
 def test_what_is_no_table_is_refused(project_of: Make, data: object) -> None:
     with pytest.raises(DataError, match="is no table"):
-        snapshot(project_of(data))
+        read_dataset(project_of(data))
 
 
 def test_no_rows_are_refused(project_of: Make, table: Table) -> None:
     with pytest.raises(DataError, match="no rows"):
-        snapshot(project_of({name: [] for name in table}))
+        read_dataset(project_of({name: [] for name in table}))
 
 
 def test_a_quantity_may_not_be_missing(project_of: Make, table: Table) -> None:
@@ -134,16 +135,16 @@ def test_a_quantity_may_not_be_missing(project_of: Make, table: Table) -> None:
     with pytest.raises(
         DataError, match="'kind': 1 of 20 rows are missing or infinite, the first is row 19"
     ):
-        snapshot(project_of(table, target=Quantity("kind")))
+        read_dataset(project_of(table, target=Quantity("kind")))
     table["kind"][19] = 1
-    dataset = snapshot(project_of(table, target=Quantity("kind")))
+    dataset = read_dataset(project_of(table, target=Quantity("kind")))
     assert dataset.labels is None
     assert dataset.target.dtype == np.float64
 
 
 def test_classes_may_be_integers_or_booleans(project_of: Make, table: Table) -> None:
     table["kind"] = [i % 2 for i in range(20)]
-    numbers = snapshot(project_of(table, target=Classes("kind", [1, 0])))
+    numbers = read_dataset(project_of(table, target=Classes("kind", [1, 0])))
     assert numbers.target.tolist() == table["kind"]
     assert numbers.labels is not None
     assert numbers.labels.tolist() == [1 - i % 2 for i in range(20)]
@@ -157,9 +158,9 @@ def test_rows_come_from_the_file_that_is_named(
 
     project, file = project_of(rows), tmp_path / "rows.json"
     pd.DataFrame(table).head(7).to_json(file)
-    assert (len(snapshot(project)), len(snapshot(project, file))) == (20, 7)
+    assert (len(read_dataset(project)), len(read_dataset(project, file))) == (20, 7)
     file.write_text("{")
     with pytest.raises(DataError, match=r"data\(\) of project 'points' failed: "):
-        snapshot(project, file)
+        read_dataset(project, file)
     with pytest.raises(DataError, match=r"There is no .*none\.json .* with --data"):
-        snapshot(project, tmp_path / "none.json")
+        read_dataset(project, tmp_path / "none.json")

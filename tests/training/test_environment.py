@@ -3,11 +3,11 @@ from pathlib import Path
 
 import sklearn
 
-from windlass.training.environment import environment, package_version
+from windlass.training.environment import installed_version, read_environment
 
 
 def test_what_decides_a_result_is_recorded(tmp_path: Path) -> None:
-    found = environment(tmp_path)
+    found = read_environment(tmp_path)
     assert found["packages"]["scikit-learn"] == sklearn.__version__
     assert {"numpy", "pandas", "scipy"} <= found["packages"].keys()
     assert found["commit"] is None  # tmp_path is in no repository
@@ -23,11 +23,11 @@ def test_a_commit_is_told_with_its_changes(tmp_path: Path) -> None:
     git("init")
     git("add", ".")
     git("commit", "-m", "one")
-    commit = environment(tmp_path)["commit"]
+    commit = read_environment(tmp_path)["commit"]
     assert len(commit) == 40
     (tmp_path / "project.py").write_text("2")
-    assert environment(tmp_path)["commit"] == f"{commit}-dirty"
+    assert read_environment(tmp_path)["commit"] == f"{commit}-dirty"
 
 
 def test_a_package_that_is_not_here_has_no_version() -> None:
-    assert package_version("no-such-package") is None
+    assert installed_version("no-such-package") is None

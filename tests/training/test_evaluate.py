@@ -11,7 +11,7 @@ from windlass.core.metrics import measured_metrics
 from windlass.core.project import Project
 from windlass.core.target import Classes, Quantity
 from windlass.errors import ParameterError
-from windlass.training.dataset import snapshot
+from windlass.training.dataset import read_dataset
 from windlass.training.evaluate import evaluate
 from windlass.training.split import Split
 
@@ -30,7 +30,7 @@ def test_classification_metrics_are_scikit_learns(project_of: Make, table: Table
     project = project_of(table, target=Classes("kind", labels))
     shares = random.dirichlet([1, 1, 1], 15)
     predicted = shares.argmax(axis=1)
-    found = evaluate(project, snapshot(project), _parts(15), Prediction(predicted, shares))
+    found = evaluate(project, read_dataset(project), _parts(15), Prediction(predicted, shares))
     truth = table["kind"][5:]
     names = [labels[i] for i in predicted]
     report = sk.classification_report(truth, names, output_dict=True, zero_division=0)
@@ -55,7 +55,7 @@ def test_of_two_classes_the_second_is_positive(project_of: Make, table: Table) -
     positive = np.linspace(0.05, 0.95, 20)[::-1]
     shares = np.column_stack([1 - positive, positive])
     prediction = Prediction(shares.argmax(axis=1), shares)
-    found = evaluate(project, snapshot(project), Split(np.arange(0), np.arange(20)), prediction)
+    found = evaluate(project, read_dataset(project), Split(np.arange(0), np.arange(20)), prediction)
     truth = [label == "a" for label in table["kind"]]
     assert found.metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(truth, positive))
     assert found.metrics["brier"] == pytest.approx(sk.brier_score_loss(truth, positive))
@@ -69,7 +69,7 @@ def test_regression_metrics_are_scikit_learns(project_of: Make, table: Table) ->
     table["kind"] = random.normal(size=20).tolist()
     project = project_of(table, target=Quantity("kind"))
     values = random.normal(size=8)
-    found = evaluate(project, snapshot(project), _parts(8), Prediction(values=values))
+    found = evaluate(project, read_dataset(project), _parts(8), Prediction(values=values))
     truth = table["kind"][12:]
     assert found.confusion is None
     assert found.metrics == pytest.approx(
@@ -84,7 +84,7 @@ def test_regression_metrics_are_scikit_learns(project_of: Make, table: Table) ->
 
 
 def _measured(project: Project, prediction: Prediction) -> set[str]:
-    return set(evaluate(project, snapshot(project), _parts(12), prediction).metrics)
+    return set(evaluate(project, read_dataset(project), _parts(12), prediction).metrics)
 
 
 @pytest.mark.parametrize(
@@ -114,4 +114,4 @@ def test_gates_know_beforehand_what_is_measured_of_a_quantity(
 def test_equal_targets_have_no_r2(project_of: Make, table: Table) -> None:
     project = project_of(table | {"kind": [1.0] * 20}, target=Quantity("kind"))
     with pytest.raises(ParameterError, match="R² cannot be measured"):
-        evaluate(project, snapshot(project), _parts(4), Prediction(values=np.ones(4)))
+        evaluate(project, read_dataset(project), _parts(4), Prediction(values=np.ones(4)))

@@ -65,7 +65,7 @@ class _Client:
 
 
 def _install(monkeypatch: pytest.MonkeyPatch, client: _Client) -> None:
-    monkeypatch.setattr(mlflow, "installed", lambda: True)
+    monkeypatch.setattr(mlflow, "mlflow_installed", lambda: True)
     monkeypatch.setattr("windlass.workflows.train.installed", lambda: True)
     monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=client))
 

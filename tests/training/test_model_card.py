@@ -11,9 +11,9 @@ from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
 from windlass.core.row import Row
-from windlass.training.model_card import card
-from windlass.training.plan import TrainingRequest, resolve, silent
-from windlass.training.run import TrainingRun, execute
+from windlass.training.model_card import render_model_card
+from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.run import TrainingRun, run_training
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,13 +27,13 @@ EQUAL = Equality(rows=5000, max_difference=1e-9, labels_changed=0, tolerance=1e-
 
 def _run(folder: Path) -> TrainingRun:
     project, _ = load_project(folder)
-    return execute(project, resolve(project, TrainingRequest(Path())), silent)
+    return run_training(project, resolve_plan(project, TrainingRequest(Path())), ignore_progress)
 
 
 def test_a_card_says_what_was_trained_on_what_and_how_good_it_is() -> None:
     run = _run(ROOT / "examples" / "iris")
     gate = GateRecord(rule="accuracy >= 0.99", value=0.9333, passed=False)
-    text = card(run, EngineRecord(name="onnx", equality=EQUAL), [gate])
+    text = render_model_card(run, EngineRecord(name="onnx", equality=EQUAL), [gate])
     for line in (
         "# iris",
         "**Model:** logreg (C = 1.0). Logistic regression on standardised measurements.",
@@ -52,7 +52,7 @@ def test_a_card_says_what_was_trained_on_what_and_how_good_it_is() -> None:
 @pytest.mark.parametrize("name", ["mixed", "diabetes"])
 def test_every_kind_of_project_has_a_card(name: str) -> None:
     run = _run(ROOT / "tests" / "projects" / name)
-    text = card(run, EngineRecord(name="native", reason="No converter."), [])
+    text = render_model_card(run, EngineRecord(name="native", reason="No converter."), [])
     assert "Served by: native. No converter." in text
     assert "The project declares none." in text
     assert ("## Confusion matrix" in text) == (name == "mixed")
@@ -80,8 +80,10 @@ def test_a_card_tells_how_groups_are_split_and_treated_and_how_calibrated_it_is(
         slices=["gender"],
         stakes=CostMatrix(missed=5, alarm=1),
     )
-    run = execute(project, resolve(project, TrainingRequest(Path(), test_size=0.4)), silent)
-    text = card(run, EngineRecord(name="onnx", equality=EQUAL), [])
+    run = run_training(
+        project, resolve_plan(project, TrainingRequest(Path(), test_size=0.4)), ignore_progress
+    )
+    text = render_model_card(run, EngineRecord(name="onnx", equality=EQUAL), [])
     for line in (
         "split by `person` and `day`: the test rows are of other groups than the training rows, and later;",
         "## Calibration",

@@ -10,7 +10,7 @@ import pytest
 from windlass.core.project import Project
 from windlass.core.target import Quantity
 from windlass.errors import DataError
-from windlass.training.dataset import snapshot
+from windlass.training.dataset import read_dataset
 
 Make = Callable[..., Project]
 CSV = "x,n,colour,kind\n1.5,1,red,a\n2.5,,,b\n"
@@ -21,7 +21,7 @@ def refusal(project_of: Make, file: Path, content: str, **how: Any) -> str:
     file.write_text(content)
     read = how.pop("read", pd.read_csv)
     with pytest.raises(DataError) as refused:
-        snapshot(project_of(lambda file=None: read(file), **how), file)
+        read_dataset(project_of(lambda file=None: read(file), **how), file)
     return str(refused.value)
 
 
@@ -91,4 +91,4 @@ def test_a_file_of_another_form_has_no_lines(project_of: Make, tmp_path: Path) -
     with pytest.raises(
         DataError, match=r"row 1 \(counted from 0\), x: .* in .*points\.parquet, or in data"
     ):
-        snapshot(project_of(lambda file=None: parquet(file)), file)
+        read_dataset(project_of(lambda file=None: parquet(file)), file)

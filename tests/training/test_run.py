@@ -14,9 +14,9 @@ from windlass.core.candidate import Candidate
 from windlass.core.project import Project
 from windlass.core.row import Row, column
 from windlass.errors import ParameterError
-from windlass.training.golden_rows import golden
-from windlass.training.plan import TrainingRequest, resolve, silent
-from windlass.training.run import TrainingRun, execute
+from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.reference_examples import select_reference_examples
+from windlass.training.run import TrainingRun, run_training
 
 Table = dict[str, list[Any]]
 Make = Callable[..., Project]
@@ -33,7 +33,7 @@ def _run(project_of: Make, table: Table, estimator: Callable[[int], Any]) -> Tra
             return estimator(seed)
 
     project = project_of(table, row=Pair, candidates=[Tried])
-    return execute(project, resolve(project, TrainingRequest(Path())), silent)
+    return run_training(project, resolve_plan(project, TrainingRequest(Path())), ignore_progress)
 
 
 def test_a_fit_that_fails_is_one_line(project_of: Make, table: Table) -> None:
@@ -99,7 +99,7 @@ def test_warnings_of_the_fit_are_kept_once_and_not_printed(project_of: Make, tab
 
 def test_golden_rows_hold_missing_values_and_full_precision(project_of: Make, table: Table) -> None:
     run = _run(project_of, table, lambda seed: make_pipeline(SimpleImputer(), LogisticRegression()))
-    sealed = golden(run)
+    sealed = select_reference_examples(run)
     assert len(sealed["rows"]) == len(run.split.test) == len(sealed["expected"])
     frame = run.dataset.frame.iloc[run.split.test]
     holes = int(frame["n"].isna().sum())

@@ -10,9 +10,9 @@ from windlass.core.project import Project
 from windlass.core.row import Row
 from windlass.core.target import Quantity
 from windlass.errors import DataError, ParameterError
-from windlass.training.dataset import Dataset, snapshot
-from windlass.training.plan import TrainingRequest, resolve, silent
-from windlass.training.run import execute
+from windlass.training.dataset import Dataset, read_dataset
+from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.run import run_training
 from windlass.training.split import Split, split, split_by_content
 
 Table = dict[str, list[Any]]
@@ -22,7 +22,7 @@ Make = Callable[..., Project]
 def test_the_split_is_stratified_and_holds_every_row_once(project_of: Make, table: Table) -> None:
     table["kind"] = ["b"] * 15 + ["a"] * 5
     project = project_of(table)
-    dataset = snapshot(project)
+    dataset = read_dataset(project)
     parts = split(dataset, project.target, test_size=0.2, seed=1)
     assert sorted([*parts.train, *parts.test]) == list(range(20))
     assert dataset.labels is not None
@@ -31,7 +31,7 @@ def test_the_split_is_stratified_and_holds_every_row_once(project_of: Make, tabl
 
 def test_the_seed_decides_the_split(project_of: Make, table: Table) -> None:
     project = project_of(table)
-    dataset = snapshot(project)
+    dataset = read_dataset(project)
     tests = [
         split(dataset, project.target, test_size=0.2, seed=seed).test.tolist() for seed in (1, 1, 2)
     ]
@@ -42,7 +42,7 @@ def test_the_seed_decides_the_split(project_of: Make, table: Table) -> None:
 def test_a_side_without_every_class_is_refused(project_of: Make, table: Table, size: float) -> None:
     project = project_of(table)
     with pytest.raises(ParameterError, match=f"Test size {size} "):
-        split(snapshot(project), project.target, test_size=size, seed=1)
+        split(read_dataset(project), project.target, test_size=size, seed=1)
 
 
 def test_a_rare_class_that_the_test_rows_miss_is_refused(project_of: Make, table: Table) -> None:
@@ -51,7 +51,7 @@ def test_a_rare_class_that_the_test_rows_miss_is_refused(project_of: Make, table
     with pytest.raises(
         ParameterError, match=r"2 test rows, none of class 'a'. Choose a larger one"
     ):
-        split(snapshot(project), project.target, test_size=0.1, seed=1)
+        split(read_dataset(project), project.target, test_size=0.1, seed=1)
 
 
 @pytest.mark.parametrize("rare", [0, 1])
@@ -61,13 +61,13 @@ def test_a_class_that_cannot_stand_on_both_sides_is_refused(
     table["kind"] = ["b"] * (20 - rare) + ["a"] * rare
     project = project_of(table)
     with pytest.raises(DataError, match=f"Class 'a' .* has {rare} rows"):
-        split(snapshot(project), project.target, test_size=0.2, seed=1)
+        split(read_dataset(project), project.target, test_size=0.2, seed=1)
 
 
 def test_a_regression_needs_two_test_rows(project_of: Make, table: Table) -> None:
     project = project_of(table | {"kind": [float(i) for i in range(20)]}, target=Quantity("kind"))
     with pytest.raises(ParameterError, match="holds out 1 of 20 rows"):
-        split(snapshot(project), project.target, test_size=0.04, seed=1)
+        split(read_dataset(project), project.target, test_size=0.04, seed=1)
 
 
 def _many(rows: int, seed: int = 0) -> Table:
@@ -81,7 +81,7 @@ def _many(rows: int, seed: int = 0) -> Table:
 
 
 def _by_content(project: Project, size: float = 0.2) -> tuple[Dataset, Split]:
-    dataset = snapshot(project)
+    dataset = read_dataset(project)
     return dataset, split_by_content(dataset, project.schema, project.target, test_size=size)
 
 
@@ -132,8 +132,8 @@ def test_a_project_that_compares_is_split_by_content(project_of: Make) -> None:
     for gates in ((), (NotWorse("accuracy"),)):
         project = project_of(_many(400), gates=gates, row=X)
         for seed in (1, 2):
-            plan = resolve(project, TrainingRequest(Path(), seed=seed))
-            run = execute(project, plan, silent)
+            plan = resolve_plan(project, TrainingRequest(Path(), seed=seed))
+            run = run_training(project, plan, ignore_progress)
             held[len(gates), seed] = {bytes(row) for row in run.holdout.rows}
             assert len(run.holdout) == len(run.split.test)
     assert held[0, 1] != held[0, 2]

@@ -13,7 +13,7 @@ from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.project import Project
 from windlass.core.target import Quantity
 from windlass.errors import DataError, ParameterError
-from windlass.training.dataset import Dataset, snapshot
+from windlass.training.dataset import Dataset, read_dataset
 from windlass.training.split import Split, split_by_group
 
 Make = Callable[..., Project]
@@ -53,7 +53,7 @@ def made() -> Callable[[list[tuple[int, int]], Any], tuple[Dataset, Project]]:
             candidates=[Plain],
             split=RULE,
         )
-        return snapshot(project), project
+        return read_dataset(project), project
 
     return make
 
@@ -118,7 +118,7 @@ def test_a_side_without_a_positive_row_is_refused(project_of: Make, side: str, b
     project = project_of(table, split=RULE)
     told = rf"{side} rows, none of class 'a'. Choose a {better}"
     with pytest.raises(ParameterError, match=told):
-        _split(snapshot(project), project, 0.45)
+        _split(read_dataset(project), project, 0.45)
 
 
 @pytest.mark.parametrize("size", [1e-9, 0.9999])
@@ -148,9 +148,9 @@ def test_what_rows_are_split_by_must_be_there(
 ) -> None:
     table |= {"person": ["P"] * 20, "day": [FIRST] * 20} | {column: values}
     with pytest.raises(DataError, match=told):
-        snapshot(project_of(table, split=RULE))
+        read_dataset(project_of(table, split=RULE))
 
 
 def test_a_column_that_data_does_not_return_is_named(project_of: Make, table: Any) -> None:
     with pytest.raises(DataError, match="0 columns 'person'"):
-        snapshot(project_of(table, split=RULE))
+        read_dataset(project_of(table, split=RULE))

@@ -8,7 +8,7 @@ import pytest
 
 from windlass.core.project_loader import load_project
 from windlass.settings import Settings
-from windlass.training.plan import ProgressCallback, TrainingRequest, silent
+from windlass.training.plan import ProgressCallback, TrainingRequest, ignore_progress
 from windlass.workflows.train import TrainingResult, train
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def trained(tmp_path: Path) -> Callable[..., TrainingResult]:
     def run(
         folder: Path,
         *,
-        progress: ProgressCallback = silent,
+        progress: ProgressCallback = ignore_progress,
         artifacts: Path | None = None,
         **request: object,
     ) -> TrainingResult:

@@ -15,7 +15,7 @@ from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.store import OfflineStore
 from windlass.registry.comparison import compare
 from windlass.settings import Settings
-from windlass.training.plan import TrainingRequest, silent
+from windlass.training.plan import TrainingRequest, ignore_progress
 from windlass.workflows.train import train
 from windlass.workflows.verify import verify
 
@@ -38,7 +38,7 @@ def built(home: Path) -> Callable[..., None]:
         home.mkdir(exist_ok=True)
         loans.write_parquet(home / "raw.parquet")
         options = BuildOptions(append=append)
-        build(VIEW, PROJECT_VIEW, store, home / "raw.parquet", options, silent)
+        build(VIEW, PROJECT_VIEW, store, home / "raw.parquet", options, ignore_progress)
 
     return make
 
@@ -119,6 +119,6 @@ def test_a_snapshot_of_another_view_is_refused(
     home.mkdir()
     LOANS.write_parquet(home / "raw.parquet")
     store = OfflineStore.of(Settings(home=home), "lender")
-    build(VIEW, other, store, home / "raw.parquet", BuildOptions(), silent)
+    build(VIEW, other, store, home / "raw.parquet", BuildOptions(), ignore_progress)
     with pytest.raises(FeatureError, match=f"version {'0' * 12} .* is {PROJECT_VIEW.version} now"):
         trained("none")

@@ -63,7 +63,7 @@ def test_the_engine_of_a_bundle_answers_as_the_pipeline_did(
 ) -> None:
     bundle = trained(copy(name), model=model).bundle
     assert bundle.manifest.engine.name == "onnx", bundle.manifest.engine.reason
-    assert load_engine(bundle).name == "onnx"  # raises unless it reproduces the golden rows
+    assert load_engine(bundle).name == "onnx"  # raises unless it reproduces the reference examples
 
 
 def test_a_mixed_project_seals_its_missing_values(copy: Copy, trained: Train) -> None:
@@ -125,7 +125,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_bundle(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device", "model.joblib")
 
-    monkeypatch.setattr("windlass.workflows.train.write_facts", full)
+    monkeypatch.setattr("windlass.workflows.train.write_metadata", full)
     with pytest.raises(BundleError, match=r"Cannot write model\.joblib: No space left on device"):
         trained(folder, seed=1)
     assert Bundle.open(folder / "artifacts").digest == before

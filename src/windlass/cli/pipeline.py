@@ -73,7 +73,7 @@ class PipelineFlags:
 
     def request(self, declaration: "ProjectSpec") -> dict[str, Any]:
         """The request of the job. Raises ParameterError where the project has no use for what was given."""
-        from windlass.training.plan import SEED, TEST_SIZE
+        from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE
 
         file = None if self.data is None else str(self.data.resolve())
         if declaration.view is None and self.build:
@@ -84,8 +84,8 @@ class PipelineFlags:
         return {
             "model": self.model,
             "hyperparameters": {},
-            "seed": SEED,
-            "test_size": TEST_SIZE,
+            "seed": DEFAULT_SEED,
+            "test_size": DEFAULT_TEST_SIZE,
             "folder": str(self.folder.resolve()),
             "data": file if declaration.view is None else None,
             "track": self.track,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from windlass.cli.console import say_usage
 from windlass.core.project_spec import CandidateSpec
-from windlass.training.plan import SEED, TEST_SIZE
+from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE
 
 _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
@@ -133,10 +133,10 @@ def training_parser(prog: str, models: Sequence[CandidateSpec]) -> argparse.Argu
         parser.epilog = "Name a folder with a project.py to see the hyperparameters of its models."
     add = parser.add_argument
     add("--model", metavar="NAME", help=f"which model to train: {names}")
-    about = f"of the split and the model (integer, default {SEED})"
-    add("--seed", type=int, default=SEED, help=about)
-    size = f"share of the rows to hold out (number, > 0, < 1, default {TEST_SIZE})"
-    add("--test-size", "--test_size", type=float, default=TEST_SIZE, help=size)
+    about = f"of the split and the model (integer, default {DEFAULT_SEED})"
+    add("--seed", type=int, default=DEFAULT_SEED, help=about)
+    size = f"share of the rows to hold out (number, > 0, < 1, default {DEFAULT_TEST_SIZE})"
+    add("--test-size", "--test_size", type=float, default=DEFAULT_TEST_SIZE, help=size)
     file = "train on this file, where the project's data function takes one"
     add("--data", type=Path, metavar="FILE", help=file)
     snapshot = "train on this snapshot of the features (integer, default the newest)"

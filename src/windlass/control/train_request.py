@@ -7,7 +7,7 @@ from windlass.control.error_mapping import fault, unprocessable
 from windlass.control.request_body import BodySchema, Json
 from windlass.core.project_spec import CandidateSpec, ProjectSpec
 from windlass.errors import Fault
-from windlass.training.plan import LARGEST_SEED, SEED, TEST_SIZE
+from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, MAX_SEED
 
 _EXACT = 2**53  # from here on, numbers of JSON are no longer every integer
 
@@ -15,15 +15,15 @@ _SHARED: Json = {
     "seed": {
         "type": "integer",
         "minimum": 0,
-        "maximum": LARGEST_SEED,
-        "default": SEED,
+        "maximum": MAX_SEED,
+        "default": DEFAULT_SEED,
         "description": "Seed of the split, the model and everything else that is random.",
     },
     "test_size": {
         "type": "number",
         "exclusiveMinimum": 0,
         "exclusiveMaximum": 1,
-        "default": TEST_SIZE,
+        "default": DEFAULT_TEST_SIZE,
         "description": "Share of the rows to hold out.",
     },
 }
@@ -66,8 +66,8 @@ class TrainBodySchema:
         request: Json = {
             "model": name,
             "hyperparameters": rest,
-            "seed": int(body.get("seed", SEED)),
-            "test_size": float(body.get("test_size", TEST_SIZE)),
+            "seed": int(body.get("seed", DEFAULT_SEED)),
+            "test_size": float(body.get("test_size", DEFAULT_TEST_SIZE)),
             "folder": None,
             "data": None,
         }

@@ -15,29 +15,31 @@ TOLERANCE = 1e-6
 
 
 def check_reference_examples(bundle: Bundle, engine: Engine) -> None:
-    """Raise EngineError unless `engine` gives every golden row its sealed answer, within 1e-6."""
+    """Raise EngineError unless `engine` gives every reference example its sealed answer, within 1e-6."""
     golden = bundle.json("golden.json")
     validator = RowValidator(bundle.schema.row)
     try:
         rows = validator.rows(canonical(golden["rows"]))
     except RowsError as error:
         raise EngineError(
-            f"The golden rows of {bundle.path} do not fit its own schema: {error}"
+            f"The reference examples of {bundle.path} do not fit its own schema: {error}"
         ) from error
     if len(golden["expected"]) != len(rows):
-        raise EngineError(f"Not every golden row of {bundle.path} has its answer. Train it again.")
+        raise EngineError(
+            f"Not every reference example of {bundle.path} has its answer. Train it again."
+        )
     if not rows:
-        raise EngineError(f"Bundle {bundle.path} holds no golden rows. Train it again.")
+        raise EngineError(f"Bundle {bundle.path} holds no reference examples. Train it again.")
     prediction = engine.predict(validator.batch(rows))
     for index, expected in enumerate(golden["expected"]):
-        if not _agrees(prediction, index, expected, bundle.schema.target.classes):
+        if not _reproduces(prediction, index, expected, bundle.schema.target.classes):
             raise EngineError(
-                f"Golden row {index} of bundle {bundle.path} is not reproduced by its {engine.name} engine."
+                f"Reference example {index} of bundle {bundle.path} is not reproduced by its {engine.name} engine."
                 " Compare the package versions here with its environment.json, or train it again."
             )
 
 
-def _agrees(
+def _reproduces(
     prediction: Prediction, index: int, expected: dict[str, Any], classes: tuple[Any, ...] | None
 ) -> bool:
     if prediction.values is not None:
@@ -54,7 +56,7 @@ def _agrees(
 
 
 def load_engine(bundle: Bundle) -> Engine:
-    """The engine that the bundle's manifest names, after it has reproduced the golden rows.
+    """The engine that the bundle's manifest names, after it has reproduced the reference examples.
 
     The pickle is read only where the manifest says native. Raises EngineError.
     """
@@ -71,8 +73,8 @@ def open_engine(bundle: Bundle) -> Engine:
 def _onnx(bundle: Bundle) -> Engine:
     from windlass.engines.onnx import OnnxEngine
 
-    may_miss = any(column.nullable for column in bundle.schema.row.columns)
-    return OnnxEngine(bundle.read(MODEL_ONNX), may_miss=may_miss)
+    nullable = any(column.nullable for column in bundle.schema.row.columns)
+    return OnnxEngine(bundle.read(MODEL_ONNX), nullable=nullable)
 
 
 def _native(bundle: Bundle) -> Engine:

@@ -39,7 +39,7 @@ class NativeEngine:
         self._estimator = estimator
         self._schema = schema
         classes = schema.target.classes
-        self._order = None if classes is None else _positions(estimator, classes)
+        self._order = None if classes is None else _class_order(estimator, classes)
 
     @classmethod
     def load(cls, pickled: bytes, schema: BundleSchema) -> "NativeEngine":
@@ -70,7 +70,7 @@ class NativeEngine:
         )
 
 
-def _positions(estimator: Any, classes: tuple[str | int | bool, ...]) -> np.ndarray[Any, Any]:
+def _class_order(estimator: Any, classes: tuple[str | int | bool, ...]) -> np.ndarray[Any, Any]:
     """For each declared class, its place in the estimator's own, sorted order."""
     own = list(estimator.classes_)
     if set(own) != set(classes):

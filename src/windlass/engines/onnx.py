@@ -16,7 +16,7 @@ class OnnxEngine:
 
     name = "onnx"
 
-    def __init__(self, model: bytes, *, may_miss: bool = False) -> None:
+    def __init__(self, model: bytes, *, nullable: bool = False) -> None:
         """`may_miss` says that values may be missing, so that answers must be checked for NaN."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
@@ -35,7 +35,7 @@ class OnnxEngine:
         self._numeric, self._text = "numeric" in inputs, "text" in inputs
         self._classifies = "label" in outputs
         self._names: Sequence[str] = ["label", "probabilities"] if self._classifies else ["value"]
-        self._may_miss = may_miss
+        self._may_miss = nullable
         # what `session.run` calls once it has looked at its arguments, which takes a fifth of a small model's time
         self._run = session._sess.run  # noqa: SLF001
 

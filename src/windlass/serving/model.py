@@ -50,7 +50,7 @@ class ServedModel:
         self.counts = telemetry.predictions(self.bundle.manifest.project, self.version, self.keys)
 
     def _warm_up(self) -> float:
-        """Run golden rows one by one; the quickest tells what a row costs."""
+        """Run reference examples one by one; the quickest tells what a row costs."""
         rows = self.validator.rows(_golden(self.bundle))
         quickest = float("inf")
         for row in (rows * 20)[:20]:

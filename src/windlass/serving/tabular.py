@@ -17,7 +17,7 @@ from windlass.monitoring.ledger import Ledger
 from windlass.serving.model import ServedModel
 from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 from windlass.tables.reader import TableReader
-from windlass.tables.validate import check_table, refuse_columns
+from windlass.tables.validate import require_columns, validate_table
 from windlass.tables.writer import open_writer, prediction_table
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem, invalid, malformed, unsupported
@@ -105,7 +105,7 @@ def _read(model: ServedModel, body: bytes, form: str, most: int) -> Batch:
     if not table.num_rows:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
     try:
-        checked = check_table(model.schema, table, strings=form == "csv")
+        checked = validate_table(model.schema, table, strings=form == "csv")
     except (pa.ArrowException, UnicodeDecodeError):
         raise malformed("The table holds a column of a type that is not read here.") from None
     if checked.problems:
@@ -115,7 +115,7 @@ def _read(model: ServedModel, body: bytes, form: str, most: int) -> Batch:
 
 def _refuse_columns(model: ServedModel, names: Sequence[str]) -> None:
     try:
-        refuse_columns(model.schema, names)
+        require_columns(model.schema, names)
     except InputError as error:
         raise invalid([{"loc": [], "msg": str(error)}]) from None
 

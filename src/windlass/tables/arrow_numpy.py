@@ -11,31 +11,31 @@ from numpy.typing import NDArray
 _NUMPY = {pa.date32(): "i4", pa.date64(): "i8"}
 
 
-def values_of(array: Any) -> NDArray[Any]:
+def to_numpy(array: Any) -> NDArray[Any]:
     """A number, date or timestamp array as read-only numpy, without a copy. What stands under a null means nothing."""
     data = array.buffers()[1]
     if not len(array) or data is None:
-        return np.zeros(len(array), _dtype(array.type))
-    kind = _dtype(array.type)
+        return np.zeros(len(array), _numpy_dtype(array.type))
+    kind = _numpy_dtype(array.type)
     return np.frombuffer(data, kind, len(array), array.offset * kind.itemsize)
 
 
-def mask_of(booleans: Any) -> NDArray[np.bool_]:
+def to_mask(booleans: Any) -> NDArray[np.bool_]:
     """A boolean array as numpy; what stands under a null means nothing."""
-    return values_of(booleans.cast(pa.uint8())).view(np.bool_)
+    return to_numpy(booleans.cast(pa.uint8())).view(np.bool_)
 
 
-def valid_of(array: Any) -> NDArray[np.bool_] | None:
+def validity_mask(array: Any) -> NDArray[np.bool_] | None:
     """Which cells are not null; None means all."""
     if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
         array = array.dictionary_decode()
-    return mask_of(pc.is_valid(array)) if array.null_count else None
+    return to_mask(pc.is_valid(array)) if array.null_count else None
 
 
 def number_array(values: NDArray[Any]) -> Any:
     """Floats or integers as an Arrow array, without a copy where they lie in one piece."""
     data = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(_arrow(values.dtype), len(values), [None, data])
+    return pa.Array.from_buffers(_arrow_type(values.dtype), len(values), [None, data])
 
 
 def mask_array(mask: NDArray[np.bool_]) -> Any:
@@ -53,12 +53,12 @@ def text_array(texts: Sequence[str]) -> Any:
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
-def repeated(text: str, count: int) -> Any:
+def repeat_text(text: str, count: int) -> Any:
     """The same string, `count` times."""
     return text_array([text]).take(number_array(np.zeros(count, np.int32)))
 
 
-def _dtype(kind: Any) -> np.dtype[Any]:
+def _numpy_dtype(kind: Any) -> np.dtype[Any]:
     if pa.types.is_timestamp(kind):
         return np.dtype("i8")
     if kind in _NUMPY:
@@ -67,5 +67,5 @@ def _dtype(kind: Any) -> np.dtype[Any]:
     return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
-def _arrow(kind: np.dtype[Any]) -> Any:
+def _arrow_type(kind: np.dtype[Any]) -> Any:
     return {"f8": pa.float64(), "i8": pa.int64(), "i4": pa.int32()}[kind.str[1:]]

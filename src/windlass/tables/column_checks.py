@@ -13,14 +13,14 @@ from windlass.core.row_schema import EPOCH, ColumnKind, ColumnSchema
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
-_EXPECTED = {
+_TYPE_ERRORS = {
     ColumnKind.NUMBER: "Input should be a valid number",
     ColumnKind.INTEGER: "Input should be a valid integer",
     ColumnKind.BOOLEAN: "Input should be a valid boolean",
     ColumnKind.DATE: "Input should be a valid date",
     ColumnKind.CATEGORY: "Input should be a valid string",
 }
-_VIOLATED = {  # in the order in which pydantic looks
+_BOUND_CHECKS = {  # in the order in which pydantic looks
     "le": (np.greater, "less than or equal to"),
     "lt": (np.greater_equal, "less than"),
     "ge": (np.less, "greater than or equal to"),
@@ -60,15 +60,15 @@ class ColumnCheck:
             target[~self.live] = np.nan
 
 
-def expected(column: ColumnSchema) -> str:
+def type_error_message(column: ColumnSchema) -> str:
     """What pydantic says of a value of another type."""
     if column.categories is None:
-        return _EXPECTED[column.kind]
+        return _TYPE_ERRORS[column.kind]
     *most, last = [f"'{category}'" for category in column.categories]
     return f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"
 
 
-def refuse_non_finite(cells: ColumnCheck, column: ColumnSchema) -> None:
+def reject_non_finite(cells: ColumnCheck, column: ColumnSchema) -> None:
     """Infinity is refused. NaN is missing where the column may be null, as dataframes write it, else refused."""
     finite = np.isfinite(cells.values)
     if finite.all():
@@ -78,27 +78,27 @@ def refuse_non_finite(cells: ColumnCheck, column: ColumnSchema) -> None:
     cells.refuse(~finite, "Input should be a finite number")
 
 
-def refuse_fractions(cells: ColumnCheck) -> None:
+def reject_fractions(cells: ColumnCheck) -> None:
     """Refuse floats that are no integers. Call after `refuse_non_finite`."""
     fraction = cells.values != np.trunc(cells.values)
     cells.refuse(fraction, "Input should be a valid integer, got a number with a fractional part")
 
 
-def refuse_out_of_bounds(cells: ColumnCheck, column: ColumnSchema) -> None:
+def reject_out_of_bounds(cells: ColumnCheck, column: ColumnSchema) -> None:
     """Hold the live cells against the column's `multiple_of` and bounds, as its pydantic validator does."""
     if column.kind is ColumnKind.BOOLEAN:
         return
     if column.multiple_of is not None:
         mask, shown = _not_multiple(cells.values, column, column.multiple_of)
         cells.refuse(mask, f"Input should be a multiple of {shown}")
-    limits = _limits(column)
-    for keyword, (violates, words) in _VIOLATED.items():
+    limits = _comparable_bounds(column)
+    for keyword, (violates, words) in _BOUND_CHECKS.items():
         if keyword in limits:
             limit, shown = limits[keyword]
             cells.refuse(violates(cells.values, limit), f"Input should be {words} {shown}")
 
 
-def _limits(column: ColumnSchema) -> dict[str, tuple[float | int, str]]:
+def _comparable_bounds(column: ColumnSchema) -> dict[str, tuple[float | int, str]]:
     """The bounds, as numbers to compare with and as text to show."""
     if column.kind is ColumnKind.DATE:
         return {
@@ -106,10 +106,10 @@ def _limits(column: ColumnSchema) -> dict[str, tuple[float | int, str]]:
             for keyword, limit in column.bounds()
             if isinstance(limit, date)
         }
-    return {keyword: (limit, _shown(limit)) for keyword, limit in column.limits().items()}
+    return {keyword: (limit, _format_limit(limit)) for keyword, limit in column.limits().items()}
 
 
-def _shown(limit: float) -> str:
+def _format_limit(limit: float) -> str:
     return str(limit) if isinstance(limit, int) else np.format_float_positional(limit, trim="-")
 
 
@@ -125,4 +125,4 @@ def _not_multiple(values: NDArray[Any], column: ColumnSchema, divisor: float) ->
     if len(rows):  # where it rounds otherwise, it judges
         judge = SchemaValidator(core_schema.float_schema(multiple_of=divisor)).isinstance_python
         mask[rows] = [not judge(value) for value in values[rows].tolist()]
-    return mask, _shown(divisor)
+    return mask, _format_limit(divisor)

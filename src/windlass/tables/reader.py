@@ -16,9 +16,9 @@ import pyarrow as pa
 from windlass.errors import InputError
 from windlass.tables.text_columns import is_text
 
-ROWS = 1 << 16  # of a batch
-_BLOCK = 1 << 18  # bytes of CSV parsed at a time, and the longest line
-_SHOWN = 1000  # characters of a ragged line: an open quote makes it very long
+BATCH_ROWS = 1 << 16  # of a batch
+_BLOCK_BYTES = 1 << 18  # bytes of CSV parsed at a time, and the longest line
+_MAX_LINE_CHARS = 1000  # characters of a ragged line: an open quote makes it very long
 _ARROW_FILE = b"ARROW1"
 
 
@@ -79,8 +79,8 @@ class TableReader:
                     batch.validate(full=True)  # offsets stay inside, text is UTF-8
             if batch is None:
                 return
-            for at in range(0, max(batch.num_rows, 1), ROWS):
-                yield batch.slice(at, ROWS)
+            for at in range(0, max(batch.num_rows, 1), BATCH_ROWS):
+                yield batch.slice(at, BATCH_ROWS)
 
     def _start(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
         match self.form:
@@ -96,12 +96,12 @@ class TableReader:
         from pyarrow import csv as arrow_csv
 
         file = self._file(source)
-        names = self._header(file.read(_BLOCK))
+        names = self._header(file.read(_BLOCK_BYTES))
         file.seek(0)
         size = max(file.size(), 1)
         reader = arrow_csv.open_csv(
             file,
-            arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK),
+            arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=self._ragged),
             arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
@@ -115,13 +115,13 @@ class TableReader:
         # a text that is stored once stays once, however many rows it stands in
         texts = [field.name for field in schema if is_text(field.type)]
         file = parquet.ParquetFile(
-            self._file(source), buffer_size=_BLOCK, pre_buffer=False, read_dictionary=texts
+            self._file(source), buffer_size=_BLOCK_BYTES, pre_buffer=False, read_dictionary=texts
         )
         done = 0
 
         def batches() -> Iterator[Any]:
             nonlocal done
-            for batch in file.iter_batches(ROWS, use_threads=False):
+            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
                 done += batch.num_rows
                 yield batch
 
@@ -170,7 +170,9 @@ class TableReader:
 
     def _ragged(self, line: Any) -> str:
         row = (line.number or 0) - 2  # pyarrow counts lines from 1, and the header is one
-        ragged = RaggedRow(row, line.expected_columns, line.actual_columns, line.text[:_SHOWN])
+        ragged = RaggedRow(
+            row, line.expected_columns, line.actual_columns, line.text[:_MAX_LINE_CHARS]
+        )
         if self._on_ragged is None:
             self._refused = ragged
             return "error"
@@ -192,7 +194,7 @@ class TableReader:
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             return "it is not UTF-8. Save it as UTF-8."
         if "straddling" in str(error):
-            return f"a line is longer than {_BLOCK >> 10} KiB. Check its quotes."
+            return f"a line is longer than {_BLOCK_BYTES >> 10} KiB. Check its quotes."
         if isinstance(error, OSError) and error.errno:
             return f"{os.strerror(error.errno)}. Check the file."
         return f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}. Check the file."

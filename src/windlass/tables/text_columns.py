@@ -16,8 +16,8 @@ from windlass.core.row_schema import (
 )
 from windlass.core.row_validator import RowValidator
 from windlass.errors import RowsError
-from windlass.tables.arrow_numpy import mask_array, mask_of, number_array, text_array, values_of
-from windlass.tables.column_checks import ColumnCheck, Rows, expected
+from windlass.tables.arrow_numpy import mask_array, number_array, text_array, to_mask, to_numpy
+from windlass.tables.column_checks import ColumnCheck, Rows, type_error_message
 
 # What Arrow may parse: plain forms of which Arrow and pydantic make the same value.
 _PLAIN = {
@@ -37,7 +37,7 @@ def is_text(kind: Any) -> bool:
 
 def without_empty(texts: Any, live: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
     """`live`, less the cells that are empty."""
-    filled = values_of(pc.binary_length(texts)) > 0
+    filled = to_numpy(pc.binary_length(texts)) > 0
     return filled if live is None else filled & live
 
 
@@ -48,19 +48,19 @@ def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDA
     """
     encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     known = encoded.dictionary.cast(pa.large_string())
-    codes = values_of(encoded.indices)
+    codes = to_numpy(encoded.indices)
     if cells.live is not None:
         codes = np.where(cells.live, codes, 0)
     if column.categories is not None:
         allowed = text_array(column.categories).cast(pa.large_string())
-        fits = mask_of(pc.is_in(known, value_set=allowed))
-        _refuse_texts(cells, codes, fits, expected(column))
+        fits = to_mask(pc.is_in(known, value_set=allowed))
+        _reject_texts(cells, codes, fits, type_error_message(column))
     else:
-        length = values_of(pc.utf8_length(known))
+        length = to_numpy(pc.utf8_length(known))
         longest = column.max_length or LONGEST_CATEGORY
-        _refuse_texts(cells, codes, length > 0, "String should have at least 1 character")
+        _reject_texts(cells, codes, length > 0, "String should have at least 1 character")
         reason = f"String should have at most {longest} character{'s' * (longest != 1)}"
-        _refuse_texts(cells, codes, length <= longest, reason)
+        _reject_texts(cells, codes, length <= longest, reason)
     objects = np.empty(len(known) + 1, object)
     objects[:-1] = known.to_pylist()
     objects[-1] = MISSING_TEXT
@@ -70,7 +70,7 @@ def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDA
     return picked
 
 
-def _refuse_texts(
+def _reject_texts(
     cells: ColumnCheck, codes: NDArray[Any], fits: NDArray[np.bool_], reason: str
 ) -> None:
     if not fits.all():
@@ -98,25 +98,25 @@ def read_texts(
         pattern, kind = _PLAIN[column.kind]
         plain = _matches(texts, pattern) & cells.live
         chosen = texts if plain.all() else texts.filter(mask_array(plain))
-        cells.values[plain] = values_of(chosen.cast(kind))
+        cells.values[plain] = to_numpy(chosen.cast(kind))
         cells.refuse(np.isinf(cells.values), "Input should be a finite number")
     odd = np.flatnonzero(cells.live & ~plain)
     if len(odd):
-        _read_odd(cells, column, texts.take(number_array(odd)), odd)
+        _read_unusual(cells, column, texts.take(number_array(odd)), odd)
     return cells
 
 
 def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
-    return mask_of(pc.match_substring_regex(texts, pattern))
+    return to_mask(pc.match_substring_regex(texts, pattern))
 
 
-def _read_odd(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows) -> None:
+def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows) -> None:
     """Let pydantic judge each distinct text once, its bounds included."""
     cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
     validator = RowValidator(RowSchema.of("cell", cell))
     encoded = texts.dictionary_encode()
     known = encoded.dictionary.to_pylist()
-    codes = values_of(encoded.indices)
+    codes = to_numpy(encoded.indices)
     values = np.zeros(len(known))
     reasons: dict[str, list[int]] = {}
     for code, text in enumerate(known):

@@ -16,7 +16,7 @@ from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 _FORMS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".arrows": "arrow"}
 
 
-def form_of(path: Path) -> str:
+def table_format(path: Path) -> str:
     """The form that a file's name promises. Raises InputError."""
     form = _FORMS.get(path.suffix.lower())
     if form is None:

@@ -12,19 +12,19 @@ from windlass.core.holdout import HOLDOUT, write_holdout
 from windlass.core.profile import Profile, profile
 from windlass.core.target import Classes
 from windlass.errors import ParameterError
-from windlass.training.environment import environment
-from windlass.training.golden_rows import golden
-from windlass.training.model_card import card
-from windlass.training.run import TrainingRun, predict, sealed_schema
+from windlass.training.environment import read_environment
+from windlass.training.model_card import render_model_card
+from windlass.training.reference_examples import select_reference_examples
+from windlass.training.run import TrainingRun, bundle_schema, predict
 
 
 def write_results(run: TrainingRun, folder: Path) -> None:
     """The files that must come out the same, byte for byte, from the same arguments."""
-    for name, content in results(run).items():
+    for name, content in result_files(run).items():
         (folder / name).write_bytes(content)
 
 
-def results(run: TrainingRun) -> dict[str, bytes]:
+def result_files(run: TrainingRun) -> dict[str, bytes]:
     """`metrics.json`, `params.json`; where they were measured, confusion matrix, calibration and fairness."""
     files = {
         "metrics.json": pretty(run.evaluation.metrics),
@@ -44,7 +44,7 @@ def write_model(run: TrainingRun, compiled: bytes | None, folder: Path, source: 
     `source` is the project's folder.
     """
     try:
-        (folder / MODEL_PICKLE).write_bytes(_pickled(run.estimator, source))
+        (folder / MODEL_PICKLE).write_bytes(_pickle(run.estimator, source))
     except Exception as error:
         raise ParameterError(
             f"Model {run.plan.candidate.name} cannot be pickled: {type(error).__name__}: {error}."
@@ -54,7 +54,7 @@ def write_model(run: TrainingRun, compiled: bytes | None, folder: Path, source: 
         (folder / MODEL_ONNX).write_bytes(compiled)
 
 
-def _pickled(estimator: Any, source: Path) -> bytes:
+def _pickle(estimator: Any, source: Path) -> bytes:
     """The estimator as `joblib.load` reads it. Classes of the project's own files go in whole.
 
     Otherwise the pickle would only name their module, which no other process can import.
@@ -63,7 +63,7 @@ def _pickled(estimator: Any, source: Path) -> bytes:
 
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
-    own = [module for module in list(sys.modules.values()) if _is_of(module, source)]
+    own = [module for module in list(sys.modules.values()) if _belongs_to(module, source)]
     if not any(module.__name__.encode() in buffer.getvalue() for module in own):
         return buffer.getvalue()
     import cloudpickle
@@ -78,7 +78,7 @@ def _pickled(estimator: Any, source: Path) -> bytes:
     return whole
 
 
-def _is_of(module: ModuleType, folder: Path) -> bool:
+def _belongs_to(module: ModuleType, folder: Path) -> bool:
     file = getattr(module, "__file__", None)
     if file is None or module.__name__ == "__main__":
         return False
@@ -86,7 +86,7 @@ def _is_of(module: ModuleType, folder: Path) -> bool:
     return path.is_relative_to(folder) and "site-packages" not in path.parts
 
 
-def write_facts(
+def write_metadata(
     run: TrainingRun,
     folder: Path,
     source: Path,
@@ -94,22 +94,22 @@ def write_facts(
     engine: EngineRecord,
     gates: tuple[GateRecord, ...],
 ) -> None:
-    """Schema, profile, golden rows, holdout, environment and card. `source` is the project's folder."""
+    """Schema, profile, reference examples, holdout, environment and card. `source` is the project's folder."""
     files: dict[str, Any] = {
-        "schema.json": sealed_schema(run.project).model_dump(mode="json"),
-        "profile.json": _profile(run).model_dump(mode="json"),
-        "golden.json": golden(run),
-        "environment.json": environment(source),
+        "schema.json": bundle_schema(run.project).model_dump(mode="json"),
+        "profile.json": _training_profile(run).model_dump(mode="json"),
+        "golden.json": select_reference_examples(run),
+        "environment.json": read_environment(source),
     }
     for name, value in files.items():
         (folder / name).write_bytes(pretty(value))
     (folder / HOLDOUT).write_bytes(write_holdout(run.holdout))
-    (folder / "card.md").write_text(card(run, engine, gates), encoding="utf-8")
+    (folder / "card.md").write_text(render_model_card(run, engine, gates), encoding="utf-8")
 
 
-def _profile(run: TrainingRun) -> Profile:
+def _training_profile(run: TrainingRun) -> Profile:
     batch = run.dataset.batch.rows(run.split.train)
-    prediction = predict(run.estimator, sealed_schema(run.project), batch)
+    prediction = predict(run.estimator, bundle_schema(run.project), batch)
     target = run.project.target
     classes = target.labels if isinstance(target, Classes) else ()
     return profile(run.project.schema, classes, batch, prediction)

@@ -32,7 +32,7 @@ class RowOrigin:
     count: int
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where rows are corrected or dropped."""
         return "data()" if self.file is None else f"{self.file}, or in data()"
 
@@ -42,18 +42,18 @@ class RowOrigin:
         `value` is what the row holds in this column: data() may have sorted the file's rows, or made others.
         """
         if self.file is not None and self.file.suffix.lower() == ".csv":
-            found = _line(self.file, number, self.count, column)
-            if found is not None and _same(found[1], value):
+            found = _find_line(self.file, number, self.count, column)
+            if found is not None and _same_value(found[1], value):
                 return f"line {found[0]} of {self.file.name}"
         return f"row {number} (counted from 0)"
 
 
-def _line(file: Path, number: int, count: int, column: str) -> tuple[int, str] | None:
+def _find_line(file: Path, number: int, count: int, column: str) -> tuple[int, str] | None:
     """The line where the row begins, and its cell; None where the file has not `count` rows and this column."""
     found, seen = None, 0
     try:
         with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-            rows = _rows(text)
+            rows = _csv_rows(text)
             _, header = next(rows)
             at = header.index(column)
             for line, row in rows:
@@ -65,7 +65,7 @@ def _line(file: Path, number: int, count: int, column: str) -> tuple[int, str] |
     return found if seen == count else None
 
 
-def _rows(text: Any) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(text: Any) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank, with the number of its first line, from 1."""
     reader = csv.reader(text)
     begins = 1
@@ -75,7 +75,7 @@ def _rows(text: Any) -> Iterator[tuple[int, list[str]]]:
         begins = reader.line_num + 1
 
 
-def _same(text: str, value: Any) -> bool:
+def _same_value(text: str, value: Any) -> bool:
     text = text.strip()
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return text.lower() in _MISSING
@@ -85,7 +85,7 @@ def _same(text: str, value: Any) -> bool:
         return text.lower() == str(value).strip().lower()
 
 
-Rows = Callable[[], Any]  # reads what was known at every event of a feature view
+RowsReader = Callable[[], Any]  # reads what was known at every event of a feature view
 
 
 @dataclass(frozen=True)
@@ -108,25 +108,27 @@ class Dataset:
         return len(self.batch)
 
 
-def snapshot(project: Project, file: Path | None = None, rows: Rows | None = None) -> Dataset:
+def read_dataset(
+    project: Project, file: Path | None = None, rows: RowsReader | None = None
+) -> Dataset:
     """Read the project's data once, from `file` where one is named, of a feature view through `rows`.
 
     Raises DataError for rows that break the declaration, or a file that cannot be read.
     """
     from windlass.engines.native import to_frame
 
-    table = _arrow(project, file, rows)
+    table = _read_table(project, file, rows)
     if table.num_rows == 0:
         raise DataError(f"data() of project {project.name!r} returned no rows.")
     origin = RowOrigin(file, table.num_rows)
-    batch = _check(project, table, origin)
+    batch = _validate_rows(project, table, origin)
     target, labels = _read_target(project.target, table, origin)
     digest = _digest(project, batch, target if labels is None else labels)
     frame = to_frame(project.schema, batch)
-    return Dataset(batch, frame, target, labels, digest, _aside(project, table, origin))
+    return Dataset(batch, frame, target, labels, digest, _metadata_columns(project, table, origin))
 
 
-def _arrow(project: Project, file: Path | None, rows: Rows | None) -> Any:
+def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> Any:
     """The project's rows as an Arrow table of the declared columns, in declared order, the target, and those aside."""
     import pyarrow as pa
 
@@ -161,7 +163,7 @@ def _arrow(project: Project, file: Path | None, rows: Rows | None) -> Any:
     return table.select(list(names))
 
 
-def _aside(project: Project, table: Any, origin: RowOrigin) -> Any:
+def _metadata_columns(project: Project, table: Any, origin: RowOrigin) -> Any:
     """The columns for split and slices; of those that the split is made by none may be missing."""
     import pyarrow as pa
 
@@ -181,16 +183,16 @@ def _aside(project: Project, table: Any, origin: RowOrigin) -> Any:
         if name in needed and column.null_count:
             raise DataError(
                 f"Column {name!r} of project {project.name!r}, by which rows are split, is missing in"
-                f" {column.null_count} of {len(column)} rows. Fill it in, or drop them, in {origin.place}."
+                f" {column.null_count} of {len(column)} rows. Fill it in, or drop them, in {origin.location}."
             )
         columns[name] = column
     return pa.table(columns)
 
 
-def _check(project: Project, table: Any, origin: RowOrigin) -> Batch:
-    from windlass.tables.validate import check_table
+def _validate_rows(project: Project, table: Any, origin: RowOrigin) -> Batch:
+    from windlass.tables.validate import validate_table
 
-    checked = check_table(project.schema, table.select(list(project.schema.names)))
+    checked = validate_table(project.schema, table.select(list(project.schema.names)))
     if not checked.problems:
         return checked.batch
     first = checked.problems[0]
@@ -199,7 +201,7 @@ def _check(project: Project, table: Any, origin: RowOrigin) -> Batch:
     raise DataError(
         f"{np.count_nonzero(checked.bad)} of {len(checked.bad)} rows of project {project.name!r} do not fit"
         f" {project.schema.title}, in {', '.join(columns)}. The first is {origin.row(first.row, first.column, value)},"
-        f" {first.column}: {first.reason}. Correct or drop these rows in {origin.place}, or declare what"
+        f" {first.column}: {first.reason}. Correct or drop these rows in {origin.location}, or declare what"
         f" {first.column} may hold."
     )
 
@@ -209,7 +211,7 @@ def _read_target(
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     values = table.column(target.name).to_pylist()
     if not isinstance(target, Classes):
-        return _read_quantity(target.name, values, origin), None
+        return _read_regression_target(target.name, values, origin), None
     index = {label: i for i, label in enumerate(target.labels)}
     found = [index.get(value, -1) for value in values]
     bad = [row for row, label in enumerate(found) if label < 0]
@@ -217,14 +219,16 @@ def _read_target(
         known = ", ".join(map(repr, target.labels))
         raise DataError(
             f"Target {target.name!r}: {len(bad)} of {len(values)} rows hold no declared class, the first is"
-            f" {origin.row(bad[0], target.name, values[bad[0]])}: {_shown(values[bad[0]])}. Declared: {known}."
-            f" Declare the class, or drop the rows in {origin.place}."
+            f" {origin.row(bad[0], target.name, values[bad[0]])}: {_describe_value(values[bad[0]])}. Declared: {known}."
+            f" Declare the class, or drop the rows in {origin.location}."
         )
     labels = np.array(found, np.int64)
     return np.array(target.labels)[labels], labels
 
 
-def _read_quantity(name: str, values: Sequence[Any], origin: RowOrigin) -> NDArray[np.float64]:
+def _read_regression_target(
+    name: str, values: Sequence[Any], origin: RowOrigin
+) -> NDArray[np.float64]:
     try:
         numbers = np.array([np.nan if value is None else value for value in values], np.float64)
     except (TypeError, ValueError) as error:
@@ -233,12 +237,12 @@ def _read_quantity(name: str, values: Sequence[Any], origin: RowOrigin) -> NDArr
     if len(bad):
         raise DataError(
             f"Target {name!r}: {len(bad)} of {len(values)} rows are missing or infinite, the first is"
-            f" {origin.row(int(bad[0]), name, values[bad[0]])}. Drop these rows in {origin.place}."
+            f" {origin.row(int(bad[0]), name, values[bad[0]])}. Drop these rows in {origin.location}."
         )
     return numbers
 
 
-def _shown(value: object) -> str:
+def _describe_value(value: object) -> str:
     return "missing" if value is None or value != value else repr(value)  # noqa: PLR0124 - NaN
 
 

@@ -13,7 +13,7 @@ _NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 _SECONDS = 5
 
 
-def environment(folder: Path) -> dict[str, Any]:
+def read_environment(folder: Path) -> dict[str, Any]:
     """What `environment.json` holds: facts of this process, and the commit of `folder`, if it has one."""
     return {
         "windlass": __version__,
@@ -25,7 +25,7 @@ def environment(folder: Path) -> dict[str, Any]:
     }
 
 
-def package_version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
     """The installed version of a package, or None."""
     try:
         return version(name)
@@ -41,7 +41,7 @@ def _packages() -> dict[str, str]:
         for name in modules - sys.stdlib_module_names
         if not name.startswith("_")
     }
-    found = {name: package_version(name) for name in sorted(names - {"windlass"})}
+    found = {name: installed_version(name) for name in sorted(names - {"windlass"})}
     return {name: installed for name, installed in found.items() if installed is not None}
 
 

@@ -38,9 +38,9 @@ def evaluate(
 ) -> Evaluation:
     """Score predictions of the test rows. Raises ParameterError for a metric that is no finite number."""
     if isinstance(project.target, Classes):
-        found = _classes(project, project.target, dataset, split.test, prediction)
+        found = _evaluate_classes(project, project.target, dataset, split.test, prediction)
     else:
-        found = Evaluation(_regression(dataset.target[split.test], prediction.values))
+        found = Evaluation(_regression_metrics(dataset.target[split.test], prediction.values))
     for name, value in found.metrics.items():
         if not np.isfinite(value):
             raise ParameterError(
@@ -50,7 +50,7 @@ def evaluate(
     return found
 
 
-def _classes(
+def _evaluate_classes(
     project: Project,
     target: Classes,
     dataset: Dataset,
@@ -61,9 +61,9 @@ def _classes(
     assert prediction.probabilities is not None
     truth = dataset.labels[test]
     matrix = confusion_matrix(truth, prediction.labels, len(target.labels))
-    metrics = _classification(target, truth, prediction, matrix)
+    metrics = _classification_metrics(target, truth, prediction, matrix)
     if project.stakes is not None:
-        metrics |= _staked(project.stakes, truth, prediction.probabilities[:, 1])
+        metrics |= _cost_metrics(project.stakes, truth, prediction.probabilities[:, 1])
     slices, aside = project.slices, dataset.aside
     return Evaluation(
         metrics,
@@ -73,7 +73,7 @@ def _classes(
     )
 
 
-def _classification(
+def _classification_metrics(
     target: Classes, truth: NDArray[np.int64], prediction: Prediction, matrix: NDArray[np.int64]
 ) -> dict[str, float]:
     probabilities = prediction.probabilities
@@ -91,7 +91,7 @@ def _classification(
         "log_loss": formulas.log_loss(truth, probabilities),
     }
     if len(target.labels) == 2:
-        metrics |= _binary(truth, probabilities[:, 1])
+        metrics |= _binary_metrics(truth, probabilities[:, 1])
     for name, values in (("precision", precision), ("recall", recall), ("f1", f1)):
         metrics |= {
             f"{name}_{class_key(label)}": float(v)
@@ -100,7 +100,7 @@ def _classification(
     return metrics
 
 
-def _binary(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> dict[str, float]:
+def _binary_metrics(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> dict[str, float]:
     """Metrics of two classes. The second declared class is the positive one."""
     return {
         "roc_auc": formulas.roc_auc(truth, positive),
@@ -109,7 +109,7 @@ def _binary(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> dict[str
     }
 
 
-def _staked(
+def _cost_metrics(
     stakes: CostMatrix, truth: NDArray[np.int64], positive: NDArray[np.float64]
 ) -> dict[str, float]:
     """What the rarer class is judged by: how much of it is found, at what price."""
@@ -126,7 +126,7 @@ def _staked(
     }
 
 
-def _regression(truth: NDArray[np.float64], values: Any) -> dict[str, float]:
+def _regression_metrics(truth: NDArray[np.float64], values: Any) -> dict[str, float]:
     if len(np.unique(truth)) < 2:
         raise ParameterError(
             "All test rows hold the same target, so R² cannot be measured. Choose a larger test size."

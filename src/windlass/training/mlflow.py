@@ -47,7 +47,7 @@ class MlflowRecord:
         return cls(run.project.name, run.plan.params, run.evaluation.metrics, tags, bundle.path)
 
 
-def installed() -> bool:
+def mlflow_installed() -> bool:
     """Whether MLflow is here, without importing it, which takes seconds."""
     return importlib.util.find_spec("mlflow") is not None
 
@@ -63,28 +63,29 @@ def track(record: MlflowRecord, settings: Settings) -> str:
         os.environ.setdefault(name, value)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        return _masked(f"{uri}, run {_record(record, uri, home)}")
+        return _mask_credentials(f"{uri}, run {_write_run(record, uri, home)}")
     except Exception as error:
         detail = " ".join(str(error).split())[:200]
         raise TrackingError(
-            f"the run was not recorded in MLflow at {_masked(uri)} ({type(error).__name__}: {_masked(detail)})."
+            f"the run was not recorded in MLflow at {_mask_credentials(uri)}"
+            f" ({type(error).__name__}: {_mask_credentials(detail)})."
             " The bundle is whole. Leave tracking out with --no-track."
         ) from error
 
 
-def _record(record: MlflowRecord, uri: str, home: Path) -> str:
+def _write_run(record: MlflowRecord, uri: str, home: Path) -> str:
     from mlflow import MlflowClient
 
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     client = MlflowClient(tracking_uri=uri)
-    run = client.create_run(_experiment(client, record.project, uri, home), tags=record.tags)
+    run = client.create_run(_experiment_id(client, record.project, uri, home), tags=record.tags)
     run_id = str(run.info.run_id)
     try:
         for name, value in record.params.items():
             client.log_param(run_id, name, value)
         for name, value in record.metrics.items():
-            client.log_metric(run_id, _name(name), value)
+            client.log_metric(run_id, _metric_name(name), value)
         client.log_artifacts(run_id, str(record.bundle), artifact_path="bundle")
     except Exception:
         client.set_terminated(run_id, "FAILED")
@@ -93,7 +94,7 @@ def _record(record: MlflowRecord, uri: str, home: Path) -> str:
     return run_id
 
 
-def _experiment(client: Any, name: str, uri: str, home: Path) -> str:
+def _experiment_id(client: Any, name: str, uri: str, home: Path) -> str:
     """The experiment of the project. In a local store its artifacts lie under the home folder."""
     found = client.get_experiment_by_name(name)
     if found is not None:
@@ -102,11 +103,11 @@ def _experiment(client: Any, name: str, uri: str, home: Path) -> str:
     return str(client.create_experiment(name, artifact_location=place))
 
 
-def _masked(text: str) -> str:
+def _mask_credentials(text: str) -> str:
     """The text without the user and password that its addresses hold."""
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
-def _name(name: str) -> str:
+def _metric_name(name: str) -> str:
     """A metric's name in the characters that MLflow allows; the classes of a project may hold others."""
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)

@@ -11,7 +11,7 @@ from windlass.training.run import TrainingRun
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
-def card(run: TrainingRun, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
+def render_model_card(run: TrainingRun, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
     """`card.md`, after the headings of Mitchell et al. (2019), Model Cards for Model Reporting."""
     parts = [
         _heading(run),

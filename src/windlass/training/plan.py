@@ -13,12 +13,12 @@ from windlass.errors import ParameterError
 
 ProgressCallback = Callable[[float, str], None]  # (share done 0..1, what is happening)
 
-LARGEST_SEED = 2**32 - 1  # numpy's
-SEED = 42  # where nobody says another
-TEST_SIZE = 0.2  # share of the rows to hold out, where nobody says another
+MAX_SEED = 2**32 - 1  # numpy's
+DEFAULT_SEED = 42  # where nobody says another
+DEFAULT_TEST_SIZE = 0.2  # share of the rows to hold out, where nobody says another
 
 
-def silent(share: float, message: str) -> None:
+def ignore_progress(share: float, message: str) -> None:
     """A Progress that tells nobody."""
 
 
@@ -29,8 +29,8 @@ class TrainingRequest:
     artifacts: Path
     model: str | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = SEED
-    test_size: float = TEST_SIZE
+    seed: int = DEFAULT_SEED
+    test_size: float = DEFAULT_TEST_SIZE
     track: bool = True
     data: Path | None = None  # a file for the project's data function
     snapshot: int | None = None  # of the feature view; None: the newest
@@ -69,7 +69,7 @@ class TrainingPlan:
         }
 
     @classmethod
-    def of_params(cls, project: Project, params: Mapping[str, Any]) -> "TrainingPlan":
+    def from_params(cls, project: Project, params: Mapping[str, Any]) -> "TrainingPlan":
         """The plan that `params.json` records. Raises ParameterError, ProjectError where it no longer fits."""
         rest = dict(params)
         model, seed, test_size = (rest.pop(name, None) for name in ("model", "seed", "test_size"))
@@ -78,10 +78,10 @@ class TrainingPlan:
         request = TrainingRequest(
             Path(), model, rest, seed, test_size, data=data, snapshot=snapshot
         )
-        return resolve(project, request)
+        return resolve_plan(project, request)
 
 
-def resolve(project: Project, request: TrainingRequest) -> TrainingPlan:
+def resolve_plan(project: Project, request: TrainingRequest) -> TrainingPlan:
     """Check a request against the project.
 
     Raises ProjectError for an unknown model, ParameterError for everything else that cannot be used.
@@ -90,14 +90,14 @@ def resolve(project: Project, request: TrainingRequest) -> TrainingPlan:
     if not _is_number(request.test_size) or not 0 < request.test_size < 1:
         raise ParameterError(
             f"Test size {request.test_size} is not between 0 and 1."
-            f" Give the share of rows to hold out, such as {TEST_SIZE}."
+            f" Give the share of rows to hold out, such as {DEFAULT_TEST_SIZE}."
         )
-    if not isinstance(request.seed, int) or not 0 <= request.seed <= LARGEST_SEED:
+    if not isinstance(request.seed, int) or not 0 <= request.seed <= MAX_SEED:
         raise ParameterError(
-            f"Seed {request.seed} cannot be used. Give an integer from 0 to {LARGEST_SEED}."
+            f"Seed {request.seed} cannot be used. Give an integer from 0 to {MAX_SEED}."
         )
-    _refuse_unread(project, request)
-    _refuse_foreign(project, kind, request.hyperparameters)
+    _require_usable_data(project, request)
+    _require_known_hyperparameters(project, kind, request.hyperparameters)
     try:
         candidate = kind.model_validate(dict(request.hyperparameters))
     except ValidationError as error:
@@ -112,7 +112,7 @@ def resolve(project: Project, request: TrainingRequest) -> TrainingPlan:
     )
 
 
-def _refuse_unread(project: Project, request: TrainingRequest) -> None:
+def _require_usable_data(project: Project, request: TrainingRequest) -> None:
     """Refuse a file or a snapshot that the project would not read."""
     if request.data is not None and project.view is not None:
         raise ParameterError(
@@ -141,7 +141,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _refuse_foreign(
+def _require_known_hyperparameters(
     project: Project, kind: type[Candidate], hyperparameters: Mapping[str, Any]
 ) -> None:
     for name in hyperparameters:

@@ -13,10 +13,10 @@ from windlass.core.project import Project
 from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
 from windlass.errors import EngineError, ParameterError
-from windlass.training.dataset import Dataset, Rows, snapshot
+from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.evaluate import Evaluation, evaluate
 from windlass.training.plan import ProgressCallback, TrainingPlan
-from windlass.training.split import Split, identities, split, split_by_content, split_by_group
+from windlass.training.split import Split, row_identities, split, split_by_content, split_by_group
 
 _ADVICE = (
     "Check the hyperparameters, and that build() copes with the missing values that the row allows."
@@ -37,22 +37,24 @@ class TrainingRun:
     warnings: tuple[str, ...]
 
 
-def execute(
-    project: Project, plan: TrainingPlan, progress: ProgressCallback, rows: Rows | None = None
+def run_training(
+    project: Project, plan: TrainingPlan, progress: ProgressCallback, rows: RowsReader | None = None
 ) -> TrainingRun:
     """Train and score, of a project with a feature view on `rows`. Raises DataError, ParameterError."""
     progress(0.02, f"Reading the data of {project.name}")
-    dataset = snapshot(project, plan.data, rows)
+    dataset = read_dataset(project, plan.data, rows)
     progress(0.1, f"Splitting {len(dataset)} rows")
     parts = _split(project, plan, dataset)
     progress(0.12, f"Fitting {plan.candidate.name} to {len(parts.train)} rows")
     estimator, noted = _fit(plan, dataset, parts, project.target)
     progress(0.5, f"Scoring on {len(parts.test)} rows")
     test = dataset.batch.rows(parts.test)
-    prediction = predict(estimator, sealed_schema(project), test)
+    prediction = predict(estimator, bundle_schema(project), test)
     evaluation = evaluate(project, dataset, parts, prediction)
     truth = dataset.target if dataset.labels is None else dataset.labels
-    holdout = Holdout.of(identities(project, dataset, parts.test), truth[parts.test], prediction)
+    holdout = Holdout.of(
+        row_identities(project, dataset, parts.test), truth[parts.test], prediction
+    )
     return TrainingRun(project, plan, dataset, parts, estimator, evaluation, holdout, noted)
 
 
@@ -78,7 +80,7 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
     return prediction
 
 
-def sealed_schema(project: Project) -> BundleSchema:
+def bundle_schema(project: Project) -> BundleSchema:
     """What `schema.json` holds."""
     target = project.target
     if isinstance(target, Classes):

@@ -34,24 +34,24 @@ def group_digests(groups: "pa.ChunkedArray") -> Digests:
     return digests[chosen]
 
 
-def days(times: "pa.ChunkedArray") -> NDArray[np.int64]:
+def days_since_epoch(times: "pa.ChunkedArray") -> NDArray[np.int64]:
     """The dates [n] as days since 1970-01-01."""
     found: NDArray[np.int64] = times.to_numpy().astype("datetime64[D]").astype(np.int64)
     return found
 
 
-def identities(project: Project, dataset: "Dataset", indices: NDArray[np.int64]) -> Digests:
+def row_identities(project: Project, dataset: "Dataset", indices: NDArray[np.int64]) -> Digests:
     """16 bytes [m, 16] that tell the rows at these indices from others, whatever version asks.
 
     By what they hold; where rows have a group and a day, by these too: two clients may look the same.
     """
     rows = row_digests(project.schema, dataset.batch.rows(indices))
     rule = project.split
-    return rows if rule is None else _of_events(rows, rule, dataset.aside.take(indices))
+    return rows if rule is None else _event_digests(rows, rule, dataset.aside.take(indices))
 
 
-def _of_events(rows: Digests, rule: GroupTimeSplit, aside: "pa.Table") -> Digests:
-    groups, on = group_digests(aside.column(rule.group)), days(aside.column(rule.time))
+def _event_digests(rows: Digests, rule: GroupTimeSplit, aside: "pa.Table") -> Digests:
+    groups, on = group_digests(aside.column(rule.group)), days_since_epoch(aside.column(rule.time))
     parts = np.hstack([rows, groups, on.astype("<i8").view(np.uint8).reshape(-1, 8)])
     found = b"".join(_digest(part.tobytes(), b"windlass.event") for part in parts)
     return np.frombuffer(found, np.uint8).reshape(-1, DIGEST)
@@ -61,7 +61,7 @@ def _digest(content: bytes, person: bytes) -> bytes:
     return blake2b(content, digest_size=DIGEST, person=person).digest()
 
 
-Deciding = Literal["seed", "content", "group"]
+SplitMethod = Literal["seed", "content", "group"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Split:
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
-    by: Deciding = "seed"
+    by: SplitMethod = "seed"
 
 
 def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> Split:
@@ -85,7 +85,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
     from sklearn.model_selection import train_test_split
 
     if isinstance(target, Classes):
-        _refuse_rare(dataset, target)
+        _require_two_rows_per_class(dataset, target)
     try:
         train, test = train_test_split(
             np.arange(len(dataset)),
@@ -99,7 +99,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
             " Choose another test size."
         ) from error
     found = Split(np.sort(train), np.sort(test))
-    _refuse_useless(found, dataset, target, test_size)
+    _require_usable_split(found, dataset, target, test_size)
     return found
 
 
@@ -111,11 +111,11 @@ def split_by_content(
     Raises ParameterError for a share that leaves too few rows on a side, DataError for a class too rare.
     """
     if isinstance(target, Classes):
-        _refuse_rare(dataset, target)
+        _require_two_rows_per_class(dataset, target)
     out = held_out(row_digests(schema, dataset.batch), test_size)
     found = Split(np.flatnonzero(~out), np.flatnonzero(out), by="content")
-    _refuse_untrained(found, dataset, test_size)
-    _refuse_useless(found, dataset, target, test_size)
+    _require_training_rows(found, dataset, test_size)
+    _require_usable_split(found, dataset, target, test_size)
     return found
 
 
@@ -129,28 +129,28 @@ def split_by_group(
     that leaves too few rows on a side, DataError for a class too rare.
     """
     if isinstance(target, Classes):
-        _refuse_rare(dataset, target)
+        _require_two_rows_per_class(dataset, target)
     out = held_out(group_digests(dataset.aside.column(rule.group)), test_size)
-    on = days(dataset.aside.column(rule.time))
+    on = days_since_epoch(dataset.aside.column(rule.time))
     first = max(1, int(np.ceil((1 - test_size) * len(on))))
     late = on > np.partition(on, first - 1)[first - 1]
     found = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), by="group")
-    _refuse_untrained(found, dataset, test_size)
-    _refuse_useless(found, dataset, target, test_size)
+    _require_training_rows(found, dataset, test_size)
+    _require_usable_split(found, dataset, target, test_size)
     return found
 
 
-def _refuse_untrained(parts: Split, dataset: Dataset, test_size: float) -> None:
+def _require_training_rows(parts: Split, dataset: Dataset, test_size: float) -> None:
     if not len(parts.train):
         raise ParameterError(
             f"Test size {test_size} leaves none of {len(dataset)} rows to train on. Choose a smaller one."
         )
 
 
-def _refuse_useless(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
+def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
     if isinstance(target, Classes) and dataset.labels is not None:
         for name, side in (("test", parts.test), ("training", parts.train)):
-            _refuse_absent(target, dataset.labels[side], name, test_size)
+            _require_every_class(target, dataset.labels[side], name, test_size)
     elif len(parts.test) < 2:
         raise ParameterError(
             f"Test size {test_size} holds out {len(parts.test)} of {len(dataset)} rows, too few to measure on."
@@ -158,7 +158,7 @@ def _refuse_useless(parts: Split, dataset: Dataset, target: Target, test_size: f
         )
 
 
-def _refuse_rare(dataset: Dataset, target: Classes) -> None:
+def _require_two_rows_per_class(dataset: Dataset, target: Classes) -> None:
     counts = np.bincount(dataset.labels, minlength=len(target.labels))  # type: ignore[arg-type]  # set with Classes
     for label, count in zip(target.labels, counts, strict=True):
         if count < 2:
@@ -168,7 +168,9 @@ def _refuse_rare(dataset: Dataset, target: Classes) -> None:
             )
 
 
-def _refuse_absent(target: Classes, labels: NDArray[np.int64], side: str, test_size: float) -> None:
+def _require_every_class(
+    target: Classes, labels: NDArray[np.int64], side: str, test_size: float
+) -> None:
     counts = np.bincount(labels, minlength=len(target.labels))
     absent = [repr(label) for label, n in zip(target.labels, counts, strict=True) if n == 0]
     if absent:

@@ -18,7 +18,7 @@ from windlass.errors import FeatureError, WindlassError
 from windlass.jobs.queue import JobQueue
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.training.dataset import Rows
+from windlass.training.dataset import RowsReader
 from windlass.training.plan import ProgressCallback, TrainingPlan
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def snapshot_summary(snapshot: "Snapshot") -> dict[str, Any]:
 
 def resolve_snapshot(
     project: Project, plan: TrainingPlan, settings: Settings
-) -> tuple[TrainingPlan, Rows | None]:
+) -> tuple[TrainingPlan, RowsReader | None]:
     """The plan, with the number of the snapshot that is read, and how to read it. Without a view neither.
 
     Raises FeatureError where there is no such snapshot; reading does where another view computed it.

@@ -11,10 +11,10 @@ from windlass.core.project import Project
 from windlass.core.project_loader import ProjectSource
 from windlass.errors import BundleError
 from windlass.settings import Settings
-from windlass.training.bundle_files import write_facts, write_model, write_results
-from windlass.training.mlflow import MlflowRecord, TrackingError, installed, track
-from windlass.training.plan import ProgressCallback, TrainingRequest, resolve, silent
-from windlass.training.run import TrainingRun, execute
+from windlass.training.bundle_files import write_metadata, write_model, write_results
+from windlass.training.mlflow import MlflowRecord, TrackingError, mlflow_installed, track
+from windlass.training.plan import ProgressCallback, TrainingRequest, resolve_plan, ignore_progress
+from windlass.training.run import TrainingRun, run_training
 from windlass.workflows.features import resolve_snapshot
 
 
@@ -38,17 +38,17 @@ def train(
     source: ProjectSource,
     request: TrainingRequest,
     settings: Settings,
-    progress: ProgressCallback = silent,
+    progress: ProgressCallback = ignore_progress,
 ) -> TrainingResult:
     """Train, seal and publish a bundle at `request.artifacts`; then track it.
 
     Raises ProjectError, ParameterError, DataError, FeatureError or BundleError; the old bundle then still
     stands.
     """
-    plan, rows = resolve_snapshot(project, resolve(project, request), settings)
+    plan, rows = resolve_snapshot(project, resolve_plan(project, request), settings)
     refuse_foreign(request.artifacts)
     with staging(request.artifacts) as folder:
-        run = execute(project, plan, progress, rows)
+        run = run_training(project, plan, progress, rows)
         try:
             _write(run, source, folder, progress)
         except OSError as error:
@@ -73,12 +73,12 @@ def _write(
     progress(0.55, "Compiling the model to ONNX and comparing it row by row")
     compiled, engine = _compile(run)
     write_model(run, compiled, folder, source.folder)
-    progress(0.85, "Writing profile, golden rows and model card")
+    progress(0.85, "Writing profile, reference examples and model card")
     gates = tuple(
         GateRecord(rule=result.rule, value=result.value, passed=result.passed)
         for result in judge(run.project.thresholds, run.evaluation.metrics)
     )
-    write_facts(run, folder, source.folder, engine=engine, gates=gates)
+    write_metadata(run, folder, source.folder, engine=engine, gates=gates)
     seal(
         folder,
         project=run.project.name,
@@ -98,7 +98,7 @@ def _track(
     run: TrainingRun, bundle: Bundle, settings: Settings, progress: ProgressCallback
 ) -> tuple[str | None, str | None]:
     """The MLflow run, or why there is none: tracking never loses a bundle. Neither without MLflow."""
-    if not installed():
+    if not mlflow_installed():
         return None, None
     progress(0.97, "Recording the run in MLflow")
     try:
@@ -108,10 +108,10 @@ def _track(
 
 
 def _compile(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
-    from windlass.engines.convert import Fitted, convert
+    from windlass.engines.convert import FittedEstimator, convert
 
     schema = run.project.schema
-    fitted = Fitted(
+    fitted = FittedEstimator(
         estimator=run.estimator,
         columns=schema.names,
         text=frozenset(column.name for column in schema.text),

@@ -13,14 +13,14 @@ from windlass.core.project_loader import ProjectSource, load_project
 from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError
 from windlass.settings import Settings
-from windlass.training.bundle_files import results
-from windlass.training.environment import environment, package_version
+from windlass.training.bundle_files import result_files
+from windlass.training.environment import read_environment, installed_version
 from windlass.training.golden_rows import expected
-from windlass.training.plan import ProgressCallback, TrainingPlan, silent
-from windlass.training.run import TrainingRun, execute, predict, sealed_schema
+from windlass.training.plan import ProgressCallback, TrainingPlan, ignore_progress
+from windlass.training.run import TrainingRun, run_training, predict, bundle_schema
 from windlass.workflows.features import resolve_snapshot
 
-_SHOWN = 12  # hex digits of a digest
+_DIGEST_DIGITS = 12  # hex digits of a digest
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Verification:
 def verify(
     bundle_path: Path,
     project_folder: Path | None = None,
-    progress: ProgressCallback = silent,
+    progress: ProgressCallback = ignore_progress,
     settings: Settings | None = None,
 ) -> Verification:
     """Train again with the bundle's parameters, in memory, and compare.
@@ -52,15 +52,15 @@ def verify(
     """
     progress(0.0, f"Checking the files of {bundle_path}")
     bundle = Bundle.open(bundle_path)
-    project, source = load_project(project_folder or _find(bundle_path))
+    project, source = load_project(project_folder or _find_project_folder(bundle_path))
     if project.name != bundle.manifest.project:
         raise ProjectError(
             f"{bundle_path} is a bundle of project {bundle.manifest.project!r}, and {source.folder} declares"
             f" {project.name!r}. Name the right folder with --project."
         )
-    plan = TrainingPlan.of_params(project, bundle.json("params.json"))
+    plan = TrainingPlan.from_params(project, bundle.json("params.json"))
     plan, rows = resolve_snapshot(project, plan, settings or Settings.read())
-    run = execute(project, plan, progress, rows)
+    run = run_training(project, plan, progress, rows)
     progress(0.9, "Comparing")
     differences = (
         *_compare_files(bundle, run),
@@ -72,7 +72,7 @@ def verify(
     return Verification(bundle, differences, reasons)
 
 
-def _find(bundle_path: Path) -> Path:
+def _find_project_folder(bundle_path: Path) -> Path:
     for folder in (*bundle_path.resolve().parents, Path.cwd()):
         if (folder / "project.py").is_file():
             return folder
@@ -82,16 +82,16 @@ def _find(bundle_path: Path) -> Path:
 
 
 def _compare_files(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
-    for name, content in results(run).items():
+    for name, content in result_files(run).items():
         if name not in bundle.manifest.files:
             yield f"{name} is new: the bundle has none."
             continue
         before = bundle.read(name)
         if before != content:
-            yield f"{name}: {_changes(json.loads(before), json.loads(content))}."
+            yield f"{name}: {_describe_changes(json.loads(before), json.loads(content))}."
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Which values of a flat JSON object changed."""
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     shown = [f"{name} is {now.get(name)}, was {before.get(name)}" for name in names]
@@ -99,14 +99,14 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
-    schema = sealed_schema(run.project)
+    schema = bundle_schema(run.project)
     if schema != bundle.schema:
         yield "schema.json: the project declares another row or target now."
         return
     golden = bundle.json("golden.json")
     validator = RowValidator(schema.row)
     batch = validator.batch(validator.rows(canonical(golden["rows"])))
-    now = expected(schema, predict(run.estimator, schema, batch))
+    now = expected_answers(schema, predict(run.estimator, schema, batch))
     changed = [
         index
         for index, pair in enumerate(zip(now, golden["expected"], strict=True))
@@ -114,15 +114,15 @@ def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     ]
     if changed:
         yield (
-            f"Predictions: {len(changed)} of {len(now)} golden rows get another answer; the first is row"
+            f"Predictions: {len(changed)} of {len(now)} reference examples get another answer; the first is row"
             f" {changed[0]}: {now[changed[0]]}, was {golden['expected'][changed[0]]}."
         )
 
 
 def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
-    """Every test row, not only the golden ones; a bundle of an earlier Windlass does not say which they were."""
+    """Every test row, not only the reference examples; a bundle of an earlier Windlass does not say which they were."""
     before, now = read_holdout(bundle), run.holdout
-    if before is None or sealed_schema(run.project) != bundle.schema:
+    if before is None or bundle_schema(run.project) != bundle.schema:
         return
     if bundle.read(HOLDOUT) == write_holdout(now):
         return
@@ -133,7 +133,7 @@ def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
 
 
 def _reasons(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:
-    found = [*_inputs(bundle, run, source), *_surroundings(bundle, source)]
+    found = [*_input_changes(bundle, run, source), *_environment_changes(bundle, source)]
     yield from found
     if not found:
         yield (
@@ -142,21 +142,21 @@ def _reasons(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterato
         )
 
 
-def _inputs(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:
+def _input_changes(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:
     before = bundle.manifest.data_digest
     if run.dataset.digest != before:
-        yield f"The data changed: digest {run.dataset.digest[:_SHOWN]}, was {before[:_SHOWN]}."
+        yield f"The data changed: digest {run.dataset.digest[:_DIGEST_DIGITS]}, was {before[:_DIGEST_DIGITS]}."
     digest = bundle.manifest.source_digest
     if digest is not None and digest != source.digest:
-        yield f"project.py changed: digest {source.digest[:_SHOWN]}, was {digest[:_SHOWN]}."
+        yield f"project.py changed: digest {source.digest[:_DIGEST_DIGITS]}, was {digest[:_DIGEST_DIGITS]}."
 
 
-def _surroundings(bundle: Bundle, source: ProjectSource) -> Iterator[str]:
-    before, now = bundle.json("environment.json"), environment(source.folder)
+def _environment_changes(bundle: Bundle, source: ProjectSource) -> Iterator[str]:
+    before, now = bundle.json("read_environment.json"), read_environment(source.folder)
     for name in ("windlass", "python", "implementation", "platform", "commit"):
         if before.get(name) != now[name]:
             yield f"{name} is {now[name]}, was {before.get(name)}."
     for name, sealed in before.get("packages", {}).items():
-        installed = package_version(name)
+        installed = installed_version(name)
         if installed != sealed:
             yield f"Package {name} is {installed or 'not installed'}, was {sealed}."

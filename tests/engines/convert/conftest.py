@@ -10,20 +10,20 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
-from windlass.engines.convert import Conversion, Fitted, convert
+from windlass.engines.convert import Conversion, FittedEstimator, convert
 
 Table = tuple[pd.DataFrame, Any]
 NUMBERS = ["age", "income", "member", "since"]
 WORDS = ["colour", "job"]
 
 
-def fit(estimator: Any, table: Table, classes: tuple[Any, ...] | None = None) -> Fitted:
+def fit(estimator: Any, table: Table, classes: tuple[Any, ...] | None = None) -> FittedEstimator:
     rows, target = table
     estimator.fit(rows, target)
     if classes is None and hasattr(estimator, "classes_"):
         classes = tuple(estimator.classes_.tolist())
     text = frozenset(name for name in rows if name in WORDS)
-    return Fitted(estimator, tuple(rows.columns), text, classes)
+    return FittedEstimator(estimator, tuple(rows.columns), text, classes)
 
 
 def session(model: bytes) -> Any:

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from windlass.engines.convert import Fitted, convert
+from windlass.engines.convert import FittedEstimator, convert
 
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
@@ -75,7 +75,7 @@ def test_booleans(cancer: Any, proved: Any) -> None:
 def test_an_undeclared_class_is_native(iris: Any) -> None:
     rows, target = iris
     model = DecisionTreeClassifier().fit(rows, target)
-    conversion = convert(Fitted(model, tuple(rows), frozenset(), (0, 1)), rows, seed=0)
+    conversion = convert(FittedEstimator(model, tuple(rows), frozenset(), (0, 1)), rows, seed=0)
     assert conversion.report.reason == "the class 2 was learned but not declared"
 
 

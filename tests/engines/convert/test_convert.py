@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from windlass.engines.convert import Fitted, convert
+from windlass.engines.convert import FittedEstimator, convert
 
 
 class Doubling(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -43,7 +43,9 @@ def test_custom_transformers_are_native(step: Any, iris: Any, refused: Any) -> N
 def test_nothing_is_raised(iris: Any) -> None:
     rows, target = iris
     model = Angry().fit(rows, target)
-    report = convert(Fitted(model, tuple(rows), frozenset(), (0, 1, 2)), rows, seed=0).report
+    report = convert(
+        FittedEstimator(model, tuple(rows), frozenset(), (0, 1, 2)), rows, seed=0
+    ).report
     assert report.engine == "native"
     assert report.reason
 

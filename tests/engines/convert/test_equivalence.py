@@ -8,8 +8,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from windlass.engines.convert import Fitted, convert, linear, scaling, trees
-from windlass.engines.convert.compiler import Scores
+from windlass.engines.convert import FittedEstimator, convert, linear, scaling, trees
+from windlass.engines.convert.compiler import ClassifierOutput
 
 FLOAT, DOUBLE = 1, 11
 
@@ -59,7 +59,7 @@ def test_ties_broken_the_other_way_are_caught(
         scores = vote(compiler, model, members, columns)
         share = scores.probabilities
         label = compiler.graph.node("ArgMax", share, axis=1, keepdims=0, select_last_index=1)
-        return Scores(label, share)
+        return ClassifierOutput(label, share)
 
     monkeypatch.setattr(trees, "_vote", wrong)
     rows, _ = iris
@@ -69,7 +69,7 @@ def test_ties_broken_the_other_way_are_caught(
 
 def test_rows_that_it_refuses_are_counted(iris: Any) -> None:
     rows, target = iris
-    fitted = Fitted(
+    fitted = FittedEstimator(
         LogisticRegression(max_iter=1000).fit(rows, target), tuple(rows), frozenset(), (0, 1, 2)
     )
     report = convert(fitted, rows.assign(**{rows.columns[0]: np.nan}), seed=0).report

@@ -3,14 +3,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from windlass.engines.convert import Fitted
+from windlass.engines.convert import FittedEstimator
 from windlass.engines.convert.probe_rows import UNSEEN, ProbeRowSampler
 
 
 @pytest.fixture
 def sampler(mixed: Any) -> Any:
     rows, _ = mixed
-    fitted = Fitted(None, tuple(rows.columns), frozenset({"colour", "job"}), None)
+    fitted = FittedEstimator(None, tuple(rows.columns), frozenset({"colour", "job"}), None)
     return ProbeRowSampler(fitted, rows, {0: np.array([40.5])}, np.random.default_rng(0))
 
 

@@ -18,10 +18,10 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from windlass.engines.convert import Fitted, convert
+from windlass.engines.convert import FittedEstimator, convert
 data = load_iris(as_frame=True)
 model = make_pipeline(StandardScaler(), RandomForestClassifier(5)).fit(data.data, data.target)
-fitted = Fitted(model, tuple(data.data), frozenset(), (0, 1, 2))
+fitted = FittedEstimator(model, tuple(data.data), frozenset(), (0, 1, 2))
 assert convert(fitted, data.data, seed=0).model
 assert "skl2onnx" not in sys.modules
 """

@@ -151,7 +151,7 @@ def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(serv
         refused()
         refused()
         logged = told(server, "earlier version not loaded", len(before) + 1)[len(before) :]
-        assert "Golden row 0" in logged[0]["reason"]
+        assert "Reference example 0" in logged[0]["reason"]
         return len(logged) == 1
 
     assert any(is_remembered() for _ in range(5))

@@ -8,15 +8,15 @@ import numpy as np
 
 from windlass.engines.convert.linear import softmax_scores
 from windlass.engines.convert.tree_ensemble import TreeEnsemble
-from windlass.engines.convert.trees import note_tree, read_tree
+from windlass.engines.convert.trees import read_tree, record_tree_splits
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
-    from windlass.engines.convert.compiler import Compiler, Scores
+    from windlass.engines.convert.compiler import ClassifierOutput, Compiler
     from windlass.engines.convert.graph import Columns
 
 
-def boosting_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def boosting_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a gradient boosting classifier; in a tie of two classes the second wins."""
     if model.loss != "log_loss":
         raise UnsupportedError(f"{type(model).__name__}: loss={model.loss!r} is not converted")
@@ -38,7 +38,7 @@ def _raw(compiler: Compiler, model: Any, columns: Columns, *, first: int) -> str
         for k, member in enumerate(iteration):
             tree = member.tree_
             ensemble.add(read_tree(tree, model.learning_rate * tree.value[:, 0, :]), first + k)
-            note_tree(compiler, columns, tree)
+            record_tree_splits(compiler, columns, tree)
     return ensemble.emit(compiler.graph, compiler.graph.numbers(columns, model))
 
 

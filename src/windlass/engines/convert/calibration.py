@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Columns, Graph
 
 
-def calibrated(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def calibrated(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append the mean over the calibrated classifiers."""
     graph, members = compiler.graph, model.calibrated_classifiers_
     shares = [_member(compiler, member, columns) for member in members]
@@ -22,7 +22,7 @@ def calibrated(compiler: Compiler, model: Any, columns: Columns) -> Scores:
         total = graph.node("Add", total, share)
     if len(shares) > 1:
         total = graph.node("Div", total, graph.constant(float(len(shares))))
-    return Scores(graph.node("ArgMax", total, axis=1, keepdims=0), total)
+    return ClassifierOutput(graph.node("ArgMax", total, axis=1, keepdims=0), total)
 
 
 def _member(compiler: Compiler, member: Any, columns: Columns) -> str:
@@ -91,7 +91,7 @@ def _interpolate(graph: Graph, value: str, curve: Any) -> str:
     return graph.node("Add", rise, at_y)
 
 
-def fixed_threshold(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def fixed_threshold(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a classifier and the threshold that was set for it."""
     inner = getattr(model, "estimator_", model.estimator)
     threshold = model.threshold
@@ -100,14 +100,14 @@ def fixed_threshold(compiler: Compiler, model: Any, columns: Columns) -> Scores:
     return _decided(compiler, model, inner, columns, threshold)
 
 
-def tuned_threshold(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def tuned_threshold(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a classifier and the threshold that was found for it."""
     return _decided(compiler, model, model.estimator_, columns, model.best_threshold_)
 
 
 def _decided(
     compiler: Compiler, model: Any, inner: Any, columns: Columns, threshold: float
-) -> Scores:
+) -> ClassifierOutput:
     """The classifier's own scores, with the label that the threshold decides."""
     graph, positive = compiler.graph, _positive(model)
     scores = compiler.classify(inner, columns)
@@ -122,7 +122,7 @@ def _decided(
     above = graph.node("GreaterOrEqual", source, graph.constant(float(threshold)))
     label = graph.node("Where", above, graph.constant(positive), graph.constant(1 - positive))
     flat = graph.node("Reshape", label, graph.constant([-1]))
-    return Scores(flat, scores.probabilities, scores.decision)
+    return ClassifierOutput(flat, scores.probabilities, scores.decision)
 
 
 def _by_share(model: Any, inner: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.converters import CONVERTERS
 from windlass.engines.convert.graph import (
     IR_VERSION,
@@ -22,18 +22,18 @@ from windlass.engines.convert.graph import (
     GraphColumn,
     ValueOrigin,
 )
-from windlass.engines.convert.types import Fitted, UnsupportedError
+from windlass.engines.convert.types import FittedEstimator, UnsupportedError
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledModel:
     """A model, and where its trees split the numeric columns (by index), as far as known."""
 
     model: bytes
     splits: dict[int, Array]
 
 
-def compile_model(fitted: Fitted) -> Compiled:
+def compile_model(fitted: FittedEstimator) -> CompiledModel:
     """Return the ONNX model of ``fitted``; raises ``UnsupportedError`` where no converter knows it."""
     compiler = Compiler(CONVERTERS)
     graph = compiler.graph
@@ -47,10 +47,10 @@ def compile_model(fitted: Fitted) -> Compiled:
         outputs = _class_outputs(graph, fitted, scores)
     graph.prune([output.name for output in outputs])
     splits = {index: np.concatenate(parts) for index, parts in compiler.splits.items()}
-    return Compiled(_serialize(graph, fitted, outputs), splits)
+    return CompiledModel(_serialize(graph, fitted, outputs), splits)
 
 
-def class_positions(fitted: Fitted) -> list[int]:
+def class_positions(fitted: FittedEstimator) -> list[int]:
     """Return the declared position of each of the estimator's classes."""
     declared = {name: i for i, name in enumerate(fitted.classes or ())}
     try:
@@ -66,7 +66,7 @@ def final_name(estimator: Any) -> str:
     return type(estimator).__name__
 
 
-def _inputs(graph: Graph, fitted: Fitted) -> Columns:
+def _inputs(graph: Graph, fitted: FittedEstimator) -> Columns:
     """Return the row's columns in declared order, as parts of the model's inputs."""
     graph.widths.update(numeric=len(fitted.numeric_columns), text=len(fitted.text_columns))
     seen = {"numeric": 0, "text": 0}
@@ -80,7 +80,9 @@ def _inputs(graph: Graph, fitted: Fitted) -> Columns:
     return tuple(columns)
 
 
-def _class_outputs(graph: Graph, fitted: Fitted, scores: Scores) -> list[onnx.ValueInfoProto]:
+def _class_outputs(
+    graph: Graph, fitted: FittedEstimator, scores: ClassifierOutput
+) -> list[onnx.ValueInfoProto]:
     """Name the outputs, in the declared order of the classes."""
     if scores.probabilities is None:
         raise UnsupportedError(f"{final_name(fitted.estimator)}: it gives no probabilities")
@@ -107,7 +109,7 @@ def _output(graph: Graph, name: str, public: str) -> None:
         graph.rename(graph.node("Identity", name), public)
 
 
-def _serialize(graph: Graph, fitted: Fitted, outputs: list[onnx.ValueInfoProto]) -> bytes:
+def _serialize(graph: Graph, fitted: FittedEstimator, outputs: list[onnx.ValueInfoProto]) -> bytes:
     kinds = [
         ("numeric", TensorProto.DOUBLE, len(fitted.numeric_columns)),
         ("text", TensorProto.STRING, len(fitted.text_columns)),

@@ -11,7 +11,7 @@ from windlass.engines.convert.types import UnsupportedError
 
 
 @dataclass(frozen=True)
-class Scores:
+class ClassifierOutput:
     """What a classifier computes, classes in the order of its own ``classes_``.
 
     ``label`` is int64 [N], an index into ``classes_``, with ties broken as ``predict`` breaks
@@ -26,7 +26,7 @@ class Scores:
 
 T = TypeVar("T")
 Transform = Callable[["Compiler", Any, Columns], Columns]
-Classify = Callable[["Compiler", Any, Columns], Scores]
+Classify = Callable[["Compiler", Any, Columns], ClassifierOutput]
 Regress = Callable[["Compiler", Any, Columns], str]
 
 
@@ -57,7 +57,7 @@ class Compiler:
         table, other = self.converters.transformers, self.converters.other_transformer
         return _lookup(table, step, other)(self, step, columns)
 
-    def classify(self, estimator: Any, columns: Columns) -> Scores:
+    def classify(self, estimator: Any, columns: Columns) -> ClassifierOutput:
         """Append the classifier ``estimator`` and return its outputs."""
         table, other = self.converters.classifiers, self.converters.other_classifier
         return _lookup(table, estimator, other)(self, estimator, columns)

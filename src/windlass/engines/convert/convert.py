@@ -9,8 +9,8 @@ from windlass.engines.convert.equivalence import check_equivalence
 from windlass.engines.convert.types import (
     TOLERANCE,
     Conversion,
-    EqualityReport,
-    Fitted,
+    EquivalenceReport,
+    FittedEstimator,
     UnsupportedError,
 )
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def convert(fitted: Fitted, rows: pd.DataFrame, *, seed: int) -> Conversion:
+def convert(fitted: FittedEstimator, rows: pd.DataFrame, *, seed: int) -> Conversion:
     """Compile a fitted estimator to ONNX, if the model gives scikit-learn's answers.
 
     ``rows`` are all training rows, with the columns of ``fitted``; text is object or str with
@@ -37,4 +37,4 @@ def convert(fitted: Fitted, rows: pd.DataFrame, *, seed: int) -> Conversion:
 
 
 def _native(reason: str) -> Conversion:
-    return Conversion(None, EqualityReport("native", reason, 0, 0.0, 0, TOLERANCE))
+    return Conversion(None, EquivalenceReport("native", reason, 0, 0.0, 0, TOLERANCE))

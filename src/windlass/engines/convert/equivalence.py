@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from windlass.engines.convert.compile import Compiled, class_positions, final_name
+from windlass.engines.convert.compile import CompiledModel, class_positions, final_name
 from windlass.engines.convert.probe_rows import ProbeRowSampler
-from windlass.engines.convert.types import TOLERANCE, EqualityReport, Fitted
+from windlass.engines.convert.types import TOLERANCE, EquivalenceReport, FittedEstimator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +38,8 @@ class ModelOutput:
 
 
 def check_equivalence(
-    fitted: Fitted, compiled: Compiled, rows: pd.DataFrame, seed: int
-) -> EqualityReport:
+    fitted: FittedEstimator, compiled: CompiledModel, rows: pd.DataFrame, seed: int
+) -> EquivalenceReport:
     """Compare all training rows and at least 5,000 others; raises what ONNX Runtime raises."""
     session = _session(compiled.model)
     positions = np.array(class_positions(fitted) if fitted.classes is not None else [], np.int64)
@@ -47,7 +47,7 @@ def check_equivalence(
     frames = _frames(fitted, compiled, rows, seed)
     count, moved, changed, largest = 0, 0, 0, 0.0
     for frame, expected in _answers(fitted, frames, positions):
-        inputs = feeds(fitted, frame)
+        inputs = model_inputs(fitted, frame)
         got = _run(session, inputs)
         gaps, other = _gaps(expected.values, got.values), got.labels != expected.labels
         for at in range(0, len(frame), max(1, len(frame) // _SINGLES)):
@@ -62,11 +62,11 @@ def check_equivalence(
     if count < len(rows) + _SAMPLED:
         reason = f"{final_name(fitted.estimator)}: it predicts only {count} of the rows to compare"
     engine = "native" if reason else "onnx"
-    return EqualityReport(engine, reason, count, largest, changed, TOLERANCE)
+    return EquivalenceReport(engine, reason, count, largest, changed, TOLERANCE)
 
 
 def _frames(
-    fitted: Fitted, compiled: Compiled, rows: pd.DataFrame, seed: int
+    fitted: FittedEstimator, compiled: CompiledModel, rows: pd.DataFrame, seed: int
 ) -> Iterator[Alternatives]:
     """Yield alternatives: the first that scikit-learn accepts is compared, if it accepts one."""
     sampler = ProbeRowSampler(fitted, rows, compiled.splits, np.random.default_rng(seed))
@@ -84,7 +84,7 @@ def _frames(
 
 
 def _answers(
-    fitted: Fitted, frames: Iterator[Alternatives], positions: Array
+    fitted: FittedEstimator, frames: Iterator[Alternatives], positions: Array
 ) -> Iterator[tuple[pd.DataFrame, ModelOutput]]:
     """Yield frames with scikit-learn's answers, less the kinds of rows that it refuses."""
     for alternatives in frames:
@@ -98,7 +98,7 @@ def _answers(
             break
 
 
-def _reference(fitted: Fitted, frame: pd.DataFrame, positions: Array) -> ModelOutput:
+def _reference(fitted: FittedEstimator, frame: pd.DataFrame, positions: Array) -> ModelOutput:
     """Return scikit-learn's own answer, classes in declared order."""
     model = fitted.estimator
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -120,7 +120,7 @@ def _session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def feeds(fitted: Fitted, frame: pd.DataFrame) -> dict[str, Array]:
+def model_inputs(fitted: FittedEstimator, frame: pd.DataFrame) -> dict[str, Array]:
     """Return the model's inputs for a frame: float64 [N, k] and text [N, m], "" where missing."""
     inputs: dict[str, Array] = {}
     if fitted.numeric_columns:
@@ -155,7 +155,9 @@ def _gaps(expected: Array, got: Array) -> Array:
     return result
 
 
-def _reason(fitted: Fitted, count: int, moved: int, changed: int, largest: float) -> str | None:
+def _reason(
+    fitted: FittedEstimator, count: int, moved: int, changed: int, largest: float
+) -> str | None:
     if not moved and not changed:
         return None
     name = final_name(fitted.estimator)

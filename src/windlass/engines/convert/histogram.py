@@ -8,14 +8,14 @@ import numpy as np
 
 from windlass.engines.convert.linear import inverse_link, softmax_scores
 from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
-from windlass.engines.convert.trees import note_splits
+from windlass.engines.convert.trees import record_splits
 
 if TYPE_CHECKING:
-    from windlass.engines.convert.compiler import Compiler, Scores
+    from windlass.engines.convert.compiler import ClassifierOutput, Compiler
     from windlass.engines.convert.graph import Array, Columns
 
 
-def histogram_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def histogram_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a histogram gradient boosting classifier; in a tie the first class wins."""
     binary = model.n_trees_per_iteration_ == 1
     scores = _raw(compiler, model, columns, first=1 if binary else 0)
@@ -41,7 +41,7 @@ def _raw(compiler: Compiler, model: Any, columns: Columns, *, first: int) -> str
             inner = (nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)
             inner &= np.isfinite(nodes["num_threshold"])
             thresholds = nodes["num_threshold"][inner]
-            note_splits(compiler, columns, nodes["feature_idx"][inner], thresholds)
+            record_splits(compiler, columns, nodes["feature_idx"][inner], thresholds)
     return ensemble.emit(compiler.graph, compiler.graph.numbers(columns, model))
 
 

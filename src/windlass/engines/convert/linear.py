@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
 
 
-def softmax_scores(graph: Graph, scores: str, classes: int, *, tie_to_last: bool = False) -> Scores:
+def softmax_scores(
+    graph: Graph, scores: str, classes: int, *, tie_to_last: bool = False
+) -> ClassifierOutput:
     """Return the outputs of a classifier by its raw scores, float64 [N, max(2, c)].
 
     Two classes come as the scores ``[0, s]``: their softmax is ``expit(s)``, and their arg max
@@ -22,7 +24,7 @@ def softmax_scores(graph: Graph, scores: str, classes: int, *, tie_to_last: bool
     label = graph.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=int(tie_to_last))
     probabilities = graph.node("Softmax", scores, axis=1)
     decision = graph.pick(scores, [1]) if classes == 2 else scores
-    return Scores(label, probabilities, decision)
+    return ClassifierOutput(label, probabilities, decision)
 
 
 def linear_scores(compiler: Compiler, model: Any, columns: Columns) -> str:
@@ -41,23 +43,23 @@ def affine(graph: Graph, name: str, weights: Array, intercept: Array) -> str:
     return graph.node("Gemm", name, *constants)
 
 
-def logistic(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def logistic(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a logistic regression or a linear discriminant analysis."""
     scores = linear_scores(compiler, model, columns)
     return softmax_scores(compiler.graph, scores, len(model.classes_))
 
 
-def gradient_descent(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def gradient_descent(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a linear classifier by stochastic gradient descent; its loss decides the shares."""
     graph, classes = compiler.graph, len(model.classes_)
     scores = linear_scores(compiler, model, columns)
     plain = softmax_scores(graph, scores, classes)
     if model.loss not in ("log_loss", "modified_huber"):
-        return Scores(plain.label, None, plain.decision)
+        return ClassifierOutput(plain.label, None, plain.decision)
     if model.loss == "log_loss" and classes == 2:
         return plain
     share = _shares(graph, _odds(graph, scores, model.loss), classes)
-    return Scores(plain.label, share, plain.decision)
+    return ClassifierOutput(plain.label, share, plain.decision)
 
 
 def _odds(graph: Graph, scores: str, loss: str) -> str:
@@ -82,12 +84,12 @@ def _shares(graph: Graph, odds: str, classes: int) -> str:
     return graph.node("Where", nothing, graph.constant(1.0 / classes), divided)
 
 
-def decision_only(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def decision_only(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a linear classifier without probabilities, to be calibrated."""
     scores = softmax_scores(
         compiler.graph, linear_scores(compiler, model, columns), len(model.classes_)
     )
-    return Scores(scores.label, None, scores.decision)
+    return ClassifierOutput(scores.label, None, scores.decision)
 
 
 def linear_regression(compiler: Compiler, model: Any, columns: Columns) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.kd_tree_ties import k_smallest
 from windlass.engines.convert.types import UnsupportedError
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _MAX_ROWS, _MAX_CELLS = 5_000, 200_000  # of training; beyond, a tree search is faster
 
 
-def neighbors_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def neighbors_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a k-nearest-neighbours vote; the first of the classes with most votes wins."""
     if model.outputs_2d_:
         raise UnsupportedError("KNeighborsClassifier: several targets")
     members = np.eye(len(model.classes_))[model._y]  # noqa: SLF001 - it has no public name
     share = _mean(compiler.graph, model, columns, members)
-    return Scores(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
 
 
 def neighbors_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:

@@ -10,7 +10,7 @@ from windlass.engines.convert.scaling import apply_function
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
-    from windlass.engines.convert.compiler import Compiler, Scores
+    from windlass.engines.convert.compiler import ClassifierOutput, Compiler
     from windlass.engines.convert.graph import Columns
 
 
@@ -27,7 +27,7 @@ def pipeline_transform(compiler: Compiler, pipeline: Any, columns: Columns) -> C
     return compiler.transform(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
 
 
-def pipeline_classify(compiler: Compiler, pipeline: Any, columns: Columns) -> Scores:
+def pipeline_classify(compiler: Compiler, pipeline: Any, columns: Columns) -> ClassifierOutput:
     """Append a pipeline that ends in a classifier."""
     return compiler.classify(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
 
@@ -73,7 +73,7 @@ def feature_selection(_: Compiler, step: Any, columns: Columns) -> Columns:
     return tuple(columns[i] for i in np.flatnonzero(step.get_support()))
 
 
-def wrapped_classify(compiler: Compiler, wrapper: Any, columns: Columns) -> Scores:
+def wrapped_classify(compiler: Compiler, wrapper: Any, columns: Columns) -> ClassifierOutput:
     """Append the classifier inside a search or a frozen estimator."""
     return compiler.classify(_inner(wrapper), columns)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array
-    from windlass.engines.convert.types import Fitted
+    from windlass.engines.convert.types import FittedEstimator
 
 UNSEEN = "\u2047 unseen"
 _MARGIN = 0.25  # of the observed range, on either side
@@ -25,7 +25,7 @@ class ProbeRowSampler:
     have few values, for estimators that refuse what they have not seen.
     """
 
-    fitted: Fitted
+    fitted: FittedEstimator
     rows: pd.DataFrame
     splits: dict[int, Array]
     random: np.random.Generator

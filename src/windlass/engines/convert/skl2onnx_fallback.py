@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 from onnx import compose
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.graph import ML, OPSET, Columns
 from windlass.engines.convert.types import UnsupportedError
 
@@ -23,11 +23,11 @@ def transform(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     return compiler.graph.whole(output, int(width))
 
 
-def classify(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def classify(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a classifier through skl2onnx; its label is the first most probable class."""
     outputs = _embed(compiler, model, columns)
     label = compiler.graph.node("ArgMax", outputs[1], axis=1, keepdims=0)
-    return Scores(label, outputs[1])
+    return ClassifierOutput(label, outputs[1])
 
 
 def regress(compiler: Compiler, model: Any, columns: Columns) -> str:

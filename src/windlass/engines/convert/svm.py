@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.linear import affine
 from windlass.engines.convert.svm_probabilities import coupled_probabilities
 from windlass.engines.convert.types import UnsupportedError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
 
 
-def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append the votes of all pairs, the decision function and, where fitted, probabilities."""
     graph, classes = compiler.graph, len(model.classes_)
     if model.decision_function_shape != "ovr":
@@ -29,7 +29,9 @@ def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) 
     label = graph.node("ArgMax", ranks, axis=1, keepdims=0)
     # The public name of these warns that the option goes away.
     fitted = len(getattr(model, "_probA", ()))
-    return Scores(label, coupled_probabilities(graph, pairs, model) if fitted else None, decision)
+    return ClassifierOutput(
+        label, coupled_probabilities(graph, pairs, model) if fitted else None, decision
+    )
 
 
 def support_vector_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:

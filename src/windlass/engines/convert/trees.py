@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
 from windlass.engines.convert.types import UnsupportedError
 
@@ -52,7 +52,7 @@ def read_tree(tree: Any, value: Array) -> Tree:
     )
 
 
-def note_splits(compiler: Compiler, columns: Columns, feature: Array, threshold: Array) -> None:
+def record_splits(compiler: Compiler, columns: Columns, feature: Array, threshold: Array) -> None:
     """Tell the equality check where the raw columns are split, as far as that is known."""
     for index in np.unique(feature).tolist():
         origin = columns[index].origin
@@ -61,10 +61,10 @@ def note_splits(compiler: Compiler, columns: Columns, feature: Array, threshold:
             compiler.splits.setdefault(origin.index, []).append(raw)
 
 
-def note_tree(compiler: Compiler, columns: Columns, tree: Any) -> None:
+def record_tree_splits(compiler: Compiler, columns: Columns, tree: Any) -> None:
     """Note the splits of a scikit-learn ``tree_``."""
     inner = tree.children_left != -1
-    note_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
+    record_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
 
 
 def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> str:
@@ -74,7 +74,7 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
     ensemble = TreeEnsemble(members[0].tree_.value.shape[2])
     for member in members:
         ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]))
-        note_tree(compiler, columns, member.tree_)
+        record_tree_splits(compiler, columns, member.tree_)
     graph = compiler.graph
     total = ensemble.emit(graph, graph.numbers(columns, model))
     if len(members) == 1:
@@ -82,17 +82,17 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
     return graph.node("Div", total, graph.constant(float(len(members))))
 
 
-def _vote(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> Scores:
+def _vote(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> ClassifierOutput:
     share = _sum_of_trees(compiler, model, members, columns)
-    return Scores(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
 
 
-def tree_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def tree_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append one tree; its leaves hold the classes' shares."""
     return _vote(compiler, model, [model], columns)
 
 
-def forest_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def forest_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a forest: shares added in tree order, divided once, the first largest class."""
     return _vote(compiler, model, list(model.estimators_), columns)
 

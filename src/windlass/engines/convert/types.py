@@ -9,7 +9,7 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedEstimator:
     """A fitted estimator and the row that it was fitted on.
 
     ``estimator`` was fitted on a DataFrame whose columns are ``columns``, in that order. The
@@ -35,7 +35,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class EqualityReport:
+class EquivalenceReport:
     """What the comparison with scikit-learn found.
 
     ``engine`` is ``"onnx"`` or ``"native"``, and ``reason`` says why it is native.
@@ -56,7 +56,7 @@ class Conversion:
     """A serialized ONNX model, or None where the estimator has to serve natively."""
 
     model: bytes | None
-    report: EqualityReport
+    report: EquivalenceReport
 
 
 class UnsupportedError(Exception):

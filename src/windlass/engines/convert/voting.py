@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.compiler import Compiler, Scores
+from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.linear import softmax_scores
 from windlass.engines.convert.tree_ensemble import TreeEnsemble
-from windlass.engines.convert.trees import note_tree, read_tree
+from windlass.engines.convert.trees import read_tree, record_tree_splits
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _TREES = ("DecisionTree", "ExtraTreeC", "ExtraTreeR")
 
 
-def bagging_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def bagging_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append the mean of the members' probabilities, each from columns of its own."""
     if any(len(member.classes_) != model.n_classes_ for member in model.estimators_):
         raise UnsupportedError("BaggingClassifier: a member has not seen every class")
     share = _bagged(compiler, model, columns)
-    return Scores(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
 
 
 def bagging_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
@@ -48,7 +48,7 @@ def _bagged(compiler: Compiler, model: Any, columns: Columns) -> str:
     return _average(compiler, parts, None)
 
 
-def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append AdaBoost over trees: each adds its weight to the class that it predicts."""
     graph, classes = compiler.graph, len(model.classes_)
     values = []
@@ -65,19 +65,19 @@ def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> Sc
         scores = graph.node("MatMul", decision, graph.constant(halves))
         found = softmax_scores(graph, scores, 2)
         double = graph.node("Mul", graph.pick(scores, [1]), graph.constant(2.0))
-        return Scores(found.label, found.probabilities, double)
+        return ClassifierOutput(found.label, found.probabilities, double)
     label = graph.node("ArgMax", decision, axis=1, keepdims=0)
     scaled = graph.node("Div", decision, graph.constant(float(classes - 1)))
-    return Scores(label, graph.node("Softmax", scaled, axis=1), decision)
+    return ClassifierOutput(label, graph.node("Softmax", scaled, axis=1), decision)
 
 
-def voting_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def voting_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append soft voting."""
     if model.voting != "soft":
         raise UnsupportedError("VotingClassifier: voting='hard' gives no probabilities")
     parts = [_share(compiler, member, columns) for member in model.estimators_]
     share = _average(compiler, parts, _weights(model))
-    return Scores(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
 
 
 def voting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
@@ -86,7 +86,7 @@ def voting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
     return _average(compiler, parts, _weights(model))
 
 
-def stacking_classifier(compiler: Compiler, model: Any, columns: Columns) -> Scores:
+def stacking_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a classifier over the members' answers."""
     return compiler.classify(model.final_estimator_, _stacked(compiler, model, columns))
 
@@ -127,7 +127,7 @@ def _trees(
         tree = read_tree(member.tree_, value)
         feature = np.asarray(features)[np.where(tree.leaf, 0, tree.feature)]
         ensemble.add(replace(tree, feature=feature))
-        note_tree(compiler, tuple(columns[i] for i in features), member.tree_)
+        record_tree_splits(compiler, tuple(columns[i] for i in features), member.tree_)
     return ensemble.emit(compiler.graph, compiler.graph.numbers(columns, model))
 
 

@@ -132,7 +132,7 @@ OPERATIONS: dict[str, Operation] = {
     "/livez": Operation("Liveness", "The process answers.", "Health"),
     "/readyz": Operation(
         "Readiness",
-        "200 once every project's version has reproduced its golden rows.",
+        "200 once every project's version has reproduced its reference examples.",
         "Health",
         errors=("503",),
     ),

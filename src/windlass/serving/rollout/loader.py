@@ -1,4 +1,4 @@
-"""From a bundle to a model that may answer: loaded, proven on its golden rows, warmed; one at a time."""
+"""From a bundle to a model that may answer: loaded, proven on its reference examples, warmed; one at a time."""
 
 import asyncio
 import sys

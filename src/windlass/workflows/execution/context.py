@@ -15,7 +15,7 @@ from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobQueue, LostError
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.training.plan import ProgressCallback, silent
+from windlass.training.plan import ProgressCallback, ignore_progress
 from windlass.workflows.execution.project_process import OutputCallback, ProcessTask, ProjectProcess
 
 StepResult = dict[str, Any]
@@ -82,7 +82,7 @@ class JobContext:
     worker: str
     folder: Callable[[Job], Path | None]
     output: OutputCallback
-    progress: ProgressCallback = silent
+    progress: ProgressCallback = ignore_progress
     ready: ProjectProcess | None = None
     way: ProgressRange = ProgressRange()
     stopping: threading.Event = field(default_factory=threading.Event)

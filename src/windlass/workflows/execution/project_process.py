@@ -15,7 +15,7 @@ from typing import Any
 
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import ParameterError, ProjectError
-from windlass.training.plan import ProgressCallback, silent
+from windlass.training.plan import ProgressCallback, ignore_progress
 
 _TERM_SECONDS = 3.0  # that a process gets to end, before it is killed
 _LAST_SECONDS = 1.0
@@ -59,7 +59,7 @@ class ProjectProcess:
         self._output = output
         self._news = threading.Condition()
         self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._progress: ProgressCallback = silent
+        self._progress: ProgressCallback = ignore_progress
         self._checked = False
         self._closed = False
         self.declaration: ProjectSpec | None = None
@@ -105,7 +105,7 @@ class ProjectProcess:
         if not self._checked:
             raise ParameterError(self.error or "")
 
-    def begin(self, task: ProcessTask, progress: ProgressCallback = silent) -> None:
+    def begin(self, task: ProcessTask, progress: ProgressCallback = ignore_progress) -> None:
         """Have the task done; `progress` is called, from another thread, as it comes on."""
         self._progress = progress
         self._ask(asdict(task))

@@ -22,7 +22,7 @@ from windlass.core.project_loader import ProjectSource, describe_error, load_pro
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import JobError, WindlassError
 from windlass.settings import Settings
-from windlass.training.plan import SEED, TEST_SIZE, TrainingRequest, resolve
+from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, TrainingRequest, resolve_plan
 from windlass.workflows.features import build_features
 from windlass.workflows.train import TrainingResult, train
 
@@ -67,7 +67,7 @@ def _carry_out(
     project: Project, source: ProjectSource, asked: "SimpleQueue[dict[str, Any]]", tell: _Teller
 ) -> None:
     while "check" in (task := asked.get()):
-        resolve(project, _request(task["check"], Path()))
+        resolve_plan(project, _request(task["check"], Path()))
         tell(checked=True)
     if project.name != task["project"]:
         raise JobError(
@@ -88,8 +88,8 @@ def _request(asked: dict[str, Any], artifacts: Path) -> TrainingRequest:
         artifacts=artifacts,
         model=asked.get("model"),
         hyperparameters=asked.get("hyperparameters") or {},
-        seed=asked.get("seed", SEED),
-        test_size=asked.get("test_size", TEST_SIZE),
+        seed=asked.get("seed", DEFAULT_SEED),
+        test_size=asked.get("test_size", DEFAULT_TEST_SIZE),
         track=asked.get("track", True),
         data=None if data is None else Path(data),
         snapshot=asked.get("snapshot"),

@@ -13,9 +13,14 @@ from windlass.engines.engine import Engine
 from windlass.errors import InputError, SettingsError
 from windlass.tables.reader import RaggedRow, TableReader
 from windlass.tables.validate import ValidatedTable
-from windlass.tables.writer import form_of, open_writer
-from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary, refuse_clashes, whole
-from windlass.workflows.scoring.rows import REFUSAL, RowScorer, refusals
+from windlass.tables.writer import open_writer, table_format
+from windlass.workflows.scoring.request import (
+    ScoreRequest,
+    ScoreSummary,
+    require_distinct_paths,
+    write_atomically,
+)
+from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
 
 Progress = Callable[[float, str], None]
 
@@ -30,19 +35,19 @@ def score(
     at all. Raises InputError where the input cannot be read, SettingsError where a file cannot be written.
     """
     started = perf_counter()
-    refuse_clashes(request)
-    _refuse_places(request)
+    require_distinct_paths(request)
+    _require_file_paths(request)
     ragged: list[RaggedRow] = []
     with (
-        TableReader(request.input, form_of(request.input), ragged.append) as reader,
-        whole(request.rejects, request.output) as (rejects_part, output_part),
+        TableReader(request.input, table_format(request.input), ragged.append) as reader,
+        write_atomically(request.rejects, request.output) as (rejects_part, output_part),
         rejects_part.open("w", encoding="utf-8", newline="") as rejects_file,
     ):
         scorer = RowScorer(
             bundle, engine, reader.schema, request.keep, strings=reader.form == "csv"
         )
-        rejects, scored = _Rejects(rejects_file), 0
-        with open_writer(output_part, scorer.schema, form_of(request.output)) as writer:
+        rejects, scored = _RejectsWriter(rejects_file), 0
+        with open_writer(output_part, scorer.schema, table_format(request.output)) as writer:
             for batch in reader:
                 numbers = rejects.number(batch.num_rows, ragged)
                 checked = scorer.check(batch)
@@ -59,12 +64,12 @@ def score(
     return ScoreSummary(scored + rejects.count, scored, rejects.count, seconds)
 
 
-class _Rejects:
+class _RejectsWriter:
     """The file of rows that were not scored, a line for every reason; and the numbers of all rows."""
 
     def __init__(self, file: Any) -> None:
         self._write = csv.writer(file).writerow
-        self._write(REFUSAL)
+        self._write(REJECT_COLUMNS)
         self._next = 0
         self._skipped: list[int] = []
         self.count = 0
@@ -83,13 +88,13 @@ class _Rejects:
         return numbers
 
     def add(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> None:
-        for line in refusals(batch, numbers, checked):
+        for line in reject_lines(batch, numbers, checked):
             self._write(line)
         self.count += int(checked.bad.sum())
 
 
-def _refuse_places(request: ScoreRequest) -> None:
+def _require_file_paths(request: ScoreRequest) -> None:
     for option, path in request.paths.items():
         if path.exists() and not path.is_file():  # a device would be replaced by a file
             raise SettingsError(f"{option} {path} is a folder or a device. Name a file.")
-    form_of(request.output)
+    table_format(request.output)

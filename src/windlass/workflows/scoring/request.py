@@ -44,7 +44,7 @@ class ScoreSummary:
     seconds: float
 
 
-def refuse_clashes(request: ScoreRequest) -> None:
+def require_distinct_paths(request: ScoreRequest) -> None:
     """Refuse to write one thing over another. Raises SettingsError."""
     seen: dict[Path, str] = {}
     for option, path in request.paths.items():
@@ -55,7 +55,7 @@ def refuse_clashes(request: ScoreRequest) -> None:
 
 
 @contextmanager
-def whole(*paths: Path) -> Iterator[tuple[Path, ...]]:
+def write_atomically(*paths: Path) -> Iterator[tuple[Path, ...]]:
     """Files or folders to write beside `paths`, put in their places, in order, only if all went well."""
     parts = tuple(path.with_name(f"{part_prefix(path)}part") for path in paths)
     for path in paths:

@@ -12,11 +12,11 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
 from windlass.engines.engine import Engine
 from windlass.errors import InputError
-from windlass.tables.arrow_numpy import mask_array, number_array, repeated
-from windlass.tables.validate import ValidatedTable, check_table, refuse_columns
+from windlass.tables.arrow_numpy import mask_array, number_array, repeat_text
+from windlass.tables.validate import ValidatedTable, require_columns, validate_table
 from windlass.tables.writer import prediction_table
 
-REFUSAL = ("row", "column", "reason", "values")  # the columns of what was refused
+REJECT_COLUMNS = ("row", "column", "reason", "values")  # the columns of what was refused
 _INDEX = " A column without a name is a data frame's index: write the file with index=False."
 
 
@@ -50,7 +50,7 @@ class RowScorer:
         """Judge every row of a batch; each reason is told."""
         rows = batch.select(self._columns)
         most = max(batch.num_rows * len(self._columns), 1)
-        return check_table(self._row, rows, strings=self._strings, limit=most)
+        return validate_table(self._row, rows, strings=self._strings, limit=most)
 
     def answers(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> Any:
         """The answers to the good rows of a batch, a `pa.RecordBatch`; `numbers` [n] are those of all its rows."""
@@ -63,7 +63,7 @@ class RowScorer:
             return pa.RecordBatch.from_pylist([], self.schema)
         answer = prediction_table(self._engine.predict(rows), self._classes)
         kept = [_dense(batch.column(name)) for name in self._keep]
-        version = repeated(self._version, len(rows))
+        version = repeat_text(self._version, len(rows))
         arrays = [number_array(numbers), *kept, *answer.columns, version]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -74,7 +74,7 @@ class RowScorer:
                     f"The input has no column {name!r} to keep. It has: {', '.join(names)}."
                 )
         extra = [name for name in names if name not in (*self._row.names, *self._keep)]
-        refuse_columns(self._row, self._columns)
+        require_columns(self._row, self._columns)
         if extra:
             raise InputError(
                 f"The input has columns that {self._row.title} does not: {', '.join(map(repr, extra))}."
@@ -99,7 +99,7 @@ class RowScorer:
         return whole
 
 
-def refusals(
+def reject_lines(
     batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable
 ) -> Iterator[tuple[int, str, str, str]]:
     """A line for every reason why a row was refused: its number, the column, the reason, its values as JSON."""

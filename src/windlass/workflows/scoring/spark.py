@@ -23,14 +23,19 @@ from windlass.engines.engine import Engine
 from windlass.engines.loader import load_engine
 from windlass.errors import EngineError, FeatureError, InputError, SettingsError
 from windlass.features.engines.spark_session import spark_path, spark_session
-from windlass.tables.arrow_numpy import number_array, text_array, values_of
+from windlass.tables.arrow_numpy import number_array, text_array, to_numpy
 from windlass.tables.validate import ValidatedTable
-from windlass.tables.writer import form_of
+from windlass.tables.writer import table_format
 from windlass.workflows.scoring.local import Progress
-from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary, refuse_clashes, whole
-from windlass.workflows.scoring.rows import REFUSAL, RowScorer, refusals
+from windlass.workflows.scoring.request import (
+    ScoreRequest,
+    ScoreSummary,
+    require_distinct_paths,
+    write_atomically,
+)
+from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
 
-FILE, INDEX = (
+FILE_COLUMN, INDEX_COLUMN = (
     "windlass_file",
     "windlass_index",
 )  # of each row: its file's name, and its place in there
@@ -53,45 +58,45 @@ class PartitionScorer:
         for scorer, rows, numbers, checked in self._checked(batches):
             yield scorer.answers(rows, numbers, checked)
 
-    def refusals(self, batches: Iterable[Any]) -> Iterator[Any]:
+    def reject_lines(self, batches: Iterable[Any]) -> Iterator[Any]:
         """A line for every reason why a row was refused."""
         for _, rows, numbers, checked in self._checked(batches):
-            lines = list(refusals(rows, numbers, checked))
+            lines = list(reject_lines(rows, numbers, checked))
             if lines:
                 rows_refused, *texts = zip(*lines, strict=True)
                 columns = [number_array(np.array(rows_refused)), *map(text_array, texts)]
-                yield pa.RecordBatch.from_arrays(columns, REFUSAL)
+                yield pa.RecordBatch.from_arrays(columns, REJECT_COLUMNS)
 
     def _checked(
         self, batches: Iterable[Any]
     ) -> Iterator[tuple[RowScorer, Any, NDArray[np.int64], ValidatedTable]]:
-        bundle, engine = _opened(self.digest)
+        bundle, engine = _load_bundle(self.digest)
         bundle = replace(bundle, known_as=self.known_as)
         for batch in batches:
-            rows = batch.drop_columns([FILE, INDEX])
+            rows = batch.drop_columns([FILE_COLUMN, INDEX_COLUMN])
             scorer = RowScorer(bundle, engine, rows.schema, self.keep)
             yield scorer, rows, self._numbers(batch), scorer.check(rows)
 
     def _numbers(self, batch: Any) -> NDArray[np.int64]:
         """The numbers [n] of a batch's rows in the whole input."""
-        files = batch.column(FILE).dictionary_encode()
+        files = batch.column(FILE_COLUMN).dictionary_encode()
         before = [self.offsets[unquote(name.as_py())] for name in files.dictionary]
-        numbers: NDArray[np.int64] = np.array(before, np.int64)[
-            values_of(files.indices)
-        ] + values_of(batch.column(INDEX))
+        numbers: NDArray[np.int64] = np.array(before, np.int64)[to_numpy(files.indices)] + to_numpy(
+            batch.column(INDEX_COLUMN)
+        )
         return numbers
 
 
 @lru_cache(maxsize=1)
-def _opened(digest: str) -> tuple[Bundle, Engine]:
-    """The bundle as this machine got it, every file verified, and its engine, proven on the golden rows."""
+def _load_bundle(digest: str) -> tuple[Bundle, Engine]:
+    """The bundle as this machine got it, every file verified, and its engine, proven on the reference examples."""
     from pyspark import SparkFiles
 
     bundle = Bundle.open(Path(SparkFiles.get(digest)))
     return bundle, load_engine(bundle)
 
 
-_TYPES = {
+_SPARK_TYPES = {
     pa.int64(): "long",
     pa.float64(): "double",
     pa.bool_(): "boolean",
@@ -110,28 +115,28 @@ def score_on_spark(
     EngineError where the bundle has no ONNX model, FeatureError where Spark fails.
     """
     started = perf_counter()
-    _refuse(bundle, request)
-    source = _Source.of(request.input)
+    _check_request(bundle, request)
+    source = _ParquetInput.of(request.input)
     scorer = RowScorer(bundle, load_engine(bundle), source.schema, request.keep)
-    with whole(request.rejects, request.output) as (rejects, output):
+    with write_atomically(request.rejects, request.output) as (rejects, output):
         progress(0.0, "starting on Spark")
-        with _job(bundle, source, request, master) as job:
+        with _spark_job(bundle, source, request, master) as job:
             progress(0.1, f"scoring {source.rows:,} rows of {len(source.files)} files")
             scored = job.answers(scorer.schema, output)
             progress(0.8, "looking for what was refused")
-            refused = job.refusals(output / "_refused") if scored < source.rows else []
-        rejected = _gather(refused, rejects)
+            refused = job.reject_lines(output / "_refused") if scored < source.rows else []
+        rejected = _write_rejects(refused, rejects)
         if scored + rejected != source.rows:
             raise FeatureError(
                 f"Spark's workers gave answers to {scored + rejected:,} of {source.rows:,} rows. Check that they"
                 f" share the disk of {request.output.absolute().parent}."
             )
-        _tidy(output, scorer.schema)
+        _remove_spark_files(output, scorer.schema)
     return ScoreSummary(source.rows, scored, rejected, perf_counter() - started)
 
 
 @dataclass(frozen=True)
-class _Source:
+class _ParquetInput:
     """The Parquet files of an input, all of one schema, in the order of their names."""
 
     files: tuple[Path, ...]
@@ -139,14 +144,14 @@ class _Source:
     schema: Any
 
     @staticmethod
-    def of(path: Path) -> "_Source":
+    def of(path: Path) -> "_ParquetInput":
         """The files at `path`. Raises InputError."""
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        if not files or form_of(files[0]) != "parquet":
+        if not files or table_format(files[0]) != "parquet":
             raise InputError(
                 f"{path} holds no Parquet. --engine spark reads a .parquet file, or a folder of them."
             )
-        footers = [_footer(file) for file in files]
+        footers = [_read_footer(file) for file in files]
         schema = footers[0].schema.to_arrow_schema()
         for file, footer in zip(files, footers, strict=True):
             if not footer.schema.to_arrow_schema().equals(schema):
@@ -156,7 +161,7 @@ class _Source:
         counts = tuple(footer.num_rows for footer in footers)
         if not sum(counts):
             raise InputError(f"{path} holds no rows. Give at least one.")
-        return _Source(tuple(file.absolute() for file in files), counts, schema)
+        return _ParquetInput(tuple(file.absolute() for file in files), counts, schema)
 
     @property
     def rows(self) -> int:
@@ -171,7 +176,7 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _SparkJob:
     """The rows on the cluster, and what scores them there."""
 
     frame: Any
@@ -184,16 +189,16 @@ class _Job:
         columns = StructType()
         for field in schema:
             kept = field.name in self.scoring.keep
-            kind = self.frame.schema[field.name].dataType if kept else _TYPES[field.type]
+            kind = self.frame.schema[field.name].dataType if kept else _SPARK_TYPES[field.type]
             columns.add(field.name, kind)
         parts = self._write(self.scoring.answers, columns, into)
-        return sum(_footer(part).num_rows for part in parts)
+        return sum(_read_footer(part).num_rows for part in parts)
 
-    def refusals(self, into: Path) -> list[Path]:
+    def reject_lines(self, into: Path) -> list[Path]:
         """Write a line for every reason why a row was refused; the files."""
-        row, *texts = REFUSAL
+        row, *texts = REJECT_COLUMNS
         columns = f"{row} bigint, {', '.join(f'`{name}` string' for name in texts)}"
-        return self._write(self.scoring.refusals, columns, into)
+        return self._write(self.scoring.reject_lines, columns, into)
 
     def _write(self, scored: Callable[..., Any], columns: Any, into: Path) -> list[Path]:
         with warnings.catch_warnings():  # of a pandas that is not used
@@ -204,9 +209,9 @@ class _Job:
 
 
 @contextmanager
-def _job(
-    bundle: Bundle, source: _Source, request: ScoreRequest, master: str | None
-) -> Iterator[_Job]:
+def _spark_job(
+    bundle: Bundle, source: _ParquetInput, request: ScoreRequest, master: str | None
+) -> Iterator[_SparkJob]:
     """A session with the rows at hand, and the bundle on its way to the executors."""
     scoring = PartitionScorer(bundle.digest, bundle.known_as, request.keep, source.offsets)
     with (
@@ -216,20 +221,20 @@ def _job(
         packed = shutil.make_archive(str(Path(folder, bundle.digest)), "zip", bundle.path)
         session.sparkContext.addArchive(f"{packed}#{bundle.digest}")
         frame = session.read.parquet(*map(spark_path, source.files))
-        place = {FILE: "_metadata.file_name", INDEX: "_metadata.row_index"}
-        yield _Job(
+        place = {FILE_COLUMN: "_metadata.file_name", INDEX_COLUMN: "_metadata.row_index"}
+        yield _SparkJob(
             frame.selectExpr("*", *(f"{of} AS {name}" for name, of in place.items())), scoring
         )
 
 
-def _refuse(bundle: Bundle, request: ScoreRequest) -> None:
-    refuse_clashes(request)
+def _check_request(bundle: Bundle, request: ScoreRequest) -> None:
+    require_distinct_paths(request)
     if bundle.manifest.engine.name != "onnx":
         raise EngineError(
             f"The model of {bundle.path} has no ONNX form, and Spark's executors unpickle nothing."
             " Score it on one machine, without --engine spark."
         )
-    if form_of(request.output) != "parquet":
+    if table_format(request.output) != "parquet":
         raise SettingsError(
             f"--output {request.output} does not end in .parquet: --engine spark writes a folder of Parquet."
         )
@@ -239,19 +244,19 @@ def _refuse(bundle: Bundle, request: ScoreRequest) -> None:
         )
 
 
-def _footer(file: Path) -> Any:
+def _read_footer(file: Path) -> Any:
     try:
         return pq.read_metadata(file)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{file} cannot be read as Parquet. Check the file.") from error
 
 
-def _gather(parts: list[Path], rejects: Path) -> int:
+def _write_rejects(parts: list[Path], rejects: Path) -> int:
     """Write the lines of what was refused as CSV; the number of rows."""
     count = 0
     with rejects.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(REFUSAL)
+        writer.writerow(REJECT_COLUMNS)
         for part in parts:
             before = None  # the lines of a row stand together
             for batch in pq.ParquetFile(part).iter_batches():
@@ -262,7 +267,7 @@ def _gather(parts: list[Path], rejects: Path) -> int:
     return count
 
 
-def _tidy(folder: Path, schema: Any) -> None:
+def _remove_spark_files(folder: Path, schema: Any) -> None:
     """Leave nothing in the folder but answers, and one part at least."""
     for child in [*folder.iterdir()]:
         if child.is_dir():

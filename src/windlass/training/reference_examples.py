@@ -1,4 +1,4 @@
-"""The golden rows: what a client would send, and what the fitted pipeline answers, at full precision."""
+"""The reference examples: what a client would send, and what the fitted pipeline answers, at full precision."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema
 from windlass.core.row_schema import MISSING_TEXT
-from windlass.training.run import TrainingRun, predict, sealed_schema
+from windlass.training.run import TrainingRun, bundle_schema, predict
 
-ROWS = 20
+MAX_EXAMPLES = 20
 
 
-def golden(run: TrainingRun) -> dict[str, Any]:
+def select_reference_examples(run: TrainingRun) -> dict[str, Any]:
     """What `golden.json` holds: up to 20 test rows, evenly spaced, those with missing values first."""
-    schema = sealed_schema(run.project)
-    batch = run.dataset.batch.rows(_choose(run.dataset.batch, run.split.test))
+    schema = bundle_schema(run.project)
+    batch = run.dataset.batch.rows(_select_rows(run.dataset.batch, run.split.test))
     prediction = predict(run.estimator, schema, batch)
-    return {"rows": json_rows(schema, batch), "expected": expected(schema, prediction)}
+    return {"rows": to_json_rows(schema, batch), "expected": expected_answers(schema, prediction)}
 
 
-def json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
+def to_json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
     """Rows as the JSON objects that a client would send."""
     columns: dict[str, list[Any]] = {}
     numeric, text = iter(batch.numeric.T), iter(batch.text.T)
@@ -31,7 +31,7 @@ def json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def expected(schema: BundleSchema, prediction: Prediction) -> list[dict[str, Any]]:
+def expected_answers(schema: BundleSchema, prediction: Prediction) -> list[dict[str, Any]]:
     """Predictions as `golden.json` holds them: a class and its probabilities, or a value."""
     if prediction.values is not None:
         return [{"value": value} for value in prediction.values.tolist()]
@@ -43,15 +43,15 @@ def expected(schema: BundleSchema, prediction: Prediction) -> list[dict[str, Any
     return [{"label": classes[label], "probabilities": shares} for label, shares in pairs]
 
 
-def _choose(batch: Batch, test: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Half of the golden rows have missing values, where the test rows hold so many."""
+def _select_rows(batch: Batch, test: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Half of the reference examples have missing values, where the test rows hold so many."""
     part = batch.rows(test)
     holes = np.isnan(part.numeric).any(axis=1) | (part.text == MISSING_TEXT).any(axis=1)
-    some = _spread(test[holes], ROWS // 2)
-    return np.concatenate([some, _spread(test[~holes], ROWS - len(some))])
+    some = _evenly_spaced(test[holes], MAX_EXAMPLES // 2)
+    return np.concatenate([some, _evenly_spaced(test[~holes], MAX_EXAMPLES - len(some))])
 
 
-def _spread(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def _evenly_spaced(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     if len(indices) <= most:
         return indices
     return indices[np.linspace(0, len(indices) - 1, most).round().astype(np.int64)]
