@@ -13,7 +13,7 @@ from windlass.errors import BundleError
 from windlass.settings import Settings
 from windlass.training.bundle_files import write_metadata, write_model, write_results
 from windlass.training.mlflow import MlflowRecord, TrackingError, mlflow_installed, track
-from windlass.training.plan import ProgressCallback, TrainingRequest, resolve_plan, ignore_progress
+from windlass.training.plan import ProgressCallback, TrainingRequest, ignore_progress, resolve_plan
 from windlass.training.run import TrainingRun, run_training
 from windlass.workflows.features import resolve_snapshot
 

@@ -14,10 +14,10 @@ from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError
 from windlass.settings import Settings
 from windlass.training.bundle_files import result_files
-from windlass.training.environment import read_environment, installed_version
-from windlass.training.golden_rows import expected
+from windlass.training.environment import installed_version, read_environment
 from windlass.training.plan import ProgressCallback, TrainingPlan, ignore_progress
-from windlass.training.run import TrainingRun, run_training, predict, bundle_schema
+from windlass.training.reference_examples import expected_answers
+from windlass.training.run import TrainingRun, bundle_schema, predict, run_training
 from windlass.workflows.features import resolve_snapshot
 
 _DIGEST_DIGITS = 12  # hex digits of a digest
