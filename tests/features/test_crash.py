@@ -136,11 +136,11 @@ def test_an_undoing_broken_off_leaves_it_remembered_or_not(tmp_path: Path) -> No
     seen = []
     undone = at_every_write(
         lambda: undo_erasure(store, 103),
-        lambda: seen.append(ErasedEntities.read(store.folder).among(known)),
+        lambda: seen.append(ErasedEntities.read(store.folder).erased_in(known)),
     )
     assert undone > 3
     assert all(104 in one for one in seen)
-    assert ErasedEntities.read(store.folder).among(known) == [104]
+    assert ErasedEntities.read(store.folder).erased_in(known) == [104]
 
 
 def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: P
     code = (
         "import os, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"
-        "from tests.support.snapshots import built, store_in\n"
+        "from tests.support.snapshots import build_snapshot, offline_store\n"
         f"Path.replace = lambda *_: os.kill(os.getpid(), {signal.SIGKILL.value})\n"
-        "built(store_in(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+        "build_snapshot(offline_store(Path(sys.argv[1])), Path(sys.argv[2]))\n"
     )
     raw = tmp_path / "raw.parquet"
     LOANS.write_parquet(raw)
@@ -173,13 +173,13 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"
-        "from tests.support.snapshots import built, store_in\n"
+        "from tests.support.snapshots import build_snapshot, offline_store\n"
         "from windlass.errors import FeatureError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "for most in (2000, 150000, 300000):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (most, -1))\n"
         "    try:\n"
-        "        built(store_in(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+        "        build_snapshot(offline_store(Path(sys.argv[1])), Path(sys.argv[2]))\n"
         "    except FeatureError as error:\n"
         "        print(error)\n"
     )

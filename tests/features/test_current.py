@@ -36,7 +36,7 @@ def test_a_lost_link_is_mended_and_nothing_removed(
     if target:
         current.symlink_to(target)
     assert (store.snapshot().number, numbers(store)) == (2, [2, 1])
-    with pytest.raises(FeatureError), store.writing():
+    with pytest.raises(FeatureError), store.write_lock():
         raise FeatureError("refused")
     assert current.resolve() == store.snapshot(2).folder
     assert caplog.records[-1].levelno == logging.WARNING

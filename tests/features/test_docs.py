@@ -28,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         OfflineStore.of(settings, CREDIT), credit_loans(20, seed=2), view=CREDIT_VIEW
     )
     store = online_store(settings, CREDIT_RECORD, CREDIT)
-    materialise(store, CREDIT_RECORD, snapshot.verified(LATEST), snapshot, lambda *_: None)
+    materialise(store, CREDIT_RECORD, snapshot.verified_parts(LATEST), snapshot, lambda *_: None)
     store.close()
     return settings.home
 

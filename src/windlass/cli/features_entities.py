@@ -174,7 +174,7 @@ def _tell_erased(who: str, project: str, erased: "ErasureReport", *, online: boo
         say(f"Erased {erased.quarantined:,} quarantined rows.")
     if online:
         say("Erasure from the online store.")
-    if not erased.anything and not online:
+    if not erased.found_any and not online:
         say(f"Nothing was known of {who}. If that was no id of yours, run this again with --undo.")
     say("No later build brings it back.")
 

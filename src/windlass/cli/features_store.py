@@ -131,7 +131,7 @@ def _prune(place: Path, keep: int, *, json: bool) -> int:
         if gone
         else "There was nothing to remove."
     )
-    for number in [int(place.name) for place in store.places()][max(keep, 1) :]:
+    for number in [int(place.name) for place in store.snapshot_folders()][max(keep, 1) :]:
         if number in users:
             say(f"Snapshot {number} stays: needed by {', '.join(users[number])}.")
     return DONE

@@ -165,7 +165,7 @@ def materialise_features(
     snapshot = OfflineStore.of(settings, project).snapshot(number)
     store = online_store(settings, record, project)
     try:
-        parts = snapshot.verified(LATEST)
+        parts = snapshot.verified_parts(LATEST)
         return snapshot, materialise(store, record, parts, snapshot, progress)
     finally:
         store.close()

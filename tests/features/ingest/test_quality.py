@@ -202,7 +202,7 @@ def test_an_entity_of_several_values_that_ought_to_be_constant_is_counted(tmp_pa
     assert odd(snapshot.quality) == {"code_gender: several for one id": (several.height, 3)}
     assert snapshot.events == loans.height
     report = check_raw_file(view, store.folder / "raw.parquet", "64MB", None, lambda *_: None)
-    assert report.oddities == {"code_gender: several for one id": several.height}
+    assert report.warnings == {"code_gender: several for one id": several.height}
 
 
 def test_an_append_is_compared_with_what_is_stored(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_parquet_comes_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file = tmp_path / "raw.parquet"
     pl.DataFrame({"id": range(100)}).write_parquet(file)
     opened = RawFile.open(file)
-    assert opened.about == 100
+    assert opened.estimated_rows == 100
     rows = [batch.rows.to_list() for batch in opened.batches()]
     assert [len(one) for one in rows] == [40, 40, 20]
     assert list(chain.from_iterable(rows)) == list(range(1, 101))

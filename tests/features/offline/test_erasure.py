@@ -133,13 +133,13 @@ def test_an_erasure_undone_lets_the_next_build_hold_it_and_the_others_not(tmp_pa
     anew = pl.read_parquet(build_snapshot(store, LOANS).event_parts())
     assert anew.filter(MINE).height == LOANS.filter(MINE).height
     assert 106 not in anew["id"]
-    with store.writing(), pytest.raises(FeatureError, match="Another process is writing"):
+    with store.write_lock(), pytest.raises(FeatureError, match="Another process is writing"):
         undo_erasure(store, 106)
 
 
 def test_a_memory_that_a_killed_process_was_writing_is_cleared_up(tmp_path: Path) -> None:
     (tmp_path / ".erased.json.99999999.part").write_text("{")
-    ErasedEntities.read(tmp_path).remember(tmp_path, CLIENT)
+    ErasedEntities.read(tmp_path).add(tmp_path, CLIENT)
     assert [file.name for file in tmp_path.iterdir()] == ["erased.json"]
 
 
@@ -208,7 +208,7 @@ def test_a_memory_that_is_none_is_told(tmp_path: Path, content: str) -> None:
 def unerased(store: OfflineStore) -> Snapshot:
     """A snapshot of who was erased, as an erasure leaves it that was killed before it began."""
     snapshot = build_snapshot(store, LOANS, BuildOptions(buckets=2))
-    ErasedEntities.read(store.folder).remember(store.folder, CLIENT)
+    ErasedEntities.read(store.folder).add(store.folder, CLIENT)
     return snapshot
 
 

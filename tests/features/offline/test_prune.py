@@ -64,7 +64,7 @@ def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(tmp_path: Path) 
     for number in (1, 3):
         (store.snapshot(number).folder / "snapshot.json").write_text("{")
     assert prune(store, 2, ()) == [1]
-    assert [place.name for place in store.places()] == ["000004", "000003", "000002"]
+    assert [place.name for place in store.snapshot_folders()] == ["000004", "000003", "000002"]
 
 
 def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(tmp_path: Path) -> None:
@@ -77,13 +77,13 @@ def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(tmp_path: Pa
     (store.snapshot().folder / "snapshot.json").write_text("{")
     with pytest.raises(FeatureError, match="no whole snapshot"):
         prune(store, 1, ())
-    assert len(store.places()) == 4
+    assert len(store.snapshot_folders()) == 4
 
 
 def test_no_prune_beside_a_build(tmp_path: Path) -> None:
     store = grown(tmp_path)
     with (
-        store.writing(),
+        store.write_lock(),
         pytest.raises(FeatureError, match="Another process is writing features"),
     ):
         prune(store, 1, ())
@@ -112,15 +112,15 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: 
     code = (
         "import os, signal, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"
-        "from tests.support.snapshots import store_in\n"
+        "from tests.support.snapshots import offline_store\n"
         "from windlass.features.offline.store import OfflineStore\n"
         "from windlass.features.offline.store import prune\n"
         "class Killed(OfflineStore):\n"
-        "    def take_away(self, number, staging):\n"
-        "        taken = super().take_away(number, staging)\n"
+        "    def detach(self, number, staging):\n"
+        "        taken = super().detach(number, staging)\n"
         "        next(taken.glob('states/*')).unlink()\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "store = store_in(Path(sys.argv[1]))\n"
+        "store = offline_store(Path(sys.argv[1]))\n"
         "prune(Killed(store.folder, store.project), 2, ())\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -147,7 +147,7 @@ def test_who_reads_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
     prune(store, 1, ())
     told = "is gone, as `windlass features prune` removes"
     with pytest.raises(FeatureError, match=told):
-        snapshot.verified(STATES)
+        snapshot.verified_parts(STATES)
     with pytest.raises(FeatureError, match=told):
         training_rows(VIEW, PROJECT_VIEW, snapshot)
     with pytest.raises(FeatureError, match=told):

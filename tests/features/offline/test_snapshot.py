@@ -27,7 +27,7 @@ def test_a_part_edited_by_hand_is_refused(tmp_path: Path, kind: str) -> None:
     pl.read_parquet(part).head(-1).write_parquet(part)
     told = f"{kind}/part-000.parquet is not as snapshot 1 was built"
     with pytest.raises(FeatureError, match=told):
-        snapshot.verified(kind)
+        snapshot.verified_parts(kind)
     with pytest.raises(FeatureError, match=told):
         build_snapshot(store, LOANS.head(0), BuildOptions(append=True))
     if kind != LATEST:
@@ -59,7 +59,7 @@ def test_a_part_too_many_or_too_few_is_refused(tmp_path: Path) -> None:
     (part,) = snapshot.latest_parts()
     part.rename(part.with_name("part-007.parquet"))
     with pytest.raises(FeatureError, match="latest/part-000"):
-        snapshot.verified(LATEST)
+        snapshot.verified_parts(LATEST)
 
 
 def test_an_erasure_is_no_edit(tmp_path: Path) -> None:
@@ -67,4 +67,4 @@ def test_an_erasure_is_no_edit(tmp_path: Path) -> None:
     snapshot = build_snapshot(store, LOANS)
     erase(store, int(LOANS["id"][0]))
     for kind in KINDS:
-        assert len(snapshot.verified(kind)) == 1
+        assert len(snapshot.verified_parts(kind)) == 1

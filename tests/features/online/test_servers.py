@@ -157,7 +157,7 @@ def test_a_redis_behind_a_password_says_so(redis_url: str) -> None:
 
 def test_it_is_the_store_that_is_named(redis_url: str, tmp_path: Path) -> None:
     store: Any = online_store(Settings(home=tmp_path, online_url=redis_url), PROJECT_VIEW, "credit")
-    assert store._shelf.where == f"The online store {redis_url}"
+    assert store._key_values.where == f"The online store {redis_url}"
     store.close()
     default: Any = online_store(Settings(home=tmp_path), PROJECT_VIEW, "credit")
-    assert default._shelf.where.endswith("features/credit/online.db")
+    assert default._key_values.where.endswith("features/credit/online.db")

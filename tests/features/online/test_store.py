@@ -221,8 +221,8 @@ def test_how_far_a_materialisation_came_is_kept(open_store: OpenStore) -> None:
     progress = MaterialisationProgress(
         snapshot=4, created=2.5, view="v", parts=3, last="part-02", newest=DAY
     )
-    store.mark(progress)
-    store.mark(progress.model_copy(update={"parts": 2, "last": "part-01"}))  # a slower one
+    store.save_progress(progress)
+    store.save_progress(progress.model_copy(update={"parts": 2, "last": "part-01"}))  # a slower one
     assert open_store().progress(4) == progress
     assert store.progress(3) is None
     store.finish(progress)

@@ -105,10 +105,10 @@ def features_of_file(view: FeatureView, record: ViewRecord, file: Path) -> pa.Ta
     """
     events = pl.scan_parquet(file)
     names = events.collect_schema()
-    kinds = {name: kind for name, kind in Contract.of(view).kinds.items() if name in names}
+    dtypes = {name: kind for name, kind in Contract.of(view).dtypes.items() if name in names}
     dates = [
         pl.col(name).str.to_date("%Y-%m-%d")
-        for name, kind in kinds.items()
+        for name, kind in dtypes.items()
         if kind == pl.Date and names[name] == pl.String
     ]
     states = run_transform(view, events.with_columns(dates)).collect()

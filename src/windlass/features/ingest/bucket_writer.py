@@ -25,9 +25,11 @@ class BucketWriter:
         self.keys = folder / "keys.parquet"
         self.buckets = buckets
         self._folder = folder
-        self.kinds = contract.kinds
+        self.dtypes = contract.dtypes
         self._entity = view.entity
-        self._over_all = list(dict.fromkeys([view.key, view.entity, *contract.constant, ROW]))
+        self._over_all = list(
+            dict.fromkeys([view.key, view.entity, *contract.constant_columns, ROW])
+        )
         self._writers: dict[int, Any] = {}
         self._key_writer: Any = None
 

@@ -108,7 +108,7 @@ FAULT_SCHEMA = {"row": pl.UInt32, "column": pl.String, "reason": pl.String}
 
 
 def cast_columns(
-    cells: pl.DataFrame, kinds: Mapping[str, pl.DataType]
+    cells: pl.DataFrame, dtypes: Mapping[str, pl.DataType]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of `kinds` in their types, null where a cell is none of its type, and the faults.
 
@@ -117,7 +117,7 @@ def cast_columns(
     fraction, a float so large that it may have been rounded, a truth, a date and a time.
     """
     values, faults = [], [pl.DataFrame(schema=FAULT_SCHEMA)]
-    for name, kind in kinds.items():
+    for name, kind in dtypes.items():
         cell = cells[name]
         if cell.dtype == pl.Binary and kind != pl.Binary:
             cell = _decode_utf8(cell)

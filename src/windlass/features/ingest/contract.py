@@ -47,28 +47,28 @@ class Contract:
     with `metadata={"constant": True}`: an entity has one value of them, and it is odd where it has several.
     """
 
-    kinds: Mapping[str, pl.DataType]
+    dtypes: Mapping[str, pl.DataType]
     optional: frozenset[str]
     faults: Any
-    oddities: tuple[WarningCheck, ...]
-    constant: tuple[str, ...]
+    warnings: tuple[WarningCheck, ...]
+    constant_columns: tuple[str, ...]
 
     @staticmethod
     def of(view: FeatureView) -> "Contract":
         """The contract of a view. Raises ProjectError where it is none."""
         with suppress_warnings():
             schema = _pandera_schema(view)
-            kinds = {name: _dtype(view, name, column) for name, column in schema.columns.items()}
+            dtypes = {name: _dtype(view, name, column) for name, column in schema.columns.items()}
             optional = frozenset(
                 name for name, column in schema.columns.items() if not column.required
             )
-            _check_columns(view, kinds, optional)
-            faults, oddities = _quarantine_schema(schema, view), tuple(_warning_checks(schema))
-            return Contract(kinds, optional, faults, oddities, _constant_columns(schema))
+            _check_columns(view, dtypes, optional)
+            faults, warnings = _quarantine_schema(schema, view), tuple(_warning_checks(schema))
+            return Contract(dtypes, optional, faults, warnings, _constant_columns(schema))
 
-    def absent(self, columns: tuple[str, ...]) -> list[str]:
+    def missing_columns(self, columns: tuple[str, ...]) -> list[str]:
         """The columns that a raw file of these columns lacks."""
-        return [name for name in self.kinds if name not in self.optional and name not in columns]
+        return [name for name in self.dtypes if name not in self.optional and name not in columns]
 
 
 @contextmanager
@@ -109,9 +109,9 @@ def _dtype(view: FeatureView, name: str, column: Any) -> pl.DataType:
 
 
 def _check_columns(
-    view: FeatureView, kinds: Mapping[str, pl.DataType], optional: frozenset[str]
+    view: FeatureView, dtypes: Mapping[str, pl.DataType], optional: frozenset[str]
 ) -> None:
-    own = [name for name in kinds if name.startswith(RESERVED_PREFIX)]
+    own = [name for name in dtypes if name.startswith(RESERVED_PREFIX)]
     if own:
         raise ProjectError(
             f"The contract of view {view.name} has a column {own[0]}, and names that begin with {RESERVED_PREFIX} are"
@@ -119,7 +119,7 @@ def _check_columns(
         )
     wanted = {view.entity: pl.Int64(), view.time: pl.Date(), view.key: pl.Int64()}
     for name, kind in wanted.items():
-        if kinds.get(name) != kind or name in optional:
+        if dtypes.get(name) != kind or name in optional:
             raise ProjectError(
                 f"The contract of view {view.name} needs a required column {name} of type {kind}."
             )

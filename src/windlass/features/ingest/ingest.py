@@ -28,35 +28,36 @@ class RawFileIngest:
     view: FeatureView
     contract: Contract
     raw: RawFile
-    dealt: BucketWriter
+    bucket_writer: BucketWriter
     quarantine: Quarantine
     stored: list[Path]
 
     def read(self, progress: ProgressCallback) -> None:
         """Judge every row. Raises FeatureError where the file lacks columns or cannot be read."""
-        absent = self.contract.absent(self.raw.columns)
-        if absent:
+        missing_columns = self.contract.missing_columns(self.raw.columns)
+        if missing_columns:
+            several = len(missing_columns) > 1
             raise FeatureError(
-                f"{self.raw.path} lacks the column{'s' * (len(absent) > 1)} {', '.join(absent)}, which the contract"
-                f" of view {self.view.name} asks for. Name a file that has {'them' if len(absent) > 1 else 'it'}, or"
-                " declare what may be absent with required=False."
+                f"{self.raw.path} lacks the column{'s' * several} {', '.join(missing_columns)}, which the contract of"
+                f" view {self.view.name} asks for. Name a file that has {'them' if several else 'it'}, or declare what"
+                " may be absent with required=False."
             )
         report = self.quarantine.report
-        report.ignored = tuple(n for n in self.raw.columns if n not in self.contract.kinds)
-        with self.dealt:
+        report.ignored_columns = tuple(n for n in self.raw.columns if n not in self.contract.dtypes)
+        with self.bucket_writer:
             for batch in self.raw.batches():
-                judged = check_batch(self.contract, batch)
-                self.quarantine.add(batch.cells, batch.rows, judged.faults)
+                checked = check_batch(self.contract, batch)
+                self.quarantine.add(batch.cells, batch.rows, checked.faults)
                 self.quarantine.add_broken(batch.broken)
                 report.rows += batch.cells.height + len(batch.broken)
-                report.oddities.update(judged.oddities)
-                self.dealt.add(judged.good, judged.rows)
+                report.warnings.update(checked.warnings)
+                self.bucket_writer.add(checked.good, checked.rows)
                 progress(batch.share, f"judging rows: {report.rows:,} read")
 
-    def separate_doubled(self, connection: object) -> pl.Series:
+    def quarantine_duplicates(self, connection: object) -> pl.Series:
         """Quarantine the rows whose key is stored or stood before, and return their numbers."""
         with translate_duckdb_errors(f"compare the keys of {self.raw.path}"):
-            rows = duplicate_rows(connection, self.dealt.keys, self.view.key, self.stored)
+            rows = duplicate_rows(connection, self.bucket_writer.keys, self.view.key, self.stored)
         if len(rows):
             reason = f"{self.view.key}: {DUPLICATE}"
             for batch in self.raw.batches():
@@ -67,16 +68,18 @@ class RawFileIngest:
                 self.quarantine.add(batch.cells, batch.rows, reasons)
         return rows
 
-    def count_changed(self, connection: object, doubled: pl.Series) -> None:
+    def count_changed_entities(self, connection: object, duplicates: pl.Series) -> None:
         """Count the entities that have several values of a column that is constant of each; these rows stay.
 
         `doubled` are the numbers of the rows that went to quarantine for their key.
         """
-        if not self.contract.constant:
+        if not self.contract.constant_columns:
             return
-        columns = [self.view.entity, *self.contract.constant]
+        columns = [self.view.entity, *self.contract.constant_columns]
         with translate_duckdb_errors(f"compare the entities of {self.raw.path}"):
-            found = changed_entities(connection, self.dealt.keys, columns, self.stored, doubled)
+            found = changed_entities(
+                connection, self.bucket_writer.keys, columns, self.stored, duplicates
+            )
         for name, changed in found.items():
             self.quarantine.report.add_changed(
                 f"{name}: several for one {self.view.entity}", *changed
@@ -97,11 +100,13 @@ def check_raw_file(
         table = folder / "quarantine.parquet"
         nobody = ErasedEntities.read(folder)
         with Quarantine(table, file.name, view.entity, nobody) as quarantine:
-            dealt = BucketWriter(folder, 1, view, contract)
-            intake = RawFileIngest(view, contract, RawFile.open(file), dealt, quarantine, [])
-            intake.read(progress)
+            bucket_writer = BucketWriter(folder, 1, view, contract)
+            ingest = RawFileIngest(
+                view, contract, RawFile.open(file), bucket_writer, quarantine, []
+            )
+            ingest.read(progress)
             with duckdb_connection(memory, folder) as connection:
-                intake.count_changed(connection, intake.separate_doubled(connection))
+                ingest.count_changed_entities(connection, ingest.quarantine_duplicates(connection))
         if kept is not None:
             move(table, kept)
         return quarantine.report

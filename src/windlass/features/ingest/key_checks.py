@@ -47,7 +47,11 @@ _NEW_ROWS = f"{RESERVED_PREFIX}new{RESERVED_PREFIX}"  # how many rows of the fil
 
 
 def changed_entities(
-    connection: Any, keys: Path, columns: Sequence[str], stored: Sequence[Path], doubled: pl.Series
+    connection: Any,
+    keys: Path,
+    columns: Sequence[str],
+    stored: Sequence[Path],
+    duplicates: pl.Series,
 ) -> dict[str, tuple[int, int]]:
     """For each column but the first, the entity's: how many entities of `keys` have several values, and their rows.
 
@@ -58,14 +62,14 @@ def changed_entities(
         return {}
     entity, *constant = (quote_identifier(name) for name in columns)
     chosen = ", ".join([entity, *constant])
-    numbers = pl.DataFrame({ROW: doubled}, schema={ROW: pl.Int64}).to_arrow()
+    numbers = pl.DataFrame({ROW: duplicates}, schema={ROW: pl.Int64}).to_arrow()
     gone = connection.from_arrow(numbers).set_alias("gone")
-    dealt = connection.read_parquet(str(keys)).set_alias("dealt")
-    rows = dealt.join(gone, f"dealt.{ROW} = gone.{ROW}", how="anti")
+    bucket_writer = connection.read_parquet(str(keys)).set_alias("dealt")
+    rows = bucket_writer.join(gone, f"dealt.{ROW} = gone.{ROW}", how="anti")
     rows = rows.project(f"{chosen}, 1 AS {_NEW_ROWS}")
     if stored:
         kept = connection.read_parquet([str(part) for part in stored]).set_alias("kept")
-        same = kept.join(dealt, f"kept.{entity} = dealt.{entity}", how="semi")
+        same = kept.join(bucket_writer, f"kept.{entity} = dealt.{entity}", how="semi")
         rows = rows.union(same.project(f"{chosen}, 0 AS {_NEW_ROWS}"))
     several = ", ".join(f"min({name}) <> max({name}) AS {name}" for name in constant)
     entities = rows.aggregate(f"{entity}, sum({_NEW_ROWS}) AS {_NEW_ROWS}, {several}", entity)

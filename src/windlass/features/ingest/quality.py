@@ -29,12 +29,12 @@ class CheckedRows:
     good: pl.DataFrame
     rows: pl.Series
     faults: pl.DataFrame
-    oddities: Counter[str]
+    warnings: Counter[str]
 
 
 def check_batch(contract: Contract, batch: RawBatch) -> CheckedRows:
     """Hold a batch against the contract. Raises FeatureError where a check does not judge row by row."""
-    present = {name: kind for name, kind in contract.kinds.items() if name in batch.cells.columns}
+    present = {name: kind for name, kind in contract.dtypes.items() if name in batch.cells.columns}
     frame, unread = cast_columns(batch.cells, present)
     found = _failed_checks(contract.faults, frame)
     # what could not be read is null now, and not to be told twice
@@ -42,15 +42,15 @@ def check_batch(contract: Contract, batch: RawBatch) -> CheckedRows:
     faults = pl.concat([unread, found])
     absent = [
         pl.lit(None, kind).alias(name)
-        for name, kind in contract.kinds.items()
+        for name, kind in contract.dtypes.items()
         if name not in present
     ]
-    frame = frame.with_columns(absent).select(list(contract.kinds))
+    frame = frame.with_columns(absent).select(list(contract.dtypes))
     bad = faults["row"].unique()
     passed = ~pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(bad.implode())
     good = frame.filter(passed)
-    oddities = Counter({odd.reason(): odd.count(good) for odd in contract.oddities if good.height})
-    return CheckedRows(good, batch.rows.filter(passed), faults, +oddities)
+    warnings = Counter({odd.reason(): odd.count(good) for odd in contract.warnings if good.height})
+    return CheckedRows(good, batch.rows.filter(passed), faults, +warnings)
 
 
 def _failed_checks(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
@@ -94,10 +94,10 @@ class QualityReport:
     rows: int = 0
     quarantined: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    oddities: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     erased: int = 0
-    ignored: tuple[str, ...] = ()
+    ignored_columns: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -108,7 +108,7 @@ class QualityReport:
         """Count an oddity of so many entities, with all their rows."""
         if entities:
             self.changed[reason] += entities
-            self.oddities[reason] += rows
+            self.warnings[reason] += rows
 
     def json(self, file: str) -> dict[str, Any]:
         """The report as `snapshot.json` keeps it."""
@@ -119,9 +119,9 @@ class QualityReport:
             "quarantined": self.quarantined,
             "share": self.share,
             "reasons": self._shares(self.reasons),
-            "oddities": self._shares(self.oddities),
+            "oddities": self._shares(self.warnings),
             "erased": self.erased,
-            "ignored_columns": list(self.ignored),
+            "ignored_columns": list(self.ignored_columns),
         }
 
     def _shares(self, counts: Counter[str]) -> dict[str, Any]:

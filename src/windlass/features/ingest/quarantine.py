@@ -77,7 +77,7 @@ class Quarantine:
         kept = []
         for number, entity, reasons, raw in rows:
             text = None if entity is None else str(entity)
-            if self._erased.mentions(text):
+            if self._erased.mentioned_in(text):
                 self.report.erased += 1
                 continue
             self.report.reasons.update(reasons)

@@ -43,7 +43,7 @@ class RawFile:
 
     path: Path
     columns: tuple[str, ...]
-    about: int
+    estimated_rows: int
 
     @staticmethod
     def open(path: Path) -> "RawFile":
@@ -80,7 +80,7 @@ class RawFile:
         broken = _BrokenLines()
         with _csv(self.path, self.columns, broken) as reader:
             for batch in reader:
-                found = broken.taken(done + batch.num_rows)
+                found = broken.pop_until(done + batch.num_rows)
                 numbers = _row_numbers(done, batch.num_rows, [number for number, _ in found])
                 done += batch.num_rows + len(found)
                 read += batch.nbytes
@@ -107,7 +107,7 @@ class _BrokenLines:
         self.lines.append((row.number - 1, text))  # its numbers count the heading
         return "skip"
 
-    def taken(self, up_to: int) -> list[tuple[int, str]]:
+    def pop_until(self, up_to: int) -> list[tuple[int, str]]:
         """The lines since the last call, up to the row of this number; each of them moves that one further."""
         found: list[tuple[int, str]] = []
         while self.lines and self.lines[0][0] <= up_to + len(found) + 1:

@@ -64,33 +64,33 @@ def build(
     still stands.
     """
     check_memory(options.memory)
-    with store.writing() as staging:
+    with store.write_lock() as staging:
         parent = _verify(store.current()) if options.append else None
         raw = RawFile.open(file)
         contract = Contract.of(view)
         _check_reserved_names(record)
         _check_same_columns(contract, parent)
-        buckets = parent.buckets if parent else options.buckets or bucket_count(raw.about)
+        buckets = parent.buckets if parent else options.buckets or bucket_count(raw.estimated_rows)
         folder = _create_folders(staging)
         erased = ErasedEntities.read(store.folder)
         number = store.next_number()
         table = folder / QUARANTINE / f"part-{number:06}.parquet"
         with Quarantine(table, file.name, view.entity, erased) as quarantine:
-            dealt = BucketWriter(staging, buckets, view, contract)
+            bucket_writer = BucketWriter(staging, buckets, view, contract)
             stored = parent.event_parts() if parent else []
-            intake = RawFileIngest(view, contract, raw, dealt, quarantine, stored)
+            ingest = RawFileIngest(view, contract, raw, bucket_writer, quarantine, stored)
             progress(0.0, f"reading {file.name}")
-            intake.read(lambda share, message: progress(share / 2, message))
+            ingest.read(lambda share, message: progress(share / 2, message))
             progress(0.5, "looking for doubled keys")
             with duckdb_connection(options.memory, staging) as connection:
-                doubled = intake.separate_doubled(connection)
-                intake.count_changed(connection, doubled)
+                duplicates = ingest.quarantine_duplicates(connection)
+                ingest.count_changed_entities(connection, duplicates)
         _check_quality(quarantine.report, view, table, store)
         if parent is None and quarantine.report.rows == 0:
             raise FeatureError(f"{file} has no rows. Name a file that has.")
-        assembly = SnapshotBuilder(view, record, parent, folder, staging, dealt)
+        builder = SnapshotBuilder(view, record, parent, folder, staging, bucket_writer)
         with _engine(options, staging) as engine:
-            made = assembly.make(engine, doubled, erased, _scale_progress(0.55, progress))
+            made = builder.make(engine, duplicates, erased, _scale_progress(0.55, progress))
         report = quarantine.report
         report.erased += made.erased
         facts = Snapshot(
@@ -111,7 +111,7 @@ def _verify(parent: Snapshot | None) -> Snapshot | None:
     """The snapshot to append to, once every part is seen to be as it was written."""
     if parent is not None:
         for kind in (EVENTS, STATES, LATEST):
-            parent.verified(kind)
+            parent.verified_parts(kind)
     return parent
 
 
@@ -137,7 +137,7 @@ def _check_same_columns(contract: Contract, parent: Snapshot | None) -> None:
     if parent is None:
         return
     stored = pl.read_parquet_schema(parent.event_parts()[0])
-    if dict(stored) != dict(contract.kinds):
+    if dict(stored) != dict(contract.dtypes):
         raise FeatureError(
             f"The contract asks for other columns than snapshot {parent.number} holds."
             " Build anew from all rows, without --append."

@@ -66,18 +66,18 @@ class ErasedEntities:
         """Those of the offline store that the folder of a snapshot lies in. Raises FeatureError as `read` does."""
         return cls.read(snapshot.parent.parent)
 
-    def remember(self, folder: Path, entity: int) -> None:
+    def add(self, folder: Path, entity: int) -> None:
         """Have the folder remember one more, until it is forgotten."""
-        self._keep(folder, self._hashes | {self._hash(entity)})
+        self._save(folder, self._hashes | {self._hash(entity)})
 
-    def forget(self, folder: Path, entity: int) -> bool:
+    def discard(self, folder: Path, entity: int) -> bool:
         """Have the folder remember one no more. False where it is not one of them."""
         if self._hash(entity) not in self._hashes:
             return False
-        self._keep(folder, self._hashes - {self._hash(entity)})
+        self._save(folder, self._hashes - {self._hash(entity)})
         return True
 
-    def _keep(self, folder: Path, hashes: frozenset[str]) -> None:
+    def _save(self, folder: Path, hashes: frozenset[str]) -> None:
         remove_stale(folder / _FILE)
         part = folder / f"{part_prefix(folder / _FILE)}part"
         part.write_bytes(pretty({"salt": self._salt, "hashes": sorted(hashes)}))
@@ -85,13 +85,13 @@ class ErasedEntities:
         part.replace(folder / _FILE)
         flush(folder)
 
-    def among(self, entities: pl.Series) -> list[int]:
+    def erased_in(self, entities: pl.Series) -> list[int]:
         """Those of the entities that were erased."""
         if not self._hashes:
             return []
         return [one for one in entities.unique().to_list() if self._hash(one) in self._hashes]
 
-    def mentions(self, text: str | None) -> bool:
+    def mentioned_in(self, text: str | None) -> bool:
         """Whether a raw cell names one that was erased, be it written amiss."""
         return bool(self._hashes) and any(
             self._hash(one) in self._hashes for one in numbers_in(text)
@@ -130,7 +130,7 @@ class ErasureReport:
     unreadable: tuple[Path, ...] = ()
 
     @property
-    def anything(self) -> bool:
+    def found_any(self) -> bool:
         """Whether there was anything of it."""
         return bool(self.snapshots) or self.quarantined > 0
 
@@ -143,20 +143,24 @@ def erase(store: OfflineStore, entity: int) -> ErasureReport:
     """
     if not -(2**63) <= entity < 2**63:
         raise FeatureError(f"{entity} is no id: it does not fit 64 bits. Look the number up.")
-    with store.writing() as staging:
-        ErasedEntities.read(store.folder).remember(store.folder, entity)
+    with store.write_lock() as staging:
+        ErasedEntities.read(store.folder).add(store.folder, entity)
         eraser = _Eraser(entity, staging)
         snapshots = {}
-        for folder in store.places():
-            with eraser.passing_over(folder):
+        for folder in store.snapshot_folders():
+            with eraser.skip_unreadable(folder):
                 snapshot = Snapshot.read(folder)
                 events = eraser.events_of(snapshot)
                 if events:
                     snapshots[snapshot.number] = events
-                eraser.clean(snapshot)
+                eraser.erase_from_snapshot(snapshot)
                 _update_metadata(snapshot, entity)
-        raw = [part for folder in store.places() for part in folder.glob(f"{QUARANTINE}/*.parquet")]
-        quarantined = eraser.clean_raw([*raw, store.folder / REJECTED])
+        raw = [
+            part
+            for folder in store.snapshot_folders()
+            for part in folder.glob(f"{QUARANTINE}/*.parquet")
+        ]
+        quarantined = eraser.erase_from_quarantine([*raw, store.folder / REJECTED])
     return ErasureReport(snapshots, quarantined, tuple(sorted(eraser.unreadable)))
 
 
@@ -167,8 +171,8 @@ def undo_erasure(store: OfflineStore, entity: int) -> bool:
     """
     if not store.folder.is_dir():
         return False
-    with store.writing():
-        return ErasedEntities.read(store.folder).forget(store.folder, entity)
+    with store.write_lock():
+        return ErasedEntities.read(store.folder).discard(store.folder, entity)
 
 
 class _Eraser:
@@ -182,12 +186,12 @@ class _Eraser:
         self._names = count()
 
     @contextmanager
-    def passing_over(self, *places: Path) -> Iterator[None]:
+    def skip_unreadable(self, *snapshot_folders: Path) -> Iterator[None]:
         """Go on where these cannot be read, and keep which they are."""
         try:
             yield
         except (FeatureError, FileNotFoundError, pl.exceptions.PolarsError):
-            self.unreadable.update(places)
+            self.unreadable.update(snapshot_folders)
 
     def events_of(self, snapshot: Snapshot) -> int:
         """How many events of the entity a snapshot holds."""
@@ -195,43 +199,43 @@ class _Eraser:
         found = pl.scan_parquet(part).filter(pl.col(snapshot.order[0]) == self._entity)
         return int(found.select(pl.len()).collect().item())
 
-    def clean(self, snapshot: Snapshot) -> None:
+    def erase_from_snapshot(self, snapshot: Snapshot) -> None:
         """Erase the entity from the events, states and latest of a snapshot."""
         for part in _parts_of(snapshot, self._entity):
             number = part.stat().st_ino
             if number not in self._replaced:
                 frame = pl.read_parquet(part)
                 kept = frame.filter(pl.col(snapshot.order[0]) != self._entity)
-                self._replaced[number] = self._written(kept) if kept.height < frame.height else None
-            self._exchange(part, self._replaced[number])
+                self._replaced[number] = self._write(kept) if kept.height < frame.height else None
+            self._replace(part, self._replaced[number])
 
-    def clean_raw(self, parts: list[Path]) -> int:
+    def erase_from_quarantine(self, parts: list[Path]) -> int:
         """Erase quarantined rows that name the entity; how many there were."""
         groups = defaultdict(list)
         for part in parts:
             if part.exists():
                 groups[part.stat().st_ino].append(part)
-        return sum(self._clean_same(same) for same in groups.values())
+        return sum(self._erase_from_file(same) for same in groups.values())
 
-    def _clean_same(self, parts: list[Path]) -> int:
+    def _erase_from_file(self, parts: list[Path]) -> int:
         """Erase from quarantine parts that are one file."""
         erased = 0
-        with self.passing_over(*(_quarantine_owner(part) for part in parts)):
+        with self.skip_unreadable(*(_quarantine_owner(part) for part in parts)):
             frame = pl.read_parquet(parts[0])
             kept = frame.filter([self._entity not in numbers_in(cell) for cell in frame["entity"]])
             erased = frame.height - kept.height
             if erased:
-                made = self._written(kept)
+                made = self._write(kept)
                 for part in parts:
-                    self._exchange(part, made)
+                    self._replace(part, made)
         return erased
 
-    def _written(self, frame: pl.DataFrame) -> Path:
+    def _write(self, frame: pl.DataFrame) -> Path:
         made = self._staging / f"made-{next(self._names)}"
         write_part(frame, made)
         return made
 
-    def _exchange(self, part: Path, made: Path | None) -> None:
+    def _replace(self, part: Path, made: Path | None) -> None:
         if made is None:
             return
         link = self._staging / "link"

@@ -59,10 +59,10 @@ def state_columns(record: ViewRecord) -> list[str]:
 
 def normalise_states(frame: Any, record: ViewRecord) -> pl.DataFrame:
     """States as every engine has to give them: the columns of a state, integers and floats of 64 bits."""
-    kinds = frame.schema
+    dtypes = frame.schema
     casts: dict[str, pl.DataType] = {}
     for name in state_columns(record):
-        kind = kinds[name]
+        kind = dtypes[name]
         if kind.is_integer():
             casts[name] = pl.Int64()
         elif kind.is_float() or kind.is_decimal() or kind == pl.Null:

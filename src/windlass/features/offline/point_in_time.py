@@ -100,17 +100,17 @@ def _read_labels(record: ViewRecord, labels: Any, time: str, key: str | None) ->
         time: (pl.selectors.date() | pl.selectors.datetime(), "dates"),
         **({key: (pl.selectors.integer(), "integers")} if key else {}),
     }
-    for name, (kinds, words) in fits.items():
-        if name not in frame.columns or not frame.select(pl.col(name)).select(kinds).width:
+    for name, (dtypes, words) in fits.items():
+        if name not in frame.columns or not frame.select(pl.col(name)).select(dtypes).width:
             raise FeatureError(f"The labels need a column {name} of {words}.")
     if key and frame[key].cast(pl.Int64, strict=False).null_count():
         raise FeatureError(
             f"The labels' column {key} has nulls, or numbers beyond 64 bits. Give every label a key, or none."
         )
-    doubled = [name for name in frame.columns if name in record.features]
-    if doubled:
+    duplicates = [name for name in frame.columns if name in record.features]
+    if duplicates:
         raise FeatureError(
-            f"The labels have a column {doubled[0]}, as the features do. Rename or drop it."
+            f"The labels have a column {duplicates[0]}, as the features do. Rename or drop it."
         )
     return frame
 

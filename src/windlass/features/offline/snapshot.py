@@ -53,7 +53,7 @@ class Snapshot(BaseModel):
             raise _incomplete(folder)
         return told.model_copy(update={"folder": folder})
 
-    def verified(self, kind: str, names: Collection[str] | None = None) -> list[Path]:
+    def verified_parts(self, kind: str, names: Collection[str] | None = None) -> list[Path]:
         """The parts of a kind, events, states or latest: all, or those that are named.
 
         Raises FeatureError where one is not as it was written, is missing, or is one too many.

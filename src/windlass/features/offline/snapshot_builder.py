@@ -74,53 +74,53 @@ class SnapshotBuilder:
     parent: Snapshot | None
     folder: Path
     staging: Path
-    dealt: BucketWriter
+    bucket_writer: BucketWriter
 
     def make(
         self,
         engine: FeatureEngine,
-        doubled: pl.Series,
+        duplicates: pl.Series,
         erased: ErasedEntities,
         progress: ProgressCallback,
     ) -> BuiltSnapshot:
         """Make every part. Raises FeatureError where the view's history does not give what it should."""
-        made = BuiltSnapshot()
+        built = BuiltSnapshot()
         todo = []
-        for bucket in range(self.dealt.buckets):
-            part = self._events(bucket, doubled, erased, made)
+        for bucket in range(self.bucket_writer.buckets):
+            part = self._write_events(bucket, duplicates, erased, built)
             if part is not None:
                 todo.append(part)
-            progress(0.2 * (bucket + 1) / self.dealt.buckets, "sorting events")
+            progress(0.2 * (bucket + 1) / self.bucket_writer.buckets, "sorting events")
         computed = self.staging / "computed"
         computed.mkdir()
         for start in range(0, len(todo), _PARTS_PER_CALL):
             progress(0.2 + 0.6 * start / len(todo), "computing features")
             engine.states(self.view, todo[start : start + _PARTS_PER_CALL], computed)
         now = time.time()
-        for bucket in range(self.dealt.buckets):
-            self._states(bucket, computed / part_name(bucket), now, made)
-            progress(0.8 + 0.2 * (bucket + 1) / self.dealt.buckets, "writing the snapshot")
-        self._take_over_quarantine()
-        return made
+        for bucket in range(self.bucket_writer.buckets):
+            self._states(bucket, computed / part_name(bucket), now, built)
+            progress(0.8 + 0.2 * (bucket + 1) / self.bucket_writer.buckets, "writing the snapshot")
+        self._link_quarantine()
+        return built
 
-    def _events(
-        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: BuiltSnapshot
+    def _write_events(
+        self, bucket: int, duplicates: pl.Series, erased: ErasedEntities, built: BuiltSnapshot
     ) -> Path | None:
         """Write a bucket's events; the part of those whose states are to be computed, or None."""
-        new = self._new(bucket, doubled, erased, made)
+        new = self._new_events(bucket, duplicates, erased, built)
         name = part_name(bucket)
         path = self.folder / EVENTS / name
-        made.gone[bucket] = self._gone(bucket, erased)
-        if self.parent is None or new.height or made.gone[bucket]:
-            old = self._old(EVENTS, bucket, made)
+        built.gone[bucket] = self._still_stored(bucket, erased)
+        if self.parent is None or new.height or built.gone[bucket]:
+            old = self._parent_rows(EVENTS, bucket, built)
             events = new if old is None else pl.concat([old, new])
             events = sort_rows(events, self._order)
             write_part(events, path)
         else:
             os.link(self.parent.folder / EVENTS / name, path)
             events = None
-        made.files[f"{EVENTS}/{name}"] = self._digest(EVENTS, name, taken_over=events is None)
-        if self._all_anew:
+        built.files[f"{EVENTS}/{name}"] = self._digest(EVENTS, name, linked=events is None)
+        if self._recompute_all:
             return path
         if events is None or not new.height:
             return None
@@ -129,70 +129,70 @@ class SnapshotBuilder:
         events.filter(touched).write_parquet(work)
         return work
 
-    def _gone(self, bucket: int, erased: ErasedEntities) -> list[int]:
+    def _still_stored(self, bucket: int, erased: ErasedEntities) -> list[int]:
         """The erased entities that the parent still holds, as after an erasure that was broken off."""
         if self.parent is None:
             return []
         latest = self.parent.folder / LATEST / part_name(bucket)
-        return erased.among(read_parts([latest], [self.view.entity])[self.view.entity])
+        return erased.erased_in(read_parts([latest], [self.view.entity])[self.view.entity])
 
-    def _new(
-        self, bucket: int, doubled: pl.Series, erased: ErasedEntities, made: BuiltSnapshot
+    def _new_events(
+        self, bucket: int, duplicates: pl.Series, erased: ErasedEntities, built: BuiltSnapshot
     ) -> pl.DataFrame:
         """The bucket's rows that came with the file, without those doubled or erased."""
-        dealt = self.dealt.read(bucket)
-        if dealt is None:
-            return pl.DataFrame(schema=self.dealt.kinds)
-        self.dealt.drop(bucket)
-        if len(doubled):
-            dealt = dealt.filter(~dealt[ROW].is_in(doubled.implode()))
-        gone = erased.among(dealt[self.view.entity])
+        bucket_writer = self.bucket_writer.read(bucket)
+        if bucket_writer is None:
+            return pl.DataFrame(schema=self.bucket_writer.dtypes)
+        self.bucket_writer.drop(bucket)
+        if len(duplicates):
+            bucket_writer = bucket_writer.filter(~bucket_writer[ROW].is_in(duplicates.implode()))
+        gone = erased.erased_in(bucket_writer[self.view.entity])
         if gone:
-            kept = dealt.filter(~pl.col(self.view.entity).is_in(gone))
-            made.erased += dealt.height - kept.height
-            dealt = kept
-        return dealt.drop(ROW)
+            kept = bucket_writer.filter(~pl.col(self.view.entity).is_in(gone))
+            built.erased += bucket_writer.height - kept.height
+            bucket_writer = kept
+        return bucket_writer.drop(ROW)
 
-    def _states(self, bucket: int, computed: Path, now: float, made: BuiltSnapshot) -> None:
+    def _states(self, bucket: int, computed: Path, now: float, built: BuiltSnapshot) -> None:
         """Write a bucket's states and the latest of them, and count."""
         name = part_name(bucket)
-        taken_over = not computed.exists() and not made.gone[bucket]
-        if taken_over:
+        linked = not computed.exists() and not built.gone[bucket]
+        if linked:
             assert self.parent is not None
             for kind in (STATES, LATEST):
                 os.link(self.parent.folder / kind / name, self.folder / kind / name)
         else:
-            self._write_states(bucket, self._computed(bucket, computed, made), now, made)
+            self._write_states(bucket, self._computed_states(bucket, computed, built), now, built)
         for kind in (STATES, LATEST):
-            made.files[f"{kind}/{name}"] = self._digest(kind, name, taken_over=taken_over)
+            built.files[f"{kind}/{name}"] = self._digest(kind, name, linked=linked)
         latest = read_parts([self.folder / LATEST / name], [self.view.time])
         newest = latest[self.view.time].max()
-        made.entities += latest.height
-        made.events += _row_count(self.folder / EVENTS / name)
+        built.entities += latest.height
+        built.events += _row_count(self.folder / EVENTS / name)
         if isinstance(newest, date):
-            made.newest = max(newest, made.newest or newest)
+            built.newest = max(newest, built.newest or newest)
 
     def _write_states(
-        self, bucket: int, fresh: pl.DataFrame, now: float, made: BuiltSnapshot
+        self, bucket: int, fresh: pl.DataFrame, now: float, built: BuiltSnapshot
     ) -> None:
         name, entity = part_name(bucket), self.view.entity
         latest = latest_states(fresh, entity).with_columns(pl.lit(now).alias(COMPUTED_AT))
-        made.recomputed += latest.height
-        old = None if self._all_anew else self._old(STATES, bucket, made)
+        built.recomputed += latest.height
+        old = None if self._recompute_all else self._parent_rows(STATES, bucket, built)
         if old is not None:
             untouched = ~pl.col(entity).is_in(latest[entity].implode())
-            before = self._old(LATEST, bucket, made)
+            before = self._parent_rows(LATEST, bucket, built)
             assert before is not None
             fresh = sort_rows(pl.concat([old.filter(untouched), fresh]), self._order)
             latest = sort_rows(pl.concat([before.filter(untouched), latest]), [entity])
-        self._refuse_unequal(bucket, fresh)
+        self._check_states(bucket, fresh)
         write_part(fresh, self.folder / STATES / name)
         write_part(latest, self.folder / LATEST / name)
 
-    def _computed(self, bucket: int, computed: Path, made: BuiltSnapshot) -> pl.DataFrame:
+    def _computed_states(self, bucket: int, computed: Path, built: BuiltSnapshot) -> pl.DataFrame:
         """What the engine gave, in the store's types and order; nothing where it was not asked."""
         if not computed.exists():
-            old = self._old(STATES, bucket, made)
+            old = self._parent_rows(STATES, bucket, built)
             assert old is not None
             return old.clear()
         raw = pl.read_parquet(computed / "*.parquet" if computed.is_dir() else computed)
@@ -203,7 +203,7 @@ class SnapshotBuilder:
             )
         return sort_rows(normalise_states(raw, self.record), self._order)
 
-    def _refuse_unequal(self, bucket: int, states: pl.DataFrame) -> None:
+    def _check_states(self, bucket: int, states: pl.DataFrame) -> None:
         events = read_parts([self.folder / EVENTS / part_name(bucket)], self._order)
         if not events.equals(states.select(self._order)):
             raise FeatureError(
@@ -211,18 +211,18 @@ class SnapshotBuilder:
                 f" each event, with its {', '.join(self._order)} as they are."
             )
 
-    def _take_over_quarantine(self) -> None:
+    def _link_quarantine(self) -> None:
         for part in self.parent.quarantine_parts() if self.parent else ():
             os.link(part, self.folder / QUARANTINE / part.name)
 
-    def _old(self, kind: str, bucket: int, made: BuiltSnapshot) -> pl.DataFrame | None:
+    def _parent_rows(self, kind: str, bucket: int, built: BuiltSnapshot) -> pl.DataFrame | None:
         if self.parent is None:
             return None
         old = read_parts([self.parent.folder / kind / part_name(bucket)])
-        return old.filter(~pl.col(self.view.entity).is_in(made.gone[bucket]))
+        return old.filter(~pl.col(self.view.entity).is_in(built.gone[bucket]))
 
-    def _digest(self, kind: str, name: str, *, taken_over: bool) -> str:
-        if taken_over and self.parent is not None:
+    def _digest(self, kind: str, name: str, *, linked: bool) -> str:
+        if linked and self.parent is not None:
             return self.parent.files[f"{kind}/{name}"]
         return sha256_file(self.folder / kind / name)
 
@@ -231,7 +231,7 @@ class SnapshotBuilder:
         return sort_columns(self.record)
 
     @property
-    def _all_anew(self) -> bool:
+    def _recompute_all(self) -> bool:
         """Whether every state is to be computed: there is no parent, or another view computed it."""
         return self.parent is None or self.parent.view != self.record.version
 

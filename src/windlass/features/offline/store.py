@@ -53,13 +53,13 @@ class OfflineStore:
 
     def snapshot(self, number: int | None = None) -> Snapshot:
         """The snapshot of this number, or the current one. Raises FeatureError where there is none."""
-        newest = self._newest()
+        newest = self._current_number()
         if newest is None:
             raise FeatureError(
                 f"Project {self.project} has no features yet. Run `windlass features build {self.project}`."
             )
         wanted = newest if number is None else number
-        folder = self._place(wanted)
+        folder = self._snapshot_folder(wanted)
         if wanted > newest or not folder.is_dir():
             raise FeatureError(
                 f"Project {self.project} has no snapshot {wanted}; the newest is {newest}."
@@ -69,22 +69,24 @@ class OfflineStore:
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot that is kept, the newest first."""
-        newest = self._newest() or 0
-        places = [place for place in self.places() if int(place.name) <= newest]
+        newest = self._current_number() or 0
+        snapshot_folders = [place for place in self.snapshot_folders() if int(place.name) <= newest]
         return [
-            snapshot for place in places if (snapshot := _read_unless_pruned(place)) is not None
+            snapshot
+            for place in snapshot_folders
+            if (snapshot := _read_unless_pruned(place)) is not None
         ]
 
-    def places(self) -> list[Path]:
+    def snapshot_folders(self) -> list[Path]:
         """The folder of every snapshot on the disk, whole or not, the newest first."""
-        return [self._place(number) for number in sorted(self._numbers(), reverse=True)]
+        return [self._snapshot_folder(number) for number in sorted(self._numbers(), reverse=True)]
 
     def current(self) -> Snapshot | None:
         """The current snapshot, None before the first build."""
-        return None if self._newest() is None else self.snapshot()
+        return None if self._current_number() is None else self.snapshot()
 
     @contextmanager
-    def writing(self) -> Iterator[Path]:
+    def write_lock(self) -> Iterator[Path]:
         """Be the only writer, with an empty folder to work in, on the same disk, removed afterwards.
 
         What killed writers left is removed first. Raises FeatureError where another process writes, or
@@ -93,7 +95,7 @@ class OfflineStore:
         with translate_disk_errors(self.folder):
             (self.folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
             with lock_folder(self.folder):
-                self._sweep()
+                self._remove_leftovers()
                 staging = self.folder / _STAGING
                 staging.mkdir()
                 try:
@@ -103,18 +105,18 @@ class OfflineStore:
 
     def publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
         """Make a folder of flushed parts the snapshot of the next number, and the current one; for the writer."""
-        place = self._place(snapshot.number)
+        place = self._snapshot_folder(snapshot.number)
         write_metadata(folder, snapshot)
         for child in [*(child for child in folder.iterdir() if child.is_dir()), folder]:
             flush(child)
         folder.rename(place)
         flush(place.parent)
-        self._point_to(snapshot.number)
+        self._set_current(snapshot.number)
         return snapshot.model_copy(update={"folder": place})
 
-    def take_away(self, number: int, staging: Path) -> Path:
+    def detach(self, number: int, staging: Path) -> Path:
         """Have a snapshot be no more, at one stroke; where its folder is now, to be removed by the writer."""
-        place = self._place(number)
+        place = self._snapshot_folder(number)
         taken = place.rename(staging / place.name)
         flush(place.parent)
         return taken
@@ -123,33 +125,33 @@ class OfflineStore:
         """The number of the snapshot that the writer is to publish."""
         return max(self._numbers(), default=0) + 1
 
-    def _newest(self) -> int | None:
+    def _current_number(self) -> int | None:
         """The number that counts as the current one's, None where there is no whole snapshot."""
-        named = self._named()
+        named = self._linked_number()
         if named is not None:
             return named
         for number in sorted(self._numbers(), reverse=True):
             with suppress(FeatureError):
-                Snapshot.read(self._place(number))
+                Snapshot.read(self._snapshot_folder(number))
                 _log.warning(
                     "%s names no snapshot. The newest whole one, %d, counts as the current. If another should, run"
                     " `ln -sfn %s current` in %s.",
-                    *(self.folder / _CURRENT, number, self._target(number), self.folder),
+                    *(self.folder / _CURRENT, number, self._link_target(number), self.folder),
                 )
                 return number
         return None
 
-    def _named(self) -> int | None:
+    def _linked_number(self) -> int | None:
         """The number that the link names, None where it names no snapshot that is there."""
         try:
             name = (self.folder / _CURRENT).readlink().name
         except OSError:
             return None
-        return int(name) if name.isdecimal() and self._place(int(name)).is_dir() else None
+        return int(name) if name.isdecimal() and self._snapshot_folder(int(name)).is_dir() else None
 
-    def _point_to(self, number: int) -> None:
+    def _set_current(self, number: int) -> None:
         link = self.folder / f"{part_prefix(self.folder / _CURRENT)}link"
-        link.symlink_to(self._target(number), target_is_directory=True)
+        link.symlink_to(self._link_target(number), target_is_directory=True)
         link.replace(self.folder / _CURRENT)
         flush(self.folder)
 
@@ -157,13 +159,13 @@ class OfflineStore:
         place = self.folder / _SNAPSHOTS
         return [int(child.name) for child in place.glob("[0-9]*") if child.name.isdecimal()]
 
-    def _place(self, number: int) -> Path:
+    def _snapshot_folder(self, number: int) -> Path:
         return self.folder / _SNAPSHOTS / f"{number:06}"
 
-    def _target(self, number: int) -> Path:
-        return Path(_SNAPSHOTS) / self._place(number).name
+    def _link_target(self, number: int) -> Path:
+        return Path(_SNAPSHOTS) / self._snapshot_folder(number).name
 
-    def _sweep(self) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove what a killed writer left: its work, and a snapshot that was never made the current one.
 
         A link that names no snapshot is mended first, and then no snapshot is removed. Raises FeatureError
@@ -172,24 +174,24 @@ class OfflineStore:
         shutil.rmtree(self.folder / _STAGING, ignore_errors=True)
         for leftover in self.folder.glob(f".{_CURRENT}.*"):
             leftover.unlink()
-        named, newest = self._named(), self._newest()
+        named, newest = self._linked_number(), self._current_number()
         if named is None:
-            self._refuse_unlinked(newest)
+            self._check_link(newest)
             if newest is not None:
-                self._point_to(newest)
+                self._set_current(newest)
             return
         for number in self._numbers():
             if number > named:
-                shutil.rmtree(self._place(number))
+                shutil.rmtree(self._snapshot_folder(number))
 
-    def _refuse_unlinked(self, newest: int | None) -> None:
+    def _check_link(self, newest: int | None) -> None:
         current = self.folder / _CURRENT
         if current.is_symlink() or not current.exists():
             return
         then = (
             ""
             if newest is None
-            else f", then run `ln -sfn {self._target(newest)} current` in {self.folder}"
+            else f", then run `ln -sfn {self._link_target(newest)} current` in {self.folder}"
         )
         raise FeatureError(
             f"{current} is no link, as a copy that follows links leaves it. Move it away{then}."
@@ -225,18 +227,18 @@ def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:
     if keep < 0:
         raise FeatureError(f"One cannot keep {keep} snapshots. Use 0 or more.")
     store.snapshot()
-    with store.writing() as staging:
+    with store.write_lock() as staging:
         current = store.snapshot().number
         oldest = min([current, *list(_readable_numbers(store))[:keep]])
-        numbers = [int(place.name) for place in store.places()]
+        numbers = [int(place.name) for place in store.snapshot_folders()]
         gone = [number for number in numbers if number < oldest and number not in needed]
         for number in gone:
-            shutil.rmtree(store.take_away(number, staging))
+            shutil.rmtree(store.detach(number, staging))
     return gone
 
 
 def _readable_numbers(store: OfflineStore) -> Iterator[int]:
     """The numbers of the snapshots that can be read, newest first."""
-    for place in store.places():
+    for place in store.snapshot_folders():
         with suppress(FeatureError):
             yield Snapshot.read(place).number

@@ -63,7 +63,7 @@ class SnapshotParts:
     ) -> "SnapshotParts":
         """Look at every part first. Raises FeatureError where one is not as it was written, or is gone."""
         names = None if buckets is None else {part_name(bucket) for bucket in buckets}
-        parts = tuple(snapshot.verified(kind, names))
+        parts = tuple(snapshot.verified_parts(kind, names))
         return SnapshotParts(snapshot, parts, ErasedEntities.of(snapshot.folder))
 
     def rows(
@@ -82,7 +82,7 @@ class SnapshotParts:
             Snapshot.read(self.snapshot.folder)  # says that it is gone
             raise
         entity = self.snapshot.order[0]
-        gone = self.erased.among(frame[entity])
+        gone = self.erased.erased_in(frame[entity])
         return frame.filter(~pl.col(entity).is_in(gone)) if gone else frame
 
 

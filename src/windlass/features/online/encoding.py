@@ -42,8 +42,8 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
             " Build the features again."
         )
     columns = tuple(name for name in record.stored if name in rows.column_names)
-    kinds = {name: rows.schema.field(name).type for name in columns}
-    for name, kind in kinds.items():
+    dtypes = {name: rows.schema.field(name).type for name in columns}
+    for name, kind in dtypes.items():
         if not any(fits(kind) for fits in _SUPPORTED):
             raise FeatureError(
                 f"Column {name!r} of view {record.name!r} is of type {kind}, which the online store does not keep."
@@ -52,7 +52,7 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
     return RowLayout(
         view=view,
         columns=columns,
-        dates=tuple(name for name, kind in kinds.items() if pa.types.is_date(kind)),
+        dates=tuple(name for name, kind in dtypes.items() if pa.types.is_date(kind)),
     )
 
 

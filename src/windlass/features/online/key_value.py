@@ -44,15 +44,15 @@ class KeyValueStore(Protocol):
         """How many entities have a row."""
         ...
 
-    def note(self, name: str) -> bytes | None:
+    def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
         ...
 
-    def put_note(self, name: str, rank: int, note: bytes) -> None:
+    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
         """Put a note."""
         ...
 
-    def remove_note(self, name: str) -> None:
+    def remove_metadata(self, name: str) -> None:
         """Remove a note. One that is not there is removed already."""
         ...
 

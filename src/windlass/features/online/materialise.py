@@ -83,11 +83,11 @@ def materialise(
     for place, part in enumerate(todo, resumed + 1):
         progress((place - 1) / len(parts), f"part {place} of {len(parts)}")
         for rows in _read(part, record, batch, erased):
-            if run.held >= batch:
+            if run.buffered >= batch:
                 run.write()
-            run.hold(rows)
+            run.add(rows)
         run.end_part(part)
-        if run.held >= batch or part == todo[-1]:
+        if run.buffered >= batch or part == todo[-1]:
             run.write()
     fresh = store.finish(run.progress)
     progress(1.0, f"{run.rows:,} entities")
@@ -125,44 +125,44 @@ class _BatchedWriter:
         self, store: OnlineStore, record: ViewRecord, progress: MaterialisationProgress
     ) -> None:
         self.progress = progress
-        self.held = 0
+        self.buffered = 0
         self.rows = 0
         self.written = 0
         self._store = store
         self._record = record
-        self._held: list[_PartRows] = []
-        self._ended = progress
+        self._buffer: list[_PartRows] = []
+        self._next_progress = progress
 
-    def hold(self, rows: _PartRows) -> None:
+    def add(self, rows: _PartRows) -> None:
         """Take rows to be written."""
-        self._held.append(rows)
-        self.held += len(rows.batch)
+        self._buffer.append(rows)
+        self.buffered += len(rows.batch)
 
     def end_part(self, part: Path) -> None:
         """Say that all rows of a part are taken."""
-        self._ended = self._ended.model_copy(
-            update={"parts": self._ended.parts + 1, "last": part.name}
+        self._next_progress = self._next_progress.model_copy(
+            update={"parts": self._next_progress.parts + 1, "last": part.name}
         )
 
     def write(self) -> None:
         """Write what is held, and mark the parts that are done with it."""
-        if self._held:
-            table = pa.Table.from_batches([rows.batch for rows in self._held])
+        if self._buffer:
+            table = pa.Table.from_batches([rows.batch for rows in self._buffer])
             self.rows += len(table)
             self.written += self._store.write(table, self.progress.snapshot, self.progress.view)
-            self._forget_erased()
+            self._erase_again()
             newest = pc.max(table[self._record.time]).as_py()
-            self._ended = self._ended.model_copy(
-                update={"newest": _later(self._ended.newest, newest)}
+            self._next_progress = self._next_progress.model_copy(
+                update={"newest": _later(self._next_progress.newest, newest)}
             )
-        self._held, self.held = [], 0
-        if self._ended.parts > self.progress.parts:
-            self._store.mark(self._ended)
-        self.progress = self._ended
+        self._buffer, self.buffered = [], 0
+        if self._next_progress.parts > self.progress.parts:
+            self._store.save_progress(self._next_progress)
+        self.progress = self._next_progress
 
-    def _forget_erased(self) -> None:
+    def _erase_again(self) -> None:
         """Erasing replaces a part and then erases online: what was read before that must not stay behind it."""
-        for rows in self._held:
+        for rows in self._buffer:
             with _translate_read_errors(rows.part):
                 if _file_identity(rows.part.stat()) == rows.file:
                     continue
@@ -187,7 +187,7 @@ def _read(
 
 
 def _drop_erased(erased: ErasedEntities, entity: str, rows: pa.RecordBatch) -> pa.RecordBatch:
-    gone = erased.among(pl.Series(rows[entity]))
+    gone = erased.erased_in(pl.Series(rows[entity]))
     return (
         rows.filter(pc.invert(pc.is_in(rows[entity], value_set=pa.array(gone)))) if gone else rows
     )

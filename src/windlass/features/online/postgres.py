@@ -55,10 +55,10 @@ class PostgresKeyValueStore:
 
     def __init__(self, url: str, project: str) -> None:
         try:
-            asked = conninfo_to_dict("postgresql" + url[url.index("://") :])
+            parameters = conninfo_to_dict("postgresql" + url[url.index("://") :])
         except Error as error:
             raise ValueError("no URL of PostgreSQL") from error
-        self._asked: dict[str, Any] = {**TIMEOUT, **asked}
+        self._connection_options: dict[str, Any] = {**TIMEOUT, **parameters}
         self._project = project
         self._idle: list[Connection] = []
         parts = urlsplit(url)
@@ -67,7 +67,7 @@ class PostgresKeyValueStore:
 
     def get(self, entity: int) -> bytes | None:
         """The row of an entity; None where there is none."""
-        found: bytes | None = self._first(_GET, entity)
+        found: bytes | None = self._fetch_value(_GET, entity)
         return found
 
     def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
@@ -77,12 +77,12 @@ class PostgresKeyValueStore:
 
     def any(self) -> int | None:
         """Some entity that has a row; None where none has."""
-        found: int | None = self._first(_ANY)
+        found: int | None = self._fetch_value(_ANY)
         return found
 
     def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows in one transaction; says how many of them were new or replaced what was there."""
-        with self._writing() as connection:
+        with self._transaction() as connection:
             connection.execute(_INCOMING)
             with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
                 copy.set_types(["int8", "int8", "bytea"])
@@ -96,19 +96,19 @@ class PostgresKeyValueStore:
 
     def count(self) -> int:
         """How many entities have a row."""
-        return int(self._first(_COUNT) or 0)
+        return int(self._fetch_value(_COUNT) or 0)
 
-    def note(self, name: str) -> bytes | None:
+    def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
-        found: bytes | None = self._first(_NOTE, name)
+        found: bytes | None = self._fetch_value(_NOTE, name)
         return found
 
-    def put_note(self, name: str, rank: int, note: bytes) -> None:
+    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
         """Put a note."""
-        with self._writing() as connection:
+        with self._transaction() as connection:
             connection.execute(_PUT_NOTE, (self._project, name, rank, note))
 
-    def remove_note(self, name: str) -> None:
+    def remove_metadata(self, name: str) -> None:
         """Remove a note. One that is not there is removed already."""
         self._change(_REMOVE_NOTE, name)
 
@@ -118,9 +118,9 @@ class PostgresKeyValueStore:
             self._idle.pop().close()
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _transaction(self) -> Iterator[Connection]:
         """A transaction of a connection of its own; the tables are there."""
-        with self._told(), self._connect() as connection, connection.transaction():
+        with self._translate_errors(), self._connect() as connection, connection.transaction():
             connection.execute(_SET_LOCK_TIMEOUT)
             if connection.execute(_TABLE_EXISTS).fetchone() == (
                 None,
@@ -128,28 +128,29 @@ class PostgresKeyValueStore:
                 connection.execute(_TABLES)
             yield connection
 
-    def _first(self, query: str, *asked: Any) -> Any:
-        found = self._query(query, *asked)
+    def _fetch_value(self, query: str, *parameters: Any) -> Any:
+        found = self._query(query, *parameters)
         return found[0][0] if found else None
 
-    def _query(self, query: str, *asked: Any) -> list[tuple[Any, ...]]:
+    def _query(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._run(
             lambda connection: connection.execute(
-                query, (self._project, *asked), binary=True
+                query, (self._project, *parameters), binary=True
             ).fetchall(),
             [],
         )
 
-    def _change(self, statement: str, *asked: Any) -> int:
+    def _change(self, statement: str, *parameters: Any) -> int:
         return self._run(
-            lambda connection: connection.execute(statement, (self._project, *asked)).rowcount, 0
+            lambda connection: connection.execute(statement, (self._project, *parameters)).rowcount,
+            0,
         )
 
     def _run(self, work: Callable[[Connection], QueryResult], nothing: QueryResult) -> QueryResult:
         """Do what may be done twice, on an idle connection or a new one. `nothing` where no table was made yet."""
-        with self._told():
+        with self._translate_errors():
             while True:
-                idle = self._take()
+                idle = self._take_idle()
                 connection = idle or self._connect()
                 try:
                     done = work(connection)
@@ -167,7 +168,7 @@ class PostgresKeyValueStore:
                 self._put_back(connection)
                 return done
 
-    def _take(self) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
         try:
             return self._idle.pop()
         except IndexError:
@@ -180,14 +181,14 @@ class PostgresKeyValueStore:
             connection.close()
 
     def _connect(self) -> Connection:
-        return connect(**self._asked, autocommit=True)
+        return connect(**self._connection_options, autocommit=True)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except Error as error:
-            told = " ".join(str(error).split())[:300].rstrip(".")
+            message = " ".join(str(error).split())[:300].rstrip(".")
             raise StorageError(
-                f"{self.where} failed: {told}. {advice(told, URL_VARIABLE)}"
+                f"{self.where} failed: {message}. {advice(message, URL_VARIABLE)}"
             ) from error

@@ -59,7 +59,7 @@ class FeatureReader:
         self._today = today
         self._clock = clock
         self._day = _DayDecoder(record, today())
-        self._look_again = float("-inf")
+        self._next_check = float("-inf")
         self._stale_from = float("-inf")  # epoch seconds
 
     def get(self, entity: int) -> Features | None:
@@ -87,10 +87,10 @@ class FeatureReader:
         if most is None:
             return False
         now = self._clock()
-        if not self._look_again - FRESHNESS_INTERVAL <= now < self._look_again:
+        if not self._next_check - FRESHNESS_INTERVAL <= now < self._next_check:
             fresh = self._store.freshness()
             self._stale_from = float("-inf") if fresh is None else fresh.materialised_at + most
-            self._look_again = now + FRESHNESS_INTERVAL
+            self._next_check = now + FRESHNESS_INTERVAL
         return now > self._stale_from
 
 
@@ -132,11 +132,11 @@ class _DayDecoder:
         """Where in a row each feature is, and which of them are made from what is there."""
         made = self._record.at_request
         columns = [made[name].column if name in made else name for name in self._names]
-        places = [layout.place(column) for column in columns]
-        picked = [0 if place is None else place for place in places]
+        snapshot_folders = [layout.place(column) for column in columns]
+        picked = [0 if place is None else place for place in snapshot_folders]
         functions = [
             (name, self._made(layout, name, column, place))
-            for name, column, place in zip(self._names, columns, places, strict=True)
+            for name, column, place in zip(self._names, columns, snapshot_folders, strict=True)
             if name in made or column in layout.dates or place is None
         ]
         pick = itemgetter(*picked, 0)  # of two at least it makes a tuple

@@ -53,7 +53,7 @@ class RedisKeyValueStore:
 
     def get(self, entity: int) -> bytes | None:
         """The row of an entity; None where there is none."""
-        with self._told():
+        with self._translate_errors():
             found: bytes | None = self._redis.hget(self._entities, str(entity))
             return found
 
@@ -61,12 +61,12 @@ class RedisKeyValueStore:
         """The rows of entities, in their order, in one query."""
         if not entities:
             return []
-        with self._told():
+        with self._translate_errors():
             return list(self._redis.hmget(self._entities, list(map(str, entities))))
 
     def any(self) -> int | None:
         """Some entity that has a row; None where none has."""
-        with self._told():
+        with self._translate_errors():
             found = self._redis.hrandfield(self._entities)
         return None if found is None else int(found)
 
@@ -75,34 +75,34 @@ class RedisKeyValueStore:
         put, left = 0, iter(rows)
         while batch := list(islice(left, _ROWS_PER_CALL)):
             flat = [cell for entity, _, row in batch for cell in (entity, row)]
-            with self._told():
+            with self._translate_errors():
                 put += int(self._put([self._entities], flat))
         return put
 
     def remove(self, entity: int) -> bool:
         """Remove the row of an entity. False where there is none."""
-        with self._told():
+        with self._translate_errors():
             return bool(self._redis.hdel(self._entities, str(entity)))
 
     def count(self) -> int:
         """How many entities have a row."""
-        with self._told():
+        with self._translate_errors():
             return int(self._redis.hlen(self._entities))
 
-    def note(self, name: str) -> bytes | None:
+    def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
-        with self._told():
+        with self._translate_errors():
             found: bytes | None = self._redis.hget(self._notes, name)
         return None if found is None else found[found.index(b",") + 1 : -1]
 
-    def put_note(self, name: str, rank: int, note: bytes) -> None:
+    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
         """Put a note."""
-        with self._told():
+        with self._translate_errors():
             self._put([self._notes], [name, b"[%d,%b]" % (rank, note)])
 
-    def remove_note(self, name: str) -> None:
+    def remove_metadata(self, name: str) -> None:
         """Remove a note. One that is not there is removed already."""
-        with self._told():
+        with self._translate_errors():
             self._redis.hdel(self._notes, name)
 
     def close(self) -> None:
@@ -110,13 +110,13 @@ class RedisKeyValueStore:
         self._redis.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (RedisError, OSError) as error:
-            told = " ".join(str(error).split())[:300].rstrip(".")
-            advice = next((_ADVICE[sign] for sign in _ADVICE if sign in told), _DEFAULT_ADVICE)
-            raise StorageError(f"{self.where} failed: {told}. {advice}") from error
+            message = " ".join(str(error).split())[:300].rstrip(".")
+            advice = next((_ADVICE[sign] for sign in _ADVICE if sign in message), _DEFAULT_ADVICE)
+            raise StorageError(f"{self.where} failed: {message}. {advice}") from error
 
 
 def _client(url: str) -> Redis:

@@ -46,35 +46,35 @@ class SqliteKeyValueStore:
         self._file = file
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] | None = None  # device and inode
-        self._look_again = 0.0  # monotonic
+        self._file_id: tuple[int, int] | None = None  # device and inode
+        self._next_check = 0.0  # monotonic
 
     def get(self, entity: int) -> bytes | None:
         """The row of an entity; None where there is none."""
-        found: bytes | None = self._first(_GET, entity)
+        found: bytes | None = self._fetch_value(_GET, entity)
         return found
 
     def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
         """The rows of entities, in their order, in one query."""
         with self._lock:
             try:
-                connection = self._reading()
+                connection = self._read_connection()
                 if connection is None:
                     return [None] * len(entities)
-                asked = orjson.dumps(list(entities)).decode()
-                found = dict(connection.execute(_GET_MANY, (asked,)).fetchall())
+                parameters = orjson.dumps(list(entities)).decode()
+                found = dict(connection.execute(_GET_MANY, (parameters,)).fetchall())
             except sqlite3.Error as error:
                 raise self._failed(error) from error
         return list(map(found.get, entities))
 
     def any(self) -> int | None:
         """Some entity that has a row; None where none has."""
-        found: int | None = self._first("SELECT entity FROM entities LIMIT 1")
+        found: int | None = self._fetch_value("SELECT entity FROM entities LIMIT 1")
         return found
 
     def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows in one transaction; says how many of them were new or replaced what was there."""
-        with self._writing() as connection:
+        with self._transaction() as connection:
             before = connection.total_changes
             connection.executemany(_PUT, rows)
             return connection.total_changes - before
@@ -83,7 +83,7 @@ class SqliteKeyValueStore:
         """Remove the row of an entity, also from the log. False where there is none."""
         if not self._file.exists():
             return False
-        with self._writing() as connection:
+        with self._transaction() as connection:
             removed = connection.execute(
                 "DELETE FROM entities WHERE entity = ?", (entity,)
             ).rowcount
@@ -93,21 +93,21 @@ class SqliteKeyValueStore:
 
     def count(self) -> int:
         """How many entities have a row."""
-        return int(self._first("SELECT count(*) FROM entities") or 0)
+        return int(self._fetch_value("SELECT count(*) FROM entities") or 0)
 
-    def note(self, name: str) -> bytes | None:
+    def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
-        found: bytes | None = self._first("SELECT note FROM notes WHERE name = ?", name)
+        found: bytes | None = self._fetch_value("SELECT note FROM notes WHERE name = ?", name)
         return found
 
-    def put_note(self, name: str, rank: int, note: bytes) -> None:
+    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
         """Put a note."""
-        with self._writing() as connection:
+        with self._transaction() as connection:
             connection.execute(_PUT_NOTE, (name, rank, note))
 
-    def remove_note(self, name: str) -> None:
+    def remove_metadata(self, name: str) -> None:
         """Remove a note. One that is not there is removed already."""
-        with self._writing() as connection:
+        with self._transaction() as connection:
             connection.execute("DELETE FROM notes WHERE name = ?", (name,))
 
     def close(self) -> None:
@@ -115,20 +115,20 @@ class SqliteKeyValueStore:
         with self._lock:
             self._close()
 
-    def _first(self, query: str, *asked: int | str) -> Any:
+    def _fetch_value(self, query: str, *parameters: int | str) -> Any:
         with self._lock:
             try:
-                connection = self._reading()
+                connection = self._read_connection()
                 if connection is None:
                     return None
-                found = connection.execute(query, asked).fetchone()
+                found = connection.execute(query, parameters).fetchone()
             except sqlite3.Error as error:
                 raise self._failed(error) from error
         return None if found is None else found[0]
 
-    def _reading(self) -> sqlite3.Connection | None:
+    def _read_connection(self) -> sqlite3.Connection | None:
         """The connection to read with; None where nothing was ever written. Another file is followed to."""
-        if self._connection is not None and time.monotonic() < self._look_again:
+        if self._connection is not None and time.monotonic() < self._next_check:
             return self._connection
         try:
             found = self._file.stat()
@@ -137,7 +137,7 @@ class SqliteKeyValueStore:
             return None
         except OSError as error:
             raise self._failed(error) from error
-        if self._connection is not None and self._opened != (found.st_dev, found.st_ino):
+        if self._connection is not None and self._file_id != (found.st_dev, found.st_ino):
             self._close()
         if self._connection is None:
             connection = self._connect("mode=rw", READ_TIMEOUT)
@@ -145,12 +145,12 @@ class SqliteKeyValueStore:
             if connection.execute(_COUNT_TABLES).fetchone() != (2,):  # another process is about to
                 connection.close()
                 return None
-            self._connection, self._opened = connection, (found.st_dev, found.st_ino)
-        self._look_again = time.monotonic() + FILE_CHECK_INTERVAL
+            self._connection, self._file_id = connection, (found.st_dev, found.st_ino)
+        self._next_check = time.monotonic() + FILE_CHECK_INTERVAL
         return self._connection
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction of a connection of its own. It waits for another writer, but not for ever."""
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -173,12 +173,12 @@ class SqliteKeyValueStore:
                 connection.executescript(_TABLES)
                 yield connection
         except (sqlite3.Error, OSError) as error:
-            raise self._told(error) from error
+            raise self._translate_errors(error) from error
 
-    def _connect(self, how: str, patience: float) -> sqlite3.Connection:
+    def _connect(self, how: str, timeout: float) -> sqlite3.Connection:
         address = f"{self._file.absolute().as_uri()}?{how}"
         return sqlite3.connect(
-            address, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
+            address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
         )
 
     def _close(self) -> None:
@@ -188,11 +188,11 @@ class SqliteKeyValueStore:
 
     def _failed(self, error: Exception) -> StorageError:
         self._close()  # the next read opens another
-        return self._told(error)
+        return self._translate_errors(error)
 
-    def _told(self, error: Exception) -> StorageError:
-        told = str(error).rstrip(".")
-        return StorageError(f"{self.where} failed: {told}. {advice(told, URL_VARIABLE)}")
+    def _translate_errors(self, error: Exception) -> StorageError:
+        message = str(error).rstrip(".")
+        return StorageError(f"{self.where} failed: {message}. {advice(message, URL_VARIABLE)}")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

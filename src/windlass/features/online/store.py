@@ -93,7 +93,7 @@ class OnlineStore(Protocol):
         """How far the materialisation of a snapshot had come when it was broken off; None where none was."""
         ...
 
-    def mark(self, progress: MaterialisationProgress) -> None:
+    def save_progress(self, progress: MaterialisationProgress) -> None:
         """Keep how far a materialisation has come. What was further already stays."""
         ...
 
@@ -153,16 +153,16 @@ _FRESHNESS = "freshness"
 class KeyValueOnlineStore:
     """The `OnlineStore` of one project, on a shelf."""
 
-    def __init__(self, shelf: KeyValueStore, record: ViewRecord) -> None:
-        self._shelf = shelf
+    def __init__(self, key_values: KeyValueStore, record: ViewRecord) -> None:
+        self._key_values = key_values
         self._record = record
         self._layouts: dict[int, RowLayout] = {}
-        self.close = shelf.close
+        self.close = key_values.close
 
     def read(self, entity: int) -> StoredRow | None:
         """What is known of an entity; None for one that is unknown."""
         _check_entity(entity)
-        found = self._shelf.get(entity)
+        found = self._key_values.get(entity)
         if found is None:
             return None
         row = orjson.loads(found)
@@ -172,14 +172,14 @@ class KeyValueOnlineStore:
         """What is known of each of these entities, in their order, in one query."""
         for entity in entities:
             _check_entity(entity)
-        found = self._shelf.get_many(entities)
+        found = self._key_values.get_many(entities)
         rows = orjson.loads(b"[%b]" % b",".join([row or b"null" for row in found]))
         layouts = {number: self._layout(number) for number in {row[1] for row in rows if row}}
         return [None if row is None else StoredRow(row, layouts[row[1]]) for row in rows]
 
     def example(self) -> int | None:
         """Some entity that is known, to try the store with; None where none is."""
-        return self._shelf.any()
+        return self._key_values.any()
 
     def write(self, rows: "pa.Table", snapshot: int, view: str | None = None) -> int:
         """Write rows of the `latest` parts of a snapshot; says how many were new or replaced what was there."""
@@ -187,19 +187,21 @@ class KeyValueOnlineStore:
 
         layout = layout_of(rows, self._record, view or self._record.version)
         if layout.number not in self._layouts:
-            self._shelf.put_note(_layout_name(layout.number), 0, layout.model_dump_json().encode())
+            self._key_values.put_metadata(
+                _layout_name(layout.number), 0, layout.model_dump_json().encode()
+            )
             self._layouts[layout.number] = layout
-        return self._shelf.put(encode(rows, self._record, snapshot, layout))
+        return self._key_values.put(encode(rows, self._record, snapshot, layout))
 
     def progress(self, snapshot: int) -> MaterialisationProgress | None:
         """How far the materialisation of a snapshot had come when it was broken off; None where none was."""
-        found = self._shelf.note(_progress_name(snapshot))
+        found = self._key_values.metadata(_progress_name(snapshot))
         return None if found is None else MaterialisationProgress.model_validate_json(found)
 
-    def mark(self, progress: MaterialisationProgress) -> None:
+    def save_progress(self, progress: MaterialisationProgress) -> None:
         """Keep how far a materialisation has come. What was further already stays."""
         note = progress.model_dump_json().encode()
-        self._shelf.put_note(_progress_name(progress.snapshot), progress.parts, note)
+        self._key_values.put_metadata(_progress_name(progress.snapshot), progress.parts, note)
 
     def finish(self, progress: MaterialisationProgress) -> Freshness:
         """Keep that a snapshot is written whole. An older one leaves the freshness as it is."""
@@ -207,29 +209,31 @@ class KeyValueOnlineStore:
             **progress.model_dump(exclude={"parts", "last"}),
             name=self._record.name,
             materialised_at=time.time(),
-            entities=self._shelf.count(),
+            entities=self._key_values.count(),
         )
-        self._shelf.put_note(_FRESHNESS, freshness.snapshot, freshness.model_dump_json().encode())
-        self._shelf.remove_note(_progress_name(progress.snapshot))
+        self._key_values.put_metadata(
+            _FRESHNESS, freshness.snapshot, freshness.model_dump_json().encode()
+        )
+        self._key_values.remove_metadata(_progress_name(progress.snapshot))
         return freshness
 
     def freshness(self) -> Freshness | None:
         """What the store was last brought up to, whole; None where it never was."""
-        found = self._shelf.note(_FRESHNESS)
+        found = self._key_values.metadata(_FRESHNESS)
         return None if found is None else Freshness.model_validate_json(found)
 
     def erase(self, entity: int) -> bool:
         """Forget an entity at once. False where nothing was known of it."""
         _check_entity(entity)
-        return self._shelf.remove(entity)
+        return self._key_values.remove(entity)
 
     def _layout(self, number: int) -> RowLayout:
         known = self._layouts.get(number)
         if known is None:
-            found = self._shelf.note(_layout_name(number))
+            found = self._key_values.metadata(_layout_name(number))
             if found is None:
                 raise StorageError(
-                    f"{self._shelf.where} holds rows whose layout is gone. Materialise the features again."
+                    f"{self._key_values.where} holds rows whose layout is gone. Materialise the features again."
                 )
             known = self._layouts[number] = RowLayout.model_validate_json(found)
         return known
