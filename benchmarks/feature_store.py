@@ -70,18 +70,20 @@ def prepared(work: Path, *, quick: bool) -> Subject:
     """The real file where it lies, else a made-up one of the same size; few loans if quick. Built once."""
     project, _ = load_project(EXAMPLE)
     assert project.view is not None
-    assert project.features is not None
+    assert project.view_record is not None
     file, origin = REAL, "the rebuilt real file"
     if quick or not REAL.is_file():
         file, origin = work / "loans.parquet", "made up"
         generate_events(EXAMPLE, file, 500 if quick else CLIENTS)
     print(f"… building features of {file}", file=sys.stderr, flush=True)
     store = OfflineStore(work / "offline", project.name)
-    snapshot = build(project.view, project.features, store, file, BuildOptions(), ignore_progress)
+    snapshot = build(
+        project.view, project.view_record, store, file, BuildOptions(), ignore_progress
+    )
     if file != REAL:
         file = _good(snapshot, work)
     rows = 20_000 if quick else ROWS
-    return Subject(project.view, project.features, file, origin, snapshot, work, rows)
+    return Subject(project.view, project.view_record, file, origin, snapshot, work, rows)
 
 
 def _good(snapshot: Snapshot, work: Path) -> Path:

@@ -40,14 +40,14 @@ def _so_far(running: nw.Expr) -> nw.Expr:
 clients = FeatureView(
     name="clients",
     entity="id",
-    time="loan_date",
-    key="loan_id",
+    timestamp="loan_date",
+    event_id="loan_id",
     contract=contract,
-    history=history,
+    transform=history,
     # age today where it is served, age on the day of the loan in training: one definition for both
     at_request={"age": YearsSince("birthday"), "years_on_the_job": YearsSince("job_start_date")},
-    first={"nb_previous_loans": 0},
-    asked=("flag_own_car", "birthday", "job_start_date"),
+    defaults={"nb_previous_loans": 0},
+    request_columns=("flag_own_car", "birthday", "job_start_date"),
     max_age=timedelta(days=2),
-    most_faults=0.01,
+    max_invalid_share=0.01,
 )

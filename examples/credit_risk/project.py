@@ -24,7 +24,7 @@ from windlass import (
 
 MAX_YEARS = 150  # since the earliest day that the contract lets pass
 # a loan paid late costs its interest, its collection, and now and then the loan; a refusal a client's goodwill
-STAKES = CostMatrix(missed=30, alarm=1, precision=0.05)
+COSTS = CostMatrix(false_negative=30, false_positive=1, precision=0.05)
 
 
 class Client(Row):
@@ -72,7 +72,7 @@ class Boosting(Candidate, name="boosting"):
         # the weights shift every probability upwards; the curve brings them back to how often it happens
         calibrated = CalibratedClassifierCV(trees, method="sigmoid", cv=folds, ensemble=False)
         return FixedThresholdClassifier(
-            calibrated, threshold=STAKES.threshold, response_method="predict_proba"
+            calibrated, threshold=COSTS.threshold, response_method="predict_proba"
         )
 
 
@@ -129,7 +129,7 @@ project = Project(
     data=labelled,
     split=GroupTimeSplit("person", "loan_date"),
     slices=["code_gender", "age_band"],
-    stakes=STAKES,
+    costs=COSTS,
     candidates=[Boosting, ForestSmote],
     gates=[
         Gate("roc_auc", at_least=0.65),

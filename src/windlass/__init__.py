@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from windlass.core.candidate import Candidate as Candidate
     from windlass.core.evaluation_rules import CostMatrix as CostMatrix
     from windlass.core.evaluation_rules import GroupTimeSplit as GroupTimeSplit
-    from windlass.core.evaluation_rules import Stakes as Stakes
     from windlass.core.feature_view import FeatureView as FeatureView
     from windlass.core.feature_view import YearsSince as YearsSince
     from windlass.core.gates import Gate as Gate
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from windlass.errors import WindlassError as WindlassError
     from windlass.monitoring.ledger_reader import read_ledger as read_ledger
 
-_HOMES = {
+_MODULES = {
     "Bundle": "windlass.core.bundle",
     "Candidate": "windlass.core.candidate",
     "Classes": "windlass.core.target",
@@ -37,7 +36,6 @@ _HOMES = {
     "Project": "windlass.core.project",
     "Quantity": "windlass.core.target",
     "Row": "windlass.core.row",
-    "Stakes": "windlass.core.evaluation_rules",
     "WindlassError": "windlass.errors",
     "YearsSince": "windlass.core.feature_view",
     "application": "windlass.app",
@@ -46,14 +44,21 @@ _HOMES = {
     "train_command": "windlass.cli.train",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names, not two; a test holds it
+_OLD_NAMES = {"Stakes": "CostMatrix"}  # until 0.3
+
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - one list of names, not two; a test holds it
 
 
 def __getattr__(name: str) -> object:
     """Import a public name on first use, so that `import windlass` stays under 50 ms."""
-    if name not in _HOMES:
+    if name in _OLD_NAMES:
+        from windlass.core.deprecation import warn_renamed
+
+        warn_renamed(f"windlass.{name}", _OLD_NAMES[name], stacklevel=2)
+        return __getattr__(_OLD_NAMES[name])
+    if name not in _MODULES:
         raise AttributeError(f"module 'windlass' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

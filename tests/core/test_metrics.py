@@ -91,4 +91,6 @@ def test_without_a_positive_row_there_is_no_recall_at_a_precision() -> None:
 
 def test_the_cost_of_a_row_counts_both_mistakes() -> None:
     truth, taken = np.array([1, 1, 0, 0, 0]), np.array([True, False, True, False, False])
-    assert metrics.cost(truth, taken, CostMatrix(missed=10, alarm=2)) == pytest.approx(12 / 5)
+    assert metrics.cost(
+        truth, taken, CostMatrix(false_negative=10, false_positive=2)
+    ) == pytest.approx(12 / 5)

@@ -117,13 +117,13 @@ def declare(**parts: Any) -> Project:
         ({"policy": "always"}, "policy is 'manual' or 'automatic'"),
         ({"candidates": [NoBuild]}, "has no method build"),
         ({"candidates": [NoDefault]}, "'depth' has no default"),
-        ({"stakes": 20}, "stakes are Stakes"),
+        ({"costs": 20}, "costs is a CostMatrix"),
         ({"split": "x"}, "split is a GroupTimeSplit"),
         ({"view": "clients"}, "view is a FeatureView"),
         ({"view": VIEW}, "Feature 'age', .* is no column of its row Point"),
         (
-            {"stakes": CostMatrix(1, 1), "target": Classes("y", ["a", "b", "c"])},
-            "stakes and slices need a target of two classes",
+            {"costs": CostMatrix(1, 1), "target": Classes("y", ["a", "b", "c"])},
+            "costs and slices need a target of two classes",
         ),
         ({"slices": ["z"], "target": Quantity("y")}, "need a target of two classes"),
         ({"slices": ["x"]}, "Slice 'x' .* is also its target or a column of its row"),
@@ -233,5 +233,5 @@ def test_a_declaration_says_what_a_server_must_know(tmp_path: Path) -> None:
 
 def test_what_stands_aside_is_for_split_and_slices() -> None:
     made = declare(split=GroupTimeSplit("person", "day"), slices=["gender", "person"])
-    assert made.aside == ("person", "day", "gender")
-    assert declare().aside == ()
+    assert made.extra_columns == ("person", "day", "gender")
+    assert declare().extra_columns == ()

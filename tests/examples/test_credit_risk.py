@@ -182,9 +182,11 @@ def test_the_real_file_keeps_the_contract_also_without_the_two_columns(
 def _of_the_sample(project: Project, folder: Path) -> pl.DataFrame:
     """The features of every loan of the real sample."""
     assert project.view is not None
-    assert project.features is not None
+    assert project.view_record is not None
     pl.read_csv(SAMPLE).write_parquet(folder / "sample.parquet")
-    return pl.DataFrame(features_of_file(project.view, project.features, folder / "sample.parquet"))
+    return pl.DataFrame(
+        features_of_file(project.view, project.view_record, folder / "sample.parquet")
+    )
 
 
 @needs_sample
@@ -221,7 +223,7 @@ def test_the_features_agree_with_the_notebook_where_it_is_right(
 
 
 def test_whatever_passes_the_contract_fits_the_row(example: Example) -> None:
-    record = example.project.features
+    record = example.project.view_record
     assert record is not None
     oldest = dict.fromkeys(DATES, example.contract.FIRST_BIRTH)
     known = {"nb_previous_loans": 1, "avg_amount_loans_previous": 1e7, "flag_own_car": None}

@@ -74,9 +74,9 @@ def raw(example: Example, home: Path) -> Path:
 
 def built(project: Project, home: Path, file: Path) -> Snapshot:
     assert project.view is not None
-    assert project.features is not None
+    assert project.view_record is not None
     store = OfflineStore.of(Settings(home=home), project.name)
-    return build(project.view, project.features, store, file, BuildOptions(), ignore_progress)
+    return build(project.view, project.view_record, store, file, BuildOptions(), ignore_progress)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,6 @@ def labelled(example: Example, snapshot: Snapshot) -> pl.DataFrame:
     """What training reads."""
     project = example.project
     assert project.view is not None
-    assert project.features is not None
-    found: pl.DataFrame = project.data(training_rows(project.view, project.features, snapshot))
+    assert project.view_record is not None
+    found: pl.DataFrame = project.data(training_rows(project.view, project.view_record, snapshot))
     return found

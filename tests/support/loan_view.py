@@ -66,13 +66,13 @@ def history(loans: Any) -> Any:
 VIEW = FeatureView(
     name="clients",
     entity="id",
-    time="loan_date",
-    key="loan_id",
+    timestamp="loan_date",
+    event_id="loan_id",
     contract=contract,
-    history=history,
+    transform=history,
     at_request={"age": YearsSince("birthday"), "years_on_the_job": YearsSince("job_start_date")},
-    first={"nb_previous_loans": 0},
-    asked=("flag_own_car", "birthday", "job_start_date"),
+    defaults={"nb_previous_loans": 0},
+    request_columns=("flag_own_car", "birthday", "job_start_date"),
     ttl=timedelta(days=3650),
     max_age=timedelta(days=7),
 )

@@ -88,16 +88,16 @@ def _measured(project: Project, prediction: Prediction) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("count", "stakes"), [(2, None), (2, CostMatrix(missed=5, alarm=1)), (3, None)]
+    ("count", "costs"), [(2, None), (2, CostMatrix(false_negative=5, false_positive=1)), (3, None)]
 )
 def test_gates_know_beforehand_what_is_measured_of_classes(
-    project_of: Make, table: Table, count: int, stakes: CostMatrix | None
+    project_of: Make, table: Table, count: int, costs: CostMatrix | None
 ) -> None:
     labels = [3, 5, 7][:count]
     table["kind"] = [labels[i % count] for i in range(20)]
-    project = project_of(table, target=Classes("kind", labels), stakes=stakes)
+    project = project_of(table, target=Classes("kind", labels), costs=costs)
     shares = np.random.default_rng(3).dirichlet([1] * count, 12)
-    known = measured_metrics(project.target, stakes=stakes is not None)
+    known = measured_metrics(project.target, costs=costs is not None)
     assert _measured(project, Prediction(shares.argmax(axis=1), shares)) == set(known)
     assert len(known) == len(set(known))
 
@@ -107,7 +107,7 @@ def test_gates_know_beforehand_what_is_measured_of_a_quantity(
 ) -> None:
     table["kind"] = [float(i) for i in range(20)]
     project = project_of(table, target=Quantity("kind"))
-    known = measured_metrics(project.target, stakes=False)
+    known = measured_metrics(project.target, costs=False)
     assert _measured(project, Prediction(values=np.ones(12))) == set(known)
 
 

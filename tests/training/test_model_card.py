@@ -78,7 +78,7 @@ def test_a_card_tells_how_groups_are_split_and_treated_and_how_calibrated_it_is(
         row=Number,
         split=GroupTimeSplit("person", "day"),
         slices=["gender"],
-        stakes=CostMatrix(missed=5, alarm=1),
+        costs=CostMatrix(false_negative=5, false_positive=1),
     )
     run = run_training(
         project, resolve_plan(project, TrainingRequest(Path(), test_size=0.4)), ignore_progress

@@ -88,9 +88,9 @@ def _viewed(project_of: Make) -> Project:
 def test_of_a_view_the_plan_names_snapshot_and_version(project_of: Make) -> None:
     project = _viewed(project_of)
     plan = resolve_plan(project, TrainingRequest(Path(), snapshot=3))
-    assert project.features is not None
+    assert project.view_record is not None
     assert plan.params["snapshot"] == 3
-    assert plan.params["view"] == project.features.version
+    assert plan.params["view"] == project.view_record.version
     assert TrainingPlan.from_params(project, plan.params) == plan
 
 

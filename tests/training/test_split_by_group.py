@@ -86,7 +86,7 @@ def test_a_person_keeps_the_side_whoever_else_is_there(made: Any, events: Any, m
     for rows in everyone:
         dataset, project = made([*rows, *((person, 90 + person) for person in range(200, 240))])
         parts = _split(dataset, project, 0.5)
-        people = dataset.aside["person"].to_pylist()
+        people = dataset.extra_columns["person"].to_pylist()
         held.append(
             {side: {people[row] for row in getattr(parts, side)} for side in ("train", "test")}
         )

@@ -125,10 +125,10 @@ def _check(place: Path, file: Path, kept: Path | None, memory: str, *, json: boo
         say_json(told)
     else:
         _tell_quality(told)
-    if found.share <= view.most_faults:
+    if found.share <= view.max_invalid_share:
         return DONE
     say_error(
-        f"More than the {view.most_faults:.2%} that view {view.name} allows: a build would stop."
+        f"More than the {view.max_invalid_share:.2%} that view {view.name} allows: a build would stop."
     )
     return REFUSED
 

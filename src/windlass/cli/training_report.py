@@ -136,7 +136,7 @@ def _scores(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
 
 
 def _rare(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    """What counts where the positive class is rare and stakes are declared."""
+    """What counts where the positive class is rare and costs are declared."""
     if "cost_per_row" not in metrics:
         return []
     positives = f"{metrics['base_rate']:.2%} of {metrics['test_rows']:,.0f} test rows are positive"

@@ -1,36 +1,42 @@
-"""What mistakes cost, where one of two classes is rare and being right on average means nothing."""
+"""How a project is evaluated: the costs of mistakes, and the split by group and time."""
 
 from dataclasses import dataclass
 
+from windlass.core.deprecation import renamed_arguments
 from windlass.errors import ProjectError
 
 
+@renamed_arguments(missed="false_negative", alarm="false_positive")
 @dataclass(frozen=True)
 class CostMatrix:
-    """The costs of the two mistakes, in any unit, and the precision at which recall is measured.
+    """Costs of the two kinds of mistakes in binary classification, in any one unit.
 
-    The second declared class is the positive one. `missed` is what a positive costs that was taken for a
-    negative, `alarm` what a negative costs that was taken for a positive. With calibrated probabilities the
-    cheapest rule is: positive from `threshold` on.
+    The second declared class is the positive one. `false_negative` is the cost of predicting negative for a
+    positive row, `false_positive` the cost of predicting positive for a negative row. Correct predictions
+    cost nothing. `precision` is the precision at which recall is measured.
+
+    Raises ProjectError if a cost is not above 0, or the precision is not between 0 and 1.
     """
 
-    missed: float
-    alarm: float
+    false_negative: float
+    false_positive: float
     precision: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (self.missed > 0 and self.alarm > 0 and 0 < self.precision < 1):
+        if not (self.false_negative > 0 and self.false_positive > 0 and 0 < self.precision < 1):
             raise ProjectError(
-                "Stakes need costs above 0 and a precision between 0 and 1, such as Stakes(missed=20, alarm=1)."
+                "CostMatrix needs costs above 0 and a precision between 0 and 1, such as"
+                " CostMatrix(false_negative=20, false_positive=1, precision=0.5)."
             )
 
     @property
     def threshold(self) -> float:
-        """The probability from which on a positive answer is the cheaper one."""
-        return self.alarm / (self.alarm + self.missed)
+        """The probability from which predicting positive costs less on average.
 
-
-Stakes = CostMatrix  # the name before 0.2; goes in 0.3
+        It is false_positive / (false_positive + false_negative), for calibrated probabilities
+        (Elkan 2001, "The foundations of cost-sensitive learning", equation 2).
+        """
+        return self.false_positive / (self.false_positive + self.false_negative)
 
 
 @dataclass(frozen=True)

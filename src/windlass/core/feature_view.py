@@ -12,8 +12,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from windlass.core.deprecation import renamed_arguments
 from windlass.core.hashing import canonical
 from windlass.errors import ProjectError
 
@@ -46,50 +47,65 @@ class YearsSince(BaseModel):
 AtRequest = YearsSince
 
 
+@renamed_arguments(
+    time="timestamp",
+    key="event_id",
+    history="transform",
+    first="defaults",
+    asked="request_columns",
+    most_faults="max_invalid_share",
+)
 @dataclass(frozen=True)
 class FeatureView:
-    """How features of an entity follow from events, as `project.py` declares it.
+    """Declares how the features of an entity are computed from events.
 
-    The events are rows of a raw file. `entity` names their integer column that says whom they are about,
-    `time` the date they happened on, `key` the integer column that is unique and orders those of one day.
-    `contract` makes the Pandera schema (of Polars) that a raw file has to keep.
+    The events are rows of a raw file. `entity` names the integer column that identifies the entity of an
+    event (such as a client), `timestamp` the date column, and `event_id` the integer column that is unique
+    and orders the events of one day. `contract` returns the Pandera schema (of Polars) for the raw file.
 
-    `history` is a Narwhals function: it takes the events as a lazy frame and gives, for each of them, what
-    is known of the entity once it has happened: the columns `entity`, `time`, `key` and what is to be stored.
-    It may look at events of the same entity only, up to the event itself in the order of `time` and `key`.
+    `transform` is a Narwhals function. It takes the events as a lazy frame and returns one row per event:
+    the columns `entity`, `timestamp` and `event_id`, and the columns to store, as they are once the event has
+    happened. It may use events of the same entity only, up to the event itself, ordered by `timestamp` and
+    `event_id`.
 
-    `at_request` are features of the moment they are asked for, made from stored columns. `first` says what
-    features are before the first event, and `asked` which stored columns that event itself brings along, as
-    the form of an application does. What is older than `ttl` counts as unknown; features that were not
-    brought up to date for longer than `max_age` are flagged in answers. A build stops where more than the
-    share `most_faults` of the raw rows break the contract.
+    `at_request` holds features that are computed at request time from stored columns. `defaults` gives the
+    values of features for an entity that has no event yet. `request_columns` names the stored columns that a
+    request for a new event already contains, such as the fields of an application form. Stored features
+    older than `ttl` are missing (null). Features that were last updated more than `max_age` ago are marked as
+    stale in responses. A build fails if more than the share `max_invalid_share` (0 to 1) of the raw rows
+    break the contract.
+
+    Raises ProjectError if an argument cannot be used.
     """
 
     name: str
     entity: str
-    time: str
-    key: str
+    timestamp: str
+    event_id: str
     contract: Callable[[], Any] = field(repr=False)
-    history: Callable[[Any], Any] = field(repr=False)
+    transform: Callable[[Any], Any] = field(repr=False)
     at_request: Mapping[str, AtRequest] = field(default_factory=dict)
-    first: Mapping[str, Any] = field(default_factory=dict)
-    asked: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    request_columns: tuple[str, ...] = ()
     ttl: timedelta | None = None
     max_age: timedelta | None = None
-    most_faults: float = 0.05
+    max_invalid_share: float = 0.05
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "asked", tuple(self.asked))
+        object.__setattr__(self, "request_columns", tuple(self.request_columns))
         wanted = (
             (bool(_NAME.fullmatch(self.name)), "a name of small letters, digits and _"),
-            (len({self.entity, self.time, self.key}) == 3, "three columns: entity, time and key"),
+            (
+                len({self.entity, self.timestamp, self.event_id}) == 3,
+                "three different columns: entity, timestamp and event_id",
+            ),
             (callable(self.contract), "contract to be a function that returns a Pandera schema"),
-            (callable(self.history), "history to be a Narwhals function (not its call)"),
+            (callable(self.transform), "transform to be a Narwhals function (not its call)"),
             (
                 all(isinstance(made, AtRequest) for made in self.at_request.values()),
                 "at_request to hold YearsSince(…)",
             ),
-            (0 <= self.most_faults <= 1, "most_faults to be a share from 0 to 1"),
+            (0 <= self.max_invalid_share <= 1, "max_invalid_share to be a share from 0 to 1"),
             (self.ttl is None or self.ttl > timedelta(0), "a ttl longer than nothing"),
             (self.max_age is None or self.max_age > timedelta(0), "a max_age longer than nothing"),
         )
@@ -100,7 +116,7 @@ class FeatureView:
     @property
     def order(self) -> tuple[str, str]:
         """The columns that order an entity's events."""
-        return self.time, self.key
+        return self.timestamp, self.event_id
 
     def record(self, features: tuple[str, ...]) -> "ViewRecord":
         """The view as data, for `features` in this order: what a server needs of it."""
@@ -108,8 +124,8 @@ class FeatureView:
             name=self.name,
             version="",
             entity=self.entity,
-            time=self.time,
-            key=self.key,
+            timestamp=self.timestamp,
+            event_id=self.event_id,
             features=features,
             at_request=dict(self.at_request),
             ttl_days=None if self.ttl is None else self.ttl / timedelta(days=1),
@@ -118,24 +134,35 @@ class FeatureView:
         return plain.model_copy(update={"version": self._version(plain)})
 
     def _version(self, record: "ViewRecord") -> str:
-        """Another for other features: by the declaration and the file that `history` is written in."""
-        declared = record.model_dump(mode="json") | {"first": dict(self.first), "asked": self.asked}
+        """Hash of the declaration and of the file that defines `transform`: 12 hex digits.
+
+        The hashed text has the field names of 0.1, so that an unchanged view keeps its version.
+        """
+        declared = record.model_dump(mode="json") | {
+            "first": dict(self.defaults),
+            "asked": self.request_columns,
+        }
         digest = hashlib.sha256(canonical(declared))
-        source = inspect.getsourcefile(self.history)
+        source = inspect.getsourcefile(self.transform)
         digest.update(Path(source).read_bytes() if source else b"")
         return digest.hexdigest()[:12]
 
 
 class ViewRecord(BaseModel):
-    """A feature view as data: what a server needs to answer features without the project's code."""
+    """Feature view as data: all that a server needs to serve features without the project's code.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    It is stored as JSON in the registry's database, with the field names of 0.1.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
+    )
 
     name: str
     version: str
     entity: str
-    time: str
-    key: str
+    timestamp: str = Field(validation_alias="time", serialization_alias="time")
+    event_id: str = Field(validation_alias="key", serialization_alias="key")
     features: tuple[str, ...]
     at_request: dict[str, AtRequest] = {}
     ttl_days: float | None = None

@@ -37,9 +37,9 @@ def metric_names(classes: int | None) -> tuple[str, ...]:
     return (*OF_CLASSES, *OF_TWO_CLASSES) if classes == 2 else OF_CLASSES
 
 
-def measured_metrics(target: Target, *, stakes: bool) -> tuple[str, ...]:
+def measured_metrics(target: Target, *, costs: bool) -> tuple[str, ...]:
     """The names of all numbers that a training of this target measures, where gates may look."""
-    names = (*compared_metrics(target), *(OF_COSTS if stakes else ()), *OF_ROWS)
+    names = (*compared_metrics(target), *(OF_COSTS if costs else ()), *OF_ROWS)
     if not isinstance(target, Classes):
         return names
     keys = [class_key(label) for label in target.labels]
@@ -128,11 +128,14 @@ def recall_at_precision(truth: Labels, positive: Numbers, precision: float) -> f
     return float(positives[enough].max(initial=0) / positives[-1])
 
 
-def cost(truth: Labels, taken: NDArray[np.bool_], stakes: CostMatrix) -> float:
-    """The mean cost of a row, in the unit of the stakes, where the rows `taken` [n] are taken for positive."""
-    missed = np.count_nonzero(~taken & (truth == 1))
-    alarms = np.count_nonzero(taken & (truth == 0))
-    return float((stakes.missed * missed + stakes.alarm * alarms) / len(truth))
+def cost(truth: Labels, taken: NDArray[np.bool_], costs: CostMatrix) -> float:
+    """The mean cost of a row, in the unit of the costs, where the rows `taken` [n] are taken for positive."""
+    false_negatives = np.count_nonzero(~taken & (truth == 1))
+    false_positives = np.count_nonzero(taken & (truth == 0))
+    return float(
+        (costs.false_negative * false_negatives + costs.false_positive * false_positives)
+        / len(truth)
+    )
 
 
 def ranked(truth: Labels, positive: Numbers) -> tuple[Labels, Labels]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from windlass.core.bundle import PROJECT_NAME
 from windlass.core.candidate import Candidate
+from windlass.core.deprecation import renamed_arguments
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.gates import Gate, NotWorse
@@ -42,6 +43,7 @@ _NAME = re.compile(PROJECT_NAME)
 _MAX_TOLD = 30  # metrics; there are three for each class
 
 
+@renamed_arguments(stakes="costs", aside="extra_columns", features="view_record")
 @dataclass(frozen=True)
 class Project:
     """A project, as `project.py` declares it. The first candidate is the default.
@@ -55,7 +57,7 @@ class Project:
     out, it returns them as they are.
 
     `split` keeps groups and times apart. `slices` name columns that `data` returns beside the row's, by which
-    the model is measured for fairness, and which it never sees. `stakes` say what mistakes cost.
+    the model is measured for fairness, and which it never sees. `costs` says what mistakes cost.
 
     `policy` says what follows a training whose gates pass: "manual" waits for an approval, "automatic"
     puts the version in production. `four_eyes` refuses an approval by whoever trained the version.
@@ -73,7 +75,7 @@ class Project:
     view: FeatureView | None = None
     split: GroupTimeSplit | None = None
     slices: tuple[str, ...] = ()
-    stakes: CostMatrix | None = None
+    costs: CostMatrix | None = None
     schema: RowSchema = field(init=False, repr=False)
 
     def __init__(  # noqa: PLR0913 - the declaration: every argument is a keyword that the user reads
@@ -91,7 +93,7 @@ class Project:
         view: FeatureView | None = None,
         split: GroupTimeSplit | None = None,
         slices: Iterable[str] = (),
-        stakes: CostMatrix | None = None,
+        costs: CostMatrix | None = None,
     ) -> None:
         values = {
             "name": name,
@@ -106,7 +108,7 @@ class Project:
             "view": view,
             "split": split,
             "slices": tuple(slices),
-            "stakes": stakes,
+            "costs": costs,
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -148,10 +150,10 @@ class Project:
             ),
             (isinstance(self.view, FeatureView | None), "view is a FeatureView(…)"),
             (isinstance(self.split, GroupTimeSplit | None), "split is a GroupTimeSplit(…)"),
-            (isinstance(self.stakes, CostMatrix | None), "stakes are Stakes(…)"),
+            (isinstance(self.costs, CostMatrix | None), "costs is a CostMatrix(…)"),
             (
-                not (self.stakes or self.slices) or self._has_two_classes,
-                "stakes and slices need a target of two classes",
+                not (self.costs or self.slices) or self._has_two_classes,
+                "costs and slices need a target of two classes",
             ),
         )
         for fits, rule in wanted:
@@ -184,7 +186,7 @@ class Project:
                     f"Slice {name!r} of project {self.name!r} is also its target or a column of its row, and so"
                     " no outsider's view."
                 )
-        for name in {} if self.features is None else self.features.at_request:
+        for name in {} if self.view_record is None else self.view_record.at_request:
             if name not in self.schema.names:
                 raise ProjectError(
                     f"Feature {name!r}, which the view of project {self.name!r} computes when it is asked, is no column"
@@ -216,7 +218,7 @@ class Project:
 
     def _check_thresholds(self) -> None:
         """A gate on a metric that is not measured would never pass: a slip, better told before any work."""
-        known = measured_metrics(self.target, stakes=self.stakes is not None)
+        known = measured_metrics(self.target, costs=self.costs is not None)
         for gate in self.thresholds:
             if gate.metric not in known:
                 more = "" if len(known) <= _MAX_TOLD else ", …"
@@ -245,12 +247,12 @@ class Project:
         return tuple(gate for gate in self.gates if isinstance(gate, NotWorse))
 
     @property
-    def features(self) -> ViewRecord | None:
+    def view_record(self) -> ViewRecord | None:
         """The feature view as data, where there is one: it gives the row's columns."""
         return None if self.view is None else self.view.record(self.schema.names)
 
     @property
-    def aside(self) -> tuple[str, ...]:
+    def extra_columns(self) -> tuple[str, ...]:
         """The columns that `data` returns beside the row's and the target's: for split and slices."""
         split = () if self.split is None else (self.split.group, self.split.time)
         return tuple(dict.fromkeys([*split, *self.slices]))

@@ -58,7 +58,7 @@ class ProjectSpec(BaseModel):
             ),
             gates=tuple(map(str, project.gates)),
             takes_file=project.takes_file,
-            view=project.features,
+            view=project.view_record,
         )
 
 

@@ -93,7 +93,7 @@ class Dataset:
     """Labelled rows: `batch` as a server would see them, `frame` as the estimator does.
 
     `target` [n] holds what the estimator is fitted to: labels, or float64. `labels` [n] are indices
-    of the declared classes, or None for a regression. `aside` holds what the split and the slices are made
+    of the declared classes, or None for a regression. `extra_columns` holds what the split and the slices are made
     by, and no model sees: a date by which it is split, everything else as text.
     """
 
@@ -102,7 +102,7 @@ class Dataset:
     target: NDArray[Any]
     labels: NDArray[np.int64] | None
     digest: str
-    aside: "pa.Table"
+    extra_columns: "pa.Table"
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -129,7 +129,7 @@ def read_dataset(
 
 
 def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> Any:
-    """The project's rows as an Arrow table of the declared columns, in declared order, the target, and those aside."""
+    """Returns the project's rows as an Arrow table: declared columns in their order, target, extra columns."""
     import pyarrow as pa
 
     if file is not None and not file.exists():
@@ -152,7 +152,7 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
             f"data() of project {project.name!r} returned a {type(data).__name__} that is no table: {error}."
             " Return a pandas or polars DataFrame, a pyarrow Table, or a dict of columns."
         ) from error
-    names = dict.fromkeys([*project.schema.names, project.target.name, *project.aside])
+    names = dict.fromkeys([*project.schema.names, project.target.name, *project.extra_columns])
     for name in names:
         if table.column_names.count(name) != 1:
             count = table.column_names.count(name)
@@ -170,7 +170,7 @@ def _metadata_columns(project: Project, table: Any, origin: RowOrigin) -> Any:
     time = None if project.split is None else project.split.time
     needed = () if project.split is None else (project.split.group, project.split.time)
     columns = {}
-    for name in project.aside:
+    for name in project.extra_columns:
         kind = pa.date32() if name == time else pa.string()
         try:
             column = table.column(name).cast(kind)

@@ -24,7 +24,7 @@ class Evaluation:
     """`metrics.json`, `confusion_matrix.json`, `calibration.json` and `fairness.json` as values.
 
     Rows of the matrix are true classes, columns are predicted ones; a regression has none. Calibration is
-    measured where stakes are declared, fairness where slices are.
+    measured where costs are declared, fairness where slices are.
     """
 
     metrics: dict[str, float]
@@ -62,14 +62,14 @@ def _evaluate_classes(
     truth = dataset.labels[test]
     matrix = confusion_matrix(truth, prediction.labels, len(target.labels))
     metrics = _classification_metrics(target, truth, prediction, matrix)
-    if project.stakes is not None:
-        metrics |= _cost_metrics(project.stakes, truth, prediction.probabilities[:, 1])
-    slices, aside = project.slices, dataset.aside
+    if project.costs is not None:
+        metrics |= _cost_metrics(project.costs, truth, prediction.probabilities[:, 1])
+    slices, extra_columns = project.slices, dataset.extra_columns
     return Evaluation(
         metrics,
         confusion={"labels": list(target.labels), "matrix": matrix.tolist()},
-        calibration=calibration(truth, prediction.probabilities[:, 1]) if project.stakes else None,
-        fairness=fairness(slices, aside.take(test), truth, prediction) if slices else None,
+        calibration=calibration(truth, prediction.probabilities[:, 1]) if project.costs else None,
+        fairness=fairness(slices, extra_columns.take(test), truth, prediction) if slices else None,
     )
 
 
@@ -110,19 +110,19 @@ def _binary_metrics(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> 
 
 
 def _cost_metrics(
-    stakes: CostMatrix, truth: NDArray[np.int64], positive: NDArray[np.float64]
+    costs: CostMatrix, truth: NDArray[np.int64], positive: NDArray[np.float64]
 ) -> dict[str, float]:
     """What the rarer class is judged by: how much of it is found, at what price."""
-    taken = positive >= stakes.threshold
+    taken = positive >= costs.threshold
     found = int(np.count_nonzero(taken & (truth == 1)))
     return {
         "base_rate": float(np.mean(truth == 1)),
-        "recall_at_precision": formulas.recall_at_precision(truth, positive, stakes.precision),
-        "threshold": stakes.threshold,
+        "recall_at_precision": formulas.recall_at_precision(truth, positive, costs.precision),
+        "threshold": costs.threshold,
         "recall_at_threshold": found / max(int(truth.sum()), 1),
         "precision_at_threshold": found / max(int(taken.sum()), 1),
-        "cost_per_row": formulas.cost(truth, taken, stakes),
-        "cost_accepting_all": formulas.cost(truth, np.zeros_like(taken), stakes),
+        "cost_per_row": formulas.cost(truth, taken, costs),
+        "cost_accepting_all": formulas.cost(truth, np.zeros_like(taken), costs),
     }
 
 

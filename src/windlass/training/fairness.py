@@ -16,15 +16,16 @@ MISSING = "missing"
 
 
 def fairness(
-    names: Sequence[str], aside: "pa.Table", truth: Labels, prediction: Prediction
+    names: Sequence[str], extra_columns: "pa.Table", truth: Labels, prediction: Prediction
 ) -> dict[str, Any]:
     """`fairness.json`: for each slice, its values in order, and how the rows [n] of each are treated.
 
-    `aside` holds the slices' columns, `truth` and `prediction` are of two classes, the second positive. What
+    `extra_columns` holds the slices' columns, `truth` and `prediction` are of two classes, the second positive. What
     is not defined is null: recall without a positive row, ROC AUC of one class.
     """
     return {
-        name: _values(aside.column(name).fill_null(MISSING), truth, prediction) for name in names
+        name: _values(extra_columns.column(name).fill_null(MISSING), truth, prediction)
+        for name in names
     }
 
 

@@ -106,7 +106,7 @@ def resolve_plan(project: Project, request: TrainingRequest) -> TrainingPlan:
         raise ParameterError(
             f"Model {kind.name} cannot use {name} = {first['input']!r}: {first['msg']}."
         ) from error
-    view = None if project.features is None else project.features.version
+    view = None if project.view_record is None else project.view_record.version
     return TrainingPlan(
         candidate, request.seed, float(request.test_size), request.data, request.snapshot, view
     )

@@ -47,11 +47,14 @@ def row_identities(project: Project, dataset: "Dataset", indices: NDArray[np.int
     """
     rows = row_digests(project.schema, dataset.batch.rows(indices))
     rule = project.split
-    return rows if rule is None else _event_digests(rows, rule, dataset.aside.take(indices))
+    return rows if rule is None else _event_digests(rows, rule, dataset.extra_columns.take(indices))
 
 
-def _event_digests(rows: Digests, rule: GroupTimeSplit, aside: "pa.Table") -> Digests:
-    groups, on = group_digests(aside.column(rule.group)), days_since_epoch(aside.column(rule.time))
+def _event_digests(rows: Digests, rule: GroupTimeSplit, extra_columns: "pa.Table") -> Digests:
+    groups, on = (
+        group_digests(extra_columns.column(rule.group)),
+        days_since_epoch(extra_columns.column(rule.time)),
+    )
     parts = np.hstack([rows, groups, on.astype("<i8").view(np.uint8).reshape(-1, 8)])
     found = b"".join(_digest(part.tobytes(), b"windlass.event") for part in parts)
     return np.frombuffer(found, np.uint8).reshape(-1, DIGEST)
@@ -130,8 +133,8 @@ def split_by_group(
     """
     if isinstance(target, Classes):
         _require_two_rows_per_class(dataset, target)
-    out = held_out(group_digests(dataset.aside.column(rule.group)), test_size)
-    on = days_since_epoch(dataset.aside.column(rule.time))
+    out = held_out(group_digests(dataset.extra_columns.column(rule.group)), test_size)
+    on = days_since_epoch(dataset.extra_columns.column(rule.time))
     first = max(1, int(np.ceil((1 - test_size) * len(on))))
     late = on > np.partition(on, first - 1)[first - 1]
     found = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), by="group")

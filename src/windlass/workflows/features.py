@@ -61,7 +61,7 @@ def build_features(
     from windlass.features.offline.build import BuildOptions, build
     from windlass.features.offline.store import OfflineStore
 
-    if project.view is None or project.features is None:
+    if project.view is None or project.view_record is None:
         raise FeatureError(
             f"Project {project.name} declares no feature view: there is nothing to build."
         )
@@ -71,7 +71,9 @@ def build_features(
     check_memory(options.memory)
     file = _generate_file(source, Path(task["staging"]), progress) if named is None else Path(named)
     store = OfflineStore.of(Settings(home=Path(task["home"])), project.name)
-    return snapshot_summary(build(project.view, project.features, store, file, options, progress))
+    return snapshot_summary(
+        build(project.view, project.view_record, store, file, options, progress)
+    )
 
 
 def _generate_file(source: ProjectSource, staging: Path, progress: ProgressCallback) -> Path:
@@ -101,7 +103,7 @@ def resolve_snapshot(
 
     Raises FeatureError where there is no such snapshot; reading does where another view computed it.
     """
-    view, record = project.view, project.features
+    view, record = project.view, project.view_record
     if view is None or record is None:
         return plan, None
     from windlass.features.offline.store import OfflineStore

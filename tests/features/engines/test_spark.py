@@ -118,7 +118,7 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
     loans().write_parquet(raw)
     gate.mkdir()
     usual = built(tmp_path / "usual", raw)
-    held = replace(VIEW, history=held_until(gate / "open", gate))
+    held = replace(VIEW, transform=held_until(gate / "open", gate))
     options = {"engine": "spark", "master": cluster.master}
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(built, tmp_path / "spark", raw, held, **options)
@@ -234,7 +234,7 @@ def held_until(opened: Path, marks: Path) -> Any:
 
     def history(events: Any) -> Any:
         native = nw.to_native(events)
-        return VIEW.history(nw.from_native(native.mapInArrow(hold, native.schema)))
+        return VIEW.transform(nw.from_native(native.mapInArrow(hold, native.schema)))
 
     return history
 

@@ -77,7 +77,7 @@ def with_dates(kind: pl.DataType) -> FeatureView:
 
         return VIEW.contract().add_columns({"paid": pa.Column(kind, nullable=True)})
 
-    return replace(VIEW, contract=contract, most_faults=1.0)
+    return replace(VIEW, contract=contract, max_invalid_share=1.0)
 
 
 @pytest.mark.parametrize("name", ["list", "struct"])
@@ -97,7 +97,9 @@ def test_a_row_with_such_a_date_is_quarantined(tmp_path: Path, name: str) -> Non
 def test_a_column_that_nobody_asked_for_ends_no_build(tmp_path: Path) -> None:
     paid = pl.DataFrame({"x": DAYS}).select(paid=SHAPES["list"]).to_series()
     loans = LOANS.with_columns(paid, loan_amount=pl.Series([-1.0, 1.0, 1.0, 1.0]))
-    snapshot = build_snapshot(offline_store(tmp_path), loans, view=replace(VIEW, most_faults=1.0))
+    snapshot = build_snapshot(
+        offline_store(tmp_path), loans, view=replace(VIEW, max_invalid_share=1.0)
+    )
     bad = pl.read_parquet(snapshot.quarantine_parts())
     assert bad["reasons"].to_list() == [["loan_amount: greater_than(0)"]]
     assert "out of range: 1073741824" in bad["raw"][0]

@@ -24,7 +24,7 @@ GOOD = (
     "1,7,F,Y,1980-01-01,3021-09-18,2020-01-01,100,0,a\n"
     "2,7,F,,1980-01-01,,2020-01-02,50,1,\n"
 )
-LAX = replace(VIEW, most_faults=1.0)
+LAX = replace(VIEW, max_invalid_share=1.0)
 
 
 def quarantined(tmp_path: Path, lines: str) -> list[dict[str, Any]]:
@@ -217,7 +217,10 @@ def test_an_append_is_compared_with_what_is_stored(tmp_path: Path) -> None:
     # a loan that is there already is no news of its client
     again = first.filter(pl.col("id") != new["id"][0]).head(1).with_columns(code_gender=pl.lit("M"))
     appended = build_snapshot(
-        store, pl.concat([changed, again]), BuildOptions(append=True), replace(view, most_faults=1)
+        store,
+        pl.concat([changed, again]),
+        BuildOptions(append=True),
+        replace(view, max_invalid_share=1),
     )
     assert appended.quality["quarantined"] == 1
     assert odd(appended.quality) == {"birthday: several for one id": (rows, 1)}

@@ -113,13 +113,13 @@ def _fails(loans: Any) -> Any:
     [
         (_fails, "ValueError: no such column"),
         (lambda loans: loans.select("id", "loan_date", "loan_id"), "gives no column nb_previous"),
-        (lambda loans: VIEW.history(loans).head(7), "gives other rows"),
+        (lambda loans: VIEW.transform(loans).head(7), "gives other rows"),
     ],
 )  # fmt: skip
 def test_a_history_that_is_none_is_told(tmp_path: Path, history: Any, told: str) -> None:
     store = offline_store(tmp_path)
     with pytest.raises(FeatureError, match=told):
-        build_snapshot(store, events(20, seed=1), view=replace(VIEW, history=history))
+        build_snapshot(store, events(20, seed=1), view=replace(VIEW, transform=history))
     assert store.current() is None
     assert not (store.folder / ".staging").exists()
 

@@ -31,7 +31,7 @@ LOANS = events(30, seed=21)
 CLIENT = 105
 MINE = pl.col("id") == CLIENT
 APPEND = BuildOptions(append=True)
-LAX = replace(VIEW, most_faults=1.0)
+LAX = replace(VIEW, max_invalid_share=1.0)
 
 
 def holding(store: OfflineStore) -> list[str]:

@@ -1,4 +1,4 @@
-"""Loans of the small feature view of the tests, split by client and day, with stakes and slices."""
+"""Loans of the small feature view of the tests, split by client and day, with costs and slices."""
 
 import polars as pl
 from sklearn.impute import SimpleImputer
@@ -53,7 +53,7 @@ project = Project(
     data=labelled,
     split=GroupTimeSplit("client", "loan_date"),
     slices=["code_gender"],
-    stakes=CostMatrix(missed=10, alarm=1, precision=0.2),
+    costs=CostMatrix(false_negative=10, false_positive=1, precision=0.2),
     candidates=[Logistic],
     gates=[NotWorse("average_precision")],
 )

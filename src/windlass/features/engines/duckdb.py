@@ -87,7 +87,7 @@ def _connect(memory: str, folder: Path) -> Any:
 def run_transform(view: FeatureView, events: Any) -> Any:
     """A view's history of native lazy events, native and lazy again. Raises FeatureError where it fails."""
     try:
-        return nw.to_native(view.history(nw.from_native(events)))
+        return nw.to_native(view.transform(nw.from_native(events)))
     except WindlassError:
         raise
     except Exception as error:

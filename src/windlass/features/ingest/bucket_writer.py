@@ -28,7 +28,7 @@ class BucketWriter:
         self.dtypes = contract.dtypes
         self._entity = view.entity
         self._over_all = list(
-            dict.fromkeys([view.key, view.entity, *contract.constant_columns, ROW])
+            dict.fromkeys([view.event_id, view.entity, *contract.constant_columns, ROW])
         )
         self._writers: dict[int, Any] = {}
         self._key_writer: Any = None

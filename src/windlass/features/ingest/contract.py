@@ -117,7 +117,7 @@ def _check_columns(
             f"The contract of view {view.name} has a column {own[0]}, and names that begin with {RESERVED_PREFIX} are"
             " Windlass's own. Rename the column."
         )
-    wanted = {view.entity: pl.Int64(), view.time: pl.Date(), view.key: pl.Int64()}
+    wanted = {view.entity: pl.Int64(), view.timestamp: pl.Date(), view.event_id: pl.Int64()}
     for name, kind in wanted.items():
         if dtypes.get(name) != kind or name in optional:
             raise ProjectError(

@@ -57,13 +57,16 @@ class RawFileIngest:
     def quarantine_duplicates(self, connection: object) -> pl.Series:
         """Quarantine the rows whose key is stored or stood before, and return their numbers."""
         with translate_duckdb_errors(f"compare the keys of {self.raw.path}"):
-            rows = duplicate_rows(connection, self.bucket_writer.keys, self.view.key, self.stored)
+            rows = duplicate_rows(
+                connection, self.bucket_writer.keys, self.view.event_id, self.stored
+            )
         if len(rows):
-            reason = f"{self.view.key}: {DUPLICATE}"
+            reason = f"{self.view.event_id}: {DUPLICATE}"
             for batch in self.raw.batches():
                 found = batch.rows.is_in(rows.implode()).arg_true()
                 reasons = pl.DataFrame(
-                    {"row": found, "column": self.view.key, "reason": reason}, schema=FAULT_SCHEMA
+                    {"row": found, "column": self.view.event_id, "reason": reason},
+                    schema=FAULT_SCHEMA,
                 )
                 self.quarantine.add(batch.cells, batch.rows, reasons)
         return rows

@@ -141,5 +141,5 @@ class QualityReport:
         raise QualityError(
             f"{self.quarantined:,} of {self.rows:,} raw rows ({self.share:.2%}) break the contract, more than the"
             f" {most:.2%} that the view allows: {worst}. They are in {kept}, with the reasons. Mend the file,"
-            " or change the contract or `most_faults`. What was built before still stands."
+            " or change the contract or `max_invalid_share`. What was built before still stands."
         )

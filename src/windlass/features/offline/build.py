@@ -99,7 +99,7 @@ def build(
             created=time.time(),
             parent=parent.number if parent else None,
             buckets=buckets,
-            order=(view.entity, view.time, view.key),
+            order=(view.entity, view.timestamp, view.event_id),
             quality=report.json(file.name),
             **made.facts(),
         )
@@ -124,7 +124,7 @@ def _create_folders(staging: Path) -> Path:
 
 def _check_reserved_names(record: ViewRecord) -> None:
     """Refuse features, and columns that they are made from, of names that a state has for something else."""
-    own = (record.entity, record.time, record.key, COMPUTED_AT)
+    own = (record.entity, record.timestamp, record.event_id, COMPUTED_AT)
     for name in dict.fromkeys([*record.features, *record.stored]):
         if name in own or name.startswith(RESERVED_PREFIX):
             raise FeatureError(
@@ -149,9 +149,9 @@ def _check_quality(
 ) -> None:
     """Stop where quality is too low; the quarantine is then kept beside the snapshots."""
     kept = store.folder / REJECTED
-    if report.share > view.most_faults:
+    if report.share > view.max_invalid_share:
         table.replace(kept)
-    report.check(view.most_faults, str(kept))
+    report.check(view.max_invalid_share, str(kept))
 
 
 def _engine(options: BuildOptions, staging: Path) -> FeatureEngine:

@@ -49,7 +49,7 @@ def read_parts(parts: Sequence[Path], columns: Sequence[str] | None = None) -> p
 
 def sort_columns(record: ViewRecord) -> list[str]:
     """The columns that order all events, and tell each from the others."""
-    return [record.entity, record.time, record.key]
+    return [record.entity, record.timestamp, record.event_id]
 
 
 def state_columns(record: ViewRecord) -> list[str]:

@@ -36,7 +36,7 @@ def point_in_time(
     wanted = frame.select(
         pl.col(record.entity).cast(pl.Int64, strict=False),  # beyond 64 bits nobody is known
         null_outside_calendar(frame[time]).cast(pl.Date).alias(_AT),
-        *([pl.col(key).cast(pl.Int64).alias(record.key)] if key else []),
+        *([pl.col(key).cast(pl.Int64).alias(record.event_id)] if key else []),
         pl.int_range(pl.len()).alias(_ROW),
     ).drop_nulls()
     buckets = bucket_of(wanted[record.entity], snapshot.buckets)
@@ -55,9 +55,11 @@ def point_in_time(
 def _states_before(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """The state before each label of one bucket, null where there is none."""
     entity = record.entity
-    at = [name for name in (entity, _AT, record.key) if name in labels.columns]
+    at = [name for name in (entity, _AT, record.event_id) if name in labels.columns]
     stood = states.select(
-        entity, pl.col(record.time).alias(_AT), *([record.key] if record.key in at else [])
+        entity,
+        pl.col(record.timestamp).alias(_AT),
+        *([record.event_id] if record.event_id in at else []),
     )
     # states come after labels of the same moment, and among each other stay as they are
     both = pl.concat(
@@ -76,7 +78,7 @@ def _states_before(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFram
     chosen = both.select(
         _ROW, _AT, pl.when(owner == pl.col(entity)).then(last).alias(_STATE)
     ).filter(pl.col(_ROW).is_not_null())
-    known = states.select(pl.col(record.time, *record.stored).gather(chosen[_STATE]))
+    known = states.select(pl.col(record.timestamp, *record.stored).gather(chosen[_STATE]))
     return chosen.drop(_STATE).hstack(known)
 
 
@@ -84,7 +86,7 @@ def _features(record: ViewRecord, found: list[pl.DataFrame], rows: int) -> pl.Da
     """The features of all labels in their order; null for those that were not looked for."""
     known = pl.concat(found)
     if record.ttl_days is not None:
-        fresh = pl.col(_AT) - pl.col(record.time) <= timedelta(days=record.ttl_days)
+        fresh = pl.col(_AT) - pl.col(record.timestamp) <= timedelta(days=record.ttl_days)
         known = known.with_columns(pl.when(fresh).then(name).alias(name) for name in record.stored)
     made: pl.DataFrame = add_on_demand_features(record, known, _AT).select(_ROW, *record.features)
     if made.height < rows:

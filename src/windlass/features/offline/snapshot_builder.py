@@ -165,8 +165,8 @@ class SnapshotBuilder:
             self._write_states(bucket, self._computed_states(bucket, computed, built), now, built)
         for kind in (STATES, LATEST):
             built.files[f"{kind}/{name}"] = self._digest(kind, name, linked=linked)
-        latest = read_parts([self.folder / LATEST / name], [self.view.time])
-        newest = latest[self.view.time].max()
+        latest = read_parts([self.folder / LATEST / name], [self.view.timestamp])
+        newest = latest[self.view.timestamp].max()
         built.entities += latest.height
         built.events += _row_count(self.folder / EVENTS / name)
         if isinstance(newest, date):

@@ -19,10 +19,10 @@ def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame)
     """The features of each of n events as they were when it happened, in the order of `states`.
 
     `states` stand by entity, time and key. A state older than the view's ttl counts as unknown, as it does
-    when features are served. Before the first event `view.first` holds, with the columns `view.asked` of the
-    event itself.
+    when features are served. Before an entity's first event, the features are `view.defaults` and, for the
+    columns `view.request_columns`, the values of the event itself.
     """
-    entity, time = pl.col(record.entity), pl.col(record.time)
+    entity, time = pl.col(record.entity), pl.col(record.timestamp)
     known = (entity == entity.shift(1)).fill_null(value=False)
     fresh = pl.lit(value=True)
     if record.ttl_days is not None:
@@ -31,12 +31,12 @@ def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame)
         pl.when(known & fresh)
         .then(pl.col(name).shift(1))
         .when(~known)
-        .then(pl.col(name) if name in view.asked else pl.lit(view.first.get(name)))
+        .then(pl.col(name) if name in view.request_columns else pl.lit(view.defaults.get(name)))
         .alias(name)
         for name in record.stored
     ]
     before = states.lazy().select(entity, *(pl.col(name) for name in view.order), *stored)
-    made: pl.LazyFrame = add_on_demand_features(record, before, record.time)
+    made: pl.LazyFrame = add_on_demand_features(record, before, record.timestamp)
     return made.collect()
 
 

@@ -32,7 +32,7 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
 
     Rows of another version than the record's may lack columns.
     """
-    needed = [record.entity, record.time, COMPUTED_AT]
+    needed = [record.entity, record.timestamp, COMPUTED_AT]
     if view == record.version:
         needed += record.stored
     missing = [name for name in needed if name not in rows.column_names]
@@ -65,7 +65,7 @@ def encode(
     table = pa.table(
         [
             _entities(rows[record.entity], record),
-            _ranks(rows[record.time], record, snapshot),
+            _ranks(rows[record.timestamp], record, snapshot),
             rows[COMPUTED_AT],
             *(_encodable(rows[name], name, record) for name in layout.columns),
         ],
@@ -99,10 +99,10 @@ def _entities(column: pa.ChunkedArray, record: ViewRecord) -> pa.ChunkedArray:
 def _ranks(column: pa.ChunkedArray, record: ViewRecord, snapshot: int) -> pa.ChunkedArray:
     if not pa.types.is_date(column.type) or column.null_count:
         raise FeatureError(
-            f"Time column {record.time!r} of view {record.name!r} is of type {column.type} with"
+            f"Time column {record.timestamp!r} of view {record.name!r} is of type {column.type} with"
             f" {column.null_count} nulls. Events happen on a date."
         )
-    days = _ordinals(column, record.time, record).cast(pa.int64())
+    days = _ordinals(column, record.timestamp, record).cast(pa.int64())
     return pc.add(pc.shift_left(days, SNAPSHOT_BITS), snapshot)
 
 

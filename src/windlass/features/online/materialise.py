@@ -151,7 +151,7 @@ class _BatchedWriter:
             self.rows += len(table)
             self.written += self._store.write(table, self.progress.snapshot, self.progress.view)
             self._erase_again()
-            newest = pc.max(table[self._record.time]).as_py()
+            newest = pc.max(table[self._record.timestamp]).as_py()
             self._next_progress = self._next_progress.model_copy(
                 update={"newest": _later(self._next_progress.newest, newest)}
             )
@@ -176,7 +176,7 @@ class _BatchedWriter:
 def _read(
     part: Path, record: ViewRecord, batch: int, erased: ErasedEntities
 ) -> Iterator[_PartRows]:
-    wanted = (record.entity, record.time, COMPUTED_AT, *record.stored)
+    wanted = (record.entity, record.timestamp, COMPUTED_AT, *record.stored)
     with _translate_read_errors(part), part.open("rb") as file:
         source = pq.ParquetFile(file)
         there = set(source.schema_arrow.names)
