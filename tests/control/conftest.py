@@ -37,7 +37,7 @@ def start_control(home: Path, *projects: str, **variables: str) -> Server:
 def registered(settings: Settings, bundle_of: BundleOf) -> Registry:
     """A registry with Iris and two candidates of it."""
     registry = Registry.of(settings)
-    registry.declare(ProjectSpec.of(*load_project(HOMES["iris"])))
+    registry.declare(ProjectSpec.from_project(*load_project(HOMES["iris"])))
     for seed in (1, 2):
         registry.register(bundle_of("iris", seed=seed), trained_by="ada")
     return registry

@@ -5,7 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from windlass.core.atomic_files import flush, is_alive, part_prefix, remove_stale
+from windlass.core.atomic_files import (
+    fsync_path,
+    is_process_alive,
+    remove_stale_files,
+    temporary_prefix,
+)
 
 
 def dead_pid() -> int:
@@ -20,23 +25,23 @@ def test_only_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / f".out[1].csv.{dead}.part").write_text("half")
     (tmp_path / f".out[1].csv.{dead}.abc").mkdir()
     kept = {
-        tmp_path / f"{part_prefix(target)}part",
+        tmp_path / f"{temporary_prefix(target)}part",
         tmp_path / ".out[1].csv.old.part",
         tmp_path / f".other.csv.{dead}.part",
     }
     for path in kept:
         path.write_text("growing")
-    remove_stale(target)
+    remove_stale_files(target)
     assert set(tmp_path.iterdir()) == kept
 
 
 def test_processes_are_told_dead_from_alive() -> None:
-    assert is_alive(os.getpid())
-    assert is_alive(1)
-    assert not is_alive(dead_pid())
+    assert is_process_alive(os.getpid())
+    assert is_process_alive(1)
+    assert not is_process_alive(dead_pid())
 
 
 def test_files_and_folders_can_be_flushed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content")
-    flush(tmp_path / "file")
-    flush(tmp_path)
+    fsync_path(tmp_path / "file")
+    fsync_path(tmp_path)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from windlass.core.bundle import Bundle
-from windlass.core.bundle_writer import publish, seal, staging
-from windlass.core.hashing import canonical, sha256, sha256_file
+from windlass.core.bundle_writer import publish_bundle, seal_bundle, staging_folder
+from windlass.core.hashing import canonical_json, sha256, sha256_file
 from windlass.errors import BundleError, IntegrityError
 
 
@@ -14,7 +14,7 @@ from windlass.errors import BundleError, IntegrityError
 def bundle(tmp_path: Path) -> Path:
     """A small sealed bundle."""
     target = tmp_path / "b"
-    with staging(target) as folder:
+    with staging_folder(target) as folder:
         (folder / "model.joblib").write_bytes(b"pipeline")
         (folder / "golden.json").write_text('{"rows": [], "expected": []}')
         (folder / "schema.json").write_text(
@@ -26,8 +26,8 @@ def bundle(tmp_path: Path) -> Path:
             )
         )
         engine = {"name": "native", "reason": "toy"}
-        seal(folder, project="toy", created="2026", data_digest="0" * 64, engine=engine)
-        publish(folder, target)
+        seal_bundle(folder, project="toy", created="2026", data_digest="0" * 64, engine=engine)
+        publish_bundle(folder, target)
     return target
 
 
@@ -38,7 +38,9 @@ def _edit(bundle: Path, **changes: Any) -> None:
 
 def test_an_opened_bundle_knows_its_digest_version_and_schema(bundle: Path) -> None:
     opened = Bundle.open(bundle)
-    assert opened.digest == sha256(canonical(json.loads((bundle / "manifest.json").read_bytes())))
+    assert opened.digest == sha256(
+        canonical_json(json.loads((bundle / "manifest.json").read_bytes()))
+    )
     assert opened.version == sha256_file(bundle / "model.joblib")[:12]
     assert opened.schema.target.classes == ("a", "b")
     assert opened.json("golden.json") == {"rows": [], "expected": []}

@@ -6,7 +6,12 @@ import pytest
 
 from windlass.core import bundle_writer
 from windlass.core.bundle import Bundle, Manifest
-from windlass.core.bundle_writer import publish, refuse_foreign, seal, staging
+from windlass.core.bundle_writer import (
+    check_replaceable,
+    publish_bundle,
+    seal_bundle,
+    staging_folder,
+)
 from windlass.errors import BundleError
 
 FACTS: dict[str, Any] = {
@@ -20,12 +25,12 @@ SCHEMA = '{"row":{"title":"R","columns":[{"name":"x","kind":"number"}]},"target"
 
 def write(target: Path, text: str) -> Manifest:
     """Publish a bundle whose pipeline is `text`."""
-    with staging(target) as folder:
+    with staging_folder(target) as folder:
         (folder / "model.joblib").write_text(text)
         (folder / "schema.json").write_text(SCHEMA)
         (folder / "golden.json").write_text("{}")
-        manifest = seal(folder, **FACTS)
-        publish(folder, target)
+        manifest = seal_bundle(folder, **FACTS)
+        publish_bundle(folder, target)
     return manifest
 
 
@@ -57,7 +62,7 @@ def test_a_bundle_takes_the_place_of_another(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("way")
 def test_a_failure_while_staging_leaves_the_old_bundle(tmp_path: Path) -> None:
     write(tmp_path / "b", "one")
-    with pytest.raises(ZeroDivisionError), staging(tmp_path / "b") as folder:
+    with pytest.raises(ZeroDivisionError), staging_folder(tmp_path / "b") as folder:
         (folder / "model.joblib").write_text(str(1 // 0))
     assert held(tmp_path / "b") == "one"
     assert hidden(tmp_path) == []
@@ -69,7 +74,7 @@ def test_a_crash_between_two_renames_is_recovered(
     target = tmp_path / "b"
     write(target, "one")
     target.rename(tmp_path / ".b.old")  # what the first of the two renames does
-    with staging(target):
+    with staging_folder(target):
         assert held(target) == "one"
     write(target, "two")
     assert held(target) == "two"
@@ -123,7 +128,7 @@ def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write(tmp_path / "empty", "one")
     with pytest.raises(BundleError, match="mount point"):
-        refuse_foreign(Path("/"))
+        check_replaceable(Path("/"))
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -140,7 +145,7 @@ def test_an_unknown_failure_of_the_exchange_is_an_error(
     def denied(*paths: Path) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(bundle_writer, "_exchange", denied)
+    monkeypatch.setattr(bundle_writer, "_swap_folders", denied)
     with pytest.raises(BundleError, match="Operation not permitted"):
         write(tmp_path / "b", "two")
     assert held(tmp_path / "b") == "one"
@@ -149,4 +154,4 @@ def test_an_unknown_failure_of_the_exchange_is_an_error(
 def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "artifacts")
     with pytest.raises(BundleError, match="is no bundle"):
-        refuse_foreign(tmp_path / "artifacts")
+        check_replaceable(tmp_path / "artifacts")

@@ -1,6 +1,6 @@
 import pytest
 
-from windlass.core.gates import Gate, GateResult, NotWorse, judge
+from windlass.core.gates import Gate, GateResult, NotWorse, evaluate_thresholds
 from windlass.errors import ProjectError
 
 
@@ -16,12 +16,12 @@ from windlass.errors import ProjectError
     ],
 )
 def test_limits_are_inclusive(gate: Gate, value: float, passed: bool) -> None:
-    assert judge([gate], {"m": value})[0].passed is passed
+    assert evaluate_thresholds([gate], {"m": value})[0].passed is passed
 
 
 def test_a_metric_that_was_not_measured_does_not_pass() -> None:
     gates = [Gate("accuracy", at_least=0.9), Gate("mae", at_most=5)]
-    assert judge(gates, {"mae": "low"}) == (
+    assert evaluate_thresholds(gates, {"mae": "low"}) == (
         GateResult("accuracy >= 0.9", None, passed=False),
         GateResult("mae <= 5", None, passed=False),
     )
@@ -48,7 +48,7 @@ def test_a_gate_has_one_limit(limits: dict[str, float]) -> None:
 def test_without_margin_proof_is_of_harm_and_with_one_of_harmlessness(
     margin: float, low: float, high: float, holds: bool
 ) -> None:
-    assert NotWorse("accuracy", margin=margin).holds(low, high) is holds
+    assert NotWorse("accuracy", margin=margin).is_met(low, high) is holds
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_rules_read_as_sentences() -> None:
 
 def test_what_is_undecided_bars_only_the_policy() -> None:
     verdicts = {
-        (result.passed, result.bars, result.verdict)
+        (result.passed, result.blocks_approval, result.verdict)
         for result in (
             GateResult("r", 1.0, passed=True),
             GateResult("r", 1.0, passed=False),

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from windlass.core.hashing import canonical, pretty, sha256, sha256_file
+from windlass.core.hashing import canonical_json, pretty_json, sha256, sha256_file
 
 
 def test_canonical_json_forgets_the_order_of_keys_and_nothing_else() -> None:
-    assert canonical({"b": [1, 2.5], "a": "ü"}) == '{"a":"ü","b":[1,2.5]}'.encode()
-    assert canonical([1, 2]) != canonical([2, 1])
+    assert canonical_json({"b": [1, 2.5], "a": "ü"}) == '{"a":"ü","b":[1,2.5]}'.encode()
+    assert canonical_json([1, 2]) != canonical_json([2, 1])
 
 
 def test_pretty_json_keeps_the_order_of_keys() -> None:
-    assert pretty({"b": 1, "a": 2}) == b'{\n  "b": 1,\n  "a": 2\n}\n'
+    assert pretty_json({"b": 1, "a": 2}) == b'{\n  "b": 1,\n  "a": 2\n}\n'
 
 
-@pytest.mark.parametrize("write", [canonical, pretty])
+@pytest.mark.parametrize("write", [canonical_json, pretty_json])
 def test_nan_is_refused(write: object) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write(float("nan"))  # type: ignore[operator]  # one of the two functions

@@ -8,18 +8,18 @@ from tests.support.holdout_bundles import held, sealed
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.holdout import (
-    HOLDOUT,
+    HOLDOUT_FILE,
     Holdout,
-    held_out,
-    in_common,
+    common_rows,
+    encode_holdout,
+    holdout_mask,
     read_holdout,
     row_digests,
-    write_holdout,
 )
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import IntegrityError
 
-SCHEMA = RowSchema.of(
+SCHEMA = RowSchema.from_columns(
     "Point",
     ColumnSchema(name="x", kind=ColumnKind.NUMBER),
     ColumnSchema(name="colour", kind=ColumnKind.CATEGORY),
@@ -63,7 +63,11 @@ def test_other_values_have_another_digest(one: Any, other: Any) -> None:
 def test_other_columns_have_other_digests() -> None:
     numbers = Batch(np.zeros((1, 1)), np.empty((1, 0), object))
     found = {
-        bytes(row_digests(RowSchema.of("Row", ColumnSchema(name=name, kind=kind)), numbers)[0])
+        bytes(
+            row_digests(RowSchema.from_columns("Row", ColumnSchema(name=name, kind=kind)), numbers)[
+                0
+            ]
+        )
         for name in ("x", "y")
         for kind in (ColumnKind.NUMBER, ColumnKind.INTEGER)
     }
@@ -77,7 +81,7 @@ def test_the_digest_stays_what_it_is() -> None:
 
 def test_a_share_is_held_out_and_a_larger_share_holds_it_too() -> None:
     digests = np.random.default_rng(0).integers(0, 256, (20_000, 16), np.uint8)
-    small, large = held_out(digests, 0.1), held_out(digests, 0.3)
+    small, large = holdout_mask(digests, 0.1), holdout_mask(digests, 0.3)
     assert np.mean(small) == pytest.approx(0.1, abs=0.01)
     assert np.mean(large) == pytest.approx(0.3, abs=0.01)
     assert not (small & ~large).any()
@@ -88,15 +92,17 @@ def _holdout(order: list[int]) -> Holdout:
     rows = np.repeat(np.array([[7], [9], [7], [7], [1]], np.uint8), 16, axis=1)
     truth = np.array([1, 0, 0, 1, 1])
     shares = np.array([[0.4, 0.6], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.2, 0.8]])
-    return Holdout.of(rows[order], truth[order], Prediction(shares.argmax(1)[order], shares[order]))
+    return Holdout.from_arrays(
+        rows[order], truth[order], Prediction(shares.argmax(1)[order], shares[order])
+    )
 
 
 def test_equal_rows_are_told_apart_whatever_their_order() -> None:
     one, other = _holdout([0, 1, 2, 3, 4]), _holdout([3, 4, 2, 1, 0])
-    assert write_holdout(one) == write_holdout(other)
+    assert encode_holdout(one) == encode_holdout(other)
     assert len({bytes(row) for row in one.rows}) == 5
     fewer = _holdout([0, 2, 4])
-    mine, theirs = in_common(one, fewer)
+    mine, theirs = common_rows(one, fewer)
     assert len(mine) == 3
     assert one.take(mine).truth.tolist() == fewer.take(theirs).truth.tolist()
 
@@ -121,7 +127,7 @@ def test_a_bundle_from_before_has_none(tmp_path: Path) -> None:
 
 def _changed(name: str, value: Any = None) -> bytes:
     """A holdout of three rows, one of its arrays replaced, or left out."""
-    with np.load(io.BytesIO(write_holdout(held(np.array([0, 1, 1]))))) as arrays:
+    with np.load(io.BytesIO(encode_holdout(held(np.array([0, 1, 1]))))) as arrays:
         kept: dict[str, Any] = {key: arrays[key] for key in arrays.files}
     kept[name] = value
     buffer = io.BytesIO()
@@ -145,5 +151,5 @@ def _changed(name: str, value: Any = None) -> bytes:
 )
 def test_a_damaged_holdout_is_refused(tmp_path: Path, content: bytes) -> None:
     bundle = sealed(tmp_path, content)
-    with pytest.raises(IntegrityError, match=f"{HOLDOUT} is damaged"):
+    with pytest.raises(IntegrityError, match=f"{HOLDOUT_FILE} is damaged"):
         read_holdout(bundle)

@@ -64,16 +64,16 @@ def test_what_cannot_be_measured_is_nan() -> None:
 
 def test_a_class_that_neither_is_nor_is_predicted_has_no_f1() -> None:
     matrix = metrics.confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 3)
-    assert metrics.f1(matrix).tolist() == pytest.approx([2 / 3, 2 / 3, 0.0])
+    assert metrics.f1_scores(matrix).tolist() == pytest.approx([2 / 3, 2 / 3, 0.0])
 
 
 def test_metrics_by_which_models_are_compared() -> None:
-    assert metrics.compared_metrics(Classes("y", ["a", "b", "c"])) == metrics.OF_CLASSES
+    assert metrics.compared_metrics(Classes("y", ["a", "b", "c"])) == metrics.CLASSIFICATION_METRICS
     assert metrics.compared_metrics(Classes("y", [0, 1])) == (
-        *metrics.OF_CLASSES,
-        *metrics.OF_TWO_CLASSES,
+        *metrics.CLASSIFICATION_METRICS,
+        *metrics.BINARY_METRICS,
     )
-    assert metrics.compared_metrics(Quantity("y")) == metrics.OF_A_QUANTITY
+    assert metrics.compared_metrics(Quantity("y")) == metrics.REGRESSION_METRICS
 
 
 @pytest.mark.parametrize("seed", SEEDS)

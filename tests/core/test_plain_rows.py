@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
-from windlass.core.row_validator import PlainRows, RowValidator
+from windlass.core.row_validator import NumericRowReader, RowValidator
 from windlass.errors import RowsError
 
-SCHEMA = RowSchema.of(
+SCHEMA = RowSchema.from_columns(
     "Point",
     ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=-10, lt=10),
     ColumnSchema(name="n", kind=ColumnKind.INTEGER, gt=-5),
@@ -43,12 +43,12 @@ def test_nothing_but_rows_is_taken(body: bytes) -> None:
 
 
 def _held_against_the_validator(body: bytes) -> None:
-    reader = PlainRows.of(SCHEMA)
+    reader = NumericRowReader.from_schema(SCHEMA)
     assert reader is not None
     found = reader.read(body)
     validator = RowValidator(SCHEMA)
     try:
-        rows = validator.rows(body)
+        rows = validator.parse_rows(body)
     except RowsError:
         assert found is None
         return
@@ -58,7 +58,7 @@ def _held_against_the_validator(body: bytes) -> None:
         assert not rows or any(abs(row["n"]) >= 2**53 for row in rows)
         return
     assert found[0] == rows
-    expected = validator.batch(rows)
+    expected = validator.to_batch(rows)
     np.testing.assert_array_equal(found[1].numeric, expected.numeric)
     assert found[1].text.shape == expected.text.shape
 
@@ -81,11 +81,11 @@ def _held_against_the_validator(body: bytes) -> None:
 def test_one_bad_row_among_good_ones_is_refused(bad: dict[str, Any]) -> None:
     good = {"b": False, "n": 3, "x": 2}  # in an order of its own
     validator = RowValidator(SCHEMA)
-    rows, batch = validator.read(json.dumps([good] * 3).encode())
+    rows, batch = validator.parse_batch(json.dumps([good] * 3).encode())
     assert rows == [good] * 3
     assert batch.numeric.tolist() == [[2.0, 3.0, 0.0]] * 3
     with pytest.raises(RowsError) as told:
-        validator.read(json.dumps([good, bad, good]).encode())
+        validator.parse_batch(json.dumps([good, bad, good]).encode())
     assert told.value.malformed or told.value.faults[0]["loc"][0] == 1
 
 
@@ -97,4 +97,9 @@ def test_columns_that_are_not_plain_are_left_to_the_validator() -> None:
         ColumnSchema(name="x", kind=ColumnKind.DATE),
         ColumnSchema(name="x", kind=ColumnKind.CATEGORY),
     ):
-        assert PlainRows.of(RowSchema.of("Point", *SCHEMA.columns[1:], column)) is None
+        assert (
+            NumericRowReader.from_schema(
+                RowSchema.from_columns("Point", *SCHEMA.columns[1:], column)
+            )
+            is None
+        )

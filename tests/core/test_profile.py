@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.profile import CategoryProfile, NumericProfile, Profile, profile
+from windlass.core.profile import CategoryProfile, NumericProfile, Profile, profile_rows
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 
 NAN = float("nan")
 
 
 def test_bins_of_a_column_hold_a_tenth_each() -> None:
-    found = NumericProfile.of("x", np.arange(1000.0))
+    found = NumericProfile.from_values("x", np.arange(1000.0))
     assert found.counts == (100,) * 10
     assert found.missing == 0
     assert found.mean == pytest.approx(499.5)
@@ -19,22 +19,22 @@ def test_bins_of_a_column_hold_a_tenth_each() -> None:
 
 
 def test_other_values_fall_into_the_same_bins_and_upper_edges_belong() -> None:
-    found = NumericProfile.of("x", np.array([0.0, 0.0, 1.0, 1.0]))
+    found = NumericProfile.from_values("x", np.array([0.0, 0.0, 1.0, 1.0]))
     assert found.edges == (0.0, 1.0)
     assert found.counts == (2, 2, 0)
     assert found.histogram(np.array([-5.0, 0.0, 0.5, 1.0, 9.0, NAN])) == (2, 2, 1)
 
 
 def test_missing_values_are_a_share_and_in_no_bin() -> None:
-    found = NumericProfile.of("x", np.array([1.0, NAN, 3.0, NAN]))
+    found = NumericProfile.from_values("x", np.array([1.0, NAN, 3.0, NAN]))
     assert found.missing == 0.5
     assert sum(found.counts) == 2
-    empty = NumericProfile.of("x", np.array([NAN, NAN]))
+    empty = NumericProfile.from_values("x", np.array([NAN, NAN]))
     assert (empty.missing, empty.mean, empty.edges, empty.counts) == (1.0, None, (), (0,))
 
 
 def test_categories_are_counted_declared_ones_always() -> None:
-    found = CategoryProfile.of("c", ["a", "b", "a", ""], ["a", "b", "z"])
+    found = CategoryProfile.from_values("c", ["a", "b", "a", ""], ["a", "b", "z"])
     assert found.counts == {"a": 2, "b": 1, "z": 0}
     assert (found.other, found.missing) == (0, 0.25)
     assert found.histogram(["z", "new", "", "a"]) == ({"a": 1, "b": 0, "z": 1}, 1)
@@ -42,28 +42,28 @@ def test_categories_are_counted_declared_ones_always() -> None:
 
 def test_of_an_open_set_the_most_common_are_counted_by_name() -> None:
     values = [f"c{i:03}" for i in range(150)] + ["c149"]
-    found = CategoryProfile.of("c", values)
+    found = CategoryProfile.from_values("c", values)
     assert len(found.counts) == 100
     assert next(iter(found.counts.items())) == ("c149", 2)
     assert found.other == 50
 
 
 def test_a_profile_survives_json() -> None:
-    schema = RowSchema.of(
+    schema = RowSchema.from_columns(
         "R",
         ColumnSchema(name="c", kind=ColumnKind.CATEGORY),
         ColumnSchema(name="x", kind=ColumnKind.NUMBER),
     )
     batch = Batch(np.array([[1.0], [NAN]]), np.array([["a"], [""]], object))
     shares = np.array([[0.2, 0.8], [0.6, 0.4]])
-    found = profile(schema, [False, True], batch, Prediction(np.array([1, 0]), shares))
+    found = profile_rows(schema, [False, True], batch, Prediction(np.array([1, 0]), shares))
     assert [column.name for column in found.columns] == ["c", "x"]
     assert found.classes is not None
     assert found.classes.counts == {"false": 1, "true": 1}
     assert found.confidence is not None
     assert found.confidence.mean == pytest.approx(0.7)
     assert Profile.model_validate_json(found.model_dump_json()) == found
-    values = profile(schema, (), batch, Prediction(values=np.array([1.0, 2.0])))
+    values = profile_rows(schema, (), batch, Prediction(values=np.array([1.0, 2.0])))
     assert values.classes is None
     assert values.value is not None
     assert values.value.mean == 1.5

@@ -224,7 +224,7 @@ def test_a_data_function_says_whether_it_takes_a_file() -> None:
 
 def test_a_declaration_says_what_a_server_must_know(tmp_path: Path) -> None:
     project = declare(gates=[NotWorse("roc_auc", margin=0.01)], policy="automatic")
-    declaration = ProjectSpec.of(project, ProjectSource(tmp_path, "0" * 64))
+    declaration = ProjectSpec.from_project(project, ProjectSource(tmp_path, "0" * 64))
     assert ProjectSpec.model_validate_json(declaration.model_dump_json()) == declaration
     assert declaration.gates == ("roc_auc not worse than production by more than 0.01",)
     assert (declaration.policy, declaration.takes_file) == ("automatic", False)

@@ -24,8 +24,8 @@ def test_numbers_come_back_as_they_were_sent(
     kind: ColumnKind, value: object, number: float
 ) -> None:
     column = _column(kind)
-    assert column.number(value) == number
-    back = column.plain(number)
+    assert column.to_float(value) == number
+    back = column.to_json(number)
     assert back == (value.isoformat() if isinstance(value, date) else value)
     assert isinstance(back, str if kind is ColumnKind.DATE else type(value))
 
@@ -35,19 +35,19 @@ def test_numbers_come_back_as_they_were_sent(
 )
 def test_missing_is_nan_and_null(kind: ColumnKind) -> None:
     column = _column(kind)
-    missing = column.number(None)
+    missing = column.to_float(None)
     assert missing != missing  # noqa: PLR0124 - NaN
-    assert column.plain(missing) is None
+    assert column.to_json(missing) is None
 
 
 def test_missing_text_is_null() -> None:
     column = _column(ColumnKind.CATEGORY)
-    assert column.plain("") is None
-    assert column.plain("red") == "red"
+    assert column.to_json("") is None
+    assert column.to_json("red") == "red"
 
 
 def test_columns_keep_their_declared_order() -> None:
-    schema = RowSchema.of(
+    schema = RowSchema.from_columns(
         "R",
         ColumnSchema(name="b", kind=ColumnKind.CATEGORY),
         ColumnSchema(name="a", kind=ColumnKind.NUMBER),
@@ -64,4 +64,4 @@ def test_columns_keep_their_declared_order() -> None:
 
 def test_a_schema_has_columns() -> None:
     with pytest.raises(ValidationError):
-        RowSchema.of("R")
+        RowSchema.from_columns("R")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
-from windlass.core.row_validator import EXPLAINED, MAX_FAULTS, RowValidator
+from windlass.core.row_validator import MAX_EXPLAINED_BYTES, MAX_FAULTS, RowValidator
 from windlass.errors import RowsError
 from windlass.tables.validate import ValidatedTable, validate_table
 
@@ -78,13 +78,13 @@ def typed_tables(draw: st.DrawFn) -> tuple[RowSchema, dict[str, list[Any]]]:
         column.name: draw(st.lists(st.none() | VALUES[column.kind], min_size=n, max_size=n))
         for column in chosen
     }
-    return RowSchema.of("Sample", *chosen), data
+    return RowSchema.from_columns("Sample", *chosen), data
 
 
 @st.composite
 def text_columns(draw: st.DrawFn) -> tuple[RowSchema, list[str]]:
     column = draw(columns("a"))
-    return RowSchema.of("Sample", column), draw(
+    return RowSchema.from_columns("Sample", column), draw(
         st.lists(TEXTS[column.kind] | ANY_TEXT | st.just(""), max_size=6)
     )
 
@@ -110,7 +110,7 @@ def assert_row(checked: ValidatedTable, row: int, validator: RowValidator, value
         assert np.isnan(checked.batch.numeric[row]).all()
         assert set(checked.batch.text[row].tolist()) <= {""}
         return
-    expected = validator.batch([values])
+    expected = validator.to_batch([values])
     assert not checked.bad[row]
     np.testing.assert_array_equal(checked.batch.numeric[row], expected.numeric[0])
     assert checked.batch.text[row].tolist() == expected.text[0].tolist()
@@ -125,7 +125,7 @@ def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str
     validator = RowValidator(schema)
     for row in range(len(checked.bad)):
         body = json.dumps({name: values[row] for name, values in data.items()}, default=str)
-        values, reasons = verdict(validator.row, body)
+        values, reasons = verdict(validator.parse_row, body)
         assert_row(checked, row, validator, values)
         assert said(checked, row) == reasons
 
@@ -140,7 +140,7 @@ def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[st
         if not text:
             assert checked.bad[row] != schema["a"].nullable
             continue
-        values, reasons = verdict(validator.row_strings, {"a": text})
+        values, reasons = verdict(validator.parse_text_row, {"a": text})
         assert_row(checked, row, validator, values)
         assert said(checked, row) == reasons
 
@@ -158,44 +158,50 @@ def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[st
 def test_a_row_is_refused_with_the_place_and_without_its_value(
     body: str, column: str, message: str
 ) -> None:
-    validator = RowValidator(RowSchema.of("Sample", ColumnSchema(name="a", kind=ColumnKind.NUMBER)))
+    validator = RowValidator(
+        RowSchema.from_columns("Sample", ColumnSchema(name="a", kind=ColumnKind.NUMBER))
+    )
     with pytest.raises(RowsError) as caught:
-        validator.row(body.encode())
+        validator.parse_row(body.encode())
     assert caught.value.faults == [{"loc": [column], "msg": message}]
     assert not caught.value.malformed
 
 
 def test_what_is_no_json_is_malformed() -> None:
-    validator = RowValidator(RowSchema.of("Sample", ColumnSchema(name="a", kind=ColumnKind.NUMBER)))
+    validator = RowValidator(
+        RowSchema.from_columns("Sample", ColumnSchema(name="a", kind=ColumnKind.NUMBER))
+    )
     with pytest.raises(RowsError) as caught:
-        validator.row(b"{")
+        validator.parse_row(b"{")
     assert caught.value.malformed
 
 
 def number(name: str = "a") -> RowValidator:
-    return RowValidator(RowSchema.of("Sample", ColumnSchema(name=name, kind=ColumnKind.NUMBER)))
+    return RowValidator(
+        RowSchema.from_columns("Sample", ColumnSchema(name=name, kind=ColumnKind.NUMBER))
+    )
 
 
 def test_every_bad_row_of_a_body_is_named_up_to_the_most_that_an_answer_names() -> None:
     with pytest.raises(RowsError) as caught:
-        number().rows(b'[{"a": 1}, {"a": "x"}, {"a": 2, "b": 3}, {}]')
+        number().parse_rows(b'[{"a": 1}, {"a": "x"}, {"a": 2, "b": 3}, {}]')
     assert caught.value.faults == [
         {"loc": [1, "a"], "msg": "Input should be a valid number"},
         {"loc": [2, "b"], "msg": "Extra inputs are not permitted"},
         {"loc": [3, "a"], "msg": "Field required"},
     ]
     with pytest.raises(RowsError) as caught:
-        number().rows(b"[" + b",".join([b"{}"] * 1000) + b"]")
+        number().parse_rows(b"[" + b",".join([b"{}"] * 1000) + b"]")
     assert len(caught.value.faults) == MAX_FAULTS
 
 
 @pytest.mark.parametrize("bad", [b"{}", b'{"a": 1, "b": 2}', b'{"a": "1"}'])
 def test_of_a_large_body_the_first_bad_row_is_named(bad: bytes) -> None:
-    body = b"[" + b'{"a": 1},' * (EXPLAINED // 9) + bad + b"]"
+    body = b"[" + b'{"a": 1},' * (MAX_EXPLAINED_BYTES // 9) + bad + b"]"
     with pytest.raises(RowsError) as caught:
-        number().rows(body)
+        number().parse_rows(body)
     assert len(caught.value.faults) == 1
-    assert caught.value.faults[0]["loc"][0] == EXPLAINED // 9
+    assert caught.value.faults[0]["loc"][0] == MAX_EXPLAINED_BYTES // 9
 
 
 @pytest.mark.parametrize(
@@ -211,7 +217,7 @@ def test_telling_what_is_wrong_costs_no_more_than_the_body(body: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(RowsError) as caught:
-            validator.rows(body)
+            validator.parse_rows(body)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -44,7 +44,7 @@ def test_a_large_batch_is_answered_as_its_rows_alone(bundle: Bundle, flowers: Ba
     whole = engine.predict(flowers)
     assert whole.probabilities is not None
     for row in (0, onnx.MAX_ROWS, len(flowers) - 1):
-        alone = engine.predict(flowers.part(row, row + 1))
+        alone = engine.predict(flowers.slice(row, row + 1))
         np.testing.assert_array_equal(alone.probabilities, whole.probabilities[row : row + 1])
 
 

@@ -227,6 +227,6 @@ def test_whatever_passes_the_contract_fits_the_row(example: Example) -> None:
     assert record is not None
     oldest = dict.fromkeys(DATES, example.contract.FIRST_BIRTH)
     known = {"nb_previous_loans": 1, "avg_amount_loans_previous": 1e7, "flag_own_car": None}
-    features = record.at(known | oldest, date(2049, 12, 31))
+    features = record.features_on(known | oldest, date(2049, 12, 31))
     assert features["age"] == features["years_on_the_job"] == 149
-    RowValidator(example.project.schema).row(json.dumps(features).encode())
+    RowValidator(example.project.schema).parse_row(json.dumps(features).encode())

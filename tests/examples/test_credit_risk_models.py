@@ -130,8 +130,8 @@ def test_the_readmes_figures_are_those_of_the_bundles(bundles: dict[str, Bundle]
 def test_the_readmes_requests_fit_the_declaration(example: Example) -> None:
     bodies = dict(re.findall(r"(/\w+) -H [^\n]*\n\s+-d '([^']+)'", README))
     assert set(bodies) == {"/predict", "/train"}
-    assert len(RowValidator(example.project.schema).rows(f"[{bodies['/predict']}]".encode()))
-    request = TrainBodySchema(ProjectSpec.of(*load_project(CREDIT))).request(
+    assert len(RowValidator(example.project.schema).parse_rows(f"[{bodies['/predict']}]".encode()))
+    request = TrainBodySchema(ProjectSpec.from_project(*load_project(CREDIT))).request(
         json.loads(bodies["/train"])
     )
     assert request["snapshot"] == 1

@@ -118,7 +118,7 @@ def test_missing_facts_are_predicted_and_change_the_answer(trained: Trained, mod
     missing: list[dict[str, Any]] = [{**whole, "Credit_Score": None}, dict(whole)]
     del missing[1]["Annual_Income"]
     bare = {"Loan_Duration_Years": 10, "Had_Past_Default": 0}
-    rows = validator.batch(validator.rows(json.dumps([whole, *missing, bare]).encode()))
+    rows = validator.to_batch(validator.parse_rows(json.dumps([whole, *missing, bare]).encode()))
     shares = load_engine(bundle).predict(rows).probabilities
     assert shares is not None
     assert shares.sum(axis=1) == pytest.approx(np.ones(4))
@@ -131,7 +131,11 @@ def test_versions_of_other_seeds_are_judged_on_the_same_rows(trained: Trained) -
     assert len(results) == 4
     assert all(result.passed for result in results)
     assert all("on 808 rows that both held out" in result.note for result in results[2:])
-    failed = [result for result in evaluate_gates(trained("baseline"), production) if result.bars]
+    failed = [
+        result
+        for result in evaluate_gates(trained("baseline"), production)
+        if result.blocks_approval
+    ]
     assert {result.rule.split()[0] for result in failed} == {"roc_auc", "log_loss"}
 
 
@@ -171,7 +175,7 @@ def test_the_readmes_requests_fit_the_declaration(project: Project) -> None:
             kind.model_validate(request)
         else:
             rows = body if route == "/predict_batch" else f"[{body}]"
-            assert len(validator.rows(rows.encode()))
+            assert len(validator.parse_rows(rows.encode()))
 
 
 def test_the_choice_can_be_made_again() -> None:

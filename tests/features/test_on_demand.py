@@ -1,4 +1,4 @@
-"""Request-time features in columns are what `ViewRecord.at` computes for one, on every engine."""
+"""Request-time features in columns are what `ViewRecord.features_on` computes for one, on every engine."""
 
 from datetime import date
 
@@ -25,7 +25,7 @@ def test_columns_equal_what_is_computed_for_one(rows: list[tuple[date | None, ..
     names = ["birthday", "job_start_date", "day"]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Date), orient="row")
     expected = [
-        PROJECT_VIEW.at(dict.fromkeys(PROJECT_VIEW.stored) | known, known["day"])
+        PROJECT_VIEW.features_on(dict.fromkeys(PROJECT_VIEW.stored_columns) | known, known["day"])
         for known in frame.to_dicts()
     ]
     made = list(PROJECT_VIEW.at_request)

@@ -85,7 +85,7 @@ def test_what_was_answered_then_is_what_training_reads_now(
                 first += 1
                 car = {"Y": 1, "N": 0, None: None}[loan["flag_own_car"]]
                 form = loan | {"flag_own_car": car, "nb_previous_loans": 0}
-                assert read == record.at(form | {"avg_amount_loans_previous": None}, day)
+                assert read == record.features_on(form | {"avg_amount_loans_previous": None}, day)
             else:
                 later += 1
                 assert answer.values == read

@@ -90,7 +90,11 @@ def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
     ("parts", "told"),
     [
         (
-            {"row": RowSchema.of("Point", ColumnSchema(name="z", kind=ColumnKind.NUMBER))},
+            {
+                "row": RowSchema.from_columns(
+                    "Point", ColumnSchema(name="z", kind=ColumnKind.NUMBER)
+                )
+            },
             "other columns",
         ),
         ({"target": TargetRecord(name="y", classes=(1, 0))}, "other classes"),

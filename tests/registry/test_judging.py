@@ -101,7 +101,11 @@ def test_what_cannot_be_compared_is_for_a_person_to_decide(tmp_path: Path) -> No
     for told, holdout in cases.items():
         production = sealed(tmp_path, holdout)
         (result,) = evaluate_gates(candidate, production)
-        assert (result.passed, result.bars, result.verdict) == (False, False, "undecided")
+        assert (result.passed, result.blocks_approval, result.verdict) == (
+            False,
+            False,
+            "undecided",
+        )
         assert told in result.note
         assert production.digest[:12] in result.note
 

@@ -12,8 +12,8 @@ from tests.support.server import Server
 
 from windlass.core.bundle import Bundle
 from windlass.core.row_schema import (
-    LARGEST_INTEGER,
-    LONGEST_CATEGORY,
+    MAX_CATEGORY_LENGTH,
+    MAX_INTEGER,
     ColumnKind,
     ColumnSchema,
     RowSchema,
@@ -44,7 +44,7 @@ def valid(column: ColumnSchema) -> Strategy:
             )
             inner |= st.integers(int(bounds.get("ge", -1e9)) + 1, int(bounds.get("le", 1e9)))
         case ColumnKind.INTEGER:
-            least, most = bounds.get("ge", -LARGEST_INTEGER), bounds.get("le", LARGEST_INTEGER)
+            least, most = bounds.get("ge", -MAX_INTEGER), bounds.get("le", MAX_INTEGER)
             inner = st.integers(int(least), int(most))
         case ColumnKind.BOOLEAN:
             inner = st.booleans()
@@ -53,7 +53,7 @@ def valid(column: ColumnSchema) -> Strategy:
         case ColumnKind.CATEGORY if column.categories is not None:
             inner = st.sampled_from(column.categories)
         case _:
-            inner = st.text(TEXT, min_size=1, max_size=LONGEST_CATEGORY)
+            inner = st.text(TEXT, min_size=1, max_size=MAX_CATEGORY_LENGTH)
     return inner | st.none() if column.nullable else inner
 
 
@@ -66,7 +66,7 @@ def fits(column: ColumnSchema, value: Any) -> bool:
             right = isinstance(value, int | float) and not isinstance(value, bool)
         case ColumnKind.INTEGER:
             right = isinstance(value, int) and not isinstance(value, bool)
-            right = right and abs(value) <= LARGEST_INTEGER
+            right = right and abs(value) <= MAX_INTEGER
         case ColumnKind.BOOLEAN:
             return isinstance(value, bool)
         case ColumnKind.DATE:

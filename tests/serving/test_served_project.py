@@ -34,7 +34,7 @@ def hosted() -> ServedProject:
 
 
 def version(loader: ModelLoader, iris: Path, name: str) -> ServedModel:
-    return loader.load(replace(Bundle.open(iris), known_as=name))
+    return loader.load(replace(Bundle.open(iris), registered_version=name))
 
 
 def test_before_the_first_version(hosted: ServedProject) -> None:

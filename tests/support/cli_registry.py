@@ -43,7 +43,7 @@ def fill(
 ) -> None:
     """Register three trainings of Iris in `home`, each a candidate; gates of the third do not pass."""
     project, source = load_project(IRIS)
-    declaration = ProjectSpec.of(project, source).model_copy(update={"policy": policy})
+    declaration = ProjectSpec.from_project(project, source).model_copy(update={"policy": policy})
     registry = Registry.of(Settings(home=home))
     registry.declare(declaration)
     for seed in (1, 2, 3):

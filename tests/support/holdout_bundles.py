@@ -18,10 +18,10 @@ from windlass.core.bundle import (
     TargetRecord,
 )
 from windlass.core.hashing import sha256
-from windlass.core.holdout import HOLDOUT, Holdout, row_digests, write_holdout
+from windlass.core.holdout import HOLDOUT_FILE, Holdout, encode_holdout, row_digests
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 
-ROW = RowSchema.of("Point", ColumnSchema(name="x", kind=ColumnKind.NUMBER))
+ROW = RowSchema.from_columns("Point", ColumnSchema(name="x", kind=ColumnKind.NUMBER))
 
 
 def held(truth: NDArray[Any], *, noise: float = 1.0, seed: int = 0, start: int = 0) -> Holdout:
@@ -31,10 +31,10 @@ def held(truth: NDArray[Any], *, noise: float = 1.0, seed: int = 0, start: int =
     digests = row_digests(ROW, Batch(numbers, np.empty((len(truth), 0), object)))
     error = noise * random.normal(size=len(truth))
     if truth.dtype == np.float64:
-        return Holdout.of(digests, truth, Prediction(values=truth + error))
+        return Holdout.from_arrays(digests, truth, Prediction(values=truth + error))
     positive = 1 / (1 + np.exp(-(2.0 * truth - 1 + error)))
     shares = np.column_stack([1 - positive, positive])
-    return Holdout.of(digests, truth, Prediction(shares.argmax(axis=1), shares))
+    return Holdout.from_arrays(digests, truth, Prediction(shares.argmax(axis=1), shares))
 
 
 def sealed(
@@ -47,11 +47,11 @@ def sealed(
     row: RowSchema = ROW,
 ) -> Bundle:
     """A bundle of two classes, or of a quantity, that holds this holdout."""
-    content = holdout if isinstance(holdout, bytes) else write_holdout(holdout)
+    content = holdout if isinstance(holdout, bytes) else encode_holdout(holdout)
     digest = sha256(content)
     path = folder / digest
     path.mkdir(parents=True, exist_ok=True)
-    (path / HOLDOUT).write_bytes(content)
+    (path / HOLDOUT_FILE).write_bytes(content)
     quantity = isinstance(holdout, Holdout) and holdout.prediction.values is not None
     record = target or TargetRecord(name="y", classes=None if quantity else (0, 1))
     manifest = Manifest(
@@ -62,7 +62,7 @@ def sealed(
         engine=EngineRecord(name="native"),
         gates=gates,
         comparisons=comparisons,
-        files={HOLDOUT: digest},
+        files={HOLDOUT_FILE: digest},
     )
     return Bundle(path, manifest, digest, BundleSchema(row=row, target=record))
 

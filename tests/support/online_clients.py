@@ -52,7 +52,9 @@ class Snapshot:
 
 def features_of(client: int, view: ViewRecord = PROJECT_VIEW) -> dict[str, Any]:
     """What the view says of a client today."""
-    return view.at(dict(zip(_COLUMNS, _STORED[client], strict=True)), datetime.now(UTC).date())
+    return view.features_on(
+        dict(zip(_COLUMNS, _STORED[client], strict=True)), datetime.now(UTC).date()
+    )
 
 
 def store_of(settings: Settings, view: ViewRecord = PROJECT_VIEW) -> OnlineStore:

@@ -55,7 +55,7 @@ def rows(*changes: dict[str, Any]) -> pa.Table:
 
 def stored(**changes: Any) -> dict[str, Any]:
     """The stored columns of the plain client, with these changes."""
-    return {name: (PLAIN | changes)[name] for name in PROJECT_VIEW.stored}
+    return {name: (PLAIN | changes)[name] for name in PROJECT_VIEW.stored_columns}
 
 
 def write_parts(folder: Path, entities: Sequence[int], parts: int, **changes: Any) -> list[Path]:

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 from tests.support.server import free_port
 
-from windlass.core.atomic_files import is_alive
+from windlass.core.atomic_files import is_process_alive
 from windlass.settings import Settings
 
 POSTGRES = os.environ.get(
@@ -187,4 +187,4 @@ def _is_gone(holder: str) -> bool:
     pid = rest.partition(" ")[0]
     if host != gethostname() or not pid.isdecimal():
         return False
-    return not is_alive(int(pid)) or _process(int(pid)) != holder
+    return not is_process_alive(int(pid)) or _process(int(pid)) != holder

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from windlass.core.bundle import EngineRecord, GateRecord
-from windlass.core.bundle_writer import seal
+from windlass.core.bundle_writer import seal_bundle
 from windlass.core.project_spec import ProjectSpec
 
 SCHEMA = {
@@ -37,7 +37,7 @@ class Loan:
             (folder / name).write_text(json.dumps(value))
         (folder / "model.joblib").write_bytes(str(folder).encode() * 1000)
         gate = GateRecord(rule=f"accuracy >= {least:g}", value=accuracy, passed=accuracy >= least)
-        seal(
+        seal_bundle(
             folder,
             project=self.project,
             created="2026-01-01T00:00:00+00:00",

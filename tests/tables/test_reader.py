@@ -192,7 +192,7 @@ def test_a_classification_as_columns(classes: Any, labels: list[Any]) -> None:
 def test_a_regression_as_a_column() -> None:
     prediction = Prediction(values=np.array([1.5, -2.0]))
     assert prediction_table(prediction, None).to_pydict() == {"prediction": [1.5, -2.0]}
-    assert prediction_table(prediction.part(0, 0), None).num_rows == 0
+    assert prediction_table(prediction.slice(0, 0), None).num_rows == 0
 
 
 def test_pandas_is_not_imported() -> None:

@@ -29,7 +29,9 @@ def nullable(column: ColumnSchema) -> ColumnSchema:
 
 def judged(column: ColumnSchema, array: Any, **options: Any) -> tuple[list[Any], list[str | None]]:
     """The values of one column as the model sees them (None where missing), and each cell's refusal."""
-    checked = validate_table(RowSchema.of("Sample", column), pa.table({"x": array}), **options)
+    checked = validate_table(
+        RowSchema.from_columns("Sample", column), pa.table({"x": array}), **options
+    )
     reasons: list[str | None] = [None] * len(checked.bad)
     for problem in checked.problems:
         reasons[problem.row] = problem.reason
@@ -161,7 +163,7 @@ def test_many_texts_of_other_forms_are_read_as_pydantic_does() -> None:
 
 
 def test_columns_come_in_declared_order_and_defaults_fill_absent_ones() -> None:
-    schema = RowSchema.of(
+    schema = RowSchema.from_columns(
         "Sample",
         ColumnSchema(name="a", kind=ColumnKind.NUMBER),
         ColumnSchema(name="t", kind=ColumnKind.CATEGORY, required=False, default="z"),
@@ -184,7 +186,9 @@ def test_columns_come_in_declared_order_and_defaults_fill_absent_ones() -> None:
     ],
 )
 def test_a_table_of_other_columns_is_refused_as_a_whole(names: list[str], message: str) -> None:
-    schema = RowSchema.of("Sample", NUMBER, ColumnSchema(name="y", kind=ColumnKind.NUMBER))
+    schema = RowSchema.from_columns(
+        "Sample", NUMBER, ColumnSchema(name="y", kind=ColumnKind.NUMBER)
+    )
     table = pa.Table.from_arrays([pa.array([1.0])] * len(names), names)
     with pytest.raises(InputError) as caught:
         validate_table(schema, table)
@@ -193,7 +197,9 @@ def test_a_table_of_other_columns_is_refused_as_a_whole(names: list[str], messag
 
 
 def test_a_bad_row_is_blank_in_the_batch_and_its_neighbours_are_whole() -> None:
-    schema = RowSchema.of("Sample", NUMBER, ColumnSchema(name="t", kind=ColumnKind.CATEGORY))
+    schema = RowSchema.from_columns(
+        "Sample", NUMBER, ColumnSchema(name="t", kind=ColumnKind.CATEGORY)
+    )
     checked = validate_table(schema, pa.table({"x": [1.0, 2.0, None], "t": ["a", "", "c"]}))
     assert checked.bad.tolist() == [False, True, True]
     np.testing.assert_array_equal(checked.batch.numeric[:, 0], [1.0, np.nan, np.nan])
@@ -201,7 +207,7 @@ def test_a_bad_row_is_blank_in_the_batch_and_its_neighbours_are_whole() -> None:
 
 
 def test_problems_are_in_order_and_the_limit_keeps_the_first_of_each_kind() -> None:
-    schema = RowSchema.of(
+    schema = RowSchema.from_columns(
         "Sample",
         ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=0, le=9),
         ColumnSchema(name="y", kind=ColumnKind.NUMBER),
@@ -232,7 +238,7 @@ def test_a_slice_is_judged_as_its_own_rows(strings: bool) -> None:
     columns = [
         ColumnSchema(name=name, kind=kind, nullable=True) for name, (kind, _) in kinds.items()
     ]
-    schema = RowSchema.of("Sample", *columns)
+    schema = RowSchema.from_columns("Sample", *columns)
     table = pa.table({name: values for name, (_, values) in kinds.items()})
     if strings:
         table = pa.table([column.cast(pa.string()) for column in table.columns], table.column_names)
@@ -245,7 +251,7 @@ def test_a_slice_is_judged_as_its_own_rows(strings: bool) -> None:
 
 def test_an_empty_table_is_an_empty_batch() -> None:
     checked = validate_table(
-        RowSchema.of("Sample", NUMBER), pa.table({"x": pa.array([], pa.float64())})
+        RowSchema.from_columns("Sample", NUMBER), pa.table({"x": pa.array([], pa.float64())})
     )
     assert len(checked.batch) == 0
     assert checked.problems == []
@@ -258,7 +264,7 @@ from pyarrow import csv, py_buffer
 from windlass.tables.validate import check_table
 from windlass.core.row_schema import Column, Kind, RowSchema
 kinds = {"a": Kind.CATEGORY, "b": Kind.DATE, "c": Kind.NUMBER, "d": Kind.INTEGER, "e": Kind.BOOLEAN}
-schema = RowSchema.of("Sample", *[Column(name=name, kind=kind) for name, kind in kinds.items()])
+schema = RowSchema.from_columns("Sample", *[Column(name=name, kind=kind) for name, kind in kinds.items()])
 body = py_buffer(b"a,b,c,d,e\\nx,2020-01-01, 5,1,true\\n,2020-02-30,3,2,false\\n")
 texts = csv.ConvertOptions(column_types=dict.fromkeys(kinds, "string"))
 assert not check_table(schema, csv.read_csv(body)).bad[0]

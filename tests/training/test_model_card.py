@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from windlass.core.bundle import EngineRecord, Equality, GateRecord
+from windlass.core.bundle import EngineRecord, EquivalenceRecord, GateRecord
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
@@ -22,7 +22,7 @@ class Number(Row):
     x: float
 
 
-EQUAL = Equality(rows=5000, max_difference=1e-9, labels_changed=0, tolerance=1e-6)
+EQUAL = EquivalenceRecord(rows=5000, max_difference=1e-9, labels_changed=0, tolerance=1e-6)
 
 
 def _run(folder: Path) -> TrainingRun:

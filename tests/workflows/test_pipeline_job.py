@@ -100,7 +100,7 @@ def test_raw_events_become_a_candidate_that_waits(
     assert features["materialised"] == features["entities"] > 50
     assert features["quality"]["quarantined"] == 0
     project, source = load_project(lending.folder)
-    record = ProjectSpec.of(project, source).view
+    record = ProjectSpec.from_project(project, source).view
     assert record is not None
     store = online_store(bench.settings, record, "lending")
     known = store.read(3)

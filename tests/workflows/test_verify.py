@@ -7,8 +7,8 @@ import pytest
 from tests.support.altered_bundles import reseal
 
 from windlass.core.bundle import Bundle
-from windlass.core.hashing import pretty, sha256_file
-from windlass.core.holdout import HOLDOUT, read_holdout, write_holdout
+from windlass.core.hashing import pretty_json, sha256_file
+from windlass.core.holdout import HOLDOUT_FILE, encode_holdout, read_holdout
 from windlass.core.project_loader import load_project
 from windlass.errors import DataError, IntegrityError, ProjectError
 from windlass.workflows.train import TrainingResult
@@ -21,10 +21,10 @@ Train = Callable[..., TrainingResult]
 def _reseal(bundle: Path, name: str, **changes: object) -> None:
     """Change one of a bundle's JSON files and its digest in the manifest."""
     file = bundle / name
-    file.write_bytes(pretty(json.loads(file.read_bytes()) | changes))
+    file.write_bytes(pretty_json(json.loads(file.read_bytes()) | changes))
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     manifest["files"][name] = sha256_file(file)
-    (bundle / "manifest.json").write_bytes(pretty(manifest))
+    (bundle / "manifest.json").write_bytes(pretty_json(manifest))
 
 
 @pytest.mark.parametrize("name", ["iris", "mixed", "diabetes"])
@@ -58,15 +58,15 @@ def test_every_test_row_is_compared(copy: Copy, trained: Train) -> None:
     assert held is not None
     assert held.prediction.probabilities is not None
     held.prediction.probabilities[17] += 1e-12
-    (bundle / HOLDOUT).write_bytes(write_holdout(held))
+    (bundle / HOLDOUT_FILE).write_bytes(encode_holdout(held))
     reseal(bundle)
     assert verify(bundle).differences == (
         "holdout.npz: some of 30 test rows have another truth or get another answer.",
     )
-    (bundle / HOLDOUT).write_bytes(write_holdout(held.take(np.arange(29))))
+    (bundle / HOLDOUT_FILE).write_bytes(encode_holdout(held.take(np.arange(29))))
     reseal(bundle)
     assert "other rows are held out" in verify(bundle).differences[0]
-    (bundle / HOLDOUT).unlink()  # as an earlier Windlass sealed it
+    (bundle / HOLDOUT_FILE).unlink()  # as an earlier Windlass sealed it
     reseal(bundle)
     assert verify(bundle).equal
 

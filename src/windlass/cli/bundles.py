@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from windlass.cli.context import opened, project_of
-from windlass.core.bundle import MANIFEST, Bundle, find_bundle
+from windlass.core.bundle import MANIFEST, Bundle, find_bundle_folder
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
 
@@ -28,7 +28,7 @@ def named_bundle(place: Path, versions: list[str]) -> BundleReference:
         found = _in_production(place)
         if found is not None:
             return found
-    bundle = Bundle.open(find_bundle(place))
+    bundle = Bundle.open(find_bundle_folder(place))
     return BundleReference(bundle, place if (place / "project.py").is_file() else None)
 
 

@@ -96,7 +96,7 @@ def _build(place: Path, data: Path | None, asked: dict[str, Any], *, json: bool)
     project, source = load_project(folder_of(settings, place))
     with_view(project)
     with opened(settings, make=True) as registry:
-        registry.declare(ProjectSpec.of(project, source))
+        registry.declare(ProjectSpec.from_project(project, source))
     with TemporaryDirectory() as staging, progress(quiet=json) as report:
         file = None if data is None else str(data)
         task = {"build": {"file": file, **asked}, "staging": staging, "home": str(settings.home)}

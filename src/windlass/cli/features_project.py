@@ -41,7 +41,9 @@ def declared(settings: Settings, place: Path) -> DeclaredView:
     Its code runs only where the registry does not know it, or fails. Raises ProjectError, FeatureError; StorageError
     where the registry fails and `place` is no folder.
     """
-    declaration = _known_if_reached(settings, place) or ProjectSpec.of(*load_project(place))
+    declaration = _known_if_reached(settings, place) or ProjectSpec.from_project(
+        *load_project(place)
+    )
     if declaration.view is None:
         raise _viewless(declaration.name)
     return DeclaredView(declaration.name, declaration.view)

@@ -173,7 +173,7 @@ def _tell(job: "Job", report: TrainingReport, *, json: bool) -> int:
         if features is not None:
             say_facts(_facts(features))
         report.tell(as_json=False)
-    missed = [gate for gate in map(_gate, job.result["gates"]) if gate.bars]
+    missed = [gate for gate in map(_gate, job.result["gates"]) if gate.blocks_approval]
     if not missed:
         return DONE
     say_error(

@@ -20,7 +20,7 @@ from windlass.cli.train_flags import (
 )
 from windlass.cli.training_report import TrainingReport
 from windlass.core.bundle import Bundle
-from windlass.core.bundle_writer import publish, refuse_foreign, staging
+from windlass.core.bundle_writer import check_replaceable, publish_bundle, staging_folder
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project, project_source
 from windlass.core.project_spec import ProjectSpec
@@ -45,8 +45,8 @@ class ArtifactsFolder:
         self._stack = ExitStack()
         self._folder: Path | None = None
         try:
-            refuse_foreign(target)
-            self._folder = self._stack.enter_context(staging(target))
+            check_replaceable(target)
+            self._folder = self._stack.enter_context(staging_folder(target))
         except BundleError as error:
             self._warn(error)
 
@@ -56,7 +56,7 @@ class ArtifactsFolder:
             return None
         try:
             shutil.copytree(bundle.path, self._folder, dirs_exist_ok=True)
-            publish(self._folder, self._target)
+            publish_bundle(self._folder, self._target)
         except OSError as error:
             self._warn(BundleError(f"Cannot write to {self._target}: {error}."), error)
             return None
@@ -125,7 +125,7 @@ def train_command(project: Project, arguments: Sequence[str] | None = None) -> N
         from windlass.workflows.train import train
 
         source = project_source(project)
-        models = ProjectSpec.of(project, source).models
+        models = ProjectSpec.from_project(project, source).models
         parsed = training_parser(Path(sys.argv[0]).name, models).parse_args(arguments)
         request = TrainingRequest(
             artifacts=parsed.artifacts or source.folder / "artifacts",

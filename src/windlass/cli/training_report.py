@@ -89,7 +89,7 @@ class TrainingReport:
         if self.untracked is not None:
             say_error(f"warning: {self.untracked}")
         say_facts(self._facts())
-        if any(gate.bars for gate in self._gates):
+        if any(gate.blocks_approval for gate in self._gates):
             what = "bundle" if self.stage is None else "version"
             say(f"Not every gate passed: this {what} cannot be approved.")
         elif self.stage == "candidate":

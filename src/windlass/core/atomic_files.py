@@ -23,17 +23,17 @@ def disk_advice(error: OSError) -> str:
     return _ADVICE.get(error.errno or 0, "See whether the disk is well and can be written.")
 
 
-def part_prefix(path: Path) -> str:
+def temporary_prefix(path: Path) -> str:
     """How the names begin of what this process writes on its way to `path`."""
     return f".{path.name}.{os.getpid()}."
 
 
-def remove_stale(path: Path) -> None:
+def remove_stale_files(path: Path) -> None:
     """Remove what killed processes left on its way to `path`."""
     before = f".{path.name}."
     for leftover in path.parent.glob(f"{escape(before)}*.*"):
         owner = leftover.name.removeprefix(before).partition(".")[0]
-        if not owner.isdecimal() or is_alive(int(owner)):
+        if not owner.isdecimal() or is_process_alive(int(owner)):
             continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -41,7 +41,7 @@ def remove_stale(path: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def flush(path: Path) -> None:
+def fsync_path(path: Path) -> None:
     """Have the disk hold a file or folder before going on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -50,7 +50,7 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def is_alive(pid: int) -> bool:
+def is_process_alive(pid: int) -> bool:
     """Whether a process of this number runs, be it ours or not."""
     try:
         os.kill(pid, 0)

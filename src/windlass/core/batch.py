@@ -21,11 +21,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.numeric)
 
-    def part(self, start: int, stop: int) -> "Batch":
+    def slice(self, start: int, stop: int) -> "Batch":
         """The rows from `start` up to `stop`."""
         return Batch(self.numeric[start:stop], self.text[start:stop])
 
-    def rows(self, indices: NDArray[np.int64]) -> "Batch":
+    def take(self, indices: NDArray[np.int64]) -> "Batch":
         """The rows at these indices."""
         return Batch(self.numeric[indices], self.text[indices])
 
@@ -64,7 +64,7 @@ class Prediction:
             np.concatenate([part.probabilities for part in parts]),
         )
 
-    def part(self, start: int, stop: int) -> "Prediction":
+    def slice(self, start: int, stop: int) -> "Prediction":
         """The predictions from `start` up to `stop`."""
         return Prediction(
             None if self.labels is None else self.labels[start:stop],

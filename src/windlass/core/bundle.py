@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from windlass.core.hashing import canonical, sha256, sha256_file
+from windlass.core.hashing import canonical_json, sha256, sha256_file
 from windlass.core.row_schema import RowSchema
 from windlass.errors import BundleError, IntegrityError
 
@@ -20,13 +20,13 @@ PROJECT_NAME = r"^[a-z][a-z0-9_-]{0,62}$"  # part of URLs and of paths
 Record = TypeVar("Record", bound=BaseModel)
 
 
-class BundleRecord(BaseModel):
+class BundleModel(BaseModel):
     """Base of what a bundle holds: unknown fields are left to later versions."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
-class Equality(BundleRecord):
+class EquivalenceRecord(BundleModel):
     """How the compiled model compared with the fitted pipeline, over `rows` rows."""
 
     rows: int
@@ -35,15 +35,15 @@ class Equality(BundleRecord):
     tolerance: float
 
 
-class EngineRecord(BundleRecord):
+class EngineRecord(BundleModel):
     """Which engine serves the bundle; where it is native, the reason."""
 
     name: Literal["onnx", "native"]
     reason: str | None = None
-    equality: Equality | None = None
+    equality: EquivalenceRecord | None = None
 
 
-class GateRecord(BundleRecord):
+class GateRecord(BundleModel):
     """How one gate went in training."""
 
     rule: str
@@ -51,7 +51,7 @@ class GateRecord(BundleRecord):
     passed: bool
 
 
-class ComparisonRecord(BundleRecord):
+class ComparisonRecord(BundleModel):
     """A rule that compares with production, as the project declared it: `NotWorse`."""
 
     metric: str
@@ -59,7 +59,7 @@ class ComparisonRecord(BundleRecord):
     confidence: float = 0.95
 
 
-class Manifest(BundleRecord):
+class Manifest(BundleModel):
     """`manifest.json`, written last: what the bundle is, and the SHA-256 of every other file."""
 
     format: int
@@ -73,7 +73,7 @@ class Manifest(BundleRecord):
     files: dict[str, str]
 
 
-class TargetRecord(BundleRecord):
+class TargetRecord(BundleModel):
     """What is predicted: `classes` in the order of every answer, or a quantity with its `unit`."""
 
     name: str
@@ -81,7 +81,7 @@ class TargetRecord(BundleRecord):
     unit: str | None = None
 
 
-class BundleSchema(BundleRecord):
+class BundleSchema(BundleModel):
     """`schema.json`: the row and the target."""
 
     row: RowSchema
@@ -92,14 +92,14 @@ class BundleSchema(BundleRecord):
 class Bundle:
     """An opened bundle, every file of which had the digest that its manifest names.
 
-    `known_as` is the version that the registry knows it by.
+    `registered_version` is its version in the registry, such as `v3`; None for a bare folder.
     """
 
     path: Path
     manifest: Manifest
     digest: str
     schema: BundleSchema
-    known_as: str | None = None
+    registered_version: str | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Bundle":
@@ -109,13 +109,13 @@ class Bundle:
         """
         manifest, digest = _read_manifest(path)
         _verify_files(path, manifest)
-        schema = _parse(BundleSchema, path / "schema.json")
+        schema = _read_model(BundleSchema, path / "schema.json")
         return cls(path, manifest, digest, schema)
 
     @property
     def version(self) -> str:
         """`v3` where a registry knows it; else 12 hex digits of its fitted pipeline's SHA-256."""
-        return self.known_as or self.manifest.files[MODEL_PICKLE][:12]
+        return self.registered_version or self.manifest.files[MODEL_PICKLE][:12]
 
     def read(self, name: str) -> bytes:
         """The content of one file, verified once more: what is used is what was sealed.
@@ -124,7 +124,7 @@ class Bundle:
         """
         content = (self.path / name).read_bytes()
         if sha256(content) != self.manifest.files.get(name):
-            raise _altered(self.path, name)
+            raise _altered_file_error(self.path, name)
         return content
 
     def json(self, name: str) -> Any:
@@ -132,7 +132,7 @@ class Bundle:
         return json.loads(self.read(name))
 
 
-def find_bundle(path: Path) -> Path:
+def find_bundle_folder(path: Path) -> Path:
     """The bundle at `path`, or in the `artifacts` of the project there."""
     if (path / MANIFEST).is_file():
         return path
@@ -157,7 +157,7 @@ def _read_manifest(path: Path) -> tuple[Manifest, str]:
         raise BundleError(
             f"No bundle at {path}: it holds no {MANIFEST}. Train one with `windlass train`."
         )
-    manifest = _parse(Manifest, file)
+    manifest = _read_model(Manifest, file)
     if manifest.format != FORMAT:
         raise BundleError(
             f"{file} is of format {manifest.format}; this Windlass opens format {FORMAT}."
@@ -173,12 +173,12 @@ def _read_manifest(path: Path) -> tuple[Manifest, str]:
             raise IntegrityError(
                 f"{file} does not name {needed}. Do not serve this bundle; train it again."
             )
-    return manifest, digest_of(file.read_bytes())
+    return manifest, bundle_digest(file.read_bytes())
 
 
-def digest_of(manifest: bytes) -> str:
+def bundle_digest(manifest: bytes) -> str:
     """The digest of a bundle, by the content of its manifest. Raises ValueError where that is no JSON."""
-    return sha256(canonical(json.loads(manifest)))
+    return sha256(canonical_json(json.loads(manifest)))
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:
@@ -189,16 +189,16 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
                 f"Bundle {path} lacks {name}. Restore the bundle, or train it again."
             )
         if sha256_file(file) != expected:
-            raise _altered(path, name)
+            raise _altered_file_error(path, name)
 
 
-def _altered(path: Path, name: str) -> IntegrityError:
+def _altered_file_error(path: Path, name: str) -> IntegrityError:
     return IntegrityError(
         f"Bundle {path}: {name} is not the file that was sealed. Restore the bundle, or train it again."
     )
 
 
-def _parse(kind: type[Record], file: Path) -> Record:
+def _read_model(kind: type[Record], file: Path) -> Record:
     try:
         return kind.model_validate_json(file.read_bytes())
     except ValidationError as error:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from windlass.core.deprecation import renamed_arguments
-from windlass.core.hashing import canonical
+from windlass.core.hashing import canonical_json
 from windlass.errors import ProjectError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -142,7 +142,7 @@ class FeatureView:
             "first": dict(self.defaults),
             "asked": self.request_columns,
         }
-        digest = hashlib.sha256(canonical(declared))
+        digest = hashlib.sha256(canonical_json(declared))
         source = inspect.getsourcefile(self.transform)
         digest.update(Path(source).read_bytes() if source else b"")
         return digest.hexdigest()[:12]
@@ -169,13 +169,13 @@ class ViewRecord(BaseModel):
     max_age_seconds: float | None = None
 
     @property
-    def stored(self) -> tuple[str, ...]:
+    def stored_columns(self) -> tuple[str, ...]:
         """The columns that the online store keeps: features, and what those of the moment are made from."""
         kept = [name for name in self.features if name not in self.at_request]
         made_from = (made.column for made in self.at_request.values())
         return tuple(dict.fromkeys([*kept, *made_from]))
 
-    def at(self, known: Mapping[str, Any], day: date) -> dict[str, Any]:
+    def features_on(self, known: Mapping[str, Any], day: date) -> dict[str, Any]:
         """The features on a day, in order, from what is stored."""
         return {
             name: self.at_request[name].of(known, day) if name in self.at_request else known[name]

@@ -50,7 +50,7 @@ class NotWorse:
         by = f" by more than {self.margin:g}" if self.margin else ""
         return f"{self.metric} not worse than production{by}"
 
-    def holds(self, low: float, high: float) -> bool:
+    def is_met(self, low: float, high: float) -> bool:
         """Whether it passes, of an interval of the candidate's gain over production."""
         return low >= -self.margin if self.margin else high >= 0
 
@@ -70,7 +70,7 @@ class GateResult:
     undecided: bool = False
 
     @property
-    def bars(self) -> bool:
+    def blocks_approval(self) -> bool:
         """Whether not even a person may approve."""
         return not self.passed and not self.undecided
 
@@ -80,12 +80,14 @@ class GateResult:
         return "passed" if self.passed else "undecided" if self.undecided else "FAILED"
 
 
-def judge(gates: Iterable[Gate], metrics: Mapping[str, object]) -> tuple[GateResult, ...]:
+def evaluate_thresholds(
+    gates: Iterable[Gate], metrics: Mapping[str, object]
+) -> tuple[GateResult, ...]:
     """Hold metrics against thresholds. A metric that is missing or not a number does not pass."""
-    return tuple(_judge(gate, metrics.get(gate.metric)) for gate in gates)
+    return tuple(_evaluate_threshold(gate, metrics.get(gate.metric)) for gate in gates)
 
 
-def _judge(gate: Gate, value: object) -> GateResult:
+def _evaluate_threshold(gate: Gate, value: object) -> GateResult:
     if not isinstance(value, int | float):
         return GateResult(str(gate), None, passed=False)
     limit = gate.at_most if gate.at_least is None else gate.at_least

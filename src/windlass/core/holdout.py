@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
-from windlass.core.hashing import canonical
+from windlass.core.hashing import canonical_json
 from windlass.core.row_schema import RowSchema
 from windlass.errors import IntegrityError
 
-HOLDOUT = "holdout.npz"
-DIGEST = 16  # bytes
+HOLDOUT_FILE = "holdout.npz"
+DIGEST_BYTES = 16  # bytes
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
 
 Digests = NDArray[np.uint8]
@@ -39,13 +39,13 @@ class Holdout:
         return len(self.rows)
 
     @staticmethod
-    def of(digests: Digests, truth: NDArray[Any], prediction: Prediction) -> "Holdout":
+    def from_arrays(digests: Digests, truth: NDArray[Any], prediction: Prediction) -> "Holdout":
         """A holdout whose equal rows are told apart by number, whatever order the rows came in.
 
         `digests` [n, 16] are `row_digests` of the test rows, `truth` [n] class indices or float64.
         """
         order = np.lexsort((truth, *digests.T[::-1]))
-        rows, truth = _numbered(digests[order]), truth[order]
+        rows, truth = _number_duplicates(digests[order]), truth[order]
         place = np.lexsort(rows.T[::-1])
         return Holdout(rows[place], truth[place], _taken(prediction, order[place]))
 
@@ -60,8 +60,8 @@ def row_digests(schema: RowSchema, batch: Batch) -> Digests:
     BLAKE2b over the columns' names and kinds, then the row: numbers as little-endian float64 with one
     NaN and one zero, text as UTF-8 after its length in bytes.
     """
-    header = canonical([[column.name, column.kind] for column in schema.columns])
-    start = blake2b(header, digest_size=DIGEST, person=b"windlass.row")
+    header = canonical_json([[column.name, column.kind] for column in schema.columns])
+    start = blake2b(header, digest_size=DIGEST_BYTES, person=b"windlass.row")
     plain = np.where(np.isnan(batch.numeric), np.nan, batch.numeric + 0.0).astype("<f8")
     width, numbers = plain.shape[1] * plain.itemsize, plain.tobytes()
     found = bytearray()
@@ -72,10 +72,10 @@ def row_digests(schema: RowSchema, batch: Batch) -> Digests:
             encoded = text.encode()
             digest.update(len(encoded).to_bytes(4, "little") + encoded)
         found += digest.digest()
-    return np.frombuffer(bytes(found), np.uint8).reshape(-1, DIGEST)
+    return np.frombuffer(bytes(found), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
-def held_out(digests: Digests, test_size: float) -> NDArray[np.bool_]:
+def holdout_mask(digests: Digests, test_size: float) -> NDArray[np.bool_]:
     """Which rows [n] a split by content holds out: those whose digest, as a fraction, is below `test_size`.
 
     A row is on the same side for ever, whatever seed, order or rows added; equal rows are on one side.
@@ -85,15 +85,15 @@ def held_out(digests: Digests, test_size: float) -> NDArray[np.bool_]:
     return below
 
 
-def in_common(a: Holdout, b: Holdout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def common_rows(a: Holdout, b: Holdout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices [m] into each of two holdouts, of the rows that both hold."""
-    places = {key: index for index, key in enumerate(_keys(b.rows))}
-    pairs = [(i, places[key]) for i, key in enumerate(_keys(a.rows)) if key in places]
+    places = {key: index for index, key in enumerate(_digest_list(b.rows))}
+    pairs = [(i, places[key]) for i, key in enumerate(_digest_list(a.rows)) if key in places]
     joined = np.array(pairs, np.int64).reshape(-1, 2)
     return joined[:, 0], joined[:, 1]
 
 
-def write_holdout(holdout: Holdout) -> bytes:
+def encode_holdout(holdout: Holdout) -> bytes:
     """The content of `holdout.npz`."""
     arrays: dict[str, NDArray[Any]] = {"rows": holdout.rows}
     if holdout.prediction.values is None:
@@ -123,24 +123,24 @@ def read_holdout(bundle: Bundle) -> Holdout | None:
 
     Raises IntegrityError where it is damaged.
     """
-    if HOLDOUT not in bundle.manifest.files:
+    if HOLDOUT_FILE not in bundle.manifest.files:
         return None
-    content = bundle.read(HOLDOUT)
+    content = bundle.read(HOLDOUT_FILE)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return _checked({name: arrays[name] for name in arrays.files}, bundle)
+            return _check_arrays({name: arrays[name] for name in arrays.files}, bundle)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise IntegrityError(
-            f"Bundle {bundle.path}: {HOLDOUT} is damaged ({' '.join(str(error).split())[:200]})."
+            f"Bundle {bundle.path}: {HOLDOUT_FILE} is damaged ({' '.join(str(error).split())[:200]})."
             " Restore the bundle, or train it again."
         ) from error
 
 
-def _checked(arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Holdout:
+def _check_arrays(arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Holdout:
     """Arrays in the shapes that are declared above. Raises ValueError, KeyError."""
     rows, truth = arrays["rows"], arrays["truth"]
     classes = bundle.schema.target.classes
-    shapes = {"rows": (len(rows), DIGEST), "truth": (len(rows),)}
+    shapes = {"rows": (len(rows), DIGEST_BYTES), "truth": (len(rows),)}
     if classes is None:
         shapes["values"] = (len(rows),)
         prediction = Prediction(values=arrays["values"])
@@ -157,7 +157,7 @@ def _checked(arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Holdout:
     return Holdout(rows, truth, prediction)
 
 
-def _numbered(sorted_rows: Digests) -> Digests:
+def _number_duplicates(sorted_rows: Digests) -> Digests:
     """Digests in which the second, third, … of equal rows are digests of their own."""
     rows = sorted_rows.copy()
     equal = (sorted_rows[1:] == sorted_rows[:-1]).all(axis=1)
@@ -165,14 +165,14 @@ def _numbered(sorted_rows: Digests) -> Digests:
     for index in (np.flatnonzero(equal) + 1).tolist():
         number = number + 1 if index > 1 and equal[index - 2] else 1
         content = sorted_rows[index].tobytes() + number.to_bytes(8, "little")
-        digest = blake2b(content, digest_size=DIGEST, person=b"windlass.copy").digest()
+        digest = blake2b(content, digest_size=DIGEST_BYTES, person=b"windlass.copy").digest()
         rows[index] = np.frombuffer(digest, np.uint8)
     return rows
 
 
-def _keys(rows: Digests) -> list[bytes]:
+def _digest_list(rows: Digests) -> list[bytes]:
     content = rows.tobytes()
-    return [content[start : start + DIGEST] for start in range(0, len(content), DIGEST)]
+    return [content[start : start + DIGEST_BYTES] for start in range(0, len(content), DIGEST_BYTES)]
 
 
 def _taken(prediction: Prediction, indices: NDArray[np.int64]) -> Prediction:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from windlass.core.row_schema import LONGEST_CATEGORY, ColumnKind, ColumnSchema, RowSchema
+from windlass.core.row_schema import MAX_CATEGORY_LENGTH, ColumnKind, ColumnSchema, RowSchema
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _TYPES: dict[ColumnKind, dict[str, Any]] = {
@@ -48,13 +48,13 @@ def _property(column: ColumnSchema) -> dict[str, Any]:
 def _constrained(column: ColumnSchema) -> dict[str, Any]:
     kind = dict(_TYPES[column.kind])
     if column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
-        kind |= {_BOUNDS[keyword]: limit for keyword, limit in column.limits().items()}
+        kind |= {_BOUNDS[keyword]: limit for keyword, limit in column.effective_bounds().items()}
         if column.multiple_of is not None:
             kind["multipleOf"] = column.multiple_of
     if column.kind is ColumnKind.CATEGORY and column.categories is not None:
         kind["enum"] = list(column.categories)
     elif column.kind is ColumnKind.CATEGORY:
-        kind |= {"minLength": 1, "maxLength": column.max_length or LONGEST_CATEGORY}
+        kind |= {"minLength": 1, "maxLength": column.max_length or MAX_CATEGORY_LENGTH}
     return kind
 
 

@@ -15,14 +15,14 @@ from windlass.core.target import Classes, Target, class_key
 Labels = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 
-LESS_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
-OF_CLASSES = ("accuracy", "macro_f1", "log_loss")
-OF_TWO_CLASSES = ("roc_auc", "average_precision", "brier")
-OF_A_QUANTITY = ("mae", "rmse", "r2")
-OF_COSTS = ("base_rate", "recall_at_precision", "threshold", "recall_at_threshold",
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
+CLASSIFICATION_METRICS = ("accuracy", "macro_f1", "log_loss")
+BINARY_METRICS = ("roc_auc", "average_precision", "brier")
+REGRESSION_METRICS = ("mae", "rmse", "r2")
+COST_METRICS = ("base_rate", "recall_at_precision", "threshold", "recall_at_threshold",
              "precision_at_threshold", "cost_per_row", "cost_accepting_all")  # fmt: skip
-OF_EACH_CLASS = ("precision", "recall", "f1")
-OF_ROWS = ("test_rows", "train_rows")
+PER_CLASS_METRICS = ("precision", "recall", "f1")
+ROW_COUNTS = ("test_rows", "train_rows")
 
 
 def compared_metrics(target: Target) -> tuple[str, ...]:
@@ -33,17 +33,17 @@ def compared_metrics(target: Target) -> tuple[str, ...]:
 def metric_names(classes: int | None) -> tuple[str, ...]:
     """The metrics of so many classes, or of a quantity (None)."""
     if classes is None:
-        return OF_A_QUANTITY
-    return (*OF_CLASSES, *OF_TWO_CLASSES) if classes == 2 else OF_CLASSES
+        return REGRESSION_METRICS
+    return (*CLASSIFICATION_METRICS, *BINARY_METRICS) if classes == 2 else CLASSIFICATION_METRICS
 
 
 def measured_metrics(target: Target, *, costs: bool) -> tuple[str, ...]:
     """The names of all numbers that a training of this target measures, where gates may look."""
-    names = (*compared_metrics(target), *(OF_COSTS if costs else ()), *OF_ROWS)
+    names = (*compared_metrics(target), *(COST_METRICS if costs else ()), *ROW_COUNTS)
     if not isinstance(target, Classes):
         return names
     keys = [class_key(label) for label in target.labels]
-    of_classes = [f"{metric}_{key}" for metric in OF_EACH_CLASS for key in keys]
+    of_classes = [f"{metric}_{key}" for metric in PER_CLASS_METRICS for key in keys]
     return (*names, "accuracy_low", "accuracy_high", *of_classes)
 
 
@@ -57,17 +57,17 @@ def accuracy(truth: Labels, labels: Labels) -> float:
     return float(np.count_nonzero(truth == labels) / len(truth))
 
 
-def f1(matrix: Labels) -> Numbers:
+def f1_scores(matrix: Labels) -> Numbers:
     """F1 [c] of each class: 2·TP / (2·TP + FP + FN), and 0 where that is 0 / 0."""
-    return share(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
+    return safe_ratio(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
 
 
 def macro_f1(matrix: Labels) -> float:
     """The plain mean of F1 over the declared classes."""
-    return float(np.mean(f1(matrix)))
+    return float(np.mean(f1_scores(matrix)))
 
 
-def share(part: Labels, whole: Labels) -> Numbers:
+def safe_ratio(part: Labels, whole: Labels) -> Numbers:
     """part / whole, and 0 where whole is 0, as scikit-learn does with zero_division=0."""
     result: Numbers = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
     return result
@@ -107,13 +107,13 @@ def r2(truth: Numbers, values: Numbers) -> float:
 
 
 def roc_auc(truth: Labels, positive: Numbers) -> float:
-    """Area under the ROC curve; NaN where one class is absent. See `ranked_auc`."""
-    return ranked_auc(*ranked(truth, positive))
+    """Area under the ROC curve; NaN where one class is absent. See `auc_of_counts`."""
+    return auc_of_counts(*counts_by_score(truth, positive))
 
 
 def average_precision(truth: Labels, positive: Numbers) -> float:
-    """Sum of precision over the steps of recall; NaN without a positive row. See `ranked_precision`."""
-    return ranked_precision(*ranked(truth, positive))
+    """Sum of precision over the steps of recall; NaN without a positive row. See `average_precision_of_counts`."""
+    return average_precision_of_counts(*counts_by_score(truth, positive))
 
 
 def recall_at_precision(truth: Labels, positive: Numbers, precision: float) -> float:
@@ -121,10 +121,10 @@ def recall_at_precision(truth: Labels, positive: Numbers, precision: float) -> f
 
     0 where no threshold reaches it, NaN without a positive row.
     """
-    positives, negatives = (np.cumsum(counts) for counts in ranked(truth, positive))
+    positives, negatives = (np.cumsum(counts) for counts in counts_by_score(truth, positive))
     if not positives[-1]:
         return float("nan")
-    enough = share(positives, positives + negatives) >= precision
+    enough = safe_ratio(positives, positives + negatives) >= precision
     return float(positives[enough].max(initial=0) / positives[-1])
 
 
@@ -138,7 +138,7 @@ def cost(truth: Labels, taken: NDArray[np.bool_], costs: CostMatrix) -> float:
     )
 
 
-def ranked(truth: Labels, positive: Numbers) -> tuple[Labels, Labels]:
+def counts_by_score(truth: Labels, positive: Numbers) -> tuple[Labels, Labels]:
     """Counts [u] of positive and of negative rows at each distinct score, the highest score first."""
     scores, place = np.unique(-positive, return_inverse=True)
     size = len(scores)
@@ -148,7 +148,7 @@ def ranked(truth: Labels, positive: Numbers) -> tuple[Labels, Labels]:
     )
 
 
-def ranked_auc(positives: Labels, negatives: Labels) -> float:
+def auc_of_counts(positives: Labels, negatives: Labels) -> float:
     """The chance that a positive row scores above a negative one, a tie counting half.
 
     From counts at descending scores. J. A. Hanley, B. J. McNeil (1982), Radiology 143:29-36.
@@ -160,13 +160,13 @@ def ranked_auc(positives: Labels, negatives: Labels) -> float:
     return float(np.sum(negatives * (above + positives / 2.0))) / pairs
 
 
-def ranked_precision(positives: Labels, negatives: Labels) -> float:
+def average_precision_of_counts(positives: Labels, negatives: Labels) -> float:
     """Average precision, sum of P_k · (R_k - R_{k-1}), from counts at descending scores."""
     total = int(positives.sum())
     if not total:
         return float("nan")
     found = np.cumsum(positives)
-    precision = share(found, found + np.cumsum(negatives))
+    precision = safe_ratio(found, found + np.cumsum(negatives))
     steps = np.diff(found / total, prepend=0.0)
     return float(
         np.sum((steps * precision)[::-1])

@@ -44,7 +44,7 @@ class NumericProfile(_Profile):
         return _histogram(self.edges, values[~np.isnan(values)])
 
     @classmethod
-    def of(cls, name: str, values: Floats) -> "NumericProfile":
+    def from_values(cls, name: str, values: Floats) -> "NumericProfile":
         """The profile of values [n]; NaN is missing."""
         present = values[~np.isnan(values)]
         missing = 1 - len(present) / len(values)
@@ -84,7 +84,7 @@ class CategoryProfile(_Profile):
         return counts, sum(found.values())
 
     @classmethod
-    def of(
+    def from_values(
         cls, name: str, values: Iterable[str], declared: Iterable[str] = ()
     ) -> "CategoryProfile":
         """The profile of values; "" is missing. Categories in `declared` are counted even where absent."""
@@ -110,25 +110,25 @@ class Profile(_Profile):
     value: NumericProfile | None = None
 
 
-def profile(
+def profile_rows(
     schema: RowSchema, classes: Iterable[Label], batch: Batch, prediction: Prediction
 ) -> Profile:
     """The profile of rows and of their predictions; `classes` in declared order, none for a regression."""
     numeric, text = iter(batch.numeric.T), iter(batch.text.T)
     columns = tuple(
-        CategoryProfile.of(column.name, next(text), column.categories or ())
+        CategoryProfile.from_values(column.name, next(text), column.categories or ())
         if column.is_text
-        else NumericProfile.of(column.name, next(numeric))
+        else NumericProfile.from_values(column.name, next(numeric))
         for column in schema.columns
     )
     if prediction.values is not None:
-        value = NumericProfile.of("value", prediction.values)
+        value = NumericProfile.from_values("value", prediction.values)
         return Profile(rows=len(batch), columns=columns, value=value)
     assert prediction.labels is not None
     assert prediction.probabilities is not None
     names = [class_key(label) for label in classes]
-    predicted = CategoryProfile.of("label", (names[i] for i in prediction.labels), names)
-    confidence = NumericProfile.of("confidence", prediction.probabilities.max(axis=1))
+    predicted = CategoryProfile.from_values("label", (names[i] for i in prediction.labels), names)
+    confidence = NumericProfile.from_values("confidence", prediction.probabilities.max(axis=1))
     return Profile(rows=len(batch), columns=columns, classes=predicted, confidence=confidence)
 
 

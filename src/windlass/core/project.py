@@ -20,10 +20,10 @@ from windlass.core.row_schema import RowSchema
 from windlass.core.target import Classes, Quantity, Target
 from windlass.errors import ProjectError
 
-RESERVED = frozenset(
+RESERVED_FIELDS = frozenset(
     {"artifacts", "data", "help", "json", "model", "seed", "snapshot", "test_size", "track", "view"}
 )
-_LEDGER = frozenset(
+_LEDGER_COLUMNS = frozenset(
     {
         "latency_ms",
         "model_version",
@@ -34,13 +34,13 @@ _LEDGER = frozenset(
         "row",
     }
 )
-_ROUTES = frozenset(
+_ROUTE_NAMES = frozenset(
     {"decisions", "docs", "features", "get-online-features", "health", "invocations", "jobs", "keys", "livez",
      "metrics", "openapi", "outcomes", "ping", "predict", "predict_batch", "predict_by_id", "readyz", "rollback",
      "status", "train", "ui", "v1", "v2", "version", "versions"}
 )  # fmt: skip
 _NAME = re.compile(PROJECT_NAME)
-_MAX_TOLD = 30  # metrics; there are three for each class
+_MAX_LISTED_METRICS = 30  # metrics; there are three for each class
 
 
 @renamed_arguments(stakes="costs", aside="extra_columns", features="view_record")
@@ -99,7 +99,7 @@ class Project:
             "name": name,
             "row": row,
             "target": target,
-            "data": _unchanged if data is None and view is not None else data,
+            "data": _return_rows if data is None and view is not None else data,
             "description": description,
             "candidates": tuple(candidates),
             "gates": tuple(gates),
@@ -165,7 +165,7 @@ class Project:
         return isinstance(self.target, Classes) and len(self.target.labels) == 2
 
     def _check_names(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in _ROUTES:
+        if not _NAME.fullmatch(self.name) or self.name in _ROUTE_NAMES:
             raise ProjectError(
                 f"Project name {self.name!r} is not usable in a URL, or is a route of the server."
                 " Use other lower-case letters, digits, - and _, starting with a letter."
@@ -175,7 +175,7 @@ class Project:
                 f"Target {self.target.name!r} of project {self.name!r} is also a column of its row."
             )
         for name in self.schema.names:
-            if name in _LEDGER or name.startswith("probability_"):
+            if name in _LEDGER_COLUMNS or name.startswith("probability_"):
                 raise ProjectError(
                     f"Column {name!r} of project {self.name!r} has the name of something that Windlass adds"
                     " to predictions. Call it something else."
@@ -206,7 +206,7 @@ class Project:
                     f"{where} has no method build(self, seed), which makes its estimator."
                 )
             for name, hyperparameter in candidate.model_fields.items():
-                if name in RESERVED:
+                if name in RESERVED_FIELDS:
                     raise ProjectError(
                         f"{where} has the field {name!r}, which names an argument of every training."
                         " Call it something else."
@@ -221,10 +221,10 @@ class Project:
         known = measured_metrics(self.target, costs=self.costs is not None)
         for gate in self.thresholds:
             if gate.metric not in known:
-                more = "" if len(known) <= _MAX_TOLD else ", …"
+                more = "" if len(known) <= _MAX_LISTED_METRICS else ", …"
                 raise ProjectError(
                     f"Project {self.name!r} has a gate on {gate.metric!r}, which is not measured."
-                    f" There are: {', '.join(known[:_MAX_TOLD])}{more}."
+                    f" There are: {', '.join(known[:_MAX_LISTED_METRICS])}{more}."
                 )
 
     def _check_comparisons(self) -> None:
@@ -274,7 +274,7 @@ class Project:
         raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {known}.")
 
 
-def _unchanged(rows: Any) -> Any:
+def _return_rows(rows: Any) -> Any:
     return rows
 
 

@@ -39,7 +39,7 @@ def load_project(folder: Path) -> tuple[Project, ProjectSource]:
     # the project imports scikit-learn, whose threads otherwise spin while they wait for each other: on a
     # machine that is busy with other work a fit of seconds then takes minutes
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    namespace = _run(path)
+    namespace = _run_file(path)
     found = {id(value): value for value in namespace.values() if isinstance(value, Project)}
     if len(found) != 1:
         raise ProjectError(
@@ -68,7 +68,7 @@ def project_source(project: Project) -> ProjectSource:
     return ProjectSource(folder, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _run(path: Path) -> dict[str, Any]:
+def _run_file(path: Path) -> dict[str, Any]:
     name = f"windlass_project_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -80,7 +80,7 @@ def _run(path: Path) -> dict[str, Any]:
     try:
         spec.loader.exec_module(module)
     except WindlassError as error:
-        raise ProjectError(f"{error} ({_line(error, path)})") from error
+        raise ProjectError(f"{error} ({_source_line(error, path)})") from error
     except (Exception, SystemExit) as error:
         raise ProjectError(f"{path} failed: {describe_error(error)}") from error
     finally:
@@ -92,18 +92,18 @@ def describe_error(error: BaseException) -> str:
     """What an error in a user's code was, and the line of it that it came from."""
     text = " ".join(str(error).split())[:500]
     kind = type(error).__name__
-    return f"{kind}: {text} ({_line(error)})" if text else f"{kind} ({_line(error)})"
+    return f"{kind}: {text} ({_source_line(error)})" if text else f"{kind} ({_source_line(error)})"
 
 
-def _line(error: BaseException, path: Path | None = None) -> str:
+def _source_line(error: BaseException, path: Path | None = None) -> str:
     """The innermost line of the traceback that is in `path`, or in no installed package."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_own(Path(frame.filename), path)]
+    own = [frame for frame in frames if _is_user_code(Path(frame.filename), path)]
     frame = (own or frames)[-1]
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
-def _is_own(file: Path, path: Path | None) -> bool:
+def _is_user_code(file: Path, path: Path | None) -> bool:
     if path is not None:
         return file == path
     return file.suffix == ".py" and not any(file.is_relative_to(place) for place in _INSTALLED)

@@ -40,7 +40,7 @@ class ProjectSpec(BaseModel):
     view: ViewRecord | None = None
 
     @staticmethod
-    def of(project: Project, source: ProjectSource) -> "ProjectSpec":
+    def from_project(project: Project, source: ProjectSource) -> "ProjectSpec":
         """The declaration of a loaded project."""
         return ProjectSpec(
             name=project.name,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from windlass.core.hashing import canonical
+from windlass.core.hashing import canonical_json
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError, RowsError
@@ -64,7 +64,7 @@ def read_row(row: type[BaseModel]) -> RowSchema:
 
     Raises ProjectError for what cannot be sealed: nested models, lists, validators written in Python.
     """
-    _refuse_python_validators(row)
+    _reject_python_validators(row)
     columns = tuple(_column(row, name, field) for name, field in row.model_fields.items())
     if not columns:
         raise ProjectError(
@@ -74,7 +74,7 @@ def read_row(row: type[BaseModel]) -> RowSchema:
     return RowSchema(title=row.__name__, description=description, columns=columns)
 
 
-def _refuse_python_validators(row: type[BaseModel]) -> None:
+def _reject_python_validators(row: type[BaseModel]) -> None:
     found = row.__pydantic_decorators__
     for kind in ("validators", "field_validators", "root_validators", "model_validators"):
         for name in getattr(found, kind):
@@ -97,18 +97,18 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
         kind=kind,
         nullable=nullable,
         required=field.is_required(),
-        default=_plain(default),
+        default=_json_value(default),
         description=field.description,
         unit=extra.get("unit"),  # type: ignore[arg-type]  # JSON at large; pydantic checks it
-        example=_plain(extra.get("example")),
+        example=_json_value(extra.get("example")),
         categories=categories,
         **_constraints(where, field),
     )
-    _refuse_contradictions(where, declared)
+    _check_consistency(where, declared)
     return declared
 
 
-def _refuse_contradictions(where: str, column: ColumnSchema) -> None:
+def _check_consistency(where: str, column: ColumnSchema) -> None:
     """Refuse limits that its kind does not have, and an example or a default that does not fit."""
     unfit = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
     if column.multiple_of is not None and column.kind not in (
@@ -122,12 +122,12 @@ def _refuse_contradictions(where: str, column: ColumnSchema) -> None:
         raise ProjectError(
             f"{where} is a {column.kind} and has no {', '.join(unfit)}. Leave it out."
         )
-    validator = RowValidator(RowSchema.of(where, column))
+    validator = RowValidator(RowSchema.from_columns(where, column))
     for what, value in (("example", column.example), ("default", column.default)):
         if value is None:
             continue
         try:
-            validator.row(canonical({column.name: value}))
+            validator.parse_row(canonical_json({column.name: value}))
         except RowsError as error:
             raise ProjectError(
                 f"{where}: its {what}, {value!r}, does not fit it. {error.faults[0]['msg']}."
@@ -195,7 +195,7 @@ def _is_always_on(item: object) -> bool:
     return bool(settings) and settings.items() <= {"strict": True, "allow_inf_nan": False}.items()
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Enum):
         value = value.value
     return value.isoformat() if isinstance(value, date) else value

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 EPOCH = date(1970, 1, 1)
 MISSING_TEXT = ""  # how a missing category reaches an engine; a real category is never empty
-LARGEST_INTEGER = 2**53  # integers travel as float64, exact up to here
-LONGEST_CATEGORY = 256
+MAX_INTEGER = 2**53  # integers travel as float64, exact up to here
+MAX_CATEGORY_LENGTH = 256
 
 
 class ColumnKind(StrEnum):
@@ -57,7 +57,7 @@ class ColumnSchema(BaseModel):
             if limit is not None:
                 yield keyword, limit
 
-    def limits(self) -> dict[str, Any]:
+    def effective_bounds(self) -> dict[str, Any]:
         """The bounds that hold: those declared, and for an integer those of what float64 holds exactly."""
         limits: dict[str, Any] = dict(self.bounds())
         if self.kind is not ColumnKind.INTEGER:
@@ -65,13 +65,13 @@ class ColumnSchema(BaseModel):
         limits = {
             key: int(limit) if limit == int(limit) else limit for key, limit in limits.items()
         }
-        if limits.get("ge", limits.get("gt", -math.inf)) < -LARGEST_INTEGER:
-            limits["ge"] = -LARGEST_INTEGER
-        if limits.get("le", limits.get("lt", math.inf)) > LARGEST_INTEGER:
-            limits["le"] = LARGEST_INTEGER
+        if limits.get("ge", limits.get("gt", -math.inf)) < -MAX_INTEGER:
+            limits["ge"] = -MAX_INTEGER
+        if limits.get("le", limits.get("lt", math.inf)) > MAX_INTEGER:
+            limits["le"] = MAX_INTEGER
         return limits
 
-    def number(self, value: Any) -> float:
+    def to_float(self, value: Any) -> float:
         """A valid value as the float64 that the model sees; missing is NaN, a date is days since 1970."""
         if value is None:
             return float("nan")
@@ -79,7 +79,7 @@ class ColumnSchema(BaseModel):
             return float((value - EPOCH).days)
         return float(value)
 
-    def plain(self, value: Any) -> float | int | bool | str | None:
+    def to_json(self, value: Any) -> float | int | bool | str | None:
         """What the model sees (a float64, or text) as the JSON value that a client would send."""
         if self.is_text:
             return None if value == MISSING_TEXT else str(value)
@@ -127,6 +127,6 @@ class RowSchema(BaseModel):
         raise KeyError(name)
 
     @classmethod
-    def of(cls, title: str, *columns: ColumnSchema) -> Self:
+    def from_columns(cls, title: str, *columns: ColumnSchema) -> Self:
         """A schema of these columns."""
         return cls(title=title, columns=columns)

@@ -20,7 +20,7 @@ from pydantic_core import (
 
 from windlass.core.batch import Batch
 from windlass.core.row_schema import (
-    LONGEST_CATEGORY,
+    MAX_CATEGORY_LENGTH,
     MISSING_TEXT,
     ColumnKind,
     ColumnSchema,
@@ -36,7 +36,7 @@ _TYPES: dict[ColumnKind, frozenset[type]] = {
 _COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
 
-class PlainRows:
+class NumericRowReader:
     """Reads bodies of rows that certainly fit; whatever it leaves to others is judged, and explained, there.
 
     What it takes is what the row's validator takes, with the same numbers: a test holds one against the other.
@@ -44,12 +44,12 @@ class PlainRows:
 
     def __init__(self, schema: RowSchema) -> None:
         self._width = len(schema.columns)
-        self._columns = [_Plain.of(column) for column in schema.columns]
+        self._columns = [_NumericColumn.from_column(column) for column in schema.columns]
 
     @classmethod
-    def of(cls, schema: RowSchema) -> "PlainRows | None":
+    def from_schema(cls, schema: RowSchema) -> "NumericRowReader | None":
         """One for this schema, or None where it has columns that are not plain."""
-        return cls(schema) if all(map(_is_plain, schema.columns)) else None
+        return cls(schema) if all(map(_is_required_number, schema.columns)) else None
 
     def read(self, body: bytes) -> tuple[list[dict[str, Any]], Batch] | None:
         """The rows of a JSON array and the same as arrays; None where a row may not fit, or there is none."""
@@ -62,13 +62,13 @@ class PlainRows:
             return None
         more = any(map(self._width.__ne__, map(len, rows)))
         fits = not more and all(
-            column.holds(numbers[:, place]) for place, column in enumerate(self._columns)
+            column.fits(numbers[:, place]) for place, column in enumerate(self._columns)
         )
         return (rows, Batch(numbers, np.empty((len(rows), 0), object))) if rows and fits else None
 
 
 @dataclass(frozen=True)
-class _Plain:
+class _NumericColumn:
     """A column of numbers."""
 
     value: Callable[[Any], Any]
@@ -76,8 +76,8 @@ class _Plain:
     limits: tuple[tuple[Callable[[Any, Any], Any], float], ...]
 
     @classmethod
-    def of(cls, column: ColumnSchema) -> "_Plain":
-        limits = [(_COMPARE[name], limit) for name, limit in column.limits().items()]
+    def from_column(cls, column: ColumnSchema) -> "_NumericColumn":
+        limits = [(_COMPARE[name], limit) for name, limit in column.effective_bounds().items()]
         if column.kind is ColumnKind.INTEGER:  # from here on float64 would take one for another
             limits += [(operator.lt, 2**53), (operator.gt, -(2**53))]
         return cls(itemgetter(column.name), _TYPES[column.kind], tuple(limits))
@@ -89,24 +89,24 @@ class _Plain:
             raise TypeError
         return values
 
-    def holds(self, numbers: NDArray[np.float64]) -> bool:
+    def fits(self, numbers: NDArray[np.float64]) -> bool:
         """Whether numbers are finite and within the limits."""
         within = all(compare(numbers, limit).all() for compare, limit in self.limits)
         return within and bool(np.isfinite(numbers).all())
 
 
-def _is_plain(column: ColumnSchema) -> bool:
+def _is_required_number(column: ColumnSchema) -> bool:
     known = column.kind in _TYPES and column.multiple_of is None
     return known and column.required and not column.nullable
 
 
 Values = dict[str, Any]
 MAX_FAULTS = 100  # that one answer names
-EXPLAINED = (
+MAX_EXPLAINED_BYTES = (
     1 << 20
 )  # bytes of a body up to which every fault is looked for, not just the first row's
 
-_NO_TEXT = np.empty((1, 0), object)
+_EMPTY_TEXT_ROW = np.empty((1, 0), object)
 
 
 class RowValidator:
@@ -119,76 +119,76 @@ class RowValidator:
     def __init__(self, schema: RowSchema) -> None:
         self.schema = schema
         row = _row_schema(schema, extra="allow")  # an extra field is found by counting, at no cost
-        self._one = SchemaValidator(row)
-        self._many = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
-        self._exact = SchemaValidator(_row_schema(schema, extra="forbid"))
-        self._strings = SchemaValidator(_row_schema(schema, extra="forbid", strict=False))
-        self._plain = not schema.text and all(
+        self._row_validator = SchemaValidator(row)
+        self._rows_validator = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
+        self._forbid_extra_validator = SchemaValidator(_row_schema(schema, extra="forbid"))
+        self._text_validator = SchemaValidator(_row_schema(schema, extra="forbid", strict=False))
+        self._is_numeric = not schema.text and all(
             column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.BOOLEAN)
             and not column.nullable
             for column in schema.columns
         )
-        self._plain_rows = PlainRows.of(schema)
+        self._numeric_reader = NumericRowReader.from_schema(schema)
         self._width = len(schema.columns)
         self._numeric = schema.numeric
         self._text = schema.text
         self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
 
-    def row(self, body: bytes) -> Values:
+    def parse_row(self, body: bytes) -> Values:
         """A row as JSON."""
         try:
-            row: Values = self._one.validate_json(body)
+            row: Values = self._row_validator.validate_json(body)
         except ValidationError as error:
-            raise self._explain(body) or refusal(error) from None
+            raise self._explain(body) or rows_error(error) from None
         if len(row) != self._width:
             raise self._explain(body) or self._extra(row, [])
         return row
 
-    def rows(self, body: bytes) -> list[Values]:
+    def parse_rows(self, body: bytes) -> list[Values]:
         """A JSON array of rows."""
         try:
-            rows: list[Values] = self._many.validate_json(body)
+            rows: list[Values] = self._rows_validator.validate_json(body)
         except ValidationError as error:
-            raise self._explain_all(body) or refusal(error) from None
+            raise self._explain_all(body) or rows_error(error) from None
         if any(map(self._width.__ne__, map(len, rows))):
             index = next(i for i, row in enumerate(rows) if len(row) != self._width)
             raise self._explain_all(body) or self._extra(rows[index], [index])
         return rows
 
-    def read(self, body: bytes) -> tuple[list[Values], Batch]:
+    def parse_batch(self, body: bytes) -> tuple[list[Values], Batch]:
         """A JSON array of rows, and the same as arrays."""
-        found = self._plain_rows and self._plain_rows.read(body)
+        found = self._numeric_reader and self._numeric_reader.read(body)
         if found:
             return found
-        rows = self.rows(body)
-        return rows, self.batch(rows)
+        rows = self.parse_rows(body)
+        return rows, self.to_batch(rows)
 
-    def row_strings(self, cells: Mapping[str, str]) -> Values:
+    def parse_text_row(self, cells: Mapping[str, str]) -> Values:
         """A row of CSV: every value as text, an empty cell is null."""
         empty = {name for name, cell in cells.items() if not cell and name in self._nullable}
         given: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
         try:
-            row: Values = self._strings.validate_strings(given) | dict.fromkeys(empty)
+            row: Values = self._text_validator.validate_strings(given) | dict.fromkeys(empty)
         except ValidationError as error:
-            raise refusal(error) from None
+            raise rows_error(error) from None
         if missing := [name for name in self.schema.names if name not in row]:
             raise RowsError([{"loc": [name], "msg": "Field required"} for name in missing])
         return row
 
     def _explain(self, body: bytes) -> RowsError | None:
         """Everything that is wrong with a row, unknown fields included, where it is not too large."""
-        if len(body) > EXPLAINED // 16:
+        if len(body) > MAX_EXPLAINED_BYTES // 16:
             return None
         try:
-            self._exact.validate_json(body)
+            self._forbid_extra_validator.validate_json(body)
         except ValidationError as error:
-            return refusal(error)
+            return rows_error(error)
         return None
 
     def _explain_all(self, body: bytes) -> RowsError | None:
         """The same of an array of rows, up to the most that an answer names."""
         try:
-            rows = orjson.loads(body) if len(body) <= EXPLAINED else None
+            rows = orjson.loads(body) if len(body) <= MAX_EXPLAINED_BYTES else None
         except orjson.JSONDecodeError:
             return None
         faults: list[Fault] = []
@@ -203,13 +203,13 @@ class RowValidator:
     def _extra(self, row: Values, where: list[str | int]) -> RowsError:
         extra = islice((name for name in row if name not in self.schema.names), MAX_FAULTS)
         message = "Extra inputs are not permitted"
-        return RowsError([{"loc": [*where, _shown(name)], "msg": message} for name in extra])
+        return RowsError([{"loc": [*where, _truncate(name)], "msg": message} for name in extra])
 
-    def batch(self, rows: Sequence[Values]) -> Batch:
+    def to_batch(self, rows: Sequence[Values]) -> Batch:
         """Validated rows as arrays."""
-        if self._plain and len(rows) == 1:
-            return Batch(np.array([list(rows[0].values())], np.float64), _NO_TEXT)
-        if self._plain:
+        if self._is_numeric and len(rows) == 1:
+            return Batch(np.array([list(rows[0].values())], np.float64), _EMPTY_TEXT_ROW)
+        if self._is_numeric:
             shape = (len(rows), len(self._numeric))
             flat = np.fromiter(
                 chain.from_iterable(map(dict.values, rows)), np.float64, shape[0] * shape[1]
@@ -217,7 +217,7 @@ class RowValidator:
             return Batch(flat.reshape(shape), np.empty((shape[0], 0), object))
         numeric = np.empty((len(rows), len(self._numeric)))
         for j, column in enumerate(self._numeric):
-            numeric[:, j] = [column.number(row[column.name]) for row in rows]
+            numeric[:, j] = [column.to_float(row[column.name]) for row in rows]
         text = np.empty((len(rows), len(self._text)), object)
         for j, column in enumerate(self._text):
             text[:, j] = [
@@ -226,18 +226,18 @@ class RowValidator:
         return Batch(numeric, text)
 
 
-def refusal(error: ValidationError) -> RowsError:
+def rows_error(error: ValidationError) -> RowsError:
     """What an answer may say of it."""
     items = error.errors(include_url=False, include_context=False, include_input=False)
     malformed = any(item["type"] == "json_invalid" for item in items)
     faults = [
-        {"loc": [_shown(part) for part in item["loc"]], "msg": item["msg"]}
+        {"loc": [_truncate(part) for part in item["loc"]], "msg": item["msg"]}
         for item in items[:MAX_FAULTS]
     ]
     return RowsError(faults, malformed=malformed)
 
 
-def _shown(part: str | int) -> str | int:
+def _truncate(part: str | int) -> str | int:
     return part[:64] if isinstance(part, str) else part
 
 
@@ -272,7 +272,7 @@ def default_value(column: ColumnSchema) -> Any:
 
 
 def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
-    bounds = column.limits()
+    bounds = column.effective_bounds()
     match column.kind:
         case ColumnKind.NUMBER:
             return core_schema.float_schema(
@@ -287,7 +287,7 @@ def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
         case ColumnKind.CATEGORY if column.categories is not None:
             return core_schema.literal_schema(list(column.categories))
         case ColumnKind.CATEGORY:
-            longest = column.max_length or LONGEST_CATEGORY
+            longest = column.max_length or MAX_CATEGORY_LENGTH
             return core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
 
 

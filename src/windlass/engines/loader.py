@@ -6,7 +6,7 @@ import numpy as np
 
 from windlass.core.batch import Prediction
 from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, Bundle
-from windlass.core.hashing import canonical
+from windlass.core.hashing import canonical_json
 from windlass.core.row_validator import RowValidator
 from windlass.engines.engine import Engine
 from windlass.errors import EngineError, RowsError
@@ -19,7 +19,7 @@ def check_reference_examples(bundle: Bundle, engine: Engine) -> None:
     golden = bundle.json("golden.json")
     validator = RowValidator(bundle.schema.row)
     try:
-        rows = validator.rows(canonical(golden["rows"]))
+        rows = validator.parse_rows(canonical_json(golden["rows"]))
     except RowsError as error:
         raise EngineError(
             f"The reference examples of {bundle.path} do not fit its own schema: {error}"
@@ -30,7 +30,7 @@ def check_reference_examples(bundle: Bundle, engine: Engine) -> None:
         )
     if not rows:
         raise EngineError(f"Bundle {bundle.path} holds no reference examples. Train it again.")
-    prediction = engine.predict(validator.batch(rows))
+    prediction = engine.predict(validator.to_batch(rows))
     for index, expected in enumerate(golden["expected"]):
         if not _reproduces(prediction, index, expected, bundle.schema.target.classes):
             raise EngineError(

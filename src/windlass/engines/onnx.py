@@ -44,7 +44,7 @@ class OnnxEngine:
         if len(batch) <= MAX_ROWS:
             return self._predict(batch)
         starts = range(0, len(batch), MAX_ROWS)
-        return Prediction.concat([self._predict(batch.part(at, at + MAX_ROWS)) for at in starts])
+        return Prediction.concat([self._predict(batch.slice(at, at + MAX_ROWS)) for at in starts])
 
     def _predict(self, batch: Batch) -> Prediction:
         feed: dict[str, object] = {}

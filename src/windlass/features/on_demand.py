@@ -1,4 +1,4 @@
-"""Features of the moment, in columns: what `ViewRecord.at` computes for one entity and day, for a whole table."""
+"""Computes on-demand features for a whole table; `ViewRecord.features_on` computes them for one entity and day."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Float, cast, delete, func, insert, select, update
 
-from windlass.core.atomic_files import is_alive
+from windlass.core.atomic_files import is_process_alive
 from windlass.storage.database import Database
 from windlass.storage.db_tables import workers
 
@@ -39,7 +39,7 @@ class WorkerRecord:
         """Whether it may still be at work, seen from this process."""
         if now - self.beat_at > DEAD_SECONDS:
             return False
-        return self.host != host() or is_alive(self.pid)
+        return self.host != host() or is_process_alive(self.pid)
 
 
 class WorkerTable:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from windlass.core.atomic_files import is_alive
+from windlass.core.atomic_files import is_process_alive
 
 SeriesKey = tuple[str, ...]
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def shared_folder(home: Path) -> Path:
     folder = run / str(owner)
     folder.mkdir(parents=True, exist_ok=True)
     for other in run.iterdir():
-        if other.name.isdecimal() and not is_alive(int(other.name)):
+        if other.name.isdecimal() and not is_process_alive(int(other.name)):
             shutil.rmtree(other, ignore_errors=True)
     return folder
 

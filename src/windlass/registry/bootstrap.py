@@ -110,7 +110,7 @@ def _of_cells(holdout: Holdout, classes: int) -> Measure:
 
 def _of_ranks(name: str, holdout: Holdout) -> Measure:
     """A ranking metric from counts of (rank, true class); scores are ranked once, not in each resample."""
-    formula = formulas.ranked_auc if name == "roc_auc" else formulas.ranked_precision
+    formula = formulas.auc_of_counts if name == "roc_auc" else formulas.average_precision_of_counts
     assert holdout.prediction.probabilities is not None
     _, ranks = np.unique(-holdout.prediction.probabilities[:, 1], return_inverse=True)
     size = min(int(ranks.max()) + 1, _RANKS)

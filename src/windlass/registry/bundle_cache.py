@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from windlass.core.atomic_files import part_prefix, remove_stale
+from windlass.core.atomic_files import remove_stale_files, temporary_prefix
 from windlass.core.bundle import Bundle
 from windlass.errors import BundleError, IntegrityError, StorageError
 
@@ -56,7 +56,7 @@ class BundleCache:
         """Remove what killed processes left, and what was not used for long."""
         with _told(self._folder):
             for part in self._folder.glob(".*"):
-                remove_stale(self._folder / part.name.split(".")[1])
+                remove_stale_files(self._folder / part.name.split(".")[1])
             for kept in self._folder.glob("[!.]*"):
                 if time.time() - kept.stat().st_mtime > UNUSED:
                     self._discard(kept)
@@ -84,8 +84,8 @@ class BundleCache:
     @contextmanager
     def _staged(self, target: Path) -> Iterator[Path]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        remove_stale(target)
-        folder = Path(tempfile.mkdtemp(prefix=part_prefix(target), dir=self._folder))
+        remove_stale_files(target)
+        folder = Path(tempfile.mkdtemp(prefix=temporary_prefix(target), dir=self._folder))
         try:
             folder.chmod(0o755)
             yield folder

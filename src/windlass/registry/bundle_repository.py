@@ -12,8 +12,8 @@ from secrets import token_hex
 
 from pydantic import ValidationError
 
-from windlass.core.atomic_files import is_alive
-from windlass.core.bundle import MANIFEST, Bundle, Manifest, digest_of
+from windlass.core.atomic_files import is_process_alive
+from windlass.core.bundle import MANIFEST, Bundle, Manifest, bundle_digest
 from windlass.core.hashing import sha256
 from windlass.errors import IntegrityError, RegistryError, StorageError
 from windlass.registry.bundle_cache import BundleCache
@@ -106,7 +106,7 @@ class BundleRepository:
                 f"The bundle of {version.project} {version.name} at {self.where(version)} is not the one that the"
                 f" registry knows: {error}"
             ) from error
-        return replace(bundle, known_as=version.name)
+        return replace(bundle, registered_version=version.name)
 
     def _opened(self, version: Version) -> Bundle:
         if not self._blobs.is_local:
@@ -167,7 +167,7 @@ def _name(project: str, number: int) -> str:
 
 def _digest(manifest: bytes) -> str:
     try:
-        return digest_of(manifest)
+        return bundle_digest(manifest)
     except ValueError:  # nobody can open that bundle, and it needs a name all the same
         return sha256(manifest)
 
@@ -210,4 +210,4 @@ def _is_dead(name: str) -> bool:
     host, space, pid, since, _ = parts
     if time.time() - int(since) > ABANDONED:
         return True
-    return f"{host}~{space}" == _here() and not is_alive(int(pid))
+    return f"{host}~{space}" == _here() and not is_process_alive(int(pid))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from windlass.core.bundle import Bundle
-from windlass.core.holdout import Holdout, in_common, read_holdout
-from windlass.core.metrics import LESS_IS_BETTER, metric_names
+from windlass.core.holdout import Holdout, common_rows, read_holdout
+from windlass.core.metrics import LOWER_IS_BETTER, metric_names
 from windlass.registry.bootstrap import exact, interval, measure
 
 
@@ -30,7 +30,7 @@ class Difference:
     @property
     def gain(self) -> tuple[float, float]:
         """The interval of how much better `a` is than `b`: turned where less is better."""
-        if self.metric in LESS_IS_BETTER:
+        if self.metric in LOWER_IS_BETTER:
             return -self.high, -self.low
         return self.low, self.high
 
@@ -87,7 +87,7 @@ class Comparison:
         return {
             **asdict(self),
             "metrics": [
-                {**asdict(m), "difference": m.difference, "less_is_better": m.metric in LESS_IS_BETTER}
+                {**asdict(m), "difference": m.difference, "less_is_better": m.metric in LOWER_IS_BETTER}
                 for m in self.metrics
             ],
         }  # fmt: skip
@@ -144,7 +144,7 @@ def _join(a: Bundle, b: Bundle) -> tuple[Holdout, Holdout, int] | str:
     held = read_holdout(a), read_holdout(b)
     if held[0] is None or held[1] is None:
         return "a bundle of an earlier Windlass does not say what it held out. Train it again."
-    first, second = in_common(held[0], held[1])
+    first, second = common_rows(held[0], held[1])
     if not len(first):
         return "no row was held out by both. Train both on the same data, with a gate NotWorse(…)."
     mine, theirs = held[0].take(first), held[1].take(second)

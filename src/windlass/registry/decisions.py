@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from windlass.core.hashing import canonical, sha256
+from windlass.core.hashing import canonical_json, sha256
 from windlass.errors import RegistryError
 from windlass.registry.version import MOVES, Action, Stage, VersionRef
 
@@ -60,7 +60,7 @@ class Decision:
     def _hash(self) -> str:
         content = {**vars(self), "action": self.action.value}
         del content["hash"]
-        return sha256(canonical(content))
+        return sha256(canonical_json(content))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _judge(rule: NotWorse, comparison: Comparison, against: str) -> GateResult:
     if obstacle is not None or found is None:
         note = f"not comparable with {against}: {obstacle}"
         return GateResult(str(rule), None, passed=False, note=note, undecided=True)
-    passed = rule.holds(*found.gain)
+    passed = rule.is_met(*found.gain)
     return GateResult(str(rule), found.a, passed=passed, note=_note(found, comparison, against))
 
 

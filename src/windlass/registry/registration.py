@@ -3,7 +3,7 @@
 from typing import Any
 
 from windlass.core.bundle import Bundle
-from windlass.core.hashing import canonical
+from windlass.core.hashing import canonical_json
 from windlass.errors import BundleError, RegistryError
 from windlass.registry.gate_evaluation import GateEvaluation
 from windlass.registry.version import Stage, Version
@@ -35,7 +35,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "source_digest": manifest.source_digest,
     }
     try:
-        canonical(told)
+        canonical_json(told)
     except ValueError as error:
         raise BundleError(
             f"Bundle {bundle.path} tells of itself what is no JSON: {error}. Train it again."

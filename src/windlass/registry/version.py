@@ -97,7 +97,7 @@ class Version(VersionRef):
     @property
     def failed(self) -> tuple[GateResult, ...]:
         """The gates because of which not even a person may approve it."""
-        return tuple(gate for gate in self.gates if gate.bars)
+        return tuple(gate for gate in self.gates if gate.blocks_approval)
 
     @property
     def open_gates(self) -> tuple[GateResult, ...]:

@@ -65,7 +65,7 @@ class Batcher:
         start = 0
         for part, future in taken:
             if not future.done():
-                future.set_result(prediction.part(start, start + len(part)))
+                future.set_result(prediction.slice(start, start + len(part)))
             start += len(part)
 
 

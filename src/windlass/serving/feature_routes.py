@@ -10,7 +10,7 @@ import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.feature_view import ViewRecord
-from windlass.core.row_validator import refusal
+from windlass.core.row_validator import rows_error
 from windlass.errors import Fault
 from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import refused, require_json
@@ -53,7 +53,7 @@ def body_ids(body: bytes) -> list[int]:
         named: dict[str, list[int]] = _OBJECT.validate_json(body)
         return named["ids"]
     except ValidationError as error:
-        found = refusal(error)
+        found = rows_error(error)
     raise refused(found) if found.malformed else _unfit(found.faults)
 
 

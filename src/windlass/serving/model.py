@@ -51,10 +51,10 @@ class ServedModel:
 
     def _warm_up(self) -> float:
         """Run reference examples one by one; the quickest tells what a row costs."""
-        rows = self.validator.rows(_golden(self.bundle))
+        rows = self.validator.parse_rows(_golden(self.bundle))
         quickest = float("inf")
         for row in (rows * 20)[:20]:
-            batch = self.validator.batch([row])
+            batch = self.validator.to_batch([row])
             started = perf_counter()
             self.predict(batch)
             quickest = min(quickest, perf_counter() - started)

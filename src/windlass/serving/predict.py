@@ -45,7 +45,7 @@ class Predictor:
         if exchange.content_type != b"application/json":
             require_json(exchange)
         try:
-            row = model.validator.row(body)
+            row = model.validator.parse_row(body)
         except RowsError as error:
             raise refused(error) from None
         exchange.parsed = perf_counter()
@@ -55,7 +55,7 @@ class Predictor:
         self, exchange: Request, model: ServedModel, row: Values, more: Mapping[str, Any]
     ) -> Response:
         """Predict one validated row, and answer that and `more`, after it was appended to the ledger."""
-        batch = model.validator.batch((row,))
+        batch = model.validator.to_batch((row,))
         prediction = model.predict(batch) if model.inline else await model.run(batch)
         exchange.predicted = now = perf_counter()
         answer = model.answer(prediction)
@@ -172,7 +172,7 @@ def require_json(exchange: Request) -> None:
 def parse_rows(model: ServedModel, body: bytes) -> Rows:
     """A JSON array of rows. Raises Problem 400 or 422."""
     try:
-        rows, batch = model.validator.read(body)
+        rows, batch = model.validator.parse_batch(body)
     except RowsError as error:
         raise refused(error) from None
     if not rows:

@@ -76,7 +76,7 @@ class PredictById:
     ) -> tuple[Response, Prediction | None]:
         results, fitting = self._fit(model, entities, found)
         rows = [row for *_, row in fitting]
-        prediction = model.predict(model.validator.batch(rows)) if rows else None
+        prediction = model.predict(model.validator.to_batch(rows)) if rows else None
         exchange.predicted = perf_counter()
         if prediction is not None:
             kept, _ = self._predictor.record(exchange, model, rows, prediction)
@@ -114,7 +114,7 @@ class PredictById:
         """Features as a row, by the row's own validator. Raises RowsError."""
         if model.view is not None and features.view != model.view:
             raise self._of_another_view(model, features.view)
-        return model.validator.row(orjson.dumps(features.values))
+        return model.validator.parse_row(orjson.dumps(features.values))
 
     def _of_another_view(self, model: ServedModel, view: str) -> RowsError:
         """The fault of the whole row; logged when it is first met."""

@@ -66,7 +66,7 @@ def answer_table(
     if asked == "json" and len(batch) > MAX_AS_JSON:
         raise _too_many()
     exchange.parsed = perf_counter()
-    parts = [model.predict(batch.part(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
+    parts = [model.predict(batch.slice(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
     exchange.predicted = perf_counter()
     answers = [prediction_table(part, model.classes) for part in parts]
     if ledger is not None:
@@ -155,7 +155,7 @@ def _entry(exchange: Request, model: ServedModel, batch: Batch, answers: Sequenc
     sink = pa.BufferOutputStream()
     writer = None
     for index, answer in enumerate(answers):
-        rows = row_columns(model.schema, batch.part(index * CHUNK, (index + 1) * CHUNK))
+        rows = row_columns(model.schema, batch.slice(index * CHUNK, (index + 1) * CHUNK))
         columns = dict(zip(answer.schema.names, answer.columns, strict=True)) | dict(rows)
         part = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
         writer = writer or pa.ipc.new_stream(sink, part.schema.with_metadata(shared))

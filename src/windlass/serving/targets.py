@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from windlass.core.bundle import MANIFEST, PROJECT_NAME, Bundle, find_bundle
+from windlass.core.bundle import MANIFEST, PROJECT_NAME, Bundle, find_bundle_folder
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import ProjectError, RegistryError, StorageError, UnknownError
 from windlass.settings import Settings
@@ -90,7 +90,7 @@ def _subject(path: Path, registry: _Registry) -> ServeTarget:
         found = _followed(path, registry)
         if found is not None:
             return found
-    bundle = Bundle.open(find_bundle(path))
+    bundle = Bundle.open(find_bundle_folder(path))
     if registry.exists:
         _refuse_unapproved(bundle, registry)
     return ServeTarget(bundle.manifest.project, bundle)

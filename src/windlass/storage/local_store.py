@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from windlass.core.atomic_files import disk_advice, flush
+from windlass.core.atomic_files import disk_advice, fsync_path
 from windlass.errors import StorageError
 
 
@@ -27,8 +27,8 @@ class LocalBlobStore:
             target.mkdir(parents=True)
             for file in names:
                 shutil.copyfile(folder / file, target / file)
-                flush(target / file)
-            flush(target)
+                fsync_path(target / file)
+            fsync_path(target)
 
     def move(self, name: str, to: str) -> None:
         """Have the folder `name` stand at `to` at one stroke, replacing what is there."""
@@ -38,8 +38,8 @@ class LocalBlobStore:
             if target.exists():
                 shutil.rmtree(target)
             source.rename(target)
-            flush(target.parent)
-            flush(target.parent.parent)
+            fsync_path(target.parent)
+            fsync_path(target.parent.parent)
 
     def remove(self, name: str) -> None:
         """Remove a folder. One that is not there is removed already."""

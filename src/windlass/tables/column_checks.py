@@ -106,7 +106,10 @@ def _comparable_bounds(column: ColumnSchema) -> dict[str, tuple[float | int, str
             for keyword, limit in column.bounds()
             if isinstance(limit, date)
         }
-    return {keyword: (limit, _format_limit(limit)) for keyword, limit in column.limits().items()}
+    return {
+        keyword: (limit, _format_limit(limit))
+        for keyword, limit in column.effective_bounds().items()
+    }
 
 
 def _format_limit(limit: float) -> str:

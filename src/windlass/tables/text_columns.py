@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from windlass.core.row_schema import (
-    LONGEST_CATEGORY,
+    MAX_CATEGORY_LENGTH,
     MISSING_TEXT,
     ColumnKind,
     ColumnSchema,
@@ -57,7 +57,7 @@ def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDA
         _reject_texts(cells, codes, fits, type_error_message(column))
     else:
         length = to_numpy(pc.utf8_length(known))
-        longest = column.max_length or LONGEST_CATEGORY
+        longest = column.max_length or MAX_CATEGORY_LENGTH
         _reject_texts(cells, codes, length > 0, "String should have at least 1 character")
         reason = f"String should have at most {longest} character{'s' * (longest != 1)}"
         _reject_texts(cells, codes, length <= longest, reason)
@@ -113,7 +113,7 @@ def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
 def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows) -> None:
     """Let pydantic judge each distinct text once, its bounds included."""
     cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
-    validator = RowValidator(RowSchema.of("cell", cell))
+    validator = RowValidator(RowSchema.from_columns("cell", cell))
     encoded = texts.dictionary_encode()
     known = encoded.dictionary.to_pylist()
     codes = to_numpy(encoded.indices)
@@ -121,7 +121,7 @@ def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Ro
     reasons: dict[str, list[int]] = {}
     for code, text in enumerate(known):
         try:
-            values[code] = cell.number(validator.row_strings({cell.name: text})[cell.name])
+            values[code] = cell.to_float(validator.parse_text_row({cell.name: text})[cell.name])
         except RowsError as error:
             reasons.setdefault(error.faults[0]["msg"], []).append(code)
     cells.values[rows] = values[codes]

@@ -87,7 +87,7 @@ def validate_table(
         target = next(texts if column.is_text else numbers)
         if column.name not in table.schema.names:
             default = default_value(column)
-            target[:] = (default or MISSING_TEXT) if column.is_text else column.number(default)
+            target[:] = (default or MISSING_TEXT) if column.is_text else column.to_float(default)
             continue
         cells = _read_column(
             column, _decode(column, table.column(column.name)), target, strings=strings

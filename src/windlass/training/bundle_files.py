@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, EngineRecord, GateRecord
-from windlass.core.hashing import pretty
-from windlass.core.holdout import HOLDOUT, write_holdout
-from windlass.core.profile import Profile, profile
+from windlass.core.hashing import pretty_json
+from windlass.core.holdout import HOLDOUT_FILE, encode_holdout
+from windlass.core.profile import Profile, profile_rows
 from windlass.core.target import Classes
 from windlass.errors import ParameterError
 from windlass.training.environment import read_environment
@@ -27,15 +27,15 @@ def write_results(run: TrainingRun, folder: Path) -> None:
 def result_files(run: TrainingRun) -> dict[str, bytes]:
     """`metrics.json`, `params.json`; where they were measured, confusion matrix, calibration and fairness."""
     files = {
-        "metrics.json": pretty(run.evaluation.metrics),
-        "params.json": pretty(run.plan.params),
+        "metrics.json": pretty_json(run.evaluation.metrics),
+        "params.json": pretty_json(run.plan.params),
     }
     tables = {
         "confusion_matrix.json": run.evaluation.confusion,
         "calibration.json": run.evaluation.calibration,
         "fairness.json": run.evaluation.fairness,
     }
-    return files | {name: pretty(table) for name, table in tables.items() if table is not None}
+    return files | {name: pretty_json(table) for name, table in tables.items() if table is not None}
 
 
 def write_model(run: TrainingRun, compiled: bytes | None, folder: Path, source: Path) -> None:
@@ -102,14 +102,14 @@ def write_metadata(
         "environment.json": read_environment(source),
     }
     for name, value in files.items():
-        (folder / name).write_bytes(pretty(value))
-    (folder / HOLDOUT).write_bytes(write_holdout(run.holdout))
+        (folder / name).write_bytes(pretty_json(value))
+    (folder / HOLDOUT_FILE).write_bytes(encode_holdout(run.holdout))
     (folder / "card.md").write_text(render_model_card(run, engine, gates), encoding="utf-8")
 
 
 def _training_profile(run: TrainingRun) -> Profile:
-    batch = run.dataset.batch.rows(run.split.train)
+    batch = run.dataset.batch.take(run.split.train)
     prediction = predict(run.estimator, bundle_schema(run.project), batch)
     target = run.project.target
     classes = target.labels if isinstance(target, Classes) else ()
-    return profile(run.project.schema, classes, batch, prediction)
+    return profile_rows(run.project.schema, classes, batch, prediction)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
-from windlass.core.hashing import canonical
+from windlass.core.hashing import canonical_json
 from windlass.core.project import Project
 from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
@@ -258,7 +258,7 @@ def _digest(project: Project, batch: Batch, target: NDArray[Any]) -> str:
         "classes": list(getattr(project.target, "labels", [])),
         "rows": len(batch),
     }
-    digest = hashlib.sha256(canonical(header))
+    digest = hashlib.sha256(canonical_json(header))
     for values in batch.numeric.T:
         digest.update(_plain_floats(values))
     for values in batch.text.T:

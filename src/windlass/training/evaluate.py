@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from windlass.core import metrics as formulas
 from windlass.core.batch import Prediction
 from windlass.core.evaluation_rules import CostMatrix
-from windlass.core.metrics import confusion_matrix, share
+from windlass.core.metrics import confusion_matrix, safe_ratio
 from windlass.core.project import Project
 from windlass.core.target import Classes, class_key
 from windlass.errors import ParameterError
@@ -80,9 +80,9 @@ def _classification_metrics(
     assert probabilities is not None
     right, total = int(np.trace(matrix)), len(truth)
     low, high = wilson(right, total)
-    precision = share(np.diag(matrix), matrix.sum(axis=0))
-    recall = share(np.diag(matrix), matrix.sum(axis=1))
-    f1 = formulas.f1(matrix)
+    precision = safe_ratio(np.diag(matrix), matrix.sum(axis=0))
+    recall = safe_ratio(np.diag(matrix), matrix.sum(axis=1))
+    f1 = formulas.f1_scores(matrix)
     metrics = {
         "accuracy": right / total,
         "accuracy_low": low,

@@ -16,7 +16,7 @@ MAX_EXAMPLES = 20
 def select_reference_examples(run: TrainingRun) -> dict[str, Any]:
     """What `golden.json` holds: up to 20 test rows, evenly spaced, those with missing values first."""
     schema = bundle_schema(run.project)
-    batch = run.dataset.batch.rows(_select_rows(run.dataset.batch, run.split.test))
+    batch = run.dataset.batch.take(_select_rows(run.dataset.batch, run.split.test))
     prediction = predict(run.estimator, schema, batch)
     return {"rows": to_json_rows(schema, batch), "expected": expected_answers(schema, prediction)}
 
@@ -27,7 +27,7 @@ def to_json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
     numeric, text = iter(batch.numeric.T), iter(batch.text.T)
     for column in schema.row.columns:
         values = next(text) if column.is_text else next(numeric)
-        columns[column.name] = [column.plain(value) for value in values]
+        columns[column.name] = [column.to_json(value) for value in values]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -45,7 +45,7 @@ def expected_answers(schema: BundleSchema, prediction: Prediction) -> list[dict[
 
 def _select_rows(batch: Batch, test: NDArray[np.int64]) -> NDArray[np.int64]:
     """Half of the reference examples have missing values, where the test rows hold so many."""
-    part = batch.rows(test)
+    part = batch.take(test)
     holes = np.isnan(part.numeric).any(axis=1) | (part.text == MISSING_TEXT).any(axis=1)
     some = _evenly_spaced(test[holes], MAX_EXAMPLES // 2)
     return np.concatenate([some, _evenly_spaced(test[~holes], MAX_EXAMPLES - len(some))])

@@ -48,11 +48,11 @@ def run_training(
     progress(0.12, f"Fitting {plan.candidate.name} to {len(parts.train)} rows")
     estimator, noted = _fit(plan, dataset, parts, project.target)
     progress(0.5, f"Scoring on {len(parts.test)} rows")
-    test = dataset.batch.rows(parts.test)
+    test = dataset.batch.take(parts.test)
     prediction = predict(estimator, bundle_schema(project), test)
     evaluation = evaluate(project, dataset, parts, prediction)
     truth = dataset.target if dataset.labels is None else dataset.labels
-    holdout = Holdout.of(
+    holdout = Holdout.from_arrays(
         row_identities(project, dataset, parts.test), truth[parts.test], prediction
     )
     return TrainingRun(project, plan, dataset, parts, estimator, evaluation, holdout, noted)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.evaluation_rules import GroupTimeSplit
-from windlass.core.holdout import DIGEST, Digests, held_out, row_digests
+from windlass.core.holdout import DIGEST_BYTES, Digests, holdout_mask, row_digests
 from windlass.core.project import Project
 from windlass.core.row_schema import RowSchema
 from windlass.core.target import Classes, Target
@@ -29,7 +29,7 @@ def group_digests(groups: "pa.ChunkedArray") -> Digests:
     found = b"".join(
         _digest(text.encode(), b"windlass.group") for text in coded.dictionary.to_pylist()
     )
-    digests: Digests = np.frombuffer(found, np.uint8).reshape(-1, DIGEST)
+    digests: Digests = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
     chosen: NDArray[np.int64] = coded.indices.to_numpy()
     return digests[chosen]
 
@@ -45,7 +45,7 @@ def row_identities(project: Project, dataset: "Dataset", indices: NDArray[np.int
 
     By what they hold; where rows have a group and a day, by these too: two clients may look the same.
     """
-    rows = row_digests(project.schema, dataset.batch.rows(indices))
+    rows = row_digests(project.schema, dataset.batch.take(indices))
     rule = project.split
     return rows if rule is None else _event_digests(rows, rule, dataset.extra_columns.take(indices))
 
@@ -57,11 +57,11 @@ def _event_digests(rows: Digests, rule: GroupTimeSplit, extra_columns: "pa.Table
     )
     parts = np.hstack([rows, groups, on.astype("<i8").view(np.uint8).reshape(-1, 8)])
     found = b"".join(_digest(part.tobytes(), b"windlass.event") for part in parts)
-    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST)
+    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def _digest(content: bytes, person: bytes) -> bytes:
-    return blake2b(content, digest_size=DIGEST, person=person).digest()
+    return blake2b(content, digest_size=DIGEST_BYTES, person=person).digest()
 
 
 SplitMethod = Literal["seed", "content", "group"]
@@ -115,7 +115,7 @@ def split_by_content(
     """
     if isinstance(target, Classes):
         _require_two_rows_per_class(dataset, target)
-    out = held_out(row_digests(schema, dataset.batch), test_size)
+    out = holdout_mask(row_digests(schema, dataset.batch), test_size)
     found = Split(np.flatnonzero(~out), np.flatnonzero(out), by="content")
     _require_training_rows(found, dataset, test_size)
     _require_usable_split(found, dataset, target, test_size)
@@ -133,7 +133,7 @@ def split_by_group(
     """
     if isinstance(target, Classes):
         _require_two_rows_per_class(dataset, target)
-    out = held_out(group_digests(dataset.extra_columns.column(rule.group)), test_size)
+    out = holdout_mask(group_digests(dataset.extra_columns.column(rule.group)), test_size)
     on = days_since_epoch(dataset.extra_columns.column(rule.time))
     first = max(1, int(np.ceil((1 - test_size) * len(on))))
     late = on > np.partition(on, first - 1)[first - 1]

@@ -4,9 +4,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from windlass.core.bundle import Bundle, ComparisonRecord, EngineRecord, Equality, GateRecord
-from windlass.core.bundle_writer import publish, refuse_foreign, seal, staging
-from windlass.core.gates import judge
+from windlass.core.bundle import (
+    Bundle,
+    ComparisonRecord,
+    EngineRecord,
+    EquivalenceRecord,
+    GateRecord,
+)
+from windlass.core.bundle_writer import (
+    check_replaceable,
+    publish_bundle,
+    seal_bundle,
+    staging_folder,
+)
+from windlass.core.gates import evaluate_thresholds
 from windlass.core.project import Project
 from windlass.core.project_loader import ProjectSource
 from windlass.errors import BundleError
@@ -46,8 +57,8 @@ def train(
     stands.
     """
     plan, rows = resolve_snapshot(project, resolve_plan(project, request), settings)
-    refuse_foreign(request.artifacts)
-    with staging(request.artifacts) as folder:
+    check_replaceable(request.artifacts)
+    with staging_folder(request.artifacts) as folder:
         run = run_training(project, plan, progress, rows)
         try:
             _write(run, source, folder, progress)
@@ -57,7 +68,7 @@ def train(
                 " Free some space, or choose another folder with --artifacts."
             ) from error
         progress(0.95, "Putting the bundle in place")
-        publish(folder, request.artifacts)
+        publish_bundle(folder, request.artifacts)
     bundle = Bundle.open(request.artifacts)
     tracked, untracked = _track(run, bundle, settings, progress) if request.track else (None, None)
     progress(1.0, "Done")
@@ -76,10 +87,10 @@ def _write(
     progress(0.85, "Writing profile, reference examples and model card")
     gates = tuple(
         GateRecord(rule=result.rule, value=result.value, passed=result.passed)
-        for result in judge(run.project.thresholds, run.evaluation.metrics)
+        for result in evaluate_thresholds(run.project.thresholds, run.evaluation.metrics)
     )
     write_metadata(run, folder, source.folder, engine=engine, gates=gates)
-    seal(
+    seal_bundle(
         folder,
         project=run.project.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -119,7 +130,7 @@ def _compile(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
     )
     conversion = convert(fitted, run.dataset.frame, seed=run.plan.seed)
     report = conversion.report
-    equality = Equality(
+    equality = EquivalenceRecord(
         rows=report.rows,
         max_difference=report.max_difference,
         labels_changed=report.labels_changed,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from windlass.core.bundle import Bundle
-from windlass.core.hashing import canonical
-from windlass.core.holdout import HOLDOUT, read_holdout, write_holdout
+from windlass.core.hashing import canonical_json
+from windlass.core.holdout import HOLDOUT_FILE, encode_holdout, read_holdout
 from windlass.core.project_loader import ProjectSource, load_project
 from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError
@@ -105,7 +105,7 @@ def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
         return
     golden = bundle.json("golden.json")
     validator = RowValidator(schema.row)
-    batch = validator.batch(validator.rows(canonical(golden["rows"])))
+    batch = validator.to_batch(validator.parse_rows(canonical_json(golden["rows"])))
     now = expected_answers(schema, predict(run.estimator, schema, batch))
     changed = [
         index
@@ -124,12 +124,12 @@ def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     before, now = read_holdout(bundle), run.holdout
     if before is None or bundle_schema(run.project) != bundle.schema:
         return
-    if bundle.read(HOLDOUT) == write_holdout(now):
+    if bundle.read(HOLDOUT_FILE) == encode_holdout(now):
         return
     if before.rows.tobytes() != now.rows.tobytes():
-        yield f"{HOLDOUT}: other rows are held out: {len(now)} of them, there were {len(before)}."
+        yield f"{HOLDOUT_FILE}: other rows are held out: {len(now)} of them, there were {len(before)}."
     else:
-        yield f"{HOLDOUT}: some of {len(now)} test rows have another truth or get another answer."
+        yield f"{HOLDOUT_FILE}: some of {len(now)} test rows have another truth or get another answer."
 
 
 def _reasons(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:

@@ -58,7 +58,9 @@ def by_hand(record: ViewRecord, snapshot: Snapshot, asked: pl.DataFrame, key: bo
         known = older[-1] if older else None
         if known and record.ttl_days and (label["day"] - known["loan_date"]).days > record.ttl_days:
             known = None
-        rows.append(dict.fromkeys(FEATURES) if known is None else record.at(known, label["day"]))
+        rows.append(
+            dict.fromkeys(FEATURES) if known is None else record.features_on(known, label["day"])
+        )
     return rows
 
 

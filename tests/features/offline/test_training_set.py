@@ -42,8 +42,8 @@ def by_hand(loans: pl.DataFrame, view: FeatureView) -> list[dict[str, Any]]:
                 "avg_amount_loans_previous": average(view, [one["loan_amount"] for one in earlier]),
             }
             if view.ttl and loan["loan_date"] - earlier[-1]["loan_date"] > view.ttl:
-                known = dict.fromkeys(record.stored)
-        rows.append(record.at(known, loan["loan_date"]))
+                known = dict.fromkeys(record.stored_columns)
+        rows.append(record.features_on(known, loan["loan_date"]))
         earlier.append(loan)
     return rows
 

@@ -107,7 +107,7 @@ def test_features_are_what_the_view_says(
     for day in days[1:]:
         found = reader.get(1)
         assert found is not None
-        assert found.values == record.at(known, day)
+        assert found.values == record.features_on(known, day)
 
 
 def test_a_date_can_be_a_feature(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_another_version_is_still_read(store: OnlineStore) -> None:
 
 def test_the_day_is_that_of_utc(store: OnlineStore) -> None:
     def of(day: date) -> dict[str, Any]:
-        return PROJECT_VIEW.at(stored(), day)
+        return PROJECT_VIEW.features_on(stored(), day)
 
     before = datetime.now(UTC).date()
     found = FeatureReader(PROJECT_VIEW, store).get(1)
@@ -174,9 +174,9 @@ def test_every_store_is_read_alike(open_store: OpenStore) -> None:
     store.write(rows({}, {"id": 2, "job_start_date": None}), 1)
     reader = _reader(store)
     assert [one and one.values for one in reader.get_many([2, 9, 1])] == [
-        PROJECT_VIEW.at(stored(job_start_date=None), TODAY),
+        PROJECT_VIEW.features_on(stored(job_start_date=None), TODAY),
         None,
-        PROJECT_VIEW.at(stored(), TODAY),
+        PROJECT_VIEW.features_on(stored(), TODAY),
     ]
 
 

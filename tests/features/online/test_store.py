@@ -47,7 +47,7 @@ def test_what_was_written_is_read(store: OnlineStore) -> None:
 
 
 def test_null_nan_and_infinity_are_null(store: OnlineStore) -> None:
-    empty = dict.fromkeys(PROJECT_VIEW.stored)
+    empty = dict.fromkeys(PROJECT_VIEW.stored_columns)
     store.write(rows(empty), 1)
     assert store.read(1).values == empty  # type: ignore[union-attr]
     for number in (float("nan"), float("inf")):

@@ -21,7 +21,7 @@ from windlass.tables.writer import open_writer
 from windlass.workflows.scoring.local import score
 from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary
 
-ROW = RowSchema.of(
+ROW = RowSchema.from_columns(
     "Sample",
     ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=0),
     ColumnSchema(name="t", kind=ColumnKind.CATEGORY, categories=("a", "b"), nullable=True),

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from windlass.core.atomic_files import flush
+from windlass.core.atomic_files import fsync_path
 from windlass.features.ingest.casting import temporal_as_text
 from windlass.features.ingest.csv_lines import leaves_quote_open
 from windlass.features.ingest.quality import BROKEN_LINE, OPEN_QUOTE, QualityReport
@@ -49,7 +49,7 @@ class Quarantine:
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         self._writer.close()
-        flush(self.path)
+        fsync_path(self.path)
 
     def add(self, cells: pl.DataFrame, rows: pl.Series, reasons: pl.DataFrame) -> None:
         """Quarantine the rows of a batch that have `reasons`: `row`, the position in the batch, and `reason`."""

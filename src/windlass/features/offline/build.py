@@ -125,7 +125,7 @@ def _create_folders(staging: Path) -> Path:
 def _check_reserved_names(record: ViewRecord) -> None:
     """Refuse features, and columns that they are made from, of names that a state has for something else."""
     own = (record.entity, record.timestamp, record.event_id, COMPUTED_AT)
-    for name in dict.fromkeys([*record.features, *record.stored]):
+    for name in dict.fromkeys([*record.features, *record.stored_columns]):
         if name in own or name.startswith(RESERVED_PREFIX):
             raise FeatureError(
                 f"View {record.name} keeps a column {name}, and a state has a column of that name already. Have the"

@@ -19,8 +19,8 @@ from secrets import token_hex
 
 import polars as pl
 
-from windlass.core.atomic_files import flush, part_prefix, remove_stale
-from windlass.core.hashing import pretty, sha256_file
+from windlass.core.atomic_files import fsync_path, remove_stale_files, temporary_prefix
+from windlass.core.hashing import pretty_json, sha256_file
 from windlass.errors import FeatureError
 from windlass.features.offline.parts import bucket_of, part_name, write_part
 from windlass.features.offline.snapshot import (
@@ -78,12 +78,12 @@ class ErasedEntities:
         return True
 
     def _save(self, folder: Path, hashes: frozenset[str]) -> None:
-        remove_stale(folder / _FILE)
-        part = folder / f"{part_prefix(folder / _FILE)}part"
-        part.write_bytes(pretty({"salt": self._salt, "hashes": sorted(hashes)}))
-        flush(part)
+        remove_stale_files(folder / _FILE)
+        part = folder / f"{temporary_prefix(folder / _FILE)}part"
+        part.write_bytes(pretty_json({"salt": self._salt, "hashes": sorted(hashes)}))
+        fsync_path(part)
         part.replace(folder / _FILE)
-        flush(folder)
+        fsync_path(folder)
 
     def erased_in(self, entities: pl.Series) -> list[int]:
         """Those of the entities that were erased."""
@@ -241,7 +241,7 @@ class _Eraser:
         link = self._staging / "link"
         os.link(made, link)
         link.replace(part)
-        flush(part.parent)
+        fsync_path(part.parent)
 
 
 def _quarantine_owner(part: Path) -> Path:
@@ -277,5 +277,5 @@ def _update_metadata(snapshot: Snapshot, entity: int) -> None:
         "newest": newest if isinstance(newest, date) else None,
         "erasures": (*snapshot.erasures, time.time()),
     }
-    remove_stale(snapshot.folder / SNAPSHOT_FILE)
+    remove_stale_files(snapshot.folder / SNAPSHOT_FILE)
     write_metadata(snapshot.folder, snapshot.model_copy(update=update))

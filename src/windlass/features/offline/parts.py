@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from windlass.core.atomic_files import flush
+from windlass.core.atomic_files import fsync_path
 from windlass.core.feature_view import ViewRecord
 
 RESERVED_PREFIX = "__"  # how the columns begin that Windlass adds on the way
@@ -39,7 +39,7 @@ def bucket_of(entities: pl.Series, buckets: int) -> pl.Series:
 def write_part(frame: pl.DataFrame, path: Path) -> None:
     """Write a part and have the disk hold it."""
     frame.write_parquet(path, compression="zstd", compression_level=1)
-    flush(path)
+    fsync_path(path)
 
 
 def read_parts(parts: Sequence[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -54,7 +54,7 @@ def sort_columns(record: ViewRecord) -> list[str]:
 
 def state_columns(record: ViewRecord) -> list[str]:
     """The columns of a state, in order: entity, time, key, and what is stored."""
-    return [*sort_columns(record), *record.stored]
+    return [*sort_columns(record), *record.stored_columns]
 
 
 def normalise_states(frame: Any, record: ViewRecord) -> pl.DataFrame:

@@ -78,7 +78,7 @@ def _states_before(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFram
     chosen = both.select(
         _ROW, _AT, pl.when(owner == pl.col(entity)).then(last).alias(_STATE)
     ).filter(pl.col(_ROW).is_not_null())
-    known = states.select(pl.col(record.timestamp, *record.stored).gather(chosen[_STATE]))
+    known = states.select(pl.col(record.timestamp, *record.stored_columns).gather(chosen[_STATE]))
     return chosen.drop(_STATE).hstack(known)
 
 
@@ -87,7 +87,9 @@ def _features(record: ViewRecord, found: list[pl.DataFrame], rows: int) -> pl.Da
     known = pl.concat(found)
     if record.ttl_days is not None:
         fresh = pl.col(_AT) - pl.col(record.timestamp) <= timedelta(days=record.ttl_days)
-        known = known.with_columns(pl.when(fresh).then(name).alias(name) for name in record.stored)
+        known = known.with_columns(
+            pl.when(fresh).then(name).alias(name) for name in record.stored_columns
+        )
     made: pl.DataFrame = add_on_demand_features(record, known, _AT).select(_ROW, *record.features)
     if made.height < rows:
         every = pl.DataFrame({_ROW: pl.int_range(rows, eager=True)})

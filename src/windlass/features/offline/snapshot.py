@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from windlass.core.hashing import canonical, sha256, sha256_file
+from windlass.core.hashing import canonical_json, sha256, sha256_file
 from windlass.errors import FeatureError
 
 SNAPSHOT_FILE = "snapshot.json"
@@ -94,7 +94,7 @@ class Snapshot(BaseModel):
 def content_digest(files: dict[str, str]) -> str:
     """The digest of a snapshot: of what its events and states are, and not when they were computed."""
     told = {name: digest for name, digest in files.items() if not name.startswith(LATEST)}
-    return sha256(canonical(told))
+    return sha256(canonical_json(told))
 
 
 def _incomplete(folder: Path) -> FeatureError:

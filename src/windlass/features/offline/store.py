@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from windlass.core.atomic_files import flush, part_prefix
-from windlass.core.hashing import pretty
+from windlass.core.atomic_files import fsync_path, temporary_prefix
+from windlass.core.hashing import pretty_json
 from windlass.errors import FeatureError
 from windlass.features.io_errors import translate_disk_errors
 from windlass.features.offline.snapshot import SNAPSHOT_FILE, Snapshot
@@ -108,9 +108,9 @@ class OfflineStore:
         place = self._snapshot_folder(snapshot.number)
         write_metadata(folder, snapshot)
         for child in [*(child for child in folder.iterdir() if child.is_dir()), folder]:
-            flush(child)
+            fsync_path(child)
         folder.rename(place)
-        flush(place.parent)
+        fsync_path(place.parent)
         self._set_current(snapshot.number)
         return snapshot.model_copy(update={"folder": place})
 
@@ -118,7 +118,7 @@ class OfflineStore:
         """Have a snapshot be no more, at one stroke; where its folder is now, to be removed by the writer."""
         place = self._snapshot_folder(number)
         taken = place.rename(staging / place.name)
-        flush(place.parent)
+        fsync_path(place.parent)
         return taken
 
     def next_number(self) -> int:
@@ -150,10 +150,10 @@ class OfflineStore:
         return int(name) if name.isdecimal() and self._snapshot_folder(int(name)).is_dir() else None
 
     def _set_current(self, number: int) -> None:
-        link = self.folder / f"{part_prefix(self.folder / _CURRENT)}link"
+        link = self.folder / f"{temporary_prefix(self.folder / _CURRENT)}link"
         link.symlink_to(self._link_target(number), target_is_directory=True)
         link.replace(self.folder / _CURRENT)
-        flush(self.folder)
+        fsync_path(self.folder)
 
     def _numbers(self) -> list[int]:
         place = self.folder / _SNAPSHOTS
@@ -210,11 +210,11 @@ def _read_unless_pruned(place: Path) -> Snapshot | None:
 
 def write_metadata(folder: Path, snapshot: Snapshot) -> None:
     """Write `snapshot.json` whole or not at all, in the place of an earlier one."""
-    part = folder / f"{part_prefix(folder / SNAPSHOT_FILE)}part"
-    part.write_bytes(pretty(snapshot.model_dump(mode="json")))
-    flush(part)
+    part = folder / f"{temporary_prefix(folder / SNAPSHOT_FILE)}part"
+    part.write_bytes(pretty_json(snapshot.model_dump(mode="json")))
+    fsync_path(part)
     part.replace(folder / SNAPSHOT_FILE)
-    flush(folder)
+    fsync_path(folder)
 
 
 def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:

@@ -33,7 +33,7 @@ def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame)
         .when(~known)
         .then(pl.col(name) if name in view.request_columns else pl.lit(view.defaults.get(name)))
         .alias(name)
-        for name in record.stored
+        for name in record.stored_columns
     ]
     before = states.lazy().select(entity, *(pl.col(name) for name in view.order), *stored)
     made: pl.LazyFrame = add_on_demand_features(record, before, record.timestamp)

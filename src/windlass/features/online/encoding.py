@@ -34,14 +34,14 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
     """
     needed = [record.entity, record.timestamp, COMPUTED_AT]
     if view == record.version:
-        needed += record.stored
+        needed += record.stored_columns
     missing = [name for name in needed if name not in rows.column_names]
     if missing:
         raise FeatureError(
             f"Rows for the online store of view {record.name!r} lack {', '.join(missing)}."
             " Build the features again."
         )
-    columns = tuple(name for name in record.stored if name in rows.column_names)
+    columns = tuple(name for name in record.stored_columns if name in rows.column_names)
     dtypes = {name: rows.schema.field(name).type for name in columns}
     for name, kind in dtypes.items():
         if not any(fits(kind) for fits in _SUPPORTED):

@@ -176,7 +176,7 @@ class _BatchedWriter:
 def _read(
     part: Path, record: ViewRecord, batch: int, erased: ErasedEntities
 ) -> Iterator[_PartRows]:
-    wanted = (record.entity, record.timestamp, COMPUTED_AT, *record.stored)
+    wanted = (record.entity, record.timestamp, COMPUTED_AT, *record.stored_columns)
     with _translate_read_errors(part), part.open("rb") as file:
         source = pq.ParquetFile(file)
         there = set(source.schema_arrow.names)

@@ -95,7 +95,7 @@ class FeatureReader:
 
 
 class _DayDecoder:
-    """`ViewRecord.at` for one day, for rows of any layout: what follows from a cell that day is worked out once."""
+    """Computes `ViewRecord.features_on` for one day, for rows of any layout, and caches what it computed."""
 
     def __init__(self, record: ViewRecord, day: date) -> None:
         self.date = day

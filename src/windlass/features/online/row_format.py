@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from windlass.core.hashing import canonical
+from windlass.core.hashing import canonical_json
 
 SNAPSHOT_BITS = (
     31  # of a rank, below the day: together they stay exact in a double, as Redis counts
@@ -37,7 +37,7 @@ class RowLayout(BaseModel):
     @cached_property
     def number(self) -> int:
         """What rows name it by: 48 bits of the SHA-256 of what it says."""
-        digest = hashlib.sha256(canonical(self.model_dump(mode="json")))
+        digest = hashlib.sha256(canonical_json(self.model_dump(mode="json")))
         return int.from_bytes(digest.digest()[:6], "big")
 
     def place(self, column: str) -> int | None:

@@ -9,7 +9,7 @@ import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.feature_view import ViewRecord
-from windlass.core.row_validator import refusal
+from windlass.core.row_validator import rows_error
 from windlass.serving.feature_routes import IDS, TIMES
 from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import refused, require_json
@@ -39,7 +39,7 @@ class FeastFeatureServer:
         try:
             asked: Json = self._validator(view).validate_json(body)
         except ValidationError as error:
-            found = refusal(error)
+            found = rows_error(error)
             if found.malformed:
                 raise refused(found) from None
             raise Problem(

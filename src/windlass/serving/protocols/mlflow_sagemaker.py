@@ -123,12 +123,12 @@ def _csv_rows(model: ServedModel, body: bytes) -> Rows:
     rows = []
     for index, line in enumerate(lines):
         try:
-            rows.append(model.validator.row_strings(named(names, line, [index])))
+            rows.append(model.validator.parse_text_row(named(names, line, [index])))
         except RowsError as error:
             raise invalid(
                 [{**fault, "loc": [index, *fault["loc"]]} for fault in error.faults]
             ) from None
-    return rows, model.validator.batch(rows)
+    return rows, model.validator.to_batch(rows)
 
 
 def _is_row(model: ServedModel, line: list[str]) -> bool:

@@ -219,7 +219,7 @@ def _value(column: ColumnSchema, value: Any) -> Any:
     if column.kind is ColumnKind.BOOLEAN and value in (0, 1):
         return bool(value)
     if column.kind is ColumnKind.DATE and isinstance(value, float | int) and abs(value) < _MAX_DAYS:
-        return column.plain(value) if value == int(value) else value
+        return column.to_json(value) if value == int(value) else value
     return value
 
 

@@ -25,7 +25,7 @@ class LiveRecord:
             raise IntegrityError(
                 f"The bundle at {self.folder} is not the one that was live. Restore it."
             )
-        return replace(bundle, known_as=self.version)
+        return replace(bundle, registered_version=self.version)
 
 
 class LiveStateFile:

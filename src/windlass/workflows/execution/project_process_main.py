@@ -53,7 +53,7 @@ def main(worker: int, folder: Path) -> None:
     threading.Thread(target=_listen, args=[asked], daemon=True).start()
     try:
         project, source = load_project(folder)
-        tell(declaration=ProjectSpec.of(project, source).model_dump(mode="json"))
+        tell(declaration=ProjectSpec.from_project(project, source).model_dump(mode="json"))
         _carry_out(project, source, asked, tell)
     except WindlassError as error:
         tell(error=str(error))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from windlass.core.atomic_files import flush, part_prefix, remove_stale
+from windlass.core.atomic_files import fsync_path, remove_stale_files, temporary_prefix
 from windlass.errors import SettingsError
 
 
@@ -57,13 +57,13 @@ def require_distinct_paths(request: ScoreRequest) -> None:
 @contextmanager
 def write_atomically(*paths: Path) -> Iterator[tuple[Path, ...]]:
     """Files or folders to write beside `paths`, put in their places, in order, only if all went well."""
-    parts = tuple(path.with_name(f"{part_prefix(path)}part") for path in paths)
+    parts = tuple(path.with_name(f"{temporary_prefix(path)}part") for path in paths)
     for path in paths:
-        remove_stale(path)
+        remove_stale_files(path)
     try:
         yield parts
         for part, path in zip(parts, paths, strict=True):
-            flush(part)
+            fsync_path(part)
             part.replace(path)
     except OSError as error:
         raise SettingsError(

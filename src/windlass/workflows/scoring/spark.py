@@ -45,11 +45,11 @@ FILE_COLUMN, INDEX_COLUMN = (
 class PartitionScorer:
     """Scores the rows of several files with the bundle that lies in the archive `digest`.
 
-    `known_as` is the bundle's version; `offsets` says how many rows stand before those of each file.
+    `registered_version` is the bundle's version; `offsets` says how many rows stand before those of each file.
     """
 
     digest: str
-    known_as: str | None
+    registered_version: str | None
     keep: tuple[str, ...]
     offsets: Mapping[str, int]
 
@@ -71,7 +71,7 @@ class PartitionScorer:
         self, batches: Iterable[Any]
     ) -> Iterator[tuple[RowScorer, Any, NDArray[np.int64], ValidatedTable]]:
         bundle, engine = _load_bundle(self.digest)
-        bundle = replace(bundle, known_as=self.known_as)
+        bundle = replace(bundle, registered_version=self.registered_version)
         for batch in batches:
             rows = batch.drop_columns([FILE_COLUMN, INDEX_COLUMN])
             scorer = RowScorer(bundle, engine, rows.schema, self.keep)
@@ -213,7 +213,9 @@ def _spark_job(
     bundle: Bundle, source: _ParquetInput, request: ScoreRequest, master: str | None
 ) -> Iterator[_SparkJob]:
     """A session with the rows at hand, and the bundle on its way to the executors."""
-    scoring = PartitionScorer(bundle.digest, bundle.known_as, request.keep, source.offsets)
+    scoring = PartitionScorer(
+        bundle.digest, bundle.registered_version, request.keep, source.offsets
+    )
     with (
         TemporaryDirectory(prefix="windlass-") as folder,
         spark_session(master, "windlass predict") as session,
