@@ -5,12 +5,13 @@ import logging
 import os
 import subprocess
 import sys
+from queue import Queue
 
 import pytest
 from tests.support.server import TIMEOUT
 
 from windlass import logs
-from windlass.logs import JsonFormatter, set_up_logs, timestamp
+from windlass.logs import DropOldestHandler, JsonFormatter, set_up_logs, timestamp
 
 
 def record(**extra: object) -> logging.LogRecord:
@@ -85,3 +86,53 @@ print(time.monotonic() - started < 20, flush=True)
     os.close(reader)
     os.close(writer)
     assert done.stdout == b"True\n"
+
+
+def test_the_oldest_lines_are_dropped_when_the_queue_is_full() -> None:
+    lines: Queue[str] = Queue(3)
+    handler = DropOldestHandler(lines)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for number in range(5):
+        handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "line %d", (number,), None))
+    assert [lines.get_nowait() for _ in range(lines.qsize())] == ["line 2", "line 3", "line 4"]
+    assert (
+        lines.unfinished_tasks == 3
+    )  # the dropped ones count as done, or a flush would wait for them
+
+
+def test_a_flush_waits_for_no_longer_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_FLUSH_SECONDS", 0.01)
+    handler = DropOldestHandler(Queue(3))
+    handler.emit(record())
+    handler.flush()  # nothing reads the queue
+
+
+def test_what_is_queued_at_exit_is_written() -> None:
+    code = """
+import logging
+from windlass.logs import set_up_logs
+set_up_logs("INFO")
+for number in range(1_000):
+    logging.getLogger("windlass.x").info("line %d", number)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert events == [f"line {number}" for number in range(1_000)]
+
+
+def test_a_closed_standard_error_ends_no_logging() -> None:
+    code = """
+import logging, sys
+from windlass.logs import set_up_logs
+set_up_logs("INFO")
+sys.stderr.close()
+logging.getLogger("windlass.x").info("unheard")
+logging.getLogger().handlers[0].flush()
+print("alive")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, timeout=60, check=True
+    )
+    assert done.stdout == b"alive\n"

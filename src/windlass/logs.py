@@ -1,22 +1,17 @@
-"""JSON logs, one object a line. Set up by entry points only.
+"""JSON logs on standard error, one object per line. Only entry points set them up."""
 
-Records are formatted where they arise and written by a thread, so that whoever reads standard error,
-or does not, never holds up the process that logs.
-"""
-
-import atexit
 import json
 import logging
 import sys
-import threading
-import time
-from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
+from queue import Empty, Full, Queue
 
-MAX_WAITING = 10_000  # lines; beyond, the oldest are dropped
-_FLUSH_SECONDS = 1.0  # that an exit waits for a reader
+MAX_QUEUED_LINES = 10_000  # beyond, the oldest are dropped
+_FLUSH_SECONDS = 1.0  # the longest wait at exit for lines that are still queued
 
-_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
     "color_message",
@@ -25,63 +20,70 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, event, and every `extra` field."""
+    """Formats a record as one line of JSON: time, level, logger, event, and every `extra` field."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Returns the line, without its end."""
         entry: dict[str, object] = {
             "time": timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
         }
-        entry |= {key: value for key, value in vars(record).items() if key not in _PLAIN}
+        entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str, ensure_ascii=False)
 
 
-class ThreadedHandler(logging.Handler):
-    """Writes lines to standard error from a thread of its own."""
+class DropOldestHandler(QueueHandler):
+    """Puts formatted lines into a bounded queue. If the queue is full, it drops the oldest line.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines: deque[str] = deque(maxlen=MAX_WAITING)
-        self._wake = threading.Event()
-        self._idle = threading.Event()
-        threading.Thread(target=self._work, name="log", daemon=True).start()
-        atexit.register(self.flush)
+    Logging never waits for whatever reads standard error.
+    """
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line for the thread."""
-        self._lines.append(self.format(record))
-        self._idle.clear()
-        self._wake.set()
+    queue: Queue[str]
+
+    def prepare(self, record: logging.LogRecord) -> str:
+        """Returns the line; it is formatted in the thread that logs, where the arguments still hold."""
+        return self.format(record)
+
+    def enqueue(self, line: str) -> None:  # type: ignore[override]  # what `prepare` returned
+        """Adds a line to the queue."""
+        while True:
+            try:
+                self.queue.put_nowait(line)
+            except Full:
+                with suppress(Empty):  # the writer may have emptied the queue meanwhile
+                    self.queue.get_nowait()
+                    self.queue.task_done()
+            else:
+                return
 
     def flush(self) -> None:
-        """Wait until everything is written, or nobody reads."""
-        until = time.monotonic() + _FLUSH_SECONDS
-        while self._lines and time.monotonic() < until:
-            self._wake.set()
-            time.sleep(0.001)
-        self._idle.wait(max(0.0, until - time.monotonic()))
+        """Waits until all lines are written, but not longer than a second. Logging calls it at exit."""
+        with self.queue.all_tasks_done:
+            self.queue.all_tasks_done.wait_for(
+                lambda: not self.queue.unfinished_tasks, _FLUSH_SECONDS
+            )
 
-    def _work(self) -> None:
-        while True:
-            self._idle.set()
-            self._wake.wait()
-            self._wake.clear()
-            self._idle.clear()
-            while self._lines:
-                try:
-                    sys.stderr.write(f"{self._lines.popleft()}\n")
-                    sys.stderr.flush()
-                except (OSError, ValueError):
-                    pass  # nobody reads standard error any more; there is nowhere to say so
+
+class StderrListener(QueueListener):
+    """Writes queued lines to standard error, in a daemon thread.
+
+    It holds no lock of `logging` while it writes, so that a blocked standard error cannot block the exit.
+    """
+
+    def handle(self, line: str) -> None:  # type: ignore[override]  # what the handler enqueued
+        """Writes one line."""
+        # an error means that nobody reads standard error any more; there is nowhere to report it
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
 
 def timestamp(seconds: float) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC, to the millisecond."""
+    """Formats seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
     return (
         datetime.fromtimestamp(seconds, UTC)
         .isoformat(timespec="milliseconds")
@@ -90,13 +92,15 @@ def timestamp(seconds: float) -> str:
 
 
 def set_up_logs(level: str) -> None:
-    """Send everything from `level` up to standard error as JSON lines."""
-    handler = ThreadedHandler()
+    """Sends records from `level` up to standard error as JSON lines, written by a thread."""
+    lines: Queue[str] = Queue(MAX_QUEUED_LINES)
+    handler = DropOldestHandler(lines)
     handler.setFormatter(JsonFormatter())
+    StderrListener(lines).start()
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # uvicorn, where it is the entry point, has set up text of its own; requests are logged by us
+    # if uvicorn is the entry point, it has set up its own text logs; Windlass logs requests itself
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

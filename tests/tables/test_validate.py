@@ -261,14 +261,14 @@ def test_neither_pandas_nor_scikit_learn_is_imported() -> None:
     code = """
 import sys
 from pyarrow import csv, py_buffer
-from windlass.tables.validate import check_table
-from windlass.core.row_schema import Column, Kind, RowSchema
-kinds = {"a": Kind.CATEGORY, "b": Kind.DATE, "c": Kind.NUMBER, "d": Kind.INTEGER, "e": Kind.BOOLEAN}
-schema = RowSchema.from_columns("Sample", *[Column(name=name, kind=kind) for name, kind in kinds.items()])
+from windlass.tables.validate import validate_table
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+kinds = dict(zip("abcde", [ColumnKind(kind) for kind in ("category", "date", "number", "integer", "boolean")]))
+schema = RowSchema.from_columns("Sample", *[ColumnSchema(name=name, kind=kind) for name, kind in kinds.items()])
 body = py_buffer(b"a,b,c,d,e\\nx,2020-01-01, 5,1,true\\n,2020-02-30,3,2,false\\n")
 texts = csv.ConvertOptions(column_types=dict.fromkeys(kinds, "string"))
-assert not check_table(schema, csv.read_csv(body)).bad[0]
-assert check_table(schema, csv.read_csv(body, convert_options=texts), strings=True).bad[1]
+assert not validate_table(schema, csv.read_csv(body)).bad[0]
+assert validate_table(schema, csv.read_csv(body, convert_options=texts), strings=True).bad[1]
 print(sorted({"pandas", "sklearn", "scipy"} & sys.modules.keys()))
 """
     path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
