@@ -1,47 +1,94 @@
 """Rows and predictions as arrays: the only form in which they reach an engine and leave it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Selection = NDArray[np.int64] | NDArray[np.bool_]  # indices [m], or a mask [n]
+
 
 @dataclass(
     slots=True
-)  # not frozen: one is made a request, and frozen ones take three times as long
+)  # not frozen: each request makes one, and frozen ones take three times as long
 class Batch:
-    """`numeric` float64 [n, k] (NaN is missing) and `text` object [n, m] of str ("" is missing).
+    """Batch of n rows: columns of numbers, columns of text, and tensors such as images.
 
-    Columns stand in the row's declared order; k or m may be 0.
+    `numeric` is float64 [n, k] (NaN is missing), `text` object [n, m] of str ("" is missing), both with the
+    columns in the row's declared order; k or m may be 0. `tensors` maps a field's name to an array
+    [n, ...] of any dtype. Use `Batch.from_tensors` to make a batch that has tensors: it checks the shapes.
     """
 
     numeric: NDArray[np.float64]
     text: NDArray[np.object_]
+    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @staticmethod
+    def from_tensors(
+        tensors: Mapping[str, NDArray[Any]],
+        numeric: NDArray[np.float64] | None = None,
+        text: NDArray[np.object_] | None = None,
+    ) -> "Batch":
+        """Makes a batch of tensors [n, ...] with, if given, `numeric` [n, k] and `text` [n, m].
+
+        Raises ValueError if there is no tensor, or the arrays differ in their number of rows.
+        """
+        arrays = {"numeric": numeric, "text": text, **tensors}
+        rows = {name: len(array) for name, array in arrays.items() if array is not None}
+        if not tensors or len(set(rows.values())) != 1:
+            raise ValueError(f"A batch needs tensors of one number of rows, got {rows}.")
+        count = next(iter(rows.values()))
+        return Batch(
+            np.empty((count, 0)) if numeric is None else numeric,
+            np.empty((count, 0), object) if text is None else text,
+            dict(tensors),
+        )
 
     def __len__(self) -> int:
         return len(self.numeric)
 
     def slice(self, start: int, stop: int) -> "Batch":
-        """The rows from `start` up to `stop`."""
-        return Batch(self.numeric[start:stop], self.text[start:stop])
+        """Returns the rows from `start` up to, not including, `stop`, as views."""
+        rows = Batch(self.numeric[start:stop], self.text[start:stop])
+        if self.tensors:
+            rows.tensors = {name: array[start:stop] for name, array in self.tensors.items()}
+        return rows
 
-    def take(self, indices: NDArray[np.int64]) -> "Batch":
-        """The rows at these indices."""
-        return Batch(self.numeric[indices], self.text[indices])
+    def take(self, selection: Selection) -> "Batch":
+        """Returns the rows at these indices [m], or where a mask [n] is true, as copies."""
+        rows = Batch(self.numeric[selection], self.text[selection])
+        if self.tensors:
+            rows.tensors = {name: array[selection] for name, array in self.tensors.items()}
+        return rows
 
     @staticmethod
-    def concat(batches: "list[Batch]") -> "Batch":
-        """All rows of several batches, in order."""
-        return Batch(
+    def concat(batches: "Sequence[Batch]") -> "Batch":
+        """Returns all rows of one or more batches, in order.
+
+        Raises ValueError if the batches have different columns or tensors.
+        """
+        rows = Batch(
             np.concatenate([batch.numeric for batch in batches]),
             np.concatenate([batch.text for batch in batches]),
         )
+        names = batches[0].tensors.keys()
+        if any(batch.tensors.keys() != names for batch in batches):
+            found = sorted({", ".join(sorted(batch.tensors)) or "none" for batch in batches})
+            raise ValueError(f"Batches with different tensors cannot be joined: {found}.")
+        if names:
+            rows.tensors = {
+                name: np.concatenate([batch.tensors[name] for batch in batches]) for name in names
+            }
+        return rows
 
 
 @dataclass(slots=True)
 class Prediction:
-    """Of n rows. Classification: `labels` int64 [n], indices of classes, and `probabilities` float64 [n, c].
+    """Predictions of n rows.
 
+    Classification: `labels` int64 [n], indices of the declared classes, and `probabilities` float64 [n, c].
     Regression: `values` float64 [n].
     """
 
@@ -55,19 +102,27 @@ class Prediction:
         return len(array)
 
     @staticmethod
-    def concat(parts: "list[Prediction]") -> "Prediction":
-        """All predictions of several parts, in order."""
-        if parts[0].values is not None:
-            return Prediction(values=np.concatenate([part.values for part in parts]))
+    def concat(predictions: "Sequence[Prediction]") -> "Prediction":
+        """Returns all rows of one or more predictions, in order."""
+        if predictions[0].values is not None:
+            return Prediction(values=np.concatenate([each.values for each in predictions]))
         return Prediction(
-            np.concatenate([part.labels for part in parts]),
-            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([each.labels for each in predictions]),
+            np.concatenate([each.probabilities for each in predictions]),
         )
 
     def slice(self, start: int, stop: int) -> "Prediction":
-        """The predictions from `start` up to `stop`."""
+        """Returns the rows from `start` up to, not including, `stop`, as views."""
         return Prediction(
             None if self.labels is None else self.labels[start:stop],
             None if self.probabilities is None else self.probabilities[start:stop],
             None if self.values is None else self.values[start:stop],
+        )
+
+    def take(self, selection: Selection) -> "Prediction":
+        """Returns the rows at these indices [m], or where a mask [n] is true, as copies."""
+        return Prediction(
+            None if self.labels is None else self.labels[selection],
+            None if self.probabilities is None else self.probabilities[selection],
+            None if self.values is None else self.values[selection],
         )

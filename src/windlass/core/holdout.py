@@ -47,11 +47,11 @@ class Holdout:
         order = np.lexsort((truth, *digests.T[::-1]))
         rows, truth = _number_duplicates(digests[order]), truth[order]
         place = np.lexsort(rows.T[::-1])
-        return Holdout(rows[place], truth[place], _taken(prediction, order[place]))
+        return Holdout(rows[place], truth[place], prediction.take(order[place]))
 
     def take(self, indices: NDArray[np.int64]) -> "Holdout":
         """The rows at these indices."""
-        return Holdout(self.rows[indices], self.truth[indices], _taken(self.prediction, indices))
+        return Holdout(self.rows[indices], self.truth[indices], self.prediction.take(indices))
 
 
 def row_digests(schema: RowSchema, batch: Batch) -> Digests:
@@ -173,12 +173,3 @@ def _number_duplicates(sorted_rows: Digests) -> Digests:
 def _digest_list(rows: Digests) -> list[bytes]:
     content = rows.tobytes()
     return [content[start : start + DIGEST_BYTES] for start in range(0, len(content), DIGEST_BYTES)]
-
-
-def _taken(prediction: Prediction, indices: NDArray[np.int64]) -> Prediction:
-    labels, shares, values = prediction.labels, prediction.probabilities, prediction.values
-    return Prediction(
-        None if labels is None else labels[indices],
-        None if shares is None else shares[indices],
-        None if values is None else values[indices],
-    )

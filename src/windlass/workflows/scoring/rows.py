@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from windlass.core.batch import Batch, Prediction
+from windlass.core.batch import Prediction
 from windlass.core.bundle import Bundle
 from windlass.engines.engine import Engine
 from windlass.errors import InputError
@@ -57,7 +57,7 @@ class RowScorer:
         rows = checked.batch
         if checked.bad.any():
             good = ~checked.bad
-            rows = Batch(rows.numeric[good], rows.text[good])
+            rows = rows.take(good)
             batch, numbers = batch.filter(mask_array(good)), numbers[good]
         if not len(rows):
             return pa.RecordBatch.from_pylist([], self.schema)
