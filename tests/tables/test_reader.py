@@ -12,7 +12,8 @@ import pytest
 
 from windlass.core.batch import Prediction
 from windlass.errors import InputError
-from windlass.tables.reader import RaggedRow, TableReader
+from windlass.tables.csv_reader import BrokenLine
+from windlass.tables.reader import TableReader
 from windlass.tables.writer import open_writer, prediction_table, table_format
 
 TABLE = pa.table({"a": [1.5, 2.5, None], "b": ["x", "ÿ", None]})
@@ -81,13 +82,13 @@ def test_a_long_table_comes_in_parts_and_reports_its_share(form: str, tmp_path: 
     assert shares[-1] == pytest.approx(1.0, abs=1e-4)
 
 
-def test_ragged_lines_are_told_with_their_row_and_skipped() -> None:
-    found: list[RaggedRow] = []
+def test_broken_lines_are_reported_with_their_row_and_skipped() -> None:
+    found: list[BrokenLine] = []
     body = b"a,b\n1,2\n3\n\n4,5\n6,7,8\n9,10\n"
     with TableReader(body, "csv", found.append) as reader:
         table = pa.Table.from_batches(reader)
     assert table.to_pydict() == {"a": ["1", "4", "9"], "b": ["2", "5", "10"]}
-    assert found == [RaggedRow(1, 2, 1, "3"), RaggedRow(3, 2, 3, "6,7,8")]
+    assert found == [BrokenLine(1, 2, 1, "3"), BrokenLine(3, 2, 3, "6,7,8")]
 
 
 def cut(form: str, at: int) -> bytes:

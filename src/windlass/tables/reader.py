@@ -1,12 +1,9 @@
 """Reads CSV, Parquet and Arrow, from bytes or a file, as a stream of record batches in constant memory."""
 
-import csv
-import io
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from operator import length_hint
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +11,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from windlass.errors import InputError
+from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader, require_unique
 from windlass.tables.text_columns import is_text
 
 BATCH_ROWS = 1 << 16  # of a batch
@@ -22,32 +20,19 @@ _MAX_LINE_CHARS = 1000  # characters of a ragged line: an open quote makes it ve
 _ARROW_FILE = b"ARROW1"
 
 
-@dataclass(frozen=True)
-class RaggedRow:
-    """A line of CSV that has other cells than the header names. `row` counts data rows from 0."""
-
-    row: int
-    expected: int
-    found: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"Row {self.row} has {self.found} cells, the header names {self.expected}"
-
-
 class TableReader:
     """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
 
-    CSV comes as columns of text, "" where a cell is empty; a ragged line goes to `on_ragged` before the
+    CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken` before the
     batch after it comes, and is refused where there is none. A batch may be empty. Arrow is a stream or
     a file. Raises InputError for what cannot be read.
     """
 
     def __init__(
-        self, source: Path | bytes, form: str, on_ragged: Callable[[RaggedRow], None] | None = None
+        self, source: Path | bytes, form: str, on_broken: Callable[[BrokenLine], None] | None = None
     ) -> None:
-        self._on_ragged = on_ragged
-        self._refused: RaggedRow | None = None
+        self._on_broken = on_broken
+        self._refused: BrokenLine | None = None
         self._name = str(source) if isinstance(source, Path) else "The body"
         self.form = form
         self._share: Callable[[], float] = lambda: 0.0
@@ -57,7 +42,7 @@ class TableReader:
             with self._translated():
                 self.schema, self._batches = self._start(source)
                 self.names: list[str] = list(self.schema.names)
-            self._refuse_twins(self.names)
+            require_unique(self._name, self.names)
             failed.pop_all()
 
     def __enter__(self) -> Self:
@@ -93,19 +78,8 @@ class TableReader:
         raise InputError(f"{self._name} is of an unknown form. Use csv, parquet or arrow.")
 
     def _start_csv(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
-        from pyarrow import csv as arrow_csv
-
-        file = self._file(source)
-        names = self._header(file.read(_BLOCK_BYTES))
-        file.seek(0)
-        size = max(file.size(), 1)
-        reader = arrow_csv.open_csv(
-            file,
-            arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=self._ragged),
-            arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-        )
-        self._share = lambda: file.tell() / size
+        reader = CsvReader(self._file(source), self._name, CsvFormat(_BLOCK_BYTES), self._report)
+        self._share = lambda: reader.share
         return reader.schema, iter(reader)
 
     def _start_parquet(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
@@ -150,34 +124,12 @@ class TableReader:
             return self._open.enter_context(pa.memory_map(str(source)))
         return self._open.enter_context(pa.OSFile(str(source), "rb"))
 
-    def _header(self, head: bytes) -> list[str]:
-        lines = csv.reader(io.StringIO(head.decode("utf-8-sig", "replace"), newline=""))
-        try:
-            names = next(filter(None, lines), [])
-        except csv.Error as error:
-            raise InputError(f"{self._name} has no readable header: {error}.") from error
-        if not names:
-            raise InputError(f"{self._name} is empty. The first line names the columns.")
-        self._refuse_twins(names)
-        return names
-
-    def _refuse_twins(self, names: list[str]) -> None:
-        for name, count in Counter(names).items():
-            if count > 1:
-                raise InputError(
-                    f"{self._name} has {count} columns called {name[:64]!r}. Name each column once."
-                )
-
-    def _ragged(self, line: Any) -> str:
-        row = (line.number or 0) - 2  # pyarrow counts lines from 1, and the header is one
-        ragged = RaggedRow(
-            row, line.expected_columns, line.actual_columns, line.text[:_MAX_LINE_CHARS]
-        )
-        if self._on_ragged is None:
-            self._refused = ragged
-            return "error"
-        self._on_ragged(ragged)
-        return "skip"
+    def _report(self, line: BrokenLine) -> bool:
+        if self._on_broken is None:
+            self._refused = line
+            return False
+        self._on_broken(replace(line, text=line.text[:_MAX_LINE_CHARS]))
+        return True
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -16,15 +16,23 @@ from windlass.core.row_schema import (
 )
 from windlass.core.row_validator import RowValidator
 from windlass.errors import RowsError
-from windlass.tables.arrow_numpy import mask_array, number_array, text_array, to_mask, to_numpy
+from windlass.tables.arrow_numpy import (
+    number_array,
+    text_array,
+    to_mask,
+    to_numpy,
+    validity_mask,
+)
 from windlass.tables.column_checks import ColumnCheck, Rows, type_error_message
+from windlass.tables.text_cells import read_booleans, read_dates, read_integers, read_numbers
 
-# What Arrow may parse: plain forms of which Arrow and pydantic make the same value.
-_PLAIN = {
-    ColumnKind.NUMBER: (r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$", pa.float64()),
-    ColumnKind.INTEGER: (r"^-?[0-9]{1,15}$", pa.int64()),
-    ColumnKind.DATE: (r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$", pa.date32()),
+_READERS = {
+    ColumnKind.NUMBER: read_numbers,
+    ColumnKind.INTEGER: read_integers,
+    ColumnKind.BOOLEAN: read_booleans,
+    ColumnKind.DATE: read_dates,
 }
+_MAX_PLAIN_INTEGER = 10**15  # below it float64 holds every integer
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
@@ -33,12 +41,6 @@ def is_text(kind: Any) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
-
-
-def without_empty(texts: Any, live: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """`live`, less the cells that are empty."""
-    filled = to_numpy(pc.binary_length(texts)) > 0
-    return filled if live is None else filled & live
 
 
 def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDArray[np.object_]:
@@ -82,7 +84,7 @@ def read_texts(
 ) -> ColumnCheck:
     """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.row_strings` reads it.
 
-    Plain forms are parsed at once; each distinct text of another form goes to pydantic. Unless `lax`,
+    What `text_cells` reads is read at once; each distinct text of another form goes to pydantic. Unless `lax`,
     dates are YYYY-MM-DD only, as in JSON.
     """
     cells = ColumnCheck(
@@ -93,13 +95,13 @@ def read_texts(
         cells.refuse(
             ~_matches(texts, _DATE), "Input should be a valid date in the format YYYY-MM-DD"
         )
-    plain = np.zeros(len(texts), np.bool_)
-    if column.kind in _PLAIN:
-        pattern, kind = _PLAIN[column.kind]
-        plain = _matches(texts, pattern) & cells.live
-        chosen = texts if plain.all() else texts.filter(mask_array(plain))
-        cells.values[plain] = to_numpy(chosen.cast(kind))
-        cells.refuse(np.isinf(cells.values), "Input should be a finite number")
+    values = _READERS[column.kind](texts)
+    numbers = to_numpy(values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values)
+    valid = validity_mask(values)
+    plain = cells.live if valid is None else valid & cells.live
+    if column.kind is ColumnKind.INTEGER:
+        plain = plain & (np.abs(numbers) < _MAX_PLAIN_INTEGER)
+    cells.values[plain] = numbers[plain]
     odd = np.flatnonzero(cells.live & ~plain)
     if len(odd):
         _read_unusual(cells, column, texts.take(number_array(odd)), odd)

@@ -25,11 +25,11 @@ from windlass.tables.column_checks import (
     reject_out_of_bounds,
     type_error_message,
 )
+from windlass.tables.text_cells import null_missing
 from windlass.tables.text_columns import (
     is_text,
     read_categories,
     read_texts,
-    without_empty,
 )
 
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
@@ -157,9 +157,9 @@ def _read_column(
     column: ColumnSchema, array: Any, target: NDArray[Any], *, strings: bool
 ) -> ColumnCheck:
     """Judge one column and write its values into `target`."""
-    live = validity_mask(array)
     if strings and is_text(array.type):
-        live = without_empty(array, live)
+        array = null_missing(array)
+    live = validity_mask(array)
     if column.is_text:
         cells = _read_categories(column, array, live, target)
     else:

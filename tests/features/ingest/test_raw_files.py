@@ -11,7 +11,12 @@ import pytest
 
 from windlass.errors import FeatureError
 from windlass.features.ingest import raw_files
-from windlass.features.ingest.raw_files import RawFile
+from windlass.features.ingest.raw_files import RawBatch, RawFile
+
+
+def broken_lines(batches: list[RawBatch]) -> list[tuple[int, str]]:
+    """The numbers, from 1, and texts of the lines that are no rows."""
+    return [(line.row + 1, line.text) for batch in batches for line in batch.broken]
 
 
 def test_cells_of_csv_are_bytes_and_rows_are_numbered(tmp_path: Path) -> None:
@@ -36,7 +41,7 @@ def test_broken_lines_keep_their_numbers_over_blocks(
     assert len(batches) > 5
     for batch in batches:
         assert batch.rows.to_list() == batch.cells["id"].cast(pl.String).cast(pl.Int64).to_list()
-    broken = [line for batch in batches for line in batch.broken]
+    broken = broken_lines(batches)
     assert broken == [*((n, str(n)) for n in range(7, 200, 7)), (200, "last,one,more")]
 
 
@@ -53,7 +58,7 @@ def test_a_line_that_leaves_a_quote_open_swallows_no_other(
     good: dict[int, bytes | None] = {}
     for batch in batches:
         good.update(zip(batch.rows, batch.cells["name"], strict=True))
-    broken = [line for batch in batches for line in batch.broken]
+    broken = broken_lines(batches)
     assert good == {3: b'5" x', 4: b'a,"b', 6: None}
     assert broken == [(1, '1,"two'), (2, 'lines"'), (5, '5","x'), (7, '7,"')]
 
@@ -62,7 +67,7 @@ def test_a_broken_line_that_is_not_utf8_is_kept_with_its_bytes_escaped(tmp_path:
     file = tmp_path / "raw.csv"
     file.write_bytes(b'id,name\n1,\xfc,more\n2,\xfc\n3,"\xfc,\xfc"\n')
     (batch,) = RawFile.open(file).batches()
-    assert batch.broken == [(1, r"1,\xfc,more")]
+    assert broken_lines([batch]) == [(1, r"1,\xfc,more")]
     assert batch.cells["name"].to_list() == [b"\xfc", b"\xfc,\xfc"]
 
 
@@ -97,12 +102,16 @@ def test_parquet_comes_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("raw.csv", b"", "Empty CSV file"),
+        ("raw.csv", b"", "is empty. The first line names the columns"),
         ("raw.csv", "a,b\n1,2\n".encode("utf-16"), "Save the file as CSV in UTF-8"),
         ("raw.csv", b"a,stra\xdfe\n1,2\n", "Save the file as CSV in UTF-8"),
-        ("raw.csv", compress(b"a,b\n1,2\n", mtime=0), "Save the file as CSV in UTF-8, not packed"),
+        (
+            "raw.csv",
+            compress(b"a,b\n1,2\n", mtime=0),
+            "Save the file as CSV in UTF-8, not compressed",
+        ),
         ("raw.csv", b'a,"b\n1,2\n', "opens a quote"),
-        ("raw.csv", b"a,b,a\n1,2,3\n", "'a' more than once"),
+        ("raw.csv", b"a,b,a\n1,2,3\n", "has 2 columns called 'a'"),
         ("raw.parquet", b"PAR1", "cannot be read"),
         ("raw.xlsx", b"", "ends in .csv or .parquet"),
         ("raw.csv", None, "There is no file"),

@@ -6,6 +6,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from windlass.tables.text_cells import (
+    read_booleans,
+    read_dates,
+    read_integers,
+    read_numbers,
+)
+
 _MAP: Any = getattr(pl, "Map", ())  # polars 1 reads maps as lists of structs
 DType = pl.DataType | pl.datatypes.DataTypeClass
 
@@ -96,7 +103,6 @@ def _temporal_to_string(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-_BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 # up to here, neighbouring integers are not rounded to the same float
 _EXACT_BELOW: Mapping[pl.DataType, int] = {
     pl.Float16(): 1 << 11,
@@ -104,6 +110,7 @@ _EXACT_BELOW: Mapping[pl.DataType, int] = {
     pl.Float64(): 1 << 53,
 }
 
+_WITHIN_INT64 = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
 FAULT_SCHEMA = {"row": pl.UInt32, "column": pl.String, "reason": pl.String}
 
 
@@ -161,23 +168,32 @@ def _decode_cell(cell: bytes | None) -> str | None:
 def _cast(cell: pl.Series, kind: pl.DataType) -> pl.Series:
     """The cell as its type, null where it is none."""
     text = cell.dtype == pl.String
+    if kind == pl.Boolean and cell.dtype != pl.Boolean:
+        return _read_text(cell.cast(pl.String), read_booleans)
     if kind == pl.Date:
-        return cell.str.to_date("%Y-%m-%d", strict=False) if text else _cast_date(cell)
+        return _read_text(cell, read_dates) if text else _cast_date(cell)
     if isinstance(kind, pl.Datetime) and text:
         return cell.str.to_datetime(strict=False, time_unit=kind.time_unit)
-    if kind == pl.Boolean and cell.dtype != pl.Boolean:
-        return cell.cast(pl.String).replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
     if kind.is_integer():
         return _cast_integer(cell, kind)
-    value = cell.cast(kind, strict=False)
+    value = (_read_text(cell, read_numbers) if text and kind.is_float() else cell).cast(
+        kind, strict=False
+    )
     if kind.is_float():
         return value.set(value.is_infinite() | value.is_nan(), None)
     return value
 
 
+def _read_text(cell: pl.Series, read: Callable[[Any], Any]) -> pl.Series:
+    """A column of text as `text_cells` reads it."""
+    return pl.Series(cell.name, read(cell.to_arrow(compat_level=pl.CompatLevel.oldest())))
+
+
 def _cast_integer(cell: pl.Series, kind: pl.DataType) -> pl.Series:
     if cell.dtype.is_temporal() or cell.dtype == pl.Boolean:
         return _nulls(kind, len(cell))
+    if cell.dtype == pl.String and kind in _WITHIN_INT64:
+        cell = _read_text(cell, read_integers)
     value = cell.cast(kind, strict=False)
     if cell.dtype.is_float():
         exact = (cell == cell.floor()) & (cell.abs() < _EXACT_BELOW[cell.dtype])

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from windlass.core.atomic_files import fsync_path
 from windlass.features.ingest.casting import temporal_as_text
-from windlass.features.ingest.csv_lines import leaves_quote_open
 from windlass.features.ingest.quality import BROKEN_LINE, OPEN_QUOTE, QualityReport
 from windlass.features.offline.erasure import ErasedEntities
+from windlass.tables.csv_reader import BrokenLine
 
 _SCHEMA = pa.schema(
     [
@@ -66,11 +66,11 @@ class Quarantine:
             )
         )
 
-    def add_broken(self, lines: list[tuple[int, str]]) -> None:
+    def add_broken(self, lines: list[BrokenLine]) -> None:
         """Quarantine lines that are no rows."""
         self._write(
-            (number, text, [OPEN_QUOTE if leaves_quote_open(text) else BROKEN_LINE], text)
-            for number, text in lines
+            (line.row + 1, line.text, [OPEN_QUOTE if line.opens_quote else BROKEN_LINE], line.text)
+            for line in lines
         )
 
     def _write(self, rows: Iterable[tuple[int, Any, list[str], str]]) -> None:

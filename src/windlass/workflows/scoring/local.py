@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from windlass.core.bundle import Bundle
 from windlass.engines.engine import Engine
 from windlass.errors import InputError, SettingsError
-from windlass.tables.reader import RaggedRow, TableReader
+from windlass.tables.csv_reader import BrokenLine, RowNumbers
+from windlass.tables.reader import TableReader
 from windlass.tables.validate import ValidatedTable
 from windlass.tables.writer import open_writer, table_format
 from windlass.workflows.scoring.request import (
@@ -37,9 +38,9 @@ def score(
     started = perf_counter()
     require_distinct_paths(request)
     _require_file_paths(request)
-    ragged: list[RaggedRow] = []
+    broken: list[BrokenLine] = []
     with (
-        TableReader(request.input, table_format(request.input), ragged.append) as reader,
+        TableReader(request.input, table_format(request.input), broken.append) as reader,
         write_atomically(request.rejects, request.output) as (rejects_part, output_part),
         rejects_part.open("w", encoding="utf-8", newline="") as rejects_file,
     ):
@@ -49,7 +50,7 @@ def score(
         rejects, scored = _RejectsWriter(rejects_file), 0
         with open_writer(output_part, scorer.schema, table_format(request.output)) as writer:
             for batch in reader:
-                numbers = rejects.number(batch.num_rows, ragged)
+                numbers = rejects.number(batch.num_rows, broken)
                 checked = scorer.check(batch)
                 rejects.add(batch, numbers, checked)
                 answers = scorer.answers(batch, numbers, checked)
@@ -57,7 +58,7 @@ def score(
                     writer.write_batch(answers)
                 scored += answers.num_rows
                 progress(reader.share, f"{scored:,} rows scored")
-        rejects.number(0, ragged)
+        rejects.number(0, broken)
         if not scored + rejects.count:
             raise InputError(f"{request.input} holds no rows. Give at least one.")
     seconds = perf_counter() - started
@@ -70,21 +71,16 @@ class _RejectsWriter:
     def __init__(self, file: Any) -> None:
         self._write = csv.writer(file).writerow
         self._write(REJECT_COLUMNS)
-        self._next = 0
-        self._skipped: list[int] = []
+        self._numbers = RowNumbers()
         self.count = 0
 
-    def number(self, count: int, ragged: list[RaggedRow]) -> NDArray[np.int64]:
-        """The numbers [count] of the next rows in the input, where ragged lines count and do not come."""
-        for line in ragged:
+    def number(self, count: int, broken: list[BrokenLine]) -> NDArray[np.int64]:
+        """The numbers [count] of the next rows in the input; the broken lines before them are written and cleared."""
+        for line in broken:
             self._write((line.row, "", f"{line}".partition(" has ")[2], line.text))
-        self.count += len(ragged)
-        self._skipped = [row for row in self._skipped if row >= self._next]
-        self._skipped += [line.row for line in ragged]
-        ragged.clear()
-        numbers = np.arange(self._next, self._next + count + len(self._skipped))
-        numbers = numbers[~np.isin(numbers, self._skipped)][:count]
-        self._next = int(numbers[-1]) + 1 if count else self._next
+        self.count += len(broken)
+        numbers = self._numbers.take(count, broken)
+        broken.clear()
         return numbers
 
     def add(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> None:

@@ -1,0 +1,238 @@
+"""Reads CSV in constant memory: the header, columns of text, and the lines that are no rows with their numbers."""
+
+import csv
+import io
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from windlass.errors import InputError
+from windlass.tables.arrow_numpy import to_mask
+
+_MAX_HEADER = 1 << 20  # bytes
+_LINE_END = r"\r\n?|\n"
+_QUOTED = r'"(?:[^"]|"")*"(?:[^",][^,]*)?'
+_OPEN_QUOTE = f'^(?:(?:{_QUOTED}|[^",][^,]*|),)*"(?:[^"]|"")*$'
+_QUOTED_TEXT = re.compile(rb'(?:^|(?<=,))"(?:[^"]|"")*+"')
+
+
+@dataclass(frozen=True)
+class BrokenLine:
+    """A line of CSV that is no row: it has other cells than the header names, or leaves a quote open.
+
+    `row` counts rows from 0, broken lines among them, the header not.
+    """
+
+    row: int
+    expected: int
+    found: int
+    text: str
+    opens_quote: bool = False
+
+    def __str__(self) -> str:
+        return f"Row {self.row} has {self.found} cells, the header names {self.expected}"
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV file is read. `block` bytes are parsed at a time; a line may not be longer.
+
+    With `line_per_record` a line's end ends a record also inside quotes, so that a quote that is never closed
+    breaks one line, and cells are `binary`, null where they are empty: each may be of another encoding. Without
+    it a quoted cell may span lines, and cells are `string`, "" where they are empty.
+    """
+
+    block: int
+    line_per_record: bool = False
+
+
+class CsvReader:
+    """Iterates over the record batches of a CSV file that is open for reading in binary.
+
+    A broken line goes to `on_broken` before the batch after it comes; where that returns false, the reading ends
+    with pyarrow's error. `schema` has a column for each name of the header. Raises InputError for a header
+    that cannot be read and, with `line_per_record`, for a line longer than a block.
+    """
+
+    def __init__(
+        self, file: Any, name: str, form: CsvFormat, on_broken: Callable[[BrokenLine], bool]
+    ) -> None:
+        from pyarrow import csv as arrow_csv
+
+        names = _read_header(file.read(min(form.block, _MAX_HEADER)), name, form)
+        file.seek(0)
+        self._file = file
+        self._size = max(file.size(), 1)
+        self._on_broken = on_broken
+        self._lines = _LineReader(file, name, len(names), form.block)
+        kind = pa.binary() if form.line_per_record else pa.string()
+        self._batches = arrow_csv.open_csv(
+            self._lines if form.line_per_record else file,
+            arrow_csv.ReadOptions(use_threads=False, block_size=form.block),
+            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=self._report),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, kind),
+                strings_can_be_null=form.line_per_record,
+                null_values=[""],
+                check_utf8=not form.line_per_record,
+            ),
+        )
+        self.schema = self._batches.schema
+
+    @property
+    def share(self) -> float:
+        """How much of the file has been read, 0 to 1."""
+        return min(1.0, float(self._file.tell() / self._size))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._batches)
+
+    def _report(self, line: Any) -> str:
+        text, opens_quote = line.text, False
+        if text == self._lines.placeholder:
+            text, opens_quote = self._lines.replaced.popleft()
+        row = (line.number or 0) - 2  # pyarrow counts lines from 1, and the header is one
+        broken = BrokenLine(row, line.expected_columns, line.actual_columns, text, opens_quote)
+        return "skip" if self._on_broken(broken) else "error"
+
+
+class RowNumbers:
+    """Numbers the rows of a CSV file from 0: broken lines count, and are in no batch."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._broken: list[int] = []
+
+    def take(self, count: int, broken: Sequence[BrokenLine]) -> NDArray[np.int64]:
+        """The numbers [count] of the next batch's rows; `broken` are the lines reported since the last call."""
+        self._broken = [row for row in self._broken if row >= self._next]
+        self._broken += [line.row for line in broken]
+        numbers = np.arange(self._next, self._next + count + len(self._broken))
+        numbers = numbers[~np.isin(numbers, self._broken)][:count]
+        self._next = int(numbers[-1]) + 1 if count else self._next
+        return numbers
+
+
+def require_unique(name: str, columns: Sequence[str]) -> None:
+    """Raise InputError where the file or body `name` has two columns of one name."""
+    for column, count in Counter(columns).items():
+        if count > 1:
+            raise InputError(
+                f"{name} has {count} columns called {column[:64]!r}. Name each column once."
+            )
+
+
+def _read_header(head: bytes, name: str, form: CsvFormat) -> list[str]:
+    """The column names in the first line that is not empty."""
+    text = head.decode("utf-8-sig", "surrogateescape")
+    try:
+        names = next(filter(None, csv.reader(io.StringIO(text, newline=""))), [])
+    except csv.Error as error:
+        raise InputError(f"{name} has no readable header: {error}.") from error
+    if not names:
+        raise InputError(f"{name} is empty. The first line names the columns.")
+    first = re.split(_LINE_END.encode(), head.lstrip(b"\r\n"), maxsplit=1)[0]
+    if form.line_per_record and _opens_quote(_binary_array(first))[0]:
+        raise InputError(f"The header of {name} opens a quote that it does not close. Close it.")
+    if any(char == "\0" or "\udc80" <= char <= "\udcff" for char in "".join(names)):
+        raise InputError(
+            f"{name} cannot be read as csv: it is not UTF-8. Save the file as CSV in UTF-8, not compressed."
+        )
+    require_unique(name, names)
+    return names
+
+
+def _opens_quote(lines: Any) -> NDArray[np.bool_]:
+    """Which lines [n] open a quote and do not close it."""
+    return to_mask(pc.match_substring_regex(lines, _OPEN_QUOTE))
+
+
+class _LineReader(io.RawIOBase):
+    """A CSV file by whole lines, where a line that pyarrow would misread is replaced by one that it reports.
+
+    Those are lines that open a quote and do not close it, which would swallow the next lines, and lines that are
+    not UTF-8 and have too many or too few cells. In their place stands a line with too many cells, `placeholder`;
+    `replaced` holds their texts, and whether each opened a quote.
+    """
+
+    def __init__(self, file: Any, name: str, cells: int, block: int) -> None:
+        super().__init__()
+        self.placeholder = uuid4().hex + "," * cells
+        self.replaced: deque[tuple[str, bool]] = deque()
+        self._file = file
+        self._name = name
+        self._cells = cells
+        self._block = block
+        self._rest = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Whether it can be read: always."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, none at the end. Raises InputError for a line longer than a block."""
+        if not self._ready:
+            self._ready = memoryview(self._sanitise(self._whole_lines()))
+        size = len(self._ready) if size < 0 else size
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return bytes(taken)
+
+    def _whole_lines(self) -> bytes:
+        read = self._file.read(self._block)
+        text = self._rest + read
+        # a carriage return at the very end may be half of a line's end
+        end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1 if read else len(text)
+        if not end and len(text) >= 2 * self._block:
+            raise InputError(
+                f"{self._name} has a line longer than {self._block:,} bytes. See whether it is a CSV file, a record"
+                " a line."
+            )
+        self._rest = text[end:]
+        return text[:end] if end or not read else self._whole_lines()
+
+    def _sanitise(self, text: bytes) -> bytes:
+        readable = _is_utf8(text)
+        if readable and b'"' not in text:
+            return text
+        lines = pc.split_pattern_regex(_binary_array(text), _LINE_END).values
+        opens_quote = _opens_quote(lines)
+        if readable and not opens_quote.any():
+            return text
+        return b"\n".join(
+            self._replace(line, opens_quote=bool(opens))
+            if opens or (not readable and self._is_unreadable(line))
+            else line
+            for line, opens in zip(lines.to_pylist(), opens_quote, strict=True)
+        )
+
+    def _is_unreadable(self, line: bytes) -> bool:
+        """Whether a line is not UTF-8 and no row: pyarrow could not report its text."""
+        separators = _QUOTED_TEXT.sub(b"", line).count(b",")
+        return separators + 1 != self._cells and not _is_utf8(line)
+
+    def _replace(self, line: bytes, *, opens_quote: bool) -> bytes:
+        self.replaced.append((line.decode(errors="backslashreplace"), opens_quote))
+        return self.placeholder.encode()
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _binary_array(text: bytes) -> Any:
+    """One binary cell, without a copy."""
+    offsets = pa.py_buffer(np.array([0, len(text)], np.int32))
+    return pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(text)])

@@ -1,0 +1,103 @@
+"""What a cell of text means: missing, a number, an integer, a boolean or a date. All readers of CSV share it.
+
+Every function takes an Arrow array [n] of text, and gives an Arrow array [n] with null where a cell is missing or
+has another form. What else a reader accepts, it reads itself (`text_columns` asks pydantic, as for JSON).
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from windlass.core.row_schema import EPOCH
+from windlass.tables.arrow_numpy import mask_array, number_array, text_array, to_numpy
+
+_BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
+# forms that Arrow parses in whole columns
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_SHORT_INTEGER = r"^-?[0-9]{1,18}$"
+_DATE_OF_ANY_MONTH = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"
+# forms of the other cells, which are parsed one by one
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_YEAR_1 = (date.min - EPOCH).days
+
+
+def null_missing(texts: Any) -> Any:
+    """The same cells, null where one is empty: so CSV writes what is missing."""
+    empty = to_numpy(pc.binary_length(texts)) == 0
+    return _null_where(mask_array(empty), texts) if empty.any() else texts
+
+
+def read_numbers(texts: Any) -> Any:
+    """Finite decimal numbers, such as `-1.5e3`, as float64."""
+    numbers = _cast(null_missing(texts), pa.float64(), _NUMBER)
+    infinite = pc.invert(pc.is_finite(numbers))
+    return _null_where(infinite, numbers) if pc.any(infinite).as_py() else numbers
+
+
+def read_integers(texts: Any) -> Any:
+    """Decimal integers of 64 bits as int64."""
+    texts = null_missing(texts)
+    hexadecimal = pc.or_(pc.starts_with(texts, "0x"), pc.starts_with(texts, "0X"))  # to Arrow
+    if pc.any(hexadecimal).as_py():
+        texts = _null_where(hexadecimal, texts)
+    return _read_rest(texts, _cast(texts, pa.int64(), _SHORT_INTEGER), _read_integer)
+
+
+def read_booleans(texts: Any) -> Any:
+    """`true`, `True` and `1`, or `false`, `False` and `0`, as booleans."""
+    words = pc.index_in(texts, value_set=text_array(list(_BOOLEANS)).cast(texts.type))
+    return mask_array(np.array(list(_BOOLEANS.values()))).take(words)
+
+
+def read_dates(texts: Any) -> Any:
+    """Dates of the form YYYY-MM-DD, of the years 1 to 9999, as date32."""
+    texts = null_missing(texts)
+    dates = _read_rest(texts, _cast(texts, pa.date32(), _DATE_OF_ANY_MONTH), _read_date)
+    year_0 = to_numpy(dates) < _YEAR_1
+    return _null_where(mask_array(year_0), dates) if year_0.any() else dates
+
+
+def _cast(texts: Any, kind: Any, form: str) -> Any:
+    """The column as a type at once, else the cells of a form that Arrow certainly parses."""
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:
+        other = pc.invert(pc.match_substring_regex(texts, form))
+        return _null_where(other, texts).cast(kind)
+
+
+def _read_rest(texts: Any, values: Any, read: Callable[[str], int | None]) -> Any:
+    """`values`, with those cells parsed too that Arrow left: each distinct text once."""
+    rest = pc.and_(pc.is_valid(texts), pc.is_null(values))
+    if not pc.any(rest).as_py():
+        return values
+    encoded = texts.filter(rest).dictionary_encode()
+    numbers = [read(text) for text in encoded.dictionary.to_pylist()]
+    dense = np.array([number or 0 for number in numbers], f"i{values.type.bit_width // 8}")
+    none = mask_array(np.array([number is None for number in numbers]))
+    parsed = _null_where(none, number_array(dense).cast(values.type))
+    return pc.replace_with_mask(values, rest, parsed.take(encoded.indices))
+
+
+def _read_integer(text: str) -> int | None:
+    value = int(text) if _INTEGER.fullmatch(text) else None
+    return value if value is not None and -(1 << 63) <= value < 1 << 63 else None
+
+
+def _read_date(text: str) -> int | None:
+    """Days since 1970."""
+    try:
+        return (date.fromisoformat(text) - EPOCH).days if _DATE.fullmatch(text) else None
+    except ValueError:  # such as the 30th of February
+        return None
+
+
+def _null_where(mask: Any, array: Any) -> Any:
+    null = pa.nulls(1, array.type)[0]  # `pa.scalar` and `pa.array` would import pandas
+    return pc.if_else(mask, null, array)
