@@ -68,9 +68,9 @@ class CsvReader:
         from pyarrow import csv as arrow_csv
 
         names = _read_header(file.read(min(form.block, _MAX_HEADER)), name, form)
-        file.seek(0)
         self._file = file
-        self._size = max(file.size(), 1)
+        self._size = max(file.seek(0, io.SEEK_END), 1)
+        file.seek(0)
         self._on_broken = on_broken
         self._lines = _LineReader(file, name, len(names), form.block)
         kind = pa.binary() if form.line_per_record else pa.string()

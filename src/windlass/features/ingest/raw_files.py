@@ -94,7 +94,7 @@ def _open_csv(path: Path, broken: list[BrokenLine]) -> Iterator[CsvReader]:
         broken.append(line)
         return True
 
-    with pa.OSFile(str(path), "rb") as file:
+    with path.open("rb") as file:
         yield CsvReader(file, str(path), CsvFormat(_BLOCK, line_per_record=True), report)
 
 
