@@ -56,7 +56,9 @@ def predicted(file: Path, kind: str) -> list[Any]:
     column = ColumnSchema(name="cell", kind=ColumnKind(kind), nullable=True)
     with TableReader(file, "csv") as reader:
         table = pa.Table.from_batches(reader, reader.schema).select(["cell"])
-    checked = validate_table(RowSchema.of("Row", column), table, strings=True, limit=len(CELLS))
+    checked = validate_table(
+        RowSchema.from_columns("Row", column), table, strings=True, limit=len(CELLS)
+    )
     values = [None if np.isnan(value) else value for value in checked.batch.numeric[:, 0].tolist()]
     return [REFUSED if bad else value for value, bad in zip(values, checked.bad, strict=True)]
 
