@@ -56,9 +56,9 @@ def main() -> int:
 
 def _built(project: Project, file: Path, folder: Path) -> Snapshot:
     assert project.view is not None
-    assert project.features is not None
+    assert project.view_record is not None
     store = OfflineStore(folder / "store", project.name)
-    return build(project.view, project.features, store, file, BuildOptions(), ignore_progress)
+    return build(project.view, project.view_record, store, file, BuildOptions(), ignore_progress)
 
 
 def _notebooks(folder: Path, snapshot: Snapshot) -> pd.DataFrame:
@@ -74,12 +74,13 @@ def _notebooks(folder: Path, snapshot: Snapshot) -> pd.DataFrame:
 def _ours(project: Project, snapshot: Snapshot) -> pd.DataFrame:
     """Ours: those of history as training reads them, and those of the day as they are served on TODAY."""
     assert project.view is not None
-    assert project.features is not None
-    view, key = project.features, project.view.key
+    assert project.view_record is not None
+    view, key = project.view_record, project.view.event_id
     states = pl.read_parquet(snapshot.state_parts())
     served = {
         name: pl.Series(
-            [made.of({made.column: day}, TODAY) for day in states[made.column]], dtype=pl.Int64
+            [made.value_on(TODAY, {made.column: day}) for day in states[made.column]],
+            dtype=pl.Int64,
         )
         for name, made in view.at_request.items()
     }

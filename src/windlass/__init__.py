@@ -1,4 +1,4 @@
-"""Windlass: declare a model once, train it, seal it, serve it, watch it. The public names, and nothing else."""
+"""Windlass: declare a model once, then train, seal, serve and monitor it. This module holds the public names."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from windlass.app import application as application
     from windlass.cli.train import train_command as train_command
     from windlass.core.bundle import Bundle as Bundle
-    from windlass.core.candidate import Candidate as Candidate
     from windlass.core.evaluation_rules import CostMatrix as CostMatrix
     from windlass.core.evaluation_rules import GroupTimeSplit as GroupTimeSplit
     from windlass.core.feature_view import FeatureView as FeatureView
     from windlass.core.feature_view import YearsSince as YearsSince
     from windlass.core.gates import Gate as Gate
     from windlass.core.gates import NotWorse as NotWorse
+    from windlass.core.project import Candidate as Candidate
     from windlass.core.project import Project as Project
     from windlass.core.row import Row as Row
     from windlass.core.row import column as column
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Bundle": "windlass.core.bundle",
-    "Candidate": "windlass.core.candidate",
+    "Candidate": "windlass.core.project",
     "Classes": "windlass.core.target",
     "CostMatrix": "windlass.core.evaluation_rules",
     "FeatureView": "windlass.core.feature_view",
@@ -50,7 +50,7 @@ __all__ = sorted(_MODULES)  # noqa: PLE0605 - one list of names, not two; a test
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name on first use, so that `import windlass` stays under 50 ms."""
+    """Imports a public name on first use, so that `import windlass` stays under 50 ms."""
     if name in _OLD_NAMES:
         from windlass.core.deprecation import warn_renamed
 

@@ -6,10 +6,9 @@ import pytest
 from pydantic import ConfigDict
 from tests.support.loan_view import VIEW
 
-from windlass.core.candidate import Candidate
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.gates import Gate, NotWorse
-from windlass.core.project import Project
+from windlass.core.project import Candidate, Project
 from windlass.core.project_loader import ProjectSource, load_project, project_source
 from windlass.core.project_spec import ProjectSpec
 from windlass.core.row import Row

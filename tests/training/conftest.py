@@ -7,8 +7,7 @@ import pytest
 from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
-from windlass.core.candidate import Candidate
-from windlass.core.project import Project
+from windlass.core.project import Candidate, Project
 from windlass.core.row import Row, column
 from windlass.core.target import Classes
 

@@ -10,8 +10,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 
-from windlass.core.candidate import Candidate
-from windlass.core.project import Project
+from windlass.core.project import Candidate, Project
 from windlass.core.row import Row, column
 from windlass.errors import ParameterError
 from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan

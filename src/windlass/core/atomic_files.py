@@ -1,6 +1,6 @@
-"""Files that appear whole or not at all: written under a name beside their own, flushed, put in place.
+"""Helpers to write files and folders atomically: write to a temporary name, flush, rename.
 
-What is being written to `NAME` is called `.NAME.PID.…`, so that what a killed process left can be told.
+The temporary name of `NAME` is `.NAME.PID.…`, so that leftovers of killed processes can be found.
 """
 
 import errno
@@ -19,20 +19,20 @@ _ADVICE = {
 
 
 def disk_advice(error: OSError) -> str:
-    """What to do about what a disk refused."""
-    return _ADVICE.get(error.errno or 0, "See whether the disk is well and can be written.")
+    """Returns advice for a disk error."""
+    return _ADVICE.get(error.errno or 0, "Check that the disk works and can be written.")
 
 
 def temporary_prefix(path: Path) -> str:
-    """How the names begin of what this process writes on its way to `path`."""
+    """Returns the prefix of temporary names that this process uses for `path`."""
     return f".{path.name}.{os.getpid()}."
 
 
 def remove_stale_files(path: Path) -> None:
-    """Remove what killed processes left on its way to `path`."""
-    before = f".{path.name}."
-    for leftover in path.parent.glob(f"{escape(before)}*.*"):
-        owner = leftover.name.removeprefix(before).partition(".")[0]
+    """Removes temporary files and folders that killed processes left for `path`."""
+    prefix = f".{path.name}."
+    for leftover in path.parent.glob(f"{escape(prefix)}*.*"):
+        owner = leftover.name.removeprefix(prefix).partition(".")[0]
         if not owner.isdecimal() or is_process_alive(int(owner)):
             continue
         if leftover.is_dir():
@@ -42,7 +42,7 @@ def remove_stale_files(path: Path) -> None:
 
 
 def fsync_path(path: Path) -> None:
-    """Have the disk hold a file or folder before going on."""
+    """Flushes a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,7 +51,7 @@ def fsync_path(path: Path) -> None:
 
 
 def is_process_alive(pid: int) -> bool:
-    """Whether a process of this number runs, be it ours or not."""
+    """Whether a process with this ID runs, whoever owns it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

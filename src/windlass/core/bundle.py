@@ -1,4 +1,4 @@
-"""The bundle: the sealed folder that training writes and serving reads. Nobody edits one."""
+"""The bundle: the sealed folder that training writes and serving reads. Its files never change."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from windlass.core.hashing import canonical_json, sha256, sha256_file
 from windlass.core.row_schema import RowSchema
 from windlass.errors import BundleError, IntegrityError
 
-FORMAT = 1  # every 1.x opens what any earlier 1.x sealed
+FORMAT = 1  # every 1.x opens bundles of all earlier 1.x
 MANIFEST = "manifest.json"
 MODEL_PICKLE = "model.joblib"
 MODEL_ONNX = "model.onnx"
@@ -21,13 +21,13 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class BundleModel(BaseModel):
-    """Base of what a bundle holds: unknown fields are left to later versions."""
+    """Base of the models of a bundle's JSON files. Unknown fields, of later versions, are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
 class EquivalenceRecord(BundleModel):
-    """How the compiled model compared with the fitted pipeline, over `rows` rows."""
+    """Comparison of the compiled model with the fitted pipeline, over `rows` rows."""
 
     rows: int
     max_difference: float
@@ -36,7 +36,7 @@ class EquivalenceRecord(BundleModel):
 
 
 class EngineRecord(BundleModel):
-    """Which engine serves the bundle; where it is native, the reason."""
+    """Engine that serves the bundle; if it is native, the reason."""
 
     name: Literal["onnx", "native"]
     reason: str | None = None
@@ -44,7 +44,7 @@ class EngineRecord(BundleModel):
 
 
 class GateRecord(BundleModel):
-    """How one gate went in training."""
+    """Result of one gate in training."""
 
     rule: str
     value: float | None
@@ -52,7 +52,7 @@ class GateRecord(BundleModel):
 
 
 class ComparisonRecord(BundleModel):
-    """A rule that compares with production, as the project declared it: `NotWorse`."""
+    """Gate that compares with production, `NotWorse`, as the project declared it."""
 
     metric: str
     margin: float = 0.0
@@ -60,7 +60,7 @@ class ComparisonRecord(BundleModel):
 
 
 class Manifest(BundleModel):
-    """`manifest.json`, written last: what the bundle is, and the SHA-256 of every other file."""
+    """Content of `manifest.json`, written last: facts about the bundle, and the SHA-256 of every other file."""
 
     format: int
     project: str = Field(pattern=PROJECT_NAME)
@@ -74,7 +74,7 @@ class Manifest(BundleModel):
 
 
 class TargetRecord(BundleModel):
-    """What is predicted: `classes` in the order of every answer, or a quantity with its `unit`."""
+    """Target: `classes` in the order of all probabilities, or a quantity with its `unit`."""
 
     name: str
     classes: tuple[str | int | bool, ...] | None = None
@@ -82,7 +82,7 @@ class TargetRecord(BundleModel):
 
 
 class BundleSchema(BundleModel):
-    """`schema.json`: the row and the target."""
+    """Content of `schema.json`: the row and the target."""
 
     row: RowSchema
     target: TargetRecord
@@ -90,7 +90,7 @@ class BundleSchema(BundleModel):
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, every file of which had the digest that its manifest names.
+    """Opened bundle; every file was verified against the digest in its manifest.
 
     `registered_version` is its version in the registry, such as `v3`; None for a bare folder.
     """
@@ -103,9 +103,9 @@ class Bundle:
 
     @classmethod
     def open(cls, path: Path) -> "Bundle":
-        """Verify every file of the bundle at `path`, then read its schema.
+        """Verifies every file of the bundle at `path`, then reads its schema.
 
-        Raises BundleError where there is no bundle, IntegrityError where one was altered.
+        Raises BundleError if there is no bundle, IntegrityError if one of its files was altered.
         """
         manifest, digest = _read_manifest(path)
         _verify_files(path, manifest)
@@ -114,26 +114,23 @@ class Bundle:
 
     @property
     def version(self) -> str:
-        """`v3` where a registry knows it; else 12 hex digits of its fitted pipeline's SHA-256."""
+        """The version in the registry, such as `v3`; else the first 12 hex digits of the SHA-256 of `model.joblib`."""
         return self.registered_version or self.manifest.files[MODEL_PICKLE][:12]
 
     def read(self, name: str) -> bytes:
-        """The content of one file, verified once more: what is used is what was sealed.
-
-        Raises IntegrityError.
-        """
+        """Reads one file and verifies its content again. Raises IntegrityError if it was altered."""
         content = (self.path / name).read_bytes()
         if sha256(content) != self.manifest.files.get(name):
             raise _altered_file_error(self.path, name)
         return content
 
     def json(self, name: str) -> Any:
-        """One of the bundle's JSON files, parsed."""
+        """Reads and parses one of the bundle's JSON files. Raises IntegrityError if it was altered."""
         return json.loads(self.read(name))
 
 
 def find_bundle_folder(path: Path) -> Path:
-    """The bundle at `path`, or in the `artifacts` of the project there."""
+    """Returns `path`, or its subfolder `artifacts`, whichever is a bundle. Raises BundleError if neither is."""
     if (path / MANIFEST).is_file():
         return path
     if (path / "artifacts" / MANIFEST).is_file():
@@ -177,7 +174,7 @@ def _read_manifest(path: Path) -> tuple[Manifest, str]:
 
 
 def bundle_digest(manifest: bytes) -> str:
-    """The digest of a bundle, by the content of its manifest. Raises ValueError where that is no JSON."""
+    """Returns the digest of a bundle: the SHA-256 of its canonical manifest. Raises ValueError for invalid JSON."""
     return sha256(canonical_json(json.loads(manifest)))
 
 

@@ -1,4 +1,4 @@
-"""Writing a bundle: staged beside its place, hashed, flushed, and put there at one stroke."""
+"""Writes a bundle: files go to a staging folder, are hashed and flushed, and replace the target atomically."""
 
 import ctypes
 import errno
@@ -23,11 +23,11 @@ _RENAME_SWAP = 2  # macOS sys/stdio.h
 
 @contextmanager
 def staging_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target`, removed afterwards whatever happened.
+    """Makes a temporary folder beside `target`, and removes it afterwards, also after an error.
 
-    What killed runs left beside `target` is removed first. Raises BundleError where it cannot be made.
+    First removes leftovers of killed runs. Raises BundleError if the folder cannot be made.
     """
-    target = target.resolve()  # a link stays, what it leads to is replaced
+    target = target.resolve()  # a symbolic link stays; its target is replaced
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _recover_backup(target)
@@ -42,7 +42,7 @@ def staging_folder(target: Path) -> Iterator[Path]:
 
 
 def seal_bundle(folder: Path, **facts: Any) -> Manifest:
-    """Hash every file in `folder`, then write the manifest, last. `facts` are the manifest's other fields."""
+    """Hashes every file in `folder` and writes the manifest last. `facts` are the manifest's other fields."""
     files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
     manifest = Manifest(format=FORMAT, files=files, **facts)
     for name in files:
@@ -54,9 +54,9 @@ def seal_bundle(folder: Path, **facts: Any) -> Manifest:
 
 
 def publish_bundle(folder: Path, target: Path) -> None:
-    """Put a sealed folder in the place of `target`: a crash at any moment leaves the old bundle or the new.
+    """Replaces `target` by a sealed folder. A crash at any time leaves either the old or the new bundle.
 
-    Raises BundleError where `target` is something else than a bundle, or cannot be written.
+    Raises BundleError if `target` exists and is no bundle, or cannot be written.
     """
     target = target.resolve()
     check_replaceable(target)
@@ -72,13 +72,13 @@ def publish_bundle(folder: Path, target: Path) -> None:
 
 
 def check_replaceable(target: Path) -> None:
-    """Raise BundleError where `target` holds something that no training put there, or cannot be replaced."""
+    """Raises BundleError if `target` is neither a bundle nor empty, or cannot be replaced."""
     if target.is_mount():
         raise BundleError(
             f"{target} is a mount point, which cannot be replaced. Name a folder inside it with --artifacts."
         )
     try:
-        # a device or a socket could be exchanged like a folder, and would be gone
+        # a swap would also replace a device or a socket
         occupied = target.exists() and (not target.is_dir() or any(target.iterdir()))
     except OSError as error:
         raise _write_error(target, error) from error
@@ -95,7 +95,7 @@ def _write_error(path: Path, error: OSError) -> BundleError:
 
 
 def _swap_folders(folder: Path, target: Path) -> None:
-    """Swap two folders. Where the system has no such call, two renames, which `_recover` completes."""
+    """Swaps two folders. Without a system call for that, renames twice; see `_recover_backup`."""
     libc = ctypes.CDLL(None, use_errno=True)
     new, old = os.fsencode(folder), os.fsencode(target)
     if sys.platform == "linux" and hasattr(libc, "renameat2"):
@@ -109,10 +109,10 @@ def _swap_folders(folder: Path, target: Path) -> None:
     code = ctypes.get_errno()
     if code not in (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.ENOTSUP):
         raise OSError(code, os.strerror(code))
-    aside = _backup_path(target)
-    target.rename(aside)
+    backup = _backup_path(target)
+    target.rename(backup)
     folder.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(backup, ignore_errors=True)
 
 
 def _backup_path(target: Path) -> Path:
@@ -120,12 +120,12 @@ def _backup_path(target: Path) -> Path:
 
 
 def _recover_backup(target: Path) -> None:
-    """Bring back the old bundle where a crash fell between the two renames of `_exchange`.
+    """Restores the old bundle after a crash between the two renames of `_swap_folders`.
 
-    Where it fell after them, the new bundle stands and the old one is only in the way.
+    After a crash later than that, the new bundle is in place, and the backup is removed.
     """
-    aside = _backup_path(target)
-    if aside.is_dir() and not target.exists():
-        aside.rename(target)
+    backup = _backup_path(target)
+    if backup.is_dir() and not target.exists():
+        backup.rename(target)
     else:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(backup, ignore_errors=True)

@@ -41,12 +41,13 @@ class CostMatrix:
 
 @dataclass(frozen=True)
 class GroupTimeSplit:
-    """Test rows are of other groups than the training rows, and later.
+    """Splits rows so that test rows belong to other groups than training rows, and are later.
 
-    `group` and `time` name columns that `data()` returns beside the row's. The test size is the share of
-    the groups that are held out, and the share of the rows, by time, that counts as later: a test size of
-    0.3 tests on about 0.09 of the rows and trains on 0.49; the others, of a held-out group but early, or of
-    another but late, are left out. Which groups are held out follows from their values, whatever the seed.
+    `group` and `time` name extra columns of `data()`'s table. The test size is both the share of groups that
+    are held out and the share of rows, by time, that are late. Test rows are the late rows of held-out groups,
+    training rows the early rows of the other groups; all others are unused. With a test size of 0.3, about
+    0.09 of the rows are for testing and 0.49 for training. The hash of a group's value decides whether it is
+    held out, independently of the seed.
     """
 
     group: str

@@ -1,6 +1,6 @@
-"""A feature view: how what is known of an entity follows from events, declared once for history and for now.
+"""Feature views: features of an entity that are computed from events, declared once for training and serving.
 
-Nothing of the libraries that compute it is imported here: a server reads features without them.
+This file imports no library that computes features, because a server reads features without them.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class YearsSince(BaseModel):
-    """A feature of the moment it is asked for: completed years since the date in `column`.
+    """On-demand feature: completed years since the date in the stored column `column`, at request time.
 
-    Null where that date is missing or still to come. A year is complete on the day of the same month and
-    number; one that began on 29 February, on 1 March where there is no such day.
+    The feature is null if the date is missing or in the future. A year is complete on the same day of the same
+    month; for 29 February, on 1 March in a year without that day.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,12 +36,12 @@ class YearsSince(BaseModel):
     def __init__(self, column: str, **more: Any) -> None:
         super().__init__(column=column, **more)
 
-    def of(self, known: Mapping[str, Any], at: date) -> int | None:
-        """The feature on the day `at`, from what is known. The history of features computes the same in columns."""
-        since: date | None = known[self.column]
-        if since is None or since > at:
+    def value_on(self, day: date, stored: Mapping[str, Any]) -> int | None:
+        """Computes the feature on `day` from the stored columns. `features.on_demand` does the same for tables."""
+        since: date | None = stored[self.column]
+        if since is None or since > day:
             return None
-        return at.year - since.year - ((at.month, at.day) < (since.month, since.day))
+        return day.year - since.year - ((day.month, day.day) < (since.month, since.day))
 
 
 AtRequest = YearsSince
@@ -93,7 +93,7 @@ class FeatureView:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "request_columns", tuple(self.request_columns))
-        wanted = (
+        rules = (
             (bool(_NAME.fullmatch(self.name)), "a name of small letters, digits and _"),
             (
                 len({self.entity, self.timestamp, self.event_id}) == 3,
@@ -102,25 +102,25 @@ class FeatureView:
             (callable(self.contract), "contract to be a function that returns a Pandera schema"),
             (callable(self.transform), "transform to be a Narwhals function (not its call)"),
             (
-                all(isinstance(made, AtRequest) for made in self.at_request.values()),
+                all(isinstance(feature, AtRequest) for feature in self.at_request.values()),
                 "at_request to hold YearsSince(…)",
             ),
             (0 <= self.max_invalid_share <= 1, "max_invalid_share to be a share from 0 to 1"),
-            (self.ttl is None or self.ttl > timedelta(0), "a ttl longer than nothing"),
-            (self.max_age is None or self.max_age > timedelta(0), "a max_age longer than nothing"),
+            (self.ttl is None or self.ttl > timedelta(0), "a ttl above 0"),
+            (self.max_age is None or self.max_age > timedelta(0), "a max_age above 0"),
         )
-        for fits, rule in wanted:
+        for fits, rule in rules:
             if not fits:
                 raise ProjectError(f"Feature view {self.name!r} needs {rule}.")
 
     @property
     def order(self) -> tuple[str, str]:
-        """The columns that order an entity's events."""
+        """The two columns by which an entity's events are ordered."""
         return self.timestamp, self.event_id
 
     def record(self, features: tuple[str, ...]) -> "ViewRecord":
-        """The view as data, for `features` in this order: what a server needs of it."""
-        plain = ViewRecord(
+        """Returns the view as data, with `features` (the columns of the project's row) in this order."""
+        unversioned = ViewRecord(
             name=self.name,
             version="",
             entity=self.entity,
@@ -131,10 +131,10 @@ class FeatureView:
             ttl_days=None if self.ttl is None else self.ttl / timedelta(days=1),
             max_age_seconds=None if self.max_age is None else self.max_age.total_seconds(),
         )
-        return plain.model_copy(update={"version": self._version(plain)})
+        return unversioned.model_copy(update={"version": self._version(unversioned)})
 
     def _version(self, record: "ViewRecord") -> str:
-        """Hash of the declaration and of the file that defines `transform`: 12 hex digits.
+        """Computes a hash of the declaration and of the file that defines `transform`: 12 hex digits.
 
         The hashed text has the field names of 0.1, so that an unchanged view keeps its version.
         """
@@ -170,14 +170,15 @@ class ViewRecord(BaseModel):
 
     @property
     def stored_columns(self) -> tuple[str, ...]:
-        """The columns that the online store keeps: features, and what those of the moment are made from."""
-        kept = [name for name in self.features if name not in self.at_request]
-        made_from = (made.column for made in self.at_request.values())
-        return tuple(dict.fromkeys([*kept, *made_from]))
+        """The columns in the online store: stored features, and the inputs of on-demand features."""
+        stored_features = [name for name in self.features if name not in self.at_request]
+        inputs = (feature.column for feature in self.at_request.values())
+        return tuple(dict.fromkeys([*stored_features, *inputs]))
 
-    def features_on(self, known: Mapping[str, Any], day: date) -> dict[str, Any]:
-        """The features on a day, in order, from what is stored."""
+    def features_on(self, stored: Mapping[str, Any], day: date) -> dict[str, Any]:
+        """Returns all features on a day, in order, from the stored columns."""
+        on_demand = self.at_request
         return {
-            name: self.at_request[name].of(known, day) if name in self.at_request else known[name]
+            name: on_demand[name].value_on(day, stored) if name in on_demand else stored[name]
             for name in self.features
         }

@@ -1,4 +1,4 @@
-"""Gates: rules that a version must pass before it may be approved."""
+"""Gates: rules that a version has to pass before it can be approved."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from windlass.errors import ProjectError
 
 @dataclass(frozen=True)
 class Gate:
-    """A threshold on one metric: `Gate("accuracy", at_least=0.9)`, `Gate("mae", at_most=50)`."""
+    """Limit for one metric: `Gate("accuracy", at_least=0.9)`, `Gate("mae", at_most=50)`."""
 
     metric: str
     at_least: float | None = None
@@ -26,12 +26,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class NotWorse:
-    """Not worse than production on the rows that neither was trained on: `NotWorse("roc_auc")`.
+    """Requires that a version is not worse than production: `NotWorse("roc_auc")`.
 
-    Judged by the interval of the difference, of this `confidence`. Without a `margin` it fails where the
-    whole interval is on the worse side: where the candidate is worse beyond doubt. With one it fails
-    unless the whole interval is above `-margin` (in the metric's unit; less is better is turned): the
-    candidate must be shown to be no worse than that.
+    The two are compared on rows that neither was trained on, by a confidence interval of the gain (candidate
+    minus production; sign reversed for metrics where lower is better) with the level `confidence`. Without a
+    `margin`, the gate fails if the whole interval is below 0: the candidate is significantly worse. With a
+    `margin` (in the metric's unit), the gate fails unless the whole interval is at or above `-margin`: a
+    non-inferiority test.
     """
 
     metric: str
@@ -51,16 +52,16 @@ class NotWorse:
         return f"{self.metric} not worse than production{by}"
 
     def is_met(self, low: float, high: float) -> bool:
-        """Whether it passes, of an interval of the candidate's gain over production."""
+        """Whether an interval of the candidate's gain over production passes the gate."""
         return low >= -self.margin if self.margin else high >= 0
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """How a gate went: its rule, the metric's value (None where it was not measured), passed or not.
+    """Result of a gate: its rule, the metric's value (None if it was not measured), and whether it passed.
 
-    `note` says more where there is more to say: an interval, or what it was compared with. `undecided`
-    is a gate that could not be judged: nothing is automatic then, but a person may approve.
+    `note` has details, such as an interval or the version compared with. `undecided` means that the gate
+    could not be evaluated: the version is then not approved automatically, but a person can approve it.
     """
 
     rule: str
@@ -71,7 +72,7 @@ class GateResult:
 
     @property
     def blocks_approval(self) -> bool:
-        """Whether not even a person may approve."""
+        """Whether nobody can approve the version: the gate failed and is not undecided."""
         return not self.passed and not self.undecided
 
     @property
@@ -83,7 +84,7 @@ class GateResult:
 def evaluate_thresholds(
     gates: Iterable[Gate], metrics: Mapping[str, object]
 ) -> tuple[GateResult, ...]:
-    """Hold metrics against thresholds. A metric that is missing or not a number does not pass."""
+    """Compares metrics with their limits. A metric that is missing or not a number does not pass."""
     return tuple(_evaluate_threshold(gate, metrics.get(gate.metric)) for gate in gates)
 
 

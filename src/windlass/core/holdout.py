@@ -1,4 +1,4 @@
-"""The sealed holdout: which rows a version was not trained on, the truth, and what it predicts for them.
+"""The sealed holdout: test rows of a version (as digests), their true targets, and its predictions for them.
 
 `holdout.npz` holds, sorted by digest: `rows` uint8 [n, 16], `truth` int32 [n] (indices of the declared
 classes) or float64 [n], and `labels` int32 [n] with `probabilities` float64 [n, c], or `values` float64 [n].
@@ -22,14 +22,14 @@ from windlass.errors import IntegrityError
 
 HOLDOUT_FILE = "holdout.npz"
 DIGEST_BYTES = 16  # bytes
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip file
 
 Digests = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """The test rows of a version: `rows` [n, 16] their digests, `truth` [n], and its prediction of each."""
+    """Test rows of a version: `rows` uint8 [n, 16] are their digests, `truth` [n], `prediction` of n rows."""
 
     rows: Digests
     truth: NDArray[Any]
@@ -40,45 +40,45 @@ class Holdout:
 
     @staticmethod
     def from_arrays(digests: Digests, truth: NDArray[Any], prediction: Prediction) -> "Holdout":
-        """A holdout whose equal rows are told apart by number, whatever order the rows came in.
+        """Makes a holdout. Equal rows get different digests, independent of the order of the rows.
 
-        `digests` [n, 16] are `row_digests` of the test rows, `truth` [n] class indices or float64.
+        `digests` [n, 16] are the `row_digests` of the test rows, `truth` [n] class indices or float64.
         """
         order = np.lexsort((truth, *digests.T[::-1]))
         rows, truth = _number_duplicates(digests[order]), truth[order]
-        place = np.lexsort(rows.T[::-1])
-        return Holdout(rows[place], truth[place], prediction.take(order[place]))
+        by_digest = np.lexsort(rows.T[::-1])
+        return Holdout(rows[by_digest], truth[by_digest], prediction.take(order[by_digest]))
 
     def take(self, indices: NDArray[np.int64]) -> "Holdout":
-        """The rows at these indices."""
+        """Returns the rows at these indices."""
         return Holdout(self.rows[indices], self.truth[indices], self.prediction.take(indices))
 
 
 def row_digests(schema: RowSchema, batch: Batch) -> Digests:
-    """16 bytes [n, 16] for each row: of its values alone, so the same in any order and from any table.
+    """Computes a digest of 16 bytes for each row [n, 16]; it depends on the row's values only.
 
-    BLAKE2b over the columns' names and kinds, then the row: numbers as little-endian float64 with one
+    It is BLAKE2b over the columns' names and kinds, then the row: numbers as little-endian float64 with one
     NaN and one zero, text as UTF-8 after its length in bytes.
     """
     header = canonical_json([[column.name, column.kind] for column in schema.columns])
     start = blake2b(header, digest_size=DIGEST_BYTES, person=b"windlass.row")
-    plain = np.where(np.isnan(batch.numeric), np.nan, batch.numeric + 0.0).astype("<f8")
-    width, numbers = plain.shape[1] * plain.itemsize, plain.tobytes()
-    found = bytearray()
+    normalised = np.where(np.isnan(batch.numeric), np.nan, batch.numeric + 0.0).astype("<f8")
+    width, numbers = normalised.shape[1] * normalised.itemsize, normalised.tobytes()
+    digests = bytearray()
     for index, texts in enumerate(batch.text.tolist()):
         digest = start.copy()
         digest.update(numbers[index * width : (index + 1) * width])
         for text in texts:
             encoded = text.encode()
             digest.update(len(encoded).to_bytes(4, "little") + encoded)
-        found += digest.digest()
-    return np.frombuffer(bytes(found), np.uint8).reshape(-1, DIGEST_BYTES)
+        digests += digest.digest()
+    return np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def holdout_mask(digests: Digests, test_size: float) -> NDArray[np.bool_]:
-    """Which rows [n] a split by content holds out: those whose digest, as a fraction, is below `test_size`.
+    """Returns which rows [n] are test rows: those whose digest, as a fraction from 0 to 1, is below `test_size`.
 
-    A row is on the same side for ever, whatever seed, order or rows added; equal rows are on one side.
+    The result for a row does not depend on a seed, on the order, or on other rows. Equal rows stay together.
     """
     fraction = digests[:, :8].copy().view(">u8").ravel() / 2.0**64
     below: NDArray[np.bool_] = fraction < test_size
@@ -86,15 +86,17 @@ def holdout_mask(digests: Digests, test_size: float) -> NDArray[np.bool_]:
 
 
 def common_rows(a: Holdout, b: Holdout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices [m] into each of two holdouts, of the rows that both hold."""
-    places = {key: index for index, key in enumerate(_digest_list(b.rows))}
-    pairs = [(i, places[key]) for i, key in enumerate(_digest_list(a.rows)) if key in places]
+    """Returns the indices [m] into each of two holdouts of the rows that are in both."""
+    index_in_b = {key: index for index, key in enumerate(_digest_list(b.rows))}
+    pairs = [
+        (i, index_in_b[key]) for i, key in enumerate(_digest_list(a.rows)) if key in index_in_b
+    ]
     joined = np.array(pairs, np.int64).reshape(-1, 2)
     return joined[:, 0], joined[:, 1]
 
 
 def encode_holdout(holdout: Holdout) -> bytes:
-    """The content of `holdout.npz`."""
+    """Encodes a holdout as the content of `holdout.npz`."""
     arrays: dict[str, NDArray[Any]] = {"rows": holdout.rows}
     if holdout.prediction.values is None:
         assert holdout.prediction.labels is not None
@@ -119,9 +121,9 @@ def encode_holdout(holdout: Holdout) -> bytes:
 
 
 def read_holdout(bundle: Bundle) -> Holdout | None:
-    """The holdout that a bundle seals; None where it was sealed before there were any.
+    """Reads the holdout of a bundle. Returns None for bundles of versions that sealed none.
 
-    Raises IntegrityError where it is damaged.
+    Raises IntegrityError if it is damaged.
     """
     if HOLDOUT_FILE not in bundle.manifest.files:
         return None
@@ -137,7 +139,7 @@ def read_holdout(bundle: Bundle) -> Holdout | None:
 
 
 def _check_arrays(arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Holdout:
-    """Arrays in the shapes that are declared above. Raises ValueError, KeyError."""
+    """Checks the arrays' shapes and class indices. Raises ValueError or KeyError."""
     rows, truth = arrays["rows"], arrays["truth"]
     classes = bundle.schema.target.classes
     shapes = {"rows": (len(rows), DIGEST_BYTES), "truth": (len(rows),)}
@@ -158,7 +160,7 @@ def _check_arrays(arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Holdout:
 
 
 def _number_duplicates(sorted_rows: Digests) -> Digests:
-    """Digests in which the second, third, … of equal rows are digests of their own."""
+    """Replaces the digests of the second, third, … of equal rows by digests with their number."""
     rows = sorted_rows.copy()
     equal = (sorted_rows[1:] == sorted_rows[:-1]).all(axis=1)
     number = 0

@@ -1,7 +1,8 @@
-"""Metrics as formulas over arrays, without scikit-learn: training seals them, comparisons resample them.
+"""Metrics over arrays, without scikit-learn. Training reports them; comparisons of versions resample them.
 
-Truth [n] holds indices of the declared classes, or float64. Labels [n] are predicted classes,
-probabilities [n, c] those of each class, values [n] a predicted quantity.
+`truth` [n] holds indices of the declared classes, or float64. `labels` [n] are predicted classes,
+`probabilities` [n, c] those of each class, `positive` [n] that of the positive class, `values` [n] predicted
+quantities.
 """
 
 from typing import Any
@@ -26,19 +27,19 @@ ROW_COUNTS = ("test_rows", "train_rows")
 
 
 def compared_metrics(target: Target) -> tuple[str, ...]:
-    """The metrics by which two models of a target are compared."""
+    """Returns the names of the metrics by which two models of a target can be compared."""
     return metric_names(len(target.labels) if isinstance(target, Classes) else None)
 
 
 def metric_names(classes: int | None) -> tuple[str, ...]:
-    """The metrics of so many classes, or of a quantity (None)."""
+    """Returns the names of the comparable metrics, for this number of classes, or None for a quantity."""
     if classes is None:
         return REGRESSION_METRICS
     return (*CLASSIFICATION_METRICS, *BINARY_METRICS) if classes == 2 else CLASSIFICATION_METRICS
 
 
 def measured_metrics(target: Target, *, costs: bool) -> tuple[str, ...]:
-    """The names of all numbers that a training of this target measures, where gates may look."""
+    """Returns the names of all metrics that training computes for this target; gates can use them."""
     names = (*compared_metrics(target), *(COST_METRICS if costs else ()), *ROW_COUNTS)
     if not isinstance(target, Classes):
         return names
@@ -48,40 +49,40 @@ def measured_metrics(target: Target, *, costs: bool) -> tuple[str, ...]:
 
 
 def confusion_matrix(truth: Any, predicted: Any, classes: int) -> Labels:
-    """Counts [c, c]: row the true class, column the predicted one."""
+    """Counts rows [c, c] by true class (row) and predicted class (column)."""
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def accuracy(truth: Labels, labels: Labels) -> float:
-    """The share of right labels."""
+    """Share of correct labels."""
     return float(np.count_nonzero(truth == labels) / len(truth))
 
 
 def f1_scores(matrix: Labels) -> Numbers:
-    """F1 [c] of each class: 2·TP / (2·TP + FP + FN), and 0 where that is 0 / 0."""
+    """F1 of each class [c]: 2·TP / (2·TP + FP + FN), or 0 for 0 / 0."""
     return safe_ratio(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
 
 
 def macro_f1(matrix: Labels) -> float:
-    """The plain mean of F1 over the declared classes."""
+    """Unweighted mean of F1 over the declared classes."""
     return float(np.mean(f1_scores(matrix)))
 
 
 def safe_ratio(part: Labels, whole: Labels) -> Numbers:
-    """part / whole, and 0 where whole is 0, as scikit-learn does with zero_division=0."""
+    """Divides element by element; 0 where `whole` is 0, as scikit-learn with zero_division=0."""
     result: Numbers = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
     return result
 
 
 def log_losses(truth: Labels, probabilities: Numbers) -> Numbers:
-    """-ln p [n] of the true class, p held above the smallest step of float64 as scikit-learn does."""
-    given = probabilities[np.arange(len(truth)), truth]
-    losses: Numbers = -np.log(np.clip(given, np.finfo(np.float64).eps, 1.0))
+    """-ln p of the true class for each row [n], with p clipped to [eps of float64, 1], as scikit-learn does."""
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    losses: Numbers = -np.log(np.clip(of_truth, np.finfo(np.float64).eps, 1.0))
     return losses
 
 
 def log_loss(truth: Labels, probabilities: Numbers) -> float:
-    """The mean of `log_losses`, in nats."""
+    """Mean of `log_losses`, in nats."""
     return float(np.mean(log_losses(truth, probabilities)))
 
 
@@ -117,9 +118,9 @@ def average_precision(truth: Labels, positive: Numbers) -> float:
 
 
 def recall_at_precision(truth: Labels, positive: Numbers, precision: float) -> float:
-    """The largest share of the positive rows that a threshold finds at this precision or more.
+    """Highest recall over all thresholds whose precision is `precision` or more.
 
-    0 where no threshold reaches it, NaN without a positive row.
+    0 if no threshold reaches that precision, NaN without a positive row.
     """
     positives, negatives = (np.cumsum(counts) for counts in counts_by_score(truth, positive))
     if not positives[-1]:
@@ -128,10 +129,10 @@ def recall_at_precision(truth: Labels, positive: Numbers, precision: float) -> f
     return float(positives[enough].max(initial=0) / positives[-1])
 
 
-def cost(truth: Labels, taken: NDArray[np.bool_], costs: CostMatrix) -> float:
-    """The mean cost of a row, in the unit of the costs, where the rows `taken` [n] are taken for positive."""
-    false_negatives = np.count_nonzero(~taken & (truth == 1))
-    false_positives = np.count_nonzero(taken & (truth == 0))
+def cost(truth: Labels, predicted_positive: NDArray[np.bool_], costs: CostMatrix) -> float:
+    """Mean cost per row, in the unit of `costs`. `predicted_positive` [n] says which rows are predicted positive."""
+    false_negatives = np.count_nonzero(~predicted_positive & (truth == 1))
+    false_positives = np.count_nonzero(predicted_positive & (truth == 0))
     return float(
         (costs.false_negative * false_negatives + costs.false_positive * false_positives)
         / len(truth)
@@ -139,19 +140,19 @@ def cost(truth: Labels, taken: NDArray[np.bool_], costs: CostMatrix) -> float:
 
 
 def counts_by_score(truth: Labels, positive: Numbers) -> tuple[Labels, Labels]:
-    """Counts [u] of positive and of negative rows at each distinct score, the highest score first."""
-    scores, place = np.unique(-positive, return_inverse=True)
+    """Counts positive and negative rows at each of u distinct scores: two arrays [u], highest score first."""
+    scores, rank = np.unique(-positive, return_inverse=True)
     size = len(scores)
     return (
-        np.bincount(place[truth == 1], minlength=size),
-        np.bincount(place[truth == 0], minlength=size),
+        np.bincount(rank[truth == 1], minlength=size),
+        np.bincount(rank[truth == 0], minlength=size),
     )
 
 
 def auc_of_counts(positives: Labels, negatives: Labels) -> float:
-    """The chance that a positive row scores above a negative one, a tie counting half.
+    """Probability that a positive row has a higher score than a negative one; a tie counts half.
 
-    From counts at descending scores. J. A. Hanley, B. J. McNeil (1982), Radiology 143:29-36.
+    Computed from counts at descending scores. J. A. Hanley, B. J. McNeil (1982), Radiology 143:29-36.
     """
     pairs = int(positives.sum()) * int(negatives.sum())
     if not pairs:
@@ -165,9 +166,8 @@ def average_precision_of_counts(positives: Labels, negatives: Labels) -> float:
     total = int(positives.sum())
     if not total:
         return float("nan")
-    found = np.cumsum(positives)
-    precision = safe_ratio(found, found + np.cumsum(negatives))
-    steps = np.diff(found / total, prepend=0.0)
-    return float(
-        np.sum((steps * precision)[::-1])
-    )  # in scikit-learn's order, for the same last digit
+    true_positives = np.cumsum(positives)
+    precision = safe_ratio(true_positives, true_positives + np.cumsum(negatives))
+    steps = np.diff(true_positives / total, prepend=0.0)
+    # summed in scikit-learn's order, for the same last digit
+    return float(np.sum((steps * precision)[::-1]))

@@ -1,15 +1,15 @@
-"""A project: what the user declares, checked once."""
+"""The declaration of a project (`Project`, `Candidate`) and the checks of it."""
 
 import inspect
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from windlass.core.bundle import PROJECT_NAME
-from windlass.core.candidate import Candidate
 from windlass.core.deprecation import renamed_arguments
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.feature_view import FeatureView, ViewRecord
@@ -40,27 +40,57 @@ _ROUTE_NAMES = frozenset(
      "status", "train", "ui", "v1", "v2", "version", "versions"}
 )  # fmt: skip
 _NAME = re.compile(PROJECT_NAME)
-_MAX_LISTED_METRICS = 30  # metrics; there are three for each class
+_MAX_LISTED_METRICS = 30  # in an error message; there are three metrics per class
+
+
+class Candidate(BaseModel):
+    """Base class of a kind of model that training can choose, with its hyperparameters.
+
+    `class LogReg(Candidate, name="logreg")` sets the name that requests use; without it, the name is the
+    class's in lower case. The fields are the hyperparameters: they become command line flags, request fields
+    and documentation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = name or cls.__name__.lower()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
+        """Removes `name` from the class keywords, which pydantic would pass to its own config."""
+
+    @abstractmethod
+    def build(self, seed: int) -> Any:
+        """Returns an unfitted scikit-learn estimator that uses `seed` for everything random."""
+        raise NotImplementedError
 
 
 @renamed_arguments(stakes="costs", aside="extra_columns", features="view_record")
 @dataclass(frozen=True)
 class Project:
-    """A project, as `project.py` declares it. The first candidate is the default.
+    """Declares a project in `project.py`: its rows, target, data, candidate models and gates.
 
-    `data` returns the labelled rows: a table (pandas, polars, pyarrow, or a dict of columns) that
-    holds the row's columns and the target's. Missing values are null or NaN. A `data(file: Path | None = None)`
-    can be trained on a file that is named at training: `--data FILE`.
+    `data` is a function that returns the labelled rows as a table (pandas, polars, pyarrow, or a dict of
+    columns). The table has the row's columns and the target's column; missing values are null or NaN. With
+    the signature `data(file: Path | None = None)`, training can read another file: `--data FILE`.
 
-    With a feature `view`, the rows come from the offline store: `data(rows)` takes what was known at every
-    event, as a polars DataFrame of the row's columns and the event's own, and returns the labelled rows. Left
-    out, it returns them as they are.
+    With a feature `view`, the rows come from the offline store: `data(rows)` takes a polars DataFrame with one
+    row per event (the features as they were before the event, and the event's own columns) and returns the
+    labelled rows. Without `data`, these rows are used unchanged.
 
-    `split` keeps groups and times apart. `slices` name columns that `data` returns beside the row's, by which
-    the model is measured for fairness, and which it never sees. `costs` says what mistakes cost.
+    The first of `candidates` is the default model. `split` separates training and test rows by group and time.
+    `slices` names extra columns of `data`'s table: metrics are computed for each of their values, to measure
+    fairness, and the model does not see them. `costs` gives the costs of wrong predictions.
 
-    `policy` says what follows a training whose gates pass: "manual" waits for an approval, "automatic"
-    puts the version in production. `four_eyes` refuses an approval by whoever trained the version.
+    `policy` decides what happens after a training whose gates pass: "manual" waits for an approval,
+    "automatic" puts the version into production. With `four_eyes`, the person who trained a version cannot
+    approve it.
+
+    Raises ProjectError if something is declared that cannot work.
     """
 
     name: str
@@ -120,8 +150,8 @@ class Project:
         self._check_comparisons()
 
     def _check_kinds(self) -> None:
-        wanted = (
-            (isinstance(self.name, str), "name is a text"),
+        rules = (
+            (isinstance(self.name, str), "name is a string"),
             (
                 _is_kind(self.row, BaseModel),
                 "row is a subclass of windlass.Row (the class, not a row)",
@@ -156,7 +186,7 @@ class Project:
                 "costs and slices need a target of two classes",
             ),
         )
-        for fits, rule in wanted:
+        for fits, rule in rules:
             if not fits:
                 raise ProjectError(f"Project {self.name!r}: {rule}.")
 
@@ -183,13 +213,13 @@ class Project:
         for name in self.slices:
             if name in (*self.schema.names, self.target.name):
                 raise ProjectError(
-                    f"Slice {name!r} of project {self.name!r} is also its target or a column of its row, and so"
-                    " no outsider's view."
+                    f"Slice {name!r} of project {self.name!r} is also its target or a column of its row."
+                    " Slices are other columns, which the model does not see."
                 )
         for name in {} if self.view_record is None else self.view_record.at_request:
             if name not in self.schema.names:
                 raise ProjectError(
-                    f"Feature {name!r}, which the view of project {self.name!r} computes when it is asked, is no column"
+                    f"Feature {name!r}, which the view of project {self.name!r} computes at request time, is no column"
                     f" of its row {self.row.__name__}. There are: {', '.join(self.schema.names)}."
                 )
 
@@ -217,61 +247,61 @@ class Project:
                     )
 
     def _check_thresholds(self) -> None:
-        """A gate on a metric that is not measured would never pass: a slip, better told before any work."""
-        known = measured_metrics(self.target, costs=self.costs is not None)
+        """Rejects a gate on a metric that is not measured: it could never pass."""
+        names = measured_metrics(self.target, costs=self.costs is not None)
         for gate in self.thresholds:
-            if gate.metric not in known:
-                more = "" if len(known) <= _MAX_LISTED_METRICS else ", …"
+            if gate.metric not in names:
+                more = "" if len(names) <= _MAX_LISTED_METRICS else ", …"
                 raise ProjectError(
                     f"Project {self.name!r} has a gate on {gate.metric!r}, which is not measured."
-                    f" There are: {', '.join(known[:_MAX_LISTED_METRICS])}{more}."
+                    f" There are: {', '.join(names[:_MAX_LISTED_METRICS])}{more}."
                 )
 
     def _check_comparisons(self) -> None:
-        known = compared_metrics(self.target)
+        names = compared_metrics(self.target)
         for rule in self.comparisons:
-            if rule.metric not in known:
+            if rule.metric not in names:
                 raise ProjectError(
                     f"Project {self.name!r} has NotWorse({rule.metric!r}), by which two models of"
-                    f" {self.target.name} cannot be compared. There are: {', '.join(known)}."
+                    f" {self.target.name} cannot be compared. There are: {', '.join(names)}."
                 )
 
     @property
     def thresholds(self) -> tuple[Gate, ...]:
-        """The gates that need nothing but the version's own metrics."""
+        """The gates that compare a metric of the version with a limit."""
         return tuple(gate for gate in self.gates if isinstance(gate, Gate))
 
     @property
     def comparisons(self) -> tuple[NotWorse, ...]:
-        """The gates that compare with production. With any, the rows are split by their content."""
+        """The gates that compare the version with production. If there is any, rows are split by their content."""
         return tuple(gate for gate in self.gates if isinstance(gate, NotWorse))
 
     @property
     def view_record(self) -> ViewRecord | None:
-        """The feature view as data, where there is one: it gives the row's columns."""
+        """The feature view as data, with the row's columns as its features; None without a view."""
         return None if self.view is None else self.view.record(self.schema.names)
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """The columns that `data` returns beside the row's and the target's: for split and slices."""
+        """The columns that `split` and `slices` need from `data`, beside the row's and the target's."""
         split = () if self.split is None else (self.split.group, self.split.time)
         return tuple(dict.fromkeys([*split, *self.slices]))
 
     @property
     def takes_file(self) -> bool:
-        """Whether `data` takes a `file` to read instead of what it reads otherwise."""
+        """Whether `data` has a parameter `file`, so that training can read another file."""
         try:
             return "file" in inspect.signature(self.data).parameters
-        except (TypeError, ValueError):  # a callable that does not say what it takes
+        except (TypeError, ValueError):  # a callable without a signature
             return False
 
     def candidate(self, name: str) -> type[Candidate]:
-        """The candidate of this name. Raises ProjectError, naming those there are."""
+        """Returns the candidate of this name. Raises ProjectError, which lists the names, if there is none."""
         for candidate in self.candidates:
             if candidate.name == name:
                 return candidate
-        known = ", ".join(candidate.name for candidate in self.candidates)
-        raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {known}.")
+        names = ", ".join(candidate.name for candidate in self.candidates)
+        raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {names}.")
 
 
 def _return_rows(rows: Any) -> Any:

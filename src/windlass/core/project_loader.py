@@ -1,4 +1,4 @@
-"""How a project's `project.py` is found and run, and how errors in a user's code are told."""
+"""Finds and runs a project's `project.py`, and describes errors in a user's code."""
 
 import hashlib
 import importlib.util
@@ -13,22 +13,22 @@ from typing import Any
 from windlass.core.project import Project
 from windlass.errors import ProjectError, WindlassError
 
-# where code lies that is not the user's own
-_INSTALLED = (Path(__file__).parents[1], *map(Path, set(sysconfig.get_paths().values())))
+# folders of code that is not the user's
+_LIBRARY_FOLDERS = (Path(__file__).parents[1], *map(Path, set(sysconfig.get_paths().values())))
 
 
 @dataclass(frozen=True)
 class ProjectSource:
-    """Where a project was declared: its folder, and the SHA-256 of its `project.py`."""
+    """Folder of a project, and the SHA-256 of its `project.py`."""
 
     folder: Path
     digest: str
 
 
 def load_project(folder: Path) -> tuple[Project, ProjectSource]:
-    """Run `folder/project.py` and return what it declares as `project`.
+    """Runs `folder/project.py` and returns the Project that it declares, and its source.
 
-    Raises ProjectError where the file is absent, fails, or declares no single Project.
+    Raises ProjectError if the file does not exist, fails, or does not declare exactly one Project.
     """
     path = folder.resolve() / "project.py"
     if not path.is_file():
@@ -36,24 +36,24 @@ def load_project(folder: Path) -> tuple[Project, ProjectSource]:
             f"No project.py in {path.parent}. Name the folder of a project, or run `windlass` inside one."
         )
     content = path.read_bytes()
-    # the project imports scikit-learn, whose threads otherwise spin while they wait for each other: on a
-    # machine that is busy with other work a fit of seconds then takes minutes
+    # the project imports scikit-learn, whose OpenMP threads would wait for each other in busy loops: on a
+    # loaded machine, training then takes minutes instead of seconds
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     namespace = _run_file(path)
-    found = {id(value): value for value in namespace.values() if isinstance(value, Project)}
-    if len(found) != 1:
+    projects = {id(value): value for value in namespace.values() if isinstance(value, Project)}
+    if len(projects) != 1:
         raise ProjectError(
-            f"{path} declares {len(found)} projects. Declare exactly one: project = windlass.Project(…)."
+            f"{path} declares {len(projects)} projects. Declare exactly one: project = windlass.Project(…)."
         )
-    return next(iter(found.values())), ProjectSource(
+    return next(iter(projects.values())), ProjectSource(
         path.parent, hashlib.sha256(content).hexdigest()
     )
 
 
 def project_source(project: Project) -> ProjectSource:
-    """Where a project that is already loaded was declared: the folder of the module of its row.
+    """Returns the source of a loaded project: the folder of the module that defines its row.
 
-    Raises ProjectError where that is no file.
+    Raises ProjectError if that module has no file.
     """
     module = sys.modules.get(project.row.__module__)
     file = getattr(module, "__file__", None)
@@ -63,8 +63,8 @@ def project_source(project: Project) -> ProjectSource:
             " Declare the project in a project.py."
         )
     folder = Path(file).resolve().parent
-    declared = folder / "project.py"
-    path = declared if declared.is_file() else Path(file)
+    project_file = folder / "project.py"
+    path = project_file if project_file.is_file() else Path(file)
     return ProjectSource(folder, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -74,7 +74,7 @@ def _run_file(path: Path) -> dict[str, Any]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # pickle and pydantic look classes up by module name; the folder is there for what project.py imports
+    # pickle and pydantic look up classes by module name; project.py imports modules from its folder
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent))
     try:
@@ -89,21 +89,23 @@ def _run_file(path: Path) -> dict[str, Any]:
 
 
 def describe_error(error: BaseException) -> str:
-    """What an error in a user's code was, and the line of it that it came from."""
+    """Describes an error in a user's code: its type, its message, and the user's line that raised it."""
     text = " ".join(str(error).split())[:500]
     kind = type(error).__name__
     return f"{kind}: {text} ({_source_line(error)})" if text else f"{kind} ({_source_line(error)})"
 
 
 def _source_line(error: BaseException, path: Path | None = None) -> str:
-    """The innermost line of the traceback that is in `path`, or in no installed package."""
+    """Returns the innermost line of the traceback in `path`; without `path`, in the user's own code."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_user_code(Path(frame.filename), path)]
-    frame = (own or frames)[-1]
+    user_frames = [frame for frame in frames if _is_user_code(Path(frame.filename), path)]
+    frame = (user_frames or frames)[-1]
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _is_user_code(file: Path, path: Path | None) -> bool:
     if path is not None:
         return file == path
-    return file.suffix == ".py" and not any(file.is_relative_to(place) for place in _INSTALLED)
+    return file.suffix == ".py" and not any(
+        file.is_relative_to(folder) for folder in _LIBRARY_FOLDERS
+    )

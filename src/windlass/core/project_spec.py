@@ -1,4 +1,4 @@
-"""What the registry and a server know of a project without running its code: its declaration, as data."""
+"""The declaration of a project as data, for the registry and servers, which do not run its code."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ Policy = Literal["manual", "automatic"]
 
 
 class CandidateSpec(BaseModel):
-    """A candidate: its name, what it is, and the JSON Schema of its hyperparameters."""
+    """Candidate as data: its name, its description, and the JSON Schema of its hyperparameters."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
@@ -25,7 +25,7 @@ class CandidateSpec(BaseModel):
 
 
 class ProjectSpec(BaseModel):
-    """A project as `project.py` declared it when it was last trained or served. `folder` is where."""
+    """Declaration of a project as it was when the project was last trained or served; `folder` is its folder."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -35,13 +35,13 @@ class ProjectSpec(BaseModel):
     policy: Policy = "manual"
     four_eyes: bool = False
     models: tuple[CandidateSpec, ...] = ()  # the first is the default
-    gates: tuple[str, ...] = ()  # the rules, as people read them
-    takes_file: bool = False  # whether it can be trained on a file that is named
+    gates: tuple[str, ...] = ()  # the rules as text
+    takes_file: bool = False  # whether `--data FILE` works
     view: ViewRecord | None = None
 
     @staticmethod
     def from_project(project: Project, source: ProjectSource) -> "ProjectSpec":
-        """The declaration of a loaded project."""
+        """Makes the declaration of a loaded project."""
         return ProjectSpec(
             name=project.name,
             folder=str(source.folder),
@@ -62,15 +62,14 @@ class ProjectSpec(BaseModel):
         )
 
 
-def find_project(declarations: Sequence[ProjectSpec], place: Path) -> str | None:
-    """The name of the project that `place` is the folder or the name of; None where none is known.
+def find_project(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> str | None:
+    """Returns the name of the project with this folder or name, or None.
 
-    Of two projects that were declared in one folder at different times, the one declared last
-    (`declarations` come oldest first).
+    `declarations` are ordered from oldest to newest. If several have the same folder, the newest counts.
     """
-    folder = str(place.resolve())
+    folder = str(folder_or_name.resolve())
     for declaration in reversed(declarations):
         if declaration.folder == folder:
             return declaration.name
     names = {declaration.name for declaration in declarations}
-    return str(place) if str(place) in names else None
+    return str(folder_or_name) if str(folder_or_name) in names else None

@@ -1,4 +1,4 @@
-"""What a project predicts: one of some classes, or a quantity."""
+"""Targets of a project: classes, or a quantity."""
 
 import json
 from collections.abc import Sequence
@@ -10,13 +10,16 @@ Label = str | int | bool
 
 
 def class_key(label: Label) -> str:
-    """The name of a class where only text can stand: in JSON keys, columns and metric labels."""
+    """Returns a class label as text, for JSON keys, column names and metric names."""
     return label if isinstance(label, str) else json.dumps(label)
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The target of a classification: its column and its classes, in the order of every answer."""
+    """Target of a classification: its column, and its classes in the order of all probabilities.
+
+    Raises ProjectError for fewer than two classes, equal ones, or labels of different types.
+    """
 
     name: str
     labels: tuple[Label, ...]
@@ -36,7 +39,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class Quantity:
-    """The target of a regression: its column and its unit."""
+    """Target of a regression: its column and its unit."""
 
     name: str
     unit: str | None = None

@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from windlass.core.candidate import Candidate
-from windlass.core.project import Project
+from windlass.core.project import Candidate, Project
 from windlass.errors import ParameterError
 
 ProgressCallback = Callable[[float, str], None]  # (share done 0..1, what is happening)

@@ -151,6 +151,6 @@ class _DayDecoder:
         @cache  # as many as there are different dates
         def of(cell: Any) -> Any:
             value = None if place is None else layout.value(column, cell)
-            return value if made is None else made.of({column: value}, day)
+            return value if made is None else made.value_on(day, {column: value})
 
         return of
