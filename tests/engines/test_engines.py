@@ -29,7 +29,7 @@ def flowers() -> Batch:
 
 def test_the_compiled_model_and_the_pipeline_agree(bundle: Bundle, flowers: Batch) -> None:
     compiled = load_engine(bundle)
-    native = NativeEngine.load(bundle.read("model.joblib"), bundle.schema)
+    native = NativeEngine.from_pickle(bundle.read("model.joblib"), bundle.schema)
     ours, theirs = compiled.predict(flowers), native.predict(flowers)
     assert (compiled.name, native.name) == ("onnx", "native")
     assert ours.probabilities is not None
@@ -70,14 +70,14 @@ def test_what_is_no_model_is_refused(bundle: Bundle) -> None:
     with pytest.raises(EngineError, match="cannot load the model"):
         OnnxEngine(b"not a model")
     with pytest.raises(EngineError, match="cannot be unpickled"):
-        NativeEngine.load(b"not a pickle", bundle.schema)
+        NativeEngine.from_pickle(b"not a pickle", bundle.schema)
 
 
 def test_a_pipeline_of_other_classes_is_refused(bundle: Bundle) -> None:
     target = bundle.schema.target.model_copy(update={"classes": ("rose", "tulip")})
     schema = bundle.schema.model_copy(update={"target": target})
     with pytest.raises(EngineError, match="rose"):
-        NativeEngine.load(bundle.read("model.joblib"), schema)
+        NativeEngine.from_pickle(bundle.read("model.joblib"), schema)
 
 
 def test_nan_is_no_answer(bundle: Bundle, flowers: Batch) -> None:

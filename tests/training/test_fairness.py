@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import recall_score, roc_auc_score
 
 from windlass.core.batch import Prediction
-from windlass.training.fairness import fairness
+from windlass.training.fairness import fairness_by_slice
 
 
 def _of(values: list[str | None], truth: list[int], shares: list[float]) -> list[dict[str, object]]:
@@ -13,9 +13,9 @@ def _of(values: list[str | None], truth: list[int], shares: list[float]) -> list
         (positive >= 0.5).astype(np.int64), np.column_stack([1 - positive, positive])
     )
     table = pa.table({"gender": pa.array(values, pa.string())})
-    found: list[dict[str, object]] = fairness(["gender"], table, np.array(truth), prediction)[
-        "gender"
-    ]
+    found: list[dict[str, object]] = fairness_by_slice(
+        ["gender"], table, np.array(truth), prediction
+    )["gender"]
     return found
 
 

@@ -1,37 +1,52 @@
-"""From an opened bundle to an engine that has proven itself."""
+"""The protocol of an engine, and the opening of a bundle's engine, checked on its reference examples."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from windlass.core.batch import Prediction
+from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, Bundle
 from windlass.core.hashing import canonical_json
 from windlass.core.row_validator import RowValidator
-from windlass.engines.engine import Engine
 from windlass.errors import EngineError, RowsError
 
 TOLERANCE = 1e-6
 
 
+class Engine(Protocol):
+    """Predicts rows.
+
+    The same rows give the same prediction, alone or in a batch. Safe to call from several threads.
+    """
+
+    name: str
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Predict n rows. Raises EngineError where the model fails."""
+        ...
+
+
 def check_reference_examples(bundle: Bundle, engine: Engine) -> None:
-    """Raise EngineError unless `engine` gives every reference example its sealed answer, within 1e-6."""
-    golden = bundle.json("golden.json")
+    """Check that an engine reproduces the expected answers of the bundle's `golden.json`, within 1e-6.
+
+    Raises EngineError where it does not, or where the bundle holds no usable examples.
+    """
+    examples = bundle.json("golden.json")
     validator = RowValidator(bundle.schema.row)
     try:
-        rows = validator.parse_rows(canonical_json(golden["rows"]))
+        rows = validator.parse_rows(canonical_json(examples["rows"]))
     except RowsError as error:
         raise EngineError(
             f"The reference examples of {bundle.path} do not fit its own schema: {error}"
         ) from error
-    if len(golden["expected"]) != len(rows):
+    if len(examples["expected"]) != len(rows):
         raise EngineError(
-            f"Not every reference example of {bundle.path} has its answer. Train it again."
+            f"Not every reference example of {bundle.path} has an expected answer. Train it again."
         )
     if not rows:
         raise EngineError(f"Bundle {bundle.path} holds no reference examples. Train it again.")
     prediction = engine.predict(validator.to_batch(rows))
-    for index, expected in enumerate(golden["expected"]):
+    for index, expected in enumerate(examples["expected"]):
         if not _reproduces(prediction, index, expected, bundle.schema.target.classes):
             raise EngineError(
                 f"Reference example {index} of bundle {bundle.path} is not reproduced by its {engine.name} engine."
@@ -48,15 +63,15 @@ def _reproduces(
     assert prediction.labels is not None
     assert prediction.probabilities is not None
     assert classes is not None
-    same = classes[prediction.labels[index]] == expected["label"]
+    same_label = classes[prediction.labels[index]] == expected["label"]
     close = np.allclose(
         prediction.probabilities[index], expected["probabilities"], rtol=0, atol=TOLERANCE
     )
-    return bool(same and close)
+    return bool(same_label and close)
 
 
 def load_engine(bundle: Bundle) -> Engine:
-    """The engine that the bundle's manifest names, after it has reproduced the reference examples.
+    """Open the engine that the bundle's manifest names, and check it on the reference examples.
 
     The pickle is read only where the manifest says native. Raises EngineError.
     """
@@ -66,7 +81,7 @@ def load_engine(bundle: Bundle) -> Engine:
 
 
 def open_engine(bundle: Bundle) -> Engine:
-    """The engine that the manifest names, not proven yet. Raises EngineError."""
+    """Open the engine that the manifest names, without a check. Raises EngineError."""
     return _native(bundle) if bundle.manifest.engine.name == "native" else _onnx(bundle)
 
 
@@ -80,4 +95,4 @@ def _onnx(bundle: Bundle) -> Engine:
 def _native(bundle: Bundle) -> Engine:
     from windlass.engines.native import NativeEngine
 
-    return NativeEngine.load(bundle.read(MODEL_PICKLE), bundle.schema)
+    return NativeEngine.from_pickle(bundle.read(MODEL_PICKLE), bundle.schema)

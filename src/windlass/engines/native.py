@@ -1,4 +1,4 @@
-"""The native engine: the fitted pipeline itself, unpickled. Only where the manifest says native."""
+"""The native engine: runs the pickled scikit-learn pipeline. Used only where the manifest says native."""
 
 import io
 from typing import Any
@@ -14,7 +14,7 @@ from windlass.errors import EngineError
 
 
 def to_frame(schema: RowSchema, batch: Batch) -> pd.DataFrame:
-    """Columns in declared order: float64 (NaN is missing), or object of str (NaN is missing)."""
+    """Return a batch as a data frame, columns in declared order: float64, or object of str; NaN is missing."""
     columns: dict[str, object] = {}
     numeric, text = 0, 0
     for column in schema.columns:
@@ -39,11 +39,11 @@ class NativeEngine:
         self._estimator = estimator
         self._schema = schema
         classes = schema.target.classes
-        self._order = None if classes is None else _class_order(estimator, classes)
+        self._class_order = None if classes is None else _class_positions(estimator, classes)
 
     @classmethod
-    def load(cls, pickled: bytes, schema: BundleSchema) -> "NativeEngine":
-        """Unpickle what a bundle, verified by the caller, holds. Raises EngineError."""
+    def from_pickle(cls, pickled: bytes, schema: BundleSchema) -> "NativeEngine":
+        """Unpickle the pipeline of a bundle whose digests the caller has verified. Raises EngineError."""
         try:
             estimator = joblib.load(io.BytesIO(pickled))
         except Exception as error:
@@ -57,7 +57,7 @@ class NativeEngine:
         """Predict n rows."""
         frame = to_frame(self._schema.row, batch)
         try:
-            if self._order is None:
+            if self._class_order is None:
                 values = np.asarray(self._estimator.predict(frame), np.float64)
                 return Prediction(values=values.reshape(len(frame)))
             probabilities = np.asarray(self._estimator.predict_proba(frame), np.float64)
@@ -66,15 +66,16 @@ class NativeEngine:
             raise EngineError(f"The pipeline failed: {type(error).__name__}: {error}") from error
         index = np.searchsorted(self._estimator.classes_, predicted)
         return Prediction(
-            np.argsort(self._order)[index].astype(np.int64), probabilities[:, self._order]
+            np.argsort(self._class_order)[index].astype(np.int64),
+            probabilities[:, self._class_order],
         )
 
 
-def _class_order(estimator: Any, classes: tuple[str | int | bool, ...]) -> np.ndarray[Any, Any]:
-    """For each declared class, its place in the estimator's own, sorted order."""
-    own = list(estimator.classes_)
-    if set(own) != set(classes):
+def _class_positions(estimator: Any, classes: tuple[str | int | bool, ...]) -> np.ndarray[Any, Any]:
+    """Return, for each declared class, its index in the estimator's `classes_`, which are sorted."""
+    learned = list(estimator.classes_)
+    if set(learned) != set(classes):
         raise EngineError(
-            f"The pipeline knows the classes {own}, the bundle declares {list(classes)}."
+            f"The pipeline knows the classes {learned}, the bundle declares {list(classes)}."
         )
-    return np.array([own.index(label) for label in classes])
+    return np.array([learned.index(label) for label in classes])

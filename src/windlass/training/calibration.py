@@ -10,7 +10,7 @@ from windlass.core.metrics import Labels, Numbers
 Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
-def wilson(right: int, total: int) -> tuple[float, float]:
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
     """The 95 % interval of a share, by E. B. Wilson (1927), JASA 22:209-212: holds near 0 and 1."""
     share = right / total
     spread = Z_95 * sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
@@ -21,7 +21,7 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 BINS = 10
 
 
-def calibration(truth: Labels, positive: Numbers) -> dict[str, Any]:
+def calibration_curve(truth: Labels, positive: Numbers) -> dict[str, Any]:
     """`calibration.json`: ten bins, each of a tenth of the rows [n] by their predicted probability, lowest first.
 
     Rows of equal probability are in one bin, so there may be fewer. `predicted` is the mean probability of
@@ -29,12 +29,14 @@ def calibration(truth: Labels, positive: Numbers) -> dict[str, Any]:
     """
     edges = np.quantile(positive, np.arange(1, BINS) / BINS, method="lower")
     bins = np.searchsorted(edges, positive, side="left")
-    return {"bins": [_bin(truth[bins == k], positive[bins == k]) for k in np.unique(bins)]}
+    return {
+        "bins": [_calibration_bin(truth[bins == k], positive[bins == k]) for k in np.unique(bins)]
+    }
 
 
-def _bin(truth: Labels, positive: Numbers) -> dict[str, float]:
+def _calibration_bin(truth: Labels, positive: Numbers) -> dict[str, float]:
     found, rows = int(truth.sum()), len(truth)
-    low, high = wilson(found, rows)
+    low, high = wilson_interval(found, rows)
     return {
         "rows": rows,
         "from": float(positive.min()),

@@ -13,9 +13,9 @@ from windlass.core.metrics import confusion_matrix, safe_ratio
 from windlass.core.project import Project
 from windlass.core.target import Classes, class_key
 from windlass.errors import ParameterError
-from windlass.training.calibration import calibration, wilson
+from windlass.training.calibration import calibration_curve, wilson_interval
 from windlass.training.dataset import Dataset
-from windlass.training.fairness import fairness
+from windlass.training.fairness import fairness_by_slice
 from windlass.training.split import Split
 
 
@@ -68,8 +68,8 @@ def _evaluate_classes(
     return Evaluation(
         metrics,
         confusion={"labels": list(target.labels), "matrix": matrix.tolist()},
-        calibration=calibration(truth, prediction.probabilities[:, 1]) if project.costs else None,
-        fairness=fairness(slices, extra_columns.take(test), truth, prediction) if slices else None,
+        calibration=calibration_curve(truth, prediction.probabilities[:, 1]) if project.costs else None,
+        fairness=fairness_by_slice(slices, extra_columns.take(test), truth, prediction) if slices else None,
     )
 
 
@@ -79,7 +79,7 @@ def _classification_metrics(
     probabilities = prediction.probabilities
     assert probabilities is not None
     right, total = int(np.trace(matrix)), len(truth)
-    low, high = wilson(right, total)
+    low, high = wilson_interval(right, total)
     precision = safe_ratio(np.diag(matrix), matrix.sum(axis=0))
     recall = safe_ratio(np.diag(matrix), matrix.sum(axis=1))
     f1 = formulas.f1_scores(matrix)

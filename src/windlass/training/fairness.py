@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MISSING = "missing"
 
 
-def fairness(
+def fairness_by_slice(
     names: Sequence[str], extra_columns: "pa.Table", truth: Labels, prediction: Prediction
 ) -> dict[str, Any]:
     """`fairness.json`: for each slice, its values in order, and how the rows [n] of each are treated.

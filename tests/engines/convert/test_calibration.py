@@ -22,26 +22,26 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 @pytest.mark.parametrize("table", ["iris", "cancer"])
 def test_curves(
-    method: Any, model: Any, table: Any, proved: Any, request: pytest.FixtureRequest
+    method: Any, model: Any, table: Any, convert_exactly: Any, request: pytest.FixtureRequest
 ) -> None:
     pipeline = make_pipeline(StandardScaler(), model)
     calibrated = CalibratedClassifierCV(pipeline, method=method, cv=3)
-    proved(calibrated, request.getfixturevalue(table))
+    convert_exactly(calibrated, request.getfixturevalue(table))
 
 
-def test_one_curve_for_the_whole(cancer: Any, proved: Any) -> None:
+def test_one_curve_for_the_whole(cancer: Any, convert_exactly: Any) -> None:
     model = CalibratedClassifierCV(
         HistGradientBoostingClassifier(max_iter=10), ensemble=False, cv=3
     )
-    proved(model, cancer)
+    convert_exactly(model, cancer)
 
 
-def test_over_a_frozen_classifier(cancer: Any, proved: Any) -> None:
+def test_over_a_frozen_classifier(cancer: Any, convert_exactly: Any) -> None:
     rows, target = cancer
     inner = KNeighborsClassifier().fit(rows, target)
-    proved(CalibratedClassifierCV(FrozenEstimator(inner)), cancer)
+    convert_exactly(CalibratedClassifierCV(FrozenEstimator(inner)), cancer)
 
 
-def test_temperature_is_native(iris: Any, refused: Any) -> None:
+def test_temperature_is_native(iris: Any, native_reason: Any) -> None:
     model = CalibratedClassifierCV(LogisticRegression(max_iter=1000), method="temperature", cv=3)
-    assert "method='temperature'" in refused(model, iris)
+    assert "method='temperature'" in native_reason(model, iris)

@@ -25,9 +25,9 @@ def shapes(values: Any) -> Any:
     }
 
 
-def test_a_scaler_and_a_logistic_regression_are_five_nodes(iris: Any, proved: Any) -> None:
+def test_a_scaler_and_a_logistic_regression_are_five_nodes(iris: Any, convert_exactly: Any) -> None:
     model = onnx.load_from_string(
-        proved(make_pipeline(StandardScaler(), LogisticRegression()), iris).model
+        convert_exactly(make_pipeline(StandardScaler(), LogisticRegression()), iris).model
     )
     assert [node.op_type for node in model.graph.node] == [
         "Sub",
@@ -38,10 +38,12 @@ def test_a_scaler_and_a_logistic_regression_are_five_nodes(iris: Any, proved: An
     ]
 
 
-def test_inputs_and_outputs(mixed: Any, iris: Any, diabetes: Any, proved: Any) -> None:
+def test_inputs_and_outputs(mixed: Any, iris: Any, diabetes: Any, convert_exactly: Any) -> None:
     rows, target = mixed
     steps = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
-    graph = onnx.load_from_string(proved(steps, (rows[["job", "member"]], target)).model).graph
+    graph = onnx.load_from_string(
+        convert_exactly(steps, (rows[["job", "member"]], target)).model
+    ).graph
     double, text, int64 = (
         onnx.TensorProto.DOUBLE,
         onnx.TensorProto.STRING,
@@ -49,27 +51,29 @@ def test_inputs_and_outputs(mixed: Any, iris: Any, diabetes: Any, proved: Any) -
     )
     assert shapes(graph.input) == {"numeric": (double, [0, 1]), "text": (text, [0, 1])}
     assert shapes(graph.output) == {"label": (int64, [0]), "probabilities": (double, [0, 3])}
-    graph = onnx.load_from_string(proved(DecisionTreeRegressor(max_depth=3), diabetes).model).graph
+    graph = onnx.load_from_string(
+        convert_exactly(DecisionTreeRegressor(max_depth=3), diabetes).model
+    ).graph
     assert shapes(graph.input) == {"numeric": (double, [0, 10])}
     assert shapes(graph.output) == {"value": (double, [0])}
 
 
 @pytest.mark.parametrize("order", [(2, 0, 1), (0, 2, 1), (0, 1, 2)])
-def test_classes_in_declared_order(order: Any, iris: Any, proved: Any) -> None:
+def test_classes_in_declared_order(order: Any, iris: Any, convert_exactly: Any) -> None:
     rows, target = iris
     declared = tuple(NAMES[list(order)].tolist())
-    proved(DecisionTreeClassifier(max_depth=2), (rows, NAMES[target]), classes=declared)
+    convert_exactly(DecisionTreeClassifier(max_depth=2), (rows, NAMES[target]), classes=declared)
 
 
-def test_a_declared_class_that_was_never_seen(iris: Any, proved: Any) -> None:
+def test_a_declared_class_that_was_never_seen(iris: Any, convert_exactly: Any) -> None:
     rows, target = iris
     declared = ("virginica", "other", *NAMES[:2].tolist())
-    proved(LogisticRegression(max_iter=1000), (rows, NAMES[target]), classes=declared)
+    convert_exactly(LogisticRegression(max_iter=1000), (rows, NAMES[target]), classes=declared)
 
 
-def test_booleans(cancer: Any, proved: Any) -> None:
+def test_booleans(cancer: Any, convert_exactly: Any) -> None:
     rows, target = cancer
-    proved(DecisionTreeClassifier(max_depth=3), (rows, target == 1), classes=(True, False))
+    convert_exactly(DecisionTreeClassifier(max_depth=3), (rows, target == 1), classes=(True, False))
 
 
 def test_an_undeclared_class_is_native(iris: Any) -> None:
@@ -79,8 +83,8 @@ def test_an_undeclared_class_is_native(iris: Any) -> None:
     assert conversion.report.reason == "the class 2 was learned but not declared"
 
 
-def test_columns_that_nothing_reads(proved: Any) -> None:
+def test_columns_that_nothing_reads(convert_exactly: Any) -> None:
     draw = np.random.default_rng(0)
     rows = pd.DataFrame({"x": draw.normal(size=60), "job": draw.choice(["a", "b"], 60)})
     steps = ColumnTransformer([("x", StandardScaler(), ["x"])])
-    proved(make_pipeline(steps, LogisticRegression()), (rows, (rows.x > 0).astype(int)))
+    convert_exactly(make_pipeline(steps, LogisticRegression()), (rows, (rows.x > 0).astype(int)))

@@ -35,8 +35,8 @@ class Angry(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
 
 @pytest.mark.parametrize("step", [Doubling(), Scaled()], ids=repr)
-def test_custom_transformers_are_native(step: Any, iris: Any, refused: Any) -> None:
-    reason = refused(make_pipeline(step, LogisticRegression(max_iter=1000)), iris)
+def test_custom_transformers_are_native(step: Any, iris: Any, native_reason: Any) -> None:
+    reason = native_reason(make_pipeline(step, LogisticRegression(max_iter=1000)), iris)
     assert type(step).__name__ in reason
 
 
@@ -50,6 +50,14 @@ def test_nothing_is_raised(iris: Any) -> None:
     assert report.reason
 
 
-def test_the_same_seed_gives_the_same_bytes_and_report(iris: Any, proved: Any) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_report(iris: Any, convert_exactly: Any) -> None:
     model = DecisionTreeClassifier(random_state=0)
-    assert proved(model, iris, seed=7) == proved(model, iris, seed=7)
+    assert convert_exactly(model, iris, seed=7) == convert_exactly(model, iris, seed=7)
+
+
+def test_5000_generated_rows_are_compared_unless_fewer_are_requested(iris: Any) -> None:
+    rows, target = iris
+    model = DecisionTreeClassifier(random_state=0).fit(rows, target)
+    fitted = FittedEstimator(model, tuple(rows), frozenset(), (0, 1, 2))
+    assert 5000 <= convert(fitted, rows, seed=0).report.rows - len(rows) < 6000
+    assert 200 <= convert(fitted, rows, seed=0, probe_rows=200).report.rows - len(rows) < 250

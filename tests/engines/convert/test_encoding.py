@@ -33,22 +33,22 @@ ENCODERS = [
 @pytest.mark.parametrize("encoder", ENCODERS, ids=repr)
 @pytest.mark.parametrize("columns", [WORDS, ["member", "age"], ["job", "age", "colour"], ["job"]])
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
-def test_encoders(encoder: Any, columns: Any, mixed: Any, proved: Any) -> None:
+def test_encoders(encoder: Any, columns: Any, mixed: Any, convert_exactly: Any) -> None:
     rows, target = mixed
     model = make_pipeline(encoder, DecisionTreeClassifier(max_depth=8, random_state=0))
-    proved(model, (rows[columns], target))
+    convert_exactly(model, (rows[columns], target))
 
 
 def test_a_large_table_is_split_by_column(
-    mixed: Any, proved: Any, monkeypatch: pytest.MonkeyPatch
+    mixed: Any, convert_exactly: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding, "_LARGEST_TABLE", 10)
     rows, target = mixed
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
-    proved(model, (rows[WORDS], target))
+    convert_exactly(model, (rows[WORDS], target))
 
 
-def test_text_that_no_encoder_takes_is_native(mixed: Any, refused: Any) -> None:
+def test_text_that_no_encoder_takes_is_native(mixed: Any, native_reason: Any) -> None:
     rows, target = mixed
     steps = make_column_transformer(
         (SimpleImputer(strategy="most_frequent"), WORDS), (SimpleImputer(), ["age"])
@@ -63,4 +63,4 @@ def test_text_that_no_encoder_takes_is_native(mixed: Any, refused: Any) -> None:
         def predict_proba(self, X: Any) -> Any:
             return super().predict_proba(X[:, -1:].astype(float))
 
-    assert "Blind" in refused(make_pipeline(steps, Blind()), (rows, target))
+    assert "Blind" in native_reason(make_pipeline(steps, Blind()), (rows, target))

@@ -15,43 +15,43 @@ FLOAT, DOUBLE = 1, 11
 
 
 def test_float32_standardisation_is_caught(
-    iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+    iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # This is what plain conversion does.
     def single(graph: Any, step: Any, columns: Any, *, shift: Any, scale: Any) -> Any:
-        name = graph.node("Cast", graph.numbers(columns, step), to=FLOAT)
+        name = graph.node("Cast", graph.numeric_tensor(columns, step), to=FLOAT)
         for op, value in (("Sub", shift), ("Div", scale)):
             name = graph.node(op, name, graph.node("Cast", graph.constant(value), to=FLOAT))
-        return graph.whole(graph.node("Cast", name, to=DOUBLE), len(columns))
+        return graph.tensor_columns(graph.node("Cast", name, to=DOUBLE), len(columns))
 
     monkeypatch.setattr(scaling, "_shift_and_divide", single)
     forest = RandomForestClassifier(50, random_state=0)
-    reason = refused(make_pipeline(StandardScaler(), forest), iris)
+    reason = native_reason(make_pipeline(StandardScaler(), forest), iris)
     assert reason.startswith("RandomForestClassifier: ")
     assert "rows moved, by up to" in reason
 
 
 @pytest.mark.parametrize("shift", [-1, 1])
 def test_a_threshold_one_step_off_is_caught(
-    shift: Any, iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+    shift: Any, iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = trees.float64_thresholds
     monkeypatch.setattr(
         trees, "float64_thresholds", lambda t: np.nextafter(exact(t), shift * np.inf)
     )
-    assert "rows moved" in refused(RandomForestClassifier(5, random_state=0), iris)
+    assert "rows moved" in native_reason(RandomForestClassifier(5, random_state=0), iris)
 
 
 def test_a_wrong_coefficient_is_caught(
-    iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+    iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = linear.affine
     monkeypatch.setattr(linear, "affine", lambda g, name, w, b: exact(g, name, w * (1 + 1e-5), b))
-    assert "rows moved" in refused(LogisticRegression(max_iter=1000), iris)
+    assert "rows moved" in native_reason(LogisticRegression(max_iter=1000), iris)
 
 
 def test_ties_broken_the_other_way_are_caught(
-    iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+    iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vote = trees._vote
 
@@ -64,7 +64,7 @@ def test_ties_broken_the_other_way_are_caught(
     monkeypatch.setattr(trees, "_vote", wrong)
     rows, _ = iris
     table = (rows * 0.0, np.tile([0, 1, 2], 50))
-    assert "labels changed" in refused(DecisionTreeClassifier(), table)
+    assert "labels changed" in native_reason(DecisionTreeClassifier(), table)
 
 
 def test_rows_that_it_refuses_are_counted(iris: Any) -> None:

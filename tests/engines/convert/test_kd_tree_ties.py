@@ -16,30 +16,32 @@ def grid() -> Any:
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 8, 17])
 @pytest.mark.parametrize("options", [{}, {"p": 1}, {"leaf_size": 2}, {"leaf_size": 500}], ids=repr)
-def test_the_rows_that_the_search_keeps(k: Any, options: Any, grid: Any, proved: Any) -> None:
+def test_the_rows_that_the_search_keeps(
+    k: Any, options: Any, grid: Any, convert_exactly: Any
+) -> None:
     # Every row has a target of its own, so another neighbour is another answer.
-    proved(KNeighborsRegressor(k, **options), grid)
+    convert_exactly(KNeighborsRegressor(k, **options), grid)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_classes(seed: Any, iris: Any, proved: Any) -> None:
-    proved(KNeighborsClassifier(), iris, seed=seed)
+def test_classes(seed: Any, iris: Any, convert_exactly: Any) -> None:
+    convert_exactly(KNeighborsClassifier(), iris, seed=seed)
 
 
-def test_all_rows_are_neighbours(grid: Any, proved: Any) -> None:
-    proved(KNeighborsRegressor(200, algorithm="kd_tree"), grid)
+def test_all_rows_are_neighbours(grid: Any, convert_exactly: Any) -> None:
+    convert_exactly(KNeighborsRegressor(200, algorithm="kd_tree"), grid)
 
 
 def test_ties_by_position_are_caught(
-    grid: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+    grid: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def by_position(graph: Any, distances: Any, parts: Any, model: Any, power: Any) -> Any:
         k = graph.constant([model.n_neighbors])
-        return tuple(graph.node_many("TopK", [distances, k], 2, axis=1, largest=0))
+        return tuple(graph.multi_output_node("TopK", [distances, k], 2, axis=1, largest=0))
 
     monkeypatch.setattr("windlass.engines.convert.neighbors.k_smallest", by_position)
-    assert "rows moved" in refused(KNeighborsRegressor(), grid)
+    assert "rows moved" in native_reason(KNeighborsRegressor(), grid)
 
 
-def test_a_search_without_a_tree_breaks_ties_by_rounding(iris: Any, refused: Any) -> None:
-    assert "rows moved" in refused(KNeighborsClassifier(algorithm="brute"), iris)
+def test_a_search_without_a_tree_breaks_ties_by_rounding(iris: Any, native_reason: Any) -> None:
+    assert "rows moved" in native_reason(KNeighborsClassifier(algorithm="brute"), iris)

@@ -43,32 +43,34 @@ REGRESSORS = [
 
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=repr)
 @pytest.mark.parametrize("table", ["iris", "cancer"])
-def test_classifiers(model: Any, table: Any, proved: Any, request: pytest.FixtureRequest) -> None:
-    proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
+def test_classifiers(
+    model: Any, table: Any, convert_exactly: Any, request: pytest.FixtureRequest
+) -> None:
+    convert_exactly(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
 
 
 @pytest.mark.parametrize("model", REGRESSORS, ids=repr)
-def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
-    proved(make_pipeline(StandardScaler(), model), diabetes)
+def test_regressors(model: Any, diabetes: Any, convert_exactly: Any) -> None:
+    convert_exactly(make_pipeline(StandardScaler(), model), diabetes)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_scores_far_from_zero_share_nothing(iris: Any, proved: Any) -> None:
+def test_scores_far_from_zero_share_nothing(iris: Any, convert_exactly: Any) -> None:
     rows, target = iris
-    proved(
+    convert_exactly(
         SGDClassifier(loss="log_loss", tol=None, max_iter=20, random_state=0),
         (rows * 1000.0, target),
     )
 
 
-def test_no_probabilities_is_native(iris: Any, refused: Any) -> None:
-    assert "no probabilities" in refused(RidgeClassifier(), iris)
+def test_no_probabilities_is_native(iris: Any, native_reason: Any) -> None:
+    assert "no probabilities" in native_reason(RidgeClassifier(), iris)
     model = make_pipeline(StandardScaler(), RidgeClassifier())
-    assert refused(model, iris) == "RidgeClassifier: it gives no probabilities"
-    assert "no probabilities" in refused(SGDClassifier(loss="hinge", random_state=0), iris)
+    assert native_reason(model, iris) == "RidgeClassifier: it gives no probabilities"
+    assert "no probabilities" in native_reason(SGDClassifier(loss="hinge", random_state=0), iris)
 
 
-def test_several_targets_are_native(diabetes: Any, refused: Any) -> None:
+def test_several_targets_are_native(diabetes: Any, native_reason: Any) -> None:
     rows, target = diabetes
     two = target.to_frame().assign(other=target * 2)
-    assert refused(LinearRegression(), (rows, two)) == "LinearRegression: several targets"
+    assert native_reason(LinearRegression(), (rows, two)) == "LinearRegression: several targets"

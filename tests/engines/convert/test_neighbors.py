@@ -15,30 +15,30 @@ CLASSIFIERS = [
 
 
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=repr)
-def test_classifiers(model: Any, cancer: Any, proved: Any) -> None:
+def test_classifiers(model: Any, cancer: Any, convert_exactly: Any) -> None:
     rows, target = cancer
-    proved(make_pipeline(StandardScaler(), model), (rows.iloc[:, :12], target))
+    convert_exactly(make_pipeline(StandardScaler(), model), (rows.iloc[:, :12], target))
 
 
-def test_many_columns(cancer: Any, proved: Any) -> None:
+def test_many_columns(cancer: Any, convert_exactly: Any) -> None:
     model = KNeighborsClassifier(algorithm="kd_tree")
-    proved(make_pipeline(StandardScaler(), model), cancer)
+    convert_exactly(make_pipeline(StandardScaler(), model), cancer)
 
 
 @pytest.mark.parametrize("model", [KNeighborsRegressor(), KNeighborsRegressor(9)], ids=repr)
-def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
-    proved(make_pipeline(StandardScaler(), model), diabetes)
+def test_regressors(model: Any, diabetes: Any, convert_exactly: Any) -> None:
+    convert_exactly(make_pipeline(StandardScaler(), model), diabetes)
 
 
-def test_many_rows_are_native(iris: Any, refused: Any) -> None:
+def test_many_rows_are_native(iris: Any, native_reason: Any) -> None:
     rows, target = iris
     many = (pd.concat([rows] * 40, ignore_index=True), pd.concat([target] * 40))
-    assert refused(KNeighborsClassifier(), many).endswith("6000 training rows are too many")
+    assert native_reason(KNeighborsClassifier(), many).endswith("6000 training rows are too many")
 
 
-def test_other_metrics_are_native(iris: Any, refused: Any) -> None:
-    assert "metric='cosine'" in refused(KNeighborsClassifier(metric="cosine"), iris)
+def test_other_metrics_are_native(iris: Any, native_reason: Any) -> None:
+    assert "metric='cosine'" in native_reason(KNeighborsClassifier(metric="cosine"), iris)
 
 
-def test_weights_by_a_function_are_native(iris: Any, refused: Any) -> None:
-    assert "by a function" in refused(KNeighborsClassifier(weights=lambda d: d + 1), iris)
+def test_weights_by_a_function_are_native(iris: Any, native_reason: Any) -> None:
+    assert "by a function" in native_reason(KNeighborsClassifier(weights=lambda d: d + 1), iris)

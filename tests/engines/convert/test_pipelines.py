@@ -33,12 +33,12 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=range(len(CHOICES)))
-def test_column_choices(choice: Any, mixed: Any, proved: Any) -> None:
+def test_column_choices(choice: Any, mixed: Any, convert_exactly: Any) -> None:
     model = make_pipeline(ColumnTransformer(choice), DecisionTreeClassifier(random_state=0))
-    proved(model, mixed)
+    convert_exactly(model, mixed)
 
 
-def test_remainders_and_weights(mixed: Any, proved: Any) -> None:
+def test_remainders_and_weights(mixed: Any, convert_exactly: Any) -> None:
     rows, target = mixed
     choice = ColumnTransformer(
         [("a", SimpleImputer(), ["age"])],
@@ -46,28 +46,30 @@ def test_remainders_and_weights(mixed: Any, proved: Any) -> None:
         transformer_weights={"a": 0.37},
     )
     table = (rows[["since", "age", "income"]], target)
-    proved(make_pipeline(choice, DecisionTreeClassifier(random_state=0)), table)
+    convert_exactly(make_pipeline(choice, DecisionTreeClassifier(random_state=0)), table)
 
 
-def test_side_by_side(iris: Any, proved: Any) -> None:
+def test_side_by_side(iris: Any, convert_exactly: Any) -> None:
     union = FeatureUnion([("a", StandardScaler()), ("b", MinMaxScaler()), ("c", "passthrough")])
-    proved(make_pipeline(union, DecisionTreeClassifier(random_state=0)), iris)
+    convert_exactly(make_pipeline(union, DecisionTreeClassifier(random_state=0)), iris)
 
 
-def test_selection(cancer: Any, proved: Any) -> None:
+def test_selection(cancer: Any, convert_exactly: Any) -> None:
     steps = (StandardScaler(), VarianceThreshold(), SelectKBest(k=4), LogisticRegression())
-    proved(make_pipeline(*steps), cancer)
+    convert_exactly(make_pipeline(*steps), cancer)
 
 
-def test_a_search(iris: Any, proved: Any) -> None:
+def test_a_search(iris: Any, convert_exactly: Any) -> None:
     search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": [0.1, 1.0]}, cv=3)
-    proved(make_pipeline(StandardScaler(), search), iris)
+    convert_exactly(make_pipeline(StandardScaler(), search), iris)
 
 
 @pytest.mark.parametrize(
     "sampler", [SMOTE(random_state=0), RandomUnderSampler(random_state=0), "passthrough"], ids=str
 )
-def test_samplers_do_nothing_when_predicting(sampler: Any, cancer: Any, proved: Any) -> None:
+def test_samplers_do_nothing_when_predicting(
+    sampler: Any, cancer: Any, convert_exactly: Any
+) -> None:
     rows, target = cancer
     rows = rows.mask(np.random.default_rng(0).random(rows.shape) < 0.05)
     steps = [
@@ -75,7 +77,7 @@ def test_samplers_do_nothing_when_predicting(sampler: Any, cancer: Any, proved: 
         ("sampler", sampler),
         ("forest", RandomForestClassifier(5, random_state=0)),
     ]
-    proved(SamplingPipeline(steps), (rows, target))
+    convert_exactly(SamplingPipeline(steps), (rows, target))
 
 
 @pytest.mark.parametrize(
@@ -87,18 +89,18 @@ def test_samplers_do_nothing_when_predicting(sampler: Any, cancer: Any, proved: 
     ],
     ids=["log1p", "log", "standard"],
 )
-def test_a_transformed_target(target: Any, diabetes: Any, proved: Any) -> None:
+def test_a_transformed_target(target: Any, diabetes: Any, convert_exactly: Any) -> None:
     model = make_pipeline(StandardScaler(), Ridge())
-    proved(TransformedTargetRegressor(model, **target), diabetes)
+    convert_exactly(TransformedTargetRegressor(model, **target), diabetes)
 
 
-def test_another_inverse_is_native(diabetes: Any, refused: Any) -> None:
+def test_another_inverse_is_native(diabetes: Any, native_reason: Any) -> None:
     model = TransformedTargetRegressor(Ridge(), transformer=MinMaxScaler())
-    assert "inverse of MinMaxScaler" in refused(model, diabetes)
+    assert "inverse of MinMaxScaler" in native_reason(model, diabetes)
 
 
-def test_rows_outside_a_function_are_drawn_again(diabetes: Any, proved: Any) -> None:
+def test_rows_outside_a_function_are_drawn_again(diabetes: Any, convert_exactly: Any) -> None:
     # The logarithm of a negative number is NaN, which a linear model refuses.
     rows, target = diabetes
     model = make_pipeline(FunctionTransformer(np.log), Ridge())
-    proved(model, (rows - rows.min() + 1e-3, target))
+    convert_exactly(model, (rows - rows.min() + 1e-3, target))

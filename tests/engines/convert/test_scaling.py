@@ -30,21 +30,22 @@ SCALERS = [
 
 
 @pytest.mark.parametrize("scaler", SCALERS, ids=repr)
-def test_a_tree_sees_the_same_bits(scaler: Any, iris: Any, proved: Any) -> None:
+def test_a_tree_sees_the_same_bits(scaler: Any, iris: Any, convert_exactly: Any) -> None:
     # A tree on its own splits amplifies the smallest difference to a whole class.
     rows, _ = iris
     target = np.random.default_rng(0).integers(0, 3, len(rows))
-    proved(make_pipeline(scaler, DecisionTreeClassifier(random_state=0)), (rows, target))
+    convert_exactly(make_pipeline(scaler, DecisionTreeClassifier(random_state=0)), (rows, target))
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_pca(whiten: Any, cancer: Any, proved: Any) -> None:
+def test_pca(whiten: Any, cancer: Any, convert_exactly: Any) -> None:
     parts = (StandardScaler(), PCA(5, whiten=whiten, random_state=0), LogisticRegression())
-    proved(make_pipeline(*parts), cancer)
+    convert_exactly(make_pipeline(*parts), cancer)
 
 
-def test_an_unknown_function_is_named(iris: Any, refused: Any) -> None:
+def test_an_unknown_function_is_named(iris: Any, native_reason: Any) -> None:
     model = make_pipeline(FunctionTransformer(np.cbrt), LogisticRegression(max_iter=1000))
     assert (
-        refused(model, iris) == "FunctionTransformer: the function 'cbrt' has no ONNX counterpart"
+        native_reason(model, iris)
+        == "FunctionTransformer: the function 'cbrt' has no ONNX counterpart"
     )

@@ -38,25 +38,25 @@ def test_it_is_not_imported_before_it_is_needed(script: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_classifiers_and_regressors(iris: Any, diabetes: Any, proved: Any) -> None:
-    proved(make_pipeline(StandardScaler(), GaussianNB()), iris)
+def test_classifiers_and_regressors(iris: Any, diabetes: Any, convert_exactly: Any) -> None:
+    convert_exactly(make_pipeline(StandardScaler(), GaussianNB()), iris)
     network = {"hidden_layer_sizes": (8,), "max_iter": 50, "random_state": 0}
-    proved(make_pipeline(StandardScaler(), MLPClassifier(**network)), iris)
-    proved(make_pipeline(StandardScaler(), MLPRegressor(**network)), diabetes)
+    convert_exactly(make_pipeline(StandardScaler(), MLPClassifier(**network)), iris)
+    convert_exactly(make_pipeline(StandardScaler(), MLPRegressor(**network)), diabetes)
 
 
-def test_trees_in_float32_are_native(diabetes: Any, refused: Any) -> None:
-    reason = refused(AdaBoostRegressor(n_estimators=3, random_state=0), diabetes)
+def test_trees_in_float32_are_native(diabetes: Any, native_reason: Any) -> None:
+    reason = native_reason(AdaBoostRegressor(n_estimators=3, random_state=0), diabetes)
     assert reason == "AdaBoostRegressor: skl2onnx adds its trees up in float32"
 
 
-def test_what_it_does_not_know_is_native(iris: Any, refused: Any) -> None:
+def test_what_it_does_not_know_is_native(iris: Any, native_reason: Any) -> None:
     model = make_pipeline(Nystroem(n_components=3, random_state=0), LogisticRegression())
-    assert refused(model, iris).startswith("Nystroem: skl2onnx: ")
+    assert native_reason(model, iris).startswith("Nystroem: skl2onnx: ")
 
 
 def test_without_the_package_it_says_so(
-    iris: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+    iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
-    assert "skl2onnx is not installed" in refused(GaussianNB(), iris)
+    assert "skl2onnx is not installed" in native_reason(GaussianNB(), iris)

@@ -15,20 +15,20 @@ KERNELS = ["linear", "rbf", "poly", "sigmoid"]
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("table", ["iris", "cancer"])
 def test_calibrated_classifiers(
-    kernel: Any, table: Any, proved: Any, request: pytest.FixtureRequest
+    kernel: Any, table: Any, convert_exactly: Any, request: pytest.FixtureRequest
 ) -> None:
     model = CalibratedClassifierCV(SVC(kernel=kernel), cv=3)
-    proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
+    convert_exactly(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
 
 
-def test_nu_classifier(iris: Any, proved: Any) -> None:
+def test_nu_classifier(iris: Any, convert_exactly: Any) -> None:
     model = CalibratedClassifierCV(NuSVC(nu=0.3), cv=3)
-    proved(make_pipeline(StandardScaler(), model), iris)
+    convert_exactly(make_pipeline(StandardScaler(), model), iris)
 
 
 @pytest.mark.parametrize("model", [SVR(C=10.0), SVR(kernel="poly"), NuSVR(C=10.0)], ids=repr)
-def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
-    proved(make_pipeline(StandardScaler(), model), diabetes)
+def test_regressors(model: Any, diabetes: Any, convert_exactly: Any) -> None:
+    convert_exactly(make_pipeline(StandardScaler(), model), diabetes)
 
 
 def test_pair_weights_give_the_one_vs_one_decision(iris: Any) -> None:
@@ -39,6 +39,6 @@ def test_pair_weights_give_the_one_vs_one_decision(iris: Any) -> None:
     np.testing.assert_allclose(decision, model.decision_function(rows), atol=1e-9)
 
 
-def test_own_kernels_are_native(iris: Any, refused: Any) -> None:
+def test_own_kernels_are_native(iris: Any, native_reason: Any) -> None:
     model = CalibratedClassifierCV(SVC(kernel=lambda a, b: a @ b.T), cv=3)
-    assert "this kernel" in refused(model, iris)
+    assert "this kernel" in native_reason(model, iris)

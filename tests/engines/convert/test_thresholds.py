@@ -20,25 +20,27 @@ CALIBRATED = CalibratedClassifierCV(
     "model", [LOGISTIC, RandomForestClassifier(10, random_state=0)], ids=["logistic", "forest"]
 )
 @pytest.mark.parametrize("threshold", [0.03, 0.5, "auto"])
-def test_a_set_threshold(model: Any, threshold: Any, cancer: Any, proved: Any) -> None:
-    proved(FixedThresholdClassifier(model, threshold=threshold), cancer)
+def test_a_set_threshold(model: Any, threshold: Any, cancer: Any, convert_exactly: Any) -> None:
+    convert_exactly(FixedThresholdClassifier(model, threshold=threshold), cancer)
 
 
-def test_a_threshold_of_calibrated_probabilities(cancer: Any, proved: Any) -> None:
-    proved(FixedThresholdClassifier(CALIBRATED, threshold=0.03), cancer)
+def test_a_threshold_of_calibrated_probabilities(cancer: Any, convert_exactly: Any) -> None:
+    convert_exactly(FixedThresholdClassifier(CALIBRATED, threshold=0.03), cancer)
 
 
 @pytest.mark.parametrize("positive", [0, 1])
 @pytest.mark.parametrize("method", ["predict_proba", "decision_function"])
-def test_either_class_may_be_positive(positive: int, method: Any, cancer: Any, proved: Any) -> None:
+def test_either_class_may_be_positive(
+    positive: int, method: Any, cancer: Any, convert_exactly: Any
+) -> None:
     threshold = 0.9 if method == "predict_proba" else 2.5
     model = FixedThresholdClassifier(
         LOGISTIC, threshold=threshold, pos_label=positive, response_method=method
     )
-    proved(model, cancer)
+    convert_exactly(model, cancer)
 
 
-def test_the_threshold_moves_labels(cancer: Any, proved: Any) -> None:
+def test_the_threshold_moves_labels(cancer: Any, convert_exactly: Any) -> None:
     rows, target = cancer
     low, high = (
         FixedThresholdClassifier(LOGISTIC, threshold=threshold).fit(rows, target).predict(rows)
@@ -47,15 +49,15 @@ def test_the_threshold_moves_labels(cancer: Any, proved: Any) -> None:
     assert low.sum() > high.sum()
 
 
-def test_a_threshold_over_a_frozen_classifier(cancer: Any, proved: Any) -> None:
+def test_a_threshold_over_a_frozen_classifier(cancer: Any, convert_exactly: Any) -> None:
     inner = LogisticRegression(max_iter=5000).fit(*cancer)
-    proved(FixedThresholdClassifier(FrozenEstimator(inner), threshold=0.2), cancer)
+    convert_exactly(FixedThresholdClassifier(FrozenEstimator(inner), threshold=0.2), cancer)
 
 
-def test_a_threshold_that_was_found(cancer: Any, proved: Any) -> None:
-    proved(TunedThresholdClassifierCV(LOGISTIC, scoring="balanced_accuracy", cv=3), cancer)
+def test_a_threshold_that_was_found(cancer: Any, convert_exactly: Any) -> None:
+    convert_exactly(TunedThresholdClassifierCV(LOGISTIC, scoring="balanced_accuracy", cv=3), cancer)
 
 
-def test_without_probabilities_it_is_native(cancer: Any, refused: Any) -> None:
+def test_without_probabilities_it_is_native(cancer: Any, native_reason: Any) -> None:
     model = make_pipeline(StandardScaler(), FixedThresholdClassifier(LinearSVC(), threshold=0.1))
-    assert refused(model, cancer)
+    assert native_reason(model, cancer)

@@ -43,17 +43,19 @@ REGRESSORS = [
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda model: repr(model)[:60])
 @pytest.mark.parametrize("table", ["iris", "cancer"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_classifiers(model: Any, table: Any, proved: Any, request: pytest.FixtureRequest) -> None:
-    proved(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
+def test_classifiers(
+    model: Any, table: Any, convert_exactly: Any, request: pytest.FixtureRequest
+) -> None:
+    convert_exactly(make_pipeline(StandardScaler(), model), request.getfixturevalue(table))
 
 
 @pytest.mark.parametrize("model", REGRESSORS, ids=lambda model: repr(model)[:60])
-def test_regressors(model: Any, diabetes: Any, proved: Any) -> None:
-    proved(make_pipeline(StandardScaler(), model), diabetes)
+def test_regressors(model: Any, diabetes: Any, convert_exactly: Any) -> None:
+    convert_exactly(make_pipeline(StandardScaler(), model), diabetes)
 
 
-def test_what_is_not_converted_is_named(iris: Any, refused: Any) -> None:
+def test_what_is_not_converted_is_named(iris: Any, native_reason: Any) -> None:
     boosted = AdaBoostClassifier(GaussianNB(), n_estimators=2)
-    assert refused(boosted, iris) == "AdaBoostClassifier over GaussianNB"
+    assert native_reason(boosted, iris) == "AdaBoostClassifier over GaussianNB"
     hard = VotingClassifier([("a", GaussianNB()), ("b", TREE)])
-    assert "voting='hard'" in refused(hard, iris)
+    assert "voting='hard'" in native_reason(hard, iris)

@@ -54,7 +54,7 @@ def _response(compiler: Compiler, member: Any, columns: Columns) -> str:
     if hasattr(member.estimator, "decision_function") or scores.probabilities is None:
         raise UnsupportedError(f"CalibratedClassifierCV over {type(member.estimator).__name__}")
     if len(member.classes) == 2:
-        return compiler.graph.pick(scores.probabilities, [1])
+        return compiler.graph.gather(scores.probabilities, [1])
     return scores.probabilities
 
 
@@ -69,7 +69,7 @@ def _sigmoid(graph: Graph, response: str, curves: list[Any]) -> str:
 def _isotonic(graph: Graph, response: str, curves: list[Any]) -> str:
     """Append the classes' step functions side by side."""
     parts = [
-        _interpolate(graph, response if len(curves) == 1 else graph.pick(response, [k]), curve)
+        _interpolate(graph, response if len(curves) == 1 else graph.gather(response, [k]), curve)
         for k, curve in enumerate(curves)
     ]
     return parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
@@ -116,7 +116,7 @@ def _decided(
     if source is None:
         raise UnsupportedError(f"{type(model).__name__} over {type(inner).__name__}")
     if by_share:
-        source = graph.pick(source, [positive])
+        source = graph.gather(source, [positive])
     elif positive == 0:
         source = graph.node("Neg", source)
     above = graph.node("GreaterOrEqual", source, graph.constant(float(threshold)))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from windlass.engines.convert import (
-    boosting,
     calibration,
     encoding,
-    histogram,
+    gradient_boosting,
     imputing,
     linear,
     neighbors,
@@ -89,8 +88,8 @@ CLASSIFIERS: dict[str, Classify] = {
     "ExtraTreeClassifier": trees.tree_classifier,
     "ExtraTreesClassifier": trees.forest_classifier,
     "FixedThresholdClassifier": calibration.fixed_threshold,
-    "GradientBoostingClassifier": boosting.boosting_classifier,
-    "HistGradientBoostingClassifier": histogram.histogram_classifier,
+    "GradientBoostingClassifier": gradient_boosting.boosting_classifier,
+    "HistGradientBoostingClassifier": gradient_boosting.histogram_classifier,
     "KNeighborsClassifier": neighbors.neighbors_classifier,
     "LinearDiscriminantAnalysis": linear.logistic,
     "LinearSVC": linear.decision_only,
@@ -114,8 +113,8 @@ REGRESSORS: dict[str, Regress] = {
     "ExtraTreeRegressor": trees.tree_regressor,
     "ExtraTreesRegressor": trees.forest_regressor,
     "GammaRegressor": linear.generalized_linear,
-    "GradientBoostingRegressor": boosting.boosting_regressor,
-    "HistGradientBoostingRegressor": histogram.histogram_regressor,
+    "GradientBoostingRegressor": gradient_boosting.boosting_regressor,
+    "HistGradientBoostingRegressor": gradient_boosting.histogram_regressor,
     "KNeighborsRegressor": neighbors.neighbors_regressor,
     "NuSVR": svm.support_vector_regressor,
     "Pipeline": pipelines.pipeline_regress,

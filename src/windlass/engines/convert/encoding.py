@@ -139,12 +139,12 @@ def _encode(graph: Graph, columns: Columns, lookups: list[Lookup]) -> Columns:
         codes = graph.node("Add", codes, graph.constant(np.arange(len(lookups)) * size))
     if ordinal:
         found = graph.node("Gather", graph.constant(table.ravel()), codes, axis=0)
-        return graph.whole(found, width)
+        return graph.tensor_columns(found, width)
     found = graph.node("Gather", graph.constant(table.reshape(-1, width)), codes, axis=0)
     axis = graph.constant([1])
     if len(lookups) == 1:
-        return graph.whole(graph.node("Squeeze", found, axis), width)
-    return graph.whole(graph.node("ReduceSum", found, axis, keepdims=0), width)
+        return graph.tensor_columns(graph.node("Squeeze", found, axis), width)
+    return graph.tensor_columns(graph.node("ReduceSum", found, axis, keepdims=0), width)
 
 
 def _positions(graph: Graph, columns: Columns, keys: list[str | float]) -> str:
@@ -152,7 +152,7 @@ def _positions(graph: Graph, columns: Columns, keys: list[str | float]) -> str:
     array = np.array(keys, object if columns[0].text else np.float64)
     return graph.node(
         "LabelEncoder",
-        graph.join(columns),
+        graph.concatenate(columns),
         domain=ML,
         keys_tensor=tensor(array),
         values_tensor=tensor(np.arange(len(keys), dtype=np.int64)),

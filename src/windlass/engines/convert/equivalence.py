@@ -1,4 +1,4 @@
-"""The equality check: the serialized model against scikit-learn, row by row."""
+"""Compares the predictions of the ONNX model with those of scikit-learn, row by row."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     Alternatives = tuple[Callable[[], pd.DataFrame], ...]
 
-_BATCH = 4096
-_SLICE = 1024  # rows a run: nearest neighbours need memory for each with every training row
-_SAMPLED = 5000  # rows that have to be compared beside those of training
-_SINGLES = 8  # rows of each batch that are also run alone: ONNX Runtime takes another path
+MIN_PROBE_ROWS = 5000  # generated rows to compare, besides those of training
+
+_BATCH_ROWS = 4096
+_RUN_ROWS = 1024  # of one run: nearest neighbours need memory for each with every training row
+_SINGLE_ROWS = 8  # of each batch, also run alone: ONNX Runtime takes another path for one row
 
 
 @dataclass(frozen=True)
@@ -38,71 +39,90 @@ class ModelOutput:
 
 
 def check_equivalence(
-    fitted: FittedEstimator, compiled: CompiledModel, rows: pd.DataFrame, seed: int
+    fitted: FittedEstimator,
+    compiled: CompiledModel,
+    rows: pd.DataFrame,
+    seed: int,
+    probe_rows: int = MIN_PROBE_ROWS,
 ) -> EquivalenceReport:
-    """Compare all training rows and at least 5,000 others; raises what ONNX Runtime raises."""
+    """Compare predictions on all training rows and at least ``probe_rows`` generated rows.
+
+    Raises what ONNX Runtime raises.
+    """
     session = _session(compiled.model)
     positions = np.array(class_positions(fitted) if fitted.classes is not None else [], np.int64)
     rows = rows[list(fitted.columns)].reset_index(drop=True)
-    frames = _frames(fitted, compiled, rows, seed)
-    count, moved, changed, largest = 0, 0, 0, 0.0
-    for frame, expected in _answers(fitted, frames, positions):
+    frames = _frames(fitted, compiled, rows, seed, probe_rows)
+    count, moved, changed, max_difference = 0, 0, 0, 0.0
+    for frame, expected in _expected_outputs(fitted, frames, positions):
         inputs = model_inputs(fitted, frame)
-        got = _run(session, inputs)
-        gaps, other = _gaps(expected.values, got.values), got.labels != expected.labels
-        for at in range(0, len(frame), max(1, len(frame) // _SINGLES)):
-            one = _run(session, {name: value[at : at + 1] for name, value in inputs.items()})
-            gaps[at] = max(gaps[at], *_gaps(expected.values[at : at + 1], one.values))
-            other[at] |= one.labels[0] != expected.labels[at]
+        actual = _run(session, inputs)
+        differences = _differences(expected.values, actual.values)
+        relabelled = actual.labels != expected.labels
+        for at in range(0, len(frame), max(1, len(frame) // _SINGLE_ROWS)):
+            single = _run(session, {name: value[at : at + 1] for name, value in inputs.items()})
+            difference = _differences(expected.values[at : at + 1], single.values)[0]
+            differences[at] = max(differences[at], difference)
+            relabelled[at] |= single.labels[0] != expected.labels[at]
         count += len(frame)
-        moved += int((gaps > TOLERANCE).sum())
-        changed += int(other.sum())
-        largest = max(largest, float(gaps.max(initial=0.0)))
-    reason = _reason(fitted, count, moved, changed, largest)
-    if count < len(rows) + _SAMPLED:
+        moved += int((differences > TOLERANCE).sum())
+        changed += int(relabelled.sum())
+        max_difference = max(max_difference, float(differences.max(initial=0.0)))
+    reason = _reason(fitted, count, moved, changed, max_difference)
+    if count < len(rows) + probe_rows:
         reason = f"{final_name(fitted.estimator)}: it predicts only {count} of the rows to compare"
     engine = "native" if reason else "onnx"
-    return EquivalenceReport(engine, reason, count, largest, changed, TOLERANCE)
+    return EquivalenceReport(engine, reason, count, max_difference, changed, TOLERANCE)
 
 
 def _frames(
-    fitted: FittedEstimator, compiled: CompiledModel, rows: pd.DataFrame, seed: int
+    fitted: FittedEstimator,
+    compiled: CompiledModel,
+    rows: pd.DataFrame,
+    seed: int,
+    probe_rows: int,
 ) -> Iterator[Alternatives]:
-    """Yield alternatives: the first that scikit-learn accepts is compared, if it accepts one."""
+    """Yield alternatives: the first that scikit-learn accepts is compared, if it accepts one.
+
+    The kinds of probe rows that every estimator accepts add up to a little over ``probe_rows``.
+    """
     sampler = ProbeRowSampler(fitted, rows, compiled.splits, np.random.default_rng(seed))
-    cautious = replace(sampler, cautious=True)
-    for start in range(0, len(rows), _BATCH):
-        yield (partial(rows.__getitem__, slice(start, start + _BATCH)),)
-    mixed = partial(sampler.mixed, 1500)
-    yield (mixed,)
-    for kind in (ProbeRowSampler.uniform, ProbeRowSampler.boundary, ProbeRowSampler.between):
-        yield partial(kind, sampler, 1200), partial(kind, cautious, 1200), mixed
-    yield (partial(sampler.missing, 250, anywhere=False),)
-    yield (partial(sampler.missing, 250, anywhere=True),)
+    in_range = replace(sampler, in_range=True)
+    many, few = probe_rows * 6 // 25, probe_rows // 20
+    for start in range(0, len(rows), _BATCH_ROWS):
+        yield (partial(rows.__getitem__, slice(start, start + _BATCH_ROWS)),)
+    recombined = partial(sampler.recombined, probe_rows * 3 // 10)
+    yield (recombined,)
+    for kind in (ProbeRowSampler.uniform, ProbeRowSampler.at_splits, ProbeRowSampler.midpoints):
+        yield partial(kind, sampler, many), partial(kind, in_range, many), recombined
+    yield (partial(sampler.with_missing, few, anywhere=False),)
+    yield (partial(sampler.with_missing, few, anywhere=True),)
     if fitted.text:
-        yield (partial(sampler.unseen, 250),)
+        yield (partial(sampler.with_unseen_text, few),)
 
 
-def _answers(
+def _expected_outputs(
     fitted: FittedEstimator, frames: Iterator[Alternatives], positions: Array
 ) -> Iterator[tuple[pd.DataFrame, ModelOutput]]:
-    """Yield frames with scikit-learn's answers, less the kinds of rows that it refuses."""
+    """Yield frames with scikit-learn's predictions; kinds of rows that it rejects are left out."""
     for alternatives in frames:
         for draw in alternatives:
             frame = draw()
             try:
-                answer = _reference(fitted, frame, positions)
+                output = _scikit_learn_output(fitted, frame, positions)
             except ValueError:
                 continue
-            yield frame, answer
+            yield frame, output
             break
 
 
-def _reference(fitted: FittedEstimator, frame: pd.DataFrame, positions: Array) -> ModelOutput:
-    """Return scikit-learn's own answer, classes in declared order."""
+def _scikit_learn_output(
+    fitted: FittedEstimator, frame: pd.DataFrame, positions: Array
+) -> ModelOutput:
+    """Return scikit-learn's predictions, classes in declared order."""
     model = fitted.estimator
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # unseen categories and overflow are asked for
+        warnings.simplefilter("ignore")  # unseen categories and overflow are intended
         if fitted.classes is None:
             values = np.asarray(model.predict(frame), np.float64).reshape(-1, 1)
             return ModelOutput(values, np.zeros(len(frame), np.int64))
@@ -135,8 +155,8 @@ def model_inputs(fitted: FittedEstimator, frame: pd.DataFrame) -> dict[str, Arra
 def _run(session: Any, inputs: dict[str, Array]) -> ModelOutput:
     size = len(next(iter(inputs.values())))
     parts = [
-        session.run(None, {name: value[at : at + _SLICE] for name, value in inputs.items()})
-        for at in range(0, size, _SLICE)
+        session.run(None, {name: value[at : at + _RUN_ROWS] for name, value in inputs.items()})
+        for at in range(0, size, _RUN_ROWS)
     ]
     outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
     if len(outputs) == 1:
@@ -145,21 +165,21 @@ def _run(session: Any, inputs: dict[str, Array]) -> ModelOutput:
     return ModelOutput(probabilities, label)
 
 
-def _gaps(expected: Array, got: Array) -> Array:
-    """Return each row's largest difference, relative where values exceed 1; inf for a lost NaN."""
+def _differences(expected: Array, actual: Array) -> Array:
+    """Return each row's largest difference [N], relative where values exceed 1; inf for a lost NaN."""
     with np.errstate(invalid="ignore"):
-        gaps = np.abs(got - expected) / np.maximum(1.0, np.abs(expected))
-    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
-    gaps = np.where(same, 0.0, np.where(np.isnan(gaps), np.inf, gaps))
-    result: Array = gaps.max(axis=1)
+        differences = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    differences = np.where(same, 0.0, np.where(np.isnan(differences), np.inf, differences))
+    result: Array = differences.max(axis=1)
     return result
 
 
 def _reason(
-    fitted: FittedEstimator, count: int, moved: int, changed: int, largest: float
+    fitted: FittedEstimator, count: int, moved: int, changed: int, max_difference: float
 ) -> str | None:
     if not moved and not changed:
         return None
     name = final_name(fitted.estimator)
-    text = f"{name}: {moved} of {count} rows moved, by up to {largest:.2g}"
+    text = f"{name}: {moved} of {count} rows moved, by up to {max_difference:.2g}"
     return text + (f"; {changed} labels changed" if changed else "")

@@ -64,14 +64,14 @@ class Graph:
         self.widths: dict[str, int] = {}
         self._names = 0
 
-    def name(self) -> str:
+    def new_name(self) -> str:
         """Return a tensor name that nothing else has."""
         self._names += 1
         return f"{self._prefix}{self._names}"
 
-    def inner(self) -> Graph:
+    def subgraph(self) -> Graph:
         """Return an empty graph for a branch or a loop; it may read this graph's tensors."""
-        return Graph(f"{self.name()}_")
+        return Graph(f"{self.new_name()}_")
 
     def body(self, inputs: Sequence[GraphValue], outputs: Sequence[GraphValue]) -> onnx.GraphProto:
         """Return this graph as an attribute of a node that branches or loops."""
@@ -87,13 +87,13 @@ class Graph:
 
     def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Append a node with one output and return the output's name."""
-        return self.node_many(op, inputs, 1, domain=domain, **attributes)[0]
+        return self.multi_output_node(op, inputs, 1, domain=domain, **attributes)[0]
 
-    def node_many(
+    def multi_output_node(
         self, op: str, inputs: Sequence[str], outputs: int, *, domain: str = "", **attributes: Any
     ) -> list[str]:
         """Append a node with several outputs and return their names."""
-        names = [self.name() for _ in range(outputs)]
+        names = [self.new_name() for _ in range(outputs)]
         self.nodes.append(helper.make_node(op, list(inputs), names, domain=domain, **attributes))
         return names
 
@@ -104,11 +104,11 @@ class Graph:
             array = array.astype(np.float64)
         elif array.dtype.kind in "iu":
             array = array.astype(np.int64)
-        name = self.name()
+        name = self.new_name()
         self.initializers[name] = tensor(array, name)
         return name
 
-    def whole(
+    def tensor_columns(
         self,
         name: str,
         width: int,
@@ -121,17 +121,17 @@ class Graph:
         found = origins or [None] * width
         return tuple(GraphColumn(name, i, text, found[i]) for i in range(width))
 
-    def pick(self, name: str, indices: Sequence[int], axis: int = 1) -> str:
+    def gather(self, name: str, indices: Sequence[int], axis: int = 1) -> str:
         """Gather ``indices`` along ``axis``."""
         return self.node("Gather", name, self.constant(np.array(indices, np.int64)), axis=axis)
 
-    def numbers(self, columns: Columns, owner: Any) -> str:
+    def numeric_tensor(self, columns: Columns, owner: Any) -> str:
         """Return one float64 tensor [N, len(columns)]; text columns are refused."""
         if any(column.text for column in columns):
             raise UnsupportedError(f"{type(owner).__name__}: a text column reaches it")
-        return self.join(columns)
+        return self.concatenate(columns)
 
-    def join(self, columns: Columns) -> str:
+    def concatenate(self, columns: Columns) -> str:
         """Return one tensor of the given columns, all of one kind, copying only where needed."""
         if not columns:
             raise UnsupportedError("a step gets no columns")
@@ -141,7 +141,7 @@ class Graph:
                 runs.append((column.tensor, []))
             runs[-1][1].append(column.index)
         parts = [
-            name if indices == list(range(self.widths[name])) else self.pick(name, indices)
+            name if indices == list(range(self.widths[name])) else self.gather(name, indices)
             for name, indices in runs
         ]
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=1)

@@ -35,21 +35,21 @@ def simple_imputer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
 
 
 def _filled(graph: Graph, step: Any, columns: Columns, values: list[Any]) -> Columns:
-    name = graph.join(columns)
+    name = graph.concatenate(columns)
     if columns[0].text:
         if any(_is_nan(value) for value in values):
             raise UnsupportedError("SimpleImputer: a text column has nothing to fill in")
         fill = graph.constant(np.array(values, object))
         full = graph.node("Where", _missing(graph, step, columns), fill, name)
-        return graph.whole(full, len(columns), text=True)
+        return graph.tensor_columns(full, len(columns), text=True)
     fill = graph.constant(np.array(values, np.float64))
     full = graph.node("Where", _missing(graph, step, columns), fill, name)
-    return graph.whole(full, len(columns), [c.origin for c in columns])
+    return graph.tensor_columns(full, len(columns), [c.origin for c in columns])
 
 
 def _missing(graph: Graph, step: Any, columns: Columns) -> str:
     """Return which cells are missing, boolean [N, len(columns)]."""
-    name = graph.join(columns)
+    name = graph.concatenate(columns)
     if not _is_nan(step.missing_values):
         if columns[0].text or isinstance(step.missing_values, str):
             raise UnsupportedError("SimpleImputer: missing_values other than NaN in text")
@@ -63,7 +63,7 @@ def _indicator(graph: Graph, step: Any, columns: Columns) -> Columns:
     result: Columns = ()
     for i in step.indicator_.features_:
         flags = graph.node("Cast", _missing(graph, step, (columns[i],)), to=11)  # 11: double
-        result += graph.whole(flags, 1)
+        result += graph.tensor_columns(flags, 1)
     return result
 
 

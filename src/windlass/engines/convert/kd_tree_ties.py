@@ -31,19 +31,23 @@ def k_smallest(
     k, rows = int(model.n_neighbors), len(model._fit_X)  # noqa: SLF001 - it has no public name
     tree = model._tree  # noqa: SLF001 - it has no public name
     if type(tree).__name__ != "KDTree" or k >= rows:
-        found = graph.node_many("TopK", [distances, graph.constant([k])], 2, axis=1, largest=0)
+        found = graph.multi_output_node(
+            "TopK", [distances, graph.constant([k])], 2, axis=1, largest=0
+        )
         return found[0], found[1]
-    nearest, indices = graph.node_many(
+    nearest, indices = graph.multi_output_node(
         "TopK", [distances, graph.constant([k + 1])], 2, axis=1, largest=0
     )
-    gap = graph.node("Sub", graph.pick(nearest, [k]), graph.pick(nearest, [k - 1]))
+    gap = graph.node("Sub", graph.gather(nearest, [k]), graph.gather(nearest, [k - 1]))
     tied = graph.node("Equal", graph.node("ReduceMin", gap, keepdims=0), graph.constant(0.0))
-    short, long = graph.inner(), graph.inner()
-    plain = [short.pick(name, list(range(k))) for name in (nearest, indices)]
+    short, long = graph.subgraph(), graph.subgraph()
+    plain = [short.gather(name, list(range(k))) for name in (nearest, indices)]
     order = _visits(long, parts, tree, power)
     walked = _walk(long, *_candidates(long, distances, order, k, rows), k)
     branches = [inner.body([], _values(names)) for inner, names in ((long, walked), (short, plain))]
-    found = graph.node_many("If", [tied], 2, then_branch=branches[0], else_branch=branches[1])
+    found = graph.multi_output_node(
+        "If", [tied], 2, then_branch=branches[0], else_branch=branches[1]
+    )
     return found[0], found[1]
 
 
@@ -67,7 +71,7 @@ def _visits(graph: Graph, parts: list[str], tree: Any, power: int) -> str:
     weights, start = _waits(leaves, inner, sizes)
     begin = graph.node("Gemm", left_first, graph.constant(weights), graph.constant(start))
     return graph.node(
-        "Add", graph.pick(begin, leaf_of.tolist()), graph.constant(place.reshape(1, -1))
+        "Add", graph.gather(begin, leaf_of.tolist()), graph.constant(place.reshape(1, -1))
     )
 
 
@@ -113,14 +117,14 @@ def _candidates(graph: Graph, distances: str, order: str, k: int, rows: int) -> 
     infinite = graph.constant(np.inf)
     first = graph.node("Less", order, graph.constant(float(max(_FIRST, k))))
     early = graph.node("Where", first, distances, infinite)
-    best = graph.node_many("TopK", [early, graph.constant([k])], 2, axis=1, largest=0)[0]
-    near = graph.node("Less", distances, graph.pick(best, [k - 1]))
+    best = graph.multi_output_node("TopK", [early, graph.constant([k])], 2, axis=1, largest=0)[0]
+    near = graph.node("Less", distances, graph.gather(best, [k - 1]))
     chosen = graph.node("Or", first, near)
     late = graph.node("Where", chosen, order, graph.constant(float(rows)))
     counts = graph.node("Cast", chosen, to=_INT64)
     count = graph.node("ReduceSum", counts, graph.constant([1]), keepdims=0)
     most = graph.node("Reshape", graph.node("ReduceMax", count, keepdims=0), graph.constant([1]))
-    places = graph.node_many("TopK", [late, most], 2, axis=1, largest=0)[1]
+    places = graph.multi_output_node("TopK", [late, most], 2, axis=1, largest=0)[1]
     open_ = graph.node("Where", chosen, distances, infinite)
     values = graph.node("GatherElements", open_, places, axis=1)
     last = graph.constant([2])
@@ -143,16 +147,16 @@ def _walk(graph: Graph, values: str, places: str, k: int) -> list[str]:
     )
     heap = graph.node("Expand", graph.constant(empty), shape)
     rows = graph.node("Expand", zero, shape)
-    states = graph.node_many(
-        "Scan", [heap, rows, values, places], 2, body=_push(graph.inner(), k), num_scan_inputs=2
+    states = graph.multi_output_node(
+        "Scan", [heap, rows, values, places], 2, body=_push(graph.subgraph(), k), num_scan_inputs=2
     )
-    return [graph.pick(name, list(range(k))) for name in states]
+    return [graph.gather(name, list(range(k))) for name in states]
 
 
 def _push(graph: Graph, k: int) -> Any:
     """Return the loop's body: ``heap_push`` of scikit-learn, for every row of the batch."""
-    heap, rows, value, place = names = [graph.name() for _ in range(4)]
-    accepted = graph.node("Less", value, graph.pick(heap, [0]))
+    heap, rows, value, place = names = [graph.new_name() for _ in range(4)]
+    accepted = graph.node("Less", value, graph.gather(heap, [0]))
     at, moving = graph.node("Mul", place, graph.constant(0)), accepted
 
     def put(target: str, condition: str, new: str) -> str:

@@ -23,7 +23,7 @@ def softmax_scores(
     """
     label = graph.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=int(tie_to_last))
     probabilities = graph.node("Softmax", scores, axis=1)
-    decision = graph.pick(scores, [1]) if classes == 2 else scores
+    decision = graph.gather(scores, [1]) if classes == 2 else scores
     return ClassifierOutput(label, probabilities, decision)
 
 
@@ -34,7 +34,7 @@ def linear_scores(compiler: Compiler, model: Any, columns: Columns) -> str:
     if coef.shape[0] == 1:
         coef = np.vstack([np.zeros_like(coef), coef])
         intercept = np.concatenate([[0.0], intercept])
-    return affine(compiler.graph, compiler.graph.numbers(columns, model), coef.T, intercept)
+    return affine(compiler.graph, compiler.graph.numeric_tensor(columns, model), coef.T, intercept)
 
 
 def affine(graph: Graph, name: str, weights: Array, intercept: Array) -> str:
@@ -74,7 +74,7 @@ def _odds(graph: Graph, scores: str, loss: str) -> str:
 def _shares(graph: Graph, odds: str, classes: int) -> str:
     """Append what makes the odds of a row add up to 1, float64 [N, c]."""
     if classes == 2:
-        second = graph.pick(odds, [1])
+        second = graph.gather(odds, [1])
         first = graph.node("Sub", graph.constant(1.0), second)
         return graph.node("Concat", first, second, axis=1)
     total = graph.node("ReduceSum", odds, graph.constant([1]), keepdims=1)
@@ -97,7 +97,7 @@ def linear_regression(compiler: Compiler, model: Any, columns: Columns) -> str:
     coef = np.atleast_2d(model.coef_)
     if coef.shape[0] != 1:
         raise UnsupportedError(f"{type(model).__name__}: several targets")
-    name = compiler.graph.numbers(columns, model)
+    name = compiler.graph.numeric_tensor(columns, model)
     return affine(compiler.graph, name, coef.T, np.atleast_1d(model.intercept_))
 
 

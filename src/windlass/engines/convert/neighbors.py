@@ -36,7 +36,7 @@ def _mean(graph: Graph, model: Any, columns: Columns, values: Array) -> str:
     """Append the weighted mean of ``values`` [training rows, outputs] over the neighbours."""
     if model.weights not in (None, "uniform", "distance"):
         raise UnsupportedError(f"{type(model).__name__}: weights by a function")
-    distances, indices = _nearest(graph, model, graph.numbers(columns, model))
+    distances, indices = _nearest(graph, model, graph.numeric_tensor(columns, model))
     found = graph.node("Gather", graph.constant(values), indices, axis=0)
     axis = graph.constant([1])
     if model.weights != "distance":
@@ -60,7 +60,9 @@ def _nearest(graph: Graph, model: Any, rows: str) -> tuple[str, str]:
         raise UnsupportedError(f"{type(model).__name__}: {len(train)} training rows are too many")
     parts = [rows]
     if train.shape[1] > 1:
-        parts = graph.node_many("Split", [rows], train.shape[1], axis=1, num_outputs=train.shape[1])
+        parts = graph.multi_output_node(
+            "Split", [rows], train.shape[1], axis=1, num_outputs=train.shape[1]
+        )
     total = ""
     # Feature by feature, as scikit-learn's search trees add up, so that equal stays equal.
     for part, values in zip(parts, train.T.astype(np.float64), strict=True):

@@ -64,8 +64,8 @@ def feature_union(compiler: Compiler, step: Any, columns: Columns) -> Columns:
 
 def _weighted(compiler: Compiler, step: Any, columns: Columns, weight: float) -> Columns:
     graph = compiler.graph
-    product = graph.node("Mul", graph.numbers(columns, step), graph.constant(float(weight)))
-    return graph.whole(product, len(columns))
+    product = graph.node("Mul", graph.numeric_tensor(columns, step), graph.constant(float(weight)))
+    return graph.tensor_columns(product, len(columns))
 
 
 def feature_selection(_: Compiler, step: Any, columns: Columns) -> Columns:

@@ -21,7 +21,7 @@ _FEW = 20  # values: a column with no more may stand for categories
 class ProbeRowSampler:
     """Draws rows like the training ``rows``; ``splits`` are raw split points by numeric column.
 
-    A ``cautious`` sampler keeps numbers in the observed range, and leaves the columns alone that
+    A ``in_range`` sampler keeps numbers in the observed range, and leaves the columns alone that
     have few values, for estimators that refuse what they have not seen.
     """
 
@@ -29,9 +29,9 @@ class ProbeRowSampler:
     rows: pd.DataFrame
     splits: dict[int, Array]
     random: np.random.Generator
-    cautious: bool = False
+    in_range: bool = False
 
-    def mixed(self, count: int) -> pd.DataFrame:
+    def recombined(self, count: int) -> pd.DataFrame:
         """Return rows whose every cell comes from a training row of its own."""
         size = len(self.rows)
         columns = {
@@ -42,44 +42,44 @@ class ProbeRowSampler:
         }
         return pd.DataFrame(columns)
 
-    def between(self, count: int) -> pd.DataFrame:
+    def midpoints(self, count: int) -> pd.DataFrame:
         """Return rows half-way between two training rows: equally near to both."""
         one, two = self._training(count), self._training(count)
         return self._with_numbers(one, (self._numbers(one) + self._numbers(two)) / 2)
 
     def uniform(self, count: int) -> pd.DataFrame:
         """Return rows with numbers drawn uniformly from within and around the observed range."""
-        frame, observed = self.mixed(count), self._numbers(self.rows)
+        frame, observed = self.recombined(count), self._numbers(self.rows)
         low, high = _range(observed)
-        margin = (high - low) * (0.0 if self.cautious else _MARGIN)
+        margin = (high - low) * (0.0 if self.in_range else _MARGIN)
         drawn = self.random.uniform(low - margin, high + margin, (count, observed.shape[1]))
         drawn[np.isnan(self._numbers(frame))] = np.nan  # missing as often as in training
         return self._with_numbers(frame, drawn)
 
-    def boundary(self, count: int) -> pd.DataFrame:
+    def at_splits(self, count: int) -> pd.DataFrame:
         """Return training rows with about half of the numbers at, or just beside, a split."""
         frame = self._training(count)
         numbers, (low, high) = self._numbers(frame), _range(self._numbers(self.rows))
         for index in range(numbers.shape[1]):
             points = self._points(index)
-            if self.cautious:
+            if self.in_range:
                 points = points[(points >= low[index]) & (points <= high[index])]
             if len(points):
                 chosen = self.random.random(count) < 0.5
                 numbers[chosen, index] = self.random.choice(points, int(chosen.sum()))
         return self._with_numbers(frame, numbers)
 
-    def missing(self, count: int, *, anywhere: bool) -> pd.DataFrame:
+    def with_missing(self, count: int, *, anywhere: bool) -> pd.DataFrame:
         """Return mixed rows with more values missing: anywhere, or where training has some."""
-        frame = self.mixed(count)
+        frame = self.recombined(count)
         for name in self.fitted.columns:
             if anywhere or self.rows[name].isna().any():
                 frame[name] = frame[name].mask(self.random.random(count) < 0.3)
         return frame
 
-    def unseen(self, count: int) -> pd.DataFrame:
+    def with_unseen_text(self, count: int) -> pd.DataFrame:
         """Return mixed rows with some text that training never saw."""
-        frame = self.mixed(count)
+        frame = self.recombined(count)
         for name in self.fitted.text_columns:
             chosen = self.random.random(count) < 0.5
             frame[name] = frame[name].astype(object).mask(chosen, UNSEEN)
@@ -99,7 +99,7 @@ class ProbeRowSampler:
         new: dict[str, Any] = {
             name: numbers[:, i]
             for i, name in enumerate(names)
-            if not self.cautious or self.rows[name].nunique() > _FEW
+            if not self.in_range or self.rows[name].nunique() > _FEW
         }
         return pd.DataFrame({name: new.get(name, frame[name]) for name in self.fitted.columns})
 

@@ -47,11 +47,11 @@ def max_abs_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
 def min_max_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append ``x * scale + min``, clipped where the scaler clips."""
     graph = compiler.graph
-    product = graph.node("Mul", graph.numbers(columns, step), graph.constant(step.scale_))
+    product = graph.node("Mul", graph.numeric_tensor(columns, step), graph.constant(step.scale_))
     total = graph.node("Add", product, graph.constant(step.min_))
     slope = 1.0 / np.asarray(step.scale_)
     origins = _origins(columns, slope, -np.asarray(step.min_) * slope)
-    scaled = graph.whole(total, len(columns), origins)
+    scaled = graph.tensor_columns(total, len(columns), origins)
     return _clip(graph, scaled, step.feature_range) if step.clip else scaled
 
 
@@ -60,7 +60,7 @@ def _shift_and_divide(
 ) -> Columns:
     if shift is None and scale is None:
         return columns
-    name = graph.numbers(columns, step)
+    name = graph.numeric_tensor(columns, step)
     if shift is not None:
         name = graph.node("Sub", name, graph.constant(shift))
     if scale is not None:
@@ -68,7 +68,7 @@ def _shift_and_divide(
     width = len(columns)
     slope = np.ones(width) if scale is None else np.asarray(scale)
     origins = _origins(columns, slope, np.zeros(width) if shift is None else np.asarray(shift))
-    return graph.whole(name, width, origins)
+    return graph.tensor_columns(name, width, origins)
 
 
 def _origins(columns: Columns, slope: Array, shift: Array) -> list[ValueOrigin | None]:
@@ -82,22 +82,22 @@ def _origins(columns: Columns, slope: Array, shift: Array) -> list[ValueOrigin |
 
 def _clip(graph: Graph, columns: Columns, bounds: tuple[float, float]) -> Columns:
     low, high = (graph.constant(float(bound)) for bound in bounds)
-    clipped = graph.node("Clip", graph.join(columns), low, high)
-    return graph.whole(clipped, len(columns), [c.origin for c in columns])
+    clipped = graph.node("Clip", graph.concatenate(columns), low, high)
+    return graph.tensor_columns(clipped, len(columns), [c.origin for c in columns])
 
 
 def pca(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append the projection on the principal components, whitened where asked."""
     graph = compiler.graph
     weights = step.components_.T
-    name = graph.node("MatMul", graph.numbers(columns, step), graph.constant(weights))
+    name = graph.node("MatMul", graph.numeric_tensor(columns, step), graph.constant(weights))
     offset = step.mean_.reshape(1, -1) @ weights
     name = graph.node("Sub", name, graph.constant(offset))
     if step.whiten:
         scale = np.sqrt(step.explained_variance_)
         smallest = np.finfo(scale.dtype).eps
         name = graph.node("Div", name, graph.constant(np.maximum(scale, smallest)))
-    return graph.whole(name, weights.shape[1])
+    return graph.tensor_columns(name, weights.shape[1])
 
 
 _UFUNCS = {"log": "Log", "sqrt": "Sqrt", "exp": "Exp", "abs": "Abs", "absolute": "Abs"}
@@ -127,6 +127,6 @@ def function_transformer(compiler: Compiler, step: Any, columns: Columns) -> Col
     if step.kw_args:
         raise UnsupportedError("FunctionTransformer: keyword arguments are not converted")
     graph = compiler.graph
-    name = graph.numbers(columns, step)
+    name = graph.numeric_tensor(columns, step)
     done = apply_function(graph, name, step.func, "FunctionTransformer")
-    return graph.whole(done, len(columns))
+    return graph.tensor_columns(done, len(columns))

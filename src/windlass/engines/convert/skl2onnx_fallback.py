@@ -20,7 +20,7 @@ def transform(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append a transformer through skl2onnx."""
     output = _embed(compiler, step, columns)[0]
     width = getattr(step, "_n_features_out", None) or len(step.get_feature_names_out())
-    return compiler.graph.whole(output, int(width))
+    return compiler.graph.tensor_columns(output, int(width))
 
 
 def classify(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
@@ -39,8 +39,8 @@ def _embed(compiler: Compiler, step: Any, columns: Columns) -> list[str]:
     """Convert one step, copy its nodes into the graph and return its outputs as float64."""
     graph = compiler.graph
     model = _skl2onnx(step, len(columns))
-    rows = graph.numbers(columns, step)
-    prefix = graph.name() + "_"
+    rows = graph.numeric_tensor(columns, step)
+    prefix = graph.new_name() + "_"
     model = compose.add_prefix(model, prefix)
     entry = onnx.helper.make_node("Identity", [rows], [model.graph.input[0].name])
     graph.nodes.append(entry)

@@ -20,7 +20,7 @@ def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) 
     graph, classes = compiler.graph, len(model.classes_)
     if model.decision_function_shape != "ovr":
         raise UnsupportedError(f"{type(model).__name__}: decision_function_shape='ovo'")
-    kernel = _kernel(graph, graph.numbers(columns, model), model)
+    kernel = _kernel(graph, graph.numeric_tensor(columns, model), model)
     pairs = affine(graph, kernel, _pair_weights(model), model._intercept_)
     votes, decision = _one_vs_rest(graph, pairs, classes)
     if classes == 2:
@@ -37,7 +37,7 @@ def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) 
 def support_vector_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
     """Append a support vector regression."""
     graph = compiler.graph
-    kernel = _kernel(graph, graph.numbers(columns, model), model)
+    kernel = _kernel(graph, graph.numeric_tensor(columns, model), model)
     return affine(graph, kernel, np.asarray(model.dual_coef_).T, model.intercept_)
 
 

@@ -29,8 +29,8 @@ def coupled_probabilities(graph: Graph, pairs: str, model: Any) -> str:
     column = graph.node("Concat", start, graph.constant([1]), axis=0)
     active = graph.node("Expand", graph.constant(np.array(True)), column)
     limit, true = graph.constant(np.array(max(100, classes))), graph.constant(np.array(True))
-    body = _sweep(graph.inner(), quadratic, diagonal, classes)
-    return graph.node_many("Loop", [limit, true, shares, active], 2, body=body)[0]
+    body = _sweep(graph.subgraph(), quadratic, diagonal, classes)
+    return graph.multi_output_node("Loop", [limit, true, shares, active], 2, body=body)[0]
 
 
 def _quadratic_form(graph: Graph, pairs: str, model: Any) -> tuple[str, str]:
@@ -48,7 +48,7 @@ def _quadratic_form(graph: Graph, pairs: str, model: Any) -> tuple[str, str]:
     upper = np.triu_indices(classes, 1)
     places[upper] = np.arange(count)
     places.T[upper] = np.arange(count) + count
-    zero = graph.node("Mul", graph.pick(first, [0]), graph.constant(0.0))
+    zero = graph.node("Mul", graph.gather(first, [0]), graph.constant(0.0))
     both = graph.node("Concat", first, second, zero, axis=1)
     matrix, turned = (
         graph.node("Gather", both, graph.constant(way), axis=1) for way in (places, places.T)
@@ -63,7 +63,7 @@ def _quadratic_form(graph: Graph, pairs: str, model: Any) -> tuple[str, str]:
 
 def _sweep(graph: Graph, quadratic: str, diagonal: str, classes: int) -> Any:
     """Return the loop's body: one pass over the classes, for rows that have not converged."""
-    step, going, old, was_active = (graph.name() for _ in range(4))
+    step, going, old, was_active = (graph.new_name() for _ in range(4))
     last, one = graph.constant([2]), graph.constant(1.0)
     spread = graph.node("Unsqueeze", old, graph.constant([1]))
     qp = graph.node("ReduceSum", graph.node("Mul", quadratic, spread), last, keepdims=0)
@@ -74,7 +74,7 @@ def _sweep(graph: Graph, quadratic: str, diagonal: str, classes: int) -> Any:
     active = graph.node("And", was_active, open_)
     shares = old
     for t in range(classes):
-        own, q = graph.pick(diagonal, [t]), graph.pick(qp, [t])
+        own, q = graph.gather(diagonal, [t]), graph.gather(qp, [t])
         row = graph.node("Gather", quadratic, graph.constant(np.array(t)), axis=1)
         change = graph.node("Div", graph.node("Sub", pqp, q), own)
         scale = graph.node("Add", one, change)

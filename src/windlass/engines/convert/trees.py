@@ -76,7 +76,7 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
         ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]))
         record_tree_splits(compiler, columns, member.tree_)
     graph = compiler.graph
-    total = ensemble.emit(graph, graph.numbers(columns, model))
+    total = ensemble.emit(graph, graph.numeric_tensor(columns, model))
     if len(members) == 1:
         return total
     return graph.node("Div", total, graph.constant(float(len(members))))

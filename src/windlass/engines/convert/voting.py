@@ -64,7 +64,7 @@ def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> Cl
         halves = np.array([[0.5, -0.5], [-0.5, 0.5]])
         scores = graph.node("MatMul", decision, graph.constant(halves))
         found = softmax_scores(graph, scores, 2)
-        double = graph.node("Mul", graph.pick(scores, [1]), graph.constant(2.0))
+        double = graph.node("Mul", graph.gather(scores, [1]), graph.constant(2.0))
         return ClassifierOutput(found.label, found.probabilities, double)
     label = graph.node("ArgMax", decision, axis=1, keepdims=0)
     scaled = graph.node("Div", decision, graph.constant(float(classes - 1)))
@@ -101,7 +101,7 @@ def _stacked(compiler: Compiler, model: Any, columns: Columns) -> Columns:
     result: Columns = ()
     for member, method in zip(model.estimators_, model.stack_method_, strict=True):
         if not hasattr(member, "classes_"):
-            result += graph.whole(compiler.regress(member, columns), 1)
+            result += graph.tensor_columns(compiler.regress(member, columns), 1)
             continue
         scores = compiler.classify(member, columns)
         answer = scores.probabilities if method == "predict_proba" else scores.decision
@@ -110,7 +110,7 @@ def _stacked(compiler: Compiler, model: Any, columns: Columns) -> Columns:
         classes = len(member.classes_)
         width = classes if classes > 2 or method == "predict_proba" else 1
         # For two classes scikit-learn keeps the second probability only.
-        result += graph.whole(answer, width)[1 if width == 2 else 0 :]
+        result += graph.tensor_columns(answer, width)[1 if width == 2 else 0 :]
     return result + columns if model.passthrough else result
 
 
@@ -128,7 +128,7 @@ def _trees(
         feature = np.asarray(features)[np.where(tree.leaf, 0, tree.feature)]
         ensemble.add(replace(tree, feature=feature))
         record_tree_splits(compiler, tuple(columns[i] for i in features), member.tree_)
-    return ensemble.emit(compiler.graph, compiler.graph.numbers(columns, model))
+    return ensemble.emit(compiler.graph, compiler.graph.numeric_tensor(columns, model))
 
 
 def _share(compiler: Compiler, member: Any, columns: Columns) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.bundle import Bundle
-from windlass.engines.engine import Engine
+from windlass.engines.loader import Engine
 from windlass.errors import InputError, SettingsError
 from windlass.tables.csv_reader import BrokenLine, RowNumbers
 from windlass.tables.reader import TableReader

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from windlass.core.batch import Prediction
 from windlass.core.bundle import Bundle
-from windlass.engines.engine import Engine
+from windlass.engines.loader import Engine
 from windlass.errors import InputError
 from windlass.tables.arrow_numpy import mask_array, number_array, repeat_text
 from windlass.tables.validate import ValidatedTable, require_columns, validate_table

@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from windlass.core.bundle import Bundle
-from windlass.engines.engine import Engine
-from windlass.engines.loader import load_engine
+from windlass.engines.loader import Engine, load_engine
 from windlass.errors import EngineError, FeatureError, InputError, SettingsError
 from windlass.features.engines.spark_session import spark_path, spark_session
 from windlass.tables.arrow_numpy import number_array, text_array, to_numpy
