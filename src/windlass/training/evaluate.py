@@ -68,8 +68,12 @@ def _evaluate_classes(
     return Evaluation(
         metrics,
         confusion={"labels": list(target.labels), "matrix": matrix.tolist()},
-        calibration=calibration_curve(truth, prediction.probabilities[:, 1]) if project.costs else None,
-        fairness=fairness_by_slice(slices, extra_columns.take(test), truth, prediction) if slices else None,
+        calibration=calibration_curve(truth, prediction.probabilities[:, 1])
+        if project.costs
+        else None,
+        fairness=fairness_by_slice(slices, extra_columns.take(test), truth, prediction)
+        if slices
+        else None,
     )
 
 
