@@ -106,12 +106,12 @@ def verdict(judge: Callable[[Any], Any], row: Any) -> tuple[Any, dict[str, str]]
 
 def assert_row(checked: ValidatedTable, row: int, validator: RowValidator, values: Any) -> None:
     if values is None:
-        assert checked.bad[row]
+        assert checked.invalid[row]
         assert np.isnan(checked.batch.numeric[row]).all()
         assert set(checked.batch.text[row].tolist()) <= {""}
         return
     expected = validator.to_batch([values])
-    assert not checked.bad[row]
+    assert not checked.invalid[row]
     np.testing.assert_array_equal(checked.batch.numeric[row], expected.numeric[0])
     assert checked.batch.text[row].tolist() == expected.text[0].tolist()
 
@@ -123,7 +123,7 @@ def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str
     arrays = {name: pa.array(values, ARROW[schema[name].kind]) for name, values in data.items()}
     checked = validate_table(schema, pa.table(arrays))
     validator = RowValidator(schema)
-    for row in range(len(checked.bad)):
+    for row in range(len(checked.invalid)):
         body = json.dumps({name: values[row] for name, values in data.items()}, default=str)
         values, reasons = verdict(validator.parse_row, body)
         assert_row(checked, row, validator, values)
@@ -138,7 +138,7 @@ def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[st
     validator = RowValidator(schema)
     for row, text in enumerate(texts):
         if not text:
-            assert checked.bad[row] != schema["a"].nullable
+            assert checked.invalid[row] != schema["a"].nullable
             continue
         values, reasons = verdict(validator.parse_text_row, {"a": text})
         assert_row(checked, row, validator, values)

@@ -32,10 +32,10 @@ def judged(column: ColumnSchema, array: Any, **options: Any) -> tuple[list[Any],
     checked = validate_table(
         RowSchema.from_columns("Sample", column), pa.table({"x": array}), **options
     )
-    reasons: list[str | None] = [None] * len(checked.bad)
+    reasons: list[str | None] = [None] * len(checked.invalid)
     for problem in checked.problems:
         reasons[problem.row] = problem.reason
-    assert checked.bad.tolist() == [reason is not None for reason in reasons]
+    assert checked.invalid.tolist() == [reason is not None for reason in reasons]
     if column.is_text:
         return [value or None for value in checked.batch.text[:, 0].tolist()], reasons
     numbers = checked.batch.numeric[:, 0].tolist()
@@ -201,7 +201,7 @@ def test_a_bad_row_is_blank_in_the_batch_and_its_neighbours_are_whole() -> None:
         "Sample", NUMBER, ColumnSchema(name="t", kind=ColumnKind.CATEGORY)
     )
     checked = validate_table(schema, pa.table({"x": [1.0, 2.0, None], "t": ["a", "", "c"]}))
-    assert checked.bad.tolist() == [False, True, True]
+    assert checked.invalid.tolist() == [False, True, True]
     np.testing.assert_array_equal(checked.batch.numeric[:, 0], [1.0, np.nan, np.nan])
     assert checked.batch.text[:, 0].tolist() == ["a", "", ""]
 
@@ -267,8 +267,8 @@ kinds = dict(zip("abcde", [ColumnKind(kind) for kind in ("category", "date", "nu
 schema = RowSchema.from_columns("Sample", *[ColumnSchema(name=name, kind=kind) for name, kind in kinds.items()])
 body = py_buffer(b"a,b,c,d,e\\nx,2020-01-01, 5,1,true\\n,2020-02-30,3,2,false\\n")
 texts = csv.ConvertOptions(column_types=dict.fromkeys(kinds, "string"))
-assert not validate_table(schema, csv.read_csv(body)).bad[0]
-assert validate_table(schema, csv.read_csv(body, convert_options=texts), strings=True).bad[1]
+assert not validate_table(schema, csv.read_csv(body)).invalid[0]
+assert validate_table(schema, csv.read_csv(body, convert_options=texts), strings=True).invalid[1]
 print(sorted({"pandas", "sklearn", "scipy"} & sys.modules.keys()))
 """
     path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

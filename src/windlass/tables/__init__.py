@@ -1,1 +1,1 @@
-"""Arrow tables: reading, writing, and judging them by the declared row. pyarrow is imported here."""
+"""Arrow tables: reading, writing, and validation against the declared row. pyarrow is imported here."""

@@ -1,4 +1,4 @@
-"""Arrow arrays as numpy and back over their buffers: pyarrow's own conversions import pandas where it is installed."""
+"""Converts Arrow arrays to numpy and back over their buffers; pyarrow's own conversions import pandas."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _NUMPY = {pa.date32(): "i4", pa.date64(): "i8"}
 
 
 def to_numpy(array: Any) -> NDArray[Any]:
-    """A number, date or timestamp array as read-only numpy, without a copy. What stands under a null means nothing."""
+    """Return a number, date or timestamp array as read-only numpy, without a copy. Values under nulls mean nothing."""
     data = array.buffers()[1]
     if not len(array) or data is None:
         return np.zeros(len(array), _numpy_dtype(array.type))
@@ -21,31 +21,31 @@ def to_numpy(array: Any) -> NDArray[Any]:
 
 
 def to_mask(booleans: Any) -> NDArray[np.bool_]:
-    """A boolean array as numpy; what stands under a null means nothing."""
+    """Return a boolean array as numpy bool [n]. Values under nulls mean nothing."""
     return to_numpy(booleans.cast(pa.uint8())).view(np.bool_)
 
 
 def validity_mask(array: Any) -> NDArray[np.bool_] | None:
-    """Which cells are not null; None means all."""
+    """Return which cells are not null, bool [n]; None means all."""
     if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
         array = array.dictionary_decode()
     return to_mask(pc.is_valid(array)) if array.null_count else None
 
 
 def number_array(values: NDArray[Any]) -> Any:
-    """Floats or integers as an Arrow array, without a copy where they lie in one piece."""
+    """Return floats or integers as an Arrow array, without a copy where they are contiguous."""
     data = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(_arrow_type(values.dtype), len(values), [None, data])
 
 
 def mask_array(mask: NDArray[np.bool_]) -> Any:
-    """Booleans as an Arrow array."""
+    """Return booleans as an Arrow array."""
     bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits])
 
 
 def text_array(texts: Sequence[str]) -> Any:
-    """Strings as an Arrow array of `string`; together they are less than 2 GiB."""
+    """Return strings as an Arrow array of `string`; together they must be less than 2 GiB."""
     encoded = [text.encode() for text in texts]
     offsets = np.zeros(len(encoded) + 1, np.int32)
     np.cumsum([len(item) for item in encoded], out=offsets[1:])
@@ -54,7 +54,7 @@ def text_array(texts: Sequence[str]) -> Any:
 
 
 def repeat_text(text: str, count: int) -> Any:
-    """The same string, `count` times."""
+    """Return an Arrow array that holds the same string `count` times."""
     return text_array([text]).take(number_array(np.zeros(count, np.int32)))
 
 

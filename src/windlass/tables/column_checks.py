@@ -1,4 +1,4 @@
-"""One column being judged: its values, which cells are still in question, and what was refused."""
+"""Checks of one column: values, which cells are present, and which were rejected for which reason."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -30,38 +30,39 @@ _BOUND_CHECKS = {  # in the order in which pydantic looks
 
 @dataclass
 class ColumnCheck:
-    """The n cells of one column. `live` marks those neither missing nor refused; None means all.
+    """The n cells of one column while they are validated.
 
-    `values` is any numeric [n]; what stands in a cell that is not live means nothing.
-    `found` holds, for every reason, the rows that were refused for it, ascending.
+    `values` is any numeric [n]. `present` [n] marks the cells that are neither missing nor rejected; None
+    means all; `values` of other cells mean nothing. `rejections` holds a reason and the rows that were
+    rejected for it, ascending.
     """
 
     values: NDArray[Any]
-    live: Mask | None = None
-    found: list[tuple[str, Rows]] = field(default_factory=list)
+    present: Mask | None = None
+    rejections: list[tuple[str, Rows]] = field(default_factory=list)
 
-    def refuse(self, mask: Mask, reason: str) -> None:
-        """Refuse the live cells in `mask`: a cell is refused once, for the first reason."""
-        if self.live is not None:
-            mask = mask & self.live
+    def reject(self, mask: Mask, reason: str) -> None:
+        """Reject the present cells in `mask` [n]. A cell is rejected once, for the first reason."""
+        if self.present is not None:
+            mask = mask & self.present
         rows = np.flatnonzero(mask)
         if len(rows):
-            self.found.append((reason, rows))
-            self.drop(mask)
+            self.rejections.append((reason, rows))
+            self.mark_missing(mask)
 
-    def drop(self, mask: Mask) -> None:
-        """Take the cells in `mask` as missing."""
-        self.live = ~mask if self.live is None else self.live & ~mask
+    def mark_missing(self, mask: Mask) -> None:
+        """Mark the cells in `mask` [n] as missing."""
+        self.present = ~mask if self.present is None else self.present & ~mask
 
     def write(self, target: NDArray[np.float64]) -> None:
-        """Put the values into float64 [n], NaN where a cell is not live."""
+        """Write the values into float64 [n], NaN where a cell is not present."""
         target[:] = self.values
-        if self.live is not None:
-            target[~self.live] = np.nan
+        if self.present is not None:
+            target[~self.present] = np.nan
 
 
 def type_error_message(column: ColumnSchema) -> str:
-    """What pydantic says of a value of another type."""
+    """Return the message that pydantic gives for a value of another type."""
     if column.categories is None:
         return _TYPE_ERRORS[column.kind]
     *most, last = [f"'{category}'" for category in column.categories]
@@ -69,37 +70,37 @@ def type_error_message(column: ColumnSchema) -> str:
 
 
 def reject_non_finite(cells: ColumnCheck, column: ColumnSchema) -> None:
-    """Infinity is refused. NaN is missing where the column may be null, as dataframes write it, else refused."""
+    """Reject infinity, and NaN unless the column may be null: data frames write missing values as NaN."""
     finite = np.isfinite(cells.values)
     if finite.all():
         return
     if column.nullable:
-        cells.drop(np.isnan(cells.values))
-    cells.refuse(~finite, "Input should be a finite number")
+        cells.mark_missing(np.isnan(cells.values))
+    cells.reject(~finite, "Input should be a finite number")
 
 
 def reject_fractions(cells: ColumnCheck) -> None:
-    """Refuse floats that are no integers. Call after `refuse_non_finite`."""
+    """Reject floats that are no integers. Call after `reject_non_finite`."""
     fraction = cells.values != np.trunc(cells.values)
-    cells.refuse(fraction, "Input should be a valid integer, got a number with a fractional part")
+    cells.reject(fraction, "Input should be a valid integer, got a number with a fractional part")
 
 
 def reject_out_of_bounds(cells: ColumnCheck, column: ColumnSchema) -> None:
-    """Hold the live cells against the column's `multiple_of` and bounds, as its pydantic validator does."""
+    """Reject the present cells that violate the column's `multiple_of` or bounds, as pydantic does."""
     if column.kind is ColumnKind.BOOLEAN:
         return
     if column.multiple_of is not None:
-        mask, shown = _not_multiple(cells.values, column, column.multiple_of)
-        cells.refuse(mask, f"Input should be a multiple of {shown}")
+        mask, text = _not_multiple(cells.values, column, column.multiple_of)
+        cells.reject(mask, f"Input should be a multiple of {text}")
     limits = _comparable_bounds(column)
     for keyword, (violates, words) in _BOUND_CHECKS.items():
         if keyword in limits:
-            limit, shown = limits[keyword]
-            cells.refuse(violates(cells.values, limit), f"Input should be {words} {shown}")
+            limit, text = limits[keyword]
+            cells.reject(violates(cells.values, limit), f"Input should be {words} {text}")
 
 
 def _comparable_bounds(column: ColumnSchema) -> dict[str, tuple[float | int, str]]:
-    """The bounds, as numbers to compare with and as text to show."""
+    """Return the bounds by keyword, as a number to compare with and as text for a message."""
     if column.kind is ColumnKind.DATE:
         return {
             keyword: ((limit - EPOCH).days, limit.isoformat())
@@ -120,12 +121,14 @@ def _not_multiple(values: NDArray[Any], column: ColumnSchema, divisor: float) ->
     if column.kind is ColumnKind.INTEGER:
         widest = np.dtype(f"{values.dtype.kind}8")  # the divisor may not fit into int8
         return np.fmod(values.astype(widest, copy=False), int(divisor)) != 0, str(int(divisor))
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are refused already
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are rejected already
         distance = np.abs(values - np.rint(values / divisor) * divisor)
         mask = ~(distance < 1e-9)  # pydantic-core's tolerance
         doubtful = (np.abs(values) > 1e8) | (np.abs(distance - 1e-9) < 1e-10)
     rows = np.flatnonzero(doubtful)
-    if len(rows):  # where it rounds otherwise, it judges
-        judge = SchemaValidator(core_schema.float_schema(multiple_of=divisor)).isinstance_python
-        mask[rows] = [not judge(value) for value in values[rows].tolist()]
+    if len(rows):  # rounding may differ: pydantic decides
+        is_multiple = SchemaValidator(
+            core_schema.float_schema(multiple_of=divisor)
+        ).isinstance_python
+        mask[rows] = [not is_multiple(value) for value in values[rows].tolist()]
     return mask, _format_limit(divisor)

@@ -44,15 +44,15 @@ def is_text(kind: Any) -> bool:
 
 
 def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDArray[np.object_]:
-    """Judge the live cells of a text array; gives object [n], "" where a cell is not live.
+    """Validate the present cells of a text array; returns object [n], "" where a cell is not present.
 
-    Every distinct text is judged once.
+    Every distinct text is validated once.
     """
     encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     known = encoded.dictionary.cast(pa.large_string())
     codes = to_numpy(encoded.indices)
-    if cells.live is not None:
-        codes = np.where(cells.live, codes, 0)
+    if cells.present is not None:
+        codes = np.where(cells.present, codes, 0)
     if column.categories is not None:
         allowed = text_array(column.categories).cast(pa.large_string())
         fits = to_mask(pc.is_in(known, value_set=allowed))
@@ -66,8 +66,8 @@ def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDA
     objects = np.empty(len(known) + 1, object)
     objects[:-1] = known.to_pylist()
     objects[-1] = MISSING_TEXT
-    if cells.live is not None:
-        codes = np.where(cells.live, codes, len(objects) - 1)
+    if cells.present is not None:
+        codes = np.where(cells.present, codes, len(objects) - 1)
     picked: NDArray[np.object_] = objects[codes]
     return picked
 
@@ -76,11 +76,11 @@ def _reject_texts(
     cells: ColumnCheck, codes: NDArray[Any], fits: NDArray[np.bool_], reason: str
 ) -> None:
     if not fits.all():
-        cells.refuse(~fits[codes], reason)
+        cells.reject(~fits[codes], reason)
 
 
 def read_texts(
-    column: ColumnSchema, texts: Any, live: NDArray[np.bool_] | None, *, lax: bool
+    column: ColumnSchema, texts: Any, present: NDArray[np.bool_] | None, *, lax: bool
 ) -> ColumnCheck:
     """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.row_strings` reads it.
 
@@ -88,21 +88,21 @@ def read_texts(
     dates are YYYY-MM-DD only, as in JSON.
     """
     cells = ColumnCheck(
-        np.zeros(len(texts)), np.ones(len(texts), np.bool_) if live is None else live
+        np.zeros(len(texts)), np.ones(len(texts), np.bool_) if present is None else present
     )
-    assert cells.live is not None
+    assert cells.present is not None
     if column.kind is ColumnKind.DATE and not lax:
-        cells.refuse(
+        cells.reject(
             ~_matches(texts, _DATE), "Input should be a valid date in the format YYYY-MM-DD"
         )
     values = _READERS[column.kind](texts)
     numbers = to_numpy(values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values)
     valid = validity_mask(values)
-    plain = cells.live if valid is None else valid & cells.live
+    plain = cells.present if valid is None else valid & cells.present
     if column.kind is ColumnKind.INTEGER:
         plain = plain & (np.abs(numbers) < _MAX_PLAIN_INTEGER)
     cells.values[plain] = numbers[plain]
-    odd = np.flatnonzero(cells.live & ~plain)
+    odd = np.flatnonzero(cells.present & ~plain)
     if len(odd):
         _read_unusual(cells, column, texts.take(number_array(odd)), odd)
     return cells
@@ -113,7 +113,7 @@ def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
 
 
 def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows) -> None:
-    """Let pydantic judge each distinct text once, its bounds included."""
+    """Validate each distinct text once with pydantic, bounds included."""
     cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
     validator = RowValidator(RowSchema.from_columns("cell", cell))
     encoded = texts.dictionary_encode()
@@ -130,4 +130,4 @@ def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Ro
     for reason, wrong in reasons.items():
         mask = np.zeros(len(cells.values), np.bool_)
         mask[rows[np.isin(codes, wrong)]] = True
-        cells.refuse(mask, reason)
+        cells.reject(mask, reason)

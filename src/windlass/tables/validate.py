@@ -1,4 +1,4 @@
-"""Validates whole tables at once: Arrow columns in, arrays in declared order and the rows refused out."""
+"""Validates Arrow tables against the declared row, at array speed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ _MAX_LISTED = 5  # columns that one error names
 
 @dataclass(frozen=True)
 class RowProblem:
-    """Why one cell was refused, without its value. `row` counts from 0 in the table."""
+    """The reason why one cell was rejected, without its value. `row` counts from 0 in the table."""
 
     row: int
     column: str
@@ -49,14 +49,14 @@ class RowProblem:
 
 @dataclass(frozen=True)
 class ValidatedTable:
-    """A table's rows. Where `bad` [n] is true the batch holds NaN and "", and `problems` says why.
+    """The rows of a table as a batch. Where `invalid` [n] is true the batch holds NaN and "".
 
-    `problems` stand in the order of rows and declared columns, cut at the limit that was asked for,
-    though the first of each kind in each column is kept as long as there is room.
+    `problems` give the reasons, in the order of rows and declared columns, up to the limit that was
+    requested; the first problem of each kind in each column is kept as long as there is room.
     """
 
     batch: Batch
-    bad: NDArray[np.bool_]
+    invalid: NDArray[np.bool_]
     problems: list[RowProblem]
 
 
@@ -70,19 +70,19 @@ class _Rejection:
 def validate_table(
     schema: RowSchema, table: Any, *, strings: bool = False, limit: int = 100
 ) -> ValidatedTable:
-    """Judge each row of a `pa.Table` or `pa.RecordBatch` as `RowValidator` would, at array speed.
+    """Validate each row of a `pa.Table` or `pa.RecordBatch` as `RowValidator` does, at array speed.
 
-    Null is JSON's null. NaN is missing where a column may be null, as dataframe libraries write it so,
-    and refused elsewhere. A float column of integral values passes for integers, a timestamp at
+    Null is JSON's null. NaN is missing where a column may be null, because data frames write it so,
+    and rejected elsewhere. A float column of integral values passes for integers, a timestamp at
     midnight (UTC, or without a zone) for a date. With `strings` every column is text, as CSV has it:
     an empty cell is null, the rest is read as `RowValidator.row_strings` does.
-    Raises InputError where a column is absent, unknown, or there twice: no row can be judged.
+    Raises InputError where a column is absent, unknown or duplicated: no row can be validated.
     """
     require_columns(schema, table.schema.names)
     numeric = np.empty((table.num_rows, len(schema.numeric)))
     text = np.empty((table.num_rows, len(schema.text)), object)
     numbers, texts = iter(numeric.T), iter(text.T)
-    found: list[_Rejection] = []
+    rejections: list[_Rejection] = []
     for column in schema.columns:
         target = next(texts if column.is_text else numbers)
         if column.name not in table.schema.names:
@@ -92,18 +92,18 @@ def validate_table(
         cells = _read_column(
             column, _decode(column, table.column(column.name)), target, strings=strings
         )
-        found += [_Rejection(column.name, reason, rows) for reason, rows in cells.found]
-    bad = np.zeros(table.num_rows, np.bool_)
-    for item in found:
-        bad[item.rows] = True
-    if found:
-        numeric[bad] = np.nan
-        text[bad] = MISSING_TEXT
-    return ValidatedTable(Batch(numeric, text), bad, _collect_problems(found, limit))
+        rejections += [_Rejection(column.name, reason, rows) for reason, rows in cells.rejections]
+    invalid = np.zeros(table.num_rows, np.bool_)
+    for item in rejections:
+        invalid[item.rows] = True
+    if rejections:
+        numeric[invalid] = np.nan
+        text[invalid] = MISSING_TEXT
+    return ValidatedTable(Batch(numeric, text), invalid, _collect_problems(rejections, limit))
 
 
 def require_columns(schema: RowSchema, names: Iterable[str]) -> None:
-    """Raise InputError where columns of these names are not those of the row, each once."""
+    """Check that the column names are those of the row, each once. Raises InputError."""
     counts = Counter(names)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
@@ -139,7 +139,7 @@ def _list_columns(names: list[str]) -> str:
 
 
 def _decode(column: ColumnSchema, array: Any) -> Any:
-    """One array, without the encodings that carry no meaning."""
+    """Return one array, without run-end or dictionary encodings that the checks do not need."""
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
     if pa.types.is_run_end_encoded(array.type):
@@ -156,58 +156,60 @@ def _decode(column: ColumnSchema, array: Any) -> Any:
 def _read_column(
     column: ColumnSchema, array: Any, target: NDArray[Any], *, strings: bool
 ) -> ColumnCheck:
-    """Judge one column and write its values into `target`."""
+    """Validate one column and write its values into `target` [n]."""
     if strings and is_text(array.type):
         array = null_missing(array)
-    live = validity_mask(array)
+    present = validity_mask(array)
     if column.is_text:
-        cells = _read_categories(column, array, live, target)
+        cells = _read_categories(column, array, present, target)
     else:
-        cells = _read_numeric(column, array, live, strings=strings)
+        cells = _read_numeric(column, array, present, strings=strings)
         reject_out_of_bounds(cells, column)
         cells.write(target)
-    if live is not None and not column.nullable and not live.all():
-        cells.found.append((f"{type_error_message(column)}, not null", np.flatnonzero(~live)))
+    if present is not None and not column.nullable and not present.all():
+        cells.rejections.append(
+            (f"{type_error_message(column)}, not null", np.flatnonzero(~present))
+        )
     return cells
 
 
 def _read_categories(
-    column: ColumnSchema, array: Any, live: Mask | None, target: NDArray[np.object_]
+    column: ColumnSchema, array: Any, present: Mask | None, target: NDArray[np.object_]
 ) -> ColumnCheck:
-    cells = ColumnCheck(np.empty(0), live)
+    cells = ColumnCheck(np.empty(0), present)
     if is_text(array.type) or pa.types.is_dictionary(array.type):
         target[:] = read_categories(cells, column, array)
     else:
-        cells.refuse(np.ones(len(array), np.bool_), type_error_message(column))
+        cells.reject(np.ones(len(array), np.bool_), type_error_message(column))
         target[:] = MISSING_TEXT
     return cells
 
 
 def _read_numeric(
-    column: ColumnSchema, array: Any, live: Mask | None, *, strings: bool
+    column: ColumnSchema, array: Any, present: Mask | None, *, strings: bool
 ) -> ColumnCheck:
-    """The values of a column that reaches the model as numbers, refused where the type is another."""
+    """Read a column that reaches the model as numbers; reject every cell where the type is another."""
     kind = array.type
     number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
     if is_text(kind) and (strings or column.kind is ColumnKind.DATE):
-        return read_texts(column, array, live, lax=strings)
+        return read_texts(column, array, present, lax=strings)
     if column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) and number:
-        return _read_numbers(column, array, live)
+        return _read_numbers(column, array, present)
     if column.kind is ColumnKind.BOOLEAN and pa.types.is_boolean(kind):
-        return ColumnCheck(to_numpy(array.cast(pa.uint8())), live)
+        return ColumnCheck(to_numpy(array.cast(pa.uint8())), present)
     if column.kind is ColumnKind.DATE and pa.types.is_date32(kind):
-        return _reject_outside_calendar(ColumnCheck(to_numpy(array), live))
+        return _reject_outside_calendar(ColumnCheck(to_numpy(array), present))
     if column.kind is ColumnKind.DATE and (pa.types.is_date64(kind) or pa.types.is_timestamp(kind)):
-        return _read_days(array, live)
-    cells = ColumnCheck(np.zeros(len(array)), live)
-    cells.refuse(np.ones(len(array), np.bool_), type_error_message(column))
+        return _read_days(array, present)
+    cells = ColumnCheck(np.zeros(len(array)), present)
+    cells.reject(np.ones(len(array), np.bool_), type_error_message(column))
     return cells
 
 
-def _read_numbers(column: ColumnSchema, array: Any, live: Mask | None) -> ColumnCheck:
+def _read_numbers(column: ColumnSchema, array: Any, present: Mask | None) -> ColumnCheck:
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())
-    cells = ColumnCheck(to_numpy(array), live)
+    cells = ColumnCheck(to_numpy(array), present)
     if column.kind is ColumnKind.NUMBER:
         cells.values = cells.values.astype(np.float64, copy=False)
     if pa.types.is_floating(array.type):
@@ -217,16 +219,16 @@ def _read_numbers(column: ColumnSchema, array: Any, live: Mask | None) -> Column
     return cells
 
 
-def _read_days(array: Any, live: Mask | None) -> ColumnCheck:
-    """Days since 1970 out of moments, which have to be midnights."""
+def _read_days(array: Any, present: Mask | None) -> ColumnCheck:
+    """Read timestamps as days since 1970; a timestamp that is not midnight is rejected."""
     zoned = pa.types.is_timestamp(array.type) and array.type.tz not in _UTC
     unit = array.type.unit if pa.types.is_timestamp(array.type) else "ms"
     days, rest = np.divmod(to_numpy(array), _DAY[unit])
-    cells = ColumnCheck(days, live)
+    cells = ColumnCheck(days, present)
     if zoned:
         reason = f"Input should be a valid date, not a moment in the zone {array.type.tz[:64]}"
-        cells.refuse(np.ones(len(array), np.bool_), reason)
-    cells.refuse(
+        cells.reject(np.ones(len(array), np.bool_), reason)
+    cells.reject(
         rest != 0, "Datetimes provided to dates should have zero time - e.g. be exact dates"
     )
     return _reject_outside_calendar(cells)
@@ -234,23 +236,23 @@ def _read_days(array: Any, live: Mask | None) -> ColumnCheck:
 
 def _reject_outside_calendar(cells: ColumnCheck) -> ColumnCheck:
     beyond = (cells.values < _FIRST_DAY) | (cells.values > _LAST_DAY)
-    cells.refuse(beyond, "Input should be a valid date, of the years 1 to 9999")
+    cells.reject(beyond, "Input should be a valid date, of the years 1 to 9999")
     return cells
 
 
-def _collect_problems(found: list[_Rejection], limit: int) -> list[RowProblem]:
-    """The cells refused, as `Checked` promises them."""
-    if not found:
+def _collect_problems(rejections: list[_Rejection], limit: int) -> list[RowProblem]:
+    """Return the problems in the order and number that `ValidatedTable` promises."""
+    if not rejections:
         return []
-    rows = np.concatenate([item.rows for item in found])
-    sizes = [len(item.rows) for item in found]
-    kinds = np.repeat(np.arange(len(found)), sizes)  # in the order of declared columns
+    rows = np.concatenate([item.rows for item in rejections])
+    sizes = [len(item.rows) for item in rejections]
+    kinds = np.repeat(np.arange(len(rejections)), sizes)  # in the order of declared columns
     chosen = np.lexsort((kinds, rows))
     if len(chosen) > limit:
         firsts = (np.cumsum(sizes) - sizes)[:limit]
         chosen = np.union1d(firsts, chosen[: limit - len(firsts)])
         chosen = chosen[np.lexsort((kinds[chosen], rows[chosen]))]
     return [
-        RowProblem(row, found[kind].column, found[kind].reason)
+        RowProblem(row, rejections[kind].column, rejections[kind].reason)
         for row, kind in zip(rows[chosen].tolist(), kinds[chosen].tolist(), strict=True)
     ]

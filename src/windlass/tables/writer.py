@@ -1,4 +1,4 @@
-"""Writing tables as streams of record batches, and predictions as their columns."""
+"""Writes tables as streams of record batches, and lays out predictions as columns."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _FORMS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".arrows": "a
 
 
 def table_format(path: Path) -> str:
-    """The form that a file's name promises. Raises InputError."""
+    """Return the format that a file's suffix names: csv, parquet or arrow. Raises InputError."""
     form = _FORMS.get(path.suffix.lower())
     if form is None:
         raise InputError(
@@ -28,7 +28,7 @@ def table_format(path: Path) -> str:
 
 @contextmanager
 def open_writer(sink: Path | BinaryIO, schema: Any, form: str) -> Iterator[Any]:
-    """A writer with `write_batch(pa.RecordBatch)`, closed at the end. A sink is left open.
+    """Open a writer with `write_batch(pa.RecordBatch)`, closed at the end. A sink is left open.
 
     `arrow` is Arrow's file format on a path, and its stream on a sink. Raises InputError where the
     form cannot hold a column.
@@ -58,12 +58,12 @@ def _writer(target: Any, schema: Any, form: str) -> Any:
 
 
 def probability_column(label: Label) -> str:
-    """The name of the column that holds the probability of a class."""
+    """Return the name of the column that holds the probability of a class."""
     return f"probability_{class_key(label)}"
 
 
 def prediction_table(prediction: Prediction, classes: Sequence[Label] | None) -> Any:
-    """A `pa.RecordBatch` of n rows: `prediction`, and for classes a `probability_<class>` float64 each."""
+    """Return a `pa.RecordBatch` of n rows: `prediction`, and for classes a `probability_<class>` float64 each."""
     if prediction.values is not None:
         return pa.RecordBatch.from_arrays([number_array(prediction.values)], ["prediction"])
     assert prediction.labels is not None

@@ -199,7 +199,7 @@ def _validate_rows(project: Project, table: Any, origin: RowOrigin) -> Batch:
     columns = dict.fromkeys(problem.column for problem in checked.problems)
     value = table.column(first.column)[first.row].as_py()
     raise DataError(
-        f"{np.count_nonzero(checked.bad)} of {len(checked.bad)} rows of project {project.name!r} do not fit"
+        f"{np.count_nonzero(checked.invalid)} of {len(checked.invalid)} rows of project {project.name!r} do not fit"
         f" {project.schema.title}, in {', '.join(columns)}. The first is {origin.row(first.row, first.column, value)},"
         f" {first.column}: {first.reason}. Correct or drop these rows in {origin.location}, or declare what"
         f" {first.column} may hold."

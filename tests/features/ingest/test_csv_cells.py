@@ -60,7 +60,7 @@ def predicted(file: Path, kind: str) -> list[Any]:
         RowSchema.from_columns("Row", column), table, strings=True, limit=len(CELLS)
     )
     values = [None if np.isnan(value) else value for value in checked.batch.numeric[:, 0].tolist()]
-    return [REFUSED if bad else value for value, bad in zip(values, checked.bad, strict=True)]
+    return [REFUSED if bad else value for value, bad in zip(values, checked.invalid, strict=True)]
 
 
 def ingested(file: Path, kind: str) -> list[Any]:

@@ -86,7 +86,7 @@ class _RejectsWriter:
     def add(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> None:
         for line in reject_lines(batch, numbers, checked):
             self._write(line)
-        self.count += int(checked.bad.sum())
+        self.count += int(checked.invalid.sum())
 
 
 def _require_file_paths(request: ScoreRequest) -> None:

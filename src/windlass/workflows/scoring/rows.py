@@ -55,8 +55,8 @@ class RowScorer:
     def answers(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> Any:
         """The answers to the good rows of a batch, a `pa.RecordBatch`; `numbers` [n] are those of all its rows."""
         rows = checked.batch
-        if checked.bad.any():
-            good = ~checked.bad
+        if checked.invalid.any():
+            good = ~checked.invalid
             rows = rows.take(good)
             batch, numbers = batch.filter(mask_array(good)), numbers[good]
         if not len(rows):
@@ -105,10 +105,10 @@ def reject_lines(
     """A line for every reason why a row was refused: its number, the column, the reason, its values as JSON."""
     if not checked.problems:
         return
-    rows = batch.filter(mask_array(checked.bad)).to_pylist()
+    rows = batch.filter(mask_array(checked.invalid)).to_pylist()
     values = {
         row: json.dumps(cells, ensure_ascii=False, default=str)
-        for row, cells in zip(np.flatnonzero(checked.bad).tolist(), rows, strict=True)
+        for row, cells in zip(np.flatnonzero(checked.invalid).tolist(), rows, strict=True)
     }
     for problem in checked.problems:
         yield int(numbers[problem.row]), problem.column, problem.reason, values[problem.row]
