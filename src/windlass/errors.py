@@ -1,23 +1,23 @@
-"""The whole error tree. Every message says what failed, on which named object, and what to do next.
+"""All error classes. Every message says what failed, on which named object, and what to do next.
 
 WindlassError
 ├── SettingsError        an environment variable or option cannot be used
 ├── ProjectError         a project.py cannot be found, loaded or declares something impossible
-├── DataError            training data that does not fit the declaration
-├── ParameterError       arguments of a training run that cannot be used
+├── DataError            training data does not match the declaration
+├── ParameterError       arguments of a training run cannot be used
 ├── BundleError          a bundle cannot be found, read or written
-│   └── IntegrityError   a bundle whose files are not what was sealed
+│   └── IntegrityError   files of a bundle are not those that were sealed
 ├── EngineError          a model that cannot be loaded, or does not reproduce its reference examples
-├── InputError           a body or a file that cannot be read as rows
-│   └── RowsError        rows that do not fit their declaration, field by field
+├── InputError           a body or a file cannot be read as rows
+│   └── RowsError        rows do not match their schema; lists the faults
 ├── LedgerError          the ledger cannot be written or read
-├── FeatureError         features cannot be built, stored or read as asked
+├── FeatureError         features cannot be built, stored or read
 │   └── QualityError     more raw rows break the contract than the view allows
 ├── StorageError         the database or the bundle store cannot be reached, read or written
-├── RegistryError        the registry refuses: an illegal move, a gate not passed, too few eyes
-│   └── UnknownError     it knows no such project, version or job
-├── JobError             a job cannot be taken, or is not in a state for what is asked
-└── AccessError          a key cannot be made, found or used
+├── RegistryError        the registry rejects a request: wrong stage, failed gate, four-eyes rule
+│   └── UnknownError     no such project, version or job
+├── JobError             a job cannot be started, or its state does not allow the request
+└── AccessError          an API key cannot be created, found or used
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ Fault = dict[str, Any]
 
 
 class WindlassError(Exception):
-    """Base of everything Windlass raises on purpose. `str(error)` is fit to show to a user."""
+    """Base of all errors of Windlass. `str(error)` can be shown to a user."""
 
 
 class SettingsError(WindlassError):
@@ -39,7 +39,7 @@ class ProjectError(WindlassError):
 
 
 class DataError(WindlassError):
-    """Training data does not fit the project's declaration."""
+    """Training data does not match the project's declaration."""
 
 
 class ParameterError(WindlassError):
@@ -51,7 +51,7 @@ class BundleError(WindlassError):
 
 
 class IntegrityError(BundleError):
-    """A bundle holds other files than those that were sealed."""
+    """Files of a bundle are not those that were sealed."""
 
 
 class EngineError(WindlassError):
@@ -63,10 +63,10 @@ class InputError(WindlassError):
 
 
 class RowsError(InputError):
-    """Rows do not fit their declaration.
+    """Rows do not match their schema.
 
-    `faults` says what and where, `{"loc": […], "msg": …}`, without the values; `malformed` that the
-    input was no JSON at all.
+    `faults` lists places and reasons, `{"loc": […], "msg": …}`, without the values. `malformed` is true if the
+    input was not JSON.
     """
 
     def __init__(self, faults: Sequence[Fault], *, malformed: bool = False) -> None:
@@ -82,28 +82,28 @@ class LedgerError(WindlassError):
 
 
 class FeatureError(WindlassError):
-    """Features cannot be built, stored or read as asked; what was there before still stands."""
+    """Features cannot be built, stored or read. What was stored before is unchanged."""
 
 
 class QualityError(FeatureError):
-    """More raw rows break the contract than the view allows. They are in quarantine, with the reasons."""
+    """More raw rows break the contract than the view allows. They are in quarantine, with reasons."""
 
 
 class StorageError(WindlassError):
-    """The database or the bundle store cannot be reached, read or written. What was begun is undone."""
+    """The database or the bundle store cannot be reached, read or written. A started change is rolled back."""
 
 
 class RegistryError(WindlassError):
-    """The registry refuses what is asked, and nothing has changed."""
+    """The registry rejects a request; nothing has changed."""
 
 
 class UnknownError(RegistryError):
-    """The registry knows no such project, version or job."""
+    """The registry has no such project, version or job."""
 
 
 class JobError(WindlassError):
-    """A job cannot be taken, or is not in a state for what is asked."""
+    """A job cannot be started, or its state does not allow the request."""
 
 
 class AccessError(WindlassError):
-    """A key cannot be made, found or used."""
+    """An API key cannot be created, found or used."""

@@ -1,4 +1,4 @@
-"""The only reader of the environment. Read once by an entry point, then passed on as a value."""
+"""Settings from environment variables. An entry point reads them once and passes them on as a value."""
 
 import os
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from windlass.errors import SettingsError
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _CLOUDS = ("AWS", "AZURE", "GOOGLE")
-_SWITCH = {"on": True, "1": True, "true": True, "off": False, "0": False, "false": False}
+_BOOLEANS = {"on": True, "1": True, "true": True, "off": False, "0": False, "false": False}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the environment decides. `Settings.read()` makes one."""
+    """All settings. `Settings.read()` reads them from environment variables."""
 
     home: Path = Path(".windlass")
     log_level: str = "INFO"
@@ -23,26 +23,28 @@ class Settings:
     ledger: bool = True
     database_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
     store_url: str | None = None  # None: the home folder
-    store_http: bool = False  # whether the store's address may be plain HTTP
+    store_http: bool = False  # whether the store's URL may be plain HTTP
     online_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
-    auth: bool = False  # whether keys are asked for
-    api_keys: str = field(default="", repr=False)  # access/configured.py reads them
-    key: str | None = field(default=None, repr=False)  # of whoever decides on the command line
-    rate_limit: int | None = None  # requests a minute of a key that has no rate itself
+    auth: bool = False  # whether requests need an API key
+    api_keys: str = field(default="", repr=False)  # parsed by windlass.auth.env_keys
+    key: str | None = field(
+        default=None, repr=False
+    )  # API key of the person who uses the command line
+    rate_limit: int | None = None  # requests per minute, for keys without a rate of their own
     tracking_uri: str | None = None
     vertex: "Vertex | None" = None
 
     @staticmethod
     def read(environment: Mapping[str, str] = os.environ) -> "Settings":
-        """The settings in `environment`. Raises SettingsError, naming the variable."""
+        """Reads the settings. Raises SettingsError, which names the variable, for a value that cannot be used."""
         return Settings(
             home=Path(environment.get("WINDLASS_HOME", ".windlass")),
             log_level=_choice(environment, "WINDLASS_LOG_LEVEL", _LEVELS, "INFO"),
             max_body=int(_positive(environment, "WINDLASS_MAX_BODY_MB", 64) * (1 << 20)),
-            ledger=_switch(environment, "WINDLASS_LEDGER", default=True),
+            ledger=_boolean(environment, "WINDLASS_LEDGER", default=True),
             database_url=environment.get("WINDLASS_DATABASE_URL") or None,
             store_url=environment.get("WINDLASS_STORE_URL") or None,
-            store_http=_plain_http(environment),
+            store_http=_allow_http(environment),
             online_url=environment.get("WINDLASS_ONLINE_URL") or None,
             auth=_choice(environment, "WINDLASS_AUTH", ("off", "required"), "off") == "required",
             api_keys=environment.get("WINDLASS_API_KEYS", ""),
@@ -55,7 +57,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Vertex:
-    """Vertex AI's container contract: where it wants to be answered."""
+    """Port and routes that Vertex AI's container contract asks for."""
 
     port: int
     health_route: str
@@ -63,7 +65,7 @@ class Vertex:
 
     @staticmethod
     def read(environment: Mapping[str, str]) -> "Vertex | None":
-        """The contract, where any of its variables is set."""
+        """Reads the contract; None if none of its variables is set."""
         if not any(
             name in environment
             for name in ("AIP_HTTP_PORT", "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE")
@@ -97,15 +99,15 @@ def _positive(environment: Mapping[str, str], name: str, default: float) -> floa
     return value
 
 
-def _plain_http(environment: Mapping[str, str]) -> bool:
-    """Plain HTTP would show keys to whoever listens: for a store on this machine, or where it is asked for."""
+def _allow_http(environment: Mapping[str, str]) -> bool:
+    """Whether plain HTTP is allowed: for a store on this machine, or if a variable says so. It exposes keys."""
     if any(environment.get(f"{cloud}_ALLOW_HTTP", "").lower() == "true" for cloud in _CLOUDS):
         return True
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
     address = next((environment[name] for name in names if environment.get(name)), "")
     try:
         return urlsplit(address).hostname in ("127.0.0.1", "::1", "localhost")
-    except ValueError:  # no address; the store says so when it is used
+    except ValueError:  # not a URL; the store reports that when it is used
         return False
 
 
@@ -120,11 +122,11 @@ def _rate(environment: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
-def _switch(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+def _boolean(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
     text = environment.get(name, "on" if default else "off").lower()
-    if text not in _SWITCH:
+    if text not in _BOOLEANS:
         raise SettingsError(f"{name} is {text!r}. Use on or off.")
-    return _SWITCH[text]
+    return _BOOLEANS[text]
 
 
 def _route(environment: Mapping[str, str], name: str, default: str) -> str:

@@ -1,4 +1,4 @@
-"""The row's schema as JSON Schema: what a client may send, in the words of OpenAPI 3.1."""
+"""Translates a row's schema to JSON Schema, as OpenAPI 3.1 uses it."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _TYPES: dict[ColumnKind, dict[str, Any]] = {
 
 
 def json_schema(schema: RowSchema) -> dict[str, Any]:
-    """The schema of one row; nothing beside its columns is allowed."""
+    """Returns the JSON Schema of one row; it allows no other fields than the row's columns."""
     described: dict[str, Any] = {
         "type": "object",
         "title": schema.title,
@@ -59,7 +59,7 @@ def _constrained(column: ColumnSchema) -> dict[str, Any]:
 
 
 def _range(column: ColumnSchema) -> str | None:
-    """Bounds of dates, for which JSON Schema has no words."""
+    """Describes the bounds of a date in text, because JSON Schema has no keywords for them."""
     if column.kind is not ColumnKind.DATE:
         return None
     names = {"ge": "from", "gt": "after", "le": "up to", "lt": "before"}

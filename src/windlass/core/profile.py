@@ -1,4 +1,4 @@
-"""The profile: how the training rows and their predictions were distributed, for drift detection."""
+"""Profiles: distributions of the training rows and their predictions, for drift detection."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from windlass.core.row_schema import MISSING_TEXT, RowSchema
 from windlass.core.target import Label, class_key
 
 BINS = 10
-MAX_CATEGORIES = 100  # that are counted by name; the rest counts as other
+MAX_CATEGORIES = 100  # that are counted by name; all others are counted together
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 Floats = NDArray[np.float64]
@@ -24,10 +24,11 @@ class _Profile(BaseModel):
 
 
 class NumericProfile(_Profile):
-    """A column that reaches the model as float64; dates are days since 1970-01-01.
+    """Distribution of a column that the model sees as float64; dates are days since 1970-01-01.
 
-    `edges` part the line into len(edges) + 1 bins, each holding its upper edge; `counts` are the
-    present values in each. `quantiles` are [share, value] pairs. Without present values all are empty.
+    `edges` divide the numbers into len(edges) + 1 bins, each including its upper edge; `counts` are the numbers
+    of values per bin, without missing ones. `quantiles` are [share, value] pairs. If all values are missing,
+    `edges` and `quantiles` are empty.
     """
 
     kind: Literal["numeric"] = "numeric"
@@ -40,12 +41,12 @@ class NumericProfile(_Profile):
     counts: tuple[int, ...]
 
     def histogram(self, values: Floats) -> tuple[int, ...]:
-        """How many of other values, missing ones left out, fall into the same bins."""
+        """Counts other values [n] in the same bins; missing ones (NaN) are left out."""
         return _histogram(self.edges, values[~np.isnan(values)])
 
     @classmethod
     def from_values(cls, name: str, values: Floats) -> "NumericProfile":
-        """The profile of values [n]; NaN is missing."""
+        """Computes the profile of values [n]; NaN is missing."""
         present = values[~np.isnan(values)]
         missing = 1 - len(present) / len(values)
         if len(present) == 0:
@@ -68,7 +69,7 @@ class NumericProfile(_Profile):
 
 
 class CategoryProfile(_Profile):
-    """A column of categories: `counts` of the most common ones, and of all `other` ones together."""
+    """Distribution of a column of categories: `counts` by category, and all `other` categories together."""
 
     kind: Literal["category"] = "category"
     name: str
@@ -77,30 +78,30 @@ class CategoryProfile(_Profile):
     other: int
 
     def histogram(self, values: Iterable[str]) -> tuple[dict[str, int], int]:
-        """Counts of other values in the same categories, and of all others; missing ones are left out."""
-        found = Counter(values)
-        found.pop(MISSING_TEXT, None)
-        counts = {name: found.pop(name, 0) for name in self.counts}
-        return counts, sum(found.values())
+        """Counts other values in the same categories, and all the rest; missing ones are left out."""
+        remaining = Counter(values)
+        remaining.pop(MISSING_TEXT, None)
+        counts = {name: remaining.pop(name, 0) for name in self.counts}
+        return counts, sum(remaining.values())
 
     @classmethod
     def from_values(
         cls, name: str, values: Iterable[str], declared: Iterable[str] = ()
     ) -> "CategoryProfile":
-        """The profile of values; "" is missing. Categories in `declared` are counted even where absent."""
-        found = Counter(values)
-        rows = sum(found.values())
-        missing = found.pop(MISSING_TEXT, 0)
-        names = [*declared] or sorted(found, key=lambda value: (-found[value], value))
-        counts = {value: found.pop(value, 0) for value in names[:MAX_CATEGORIES]}
-        return cls(name=name, missing=missing / rows, counts=counts, other=sum(found.values()))
+        """Computes the profile of values; "" is missing. `declared` categories are listed even with a count of 0."""
+        remaining = Counter(values)
+        rows = sum(remaining.values())
+        missing = remaining.pop(MISSING_TEXT, 0)
+        names = [*declared] or sorted(remaining, key=lambda value: (-remaining[value], value))
+        counts = {value: remaining.pop(value, 0) for value in names[:MAX_CATEGORIES]}
+        return cls(name=name, missing=missing / rows, counts=counts, other=sum(remaining.values()))
 
 
 class Profile(_Profile):
-    """`profile.json`: of `rows` training rows, each column in declared order, and what was predicted for them.
+    """Content of `profile.json`: the columns of `rows` training rows in declared order, and their predictions.
 
-    `classes` counts predicted classes by name, and `confidence` is the probability of the predicted
-    class; `value` is the predicted quantity of a regression.
+    For a classification, `classes` counts the predicted classes and `confidence` is the distribution of the
+    predicted class's probability. For a regression, `value` is the distribution of the predicted quantity.
     """
 
     rows: int
@@ -113,7 +114,7 @@ class Profile(_Profile):
 def profile_rows(
     schema: RowSchema, classes: Iterable[Label], batch: Batch, prediction: Prediction
 ) -> Profile:
-    """The profile of rows and of their predictions; `classes` in declared order, none for a regression."""
+    """Computes the profile of rows and their predictions. `classes` in declared order; empty for a regression."""
     numeric, text = iter(batch.numeric.T), iter(batch.text.T)
     columns = tuple(
         CategoryProfile.from_values(column.name, next(text), column.categories or ())

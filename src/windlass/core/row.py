@@ -1,4 +1,4 @@
-"""How a project declares its row: a pydantic model, read here into a RowSchema."""
+"""Rows as pydantic models, as a project declares them, and their translation to a RowSchema."""
 
 import types
 from datetime import date, datetime
@@ -27,7 +27,7 @@ _BOUNDED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATE)
 
 
 class Row(BaseModel):
-    """Base of a project's row. Fields are float, int, bool, date, str, Literal or Enum; `| None` allows missing."""
+    """Base of a project's row. Fields are float, int, bool, date, str, Literal or Enum; `| None` allows null."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -40,10 +40,11 @@ def column(
     default: Any = PydanticUndefined,
     **constraints: Any,
 ) -> Any:
-    """Describe a field of a row.
+    """Describes a field of a row.
 
     `unit` is free text ("cm", "EUR/year"). `constraints` are pydantic's: `ge`, `gt`, `le`, `lt`,
-    `multiple_of`, `max_length`. A field with a `default` may be left out of a request.
+    `multiple_of`, `max_length`. A request can omit a field with a `default`.
+    Raises ProjectError for another argument.
     """
     extra = {"unit": unit, "example": example}
     for name in constraints.keys() - _CONSTRAINTS:
@@ -60,9 +61,9 @@ def column(
 
 
 def read_row(row: type[BaseModel]) -> RowSchema:
-    """The schema that a row class declares.
+    """Reads the schema of a row class.
 
-    Raises ProjectError for what cannot be sealed: nested models, lists, validators written in Python.
+    Raises ProjectError for what a bundle cannot store: nested models, lists, validators written in Python.
     """
     _reject_python_validators(row)
     columns = tuple(_column(row, name, field) for name, field in row.model_fields.items())
@@ -75,12 +76,12 @@ def read_row(row: type[BaseModel]) -> RowSchema:
 
 
 def _reject_python_validators(row: type[BaseModel]) -> None:
-    found = row.__pydantic_decorators__
+    decorators = row.__pydantic_decorators__
     for kind in ("validators", "field_validators", "root_validators", "model_validators"):
-        for name in getattr(found, kind):
+        for name in getattr(decorators, kind):
             raise ProjectError(
                 f"Row {row.__name__} has the validator {name!r}, which is Python code and cannot be sealed"
-                " in a bundle. Say it with constraints (ge, le, Literal, …) instead."
+                " in a bundle. Use constraints (ge, le, Literal, …) instead."
             )
 
 
@@ -109,18 +110,18 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
 
 
 def _check_consistency(where: str, column: ColumnSchema) -> None:
-    """Refuse limits that its kind does not have, and an example or a default that does not fit."""
-    unfit = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
+    """Rejects constraints that do not apply to the column's kind, and an invalid example or default."""
+    inapplicable = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
     if column.multiple_of is not None and column.kind not in (
         ColumnKind.NUMBER,
         ColumnKind.INTEGER,
     ):
-        unfit.append("multiple_of")
+        inapplicable.append("multiple_of")
     if column.max_length is not None and (not column.is_text or column.categories is not None):
-        unfit.append("max_length")
-    if unfit:
+        inapplicable.append("max_length")
+    if inapplicable:
         raise ProjectError(
-            f"{where} is a {column.kind} and has no {', '.join(unfit)}. Leave it out."
+            f"{where} is a {column.kind} and has no {', '.join(inapplicable)}. Leave it out."
         )
     validator = RowValidator(RowSchema.from_columns(where, column))
     for what, value in (("example", column.example), ("default", column.default)):
@@ -164,21 +165,21 @@ def _categories(where: str, values: Any) -> tuple[str, ...]:
 
 
 def _constraints(where: str, field: FieldInfo) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    constraints: dict[str, Any] = {}
     for item in field.metadata:
         match item:
             case annotated_types.Ge(ge):
-                found["ge"] = ge
+                constraints["ge"] = ge
             case annotated_types.Gt(gt):
-                found["gt"] = gt
+                constraints["gt"] = gt
             case annotated_types.Le(le):
-                found["le"] = le
+                constraints["le"] = le
             case annotated_types.Lt(lt):
-                found["lt"] = lt
+                constraints["lt"] = lt
             case annotated_types.MultipleOf(multiple_of):
-                found["multiple_of"] = multiple_of
+                constraints["multiple_of"] = multiple_of
             case annotated_types.MaxLen(max_length):
-                found["max_length"] = max_length
+                constraints["max_length"] = max_length
             case _ if _is_always_on(item):
                 pass
             case _:
@@ -186,11 +187,11 @@ def _constraints(where: str, field: FieldInfo) -> dict[str, Any]:
                     f"{where} has the constraint {item!r}, which cannot be sealed."
                     " Use ge, gt, le, lt, multiple_of or max_length."
                 )
-    return found
+    return constraints
 
 
 def _is_always_on(item: object) -> bool:
-    """Whether pydantic's own marker asks only for what every row is held to: strict, and finite."""
+    """Whether a marker of pydantic only requires what all rows require: strict types, finite numbers."""
     settings = getattr(item, "__dict__", {})
     return bool(settings) and settings.items() <= {"strict": True, "allow_inf_nan": False}.items()
 

@@ -1,4 +1,4 @@
-"""The sealed form of a row: its columns, their kinds, ranges and units. `schema.json` is this, as JSON."""
+"""Schema of a row: its columns, their kinds, ranges and units. `schema.json` stores it."""
 
 import math
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 EPOCH = date(1970, 1, 1)
-MISSING_TEXT = ""  # how a missing category reaches an engine; a real category is never empty
-MAX_INTEGER = 2**53  # integers travel as float64, exact up to here
+MISSING_TEXT = ""  # a missing category, as an engine sees it; a real category is never empty
+MAX_INTEGER = 2**53  # integers become float64, which is exact up to here
 MAX_CATEGORY_LENGTH = 256
 
 
 class ColumnKind(StrEnum):
-    """What a column holds."""
+    """Kind of the values of a column."""
 
     NUMBER = "number"
     INTEGER = "integer"
@@ -25,7 +25,7 @@ class ColumnKind(StrEnum):
 
 
 class ColumnSchema(BaseModel):
-    """One column of a row. Bounds are inclusive (`ge`, `le`) or exclusive (`gt`, `lt`)."""
+    """Column of a row. Bounds are inclusive (`ge`, `le`) or exclusive (`gt`, `lt`)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -47,18 +47,18 @@ class ColumnSchema(BaseModel):
 
     @property
     def is_text(self) -> bool:
-        """Whether values reach the model as text; all other kinds reach it as float64."""
+        """Whether the model sees the values as text; it sees all other kinds as float64."""
         return self.kind is ColumnKind.CATEGORY
 
     def bounds(self) -> Iterator[tuple[str, Any]]:
-        """The bounds that are set, as (keyword, limit)."""
+        """Yields the declared bounds as (keyword, limit)."""
         for keyword in ("ge", "gt", "le", "lt"):
             limit = getattr(self, keyword)
             if limit is not None:
                 yield keyword, limit
 
     def effective_bounds(self) -> dict[str, Any]:
-        """The bounds that hold: those declared, and for an integer those of what float64 holds exactly."""
+        """Returns the declared bounds; for an integer, narrowed to ±2^53, which float64 represents exactly."""
         limits: dict[str, Any] = dict(self.bounds())
         if self.kind is not ColumnKind.INTEGER:
             return limits
@@ -72,7 +72,7 @@ class ColumnSchema(BaseModel):
         return limits
 
     def to_float(self, value: Any) -> float:
-        """A valid value as the float64 that the model sees; missing is NaN, a date is days since 1970."""
+        """Converts a valid value to the float64 that the model sees: missing is NaN, a date is days since 1970."""
         if value is None:
             return float("nan")
         if self.kind is ColumnKind.DATE:
@@ -80,7 +80,7 @@ class ColumnSchema(BaseModel):
         return float(value)
 
     def to_json(self, value: Any) -> float | int | bool | str | None:
-        """What the model sees (a float64, or text) as the JSON value that a client would send."""
+        """Converts what the model sees (float64 or text) back to the JSON value that a client sends."""
         if self.is_text:
             return None if value == MISSING_TEXT else str(value)
         if value != value:  # noqa: PLR0124 - NaN
@@ -97,7 +97,7 @@ class ColumnSchema(BaseModel):
 
 
 class RowSchema(BaseModel):
-    """The columns of a row, in declared order, which is the order that the model sees."""
+    """Schema of a row: its columns in declared order, in which the model sees them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -107,17 +107,17 @@ class RowSchema(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All column names, in declared order."""
+        """The names of all columns, in declared order."""
         return tuple(column.name for column in self.columns)
 
     @property
     def numeric(self) -> tuple[ColumnSchema, ...]:
-        """The columns that reach the model as float64, in declared order."""
+        """The columns that the model sees as float64, in declared order."""
         return tuple(column for column in self.columns if not column.is_text)
 
     @property
     def text(self) -> tuple[ColumnSchema, ...]:
-        """The columns that reach the model as text, in declared order."""
+        """The columns that the model sees as text, in declared order."""
         return tuple(column for column in self.columns if column.is_text)
 
     def __getitem__(self, name: str) -> ColumnSchema:
@@ -128,5 +128,5 @@ class RowSchema(BaseModel):
 
     @classmethod
     def from_columns(cls, title: str, *columns: ColumnSchema) -> Self:
-        """A schema of these columns."""
+        """Makes a schema of these columns."""
         return cls(title=title, columns=columns)

@@ -1,4 +1,4 @@
-"""The row's own validator, built from its sealed schema: JSON in, values in declared order out."""
+"""Validates rows against their schema: JSON or CSV text in, values in declared order out."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,11 @@ from windlass.core.row_schema import (
 )
 from windlass.errors import Fault, RowsError
 
+Values = dict[str, Any]  # a row by column name
+MAX_FAULTS = 100  # per response
+MAX_EXPLAINED_BYTES = 1 << 20  # for larger bodies, only the first invalid row is described
+
+_EMPTY_TEXT_ROW = np.empty((1, 0), object)
 _TYPES: dict[ColumnKind, frozenset[type]] = {
     ColumnKind.NUMBER: frozenset([float, int]),
     ColumnKind.INTEGER: frozenset([int]),
@@ -37,9 +42,10 @@ _COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": opera
 
 
 class NumericRowReader:
-    """Reads bodies of rows that certainly fit; whatever it leaves to others is judged, and explained, there.
+    """Fast path for JSON arrays of rows in which every column is a required number.
 
-    What it takes is what the row's validator takes, with the same numbers: a test holds one against the other.
+    It accepts a subset of what RowValidator accepts, with the same result (a test compares the two). For
+    anything else it returns None, and RowValidator decides.
     """
 
     def __init__(self, schema: RowSchema) -> None:
@@ -48,28 +54,28 @@ class NumericRowReader:
 
     @classmethod
     def from_schema(cls, schema: RowSchema) -> "NumericRowReader | None":
-        """One for this schema, or None where it has columns that are not plain."""
+        """Makes a reader for this schema; None if a column is not a required number."""
         return cls(schema) if all(map(_is_required_number, schema.columns)) else None
 
     def read(self, body: bytes) -> tuple[list[dict[str, Any]], Batch] | None:
-        """The rows of a JSON array and the same as arrays; None where a row may not fit, or there is none."""
+        """Reads a JSON array of rows and the same as a batch; None if a row may be invalid, or there is none."""
         try:
             rows = orjson.loads(body)
             numbers = np.empty((len(rows), self._width))
-            for place, column in enumerate(self._columns):
-                numbers[:, place] = column.read(rows)
+            for index, column in enumerate(self._columns):
+                numbers[:, index] = column.read(rows)
         except (ValueError, KeyError, TypeError):
             return None
-        more = any(map(self._width.__ne__, map(len, rows)))
-        fits = not more and all(
-            column.fits(numbers[:, place]) for place, column in enumerate(self._columns)
+        has_extra = any(map(self._width.__ne__, map(len, rows)))
+        fits = not has_extra and all(
+            column.fits(numbers[:, index]) for index, column in enumerate(self._columns)
         )
         return (rows, Batch(numbers, np.empty((len(rows), 0), object))) if rows and fits else None
 
 
 @dataclass(frozen=True)
 class _NumericColumn:
-    """A column of numbers."""
+    """Checks of a required column of numbers."""
 
     value: Callable[[Any], Any]
     types: frozenset[type]
@@ -78,12 +84,12 @@ class _NumericColumn:
     @classmethod
     def from_column(cls, column: ColumnSchema) -> "_NumericColumn":
         limits = [(_COMPARE[name], limit) for name, limit in column.effective_bounds().items()]
-        if column.kind is ColumnKind.INTEGER:  # from here on float64 would take one for another
+        if column.kind is ColumnKind.INTEGER:  # beyond, float64 does not distinguish them
             limits += [(operator.lt, 2**53), (operator.gt, -(2**53))]
         return cls(itemgetter(column.name), _TYPES[column.kind], tuple(limits))
 
     def read(self, rows: Any) -> list[Any]:
-        """What rows hold in this column. Raises KeyError, or TypeError for a value of another type."""
+        """Returns the values of this column. Raises KeyError, or TypeError for a value of another type."""
         values = list(map(self.value, rows))
         if not self.types.issuperset(map(type, values)):
             raise TypeError
@@ -96,29 +102,22 @@ class _NumericColumn:
 
 
 def _is_required_number(column: ColumnSchema) -> bool:
-    known = column.kind in _TYPES and column.multiple_of is None
-    return known and column.required and not column.nullable
-
-
-Values = dict[str, Any]
-MAX_FAULTS = 100  # that one answer names
-MAX_EXPLAINED_BYTES = (
-    1 << 20
-)  # bytes of a body up to which every fault is looked for, not just the first row's
-
-_EMPTY_TEXT_ROW = np.empty((1, 0), object)
+    is_checkable = column.kind in _TYPES and column.multiple_of is None
+    return is_checkable and column.required and not column.nullable
 
 
 class RowValidator:
     """Validates rows strictly: no strings for numbers, no NaN or infinity, no unknown field.
 
-    Raises RowsError, which says what an answer may say. What is wrong with a large body is told of its
-    first bad row only, so that no input makes the telling cost more than the input.
+    Raises RowsError, whose text does not repeat the input. Of a large body, only the first invalid row is
+    described, so that an invalid body does not cost more time than a valid one.
     """
 
     def __init__(self, schema: RowSchema) -> None:
         self.schema = schema
-        row = _row_schema(schema, extra="allow")  # an extra field is found by counting, at no cost
+        row = _row_schema(
+            schema, extra="allow"
+        )  # extra fields are found by counting, which is cheaper
         self._row_validator = SchemaValidator(row)
         self._rows_validator = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
         self._forbid_extra_validator = SchemaValidator(_row_schema(schema, extra="forbid"))
@@ -135,7 +134,7 @@ class RowValidator:
         self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
 
     def parse_row(self, body: bytes) -> Values:
-        """A row as JSON."""
+        """Parses a row as JSON."""
         try:
             row: Values = self._row_validator.validate_json(body)
         except ValidationError as error:
@@ -145,7 +144,7 @@ class RowValidator:
         return row
 
     def parse_rows(self, body: bytes) -> list[Values]:
-        """A JSON array of rows."""
+        """Parses a JSON array of rows."""
         try:
             rows: list[Values] = self._rows_validator.validate_json(body)
         except ValidationError as error:
@@ -156,19 +155,19 @@ class RowValidator:
         return rows
 
     def parse_batch(self, body: bytes) -> tuple[list[Values], Batch]:
-        """A JSON array of rows, and the same as arrays."""
-        found = self._numeric_reader and self._numeric_reader.read(body)
-        if found:
-            return found
+        """Parses a JSON array of rows; returns the rows and the same as a batch."""
+        parsed = self._numeric_reader and self._numeric_reader.read(body)
+        if parsed:
+            return parsed
         rows = self.parse_rows(body)
         return rows, self.to_batch(rows)
 
     def parse_text_row(self, cells: Mapping[str, str]) -> Values:
-        """A row of CSV: every value as text, an empty cell is null."""
+        """Parses a row of CSV: every value is text, an empty cell is null."""
         empty = {name for name, cell in cells.items() if not cell and name in self._nullable}
-        given: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
+        filled: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
         try:
-            row: Values = self._text_validator.validate_strings(given) | dict.fromkeys(empty)
+            row: Values = self._text_validator.validate_strings(filled) | dict.fromkeys(empty)
         except ValidationError as error:
             raise rows_error(error) from None
         if missing := [name for name in self.schema.names if name not in row]:
@@ -176,7 +175,7 @@ class RowValidator:
         return row
 
     def _explain(self, body: bytes) -> RowsError | None:
-        """Everything that is wrong with a row, unknown fields included, where it is not too large."""
+        """Describes all faults of a row, including unknown fields; None if the row is too large."""
         if len(body) > MAX_EXPLAINED_BYTES // 16:
             return None
         try:
@@ -186,16 +185,16 @@ class RowValidator:
         return None
 
     def _explain_all(self, body: bytes) -> RowsError | None:
-        """The same of an array of rows, up to the most that an answer names."""
+        """Describes the faults of an array of rows, up to MAX_FAULTS; None if the body is too large."""
         try:
             rows = orjson.loads(body) if len(body) <= MAX_EXPLAINED_BYTES else None
         except orjson.JSONDecodeError:
             return None
         faults: list[Fault] = []
         for index, row in enumerate(rows if isinstance(rows, list) else []):
-            found = self._explain(orjson.dumps(row))
-            if found is not None:
-                faults += [{**fault, "loc": [index, *fault["loc"]]} for fault in found.faults]
+            error = self._explain(orjson.dumps(row))
+            if error is not None:
+                faults += [{**fault, "loc": [index, *fault["loc"]]} for fault in error.faults]
             if len(faults) >= MAX_FAULTS:
                 break
         return RowsError(faults[:MAX_FAULTS]) if faults else None
@@ -206,7 +205,7 @@ class RowValidator:
         return RowsError([{"loc": [*where, _truncate(name)], "msg": message} for name in extra])
 
     def to_batch(self, rows: Sequence[Values]) -> Batch:
-        """Validated rows as arrays."""
+        """Converts validated rows to arrays."""
         if self._is_numeric and len(rows) == 1:
             return Batch(np.array([list(rows[0].values())], np.float64), _EMPTY_TEXT_ROW)
         if self._is_numeric:
@@ -227,7 +226,7 @@ class RowValidator:
 
 
 def rows_error(error: ValidationError) -> RowsError:
-    """What an answer may say of it."""
+    """Converts pydantic's error; the result names places and reasons, and not the values."""
     items = error.errors(include_url=False, include_context=False, include_input=False)
     malformed = any(item["type"] == "json_invalid" for item in items)
     faults = [
@@ -247,7 +246,7 @@ def _row_schema(
     fields = {
         column.name: core_schema.typed_dict_field(
             _column_schema(column, strict=strict),
-            # an empty cell of CSV is left out, and null where the column may be
+            # an empty cell of CSV is left out; it is null if the column is nullable
             required=column.required and (strict or not column.nullable),
         )
         for column in schema.columns
@@ -265,7 +264,7 @@ def _column_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
 
 
 def default_value(column: ColumnSchema) -> Any:
-    """The value of a field that was left out."""
+    """Returns the value of an omitted field."""
     if column.kind is ColumnKind.DATE and isinstance(column.default, str):
         return date.fromisoformat(column.default)
     return column.default
