@@ -4,9 +4,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -20,9 +18,8 @@ from windlass.serving.online_features import OnlineFeatures, StoreOpener
 from windlass.serving.openapi.operations import about, chapter
 from windlass.serving.rollout.deployment import ProjectDeployment
 from windlass.serving.rollout.live_state import LiveStateFile
-from windlass.serving.rollout.loader import ModelLoader, load_bare
+from windlass.serving.rollout.loader import ModelLoader, VersionLoader, load_bare
 from windlass.serving.rollout.pinned_versions import VersionCache
-from windlass.serving.rollout.registry_client import RegistryClient
 from windlass.serving.rollout.watcher import FeatureViewWatcher, RegistryWatcher
 from windlass.serving.routes import routes_of
 from windlass.serving.served_project import ServedProject
@@ -32,10 +29,15 @@ from windlass.settings import Settings
 from windlass.storage.urls import pinned
 from windlass.web.asgi import AsgiService
 from windlass.web.authentication import Authenticator
+from windlass.web.offload import DaemonExecutor
 from windlass.web.openapi import OpenApiDocument
+from windlass.web.registry_client import RegistryClient, registry_opener
 from windlass.web.swagger_ui import DocsRoutes
 
 RATE_SECONDS = 10.0
+# after which a thread that computes hands the interpreter to one that waits for it: a request gives it away as it
+# writes to the ledger, and with Python's 5 ms, 32 requests at a time would wait 160 ms for a thread that loads a model
+SWITCH_SECONDS = 0.00005
 
 
 def application(
@@ -60,158 +62,149 @@ def application(
         except WindlassError as error:
             sys.exit(f"windlass: {error}")
     settings = pinned(settings or Settings.read())
-    server = _Server(settings, subjects(paths, settings), only)
+    process = _WebProcess(settings, subjects(paths, settings), only)
     return AsgiService(
-        server.routes,
-        server.telemetry,
+        process.routes,
+        process.metrics,
         max_body=settings.max_body,
-        start=server.start,
-        stop=server.stop,
-        guard=server.guard,
+        start=process.start,
+        stop=process.stop,
+        guard=process.authenticator,
     )
 
 
-@dataclass
-class _Server:
+class _WebProcess:
     """What lives as long as the process: its routes, counters, ledgers and threads."""
 
-    settings: Settings
-    subjects: Sequence[ServeTarget]
-    only: ServiceRole | None = None
-
-    def __post_init__(self) -> None:
-        self._predicts = self.only is not ServiceRole.FEATURES
-        self._refuse_without_features()
-        self.guard = Authenticator.of(self.settings)
-        self._cells = _cells(self.settings)
-        self.telemetry = ServerMetrics(self._cells)
-        self.hosted = [self._host(one) for one in self.subjects]
-        self.observer = StatusRoutes(self.hosted, self.telemetry)
-        self.control = self._controlling()
-        routes = routes_of(self.hosted, self.observer, self.settings, self.only)
-        if self.control is not None:
-            routes += self.control.routes
-        learn = None if self.control is None else self.control.learn
-        self.docs = DocsRoutes(self._book, routes, learn)
-        self.routes = [*routes, *self.docs.routes()]
+    def __init__(
+        self, settings: Settings, targets: Sequence[ServeTarget], only: ServiceRole | None
+    ) -> None:
+        self._predicts = only is not ServiceRole.FEATURES
+        if not self._predicts:
+            _require_features(targets)
+        self._settings = settings
+        self._bundles = [target.bundle for target in targets]
+        self.authenticator = Authenticator.of(settings)
+        self._counters = _counters(settings)
+        self.metrics = ServerMetrics(self._counters)
         # one thread for models: an engine call uses one core, and the event loop has another to itself
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._executor = DaemonExecutor("model")
         self._loader = ModelLoader(self._executor)
-        self._link = RegistryClient(self.settings)
-        self._follower = self._following()
-        self._views = self._viewing()
+        self._registry = RegistryClient(registry_opener(settings))
+        self._projects: list[ServedProject] = []
+        deployments = []
+        for target in targets:
+            project, deployment = self._serve(target)
+            self._projects.append(project)
+            deployments += [] if deployment is None else [deployment]
+        self._watcher = RegistryWatcher(self._registry, deployments) if deployments else None
+        stores = [project.online for project in self._projects if project.online is not None]
+        self._views = FeatureViewWatcher(self._registry, stores) if stores else None
+        names = [target.project for target in targets if target.bundle is None]
+        has_control = bool(names) and self._predicts
+        self._control = ControlPlane.from_settings(settings, names) if has_control else None
+        self._status = StatusRoutes(self._projects, self.metrics)
+        routes = routes_of(self._projects, self._status, settings, only)
+        if self._control is not None:
+            routes += self._control.routes
+        docs = DocsRoutes(self._openapi, routes, self._openapi_state)
+        self.routes = [*routes, *docs.routes()]
         self._tasks: list[asyncio.Task[None]] = []
 
-    def _refuse_without_features(self) -> None:
-        bare = next((one.project for one in self.subjects if one.bundle is not None), None)
-        if bare is not None and not self._predicts:
-            raise SettingsError(
-                f"Project {bare} is served as a bundle by itself, which has no feature view. Name a project of the"
-                " registry, or leave out --only."
-            )
-
-    def _host(self, subject: ServeTarget) -> ServedProject:
-        name, settings = subject.project, self.settings
+    def _serve(self, target: ServeTarget) -> tuple[ServedProject, ProjectDeployment | None]:
+        """A project, and what keeps it at the registry's decisions; None where nothing is decided about it."""
+        name, settings = target.project, self._settings
         keeps = settings.ledger and self._predicts
         ledger = Ledger(settings.home / "ledger" / name) if keeps else None
-        if subject.bundle is not None:
-            return ServedProject(name, ledger, self.telemetry)
-        online = OnlineFeatures(StoreOpener(settings, name), self.telemetry, subject.view)
-        return ServedProject(name, ledger, self.telemetry, online, predicts=self._predicts)
+        if target.bundle is not None:
+            return ServedProject(name, ledger, self.metrics), None
+        online = OnlineFeatures(StoreOpener(settings, name), self.metrics, target.view)
+        if not self._predicts:
+            return ServedProject(name, ledger, self.metrics, online, predicts=False), None
+        loader = VersionLoader(name, self._registry, self._loader)
+        versions = VersionCache(self._registry, loader)
+        project = ServedProject(name, ledger, self.metrics, online, versions=versions)
+        return project, ProjectDeployment(project, loader, _live_state(settings, target))
 
-    def _following(self) -> RegistryWatcher | None:
-        """Those that the registry decides about; None, and no registry opened, where there are only bundles."""
-        link, followings = self._link, []
-        for hosted, subject in zip(self.hosted, self.subjects, strict=True):
-            hosted.switched = self.docs.renew
-            if subject.bundle is None and self._predicts:
-                kept = _remembered(self.settings, subject)
-                followings.append(following := ProjectDeployment(hosted, link, self._loader, kept))
-                hosted.registry = link.told
-                hosted.find = VersionCache(following, link).find
-        return RegistryWatcher(link, followings) if followings else None
+    def _openapi(self) -> OpenApiDocument:
+        sections = [chapter(self._projects)]
+        if self._control is not None:
+            sections.append(self._control.section)
+        names = [project.name for project in self._projects]
+        return OpenApiDocument(names, about(self._projects), sections, self._settings.auth)
 
-    def _viewing(self) -> FeatureViewWatcher | None:
-        """The feature views of those that the registry decides about."""
-        followed = [hosted.online for hosted in self.hosted if hosted.online is not None]
-        for online in followed:
-            online.changed = self.docs.renew
-        return FeatureViewWatcher(self._link, followed) if followed else None
-
-    def _controlling(self) -> ControlPlane | None:
-        """Control over those that the registry decides about."""
-        names = [one.project for one in self.subjects if one.bundle is None]
-        return ControlPlane.of(self.settings, names) if names and self._predicts else None
-
-    def _book(self) -> OpenApiDocument:
-        chapters = [chapter(self.hosted)]
-        if self.control is not None:
-            chapters.append(self.control.chapter)
-        names = [hosted.name for hosted in self.hosted]
-        return OpenApiDocument(names, about(self.hosted), chapters, self.settings.auth)
+    async def _openapi_state(self) -> object:
+        """What the document depends on: declarations, live versions and feature views."""
+        declared = () if self._control is None else await self._control.refresh()
+        live = [None if one.bundle is None else one.bundle.digest for one in self._projects]
+        views = [None if one.online is None else one.online.view for one in self._projects]
+        return declared, live, views
 
     async def start(self) -> None:
         """Load every version on a thread, so that health is answered meanwhile.
 
         One of several workers takes no request before it is ready, for another may be.
         """
-        if self.guard is not None:
-            await asyncio.to_thread(self.guard.start)
+        sys.setswitchinterval(SWITCH_SECONDS)
+        if self.authenticator is not None:
+            await asyncio.to_thread(self.authenticator.start)
         loading = asyncio.create_task(self._load())
-        self._tasks = [loading, asyncio.create_task(self._tell_rate())]
+        self._tasks = [loading, asyncio.create_task(self._log_rate())]
         if parent_process() is not None:
             await loading
 
     async def _load(self) -> None:
-        for hosted, subject in zip(self.hosted, self.subjects, strict=True):
-            if subject.bundle is not None:
-                await load_bare(hosted, subject.bundle, self._loader)
-        if self._follower is not None:
-            self._tasks.append(asyncio.create_task(self._follower.run()))
-            await self._follower.settle()
-        if self._views is not None:
-            self._tasks.append(asyncio.create_task(self._views.run()))
-            await self._views.settle()
+        for project, bundle in zip(self._projects, self._bundles, strict=True):
+            if bundle is not None:
+                await load_bare(project, bundle, self._loader)
+        for watcher in (self._watcher, self._views):
+            if watcher is not None:
+                self._tasks.append(asyncio.create_task(watcher.run()))
+                await watcher.settle()
         # what is loaded stays: the collector need not walk it again and again while requests wait
         gc.collect()
         gc.freeze()
 
-    async def _tell_rate(self) -> None:
+    async def _log_rate(self) -> None:
         while True:
             await asyncio.sleep(RATE_SECONDS)
-            self.observer.log_rate()
+            self._status.log_rate()
 
     async def stop(self) -> None:
-        """End the tasks and close the ledgers; every answer has left by now."""
+        """End the tasks and close the ledgers; every response has left by now."""
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        if self._follower is not None:
-            self._follower.close()
-        if self._views is not None:
-            self._views.close()
-        self._link.close()
-        if self.control is not None:
-            self.control.close()
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for hosted in self.hosted:
-            if hosted.ledger is not None:
-                hosted.ledger.close()
-        self._cells.close()
-        if self.guard is not None:
-            await asyncio.to_thread(self.guard.stop)
+        for closing in (self._watcher, self._views, self._registry, self._control, self._executor):
+            if closing is not None:
+                closing.close()
+        for project in self._projects:
+            if project.ledger is not None:
+                project.ledger.close()
+        self._counters.close()
+        if self.authenticator is not None:
+            await asyncio.to_thread(self.authenticator.stop)
 
 
-def _remembered(settings: Settings, subject: ServeTarget) -> LiveStateFile | None:
-    """Where the workers of this server note what is live."""
+def _require_features(targets: Sequence[ServeTarget]) -> None:
+    bare = next((target.project for target in targets if target.bundle is not None), None)
+    if bare is not None:
+        raise SettingsError(
+            f"Project {bare} is served as a bundle by itself, which has no feature view. Name a project of the"
+            " registry, or leave out --only."
+        )
+
+
+def _live_state(settings: Settings, target: ServeTarget) -> LiveStateFile | None:
+    """The file where the workers of this server note what is live; None where the home cannot be written."""
     try:
-        return LiveStateFile(shared_folder(settings.home), subject.project, subject.session)
+        return LiveStateFile(shared_folder(settings.home), target.project, target.session)
     except OSError:
         return None
 
 
-def _cells(settings: Settings) -> SharedCounters:
+def _counters(settings: Settings) -> SharedCounters:
     """Counters shared by all workers; where the home folder cannot be written, this process's own."""
     try:
         return SharedCounters(shared_folder(settings.home))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.support.server import TIMEOUT
 
-from windlass.control.backend import ControlBackend, ControlStores
+from windlass.control.backend import ControlBackend
 from windlass.control.job_watcher import JobWatch, JobWatcher
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
@@ -57,10 +57,10 @@ def test_a_job_that_is_gone_does_not_hide_the_others(registry: Registry) -> None
     job = desk.submit(ORDER)
 
     async def check() -> None:
-        office = ControlBackend(lambda: ControlStores(lambda: registry))
-        with office.watches.of(replace(job, id="gone")), office.watches.of(job) as watch:
+        backend = ControlBackend(lambda: registry)
+        with backend.watcher.of(replace(job, id="gone")), backend.watcher.of(job) as watch:
             desk.cancel(job.id)
             await ended(watch)
-        office.close()
+        backend.close()
 
     asyncio.run(check())

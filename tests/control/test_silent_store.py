@@ -10,9 +10,9 @@ from tests.control.conftest import WHY, Control, registered
 from tests.support.tcp_proxy import Wire
 from tests.support.waiting import until
 
+from windlass.control.backend import THREADS
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.web.worker_pool import THREADS
 
 
 @pytest.fixture

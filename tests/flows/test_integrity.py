@@ -7,7 +7,6 @@ import pickle
 import re
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from windlass.monitoring.shared_counters import SharedCounters
 from windlass.serving.rollout.loader import ModelLoader, load_bare
 from windlass.serving.served_project import ServedProject
 from windlass.settings import Settings
+from windlass.web.offload import DaemonExecutor
 
 FILES = [
     "card.md", "confusion_matrix.json", "environment.json", "golden.json", "holdout.npz", "metrics.json",
@@ -50,8 +50,7 @@ def loaded(bundle: Path) -> ServedProject:
 
 def served(opened: Bundle) -> ServedProject:
     hosted = ServedProject(opened.manifest.project, None, ServerMetrics(SharedCounters()))
-    with ThreadPoolExecutor(1) as executor:
-        asyncio.run(load_bare(hosted, opened, ModelLoader(executor)))
+    asyncio.run(load_bare(hosted, opened, ModelLoader(DaemonExecutor("model"))))
     return hosted
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,9 +10,11 @@ from tests.support.server import TIMEOUT
 
 from windlass.core.batch import Batch, Prediction
 from windlass.errors import EngineError
-from windlass.serving.batching import MAX_ROWS, Batcher
+from windlass.serving.batching import MAX_ROWS, MicroBatcher, prediction_batcher
+from windlass.web.offload import DaemonExecutor
 
 BAD = -1.0
+PredictionBatcher = MicroBatcher[Batch, Prediction]
 
 
 class SlowEngine:
@@ -37,26 +38,27 @@ def of(*values: float) -> Batch:
     return Batch(np.array([[value] for value in values]), np.empty((len(values), 0), object))
 
 
-def run(check: Callable[[Batcher, SlowEngine], Awaitable[None]]) -> SlowEngine:
+def run(check: Callable[[PredictionBatcher, SlowEngine], Awaitable[None]]) -> SlowEngine:
     engine = SlowEngine()
 
     async def main() -> None:
-        with ThreadPoolExecutor(1) as executor:
-            await check(Batcher(engine.predict, executor), engine)
+        executor = DaemonExecutor("model")
+        await check(prediction_batcher(engine.predict, executor), engine)
+        executor.close()
 
     asyncio.run(main())
     return engine
 
 
-async def first_runs(batcher: Batcher, engine: SlowEngine) -> "asyncio.Task[Prediction]":
+async def first_runs(batcher: PredictionBatcher, engine: SlowEngine) -> "asyncio.Task[Prediction]":
     """Start a call, and return once the engine is busy with it."""
-    task = asyncio.create_task(batcher.predict(of(0.0)))
+    task = asyncio.create_task(batcher.submit(of(0.0)))
     await asyncio.to_thread(engine.entered.wait, TIMEOUT)
     return task
 
 
-async def queued(batcher: Batcher, *batches: Batch) -> "list[asyncio.Task[Prediction]]":
-    tasks = [asyncio.create_task(batcher.predict(batch)) for batch in batches]
+async def queued(batcher: PredictionBatcher, *batches: Batch) -> "list[asyncio.Task[Prediction]]":
+    tasks = [asyncio.create_task(batcher.submit(batch)) for batch in batches]
     await asyncio.sleep(0)  # let each of them get in line
     return tasks
 
@@ -68,7 +70,7 @@ def values(prediction: Prediction) -> list[float]:
 
 
 def test_what_waits_is_the_next_batch() -> None:
-    async def check(batcher: Batcher, engine: SlowEngine) -> None:
+    async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
         others = await queued(batcher, *(of(float(i), i + 0.5) for i in range(1, 20)))
         engine.go.release(2)
@@ -80,7 +82,7 @@ def test_what_waits_is_the_next_batch() -> None:
 
 
 def test_one_bad_row_fails_nobody_else() -> None:
-    async def check(batcher: Batcher, engine: SlowEngine) -> None:
+    async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
         good, bad, fine = await queued(batcher, of(1.0), of(BAD), of(3.0))
         engine.go.release(5)
@@ -94,7 +96,7 @@ def test_one_bad_row_fails_nobody_else() -> None:
 
 
 def test_a_batch_has_an_end() -> None:
-    async def check(batcher: Batcher, engine: SlowEngine) -> None:
+    async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
         half = of(*np.arange(MAX_ROWS * 3 / 4).tolist())
         tasks = await queued(batcher, half, half, of(*np.arange(MAX_ROWS * 2.0).tolist()))
@@ -106,7 +108,7 @@ def test_a_batch_has_an_end() -> None:
 
 
 def test_who_went_away_is_not_missed() -> None:
-    async def check(batcher: Batcher, engine: SlowEngine) -> None:
+    async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
         gone, stays = await queued(batcher, of(1.0), of(2.0))
         gone.cancel()
@@ -114,19 +116,19 @@ def test_who_went_away_is_not_missed() -> None:
         await first
         assert values(await stays) == [4.0]
         engine.go.release(1)
-        assert values(await batcher.predict(of(5.0))) == [10.0]
+        assert values(await batcher.submit(of(5.0))) == [10.0]
 
     run(check)
 
 
 def test_many_at_once_over_and_over() -> None:
-    async def check(batcher: Batcher, engine: SlowEngine) -> None:
+    async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         engine.go.release(10_000)
 
         async def client(number: int) -> None:
             for step in range(20):
                 value = float(number * 100 + step)
-                assert values(await batcher.predict(of(value))) == [value * 2]
+                assert values(await batcher.submit(of(value))) == [value * 2]
 
         await asyncio.gather(*(client(number) for number in range(50)))
 

@@ -9,11 +9,11 @@ from tests.support.server import TIMEOUT
 
 from windlass.errors import StorageError
 from windlass.serving import batching
-from windlass.serving.batching import ReadBatcher
-from windlass.web.offload import DaemonExecutor
+from windlass.serving.batching import MicroBatcher, read_batcher
+from windlass.web.offload import DaemonExecutor, StuckError
 from windlass.web.problems import Problem
 
-Read = Callable[[Sequence[int]], Sequence[int]]
+Reads = MicroBatcher[Sequence[int], Sequence[int]]
 
 
 class Store:
@@ -34,16 +34,14 @@ class Store:
         return [2 * key for key in keys]
 
 
-def run(
-    store: Store, work: Callable[[ReadBatcher[int]], Awaitable[None]], patience: float = 10.0
-) -> None:
+def run(store: Store, work: Callable[[Reads], Awaitable[None]], timeout: float = 10.0) -> None:
     async def main() -> None:
-        thread = DaemonExecutor("test")
+        executor = DaemonExecutor("test", timeout=timeout)
         try:
-            await work(ReadBatcher(store.read, thread, patience))
+            await work(read_batcher(store.read, executor))
         finally:
             store.let.set()
-            thread.close()
+            executor.close()
 
     asyncio.run(main())
 
@@ -59,9 +57,9 @@ async def begun(*calls: Awaitable[Sequence[int]]) -> "asyncio.Future[list[object
 def test_what_waits_goes_together() -> None:
     store = Store()
 
-    async def work(reads: ReadBatcher[int]) -> None:
-        first = await begun(reads.get([1]))
-        others = await begun(reads.get([2, 3]), reads.get([4]))
+    async def work(reads: Reads) -> None:
+        first = await begun(reads.submit([1]))
+        others = await begun(reads.submit([2, 3]), reads.submit([4]))
         store.let.set()
         assert await first == [[2]]
         assert await others == [[4, 6], [8]]
@@ -73,8 +71,10 @@ def test_what_waits_goes_together() -> None:
 def test_what_cannot_be_read_fails_nobody_else() -> None:
     store = Store()
 
-    async def work(reads: ReadBatcher[int]) -> None:
-        found = await begun(reads.get([1]), reads.get([2]), reads.get([13]), reads.get([3]))
+    async def work(reads: Reads) -> None:
+        found = await begun(
+            reads.submit([1]), reads.submit([2]), reads.submit([13]), reads.submit([3])
+        )
         store.let.set()
         one, two, unlucky, three = await found
         assert (one, two, three) == ([2], [4], [6])
@@ -87,12 +87,12 @@ def test_a_store_that_is_away_fails_all_that_wait() -> None:
     store = Store()
     store.away = True
 
-    async def work(reads: ReadBatcher[int]) -> None:
-        found = await begun(reads.get([1]), reads.get([2]), reads.get([3]))
+    async def work(reads: Reads) -> None:
+        found = await begun(reads.submit([1]), reads.submit([2]), reads.submit([3]))
         store.let.set()
         assert {type(error) for error in await found} == {StorageError}
         store.away = False
-        assert await reads.get([4]) == [8]
+        assert await reads.submit([4]) == [8]
 
     run(store, work)
     assert len(store.asked) == 2
@@ -101,23 +101,23 @@ def test_a_store_that_is_away_fails_all_that_wait() -> None:
 def test_a_store_that_does_not_answer_fails_all_that_wait() -> None:
     store = Store()
 
-    async def work(reads: ReadBatcher[int]) -> None:
-        found = await begun(reads.get([1]), reads.get([2]))
-        assert {type(error) for error in await found} == {TimeoutError}
+    async def work(reads: Reads) -> None:
+        found = await begun(reads.submit([1]), reads.submit([2]))
+        assert {type(error) for error in await found} == {StuckError}
 
-    run(store, work, patience=0.05)
+    run(store, work, timeout=0.05)
 
 
 def test_questions_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "MAX_TOGETHER", 3)
+    monkeypatch.setattr(batching, "MAX_KEYS", 3)
     monkeypatch.setattr(batching, "MAX_WAITING", 4)
     store = Store()
 
-    async def work(reads: ReadBatcher[int]) -> None:
-        first = await begun(reads.get([0]))
-        found = await begun(*(reads.get([number, number]) for number in range(1, 5)))
+    async def work(reads: Reads) -> None:
+        first = await begun(reads.submit([0]))
+        found = await begun(*(reads.submit([number, number]) for number in range(1, 5)))
         with pytest.raises(Problem) as caught:
-            await reads.get([9])
+            await reads.submit([9])
         assert caught.value.status == 503
         store.let.set()
         assert await first == [[0]]

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +15,17 @@ from windlass.core.bundle import Bundle
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
 from windlass.serving.model import ServedModel
-from windlass.serving.rollout import loader as loading
 from windlass.serving.rollout.loader import ModelLoader
 from windlass.serving.served_project import MAX_AT_HAND, ServedProject
+from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import Problem
 
 
 @pytest.fixture
 def loader() -> Iterator[ModelLoader]:
-    with ThreadPoolExecutor(1) as executor:
-        yield ModelLoader(executor)
+    executor = DaemonExecutor("model")
+    yield ModelLoader(executor)
+    executor.close()
 
 
 @pytest.fixture
@@ -95,14 +95,6 @@ def test_a_refusal_stays_until_the_next_switch(
     assert hosted.told()["stage"] == "production"
 
 
-def test_every_switch_is_told(hosted: ServedProject, loader: ModelLoader, iris: Path) -> None:
-    heard: list[str] = []
-    hosted.switched = lambda: heard.append(hosted.live().version)
-    for name in ("v1", "v2"):
-        hosted.switch(version(loader, iris, name), 0.0)
-    assert heard == ["v1", "v2"]
-
-
 def test_predictions_are_counted_for_each_version(loader: ModelLoader, iris: Path) -> None:
     telemetry = ServerMetrics(SharedCounters())
     hosted = ServedProject("iris", None, telemetry)
@@ -127,23 +119,6 @@ def test_a_bare_bundle_knows_no_other_version(
         asyncio.run(hosted.named("v1"))
     assert caught.value.status == 404
     assert hosted.stage is None
-
-
-def test_a_load_lets_the_event_loop_in(
-    loader: ModelLoader, iris: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And leaves the interpreter as it was, also where it fails."""
-    before, during = sys.getswitchinterval(), list[float]()
-
-    def model(*_: object) -> None:
-        during.append(sys.getswitchinterval())
-        raise MemoryError
-
-    monkeypatch.setattr(loading, "ServedModel", model)
-    with pytest.raises(MemoryError):
-        loader.load(Bundle.open(iris))
-    assert during == [pytest.approx(loading.YIELD_SECONDS, rel=0.1)]
-    assert sys.getswitchinterval() == pytest.approx(before)
 
 
 def test_a_decided_load_stands_in_no_line(loader: ModelLoader, iris: Path) -> None:

@@ -9,11 +9,11 @@ import sys
 
 from windlass.control import job_events
 from windlass.control.app import ControlPlane
+from windlass.control.backend import TIMEOUT_SECONDS
 from windlass.logs import set_up_logs
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
 from windlass.settings import Settings
-from windlass.web import worker_pool
 from windlass.web.asgi import AsgiService
 from windlass.web.authentication import Authenticator
 from windlass.web.messages import Request, Response
@@ -35,12 +35,14 @@ async def ready(_: Request) -> Response:
 def app() -> AsgiService:
     settings, names = Settings.read(), sys.argv[2:]
     set_up_logs(settings.log_level)
-    control = ControlPlane.of(settings, names)
+    control = ControlPlane.from_settings(
+        settings, names, float(os.environ.get("TIMEOUT", TIMEOUT_SECONDS))
+    )
     routes = [Route("GET", "/readyz", ready, label="/readyz"), *control.routes]
     docs = DocsRoutes(
-        lambda: OpenApiDocument(names, "ControlPlane.", [HEALTH, control.chapter]),
+        lambda: OpenApiDocument(names, "Control.", [HEALTH, control.section]),
         routes,
-        learn=control.learn,
+        control.refresh,
     )
     guard = Authenticator.of(settings)
 
@@ -64,7 +66,6 @@ def app() -> AsgiService:
 
 
 if __name__ == "__main__":
-    worker_pool.TIMEOUT_SECONDS = float(os.environ.get("TIMEOUT", worker_pool.TIMEOUT_SECONDS))
     job_events.HEARTBEAT_SECONDS = float(os.environ.get("HEARTBEAT", job_events.HEARTBEAT_SECONDS))
     listen = ListenOptions(port=int(sys.argv[1]))
     serve(app, listen, bind(listen))

@@ -1,4 +1,4 @@
-"""Calls on a thread of their own: in order, told to whoever asked, and never in the way of an end."""
+"""Blocking calls on daemon threads: in order, bounded, timed, and never in the way of an end."""
 
 import asyncio
 import subprocess
@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from windlass.web.offload import DaemonExecutor
+from windlass.web.offload import DaemonExecutor, QueueFullError, SharedCalls, StuckError
 
 HANGING = """
 import asyncio, threading
 from windlass.web.offload import DaemonExecutor
 
 async def main():
-    call = DaemonExecutor("hangs").run(threading.Event().wait)
+    call = DaemonExecutor("hangs").submit(threading.Event().wait)
     await asyncio.wait([call], timeout=0.05)
 
 asyncio.run(main())
@@ -23,42 +23,45 @@ asyncio.run(main())
 
 def test_calls_are_worked_off_in_order_on_one_thread() -> None:
     async def check() -> None:
-        aside, seen = DaemonExecutor("thread"), list[tuple[int, int]]()
+        executor, seen = DaemonExecutor("thread"), list[tuple[int, int]]()
 
         def work(number: int, *, double: bool) -> int:
             seen.append((number, threading.get_ident()))
             return number * 2 if double else number
 
-        calls = [aside.run(work, number, double=True) for number in range(5)]
+        calls = [executor.submit(work, number, double=True) for number in range(5)]
         assert await asyncio.gather(*calls) == [0, 2, 4, 6, 8]
         assert [number for number, _ in seen] == [0, 1, 2, 3, 4]
         assert len({thread for _, thread in seen} - {threading.get_ident()}) == 1
-        aside.close()
+        executor.close()
 
     asyncio.run(check())
 
 
 def test_what_a_call_raises_is_raised_to_whom_it_concerns() -> None:
     async def check() -> None:
-        aside = DaemonExecutor("thread")
+        executor = DaemonExecutor("thread")
         with pytest.raises(ZeroDivisionError):
-            await aside.run(lambda: 1 // 0)
-        assert await aside.run(lambda: "and on") == "and on"
-        aside.close()
+            await executor.submit(lambda: 1 // 0)
+        assert await executor.submit(lambda: "and on") == "and on"
+        executor.close()
 
     asyncio.run(check())
 
 
 def test_whoever_gave_up_is_not_told_and_does_not_hold_up_others() -> None:
     async def check() -> None:
-        aside, go = DaemonExecutor("thread"), threading.Event()
-        first, second = aside.run(go.wait), aside.run(lambda: pytest.fail("was given up"))
+        executor, go = DaemonExecutor("thread"), threading.Event()
+        first, second = (
+            executor.submit(go.wait),
+            executor.submit(lambda: pytest.fail("was given up")),
+        )
         first.cancel()
         second.cancel()
-        third = aside.run(lambda: 3)
+        third = executor.submit(lambda: 3)
         go.set()
         assert await third == 3
-        aside.close()
+        executor.close()
 
     asyncio.run(check())
 
@@ -72,13 +75,13 @@ def test_a_result_is_not_held_on_to() -> None:
     async def check() -> None:
         import weakref
 
-        aside = DaemonExecutor("thread")
-        large = await aside.run(Large)
+        executor = DaemonExecutor("thread")
+        large = await executor.submit(Large)
         seen = weakref.ref(large)
-        await aside.run(int)  # the thread has come round
+        await executor.submit(int)  # the thread has come round
         del large
         assert seen() is None
-        aside.close()
+        executor.close()
 
     asyncio.run(check())
 
@@ -86,3 +89,100 @@ def test_a_result_is_not_held_on_to() -> None:
 def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
     done = subprocess.run([sys.executable, "-c", HANGING], timeout=60, check=False)
     assert done.returncode == 0
+
+
+def test_a_call_that_hangs_is_abandoned_once_and_others_run_on_new_threads(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hang, abandoned = threading.Event(), list[int]()
+
+    async def check() -> None:
+        executor = DaemonExecutor(
+            "thread", threads=2, timeout=0.1, on_abandon=lambda: abandoned.append(1)
+        )
+        calls = [executor.run(hang.wait) for _ in range(2)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(result) for result in results] == [StuckError, StuckError]
+        executor.timeout = 60.0
+        assert await executor.run(lambda: 7) == 7
+        assert executor.abandoned == 1
+        executor.close()
+
+    asyncio.run(check())
+    hang.set()
+    assert abandoned == [1]
+    assert [record.getMessage() for record in caplog.records] == ["threads abandoned"]
+
+
+def test_a_thread_that_hangs_in_a_call_whose_caller_has_gone_is_abandoned() -> None:
+    """Nobody times such a call any more; the call behind it does."""
+    hang = threading.Event()
+
+    async def check() -> None:
+        executor = DaemonExecutor("thread", timeout=0.2)
+        gone = asyncio.ensure_future(executor.run(hang.wait))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        with pytest.raises(TimeoutError) as caught:
+            await executor.run(lambda: 7)
+        assert not isinstance(caught.value, StuckError)
+        executor.timeout = 60.0
+        assert await executor.run(lambda: 7) == 7
+        assert executor.abandoned == 1
+        executor.close()
+
+    asyncio.run(check())
+    hang.set()
+
+
+def test_a_timeout_that_the_call_raises_itself_abandons_nothing() -> None:
+    def work() -> None:
+        raise TimeoutError("of a socket")
+
+    async def check() -> None:
+        executor = DaemonExecutor("thread", timeout=60.0)
+        with pytest.raises(TimeoutError, match="of a socket"):
+            await executor.run(work)
+        assert executor.abandoned == 0
+        executor.close()
+
+    asyncio.run(check())
+
+
+def test_no_more_calls_are_taken_than_may_wait() -> None:
+    async def check() -> None:
+        executor, go = DaemonExecutor("thread", max_pending=2), threading.Event()
+        calls = [asyncio.ensure_future(executor.run(go.wait)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError):
+            await executor.run(lambda: 7)
+        go.set()
+        await asyncio.gather(*calls)
+        assert await executor.run(lambda: 7) == 7
+        executor.close()
+        with pytest.raises(RuntimeError, match="is closed"):
+            executor.submit(lambda: 7)
+
+    asyncio.run(check())
+
+
+def test_callers_share_what_is_under_way_also_where_the_first_has_gone() -> None:
+    async def check() -> None:
+        calls, go = SharedCalls[str, object](2), asyncio.Event()
+
+        async def work() -> object:
+            await go.wait()
+            return object()
+
+        first, second, third = (asyncio.ensure_future(calls.get("a", work)) for _ in range(3))
+        other = asyncio.ensure_future(calls.get("b", work))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError):
+            await calls.get("c", work)
+        first.cancel()
+        go.set()
+        assert await second is await third
+        assert await second is not await other
+        assert await calls.get("a", work) is not await second
+
+    asyncio.run(check())

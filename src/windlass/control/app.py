@@ -1,10 +1,9 @@
 """Control as `app` mounts it: routes, their chapter of the API's description, and an end."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from windlass.auth.key import Role
-from windlass.control.backend import ControlBackend, ControlStores
+from windlass.control.backend import TIMEOUT_SECONDS, ControlBackend, ControlStores
 from windlass.control.error_mapping import refusing
 from windlass.control.job_events import JobEventStreams
 from windlass.control.jobs import JobRoutes
@@ -20,15 +19,16 @@ from windlass.settings import Settings
 from windlass.web.messages import Handler
 from windlass.web.openapi import OpenApiSection
 from windlass.web.problems import Problem
+from windlass.web.registry_client import registry_opener
 from windlass.web.routing import Route
 
 
-def control_routes(names: Sequence[str], office: ControlBackend) -> list[Route]:
+def control_routes(names: Sequence[str], backend: ControlBackend) -> list[Route]:
     """The routes of these projects of the registry."""
-    streams = JobEventStreams(office.watches)
+    streams = JobEventStreams(backend.watcher)
     routes = []
     for name in names:
-        table = _table(name, office, streams)
+        table = _table(name, backend, streams)
         for prefix in (f"/{name}", "") if len(names) == 1 else (f"/{name}",):
             routes += [
                 Route(method, f"{prefix}{path}", refusing(handler), name, path, role)
@@ -38,11 +38,11 @@ def control_routes(names: Sequence[str], office: ControlBackend) -> list[Route]:
 
 
 def _table(
-    project: str, office: ControlBackend, streams: JobEventStreams
+    project: str, backend: ControlBackend, streams: JobEventStreams
 ) -> list[tuple[str, str, Handler, Role]]:
-    jobs, versions = JobRoutes(project, office, streams), VersionRoutes(project, office)
+    jobs, versions = JobRoutes(project, backend, streams), VersionRoutes(project, backend)
     return [
-        ("POST", "/train", TrainRoutes(project, office).train, Role.TRAIN),
+        ("POST", "/train", TrainRoutes(project, backend).train, Role.TRAIN),
         ("GET", "/jobs", jobs.list, Role.TRAIN),
         ("GET", "/jobs/{job}", jobs.get, Role.TRAIN),
         ("DELETE", "/jobs/{job}", jobs.cancel, Role.TRAIN),
@@ -60,30 +60,32 @@ def _table(
 class ControlPlane:
     """The control of these projects. Nothing is opened before the first request that needs it."""
 
-    def __init__(self, names: Sequence[str], open_stores: Callable[[], ControlStores]) -> None:
+    def __init__(self, names: Sequence[str], backend: ControlBackend) -> None:
         self._names = list(names)
-        self._office = ControlBackend(open_stores)
+        self._backend = backend
         self._declared: dict[str, ProjectSpec] = {}
-        self.routes = control_routes(self._names, self._office)
-        self.chapter = OpenApiSection(OPERATIONS, self._schemas)
+        self.routes = control_routes(self._names, backend)
+        self.section = OpenApiSection(OPERATIONS, self._schemas)
 
     @classmethod
-    def of(cls, settings: Settings, names: Sequence[str]) -> "ControlPlane":
+    def from_settings(
+        cls, settings: Settings, names: Sequence[str], timeout: float = TIMEOUT_SECONDS
+    ) -> "ControlPlane":
         """The control of these projects in the registry that the settings name."""
-        return cls(names, partial(ControlStores.of, settings))
+        return cls(names, ControlBackend(registry_opener(settings), timeout))
 
-    async def learn(self) -> tuple[ProjectSpec, ...]:
-        """Read what the projects declare, for the chapter; what could not be read stays as it was known."""
+    async def refresh(self) -> tuple[ProjectSpec, ...]:
+        """Reads what the projects declare, for the section, and returns it; what cannot be read stays as it was."""
 
         def read(stores: ControlStores) -> list[ProjectSpec]:
             return stores.registry.declarations()
 
         try:
-            found = await self._office.run(read)
+            declarations = await self._backend.run(read)
         except (WindlassError, Problem):
             pass  # the log has the reason; the rest of the document can be made without
         else:
-            self._declared = {one.name: one for one in found if one.name in self._names}
+            self._declared = {spec.name: spec for spec in declarations if spec.name in self._names}
         return tuple(self._declared.values())
 
     def _schemas(self) -> Json:
@@ -97,5 +99,5 @@ class ControlPlane:
         return schemas
 
     def close(self) -> None:
-        """Close what was opened, after the last answer."""
-        self._office.close()
+        """Close what was opened, after the last response."""
+        self._backend.close()

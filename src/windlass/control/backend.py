@@ -1,146 +1,99 @@
-"""What every control route of a process works with: the stores, the threads that wait on them, the watches."""
+"""What every control route of a process works with: the stores, the threads that wait on them, the job watcher."""
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from threading import Event, Lock
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from windlass.control.job_watcher import JobWatcher
-from windlass.errors import StorageError, UnknownError, WindlassError
+from windlass.errors import UnknownError
 from windlass.jobs.job import Job
-from windlass.settings import Settings
+from windlass.web.offload import DaemonExecutor, QueueFullError, StuckError
 from windlass.web.problems import unavailable
-from windlass.web.worker_pool import StuckError, WorkerPool
+from windlass.web.registry_client import RegistryClient, RegistryLimits
 
 if TYPE_CHECKING:
     from windlass.jobs.queue import JobQueue
     from windlass.registry.registry import Registry
 
-AGAIN_SECONDS = 2.0  # after which what could not be opened is tried again
+THREADS = 2
+MAX_WAITING = 256  # calls that run or wait; beyond, clients are asked to come again
+TIMEOUT_SECONDS = 20.0  # for one call, its time in the queue included
+RETRY_SECONDS = 2.0  # after which a registry that could not be opened is tried again
+
+T = TypeVar("T")
 
 _log = logging.getLogger("windlass.control")
 
 
+@dataclass(frozen=True)
 class ControlStores:
-    """One registry and one desk over its database. Both wait on it: threads of `Pool` only."""
+    """The registry, and the job queue over its database. Both wait on it: for threads only."""
 
-    def __init__(self, open_registry: "Callable[[], Registry]") -> None:
-        self._open = open_registry
-        self._lock = Lock()
-        self._opened: tuple[Registry, JobQueue] | None = None
-        self._closed = Event()
-        self._refused: tuple[float, str] | None = None
-
-    @classmethod
-    def of(cls, settings: Settings) -> "ControlStores":
-        """The stores that the settings name. Nothing is opened, and SQLAlchemy not imported, until then."""
-
-        def open_registry() -> "Registry":
-            from windlass.registry.registry import Registry
-
-            return Registry.of(settings, must_exist=True)
-
-        return cls(open_registry)
+    registry: "Registry"
 
     @property
-    def registry(self) -> "Registry":
-        """The registry. Raises StorageError where it cannot be opened; a later use tries again."""
-        return self._both()[0]
-
-    @property
-    def desk(self) -> "JobQueue":
-        """The desk. Raises StorageError where the registry's database cannot be opened."""
-        return self._both()[1]
-
-    def _both(self) -> "tuple[Registry, JobQueue]":
-        if self._opened is not None:
-            return self._opened
-        with self._lock:
-            if self._closed.is_set():
-                raise StorageError("The registry was closed, for the server stops.")
-            if self._opened is None:
-                self._opened = self._fresh()
-            if self._closed.is_set():  # meanwhile
-                self._opened[0].close()
-            return self._opened
-
-    def _fresh(self) -> "tuple[Registry, JobQueue]":
+    def queue(self) -> "JobQueue":
+        """The queue of jobs."""
         from windlass.jobs.queue import JobQueue
 
-        if self._refused is not None and time.monotonic() < self._refused[0]:
-            raise StorageError(self._refused[1])
-        try:
-            registry = self._open()
-        except WindlassError as error:
-            self._refused = time.monotonic() + AGAIN_SECONDS, str(error)
-            _log.error("registry not opened", extra={"reason": str(error)})
-            raise StorageError(str(error)) from error
-        return registry, JobQueue(registry.database)
-
-    def close(self) -> None:
-        """Close what was opened; nothing is opened any more. Does not wait for an opening that hangs."""
-        self._closed.set()
-        if self._opened is not None:
-            self._opened[0].close()
-
-
-T = TypeVar("T")
+        return JobQueue(self.registry.database)
 
 
 class ControlBackend:
-    """One for a process, on its event loop. `close` after the last answer."""
+    """Runs calls of the stores off the event loop. One for a process; `close` after the last response."""
 
-    def __init__(self, open_stores: Callable[[], ControlStores]) -> None:
-        self._open = open_stores
-        self._stores, self._pool, self._reading = open_stores(), WorkerPool(), WorkerPool()
-        self.watches = JobWatcher(self._read)
+    def __init__(
+        self, open_registry: "Callable[[], Registry]", timeout: float = TIMEOUT_SECONDS
+    ) -> None:
+        """`timeout`, in seconds, is for one call, its time in the queue included.
+
+        Nothing is opened before the first call.
+        """
+        limits = RegistryLimits(THREADS, timeout, MAX_WAITING, RETRY_SECONDS)
+        self._client = RegistryClient(open_registry, limits, "control")
+        self._reading = DaemonExecutor(
+            "control-reading", threads=THREADS, timeout=timeout, max_pending=MAX_WAITING
+        )
+        self.watcher = JobWatcher(self._read_jobs)
 
     async def run(self, work: Callable[[ControlStores], T]) -> T:
-        """What `work` returns, from a thread. Raises what it raises, and Problem 503 where too much waits."""
-        stores, pool = self._stores, self._pool
-        try:
-            return await pool.run(lambda: work(stores))
-        except StuckError:
-            if pool is self._pool:
-                self._abandon()
-            raise unavailable(
-                "The database does not answer. What was asked for may still come to pass: look before you ask again.",
-                retry_after=5,
-            ) from None
+        """Returns what `work` returns, from a thread. Raises what it raises, and Problem 503."""
+        call = self._client.run(lambda registry: work(ControlStores(registry)))
+        return await _or_unavailable(
+            call,
+            "The database does not answer. What was asked for may still come to pass: look before you ask again.",
+        )
 
     async def run_reading(self, work: Callable[[ControlStores], T]) -> T:
-        """As `run`, for what reads bundles on behalf of anybody: a store that is silent holds up no decision."""
-        stores, pool = self._stores, self._reading
-        try:
-            return await pool.run(lambda: work(stores))
-        except StuckError:
-            if pool is self._reading:
-                pool.close()
-                self._reading = WorkerPool()
-            raise unavailable("The bundle store does not answer.", retry_after=5) from None
+        """As `run`, on threads apart: for what reads bundles. A store that is silent holds up no decision."""
+        call = self._client.run_on(self._reading, lambda registry: work(ControlStores(registry)))
+        return await _or_unavailable(call, "The bundle store does not answer.")
 
-    def _abandon(self) -> None:
-        """Ask over new connections, on new threads: a connection whose other end is gone may be silent for hours."""
-        _log.error("registry does not answer", extra={"reason": "asked anew over new connections"})
-        self._pool.close()
-        self._stores.close()
-        self._stores, self._pool = self._open(), WorkerPool()
-
-    async def _read(self, ids: Sequence[str]) -> list[Job]:
+    async def _read_jobs(self, ids: Sequence[str]) -> list[Job]:
         def read(stores: ControlStores) -> list[Job]:
-            found = []
-            for name in ids:
+            jobs = []
+            for job_id in ids:
                 with suppress(UnknownError):  # a restored database may lack it; the others go on
-                    found.append(stores.desk.get(name))
-            return found
+                    jobs.append(stores.queue.get(job_id))
+            return jobs
 
         return await self.run(read)
 
     def close(self) -> None:
-        """Ask no more, and close the stores."""
-        self.watches.close()
-        self._pool.close()
+        """Take no more calls, and close the stores."""
+        self.watcher.close()
         self._reading.close()
-        self._stores.close()
+        self._client.close()
+
+
+async def _or_unavailable(call: Awaitable[T], stuck: str) -> T:
+    """The result of a call; Problem 503 where it did not return in time or was not taken."""
+    try:
+        return await call
+    except StuckError:
+        _log.error("registry does not answer", extra={"reason": stuck})
+        raise unavailable(stuck, retry_after=5) from None
+    except (QueueFullError, TimeoutError):
+        raise unavailable("Too many requests wait for the database.") from None

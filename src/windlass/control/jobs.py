@@ -23,9 +23,9 @@ _STREAM_HEADERS = [
 class JobRoutes:
     """The routes of one project."""
 
-    def __init__(self, project: str, office: ControlBackend, streams: JobEventStreams) -> None:
+    def __init__(self, project: str, backend: ControlBackend, streams: JobEventStreams) -> None:
         self._project = project
-        self._office = office
+        self._backend = backend
         self._streams = streams
 
     async def list(self, exchange: Request) -> Response:
@@ -35,28 +35,28 @@ class JobRoutes:
         state = choice(query, "state", [state.value for state in JobState])
 
         def read(stores: ControlStores) -> bytes:
-            found = stores.desk.list(self._project, MAX_LISTED if state else limit)
+            found = stores.queue.list(self._project, MAX_LISTED if state else limit)
             shown = [job_view(job) for job in found if state in (None, job.state.value)]
             return orjson.dumps({"jobs": shown[:limit]})
 
-        return Response(await self._office.run(read))
+        return Response(await self._backend.run(read))
 
     async def get(self, exchange: Request) -> Response:
         """`GET /jobs/{job}`."""
-        return _told(await self._office.run(lambda stores: self._job(stores, exchange)))
+        return _told(await self._backend.run(lambda stores: self._job(stores, exchange)))
 
     async def cancel(self, exchange: Request) -> Response:
         """`DELETE /jobs/{job}`: 200 cancelled; 202 its worker was asked to give it up; 409 it has ended."""
 
         def cancel(stores: ControlStores) -> Job:
-            return stores.desk.cancel(self._job(stores, exchange).id)
+            return stores.queue.cancel(self._job(stores, exchange).id)
 
-        job = await self._office.run(cancel)
+        job = await self._backend.run(cancel)
         return _told(job, 200 if job.state.is_final else 202)
 
     async def events(self, exchange: Request) -> Response:
         """`GET /jobs/{job}/events`: progress until the end; 204 to a client that was told of it already."""
-        job = await self._office.run(lambda stores: self._job(stores, exchange))
+        job = await self._backend.run(lambda stores: self._job(stores, exchange))
         last_seen = (exchange.header(b"last-event-id") or b"").decode("latin-1")
         stream = self._streams.of(job, last_seen)
         has_all = job.state.is_final and last_seen == DONE
@@ -69,7 +69,7 @@ class JobRoutes:
         name = exchange.arguments["job"]
         if ID.fullmatch(name):
             try:
-                job = stores.desk.get(name)
+                job = stores.queue.get(name)
             except UnknownError:
                 pass
             else:

@@ -28,9 +28,9 @@ ANYBODY = "anonymous"  # who asks or decides where keys are not asked for
 class TrainRoutes:
     """The route of one project."""
 
-    def __init__(self, project: str, office: ControlBackend) -> None:
+    def __init__(self, project: str, backend: ControlBackend) -> None:
         self._project = project
-        self._office = office
+        self._backend = backend
         self._body: TrainBodySchema | None = None
         self._waiting = 0
 
@@ -43,7 +43,7 @@ class TrainRoutes:
         def submit(stores: ControlStores) -> tuple[Job, str]:
             return self._submit(stores, body, asked_by, key)
 
-        job, waits_for = await self._office.run(submit)
+        job, waits_for = await self._backend.run(submit)
         if wish.seconds and self._waiting < MAX_WAITING:
             job = await self._settled(job, wish.seconds, exchange)
         headers = [(b"preference-applied", wish.applied)] if wish.applied else []
@@ -70,16 +70,16 @@ class TrainRoutes:
         request = self._body.request(body)
         order = JobRequest(self._project, "train", request, asked_by, idempotency_key=key)
         try:
-            job = stores.desk.submit(order)
+            job = stores.queue.submit(order)
         except JobError as error:  # the draft's status for a key that another body was sent with
             raise unprocessable([fault("Idempotency-Key", str(error))], str(error)) from error
-        return job, _waits_for(stores.desk, job) if job.state is JobState.QUEUED else ""
+        return job, _waits_for(stores.queue, job) if job.state is JobState.QUEUED else ""
 
     async def _settled(self, job: Job, seconds: float, exchange: Request) -> Job:
         """The job as it ended, or as it is once the time is up or the server drains."""
         self._waiting += 1
         try:
-            with self._office.watches.of(job) as watch:
+            with self._backend.watcher.of(job) as watch:
                 await until(watch.end(), seconds, ending(exchange))
                 return watch.job
         finally:

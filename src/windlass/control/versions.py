@@ -36,9 +36,9 @@ _MAX_COMPARED = 100
 class VersionRoutes:
     """The routes of one project."""
 
-    def __init__(self, project: str, office: ControlBackend) -> None:
+    def __init__(self, project: str, backend: ControlBackend) -> None:
         self._project = project
-        self._office = office
+        self._backend = backend
         self._deciding, self._returning = BodySchema(DECIDING), BodySchema(RETURNING)
         # by two digests: bundles never change, and comparing them takes a core for up to seconds
         self._compared: dict[tuple[str, str], bytes] = {}
@@ -50,7 +50,7 @@ class VersionRoutes:
             found = stores.registry.versions(self._project)
             return orjson.dumps({"versions": [version.json() for version in found]})
 
-        return Response(await self._office.run(read))
+        return Response(await self._backend.run(read))
 
     async def get(self, exchange: Request) -> Response:
         """`GET /versions/{version}`."""
@@ -59,7 +59,7 @@ class VersionRoutes:
             found = stores.registry.version(self._project, exchange.arguments["version"])
             return orjson.dumps(found.json())
 
-        return Response(await self._office.run(read))
+        return Response(await self._backend.run(read))
 
     async def compare(self, exchange: Request) -> Response:
         """`GET /versions/{version}/compare/{other}`: both on rows that neither was trained on."""
@@ -81,7 +81,7 @@ class VersionRoutes:
                 self._compared[pair] = known
             return known
 
-        return Response(await self._office.run_reading(read))
+        return Response(await self._backend.run_reading(read))
 
     async def approve(self, exchange: Request) -> Response:
         """`POST /versions/{version}/approve`: into production."""
@@ -91,7 +91,7 @@ class VersionRoutes:
             return stores.registry.approve(self._project, exchange.arguments["version"],
                                            actor=_actor(exchange), reason=given["reason"])  # fmt: skip
 
-        return _decided(await self._office.run(decide))
+        return _decided(await self._backend.run(decide))
 
     async def reject(self, exchange: Request) -> Response:
         """`POST /versions/{version}/reject`: never into production."""
@@ -101,7 +101,7 @@ class VersionRoutes:
             return stores.registry.reject(self._project, exchange.arguments["version"],
                                           actor=_actor(exchange), reason=given["reason"])  # fmt: skip
 
-        return _decided(await self._office.run(decide))
+        return _decided(await self._backend.run(decide))
 
     async def rollback(self, exchange: Request) -> Response:
         """`POST /rollback`: an archived version into production again."""
@@ -111,7 +111,7 @@ class VersionRoutes:
             return stores.registry.rollback(self._project, given.get("to"),
                                             actor=_actor(exchange), reason=given["reason"])  # fmt: skip
 
-        return _decided(await self._office.run(decide))
+        return _decided(await self._backend.run(decide))
 
     async def decisions(self, _: Request) -> Response:
         """`GET /decisions`: the oldest first, and whether the chain is whole."""
@@ -123,7 +123,7 @@ class VersionRoutes:
             shown = [decision.json() for decision in found]
             return orjson.dumps({"decisions": shown, "verified": not faults, "faults": faults})
 
-        return Response(await self._office.run(read))
+        return Response(await self._backend.run(read))
 
 
 def _actor(exchange: Request) -> str:

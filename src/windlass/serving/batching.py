@@ -1,8 +1,8 @@
-"""Natural batching: what queued while the last batch ran is the next batch. Nobody waits for company."""
+"""Natural batching: what waits while one batch runs is the next batch. No item waits for others to come."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from itertools import chain
 from typing import Generic, TypeVar
 
 from windlass.core.batch import Batch, Prediction
@@ -11,99 +11,52 @@ from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import unavailable
 
 MAX_ROWS = 4096  # in one call of the engine
+MAX_KEYS = 10_000  # in one read of the store
+MAX_WAITING = 1024  # requests that wait for reads; beyond, clients get 503
 
-Predict = Callable[[Batch], Prediction]
-_Waiting = tuple[Batch, "asyncio.Future[Prediction]"]
-
-
-class Batcher:
-    """Runs an engine on a thread of `executor`, one call at a time, with all rows that wait."""
-
-    def __init__(self, predict: Predict, executor: Executor) -> None:
-        self._predict = predict
-        self._executor = executor
-        self._waiting: list[_Waiting] = []
-        self._worker: asyncio.Task[None] | None = None
-
-    async def predict(self, batch: Batch) -> Prediction:
-        """Predict these rows, together with whatever else is waiting. Raises EngineError."""
-        future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        self._waiting.append((batch, future))
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
-        return await future
-
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                await self._run(self._take())
-        finally:
-            self._worker = None
-
-    def _take(self) -> list[_Waiting]:
-        rows, count = 0, 0
-        for batch, _ in self._waiting:
-            if count and rows + len(batch) > MAX_ROWS:
-                break
-            rows += len(batch)
-            count += 1
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return taken
-
-    async def _run(self, taken: list[_Waiting]) -> None:
-        loop = asyncio.get_running_loop()
-        batch = taken[0][0] if len(taken) == 1 else Batch.concat([batch for batch, _ in taken])
-        try:
-            prediction = await loop.run_in_executor(self._executor, self._predict, batch)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it goes to whom it concerns
-            if len(taken) == 1:
-                _fail(taken[0][1], error)
-                return
-            for single in taken:  # one client's row must not fail another's
-                await self._run([single])
-            return
-        start = 0
-        for part, future in taken:
-            if not future.done():
-                future.set_result(prediction.slice(start, start + len(part)))
-            start += len(part)
-
-
-def _fail(future: "asyncio.Future[Prediction]", error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-
-
-MAX_TOGETHER = 10_000  # keys in one question
-MAX_WAITING = 1024  # requests; beyond, clients are asked to come again
-
+Item = TypeVar("Item", bound=Sequence[object] | Batch)
+Result = TypeVar("Result")
 T = TypeVar("T")
-_Asked = tuple[Sequence[int], asyncio.Future[Sequence[T]]]
 
 
-class ReadBatcher(Generic[T]):
-    """Asks `read` on a thread, one question at a time. For one event loop."""
+class MicroBatcher(Generic[Item, Result]):
+    """Runs one batch at a time on an executor, with all items that wait. For one event loop.
+
+    Where a batch of several fails, each of its items runs by itself, so that no item fails another; but after a
+    StorageError or a timeout everything that waits fails alike, for it would wait for the same.
+    """
 
     def __init__(
-        self, read: Callable[[Sequence[int]], Sequence[T]], thread: DaemonExecutor, patience: float
+        self,
+        run: Callable[[Item], Result],
+        executor: DaemonExecutor,
+        *,
+        join: Callable[[list[Item]], Item],
+        split: Callable[[Result, int, int], Result],
+        max_size: int,
+        max_waiting: int | None = None,
     ) -> None:
-        """`patience` is in seconds."""
-        self._read = read
-        self._thread = thread
-        self._patience = patience
-        self._waiting: list[_Asked[T]] = []
+        """`join` makes one item of several; `split` takes what belongs to the elements from start to stop.
+
+        A batch holds at most `max_size` elements, unless one item alone has more.
+        """
+        self._run = run
+        self._executor = executor
+        self._join, self._split = join, split
+        self._max_size = max_size
+        self._max_waiting = max_waiting
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._worker: asyncio.Task[None] | None = None
 
-    async def get(self, keys: Sequence[int]) -> Sequence[T]:
-        """One value a key, in order.
+    async def submit(self, item: Item) -> Result:
+        """Returns the result of this item.
 
-        Raises what `read` raises; TimeoutError where it does not answer, and the thread is lost; Problem 503
-        where too many wait already.
+        Raises what `run` and the executor raise, and Problem 503 where too many items wait already.
         """
-        if len(self._waiting) >= MAX_WAITING:
+        if self._max_waiting is not None and len(self._waiting) >= self._max_waiting:
             raise unavailable("Too many requests wait for features.")
-        future: asyncio.Future[Sequence[T]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((keys, future))
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await future
@@ -111,44 +64,73 @@ class ReadBatcher(Generic[T]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                await self._ask(self._take())
+                await self._process(self._next_batch())
         finally:
             self._worker = None
 
-    def _take(self) -> list[_Asked[T]]:
-        keys, count = 0, 0
-        for asked, _ in self._waiting:
-            if count and keys + len(asked) > MAX_TOGETHER:
+    def _next_batch(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
+        size, count = 0, 0
+        for item, _ in self._waiting:
+            if count and size + len(item) > self._max_size:
                 break
-            keys += len(asked)
+            size += len(item)
             count += 1
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return taken
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
 
-    async def _ask(self, taken: list[_Asked[T]]) -> None:
+    async def _process(self, batch: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
+        item = batch[0][0] if len(batch) == 1 else self._join([item for item, _ in batch])
         try:
-            async with asyncio.timeout(self._patience):
-                found = await self._thread.run(
-                    self._read, [key for keys, _ in taken for key in keys]
-                )
+            result = await self._executor.run(self._run, item)
         except (TimeoutError, StorageError) as error:
-            late, self._waiting = self._waiting, []  # for they would hear the same
-            _fail_reads([*taken, *late], error)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it goes to whom it concerns
-            if len(taken) == 1:
-                _fail_reads(taken, error)
+            waiting, self._waiting = self._waiting, []
+            _fail([*batch, *waiting], error)
+        except Exception as error:  # noqa: BLE001 - raised again where the result is awaited
+            if len(batch) == 1:
+                _fail(batch, error)
                 return
-            for single in taken:  # what one asked for must not fail another
-                await self._ask([single])
+            for single in batch:
+                await self._process([single])
         else:
             start = 0
-            for keys, future in taken:
+            for item, future in batch:
                 if not future.done():
-                    future.set_result(found[start : start + len(keys)])
-                start += len(keys)
+                    future.set_result(self._split(result, start, start + len(item)))
+                start += len(item)
 
 
-def _fail_reads(taken: Sequence[_Asked[T]], error: Exception) -> None:
-    for _, future in taken:
+def _fail(batch: Sequence[tuple[object, "asyncio.Future[Result]"]], error: Exception) -> None:
+    for _, future in batch:
         if not future.done():
             future.set_exception(error)
+
+
+def prediction_batcher(
+    predict: Callable[[Batch], Prediction], executor: DaemonExecutor
+) -> MicroBatcher[Batch, Prediction]:
+    """Batches the rows of concurrent requests for one engine."""
+    return MicroBatcher(
+        predict, executor, join=Batch.concat, split=Prediction.slice, max_size=MAX_ROWS
+    )
+
+
+def read_batcher(
+    read: Callable[[Sequence[int]], Sequence[T]], executor: DaemonExecutor
+) -> MicroBatcher[Sequence[int], Sequence[T]]:
+    """Batches concurrent lookups of keys; `read` gives one value a key, in order."""
+    return MicroBatcher(
+        read,
+        executor,
+        join=_join_keys,
+        split=_split_values,
+        max_size=MAX_KEYS,
+        max_waiting=MAX_WAITING,
+    )
+
+
+def _join_keys(keys: list[Sequence[int]]) -> Sequence[int]:
+    return list(chain.from_iterable(keys))
+
+
+def _split_values(values: Sequence[T], start: int, stop: int) -> Sequence[T]:
+    return values[start:stop]

@@ -1,6 +1,5 @@
 """A version that is loaded and has proven itself, ready to answer."""
 
-from concurrent.futures import Executor
 from time import perf_counter
 from typing import Any
 
@@ -13,7 +12,8 @@ from windlass.core.row_validator import RowValidator
 from windlass.core.target import class_key
 from windlass.engines.loader import check_reference_examples, open_engine
 from windlass.monitoring.metrics import ServerMetrics
-from windlass.serving.batching import Batcher
+from windlass.serving.batching import prediction_batcher
+from windlass.web.offload import DaemonExecutor
 
 INLINE_SECONDS = 0.001  # an engine that takes longer for a row gets a thread of its own
 INLINE_ROWS = 64  # a body of more rows is worked off the event loop
@@ -22,7 +22,7 @@ INLINE_ROWS = 64  # a body of more rows is worked off the event loop
 class ServedModel:
     """One version of a project. Everything it needs is in memory; its bundle may go."""
 
-    def __init__(self, bundle: Bundle, executor: Executor) -> None:
+    def __init__(self, bundle: Bundle, executor: DaemonExecutor) -> None:
         """Load, prove and warm up; `load_seconds` and `test_seconds` say how long that took."""
         started = perf_counter()
         self.bundle = bundle
@@ -40,7 +40,7 @@ class ServedModel:
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
         self.executor = executor
-        self.batcher = Batcher(self.predict, executor)
+        self.batcher = prediction_batcher(self.predict, executor)
         self.counts = memoryview(bytearray(8 * max(len(self.keys), 1))).cast("d")
         self.load_seconds = loaded - started
         self.test_seconds = perf_counter() - loaded
@@ -64,7 +64,7 @@ class ServedModel:
         """Predict a few rows: on the event loop where that is cheap, with whoever waits elsewhere."""
         if self.inline and len(batch) <= INLINE_ROWS:
             return self.predict(batch)
-        return await self.batcher.predict(batch)
+        return await self.batcher.submit(batch)
 
     def answer(self, prediction: Prediction) -> dict[str, Any]:
         """The prediction of a single row as `/predict` answers it."""

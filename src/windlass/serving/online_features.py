@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from windlass.core.feature_view import ViewRecord
 from windlass.errors import StorageError, WindlassError
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.prometheus import FeatureAge
-from windlass.serving.batching import ReadBatcher
+from windlass.serving.batching import MicroBatcher, read_batcher
 from windlass.settings import Settings
 from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import Problem, unavailable
@@ -72,13 +72,14 @@ class OnlineFeatures:
         self.project = opener.project
         self.view = view
         self.reason: str | None = "The feature store is being opened."  # why it cannot be read
-        self.changed: Callable[[], None] = _nothing  # told after every change of the view
         self._opener = opener
         self._telemetry = telemetry
         self._opened: OpenedStore | None = None
         self._fresh: Freshness | None = None
-        self._thread = DaemonExecutor(f"features-{self.project}")
-        self._gathering: ReadBatcher[Features | None] | None = None
+        self._executor = DaemonExecutor(
+            f"features-{self.project}", timeout=TIMEOUT_SECONDS, on_abandon=self._abandon
+        )
+        self._reads: MicroBatcher[Sequence[int], Sequence[Features | None]] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._tried = False  # to open the store
         self._not_before = 0.0
@@ -114,10 +115,10 @@ class OnlineFeatures:
     async def follow(self, declared: ViewRecord | None) -> None:
         """Read by this view from now on, as soon as the store holds it; look how fresh the store is."""
         if declared is None:
-            self._change(None)
+            self.view = None
             return
         if self.view is None:
-            self._change(declared)
+            self.view = declared
         await self._look(declared)
 
     async def get(self, entity: int) -> "Features":
@@ -129,7 +130,7 @@ class OnlineFeatures:
             except Exception as error:  # noqa: BLE001 - whatever it was, it is told and the server goes on
                 raise self._failed(error, 1) from None
         else:
-            (found,) = await self._aside([entity])
+            (found,) = await self._read([entity])
         if found is None:
             await self._require_materialised(1)
             self._counts[_UNKNOWN] += 1.0
@@ -146,7 +147,7 @@ class OnlineFeatures:
             except Exception as error:  # noqa: BLE001 - as above
                 raise self._failed(error, len(entities)) from None
         else:
-            found = await self._aside(entities)
+            found = await self._read(entities)
         unknown = found.count(None)
         if unknown == len(found):
             await self._require_materialised(unknown)
@@ -188,23 +189,24 @@ class OnlineFeatures:
             self._looking.cancel()
         if self._opened is not None:
             self._opened.store.close()
-        self._thread.close()
+        self._executor.close()
 
-    async def _aside(self, entities: Sequence[int]) -> "Sequence[Features | None]":
+    async def _read(self, entities: Sequence[int]) -> "Sequence[Features | None]":
+        """On the thread, with whatever else waits to be read."""
         if self._opened is None:
             await self._require_opened(len(entities))
         if time.monotonic() < self._not_before:
             raise self._unavailable(len(entities))
-        gathering = self._gathering
-        assert gathering is not None
+        reads = self._reads
+        assert reads is not None
         try:
-            return await gathering.get(entities)
+            return await reads.submit(entities)
         except Problem:
             self._counts[_FAILED] += len(entities)
             raise
         except TimeoutError:
-            if gathering is self._gathering:
-                self._abandon()
+            if reads is self._reads:  # else the store is opened anew already
+                self._is(self._silent)
             raise self._unavailable(len(entities)) from None
         except Exception as error:  # noqa: BLE001 - as above
             if isinstance(error, StorageError) and not self._opener.inline:
@@ -245,17 +247,16 @@ class OnlineFeatures:
 
     async def _look_now(self, declared: ViewRecord) -> None:
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                opened, fresh = await self._thread.run(self._see, self._opened, declared)
+            opened, fresh = await self._executor.run(self._see, self._opened, declared)
         except TimeoutError:
-            self._abandon()
+            self._is(self._silent)
         except Exception as error:  # noqa: BLE001 - as above
             self._is(_told(error))
         else:
             self._fresh = fresh
             if opened is not self._opened:
                 self._adopt(opened)
-            self._change(opened.view)
+            self.view = opened.view
             self._is(None)
         self._tried = True
 
@@ -271,22 +272,19 @@ class OnlineFeatures:
 
     def _adopt(self, opened: OpenedStore) -> None:
         before, self._opened = self._opened, opened
-        self._gathering = ReadBatcher(opened.reader.get_many, self._thread, TIMEOUT_SECONDS)
+        self._reads = read_batcher(opened.reader.get_many, self._executor)
         self._counts = self._telemetry.feature_reads(self.project)
         if before is not None:
-            self._thread.run(before.store.close)  # after what it is asked now
-
-    def _change(self, view: ViewRecord | None) -> None:
-        if view != self.view:
-            self.view = view
-            self.changed()
+            self._executor.submit(before.store.close)  # after what it is asked now
 
     def _abandon(self) -> None:
-        """Open the store anew on another thread: a connection whose other end is gone may be silent for an hour."""
-        self._is(f"The feature store has not answered for {TIMEOUT_SECONDS:g} seconds.")
-        self._thread.close()
-        self._thread = DaemonExecutor(f"features-{self.project}")
-        self._opened = self._gathering = None
+        """Open the store anew on the next thread: a connection whose other end is gone may be silent for an hour."""
+        self._is(self._silent)
+        self._opened = self._reads = None
+
+    @property
+    def _silent(self) -> str:
+        return f"The feature store has not answered for {self._executor.timeout:g} seconds."
 
     def _is(self, reason: str | None) -> None:
         """Note how it stands; a change is logged once."""
@@ -299,7 +297,3 @@ class OnlineFeatures:
 
 def _told(error: Exception) -> str:
     return str(error) if isinstance(error, WindlassError) else f"{type(error).__name__}: {error}"
-
-
-def _nothing() -> None:
-    """What is told where nobody listens."""

@@ -1,6 +1,5 @@
 """The hot path: `/predict` and `/predict_batch`, from body bytes to answer bytes, ledger included."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter, time
@@ -160,7 +159,7 @@ async def off_loop(
 ) -> T:
     """Run long work on the model's thread, while the event loop answers others."""
     run = partial(work, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(model.executor, run)
+    return await model.executor.submit(run)
 
 
 def require_json(exchange: Request) -> None:

@@ -3,9 +3,8 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from windlass.core.bundle import Bundle
 from windlass.monitoring.ledger import Ledger
@@ -28,6 +27,16 @@ class Unavailable:
     since: float
 
 
+class VersionFinder(Protocol):
+    """Loads versions that are not live, where the registry decides about a project."""
+
+    async def find(self, name: str) -> ServedModel:
+        """Returns the version of this name, loaded. Raises Problem 404, 409 or 503."""
+
+    def registry_status(self) -> dict[str, Any]:
+        """What `/status` shows: whether the registry can be reached, since when that is so, and why not."""
+
+
 class ServedProject:
     """A project in this server. Everything happens on the event loop; `model` is what answers now.
 
@@ -42,9 +51,14 @@ class ServedProject:
         telemetry: ServerMetrics,
         online: OnlineFeatures | None = None,
         *,
+        versions: VersionFinder | None = None,
         predicts: bool = True,
     ) -> None:
-        """`online` are its features, where the registry decides about it; without `predicts`, they are all there is."""
+        """`online` and `versions` are there where the registry decides about the project.
+
+        `online` reads its features; `versions` loads others than the live one; without `predicts`, features are
+        all that it serves.
+        """
         self.name = name
         self.ledger = ledger
         self.online = online
@@ -55,11 +69,7 @@ class ServedProject:
         self.production: str | None = None  # the version that the registry wants to be live
         self.refused: Unavailable | None = None
         self.versions: tuple[str, ...] = ()  # those that may be asked for
-        self.registry: Callable[[], dict[str, Any]] | None = None  # tells whether it is reachable
-        self.find: Callable[[str], Awaitable[ServedModel]] | None = (
-            None  # another version, by its name
-        )
-        self.switched: Callable[[], None] = _nothing  # told after every switch
+        self._finder = versions
         self._telemetry = telemetry
         self._predecessor: ServedModel | None = None
         self._others: OrderedDict[str, ServedModel] = OrderedDict()
@@ -94,9 +104,14 @@ class ServedProject:
         found = self.at_hand(version)
         if found is not None:
             return found
-        if self.find is None:
+        if self._finder is None:
             raise Problem(404, "There is no such version here. See /status for the live one.")
-        return await self.find(version)
+        model = await self._finder.find(version)
+        if (
+            self.at_hand(version) is not model
+        ):  # another request that waited for it may have kept it
+            self.keep(model)
+        return model
 
     def at_hand(self, version: str) -> ServedModel | None:
         """A version that is loaded."""
@@ -125,7 +140,6 @@ class ServedProject:
             self._predecessor, self.model = before, model
         self.since = since
         self.reason = self.refused = None
-        self.switched()
         self._say_ready(model, before, started - since)
 
     def _say_ready(self, model: ServedModel, before: ServedModel | None, late: float) -> None:
@@ -173,10 +187,6 @@ class ServedProject:
             "engine": None if model is None else model.engine.name,
             "bundle_digest": None if model is None else model.bundle.digest,
             "refused": None if self.refused is None else asdict(self.refused),
-            "registry": None if self.registry is None else self.registry(),
+            "registry": None if self._finder is None else self._finder.registry_status(),
             "features": None if self.online is None else self.online.told(trained),
         }
-
-
-def _nothing() -> None:
-    """What is told where nobody listens."""

@@ -53,20 +53,20 @@ _POLICY = (
 class DocsRoutes:
     """The documentation of these routes.
 
-    `learn` is awaited before each answer; where it returns something else than before, the book has changed.
+    `state` is awaited before each answer; where it returns something else than before, the document is made anew.
     """
 
     def __init__(
         self,
-        book: Callable[[], OpenApiDocument],
+        document: Callable[[], OpenApiDocument],
         routes: Sequence[Route],
-        learn: Callable[[], Awaitable[object]] | None = None,
+        state: Callable[[], Awaitable[object]],
     ) -> None:
-        self._book = book
+        self._document = document
         self._described = list(routes)
-        self._learn = learn
-        self._learned: object = None
-        self._document: bytes | None = None
+        self._state = state
+        self._described_state: object = None
+        self._body: bytes | None = None
 
     def routes(self) -> list[Route]:
         """The routes of the documentation itself."""
@@ -77,17 +77,13 @@ class DocsRoutes:
         ]
 
     async def openapi(self, _: Request) -> Response:
-        """The description of every route, made once for the versions that are live."""
-        learned = None if self._learn is None else await self._learn()
-        if self._document is None or learned != self._learned:
-            self._learned = learned
-            there = [route for route in self._described if route.is_there()]
-            self._document = orjson.dumps(describe(self._book(), there))
-        return Response(self._document)
-
-    def renew(self) -> None:
-        """Describe anew when next asked: another version is live."""
-        self._document = None
+        """Returns the description of every route, made once for each state of the server."""
+        state = await self._state()
+        if self._body is None or state != self._described_state:
+            routes = [route for route in self._described if route.is_there()]
+            self._body = orjson.dumps(describe(self._document(), routes))
+            self._described_state = state
+        return Response(self._body)
 
     async def page(self, _: Request) -> Response:
         """Swagger UI."""

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from windlass.core.bundle import Bundle
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
 from windlass.registry.version import LiveVersion, Version
-from windlass.serving.rollout import loader
 from windlass.serving.rollout.deployment import ProjectDeployment
-from windlass.serving.rollout.loader import BundleFetcher, ModelLoader
-from windlass.serving.rollout.registry_client import RegistryClient
+from windlass.serving.rollout.loader import ModelLoader, VersionLoader
 from windlass.serving.served_project import ServedProject
+from windlass.web.offload import DaemonExecutor
+from windlass.web.registry_client import RegistryClient
 
 NAME = "iris"
 
@@ -27,7 +26,7 @@ NAME = "iris"
 class Gated:
     """A registry with v1 to v4 of Iris, and its follower; the store is silent about versions that are `held`."""
 
-    def __init__(self, registered: Registered, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, registered: Registered, executor: DaemonExecutor) -> None:
         self.held: set[str] = set()
         self.let_go = threading.Event()
         self.fetched: list[str] = []
@@ -35,13 +34,14 @@ class Gated:
         self._registry = registered.registry
         self._fetch_for_real = self._registry.fetch
         self._registry.fetch = self.fetch  # type: ignore[method-assign]
-        link = RegistryClient(registered.settings)
-        link._registry = self._registry
+        client = RegistryClient(lambda: self._registry)
+        client.open()
         loader = ModelLoader(executor)
         self._load_for_real = loader.load
         loader.load = self._load  # type: ignore[method-assign]
         self.hosted = ServedProject(NAME, None, ServerMetrics(SharedCounters()))
-        self.following = ProjectDeployment(self.hosted, link, loader)
+        self.loader = VersionLoader(NAME, client, loader)
+        self.following = ProjectDeployment(self.hosted, self.loader)
 
     def fetch(self, version: Version) -> Bundle:
         self.fetched.append(version.name)
@@ -76,11 +76,12 @@ def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
     registered = Registered(tmp_path / "home")
     for number in range(1, 5):
         registered.live(another(iris, tmp_path / f"{number}"))
-    with ThreadPoolExecutor(1) as executor:
-        made = Gated(registered, executor)
-        yield made
-        made.let_go.set()
-        made.following.close()
+    executor = DaemonExecutor("model")
+    made = Gated(registered, executor)
+    yield made
+    made.let_go.set()
+    made.following.close()
+    executor.close()
     registered.close()
 
 
@@ -94,13 +95,13 @@ async def until(check: Callable[[], object]) -> None:
 def test_a_decision_waits_for_no_version_that_a_client_asked_for(gated: Gated) -> None:
     async def check() -> None:
         gated.held = {"v2", "v3"}
-        asked = [asyncio.ensure_future(gated.following.load(name)) for name in ("v2", "v3")]
+        asked = [asyncio.ensure_future(gated.loader.requested(name)) for name in ("v2", "v3")]
         await until(lambda: set(gated.fetched) == gated.held)
         gated.following.aim(gated.decided("v1"))
         await gated.following.settle()
         assert gated.live == "v1"
         assert not any(one.done() for one in asked)
-        assert (await gated.following.load("v4")).version == "v4"  # nor does another client
+        assert (await gated.loader.requested("v4")).version == "v4"  # nor does another client
         gated.let_go.set()
         assert [model.version for model in await asyncio.gather(*asked)] == ["v2", "v3"]
 
@@ -129,8 +130,9 @@ def test_what_a_decision_overtook_is_thrown_away(gated: Gated) -> None:
 def test_what_is_under_way_is_joined_also_where_who_began_it_gave_up(gated: Gated) -> None:
     async def check() -> None:
         gated.held, version = {"v2"}, gated.version("v2")
-        ways = BundleFetcher(NAME, gated.fetch)
-        first, second, third = (asyncio.ensure_future(ways.bundle(version)) for _ in range(3))
+        first, second, third = (
+            asyncio.ensure_future(gated.loader.fetch(version)) for _ in range(3)
+        )
         await until(lambda: gated.fetched == ["v2"])
         first.cancel()
         await asyncio.wait([first])
@@ -138,16 +140,14 @@ def test_what_is_under_way_is_joined_also_where_who_began_it_gave_up(gated: Gate
         gated.let_go.set()
         assert await second is await third
         assert (first.cancelled(), gated.fetched) == (True, ["v2"])
-        assert (await ways.bundle(version)).digest == version.digest  # later: anew
+        assert (await gated.loader.fetch(version)).digest == version.digest  # later: anew
         assert gated.fetched == ["v2", "v2"]
 
     asyncio.run(check())
 
 
-def test_no_more_is_fetched_at_once_than_may_be(
-    gated: Gated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader, "MAX_UNDER_WAY", 2)
+def test_no_more_is_fetched_at_once_than_may_be(gated: Gated) -> None:
+    gated.loader._fetches.max_keys = 2
 
     async def check() -> None:
         gated.held = {"v1", "v2"}

@@ -12,16 +12,14 @@ from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import Registered, another, other_label, sharper, told, until_live
 from tests.support.server import FLOWER, Server
 
-from windlass.monitoring.metrics import ServerMetrics
-from windlass.monitoring.shared_counters import SharedCounters
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.serving.rollout import pinned_versions
-from windlass.serving.rollout.deployment import ProjectDeployment
-from windlass.serving.rollout.loader import ModelLoader
-from windlass.serving.rollout.registry_client import RegistryClient
-from windlass.serving.served_project import MAX_AT_HAND, ServedProject
+from windlass.serving.rollout.loader import ModelLoader, VersionLoader
+from windlass.serving.served_project import MAX_AT_HAND
+from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import Problem
+from windlass.web.registry_client import RegistryClient
 
 NAME = Path("iris")  # of the project, in the registry
 TENSORS = {
@@ -111,8 +109,9 @@ class Asked:
 
     def __init__(self, home: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
         self.questions: list[str] = []
-        self._link = RegistryClient(home.settings)
-        self._link._registry, self._link.reachable = home.registry, True
+        client = RegistryClient(lambda: home.registry)
+        client.open()
+        client.reachable = True
         self._home = home
         approved = Registry.approved.__get__(home.registry)
 
@@ -122,10 +121,8 @@ class Asked:
             return found
 
         monkeypatch.setattr(home.registry, "approved", counted)
-        hosted = ServedProject("iris", None, ServerMetrics(SharedCounters()))
-        with ThreadPoolExecutor(1) as executor:
-            self._following = ProjectDeployment(hosted, self._link, ModelLoader(executor))
-        self._earlier = pinned_versions.VersionCache(self._following, self._link)
+        self._loader = VersionLoader("iris", client, ModelLoader(DaemonExecutor("model")))
+        self._earlier = pinned_versions.VersionCache(client, self._loader)
 
     def status(self, version: str) -> int:
         """What an answer about this version would have."""
@@ -135,7 +132,7 @@ class Asked:
 
     def close(self) -> None:
         """Let its threads end."""
-        self._following.close()
+        self._loader.close()
 
 
 def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(server: Server) -> None:

@@ -1,17 +1,18 @@
 """Versions asked for by name: found in the registry, loaded on demand, and what is not there remembered."""
 
-import asyncio
 import logging
 import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 from windlass.errors import RegistryError, StorageError, UnknownError, WindlassError
 from windlass.serving.model import ServedModel
-from windlass.serving.rollout.deployment import ProjectDeployment
-from windlass.serving.rollout.registry_client import RegistryClient
+from windlass.serving.rollout.loader import VersionLoader
+from windlass.web.offload import QueueFullError, SharedCalls
 from windlass.web.problems import Problem, unavailable
+from windlass.web.registry_client import RegistryClient
 
 MAX_REMEMBERED = 256  # names that are no version of the project, or none that may answer
 REMEMBERED_SECONDS = 1.0
@@ -36,41 +37,38 @@ _UNKNOWN = "There is no such version here. See /status for the live one."
 
 
 class VersionCache:
-    """Finds versions of one project. Whoever asks for one that is being loaded waits for the same load."""
+    """Finds versions of one project by name. Callers that ask for one that is being loaded share the load."""
 
-    def __init__(self, following: ProjectDeployment, link: RegistryClient) -> None:
-        self._following = following
-        self._hosted = following.hosted
-        self._link = link
+    def __init__(self, client: RegistryClient, loader: VersionLoader) -> None:
+        self._client = client
+        self._loader = loader
         self._refusals: OrderedDict[str, _Refusal] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[ServedModel]] = {}
+        self._loads = SharedCalls[str, ServedModel](MAX_WAITING)
 
     async def find(self, name: str) -> ServedModel:
-        """The version of this name. Raises Problem 404, 409 where it was never approved, or 503."""
+        """Returns the version of this name, loaded. Raises Problem 404, 409 where it was never approved, or 503."""
         if not _NAME(name):
             raise Problem(404, _UNKNOWN)
         refusal = self._refusals.get(name)
         if refusal is not None and time.monotonic() < refusal.until:
             raise refusal.problem()
-        task = self._under_way.get(name)
-        if task is None:
-            if self._link.reachable is not True:
-                raise unavailable("The registry cannot be reached to find this version.")
-            if len(self._under_way) >= MAX_WAITING:
-                raise unavailable("Other versions are being loaded. Try again.")
-            task = self._under_way[name] = asyncio.create_task(self._load(name))
-            task.add_done_callback(_heard)
-        return await asyncio.shield(task)
+        try:
+            return await self._loads.get(name, lambda: self._load(name))
+        except QueueFullError:
+            raise unavailable("Other versions are being loaded. Try again.") from None
+
+    def registry_status(self) -> dict[str, Any]:
+        """What `/status` shows of the registry."""
+        return self._client.status()
 
     async def _load(self, name: str) -> ServedModel:
+        if self._client.reachable is not True:
+            raise unavailable("The registry cannot be reached to find this version.")
         try:
-            model = await self._following.load(name)
-        except Exception as error:  # noqa: BLE001 - told to whoever asked; what is live goes on
+            model = await self._loader.requested(name)
+        except Exception as error:  # noqa: BLE001 - reported to whoever requested it; what is live goes on
             raise self._refuse(name, error).problem() from None
-        finally:
-            del self._under_way[name]
-        self._hosted.keep(model)
-        _log.info("earlier version ready", extra={"project": self._hosted.name, "version": name})
+        _log.info("earlier version ready", extra={"project": self._loader.project, "version": name})
         return model
 
     def _refuse(self, name: str, error: Exception) -> _Refusal:
@@ -84,7 +82,7 @@ class VersionCache:
         else:
             known = isinstance(error, WindlassError)
             reason = str(error) if known else f"{type(error).__name__}: {error}"
-            extra = {"project": self._hosted.name, "version": name, "reason": reason}
+            extra = {"project": self._loader.project, "version": name, "reason": reason}
             _log.error("earlier version not loaded", extra=extra)
             away = isinstance(error, StorageError)
             detail = (
@@ -98,9 +96,3 @@ class VersionCache:
         while len(self._refusals) > MAX_REMEMBERED:
             self._refusals.popitem(last=False)
         return refusal
-
-
-def _heard(task: "asyncio.Task[ServedModel]") -> None:
-    """Whoever asked may have gone; nobody need hear of the failure then."""
-    if not task.cancelled():
-        task.exception()

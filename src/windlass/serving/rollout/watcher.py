@@ -2,17 +2,25 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.rollout.deployment import ProjectDeployment
-from windlass.serving.rollout.registry_client import POLL_SECONDS, RegistryClient
+from windlass.web.registry_client import RegistryClient
+
+if TYPE_CHECKING:
+    from windlass.core.feature_view import ViewRecord
+    from windlass.registry.registry import Registry
+
+POLL_SECONDS = 0.4
+LOOK_SECONDS = 1.0
 
 
 class RegistryWatcher:
     """All projects of this process that the registry decides about."""
 
-    def __init__(self, link: RegistryClient, followings: Sequence[ProjectDeployment]) -> None:
-        self._link = link
+    def __init__(self, client: RegistryClient, followings: Sequence[ProjectDeployment]) -> None:
+        self._client = client
         self._followings = followings
         self._looked = asyncio.Event()
 
@@ -20,10 +28,10 @@ class RegistryWatcher:
         """Follow until cancelled."""
         names = [following.hosted.name for following in self._followings]
         while True:
-            live = await self._link.live(names)
+            live = await self._client.poll(lambda registry: registry.live(names))
             for following in self._followings:
                 if live is None:
-                    following.away(self._link.reason or "")
+                    following.away(self._client.reason or "")
                 else:
                     following.aim(live.get(following.hosted.name))
             self._looked.set()
@@ -40,14 +48,11 @@ class RegistryWatcher:
             following.close()
 
 
-LOOK_SECONDS = 1.0
-
-
 class FeatureViewWatcher:
     """The views of all projects of this process that the registry decides about."""
 
-    def __init__(self, link: RegistryClient, followed: Sequence[OnlineFeatures]) -> None:
-        self._link = link
+    def __init__(self, client: RegistryClient, followed: Sequence[OnlineFeatures]) -> None:
+        self._client = client
         self._followed = followed
         self._asked = asyncio.Event()
 
@@ -58,7 +63,7 @@ class FeatureViewWatcher:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        views = await self._link.views([online.project for online in self._followed]) or {}
+        views = await self._client.poll(_declared_views) or {}
         declared = [views.get(online.project, online.view) for online in self._followed]
         following = asyncio.gather(
             *(one.follow(view) for one, view in zip(self._followed, declared, strict=True))
@@ -74,3 +79,8 @@ class FeatureViewWatcher:
         """Let go of the stores."""
         for online in self._followed:
             online.close()
+
+
+def _declared_views(registry: "Registry") -> "dict[str, ViewRecord | None]":
+    """The feature view that each project declares, by project."""
+    return {project.name: project.view for project in registry.declarations()}
