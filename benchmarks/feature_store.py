@@ -150,7 +150,7 @@ def join(subject: Subject, rounds: int) -> list[Verdict]:
     labels = pa.table(
         {
             subject.record.entity: random.choice(subject.ids(), subject.rows),
-            "asked_on": calendar.take(pa.array(days)),
+            "asked_on": calendar.acquire(pa.array(days)),
         }
     )
     seconds = [

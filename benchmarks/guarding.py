@@ -20,10 +20,10 @@ def guard_timings(rounds: int, home: Path, report: Report) -> None:
     """Seconds a request: every header looked at, the key found and compared, its rate counted."""
     keys = [f"wl_{token_urlsafe(32)}" for _ in range(KEYS)]
     listed = ",".join(f"bench{number}:predict:{key}" for number, key in enumerate(keys))
-    guard = Authenticator.of(
+    authenticator = Authenticator.of(
         Settings(home=home, auth=True, api_keys=listed, rate_limit=900_000_000)
     )
-    assert guard is not None
+    assert authenticator is not None
     headers = [
         (b"host", b"127.0.0.1:8000"),
         (b"x-api-key", keys[-1].encode()),
@@ -36,7 +36,7 @@ def guard_timings(rounds: int, home: Path, report: Report) -> None:
     for _ in range(rounds):
         started = perf_counter()
         for _ in range(TIMES):
-            guard.admit(exchange, route)
+            authenticator.admit(exchange, route)
         report.timings.append(Timing(GUARD, OURS, (perf_counter() - started) / TIMES))
 
 

@@ -19,7 +19,7 @@ from benchmarks.measure import FLOWER, ROOT, Plan
 from benchmarks.report import ECHO, OURS, PLAIN, Report
 from benchmarks.versions import Versions
 
-PARTS = ("serving", "batch", "guard", "start", "train")
+PARTS = ("serving", "batch", "authenticator", "start", "train")
 MODELS = ("logreg", "rf")
 
 

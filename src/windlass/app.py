@@ -69,7 +69,7 @@ def application(
         max_body=settings.max_body,
         start=process.start,
         stop=process.stop,
-        guard=process.authenticator,
+        authenticator=process.authenticator,
     )
 
 

@@ -76,7 +76,7 @@ class Still:
     """A server for requests that change nothing, and its desk."""
 
     server: Server
-    desk: JobQueue
+    queue: JobQueue
 
 
 @pytest.fixture(scope="session")
@@ -93,16 +93,16 @@ def still(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iter
 class Worker:
     """The test as a worker: it takes jobs, tells of them and ends them."""
 
-    desk: JobQueue
+    queue: JobQueue
     name: str
 
     def take(self) -> Job:
-        job = self.desk.claim(self.name)
+        job = self.queue.claim(self.name)
         assert job is not None
         return job
 
     def tell(self, job: Job, progress: float, message: str) -> None:
-        self.desk.report(job.id, self.name, progress, message)
+        self.queue.report(job.id, self.name, progress, message)
 
     def succeed(self, job: Job) -> None:
         result: dict[str, Any] = {
@@ -110,10 +110,10 @@ class Worker:
             "stage": "candidate",
             "metrics": {"accuracy": 1.0},
         }
-        self.desk.finish(job.id, self.name, result=result)
+        self.queue.finish(job.id, self.name, result=result)
 
     def fail(self, job: Job, error: str) -> None:
-        self.desk.finish(job.id, self.name, error=error)
+        self.queue.finish(job.id, self.name, error=error)
 
 
 @pytest.fixture

@@ -28,19 +28,19 @@ def test_an_error_of_any_kind_does_not_end_it(
     registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "windlass.control")
-    desk = JobQueue(registry.database)
-    job = desk.submit(ORDER)
+    queue = JobQueue(registry.database)
+    job = queue.submit(ORDER)
     failures = iter([RuntimeError("a surprise"), StorageError("It is away."), KeyError("x")])
 
     async def read(ids: Sequence[str]) -> list[Job]:
         for failure in failures:
             raise failure
-        return [desk.get(name) for name in ids]
+        return [queue.get(name) for name in ids]
 
     async def check() -> None:
         watches = JobWatcher(read)
         with watches.of(job) as watch:
-            desk.cancel(job.id)
+            queue.cancel(job.id)
             await ended(watch)
         watches.close()
 
@@ -53,13 +53,13 @@ def test_an_error_of_any_kind_does_not_end_it(
 
 
 def test_a_job_that_is_gone_does_not_hide_the_others(registry: Registry) -> None:
-    desk = JobQueue(registry.database)
-    job = desk.submit(ORDER)
+    queue = JobQueue(registry.database)
+    job = queue.submit(ORDER)
 
     async def check() -> None:
         backend = ControlBackend(lambda: registry)
         with backend.watcher.of(replace(job, id="gone")), backend.watcher.of(job) as watch:
-            desk.cancel(job.id)
+            queue.cancel(job.id)
             await ended(watch)
         backend.close()
 

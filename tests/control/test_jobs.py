@@ -69,7 +69,7 @@ def test_jobs_of_another_project_are_not_shown(
     control: Control, registry: Registry, worker: Worker
 ) -> None:
     server = control("iris", "wine")
-    job = worker.desk.submit(JobRequest("wine", "train", {}, "ada"))
+    job = worker.queue.submit(JobRequest("wine", "train", {}, "ada"))
     assert server.client.get(f"/wine/jobs/{job.id}").status_code == 200
     for method in ("GET", "DELETE"):
         assert server.client.request(method, f"/iris/jobs/{job.id}").status_code == 404
@@ -79,6 +79,6 @@ def test_jobs_of_another_project_are_not_shown(
 
 def test_a_thousand_jobs_are_listed(server: Server, worker: Worker) -> None:
     for number in range(1000):
-        worker.desk.submit(JobRequest("iris", "train", {"seed": number}, "ada"))
+        worker.queue.submit(JobRequest("iris", "train", {"seed": number}, "ada"))
     assert len(server.client.get("/jobs?limit=1000").json()["jobs"]) == 1000
     assert len(server.client.get("/jobs").json()["jobs"]) == 100

@@ -38,7 +38,7 @@ def polled(look: Callable[[], T | None], patience: float = TIMEOUT) -> T:
 
 def asked(worker: Worker) -> Job:
     """The job that somebody asks for, now running."""
-    return polled(lambda: worker.desk.claim(worker.name))
+    return polled(lambda: worker.queue.claim(worker.name))
 
 
 def train(aside: ThreadPoolExecutor, server: Server, **body: Any) -> "Future[httpx.Response]":
@@ -194,7 +194,7 @@ def test_bad_parameters_never_wait(still: Still, body: object, field: list[str])
     answer = still.server.client.post("/train", json=body, headers=ASYNC)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == field
-    assert still.desk.list() == []
+    assert still.queue.list() == []
 
 
 def test_every_fault_is_named(still: Still) -> None:
@@ -238,12 +238,12 @@ def test_a_stopping_server_keeps_nobody_waiting(
 ) -> None:
     """The job goes on without it, and the client learns where."""
     waiting = train(aside, server)
-    desk = JobQueue(registry.database)
-    polled(lambda: desk.list("iris"))
+    queue = JobQueue(registry.database)
+    polled(lambda: queue.list("iris"))
     server.signal(signal.SIGTERM)
     answer = waiting.result(TIMEOUT)
     assert answer.status_code == 202
-    assert answer.json()["location"] == f"/jobs/{desk.list('iris')[0].id}"
+    assert answer.json()["location"] == f"/jobs/{queue.list('iris')[0].id}"
     assert server.exit_code() == 0
     assert not [line for line in server.lines() if line["level"] in ("error", "warning")]
-    assert desk.list("iris")[0].state is JobState.QUEUED
+    assert queue.list("iris")[0].state is JobState.QUEUED

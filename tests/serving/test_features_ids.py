@@ -17,7 +17,7 @@ kept = settings(derandomize=True, deadline=None, max_examples=100)
 
 def asked(text: str) -> int:
     exchange = Request({"headers": []}, None, "1", 0)  # type: ignore[arg-type]  # nothing is received
-    exchange.arguments = {"id": text}
+    exchange.path_params = {"id": text}
     return path_id(exchange)
 
 

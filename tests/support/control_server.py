@@ -44,15 +44,15 @@ def app() -> AsgiService:
         routes,
         control.refresh,
     )
-    guard = Authenticator.of(settings)
+    authenticator = Authenticator.of(settings)
 
     async def start() -> None:
-        if guard is not None:
-            await asyncio.to_thread(guard.start)
+        if authenticator is not None:
+            await asyncio.to_thread(authenticator.start)
 
     async def stop() -> None:
-        if guard is not None:
-            await asyncio.to_thread(guard.stop)
+        if authenticator is not None:
+            await asyncio.to_thread(authenticator.stop)
         control.close()
 
     return AsgiService(
@@ -61,7 +61,7 @@ def app() -> AsgiService:
         max_body=settings.max_body,
         start=start,
         stop=stop,
-        guard=guard,
+        authenticator=authenticator,
     )
 
 

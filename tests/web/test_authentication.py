@@ -21,7 +21,7 @@ from windlass.settings import Settings
 from windlass.storage.database import Database
 from windlass.web import authentication
 from windlass.web.asgi import AsgiService
-from windlass.web.authentication import MAX_LINES, Authenticator
+from windlass.web.authentication import MAX_LOG_LINES, Authenticator
 from windlass.web.messages import Request, Response
 from windlass.web.rate_limit import RateLimits
 from windlass.web.routing import Route
@@ -48,8 +48,8 @@ class Told:
 class House:
     """A service with a route for every role, and who came in there."""
 
-    def __init__(self, guard: Authenticator | None) -> None:
-        self.guard = guard
+    def __init__(self, authenticator: Authenticator | None) -> None:
+        self.authenticator = authenticator
         self.actors: list[str] = []
         routes = [Route("POST", f"/{role.value}", self.enter, role=role) for role in Role]
         routes += [
@@ -58,15 +58,20 @@ class House:
             Route("GET", "/open", self.enter),
         ]
         self.service = AsgiService(
-            routes, ServerMetrics(SharedCounters()), max_body=100, start=self.nothing, stop=self.nothing, guard=guard
-        )  # fmt: skip
+            routes,
+            ServerMetrics(SharedCounters()),
+            max_body=100,
+            start=self.nothing,
+            stop=self.nothing,
+            authenticator=authenticator,
+        )
 
     async def nothing(self) -> None:
         """Start and stop of a service that has nothing to start."""
 
-    async def enter(self, exchange: Request) -> Response:
-        await exchange.body()
-        self.actors.append(exchange.actor)
+    async def enter(self, request: Request) -> Response:
+        await request.body()
+        self.actors.append(request.actor)
         return Response(b"in", b"text/plain")
 
     def ask(
@@ -112,17 +117,17 @@ def guarded(settings: Settings) -> Iterator[Guarded]:
     houses: list[House] = []
 
     def make(source: KeySource | None = None, settings: Settings = settings) -> House:
-        guard = Authenticator(
+        authenticator = Authenticator(
             source or DatabaseKeySource(settings), RateLimits(SharedCounters()), settings
         )
-        guard.start()
-        houses.append(House(guard))
+        authenticator.start()
+        houses.append(House(authenticator))
         return houses[-1]
 
     yield make
     for house in houses:
-        assert house.guard is not None
-        house.guard.stop()
+        assert house.authenticator is not None
+        house.authenticator.stop()
 
 
 class Shaky:
@@ -187,7 +192,7 @@ def test_wrong_keys(
     told = house.key(sent)
     assert (told.status, told.read, house.actors) == (401, False, [])
     assert told.headers[b"www-authenticate"] == b'Bearer realm="windlass", error="invalid_token"'
-    (record,) = [record for record in caplog.records if record.name == "windlass.guard"]
+    (record,) = [record for record in caplog.records if record.name == "windlass.auth"]
     assert (record.getMessage(), vars(record)["address"]) == ("auth failed", "10.0.0.1")
     assert vars(record)["reason"] == ("too long" if len(sent) > 512 else "unknown or revoked")
     shown = repr(vars(record)) + told.content.decode()
@@ -298,7 +303,7 @@ def test_log_lines_are_limited_over_all_addresses(
         client = (f"10.0.{number // 250}.{number % 250}", 1)
         assert house.key("wrong", client=client).status == 401
     lines = [one for one in caplog.records if one.getMessage() == "auth failed"]
-    assert len(lines) == MAX_LINES
+    assert len(lines) == MAX_LOG_LINES
 
 
 def test_changes_reach_a_running_guard(guarded: Guarded, keys: KeyStore) -> None:
@@ -353,7 +358,7 @@ def test_a_start_waits_for_the_keys_and_a_stop_ends_the_thread(
     secret = keys.create("ci", Role.PREDICT)
     house = guarded()
     assert house.key(secret).status == 200  # at once
-    assert house.guard is not None
-    thread = house.guard._thread
-    house.guard.stop()
+    assert house.authenticator is not None
+    thread = house.authenticator._thread
+    house.authenticator.stop()
     until(lambda: not thread.is_alive(), "its end")

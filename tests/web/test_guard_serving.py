@@ -191,7 +191,7 @@ def _path(folder: Path) -> str:
 
 
 def _events(server: Server) -> list[str]:
-    return [line["event"] for line in server.lines() if line["logger"] == "windlass.guard"]
+    return [line["event"] for line in server.lines() if line["logger"] == "windlass.auth"]
 
 
 @contextmanager

@@ -41,19 +41,19 @@ def rates_of(tmp_path: Path) -> Iterator[RatesOf]:
         rates.close()
 
 
-def meter(rate: int) -> RateLimiter:
-    return RateLimits(SharedCounters()).meter("ci", rate)
+def limiter(rate: int) -> RateLimiter:
+    return RateLimits(SharedCounters()).limiter("ci", rate)
 
 
-def told(meter: RateLimiter, now: float) -> tuple[int, str, str]:
+def told(limiter: RateLimiter, now: float) -> tuple[int, str, str]:
     """(wait, RateLimit, RateLimit-Policy)."""
-    wait, lines = meter.take(now)
+    wait, lines = limiter.acquire(now)
     found = dict(line.split(": ", 1) for line in lines.decode().splitlines())
     return wait, found["ratelimit"], found["ratelimit-policy"]
 
 
 def test_what_is_told() -> None:
-    ci = meter(3)
+    ci = limiter(3)
     policy = '"key";q=3;w=60'
     assert told(ci, START) == (0, '"key";r=2;t=60', policy)
     assert told(ci, START + 20.5) == (0, '"key";r=1;t=40', policy)
@@ -63,42 +63,42 @@ def test_what_is_told() -> None:
 
 
 def test_refused_ones_do_not_count() -> None:
-    ci = meter(10)
+    ci = limiter(10)
     for _ in range(1000):
-        ci.take(START + 30)
-    assert [ci.take(START + 59)[0] > 0, ci.take(START + 180)[0]] == [True, 0]
+        ci.acquire(START + 30)
+    assert [ci.acquire(START + 59)[0] > 0, ci.acquire(START + 180)[0]] == [True, 0]
 
 
 @pytest.mark.parametrize("rate", [1, 2, 3, 7, 60, 1000])
 @pytest.mark.parametrize("at", [0.0, 17.3, 59.9])
 def test_who_waits_as_told_is_let_in_and_not_much_before(rate: int, at: float) -> None:
-    ci = meter(rate)
+    ci = limiter(rate)
     for number in range(rate):
-        assert ci.take(START + at + number / rate / 1000)[0] == 0
+        assert ci.acquire(START + at + number / rate / 1000)[0] == 0
     now = START + at + 0.01
-    wait = ci.take(now)[0]
+    wait = ci.acquire(now)[0]
     assert 1 <= wait <= 120
     if wait > 1:
-        assert ci.take(now + wait - 1.01)[0] > 0
-    assert ci.take(now + wait)[0] == 0
+        assert ci.acquire(now + wait - 1.01)[0] > 0
+    assert ci.acquire(now + wait)[0] == 0
 
 
 def test_a_spent_minute_comes_free_bit_by_bit() -> None:
-    ci = meter(60)
+    ci = limiter(60)
     for _ in range(60):
-        assert ci.take(START + 59)[0] == 0
-    let_in = [ci.take(START + 90)[0] == 0 for _ in range(60)]
+        assert ci.acquire(START + 59)[0] == 0
+    let_in = [ci.acquire(START + 90)[0] == 0 for _ in range(60)]
     assert let_in == [True] * 30 + [False] * 30
-    assert ci.take(START + 90.5)[0] == 0
-    assert ci.take(START + 90.5)[0] == 1  # half a second more would do
+    assert ci.acquire(START + 90.5)[0] == 0
+    assert ci.acquire(START + 90.5)[0] == 1  # half a second more would do
 
 
 @pytest.mark.parametrize("rate", [5, 60, 600])
 def test_a_greedy_client_gets_its_rate_and_at_most_twice_in_any_minute(rate: int) -> None:
-    ci, noise = meter(rate), random.Random(rate)
+    ci, noise = limiter(rate), random.Random(rate)
     now, admitted, recent, worst = START, 0, deque[float](), 0
     while now < START + 3600:
-        if ci.take(now)[0] == 0:
+        if ci.acquire(now)[0] == 0:
             admitted += 1
             recent.append(now)
         while recent and recent[0] <= now - 60:
@@ -110,41 +110,41 @@ def test_a_greedy_client_gets_its_rate_and_at_most_twice_in_any_minute(rate: int
 
 
 def test_a_minute_without_requests_is_forgotten() -> None:
-    ci = meter(5)
+    ci = limiter(5)
     for at in (0, 120, 240, 300 * 60):
-        assert [ci.take(START + at + 1)[0] for _ in range(5)] == [0] * 5
+        assert [ci.acquire(START + at + 1)[0] for _ in range(5)] == [0] * 5
 
 
 def test_several_workers_share_one_rate(rates_of: RatesOf) -> None:
     workers = [rates_of() for _ in range(4)]
-    meters = [rates.meter("ci", 100) for rates in workers]
-    others = [rates.meter("other", 100) for rates in workers]
+    meters = [rates.limiter("ci", 100) for rates in workers]
+    other_workers = [rates.limiter("other", 100) for rates in workers]
     for rates in workers:
         rates.refresh()
     admitted = sum(
-        meters[step % 4].take(START + step * SUM_SECONDS / 4)[0] == 0 for step in range(400)
+        meters[step % 4].acquire(START + step * SUM_SECONDS / 4)[0] == 0 for step in range(400)
     )
     assert 100 <= admitted <= 103  # each knows the others' count but for the last tenth of a second
-    assert others[0].take(START + 11)[0] == 0  # keys do not disturb one another
+    assert other_workers[0].acquire(START + 11)[0] == 0  # keys do not disturb one another
 
 
 def test_the_overshoot_is_what_others_admit_within_a_tenth_of_a_second(rates_of: RatesOf) -> None:
     workers = [rates_of() for _ in range(4)]
-    meters = [rates.meter("ci", 100) for rates in workers]
+    meters = [rates.limiter("ci", 100) for rates in workers]
     for rates in workers:
         rates.refresh()
     for one in meters:
-        one.take(START)
-    burst = sum(one.take(START + 0.01)[0] == 0 for one in meters for _ in range(100))
+        one.acquire(START)
+    burst = sum(one.acquire(START + 0.01)[0] == 0 for one in meters for _ in range(100))
     assert burst == 4 * 100 - 1 - 2 - 3 - 4  # nobody has read the others yet: the worst there is
-    assert [one.take(START + 0.01 + SUM_SECONDS)[0] > 0 for one in meters] == [True] * 4
+    assert [one.acquire(START + 0.01 + SUM_SECONDS)[0] > 0 for one in meters] == [True] * 4
 
 
 def test_processes_share_and_a_dead_ones_use_still_counts(
     tmp_path: Path, rates_of: RatesOf
 ) -> None:
     mine = rates_of()
-    ci = mine.meter("ci", 100)
+    ci = mine.limiter("ci", 100)
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, tmp_path],
         stdin=subprocess.PIPE,
@@ -160,15 +160,15 @@ def test_processes_share_and_a_dead_ones_use_still_counts(
     process.kill()
     process.communicate()
     mine.refresh()
-    assert sum(ci.take(START + 1 + step / 100)[0] == 0 for step in range(100)) == 40
-    successor = rates_of().meter("ci", 100)  # takes the dead one's slot over, and its use
-    assert successor.before == 0
-    assert sum(successor.take(START + 3)[0] == 0 for _ in range(100)) == 40
+    assert sum(ci.acquire(START + 1 + step / 100)[0] == 0 for step in range(100)) == 40
+    successor = rates_of().limiter("ci", 100)  # takes the dead one's slot over, and its use
+    assert successor.previous_count == 0
+    assert sum(successor.acquire(START + 3)[0] == 0 for _ in range(100)) == 40
 
 
 def test_full_cells_leave_a_rate_to_each_worker(rates_of: RatesOf) -> None:
     rates = rates_of()
-    meters = [rates.meter(f"key-{number}", 5) for number in range(5000)]
+    meters = [rates.limiter(f"key-{number}", 5) for number in range(5000)]
     rates.refresh()
     for one in (meters[0], meters[-1]):
-        assert [one.take(START)[0] > 0 for _ in range(6)] == [False] * 5 + [True]
+        assert [one.acquire(START)[0] > 0 for _ in range(6)] == [False] * 5 + [True]

@@ -56,7 +56,7 @@ class Client:
             stop=nothing,
         )
         scope = {"type": "http", "method": method, "path": "/events", "headers": [],
-                 "query_string": b"", "state": {streaming.ENDING: self.ending}}  # fmt: skip
+                 "query_string": b"", "state": {streaming.SHUTDOWN_EVENT: self.ending}}  # fmt: skip
         await asyncio.wait_for(service(scope, self.receive, self.send), TIMEOUT)
 
     async def handler(self, _: Request) -> Response:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from windlass.auth.key import Role
 from windlass.control.backend import TIMEOUT_SECONDS, ControlBackend, ControlStores
-from windlass.control.error_mapping import refusing
+from windlass.control.error_mapping import translate_errors
 from windlass.control.job_events import JobEventStreams
 from windlass.control.jobs import JobRoutes
 from windlass.control.openapi_operations import OPERATIONS
-from windlass.control.openapi_schemas import ANSWERS
+from windlass.control.openapi_schemas import RESPONSE_SCHEMAS
 from windlass.control.request_body import Json
 from windlass.control.train import TrainRoutes
 from windlass.control.train_request import body_schema
@@ -31,7 +31,7 @@ def control_routes(names: Sequence[str], backend: ControlBackend) -> list[Route]
         table = _table(name, backend, streams)
         for prefix in (f"/{name}", "") if len(names) == 1 else (f"/{name}",):
             routes += [
-                Route(method, f"{prefix}{path}", refusing(handler), name, path, role)
+                Route(method, f"{prefix}{path}", translate_errors(handler), name, path, role)
                 for method, path, handler, role in table
             ]
     return routes
@@ -89,7 +89,7 @@ class ControlPlane:
         return tuple(self._declared.values())
 
     def _schemas(self) -> Json:
-        schemas = dict(ANSWERS)
+        schemas = dict(RESPONSE_SCHEMAS)
         for name in self._names:
             declaration = self._declared.get(name)
             base = f"#/components/schemas/{name}.Training"

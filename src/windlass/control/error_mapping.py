@@ -19,25 +19,25 @@ from windlass.web.problems import Problem, unavailable
 _log = logging.getLogger("windlass.control")
 
 
-def refusing(handler: Handler) -> Handler:
+def translate_errors(handler: Handler) -> Handler:
     """The handler, with our errors raised as problems."""
 
-    async def answer(exchange: Request) -> Any:
+    async def answer(request: Request) -> Any:
         try:
-            return await handler(exchange)
+            return await handler(request)
         except WindlassError as error:
-            raise refusal(error, exchange) from error
+            raise problem_of(error, request) from error
 
     return answer
 
 
-def refusal(error: WindlassError, exchange: Request) -> Problem:
+def problem_of(error: WindlassError, request: Request) -> Problem:
     """The problem that an error is: 404 unknown, 409 refused as things stand, 503 something is away."""
     if isinstance(error, UnknownError):
         return Problem(404, str(error))
     if isinstance(error, RegistryError | JobError):
         return Problem(409, str(error))
-    identity = exchange.request_id.decode()
+    identity = request.request_id.decode()
     if isinstance(error, StorageError):
         # its reason names hosts and folders, which are for the log
         _log.error("storage failed", extra={"request_id": identity, "reason": str(error)})

@@ -6,14 +6,14 @@ from zlib import crc32
 
 import orjson
 
-from windlass.control.job_watcher import JobWatch, JobWatcher, until
+from windlass.control.job_watcher import JobWatch, JobWatcher, wait_until
 from windlass.jobs.job import Job, Json, job_view
 from windlass.web.problems import unavailable
 
 MAX_STREAMS = 64  # of one worker process
 HEARTBEAT_SECONDS = 15.0  # after which a comment tells proxies and clients that the stream is alive
 LIFE_SECONDS = 600.0  # after which a client that still listens is to connect anew
-DONE = "done"  # the id of the last event
+DONE_EVENT = "done"  # the id of the last event
 
 _START = b"retry: 2000\n\n"
 _HEARTBEAT = b": still here\n\n"
@@ -62,7 +62,7 @@ class JobEventStream:
     async def _follow(self, job: Job) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         ends = loop.time() + LIFE_SECONDS
-        if job.state.is_final and self._last_seen == DONE:
+        if job.state.is_final and self._last_seen == DONE_EVENT:
             return
         yield _START
         with self._watches.of(job) as watch:
@@ -70,7 +70,7 @@ class JobEventStream:
             while True:
                 now = watch.job
                 if event_id(now) != self._last_seen:
-                    yield _events(told, now)
+                    yield _encode_events(told, now)
                 told, self._last_seen = now, event_id(now)
                 if now.state.is_final or loop.time() > ends:
                     return
@@ -80,21 +80,21 @@ class JobEventStream:
 
 
 async def _changed(watch: JobWatch) -> bool:
-    return await until(watch.change(), HEARTBEAT_SECONDS, None)
+    return await wait_until(watch.change(), HEARTBEAT_SECONDS, None)
 
 
 def event_id(job: Job) -> str:
     """The id of the last event about a job as it is: the same wherever, and whoever, tells of it."""
     if job.state.is_final:
-        return DONE
+        return DONE_EVENT
     facts = f"{job.state.value}{job.cancelling}{job.attempts}{job.progress!r}{job.message}"
     return f"{crc32(facts.encode()):08x}"
 
 
-def _events(before: Job | None, now: Job) -> bytes:
+def _encode_events(before: Job | None, now: Job) -> bytes:
     """What changed: `progress`, `message`, or `done` with the whole job. The last one bears the id."""
     if now.state.is_final:
-        return _event("done", job_view(now), event_id(now))
+        return _encode_event("done", job_view(now), event_id(now))
     facts: Json = {
         "job_id": now.id,
         "state": now.state.value,
@@ -102,17 +102,23 @@ def _events(before: Job | None, now: Job) -> bytes:
         "progress": now.progress,
         "message": now.message,
     }
-    names = [] if before is not None and _how_far(before) == _how_far(now) else ["progress"]
+    names = (
+        []
+        if before is not None and _progress_state(before) == _progress_state(now)
+        else ["progress"]
+    )
     if before is None or before.message != now.message:
         names.append("message")
     ids = [""] * (len(names) - 1) + [event_id(now)]
-    return b"".join(_event(name, facts, given) for name, given in zip(names, ids, strict=True))
+    return b"".join(
+        _encode_event(name, facts, given) for name, given in zip(names, ids, strict=True)
+    )
 
 
-def _how_far(job: Job) -> tuple[object, ...]:
+def _progress_state(job: Job) -> tuple[object, ...]:
     return job.state, job.cancelling, job.progress, job.attempts
 
 
-def _event(name: str, data: Json, identity: str) -> bytes:
+def _encode_event(name: str, data: Json, identity: str) -> bytes:
     line = f"id: {identity}\n" if identity else ""
     return b"%bevent: %b\ndata: %b\n\n" % (line.encode(), name.encode(), orjson.dumps(data))

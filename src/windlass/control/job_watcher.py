@@ -98,7 +98,7 @@ class JobWatcher:
             self._task.cancel()
 
 
-async def until(
+async def wait_until(
     work: Coroutine[Any, Any, object], seconds: float, event: asyncio.Event | None
 ) -> bool:
     """Whether `work` was done before the time was up and before the event."""

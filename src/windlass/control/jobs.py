@@ -5,7 +5,7 @@ import re
 import orjson
 
 from windlass.control.backend import ControlBackend, ControlStores
-from windlass.control.job_events import DONE, JobEventStreams
+from windlass.control.job_events import DONE_EVENT, JobEventStreams
 from windlass.control.request_body import choice, whole_number
 from windlass.errors import UnknownError
 from windlass.jobs.job import Job, JobState, job_view
@@ -13,7 +13,7 @@ from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 
 MAX_LISTED = 1000
-ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STREAM_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would keep events back
@@ -28,9 +28,9 @@ class JobRoutes:
         self._backend = backend
         self._streams = streams
 
-    async def list(self, exchange: Request) -> Response:
+    async def list(self, request: Request) -> Response:
         """`GET /jobs`: the newest first, `?state=` only those, `?limit=` at most so many."""
-        query = exchange.query()
+        query = request.query()
         limit = whole_number(query, "limit", 100, MAX_LISTED)
         state = choice(query, "state", [state.value for state in JobState])
 
@@ -41,33 +41,33 @@ class JobRoutes:
 
         return Response(await self._backend.run(read))
 
-    async def get(self, exchange: Request) -> Response:
+    async def get(self, request: Request) -> Response:
         """`GET /jobs/{job}`."""
-        return _told(await self._backend.run(lambda stores: self._job(stores, exchange)))
+        return _job_response(await self._backend.run(lambda stores: self._job(stores, request)))
 
-    async def cancel(self, exchange: Request) -> Response:
+    async def cancel(self, request: Request) -> Response:
         """`DELETE /jobs/{job}`: 200 cancelled; 202 its worker was asked to give it up; 409 it has ended."""
 
         def cancel(stores: ControlStores) -> Job:
-            return stores.queue.cancel(self._job(stores, exchange).id)
+            return stores.queue.cancel(self._job(stores, request).id)
 
         job = await self._backend.run(cancel)
-        return _told(job, 200 if job.state.is_final else 202)
+        return _job_response(job, 200 if job.state.is_final else 202)
 
-    async def events(self, exchange: Request) -> Response:
+    async def events(self, request: Request) -> Response:
         """`GET /jobs/{job}/events`: progress until the end; 204 to a client that was told of it already."""
-        job = await self._backend.run(lambda stores: self._job(stores, exchange))
-        last_seen = (exchange.header(b"last-event-id") or b"").decode("latin-1")
+        job = await self._backend.run(lambda stores: self._job(stores, request))
+        last_seen = (request.header(b"last-event-id") or b"").decode("latin-1")
         stream = self._streams.of(job, last_seen)
-        has_all = job.state.is_final and last_seen == DONE
+        has_all = job.state.is_final and last_seen == DONE_EVENT
         kind, status = b"text/event-stream; charset=utf-8", 204 if has_all else 200
         answer = Response(b"", kind, status, _STREAM_HEADERS)
         answer.stream = stream
         return answer
 
-    def _job(self, stores: ControlStores, exchange: Request) -> Job:
-        name = exchange.arguments["job"]
-        if ID.fullmatch(name):
+    def _job(self, stores: ControlStores, request: Request) -> Job:
+        name = request.path_params["job"]
+        if JOB_ID.fullmatch(name):
             try:
                 job = stores.queue.get(name)
             except UnknownError:
@@ -78,5 +78,5 @@ class JobRoutes:
         raise Problem(404, f"Project {self._project} has no such job. GET /jobs lists them.")
 
 
-def _told(job: Job, status: int = 200) -> Response:
+def _job_response(job: Job, status: int = 200) -> Response:
     return Response(orjson.dumps(job_view(job)), status=status)

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from windlass.control.jobs import ID, MAX_LISTED
+from windlass.control.jobs import JOB_ID, MAX_LISTED
 from windlass.control.openapi_schemas import STATES
-from windlass.control.prefer_header import KEY
+from windlass.control.prefer_header import KEY_PATTERN
 from windlass.control.request_body import Json
-from windlass.control.versions import DECIDING, RETURNING, TO
+from windlass.control.versions import DECISION_BODY, ROLLBACK_BODY, VERSION_SCHEMA
 from windlass.web.openapi import Operation
 
 _AWAY = ("404", "503")
 _DECIDES = ("400", "404", "409", "413", "415", "422", "503")
-_JOB: Json = {"type": "string", "pattern": f"^{ID.pattern}$"}
-_VERSION: Json = {"type": "string", "pattern": TO["pattern"]}
+_JOB: Json = {"type": "string", "pattern": f"^{JOB_ID.pattern}$"}
+_VERSION: Json = {"type": "string", "pattern": VERSION_SCHEMA["pattern"]}
 
 
 def _training(projects: Sequence[str]) -> Json:
@@ -20,11 +20,11 @@ def _training(projects: Sequence[str]) -> Json:
 
 
 def _reason(_: Sequence[str]) -> Json:
-    return _json(DECIDING)
+    return _json(DECISION_BODY)
 
 
 def _return(_: Sequence[str]) -> Json:
-    return _json(RETURNING)
+    return _json(ROLLBACK_BODY)
 
 
 def _json(schema: Json) -> Json:
@@ -45,7 +45,7 @@ TRAINING: dict[str, Operation] = {
             "Prefer": "`respond-async` answers at once; `wait=10` after ten seconds at the latest.",
             "Idempotency-Key": {
                 "type": "string",
-                "pattern": f"^(?:{KEY})$",
+                "pattern": f"^(?:{KEY_PATTERN})$",
                 "description": "The same key with the same body is the same job, until a day after its end; with"
                 " another body, 422.",
             },

@@ -37,7 +37,7 @@ def _ref(name: str) -> Json:
 _METRICS: Json = {"type": "object", "additionalProperties": {}}
 _GATES: Json = {"type": "array", "items": _ref("Gate")}
 
-ANSWERS: Json = {
+RESPONSE_SCHEMAS: Json = {
     "Gate": _object(
         {
             "rule": _TEXT,

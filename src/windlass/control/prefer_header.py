@@ -8,44 +8,44 @@ from windlass.control.error_mapping import fault
 from windlass.web.messages import Request
 from windlass.web.problems import Problem
 
-MAX_SECONDS = 60.0  # that a request waits for its job
+MAX_WAIT_SECONDS = 60.0  # that a request waits for its job
 
-KEY = r'[!#-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}"'  # bare, or a string of RFC 9651
-_KEY = re.compile(KEY)
+KEY_PATTERN = r'[!#-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}"'  # bare, or a string of RFC 9651
+_FULL_KEY = re.compile(KEY_PATTERN)
 
 
 @dataclass(frozen=True)
 class PreferHeader:
     """How long a request waits for its job, in seconds; `applied` is what of the wishes was granted."""
 
-    seconds: float = MAX_SECONDS
+    seconds: float = MAX_WAIT_SECONDS
     applied: bytes = b""
 
 
-def preference(exchange: Request) -> PreferHeader:
+def parse_prefer(request: Request) -> PreferHeader:
     """What `Prefer` asks for: `respond-async`, `wait=SECONDS`, or both."""
     wishes: dict[str, str] = {}
-    for name, value in exchange.scope["headers"]:
+    for name, value in request.scope["headers"]:
         if name == b"prefer":
             for part in value.decode("latin-1").split(","):
                 token, _, given = part.partition(";")[0].partition("=")
                 wishes.setdefault(token.strip().lower(), given.strip().strip('"'))
-    granted, seconds = [], MAX_SECONDS
+    granted, seconds = [], MAX_WAIT_SECONDS
     if "respond-async" in wishes:
         granted, seconds = ["respond-async"], 0.0
     wait = wishes.get("wait", "")
-    if wait.isascii() and wait.isdecimal() and len(wait) < 9 and int(wait) <= MAX_SECONDS:
+    if wait.isascii() and wait.isdecimal() and len(wait) < 9 and int(wait) <= MAX_WAIT_SECONDS:
         granted, seconds = [*granted, f"wait={int(wait)}"], float(wait)
     return PreferHeader(seconds, ", ".join(granted).encode())
 
 
-def idempotency_key(exchange: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """The key, as the draft's quoted string or bare as many clients send it. Raises Problem 400."""
-    value = exchange.header(b"idempotency-key")
+    value = request.header(b"idempotency-key")
     if value is None:
         return None
     key = value.decode("latin-1").strip(" \t")
-    if not _KEY.fullmatch(key):
+    if not _FULL_KEY.fullmatch(key):
         message = "Send 1 to 255 printable ASCII characters, in double quotes."
         raise Problem(
             400, "The Idempotency-Key cannot be used.", [fault("Idempotency-Key", message)]

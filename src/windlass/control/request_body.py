@@ -21,16 +21,16 @@ MAX_FAULTS = 100  # that one answer names
 _TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
 
 
-async def read_json(exchange: Request) -> Any:
+async def read_json(request: Request) -> Any:
     """The body, parsed. Raises Problem 400, 413 or 415."""
-    if exchange.media_type() not in _TYPES:
+    if request.media_type() not in _TYPES:
         raise unsupported(["application/json"])
-    whole = exchange.max_body
-    exchange.max_body = min(whole, MAX_BODY)
+    whole = request.max_body
+    request.max_body = min(whole, MAX_BODY)
     try:
-        body = await exchange.body()
+        body = await request.body()
     except Problem as problem:
-        detail = f"The body is larger than {exchange.max_body} bytes."
+        detail = f"The body is larger than {request.max_body} bytes."
         raise Problem(problem.status, detail, headers=problem.headers) from None
     try:
         return orjson.loads(body)
@@ -54,12 +54,12 @@ class BodySchema:
         """Everything that does not fit, field by field, within bounds."""
         found: list[Fault] = []
         for error in self._validator.iter_errors(value):
-            found += _told(error)
+            found += _faults_of(error)
             if len(found) >= MAX_FAULTS:
                 break
         return found[:MAX_FAULTS]
 
-    def hold(self, value: object) -> Json:
+    def validate(self, value: object) -> Json:
         """The value, which is an object that fits. Raises Problem 422."""
         faults = self.faults(value)
         if faults or not isinstance(value, dict):
@@ -67,7 +67,7 @@ class BodySchema:
         return value
 
 
-def _told(error: "ValidationError") -> list[Fault]:
+def _faults_of(error: "ValidationError") -> list[Fault]:
     kind = error.kind.as_dict()
     where = list(error.instance_path)
     if error.kind.name == "additionalProperties":

@@ -6,15 +6,15 @@ import orjson
 
 from windlass.control.backend import ControlBackend, ControlStores
 from windlass.control.error_mapping import fault, unprocessable
-from windlass.control.job_watcher import until
-from windlass.control.prefer_header import idempotency_key, preference
+from windlass.control.job_watcher import wait_until
+from windlass.control.prefer_header import idempotency_key, parse_prefer
 from windlass.control.request_body import read_json
 from windlass.control.train_request import TrainBodySchema
 from windlass.errors import JobError
 from windlass.jobs.job import Job, JobState, Json
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
-from windlass.web.streaming import ending
+from windlass.web.streaming import shutdown_event
 
 if TYPE_CHECKING:
     from windlass.jobs.queue import JobQueue
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_WAITING = (
     128  # requests that wait for their jobs in one worker; beyond, they are answered at once
 )
-ANYBODY = "anonymous"  # who asks or decides where keys are not asked for
+ANONYMOUS = "anonymous"  # who asks or decides where keys are not asked for
 
 
 class TrainRoutes:
@@ -34,24 +34,24 @@ class TrainRoutes:
         self._body: TrainBodySchema | None = None
         self._waiting = 0
 
-    async def train(self, exchange: Request) -> Response:
+    async def train(self, request: Request) -> Response:
         """200 once the version is there; 202 where the job goes on; 422 where it failed."""
-        key, wish = idempotency_key(exchange), preference(exchange)
-        body = await read_json(exchange)
-        asked_by = exchange.actor or ANYBODY
+        key, wish = idempotency_key(request), parse_prefer(request)
+        body = await read_json(request)
+        asked_by = request.actor or ANONYMOUS
 
         def submit(stores: ControlStores) -> tuple[Job, str]:
             return self._submit(stores, body, asked_by, key)
 
         job, waits_for = await self._backend.run(submit)
         if wish.seconds and self._waiting < MAX_WAITING:
-            job = await self._settled(job, wish.seconds, exchange)
+            job = await self._settled(job, wish.seconds, request)
         headers = [(b"preference-applied", wish.applied)] if wish.applied else []
         if job.state is JobState.SUCCEEDED:
             return Response(orjson.dumps(_trained(job)), headers=headers)
         if job.state.is_final:
-            raise _unsuccessful(job)
-        place = f"{exchange.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
+            raise _failure(job)
+        place = f"{request.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
         message = waits_for if job.state is JobState.QUEUED else "Training is running."
         accepted = {"message": message, "job_id": job.id,
                     "state": job.state.value, "location": place}  # fmt: skip
@@ -75,12 +75,12 @@ class TrainRoutes:
             raise unprocessable([fault("Idempotency-Key", str(error))], str(error)) from error
         return job, _waits_for(stores.queue, job) if job.state is JobState.QUEUED else ""
 
-    async def _settled(self, job: Job, seconds: float, exchange: Request) -> Job:
+    async def _settled(self, job: Job, seconds: float, request: Request) -> Job:
         """The job as it ended, or as it is once the time is up or the server drains."""
         self._waiting += 1
         try:
             with self._backend.watcher.of(job) as watch:
-                await until(watch.end(), seconds, ending(exchange))
+                await wait_until(watch.end(), seconds, shutdown_event(request))
                 return watch.job
         finally:
             self._waiting -= 1
@@ -97,7 +97,7 @@ def _trained(job: Job) -> Json:
     }
 
 
-def _unsuccessful(job: Job) -> Problem:
+def _failure(job: Job) -> Problem:
     facts = {"job_id": job.id}
     if job.state is JobState.CANCELLED:
         return Problem(409, "The training was cancelled before its end.", facts=facts)

@@ -11,7 +11,7 @@ from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, MAX_SEED
 
 _EXACT = 2**53  # from here on, numbers of JSON are no longer every integer
 
-_SHARED: Json = {
+_SHARED_PROPERTIES: Json = {
     "seed": {
         "type": "integer",
         "minimum": 0,
@@ -45,7 +45,7 @@ class TrainBodySchema:
         self.declaration = declaration
         self._models = {model.name: model for model in declaration.models}
         self._shared = shared_properties(declaration)
-        self._shapes = {
+        self._schemas_by_model = {
             name: BodySchema(model_schema(model, self._shared, default=True))
             for name, model in self._models.items()
         }
@@ -58,8 +58,8 @@ class TrainBodySchema:
         if not isinstance(body, dict):
             raise unprocessable([{"loc": [], "msg": 'The value is not of type "object".'}], _DETAIL)
         name = self._model(body)
-        faults = [self._explained(name, found) for found in self._shapes[name].faults(body)]
-        faults = faults or _inexact(self._models[name], body)
+        faults = [self._explain(name, found) for found in self._schemas_by_model[name].faults(body)]
+        faults = faults or _inexact_integers(self._models[name], body)
         if faults:
             raise unprocessable(faults, _DETAIL)
         rest = {key: value for key, value in body.items() if key not in ("model", *self._shared)}
@@ -82,7 +82,7 @@ class TrainBodySchema:
             raise unprocessable([fault("model", f"Use one of: {known}.")], _DETAIL)
         return name
 
-    def _explained(self, chosen: str, found: Fault) -> Fault:
+    def _explain(self, chosen: str, found: Fault) -> Fault:
         """Of a hyperparameter that another model has, say so."""
         name = found["loc"][0] if len(found["loc"]) == 1 else None
         properties = self._models[chosen].hyperparameters.get("properties", {})
@@ -109,7 +109,11 @@ def _names(properties: Mapping[str, Any]) -> str:
 
 def shared_properties(declaration: ProjectSpec) -> Json:
     """What a body may hold whatever model it trains: of a project with a feature view, a snapshot too."""
-    return _SHARED if declaration.view is None else _SHARED | {"snapshot": _SNAPSHOT}
+    return (
+        _SHARED_PROPERTIES
+        if declaration.view is None
+        else _SHARED_PROPERTIES | {"snapshot": _SNAPSHOT}
+    )
 
 
 def model_schema(model: CandidateSpec, shared: Json, *, default: bool = False) -> Json:
@@ -139,24 +143,24 @@ def body_schema(declaration: ProjectSpec, base: str) -> Json:
     shared = shared_properties(declaration)
     for index, model in enumerate(declaration.models):
         schema = model_schema(model, shared, default=index == 0)
-        branches.append(_moved(schema, f"{base}/oneOf/{index}"))
+        branches.append(_rebased(schema, f"{base}/oneOf/{index}"))
     return {"oneOf": branches} if branches else {"type": "object"}
 
 
-def _moved(schema: Any, base: str) -> Any:
+def _rebased(schema: Any, base: str) -> Any:
     """The schema with references that find their definitions where it stands in a document."""
     if isinstance(schema, list):
-        return [_moved(part, base) for part in schema]
+        return [_rebased(part, base) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    moved = {name: _moved(part, base) for name, part in schema.items()}
+    moved = {name: _rebased(part, base) for name, part in schema.items()}
     reference = moved.get("$ref")
     if isinstance(reference, str) and reference.startswith("#/"):
         moved["$ref"] = f"{base}{reference[1:]}"
     return moved
 
 
-def _inexact(model: CandidateSpec, body: Mapping[str, Any]) -> list[Fault]:
+def _inexact_integers(model: CandidateSpec, body: Mapping[str, Any]) -> list[Fault]:
     """Integers too large to have been read exactly."""
     properties = model.hyperparameters.get("properties", {})
     return [

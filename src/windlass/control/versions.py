@@ -6,30 +6,33 @@ import orjson
 
 from windlass.control.backend import ControlBackend, ControlStores
 from windlass.control.request_body import BodySchema, Json, read_json
-from windlass.control.train import ANYBODY
+from windlass.control.train import ANONYMOUS
 from windlass.registry.decisions import Decision
 from windlass.registry.version import MOVES
 from windlass.web.messages import Request, Response
 
-REASON: Json = {
+REASON_SCHEMA: Json = {
     "type": "string",
     "minLength": 1,
     "maxLength": 1000,
     "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$",
     "description": "Why. It is kept with the decision for good.",
 }
-TO: Json = {
+VERSION_SCHEMA: Json = {
     "type": "string",
     "pattern": "^v[1-9][0-9]{0,8}$",
     "description": "The version to return to; without it, the one in production before.",
 }
-DECIDING: Json = {
+DECISION_BODY: Json = {
     "type": "object",
     "required": ["reason"],
-    "properties": {"reason": REASON},
+    "properties": {"reason": REASON_SCHEMA},
     "additionalProperties": False,
 }
-RETURNING: Json = {**DECIDING, "properties": {"to": TO, "reason": REASON}}
+ROLLBACK_BODY: Json = {
+    **DECISION_BODY,
+    "properties": {"to": VERSION_SCHEMA, "reason": REASON_SCHEMA},
+}
 _MAX_COMPARED = 100
 
 
@@ -39,7 +42,7 @@ class VersionRoutes:
     def __init__(self, project: str, backend: ControlBackend) -> None:
         self._project = project
         self._backend = backend
-        self._deciding, self._returning = BodySchema(DECIDING), BodySchema(RETURNING)
+        self._deciding, self._returning = BodySchema(DECISION_BODY), BodySchema(ROLLBACK_BODY)
         # by two digests: bundles never change, and comparing them takes a core for up to seconds
         self._compared: dict[tuple[str, str], bytes] = {}
 
@@ -52,18 +55,18 @@ class VersionRoutes:
 
         return Response(await self._backend.run(read))
 
-    async def get(self, exchange: Request) -> Response:
+    async def get(self, request: Request) -> Response:
         """`GET /versions/{version}`."""
 
         def read(stores: ControlStores) -> bytes:
-            found = stores.registry.version(self._project, exchange.arguments["version"])
+            found = stores.registry.version(self._project, request.path_params["version"])
             return orjson.dumps(found.json())
 
         return Response(await self._backend.run(read))
 
-    async def compare(self, exchange: Request) -> Response:
+    async def compare(self, request: Request) -> Response:
         """`GET /versions/{version}/compare/{other}`: both on rows that neither was trained on."""
-        names = [exchange.arguments[name] for name in ("version", "other")]
+        names = [request.path_params[name] for name in ("version", "other")]
 
         def read(stores: ControlStores) -> bytes:
             from windlass.registry.comparison import compare
@@ -83,35 +86,35 @@ class VersionRoutes:
 
         return Response(await self._backend.run_reading(read))
 
-    async def approve(self, exchange: Request) -> Response:
+    async def approve(self, request: Request) -> Response:
         """`POST /versions/{version}/approve`: into production."""
-        given = self._deciding.hold(await read_json(exchange))
+        given = self._deciding.validate(await read_json(request))
 
         def decide(stores: ControlStores) -> Decision:
-            return stores.registry.approve(self._project, exchange.arguments["version"],
-                                           actor=_actor(exchange), reason=given["reason"])  # fmt: skip
+            return stores.registry.approve(self._project, request.path_params["version"],
+                                           actor=_actor(request), reason=given["reason"])  # fmt: skip
 
-        return _decided(await self._backend.run(decide))
+        return _decision_response(await self._backend.run(decide))
 
-    async def reject(self, exchange: Request) -> Response:
+    async def reject(self, request: Request) -> Response:
         """`POST /versions/{version}/reject`: never into production."""
-        given = self._deciding.hold(await read_json(exchange))
+        given = self._deciding.validate(await read_json(request))
 
         def decide(stores: ControlStores) -> Decision:
-            return stores.registry.reject(self._project, exchange.arguments["version"],
-                                          actor=_actor(exchange), reason=given["reason"])  # fmt: skip
+            return stores.registry.reject(self._project, request.path_params["version"],
+                                          actor=_actor(request), reason=given["reason"])  # fmt: skip
 
-        return _decided(await self._backend.run(decide))
+        return _decision_response(await self._backend.run(decide))
 
-    async def rollback(self, exchange: Request) -> Response:
+    async def rollback(self, request: Request) -> Response:
         """`POST /rollback`: an archived version into production again."""
-        given: dict[str, Any] = self._returning.hold(await read_json(exchange))
+        given: dict[str, Any] = self._returning.validate(await read_json(request))
 
         def decide(stores: ControlStores) -> Decision:
             return stores.registry.rollback(self._project, given.get("to"),
-                                            actor=_actor(exchange), reason=given["reason"])  # fmt: skip
+                                            actor=_actor(request), reason=given["reason"])  # fmt: skip
 
-        return _decided(await self._backend.run(decide))
+        return _decision_response(await self._backend.run(decide))
 
     async def decisions(self, _: Request) -> Response:
         """`GET /decisions`: the oldest first, and whether the chain is whole."""
@@ -126,11 +129,11 @@ class VersionRoutes:
         return Response(await self._backend.run(read))
 
 
-def _actor(exchange: Request) -> str:
-    return exchange.actor or ANYBODY
+def _actor(request: Request) -> str:
+    return request.actor or ANONYMOUS
 
 
-def _decided(decision: Decision) -> Response:
+def _decision_response(decision: Decision) -> Response:
     told = {
         "version": decision.version,
         "stage": MOVES[decision.action][1].value,

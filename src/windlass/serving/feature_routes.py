@@ -36,7 +36,7 @@ _OBJECT = SchemaValidator(
 
 def path_id(exchange: Request) -> int:
     """The id that the path names. Raises Problem 422."""
-    text = exchange.arguments["id"]
+    text = exchange.path_params["id"]
     if _INTEGER(text):
         found = int(text)
         if LEAST <= found <= MOST:

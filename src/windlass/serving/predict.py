@@ -148,7 +148,7 @@ class Predictor:
         return model
 
     async def _asked(self, exchange: Request) -> ServedModel:
-        name = exchange.arguments.get("version")
+        name = exchange.path_params.get("version")
         if name is None and exchange.scope["query_string"]:
             name = exchange.query().get("version")
         return self._hosted.live() if name is None else await self._hosted.named(name)

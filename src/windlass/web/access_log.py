@@ -26,42 +26,42 @@ class AccessLog:
         self._descriptor = descriptor
         self._lines: list[bytes] = []
         self._dropped = 0
-        self._second = -1
+        self._millisecond = -1
         self._stamp = b""
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._on = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
+        self._enabled = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
 
     def start(self) -> None:
         """Start writing."""
-        self._on = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
+        self._enabled = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
         self._thread = threading.Thread(target=self._work, name="request-log", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Write what is left."""
-        self._ended.set()
+        self._stopped.set()
         if self._thread is not None:
             self._thread.join(timeout=2)
 
-    def write(self, exchange: Request, route: str, status: int, seconds: float) -> None:
+    def write(self, request: Request, route: str, status: int, seconds: float) -> None:
         """Note one finished request."""
-        if not self._on:
+        if not self._enabled:
             return
         if len(self._lines) >= MAX_WAITING:
             self._dropped += 1
             return
         now = time.time()
-        if int(now * 1000) != self._second:
-            self._second = int(now * 1000)
+        if int(now * 1000) != self._millisecond:
+            self._millisecond = int(now * 1000)
             self._stamp = timestamp(now).encode()
-        method = exchange.scope["method"].encode()
-        version = exchange.version.encode()
+        method = request.scope["method"].encode()
+        version = request.version.encode()
         self._lines.append(
             _LINE
             % (
                 self._stamp,
-                exchange.request_id,
+                request.request_id,
                 method,
                 route.encode(),
                 status,
@@ -71,7 +71,7 @@ class AccessLog:
         )
 
     def _work(self) -> None:
-        while not self._ended.wait(FLUSH_SECONDS):
+        while not self._stopped.wait(FLUSH_SECONDS):
             self._flush()
         self._flush()
 

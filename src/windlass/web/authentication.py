@@ -25,22 +25,22 @@ from windlass.web.routing import Route
 
 REFRESH_SECONDS = 0.5
 START_SECONDS = 10.0  # that a server's start waits for the keys
-MAX_LINES = 60  # log lines a minute about wrong keys
+MAX_LOG_LINES = 60  # log lines a minute about wrong keys
 
 _CHALLENGE = b'Bearer realm="windlass"'
-_log = logging.getLogger("windlass.guard")
+_log = logging.getLogger("windlass.auth")
 
 
-class _Entry:
+class _KeyEntry:
     """A valid key, ready to be compared; `may` are the roles whose routes it opens."""
 
-    __slots__ = ("hash", "may", "meter", "name")
+    __slots__ = ("allowed_roles", "hash", "limiter", "name")
 
-    def __init__(self, key: ApiKey, meter: RateLimiter | None) -> None:
+    def __init__(self, key: ApiKey, limiter: RateLimiter | None) -> None:
         self.name = key.name
         self.hash = key.hash
-        self.may = tuple(role for role in Role if key.role.reaches(role))
-        self.meter = meter
+        self.allowed_roles = tuple(role for role in Role if key.role.reaches(role))
+        self.limiter = limiter
 
 
 class Authenticator:
@@ -50,14 +50,16 @@ class Authenticator:
         self._source = source
         self._rates = rates
         self._default = settings.rate_limit
-        self._own = environment_keys(settings.api_keys)
-        self._read: Mapping[str, ApiKey] | None = None  # None: the database has not answered yet
-        self._entries = self._made(self._own)
+        self._environment_keys = environment_keys(settings.api_keys)
+        self._database_keys: Mapping[str, ApiKey] | None = (
+            None  # None: the database has not answered yet
+        )
+        self._entries = self._build_entries(self._environment_keys)
         self._failing = False
         self._attempts = FailedAttempts()
-        self._lines = _Lines()
-        self._tried, self._ended = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name="keys", daemon=True)
+        self._failure_log = _FailureLog()
+        self._first_read, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._poll_keys, name="keys", daemon=True)
 
     @classmethod
     def of(cls, settings: Settings) -> "Authenticator | None":
@@ -67,24 +69,24 @@ class Authenticator:
         """
         if not settings.auth:
             return None
-        return cls(DatabaseKeySource(settings), RateLimits(_cells(settings)), settings)
+        return cls(DatabaseKeySource(settings), RateLimits(_rate_counters(settings)), settings)
 
     def start(self) -> None:
         """Begin to follow the database, and wait until it was asked once. Blocks: not for an event loop."""
         self._thread.start()
-        self._tried.wait(START_SECONDS)
+        self._first_read.wait(START_SECONDS)
 
     def stop(self) -> None:
         """Follow it no more. Blocks a moment."""
-        self._ended.set()
+        self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
         self._rates.close()
 
-    def admit(self, exchange: Request, route: Route) -> None:
+    def admit(self, request: Request, route: Route) -> None:
         """Let a request in, and name its `actor`. Raises Problem 401, 403, 429 or 503."""
         secret = b""
-        for name, value in exchange.scope["headers"]:
+        for name, value in request.scope["headers"]:
             if name == b"x-api-key":
                 found = value
             elif name == b"authorization" and value[:7].lower() == b"bearer ":
@@ -92,7 +94,7 @@ class Authenticator:
             else:
                 continue
             if found and secret and found != secret:
-                raise self._wrong(exchange, "two keys")
+                raise self._reject(request, "two keys")
             secret = found or secret
         if not secret:
             raise Problem(
@@ -101,40 +103,44 @@ class Authenticator:
                 headers=[(b"www-authenticate", _CHALLENGE)],
             )
         if len(secret) > MAX_LENGTH:
-            raise self._wrong(exchange, "too long")
+            raise self._reject(request, "too long")
         digest = sha256(secret).hexdigest()
         entry = self._entries.get(digest)
         if entry is None or not compare_digest(entry.hash, digest):
-            raise self._wrong(exchange, "unknown or revoked")
-        exchange.actor = entry.name
-        if entry.meter is not None:
-            wait, exchange.quota = entry.meter.take(monotonic())
+            raise self._reject(request, "unknown or revoked")
+        request.actor = entry.name
+        if entry.limiter is not None:
+            wait, request.rate_limit_headers = entry.limiter.acquire(monotonic())
             if wait:
-                raise _too_many("This key has sent all the requests that its rate allows.", wait)
-        if route.role not in entry.may:
-            raise _too_low(route)
+                raise _too_many_requests(
+                    "This key has sent all the requests that its rate allows.", wait
+                )
+        if route.role not in entry.allowed_roles:
+            raise _forbidden(route)
 
-    def _wrong(self, exchange: Request, reason: str) -> Problem:
+    def _reject(self, request: Request, reason: str) -> Problem:
         """What answers a wrong key: logged, without the key, and counted against its address."""
-        if self._read is None and reason != "two keys":
+        if self._database_keys is None and reason != "two keys":
             return unavailable("The keys cannot be read yet.", retry_after=1)
         now = monotonic()
-        client = exchange.scope.get("client")
+        client = request.scope.get("client")
         address = str(client[0]) if client else ""
         count, wait = self._attempts.wrong(address, now)
         if count <= MAX_WRONG + 1:
-            self._lines.write(exchange, address, "too many" if count > MAX_WRONG else reason, now)
+            self._failure_log.write(
+                request, address, "too many" if count > MAX_WRONG else reason, now
+            )
         if count > MAX_WRONG:
-            return _too_many("Too many wrong keys came from this address.", wait)
+            return _too_many_requests("Too many wrong keys came from this address.", wait)
         detail = "More than one key was sent." if reason == "two keys" else "This key is not valid."
         challenge = _CHALLENGE + b', error="invalid_token"'
         return Problem(401, detail, headers=[(b"www-authenticate", challenge)])
 
-    def _work(self) -> None:
+    def _poll_keys(self) -> None:
         while True:
             self._refresh()
-            self._tried.set()
-            if self._ended.wait(REFRESH_SECONDS):
+            self._first_read.set()
+            if self._stopped.wait(REFRESH_SECONDS):
                 self._source.close()
                 return
 
@@ -142,9 +148,9 @@ class Authenticator:
         """Read the keys again; where that fails, those that were read last stay valid."""
         try:
             read = self._source.read()
-            if read != self._read:
-                self._entries = self._made({**read, **self._own})
-                self._read = read
+            if read != self._database_keys:
+                self._entries = self._build_entries({**read, **self._environment_keys})
+                self._database_keys = read
             self._rates.refresh()
         except Exception as error:  # noqa: BLE001 - whatever it was: were this thread to end, no key could be revoked
             if not self._failing:
@@ -156,42 +162,42 @@ class Authenticator:
             _log.info("keys are read again")
         self._failing = False
 
-    def _made(self, keys: Mapping[str, ApiKey]) -> dict[str, _Entry]:
-        return {key.hash: _Entry(key, self._meter(key)) for key in keys.values()}
+    def _build_entries(self, keys: Mapping[str, ApiKey]) -> dict[str, _KeyEntry]:
+        return {key.hash: _KeyEntry(key, self._limiter(key)) for key in keys.values()}
 
-    def _meter(self, key: ApiKey) -> RateLimiter | None:
+    def _limiter(self, key: ApiKey) -> RateLimiter | None:
         rate = key.rate or self._default
-        return None if rate is None else self._rates.meter(key.name, rate)
+        return None if rate is None else self._rates.limiter(key.name, rate)
 
 
-class _Lines:
+class _FailureLog:
     """Log lines about wrong keys, so many a minute; how many were left out stands in the next one."""
 
     def __init__(self) -> None:
         self._begun = self._written = self._left_out = 0.0
 
-    def write(self, exchange: Request, address: str, reason: str, now: float) -> None:
+    def write(self, request: Request, address: str, reason: str, now: float) -> None:
         """Say which address sent a wrong key, and what was wrong with it; never the key."""
         if now - self._begun >= 60.0:
             self._begun, self._written = now, 0
-        if self._written >= MAX_LINES:
+        if self._written >= MAX_LOG_LINES:
             self._left_out += 1
             return
         self._written += 1
-        extra = {"address": address, "reason": reason, "request_id": exchange.request_id.decode()}
+        extra = {"address": address, "reason": reason, "request_id": request.request_id.decode()}
         if self._left_out:
             extra["left_out"] = f"{self._left_out:.0f}"
             self._left_out = 0
         _log.warning("auth failed", extra=extra)
 
 
-def _too_many(detail: str, wait: int) -> Problem:
+def _too_many_requests(detail: str, wait: int) -> Problem:
     return Problem(
         429, f"{detail} Try again in {wait} s.", headers=[(b"retry-after", b"%d" % wait)]
     )
 
 
-def _too_low(route: Route) -> Problem:
+def _forbidden(route: Route) -> Problem:
     assert route.role is not None
     needed = route.role.value
     challenge = b'%b, error="insufficient_scope", scope="%b"' % (_CHALLENGE, needed.encode())
@@ -202,7 +208,7 @@ def _too_low(route: Route) -> Problem:
     )
 
 
-def _cells(settings: Settings) -> SharedCounters:
+def _rate_counters(settings: Settings) -> SharedCounters:
     """Cells for rates alone, shared by all workers; where the home folder cannot be written, only here."""
     try:
         folder = shared_folder(settings.home) / "rates"

@@ -15,7 +15,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
-WHOLE = "windlass.whole"  # the ASGI extension of our own connections: status, head and body at one stroke
+SEND_WHOLE = "windlass.whole"  # the ASGI extension of our own connections: status, head and body at one stroke
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
@@ -28,8 +28,23 @@ class Request:
     """A request on its way to an answer. `parsed`, `fetched` and `predicted` are times, for Server-Timing."""
 
     __slots__ = (
-        "accept", "actor", "arguments", "content_length", "content_type", "fetched", "id", "max_body",
-        "parsed", "predicted", "project", "quota", "receive", "request_id", "scope", "started", "version",
+        "accept",
+        "actor",
+        "content_length",
+        "content_type",
+        "fetched",
+        "id",
+        "max_body",
+        "parsed",
+        "path_params",
+        "predicted",
+        "project",
+        "rate_limit_headers",
+        "receive",
+        "request_id",
+        "scope",
+        "started",
+        "version",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, identity: str, max_body: int) -> None:
@@ -42,8 +57,8 @@ class Request:
         self.project = ""  # where the path names it, and not the route
         self.version = ""
         self.actor = ""  # the name of the caller's key; empty where keys are not asked for
-        self.quota = b""  # RateLimit fields as lines, where that key has a rate
-        self.arguments: dict[str, str] = {}
+        self.rate_limit_headers = b""  # RateLimit fields as lines, where that key has a rate
+        self.path_params: dict[str, str] = {}
         self.content_type = b""
         self.content_length = -1
         self.accept = b""

@@ -82,44 +82,44 @@ class OpenApiDocument:
 
     names: Sequence[str]
     about: str
-    chapters: Sequence[OpenApiSection]
+    sections: Sequence[OpenApiSection]
     secured: bool = False
 
     @property
     def operations(self) -> Mapping[str, Operation]:
         """Every operation, by the label of its route."""
         return {
-            label: one for chapter in self.chapters for label, one in chapter.operations.items()
+            label: one for section in self.sections for label, one in section.operations.items()
         }
 
 
-def describe(book: OpenApiDocument, routes: Sequence[Route]) -> Json:
+def describe(document: OpenApiDocument, routes: Sequence[Route]) -> Json:
     """The document."""
-    operations, paths = book.operations, dict[str, Any]()
+    operations, paths = document.operations, dict[str, Any]()
     for route in routes:
         label = route.label or route.path
         operation = operations.get(f"{route.method} {label}") or operations[label]
-        described = _operation(route, operation, book)
+        described = _operation(route, operation, document)
         paths.setdefault(route.path, {})[route.method.lower()] = described
-    components: Json = {"schemas": _schemas(book)}
-    if book.secured:
+    components: Json = {"schemas": _schemas(document)}
+    if document.secured:
         components["securitySchemes"] = _SCHEMES
-    title = f"Windlass: {', '.join(book.names)}"
+    title = f"Windlass: {', '.join(document.names)}"
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": __version__, "description": book.about},
+        "info": {"title": title, "version": __version__, "description": document.about},
         "paths": paths,
         "components": components,
     }
 
 
-def _schemas(book: OpenApiDocument) -> Json:
-    return {name: schema for part in book.chapters for name, schema in part.schemas().items()}
+def _schemas(document: OpenApiDocument) -> Json:
+    return {name: schema for part in document.sections for name, schema in part.schemas().items()}
 
 
-def _operation(route: Route, operation: Operation, book: OpenApiDocument) -> Json:
-    projects = [route.project] if route.project else list(book.names)
-    guarded = book.secured and route.role is not None
+def _operation(route: Route, operation: Operation, document: OpenApiDocument) -> Json:
+    projects = [route.project] if route.project else list(document.names)
+    guarded = document.secured and route.role is not None
     errors = {*operation.errors, *(("401", "403", "429") if guarded else ())}
     described: Json = {
         "summary": operation.summary,
@@ -129,14 +129,14 @@ def _operation(route: Route, operation: Operation, book: OpenApiDocument) -> Jso
             f"Protocol {operation.protocol}" if operation.protocol else route.project or "Server"
         ],
         "responses": {
-            "200": _good(operation, "200", projects),
-            **{status: _good(operation, status, projects) for status in operation.also},
-            **{status: _error(operation, status) for status in sorted(errors)},
+            "200": _success_response(operation, "200", projects),
+            **{status: _success_response(operation, status, projects) for status in operation.also},
+            **{status: _error_response(operation, status) for status in sorted(errors)},
         },
     }
     if guarded:
         described["security"] = [{name: []} for name in _SCHEMES]
-    parameters = _parameters(route, operation, book.names)
+    parameters = _parameters(route, operation, document.names)
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
@@ -158,7 +158,7 @@ def _parameters(route: Route, operation: Operation, names: Sequence[str]) -> lis
     return found
 
 
-def _good(operation: Operation, status: str, projects: Sequence[str]) -> Json:
+def _success_response(operation: Operation, status: str, projects: Sequence[str]) -> Json:
     answer = operation.also.get(status, operation.answer if status == "200" else "")
     told = {name: {"description": text, "schema": {"type": "string"}}
             for name, text in operation.tells.get(status, {}).items()}  # fmt: skip
@@ -170,7 +170,7 @@ def _good(operation: Operation, status: str, projects: Sequence[str]) -> Json:
     return described
 
 
-def _error(operation: Operation, status: str) -> Json:
+def _error_response(operation: Operation, status: str) -> Json:
     kind, name, headers = "application/problem+json", "Problem", _HEADERS
     if operation.protocol == "V2" and status not in ("401", "403", "429"):
         kind, name = "application/json", "Any" if status == "503" else "V2Error"

@@ -38,17 +38,17 @@ class _Supervisor(Multiprocess):
 
     def init_processes(self) -> None:
         """Start the workers."""
-        with _ctrl_c_held():
+        with _sigint_blocked():
             super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
         """Replace workers that have ended."""
-        with _ctrl_c_held():
+        with _sigint_blocked():
             super().keep_subprocess_alive()
 
     def handle_signals(self) -> None:
         """Do what was asked by signals, which may start workers."""
-        with _ctrl_c_held():
+        with _sigint_blocked():
             super().handle_signals()
 
     def terminate_all(self) -> None:
@@ -59,7 +59,7 @@ class _Supervisor(Multiprocess):
 
 
 @contextmanager
-def _ctrl_c_held() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Hold SIGINT back from this thread for a while, and for good from the processes that it starts meanwhile."""
     resource_tracker.ensure_running()  # its start, else within that of the first process, would let SIGINT through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

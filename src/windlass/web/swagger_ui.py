@@ -89,9 +89,9 @@ class DocsRoutes:
         """Swagger UI."""
         return Response(_PAGE, b"text/html; charset=utf-8", headers=[_POLICY])
 
-    async def asset(self, exchange: Request) -> Response:
+    async def asset(self, request: Request) -> Response:
         """A file of Swagger UI."""
-        name = exchange.arguments["asset"]
+        name = request.path_params["asset"]
         if name == "start.js":
             return Response(_START, b"text/javascript")
         found = _folder() / name if name in _ASSETS else None

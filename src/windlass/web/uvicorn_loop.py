@@ -10,7 +10,7 @@ import uvloop
 
 from windlass.web.uvicorn_protocol import DrainingProtocol
 
-_MAX_TAKEN = 4096  # connections at one stop; the kernel holds fewer
+_MAX_ACCEPTED = 4096  # connections at one stop; the kernel holds fewer
 
 
 class DrainingLoop(uvloop.Loop):
@@ -21,15 +21,15 @@ class DrainingLoop(uvloop.Loop):
     """
 
     async def create_server(
-        self, protocol_factory: Callable[[], Any], *arguments: Any, **options: Any
+        self, protocol_factory: Callable[[], Any], *path_params: Any, **options: Any
     ) -> Any:
         """As uvloop does; a server of a socket that is given takes what waits there as it closes."""
-        server = await super().create_server(protocol_factory, *arguments, **options)
+        server = await super().create_server(protocol_factory, *path_params, **options)
         given = options.get("sock")
-        return server if given is None else _Listening(self, server, given, protocol_factory)
+        return server if given is None else _DrainingServer(self, server, given, protocol_factory)
 
 
-class _Listening:
+class _DrainingServer:
     """A server in all that uvicorn asks of one."""
 
     def __init__(
@@ -43,35 +43,35 @@ class _Listening:
         self._server = server
         self._listener = listener
         self._make_connection = make_connection
-        self._taking: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     def close(self) -> None:
         """Take what waits, and stop listening, with nothing in between that takes time."""
-        waiting = list(_waiting(self._listener))
+        waiting = list(_accept_waiting(self._listener))
         self._server.close()
-        self._taking = [self._loop.create_task(self._take(client)) for client in waiting]
+        self._tasks = [self._loop.create_task(self._serve_last(client)) for client in waiting]
 
     async def wait_closed(self) -> None:
         """Return once all that waited is taken, and the server has closed."""
-        await asyncio.gather(*self._taking)
+        await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
 
-    async def _take(self, client: socket.socket) -> None:
+    async def _serve_last(self, client: socket.socket) -> None:
         """Have a connection answered like those that are there when a stop comes."""
         with suppress(OSError):  # it has gone meanwhile
-            _, connection = await self._loop.connect_accepted_socket(self._make_last, client)
+            _, connection = await self._loop.connect_accepted_socket(self._make_draining, client)
             connection.shutdown()
 
-    def _make_last(self) -> DrainingProtocol:
+    def _make_draining(self) -> DrainingProtocol:
         """A connection that ends with its first answer."""
         connection = self._make_connection()
         connection.draining = True
         return connection
 
 
-def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
+def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
     """The connections that the kernel holds for a socket."""
-    for _ in range(_MAX_TAKEN):
+    for _ in range(_MAX_ACCEPTED):
         try:
             client, _ = listener.accept()
         except OSError:  # none is left; or no file descriptor for it

@@ -13,9 +13,9 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from windlass.web.messages import WHOLE
+from windlass.web.messages import SEND_WHOLE
 from windlass.web.problems import CONTENT_TYPE, Problem
-from windlass.web.streaming import ENDING
+from windlass.web.streaming import SHUTDOWN_EVENT
 
 MAX_HEAD = 64 << 10  # bytes of a request's line and headers, or of its trailers
 HEAD_SECONDS = 30.0  # for a connection's first request to begin
@@ -31,10 +31,10 @@ class DrainingProtocol(HttpToolsProtocol):
 
     draining = False
     _idle_since = 0.0
-    _earlier: "deque[RequestResponseCycle]"  # of a pipeline: those not answered yet, but the last
-    _head_timer: asyncio.TimerHandle
+    _pipelined: "deque[RequestResponseCycle]"  # of a pipeline: those not answered yet, but the last
+    _first_request_timer: asyncio.TimerHandle
     _idle_timer: asyncio.TimerHandle
-    _has_asked = False
+    _has_requested = False
     _head = 0  # bytes of the head that is being read
     _in_head = False
     _resuming = False
@@ -42,17 +42,17 @@ class DrainingProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """As uvicorn does, with writes that join an answer's head and body."""
         super().connection_made(transport)
-        self.transport = _Joined(transport)  # type: ignore[assignment]  # a transport in all that is used
+        self.transport = _JoiningTransport(transport)  # type: ignore[assignment]  # a transport in all that is used
         self._idle_since = self.loop.time()
-        self._earlier = deque()
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close_silent)
+        self._pipelined = deque()
+        self._first_request_timer = self.loop.call_later(HEAD_SECONDS, self._close_silent)
         self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_unused)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn does, but every request of a pipeline learns of it; and no timer keeps what is gone."""
-        self._head_timer.cancel()
+        self._first_request_timer.cancel()
         self._idle_timer.cancel()
-        for cycle in self._earlier:
+        for cycle in self._pipelined:
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
@@ -63,7 +63,7 @@ class DrainingProtocol(HttpToolsProtocol):
         Answers that are sent part by part end.
         """
         self.draining = True
-        ending = self.app_state.get(ENDING)
+        ending = self.app_state.get(SHUTDOWN_EVENT)
         if ending is not None:
             ending.set()
         if self.cycle is not None and not self.cycle.response_complete:
@@ -130,12 +130,12 @@ class DrainingProtocol(HttpToolsProtocol):
         if self._resuming:
             self._resuming = False
             return
-        self._head, self._in_head, self._has_asked = 0, False, True
+        self._head, self._in_head, self._has_requested = 0, False, True
         before = self.cycle
         super().on_headers_complete()
         if before is not None and not before.response_complete:
-            self._earlier.append(before)
-        self.scope["extensions"] = {WHOLE: partial(_send_whole, self.cycle)}  # type: ignore[dict-item]  # a call
+            self._pipelined.append(before)
+        self.scope["extensions"] = {SEND_WHOLE: partial(_send_whole, self.cycle)}  # type: ignore[dict-item]  # a call
         if self.draining:
             self.cycle.keep_alive = False
 
@@ -143,8 +143,8 @@ class DrainingProtocol(HttpToolsProtocol):
         """As uvicorn does, after an answer without a body has left; one timer watches for all requests."""
         self.transport.flush()  # type: ignore[attr-defined]  # ours
         self.server_state.total_requests += 1
-        if self._earlier:
-            self._earlier.popleft()
+        if self._pipelined:
+            self._pipelined.popleft()
         self._idle_since = self.loop.time()
         if self.transport.is_closing():
             return
@@ -182,7 +182,7 @@ class DrainingProtocol(HttpToolsProtocol):
 
     def _close_silent(self) -> None:
         """End a connection that has not brought a whole head in all its time."""
-        if not self._has_asked and not self.transport.is_closing():
+        if not self._has_requested and not self.transport.is_closing():
             self.transport.close()
 
     def _read_on(self) -> None:
@@ -221,7 +221,7 @@ def _send_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: byt
     return True
 
 
-class _Joined:
+class _JoiningTransport:
     """A transport that keeps the head of an answer until its body comes: one system call, one packet.
 
     A third of a small answer's time went into the two writes.

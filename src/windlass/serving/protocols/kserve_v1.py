@@ -50,7 +50,7 @@ class KServeV1:
         return await self._answer(exchange, hosted)
 
     def _find(self, exchange: Request) -> ServedProject:
-        hosted = self._hosted.get(exchange.arguments["model"])
+        hosted = self._hosted.get(exchange.path_params["model"])
         if hosted is None:
             raise Problem(404, "There is no such model here. See /v1/models.")
         exchange.project = hosted.name

@@ -129,7 +129,7 @@ class OpenInferenceV2:
         return _answer(request, model, answer, wanted)
 
     def _find(self, exchange: Request) -> ServedProject:
-        hosted = self._hosted.get(exchange.arguments["model"])
+        hosted = self._hosted.get(exchange.path_params["model"])
         if hosted is None:
             raise Problem(404, "There is no such model here.")
         exchange.project = hosted.name
