@@ -26,7 +26,7 @@ class Versions:
         self.log = home / "server.log"
         self.project = Bundle.open(bundle).manifest.project
         home.mkdir(parents=True)
-        self._registry = Registry.of(Settings(home=home))
+        self._registry = Registry.open(Settings(home=home))
         self._registry.declare(ProjectSpec(name=self.project, folder=str(home)))
         self.names = [self._approved(_another(bundle, home / "next", i)) for i in range(count)]
 

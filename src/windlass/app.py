@@ -26,7 +26,7 @@ from windlass.serving.served_project import ServedProject
 from windlass.serving.status import StatusRoutes
 from windlass.serving.targets import ServeTarget, ServiceRole, subjects
 from windlass.settings import Settings
-from windlass.storage.urls import pinned
+from windlass.storage.urls import pin_database
 from windlass.web.asgi import AsgiService
 from windlass.web.authentication import Authenticator
 from windlass.web.offload import DaemonExecutor
@@ -61,7 +61,7 @@ def application(
             return application(*paths, settings=settings, only=only)
         except WindlassError as error:
             sys.exit(f"windlass: {error}")
-    settings = pinned(settings or Settings.read())
+    settings = pin_database(settings or Settings.read())
     process = _WebProcess(settings, subjects(paths, settings), only)
     return AsgiService(
         process.routes,

@@ -99,7 +99,7 @@ def test_following_the_registry_imports_nothing_that_trains(
 ) -> None:
     home = tmp_path / "home"
     fill(home, bundle_of)
-    registry = Registry.of(Settings(home=home))
+    registry = Registry.open(Settings(home=home))
     registry.approve("iris", "v1", actor="ana", reason="first")
     registry.close()
     (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))

@@ -6,8 +6,8 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from windlass.auth.env_keys import environment_keys, weakness_of
-from windlass.auth.key import Role, hash_of
+from windlass.auth.env_keys import find_weakness, parse_environment_keys
+from windlass.auth.key import Role, hash_secret
 from windlass.errors import SettingsError
 
 GOOD = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"
@@ -15,16 +15,16 @@ OTHER = "f3a9c1e07b5d2846a1c3e5f708192b4d6c8e0f21"
 
 
 def test_entries_are_read() -> None:
-    found = environment_keys(f" ci:predict:{GOOD} , ops:admin:{OTHER}:600,")
+    found = parse_environment_keys(f" ci:predict:{GOOD} , ops:admin:{OTHER}:600,")
     ci, ops = found.values()
-    assert list(found) == [hash_of(GOOD.encode()), hash_of(OTHER.encode())]
+    assert list(found) == [hash_secret(GOOD.encode()), hash_secret(OTHER.encode())]
     assert (ci.name, ci.role, ci.rate) == ("ci", Role.PREDICT, None)
     assert (ops.name, ops.role, ops.rate) == ("ops", Role.ADMIN, 600)
 
 
 @pytest.mark.parametrize("text", ["", ",", " , "])
 def test_no_entries(text: str) -> None:
-    assert environment_keys(text) == {}
+    assert parse_environment_keys(text) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> No
     with pytest.raises(
         SettingsError, match=rf"Entry 2 (\(ci\) )?(has a key that )?{why}"
     ) as caught:
-        environment_keys(f"fine:predict:{OTHER},{entry}")
+        parse_environment_keys(f"fine:predict:{OTHER},{entry}")
     told = "".join(traceback.format_exception(caught.value, chain=True))
     assert GOOD[:20] not in str(caught.value)
     assert OTHER not in str(caught.value)
@@ -68,9 +68,9 @@ def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> No
     ],
 )  # fmt: skip
 def test_weak_keys(secret: str) -> None:
-    assert weakness_of(secret)
+    assert find_weakness(secret)
     with pytest.raises(SettingsError) as caught:
-        environment_keys(f"ci:predict:{secret}")
+        parse_environment_keys(f"ci:predict:{secret}")
     assert secret not in str(caught.value)
     assert "secrets.token_urlsafe" in str(caught.value)
 
@@ -81,7 +81,7 @@ def test_random_keys_are_good() -> None:
     for _ in range(2000):
         short, long = dice.randbytes(16), dice.randbytes(32)
         for secret in (urlsafe_b64encode(long).rstrip(b"=").decode(), long.hex(), short.hex()):
-            assert weakness_of(secret) == "", secret
+            assert find_weakness(secret) == "", secret
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_random_keys_are_good() -> None:
 )
 def test_twins_are_refused(entries: str) -> None:
     with pytest.raises(SettingsError, match="Entry 2 has the name or the key of another"):
-        environment_keys(entries)
+        parse_environment_keys(entries)

@@ -2,27 +2,27 @@
 
 import pytest
 
-from windlass.auth.failed_attempts import FailedAttempts, network_of
+from windlass.auth.failed_attempts import FailedAttempts, client_network
 
 
 def test_counted_by_address_for_a_minute() -> None:
     attempts = FailedAttempts()
-    assert [attempts.wrong("10.0.0.1", now) for now in (0.0, 10.0, 59.5)] == [
+    assert [attempts.record("10.0.0.1", now) for now in (0.0, 10.0, 59.5)] == [
         (1, 60), (2, 50), (3, 1),
     ]  # fmt: skip
-    assert attempts.wrong("10.0.0.2", 59.9) == (1, 60)
-    assert attempts.wrong("10.0.0.1", 60.0) == (1, 60)
-    assert attempts.wrong("10.0.0.1", 60.5) == (2, 60)
+    assert attempts.record("10.0.0.2", 59.9) == (1, 60)
+    assert attempts.record("10.0.0.1", 60.0) == (1, 60)
+    assert attempts.record("10.0.0.1", 60.5) == (2, 60)
 
 
 def test_the_oldest_address_makes_room() -> None:
-    attempts = FailedAttempts(most=1000)
+    attempts = FailedAttempts(max_addresses=1000)
     for number in range(5000):
-        attempts.wrong(f"10.0.{number // 256}.{number % 256}", 1.0)
-        attempts.wrong("10.9.9.9", 1.0)
+        attempts.record(f"10.0.{number // 256}.{number % 256}", 1.0)
+        attempts.record("10.9.9.9", 1.0)
     assert len(attempts) == 1000
-    assert attempts.wrong("10.9.9.9", 1.0)[0] == 5001  # it kept coming
-    assert attempts.wrong("10.0.0.0", 1.0)[0] == 1  # it did not
+    assert attempts.record("10.9.9.9", 1.0)[0] == 5001  # it kept coming
+    assert attempts.record("10.0.0.0", 1.0)[0] == 1  # it did not
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_oldest_address_makes_room() -> None:
     ],
 )
 def test_addresses_of_one_caller(one: str, other: str) -> None:
-    assert network_of(one) == network_of(other)
+    assert client_network(one) == client_network(other)
 
 
 def test_addresses_of_several() -> None:
@@ -48,4 +48,4 @@ def test_addresses_of_several() -> None:
         ":x",
         "unix:",
     ]
-    assert len({network_of(address) for address in addresses}) == len(addresses)
+    assert len({client_network(address) for address in addresses}) == len(addresses)

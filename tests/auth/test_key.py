@@ -5,7 +5,15 @@ import hashlib
 
 import pytest
 
-from windlass.auth.key import ApiKey, Role, check_name, check_rate, hash_of, is_name, new_secret
+from windlass.auth.key import (
+    ApiKey,
+    Role,
+    check_name,
+    check_rate,
+    hash_secret,
+    is_key_name,
+    new_secret,
+)
 from windlass.errors import AccessError
 
 
@@ -20,7 +28,7 @@ def test_a_secret_is_256_bits_behind_a_prefix() -> None:
 
 def test_what_is_kept_is_its_sha_256_and_no_repr_shows_it() -> None:
     secret = new_secret()
-    kept = hash_of(secret.encode())
+    kept = hash_secret(secret.encode())
     assert kept == hashlib.sha256(secret.encode()).hexdigest()
     assert kept not in repr(ApiKey("ci", Role.TRAIN, kept, None, 0.0))
 
@@ -28,7 +36,7 @@ def test_what_is_kept_is_its_sha_256_and_no_repr_shows_it() -> None:
 @pytest.mark.parametrize("name", ["ci", "a", "ada@example.com", "team-1_x.y", "0", "x" * 63])
 def test_names(name: str) -> None:
     check_name(name)
-    assert is_name(name)
+    assert is_key_name(name)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +45,7 @@ def test_names(name: str) -> None:
      "a,b", "../a", "<b>"],
 )  # fmt: skip
 def test_what_is_no_name(name: str) -> None:
-    assert not is_name(name)
+    assert not is_key_name(name)
     with pytest.raises(AccessError) as caught:
         check_name(name)
     assert "\n" not in str(caught.value)
@@ -55,4 +63,4 @@ def test_each_role_reaches_those_before_it() -> None:
     roles = list(Role)
     assert [role.value for role in roles] == ["predict", "train", "approve", "admin"]
     for place, role in enumerate(roles):
-        assert [role.reaches(other) for other in roles] == [at <= place for at in range(4)]
+        assert [role.includes(other) for other in roles] == [at <= place for at in range(4)]

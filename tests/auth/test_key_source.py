@@ -12,7 +12,7 @@ from windlass.auth.key_store import KeyStore
 from windlass.errors import StorageError
 from windlass.settings import Settings
 from windlass.storage.database import Database
-from windlass.storage.urls import pinned
+from windlass.storage.urls import pin_database
 
 READ = """
 import sys
@@ -33,7 +33,7 @@ def test_keys_made_later_are_seen(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     source = DatabaseKeySource(settings)
     assert source.read() == {}
-    keys = KeyStore(Database.of(settings))
+    keys = KeyStore(Database.open(settings))
     keys.create("ci", Role.PREDICT)
     assert [key.name for key in source.read().values()] == ["ci"]
     keys.revoke("ci")
@@ -44,10 +44,10 @@ def test_keys_made_later_are_seen(tmp_path: Path) -> None:
 
 def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    keys = KeyStore(Database.of(settings))
+    keys = KeyStore(Database.open(settings))
     keys.create("ci", Role.PREDICT)
     keys.close()
-    source, later = DatabaseKeySource(settings), DatabaseKeySource(pinned(settings))
+    source, later = DatabaseKeySource(settings), DatabaseKeySource(pin_database(settings))
     source.read()
     (tmp_path / "windlass.db").unlink()
     for one in (source, later):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 from tests.support.services import postgres_url  # noqa: F401 - a fixture
 
-from windlass.auth.key import Role, hash_of
+from windlass.auth.key import Role, hash_secret
 from windlass.auth.key_store import KeyStore
 from windlass.errors import AccessError, StorageError
 from windlass.storage import db_tables
@@ -23,7 +23,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         url = f"sqlite:///{tmp_path / 'windlass.db'}"
     else:
         url = request.getfixturevalue("postgres_url")
-    database = Database.open(url)
+    database = Database.open_url(url)
     yield database
     database.close()
 
@@ -37,7 +37,7 @@ def test_a_key_is_made_once_and_kept_as_a_hash(keys: KeyStore, database: Databas
     secret = keys.create("ci", Role.TRAIN, 600)
     (key,) = keys.list()
     assert (key.name, key.role, key.rate, key.revoked_at) == ("ci", Role.TRAIN, 600, None)
-    assert keys.valid() == {hash_of(secret.encode()): key}
+    assert keys.active_keys() == {hash_secret(secret.encode()): key}
     with database.reading() as connection:
         (row,) = connection.execute(select(db_tables.keys)).all()
     assert secret[3:] not in str(tuple(row))
@@ -49,7 +49,7 @@ def test_listed_by_name_and_revoked_ones_too(keys: KeyStore) -> None:
     revoked = keys.revoke("b")
     assert revoked.revoked_at is not None
     assert [key.name for key in keys.list()] == ["a", "b", "c"]
-    assert sorted(key.name for key in keys.valid().values()) == ["a", "c"]
+    assert sorted(key.name for key in keys.active_keys().values()) == ["a", "c"]
 
 
 def test_revoking_twice_changes_nothing(keys: KeyStore) -> None:
@@ -64,7 +64,7 @@ def test_a_name_is_given_once_ever(keys: KeyStore) -> None:
     keys.revoke("ci")
     with pytest.raises(AccessError, match="'ci' was revoked"):
         keys.create("ci", Role.PREDICT)
-    assert keys.valid() == {}
+    assert keys.active_keys() == {}
 
 
 def test_an_unknown_name_is_told(keys: KeyStore) -> None:
@@ -97,14 +97,14 @@ def test_eight_at_once_make_one_key_of_a_name(keys: KeyStore) -> None:
     for thread in threads:
         thread.join(60)
     assert (len(made), len(refused)) == (1, 7)
-    assert list(keys.valid()) == [hash_of(made[0].encode())]
+    assert list(keys.active_keys()) == [hash_secret(made[0].encode())]
 
 
 def test_a_role_from_the_future_is_told(keys: KeyStore, database: Database) -> None:
     keys.create("ci", Role.PREDICT)
     with database.writing() as connection:
         connection.execute(update(db_tables.keys).values(role="auditor"))
-    for ask in (keys.valid, keys.list):
+    for ask in (keys.active_keys, keys.list):
         with pytest.raises(StorageError, match="'ci' has the role 'auditor'"):
             ask()
 
@@ -116,6 +116,6 @@ def test_the_lock_of_another_writer_is_waited_for(keys: KeyStore, database: Data
     with database.writing() as connection:
         connection.execute(update(db_tables.keys).values(rate=7))
         thread.start()
-        assert keys.valid() != {}  # who reads waits for nobody
+        assert keys.active_keys() != {}  # who reads waits for nobody
     thread.join(60)
     assert done[0].rate == 7

@@ -174,7 +174,7 @@ def training(folder: Path, lending: Lending, home: Path, data: str, key: str) ->
 
 def approver(home: Path) -> str:
     """A key of somebody else, who may approve."""
-    registry = Registry.of(Settings(home=home))
+    registry = Registry.open(Settings(home=home))
     secret = KeyStore(registry.database).create("risk-board", Role.APPROVE)
     registry.close()
     return secret
@@ -197,7 +197,7 @@ def test_training_takes_new_data_through_the_gates_and_an_approval_to_production
 ) -> None:
     home, lending = tmp_path / "home", Lending.copied(tmp_path / "lending")
     key = approver(home)
-    registry = Registry.of(Settings(home=home))
+    registry = Registry.open(Settings(home=home))
     runner = training(tmp_path / "runner", lending, home, "", key)
     features = next(step for step in ours("ct") if step.name == "Features")
     for step in ours("ct"):

@@ -107,7 +107,7 @@ def test_decisions_say_who_when_and_why_and_are_verified() -> None:
 def test_a_changed_decision_is_found(home: Path) -> None:
     call("approve", "iris", "v1", "-m", "first")
     call("approve", "iris", "v2", "-m", "second")
-    database = Database.of(Settings(home=home))
+    database = Database.open(Settings(home=home))
     with database.writing() as connection:
         connection.execute(update(decisions).where(decisions.c.sequence == 1).values(actor="eve"))
     database.close()
@@ -161,7 +161,7 @@ def test_with_four_eyes_the_holder_of_another_key_approves_what_this_user_traine
 ) -> None:
     monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "guarded"))
     fill(tmp_path / "guarded", bundle_of, trained_by=actor())
-    registry = Registry.of(Settings(home=tmp_path / "guarded"))
+    registry = Registry.open(Settings(home=tmp_path / "guarded"))
     registry.declare(registry.declaration("iris").model_copy(update={"four_eyes": True}))
     registry.close()
     assert "four eyes" in call("approve", "iris", "v1", "-m", "good").err

@@ -60,8 +60,8 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     listed = run("keys", "list").stdout
     assert f"{datetime.fromtimestamp(made_at, UTC):%Y-%m-%d %H:%M:%S}" in listed
     assert secret not in listed
-    database = Database.of(Settings(home=run.home))
-    assert KeyStore(database).valid() == {}
+    database = Database.open(Settings(home=run.home))
+    assert KeyStore(database).active_keys() == {}
     database.close()
 
 
@@ -123,7 +123,7 @@ def test_serve_is_open_to_others_only_with_keys_or_where_told(run: Run, host: st
 
 def test_a_platform_is_not_let_in_to_train_and_approve(run: Run) -> None:
     """Its callers send no keys, so it gets bundles by themselves, which have no control plane."""
-    registry = Registry.of(Settings(home=run.home))
+    registry = Registry.open(Settings(home=run.home))
     registry.declare(ProjectSpec(name="iris", folder=str(run.home)))
     registry.close()
     with socket.socket() as taken:  # so that a server which is let through ends all the same

@@ -36,7 +36,7 @@ def start_control(home: Path, *projects: str, **variables: str) -> Server:
 
 def registered(settings: Settings, bundle_of: BundleOf) -> Registry:
     """A registry with Iris and two candidates of it."""
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     registry.declare(ProjectSpec.from_project(*load_project(HOMES["iris"])))
     for seed in (1, 2):
         registry.register(bundle_of("iris", seed=seed), trained_by="ada")

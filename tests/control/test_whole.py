@@ -19,7 +19,7 @@ from windlass.settings import Settings
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Server]:
     """Iris, served with a worker beside; nothing is trained yet."""
-    registry = Registry.of(Settings(home=tmp_path))
+    registry = Registry.open(Settings(home=tmp_path))
     registry.declare(ProjectSpec.from_project(*load_project(HOMES["iris"])))
     registry.close()
     server = Server.of(Path("iris"), home=tmp_path, MLFLOW_TRACKING_URI="")

@@ -20,7 +20,7 @@ from windlass.settings import Settings
 def home(tmp_path: Path, bundle_of: BundleOf) -> Path:
     home = tmp_path / "home"
     fill(home, bundle_of, policy="automatic")
-    registry = Registry.of(Settings(home=home))
+    registry = Registry.open(Settings(home=home))
     registry.approve("iris", "v1", actor="ana", reason="first")
     registry.close()
     return home

@@ -60,7 +60,7 @@ def replaced(registered: Registered, name: str, folder: Path, content: bytes) ->
     """Have this be a version's model in the bucket."""
     folder.mkdir(exist_ok=True)
     (folder / MODEL).write_bytes(content)
-    open_blob_store(registered.settings).put(folder, [MODEL], f"models/iris/{name}")
+    open_blob_store(registered.settings).upload(folder, [MODEL], f"models/iris/{name}")
 
 
 def test_versions_come_from_the_bucket(

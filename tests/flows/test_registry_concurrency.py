@@ -26,7 +26,7 @@ from windlass.registry.registry import Registry
 from windlass.settings import Settings
 print("there", flush=True)
 sys.stdin.readline()  # until all are there
-registry = Registry.of(Settings.read())
+registry = Registry.open(Settings.read())
 folders = sorted(Path(sys.argv[1]).iterdir())
 print(json.dumps([registry.register(f, trained_by="ann", job_id=str(f)[-60:]).number for f in folders]))
 registry.close()
@@ -36,7 +36,7 @@ import sys
 from windlass.errors import RegistryError
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-registry = Registry.of(Settings.read())
+registry = Registry.open(Settings.read())
 print("there", flush=True)
 sys.stdin.readline()
 print(registry.approve("loan", sys.argv[1], actor=f"p{sys.argv[1]}", reason="a test").sequence)
@@ -55,7 +55,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 def test_eight_processes_register_at_once(settings: Settings, tmp_path: Path) -> None:
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     registry.declare(LOAN.declared())
     for process in range(PROCESSES):
         for number in range(EACH):
@@ -73,7 +73,7 @@ def test_eight_processes_register_at_once(settings: Settings, tmp_path: Path) ->
 
 @each_database
 def test_different_versions_approved_at_once(settings: Settings, tmp_path: Path) -> None:
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     registry.declare(LOAN.declared())
     folders = [LOAN.sealed(tmp_path / f"bundle-{number}") for number in range(4)]
     names = [registry.register(folder, trained_by="ann").name for folder in folders]
@@ -90,7 +90,7 @@ def test_different_versions_approved_at_once(settings: Settings, tmp_path: Path)
 def test_a_version_approved_twice_at_once_is_approved_once(
     settings: Settings, tmp_path: Path
 ) -> None:
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     registry.declare(LOAN.declared())
     registry.register(LOAN.sealed(tmp_path / "bundle"), trained_by="ann")
     once = APPROVE.replace("print(registry", "try: print(registry").replace(

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-registry = Registry.of(Settings.read())
+registry = Registry.open(Settings.read())
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     print(registry.register(folder, trained_by="ann", job_id=folder.name).number, flush=True)
 """
@@ -63,7 +63,7 @@ def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: st
 
 @pytest.mark.parametrize("settings", ["sqlite-files", "postgres-files"], indirect=True)
 def test_killed_at_any_moment(settings: Settings, tmp_path: Path) -> None:
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     registry.declare(LOAN.declared())
     told: set[int] = set()
     chance = random.Random(7)

@@ -12,7 +12,7 @@ from windlass.storage.database import Database
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """An empty database with its tables."""
-    opened = Database.open(database_url)
+    opened = Database.open_url(database_url)
     yield opened
     opened.close()
 

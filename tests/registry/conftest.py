@@ -34,7 +34,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 
 def _opened(settings: Settings) -> Iterator[Registry]:
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     registry.declare(LOAN.declared())
     yield registry
     registry.close()

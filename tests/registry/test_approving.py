@@ -9,7 +9,7 @@ from windlass.core.bundle import Bundle
 from windlass.core.gates import GateResult
 from windlass.errors import IntegrityError, RegistryError, StorageError
 from windlass.registry import gate_evaluation
-from windlass.registry.registry import POLICY, Registry
+from windlass.registry.registry import POLICY_ACTOR, Registry
 from windlass.registry.version import Stage
 
 RULE = "accuracy not worse than production"
@@ -18,10 +18,10 @@ RULE = "accuracy not worse than production"
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """The digests of what versions were judged against; a gate passes unless its accuracy is the lower."""
-    against: list[str | None] = []
+    baseline_digest: list[str | None] = []
 
     def judge(candidate: Bundle, production: Bundle | None) -> tuple[GateResult, ...]:
-        against.append(None if production is None else production.digest)
+        baseline_digest.append(None if production is None else production.digest)
         value = candidate.json("metrics.json")["accuracy"]
         if production is None:
             return (GateResult(RULE, value, passed=True),)
@@ -29,7 +29,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         return (GateResult(RULE, value, passed=value >= other, note=f"against {other}"),)
 
     monkeypatch.setattr(gate_evaluation, "evaluate_gates", judge)
-    return against
+    return baseline_digest
 
 
 def test_illegal_moves_are_refused_and_change_nothing(registry: Registry, train: Train) -> None:
@@ -152,25 +152,25 @@ def test_gates_are_judged_against_production_at_registration(
 
 def test_policy_approves_what_passed(registry: Registry, train: Train) -> None:
     registry.declare(LOAN.declared(policy="automatic"))
-    settled = registry.settle(train(registry))
+    settled = registry.apply_policy(train(registry))
     assert settled.stage is Stage.PRODUCTION
-    assert registry.settle(settled) == settled
-    assert [(d.actor, d.version) for d in registry.decisions()] == [(POLICY, "v1")]
-    failed = registry.settle(train(registry, accuracy=0.7))
+    assert registry.apply_policy(settled) == settled
+    assert [(d.actor, d.version) for d in registry.decisions()] == [(POLICY_ACTOR, "v1")]
+    failed = registry.apply_policy(train(registry, accuracy=0.7))
     assert failed.stage is Stage.CANDIDATE
     assert len(registry.decisions()) == 1
 
 
 def test_policy_leaves_the_rest_to_people(registry: Registry, train: Train) -> None:
-    assert registry.settle(train(registry)).stage is Stage.CANDIDATE  # manual
+    assert registry.apply_policy(train(registry)).stage is Stage.CANDIDATE  # manual
     registry.declare(LOAN.declared(policy="automatic"))
     late, newer = registry.version("loan", "v1"), train(registry)
-    registry.settle(newer)
-    assert registry.settle(late).stage is Stage.CANDIDATE  # older than production
-    registry.settle(train(registry))
+    registry.apply_policy(newer)
+    assert registry.apply_policy(late).stage is Stage.CANDIDATE  # older than production
+    registry.apply_policy(train(registry))
     registry.rollback("loan", actor="bob", reason="complaints")
     assert (
-        registry.settle(registry.version("loan", "v3")).stage is Stage.ARCHIVED
+        registry.apply_policy(registry.version("loan", "v3")).stage is Stage.ARCHIVED
     )  # undone by a person
 
 
@@ -180,7 +180,7 @@ def test_policy_takes_nothing_that_is_undecided_but_a_person_may(
     undecided = GateResult(RULE, None, passed=False, note="no rows in common", undecided=True)
     monkeypatch.setattr(gate_evaluation, "evaluate_gates", lambda *_: (undecided,))
     registry.declare(LOAN.declared(policy="automatic"))
-    assert registry.settle(train(registry)).stage is Stage.CANDIDATE
+    assert registry.apply_policy(train(registry)).stage is Stage.CANDIDATE
     registry.approve("loan", "v1", actor="bob", reason="looked at it")
     assert registry.version("loan", "v1").stage is Stage.PRODUCTION
 
@@ -211,9 +211,9 @@ def test_there_is_no_rollback_to_an_altered_bundle(registry: Registry, train: Tr
 
 def test_damage_in_production_loses_no_training(registry: Registry, train: Train) -> None:
     registry.declare(LOAN.declared(policy="automatic"))
-    production = registry.settle(train(registry))
+    production = registry.apply_policy(train(registry))
     (Path(registry.location(production)) / "model.joblib").write_bytes(b"another model")
-    version = registry.settle(train(registry))
+    version = registry.apply_policy(train(registry))
     assert version.stage is Stage.CANDIDATE
     assert [gate.verdict for gate in version.gates] == ["passed", "undecided"]
     registry.approve("loan", "v2", actor="bob", reason="v1 is damaged")

@@ -9,7 +9,12 @@ from tests.support.holdout_bundles import held
 
 from windlass.core.holdout import Holdout
 from windlass.core.metrics import metric_names
-from windlass.registry.bootstrap import ROWS, exact, interval, measure
+from windlass.registry.bootstrap import (
+    MAX_ROWS_PER_RESAMPLE,
+    difference_interval,
+    exact_metric,
+    resampled_metric,
+)
 
 NAMES = [(name, 2) for name in metric_names(2)] + [(name, None) for name in metric_names(None)]
 
@@ -29,8 +34,8 @@ def _right(holdout: Holdout) -> NDArray[np.float64]:
 def test_a_measure_of_all_rows_is_the_metric(name: str, classes: int | None) -> None:
     for rows in (50, 5000):
         holdout, _ = _pair(rows, classes)
-        found = measure(name, holdout, classes)(np.arange(rows))
-        assert found == pytest.approx(exact(name, holdout, classes), abs=1e-12)
+        found = resampled_metric(name, holdout, classes)(np.arange(rows))
+        assert found == pytest.approx(exact_metric(name, holdout, classes), abs=1e-12)
 
 
 @pytest.mark.parametrize(("name", "classes"), NAMES)
@@ -39,39 +44,45 @@ def test_a_measure_of_a_resample_is_the_metric_of_these_rows(
 ) -> None:
     holdout, _ = _pair(300, classes)
     rows = np.random.default_rng(9).integers(300, size=300)
-    found = measure(name, holdout, classes)(rows)
-    assert found == pytest.approx(exact(name, holdout.take(rows), classes), abs=1e-12)
+    found = resampled_metric(name, holdout, classes)(rows)
+    assert found == pytest.approx(exact_metric(name, holdout.take(rows), classes), abs=1e-12)
 
 
 def test_ranks_that_are_lumped_together_change_next_to_nothing() -> None:
     holdout, _ = _pair(50_000, 2)
     for name in ("roc_auc", "average_precision"):
-        found = measure(name, holdout, 2)(np.arange(50_000))
-        assert found == pytest.approx(exact(name, holdout, 2), abs=1e-4)
+        found = resampled_metric(name, holdout, 2)(np.arange(50_000))
+        assert found == pytest.approx(exact_metric(name, holdout, 2), abs=1e-4)
 
 
 def test_the_interval_of_a_mean_is_the_textbooks() -> None:
     a, b = _pair(2000, 2)
     gap = _right(a) - _right(b)
     error = 1.96 * gap.std() / sqrt(2000)
-    low, high = interval(measure("accuracy", a, 2), measure("accuracy", b, 2), 2000, 0.95)
+    low, high = difference_interval(
+        resampled_metric("accuracy", a, 2), resampled_metric("accuracy", b, 2), 2000, 0.95
+    )
     assert (low, high) == pytest.approx((gap.mean() - error, gap.mean() + error), abs=0.1 * error)
 
 
 def test_what_is_hard_for_both_cancels_out() -> None:
     truth = np.random.default_rng(0).integers(0, 2, 1000)
     a, b = held(truth, noise=1.0), held(truth, noise=1.05)  # the same errors, a little larger
-    low, high = interval(measure("log_loss", a, 2), measure("log_loss", b, 2), 1000, 0.95)
-    alone = interval(measure("log_loss", a, 2), lambda rows: 0.0, 1000, 0.95)
+    low, high = difference_interval(
+        resampled_metric("log_loss", a, 2), resampled_metric("log_loss", b, 2), 1000, 0.95
+    )
+    alone = difference_interval(resampled_metric("log_loss", a, 2), lambda rows: 0.0, 1000, 0.95)
     assert high - low < 0.15 * (alone[1] - alone[0])
 
 
 def test_beyond_the_bound_the_interval_is_as_narrow_as_its_rows_make_it() -> None:
-    rows = 9 * ROWS
+    rows = 9 * MAX_ROWS_PER_RESAMPLE
     a, b = _pair(rows, 2)
     gap = _right(a) - _right(b)
     error = 1.96 * gap.std() / sqrt(rows)
-    low, high = interval(measure("accuracy", a, 2), measure("accuracy", b, 2), rows, 0.95)
+    low, high = difference_interval(
+        resampled_metric("accuracy", a, 2), resampled_metric("accuracy", b, 2), rows, 0.95
+    )
     assert (low, high) == pytest.approx((gap.mean() - error, gap.mean() + error), abs=0.1 * error)
 
 
@@ -86,26 +97,30 @@ def test_intervals_cover_the_truth_as_often_as_they_say(
         random = np.random.default_rng(seed)
         truth: Any = random.integers(0, 2, 150) if classes else random.normal(size=150)
         a, b = (held(truth, seed=1000 + 2 * seed + k) for k in (0, 1))
-        low, high = interval(measure(name, a, classes), measure(name, b, classes), 150, 0.9)
+        low, high = difference_interval(
+            resampled_metric(name, a, classes), resampled_metric(name, b, classes), 150, 0.9
+        )
         covered += low <= 0 <= high
     assert 80 <= covered <= 97
 
 
 def test_the_same_rows_give_the_same_interval() -> None:
-    a, b = (measure("roc_auc", holdout, 2) for holdout in _pair(200, 2))
-    assert interval(a, b, 200, 0.95) == interval(a, b, 200, 0.95)
+    a, b = (resampled_metric("roc_auc", holdout, 2) for holdout in _pair(200, 2))
+    assert difference_interval(a, b, 200, 0.95) == difference_interval(a, b, 200, 0.95)
 
 
 def test_resamples_of_one_class_are_left_out() -> None:
     truth = np.zeros(40, np.int64)
     truth[0] = 1  # more than a third of the resamples miss it
-    a, b = (measure("roc_auc", held(truth, seed=seed), 2) for seed in (0, 1))
-    assert all(np.isfinite(interval(a, b, 40, 0.95)))
+    a, b = (resampled_metric("roc_auc", held(truth, seed=seed), 2) for seed in (0, 1))
+    assert all(np.isfinite(difference_interval(a, b, 40, 0.95)))
 
 
 def test_a_hundred_thousand_rows_take_seconds() -> None:
     a, b = _pair(100_000, 2)
     started = process_time()  # not the clock's: others may have this machine's cores
     for name in metric_names(2):
-        interval(measure(name, a, 2), measure(name, b, 2), 100_000, 0.95)
+        difference_interval(
+            resampled_metric(name, a, 2), resampled_metric(name, b, 2), 100_000, 0.95
+        )
     assert process_time() - started < 60  # 3.5 on an idle core

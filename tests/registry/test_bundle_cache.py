@@ -13,7 +13,7 @@ from tests.support.small_bundles import Loan
 
 from windlass.core.bundle import Bundle
 from windlass.errors import IntegrityError, StorageError
-from windlass.registry.bundle_cache import UNUSED, BundleCache
+from windlass.registry.bundle_cache import MAX_UNUSED_SECONDS, BundleCache
 
 
 @pytest.fixture
@@ -78,11 +78,11 @@ def test_what_is_left_or_unused_is_swept(cache: BundleCache, far: Bundle, tmp_pa
     (tmp_path / "cache" / f".{'e' * 64}.{os.getpid()}.x1").mkdir()
     old = tmp_path / "cache" / ("a" * 64)
     old.mkdir()
-    os.utime(old, (0, time.time() - UNUSED - 60))
+    os.utime(old, (0, time.time() - MAX_UNUSED_SECONDS - 60))
     cache.sweep()
     left = {place.name for place in (tmp_path / "cache").iterdir()}
     assert left == {kept.name, f".{'e' * 64}.{os.getpid()}.x1"}
-    cache.forget(far.digest)
+    cache.remove(far.digest)
     assert not kept.exists()
 
 

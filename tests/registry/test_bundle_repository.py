@@ -25,9 +25,9 @@ def test_an_altered_bundle_does_not_open(
     blobs = open_blob_store(every_settings)
     (tmp_path / "model.joblib").write_bytes(b"another model")
     if every_settings.store_url is None:
-        (blobs.local("models/loan/v1") / "model.joblib").write_bytes(b"another model")
+        (blobs.local_path("models/loan/v1") / "model.joblib").write_bytes(b"another model")
     else:
-        blobs.put(tmp_path, ["model.joblib"], "models/loan/v1")
+        blobs.upload(tmp_path, ["model.joblib"], "models/loan/v1")
     with pytest.raises(
         IntegrityError, match=r"loan v1 at .*/models/loan/v1 is not the one"
     ) as told:
@@ -42,7 +42,7 @@ def test_a_whole_bundle_that_is_another_does_not_open(
     names = [file.name for file in (tmp_path / "trained-2").iterdir()]
     blobs = open_blob_store(every_settings)
     blobs.remove("models/loan/v1")
-    blobs.put(tmp_path / "trained-2", names, "models/loan/v1")
+    blobs.upload(tmp_path / "trained-2", names, "models/loan/v1")
     with pytest.raises(IntegrityError, match=rf"digest is {second.digest[:12]} instead of"):
         every_registry.fetch(first)
 
@@ -57,7 +57,7 @@ def test_a_manifest_leads_out_of_no_folder(
     if every_settings.store_url is None:
         (Path(every_registry.location(version)) / "manifest.json").write_text(hostile)
     else:
-        open_blob_store(every_settings).put(tmp_path, ["manifest.json"], "models/loan/v1")
+        open_blob_store(every_settings).upload(tmp_path, ["manifest.json"], "models/loan/v1")
     with pytest.raises(IntegrityError, match="no plain file name"):
         every_registry.fetch(version)
 
@@ -94,9 +94,9 @@ def test_the_dead_are_swept_and_the_living_are_not(
 ) -> None:
     version = train(every_registry)
     blobs = open_blob_store(every_settings)
-    here, now = bundle_repository._here(), int(time.time())
+    here, now = bundle_repository._process_namespace(), int(time.time())
     (tmp_path / "manifest.json").write_text("{}")
-    long_ago = now - int(bundle_repository.ABANDONED) - 60
+    long_ago = now - int(bundle_repository.ABANDONED_SECONDS) - 60
     names = {
         f"{here}~{os.getpid()}~{now}~a1": True,
         f"{here}~{2**22 + 1}~{now}~a2": False,  # above every process id
@@ -106,7 +106,7 @@ def test_the_dead_are_swept_and_the_living_are_not(
         "notes": True,
     }
     for name in names:
-        blobs.put(tmp_path, ["manifest.json"], f"incoming/{name}")
+        blobs.upload(tmp_path, ["manifest.json"], f"incoming/{name}")
     every_registry.sweep()
     assert blobs.folders("incoming") == sorted(name for name, stays in names.items() if stays)
     assert every_registry.fetch(version).digest == version.digest
@@ -119,8 +119,8 @@ def test_bundles_that_no_version_has_are_kept(
     blobs = open_blob_store(every_settings)
     (tmp_path / "manifest.json").write_text("{}")
     for folder in ("v2", "v7", "notes"):  # as an older database leaves them
-        blobs.put(tmp_path, ["manifest.json"], f"models/loan/{folder}")
-    Registry.of(every_settings).close()
+        blobs.upload(tmp_path, ["manifest.json"], f"models/loan/{folder}")
+    Registry.open(every_settings).close()
     assert blobs.folders("models/loan") == ["notes", "v1", "v2", "v7"], "reading removes nothing"
     every_registry.sweep()
     assert blobs.folders("models/loan") == ["notes", "v1"]
@@ -163,13 +163,13 @@ def test_a_store_that_is_away_stops_nobody_from_reading(
     s3_url: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=tmp_path / "home", store_url=s3_url, store_http=True)
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     registry.declare(LOAN.declared())
     version, other = train(registry), train(registry)
     registry.approve("loan", "v1", actor="bob", reason="a test")
     registry.close()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    registry = Registry.of(settings)
+    registry = Registry.open(settings)
     assert registry.live(["loan"])["loan"].digest == version.digest
     assert registry.fetch(version).digest == version.digest  # the copy on this machine
     for ask in (lambda: registry.fetch(other), lambda: train(registry)):
@@ -181,4 +181,4 @@ def test_a_store_that_is_away_stops_nobody_from_reading(
 
 def test_names_of_machines_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "Ann's ~/laptop")
-    assert bundle_repository._here().split("~")[0] == "Ann-s---laptop"
+    assert bundle_repository._process_namespace().split("~")[0] == "Ann-s---laptop"

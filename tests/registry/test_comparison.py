@@ -123,7 +123,7 @@ def test_a_bundle_from_before_cannot_be_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize("counts", [(0, 0), (5, 0), (1, 9), (30, 20), (400, 520), (50_000, 50_100)])
 def test_mcnemar_is_the_exact_binomial_test(counts: tuple[int, int]) -> None:
     expected = binomtest(min(counts), sum(counts), 0.5).pvalue if sum(counts) else 1.0
-    assert McNemar.of(*counts).p_value == pytest.approx(expected, rel=1e-6)
+    assert McNemar.from_counts(*counts).p_value == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_comparison_is_json(tmp_path: Path) -> None:

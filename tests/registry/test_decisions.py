@@ -9,7 +9,7 @@ from sqlalchemy import text
 from tests.registry.conftest import Train
 
 from windlass.errors import RegistryError, StorageError
-from windlass.registry.decisions import FIRST
+from windlass.registry.decisions import GENESIS_HASH
 from windlass.registry.registry import Registry
 
 Tampered = Callable[..., list[str]]
@@ -39,7 +39,7 @@ def tampered(registry: Registry, train: Train) -> Tampered:
 
 
 def test_the_chain_begins_with_zeros(tampered: Tampered, registry: Registry) -> None:
-    assert registry.decisions()[0].previous == FIRST == "0" * 64
+    assert registry.decisions()[0].previous == GENESIS_HASH == "0" * 64
     assert tampered("UPDATE projects SET updated_at = 1") == []
 
 

@@ -7,7 +7,7 @@ from tests.support.holdout_bundles import held, sealed
 
 from windlass.core.bundle import Bundle, ComparisonRecord, GateRecord
 from windlass.core.gates import GateResult
-from windlass.registry.gate_evaluation import FEWEST, evaluate_gates
+from windlass.registry.gate_evaluation import MIN_COMMON_ROWS, evaluate_gates
 
 TRUTH = np.random.default_rng(5).integers(0, 2, 500)
 QUANTITY = np.random.default_rng(5).normal(size=500)
@@ -93,7 +93,7 @@ def test_the_note_says_the_interval_and_against_what(tmp_path: Path) -> None:
 
 def test_what_cannot_be_compared_is_for_a_person_to_decide(tmp_path: Path) -> None:
     candidate = _bundle(tmp_path, 1.0, **_rule("roc_auc"))
-    few = FEWEST - 1
+    few = MIN_COMMON_ROWS - 1
     cases = {
         "no row was held out by both": held(TRUTH, start=10_000),
         f"only {few} rows": held(TRUTH[:few]),

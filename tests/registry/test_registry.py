@@ -103,7 +103,7 @@ def test_another_process_sees_it_all(
 ) -> None:
     train(every_registry)
     every_registry.approve("loan", "v1", actor="bob", reason="a test")
-    other = Registry.of(every_settings)
+    other = Registry.open(every_settings)
     assert other.versions("loan") == every_registry.versions("loan")
     assert other.decisions() == every_registry.decisions()
     assert other.declarations() == [LOAN.declared()]

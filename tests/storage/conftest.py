@@ -22,7 +22,7 @@ def open_url(database_url: str) -> Iterator[OpenUrl]:
     opened: list[Database] = []
 
     def open_it() -> Database:
-        opened.append(Database.open(database_url))
+        opened.append(Database.open_url(database_url))
         return opened[-1]
 
     yield open_it

@@ -23,25 +23,25 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_was_put_can_be_read(blobs: BlobStore, folder: Path, tmp_path: Path) -> None:
-    blobs.put(folder, FILES, "incoming/a")
+    blobs.upload(folder, FILES, "incoming/a")
     for name in FILES:
         assert blobs.read("incoming/a", name) == (folder / name).read_bytes()
-        assert blobs.fetch("incoming/a", name, tmp_path / "out")
+        assert blobs.download("incoming/a", name, tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == (folder / name).read_bytes()
     assert blobs.read("incoming/a", "notes.txt") is None
 
 
 def test_what_is_not_there_is_none(blobs: BlobStore, tmp_path: Path) -> None:
     assert blobs.read("models/loan/v1", "manifest.json") is None
-    assert not blobs.fetch("models/loan/v1", "manifest.json", tmp_path / "out")
+    assert not blobs.download("models/loan/v1", "manifest.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert blobs.folders("models") == []
     blobs.remove("models/loan/v1")
 
 
 def test_a_folder_moves_whole_and_replaces_what_is_there(blobs: BlobStore, folder: Path) -> None:
-    blobs.put(folder, [*FILES, "notes.txt"], "models/loan/v1")  # as a crash left it
-    blobs.put(folder, FILES, "incoming/a")
+    blobs.upload(folder, [*FILES, "notes.txt"], "models/loan/v1")  # as a crash left it
+    blobs.upload(folder, FILES, "incoming/a")
     blobs.move("incoming/a", "models/loan/v1")
     assert blobs.folders("incoming") == []
     assert blobs.folders("models/loan") == ["v1"]
@@ -51,7 +51,7 @@ def test_a_folder_moves_whole_and_replaces_what_is_there(blobs: BlobStore, folde
 
 def test_folders_are_told_apart(blobs: BlobStore, folder: Path) -> None:
     for name in ("models/loan/v1", "models/loan/v10", "models/loan/v2", "models/loans/v1"):
-        blobs.put(folder, FILES, name)
+        blobs.upload(folder, FILES, name)
     assert blobs.folders("models") == ["loan", "loans"]
     assert blobs.folders("models/loan") == ["v1", "v10", "v2"]
     blobs.remove("models/loan/v1")
@@ -61,7 +61,7 @@ def test_folders_are_told_apart(blobs: BlobStore, folder: Path) -> None:
 
 def test_people_are_told_where_it_is(blobs: BlobStore, store_settings: Settings) -> None:
     root = store_settings.store_url or str(store_settings.home)
-    assert blobs.where("models/loan/v1") == f"{root}/models/loan/v1"
+    assert blobs.location("models/loan/v1") == f"{root}/models/loan/v1"
 
 
 def test_the_store_is_the_one_that_is_named(blobs: BlobStore, store_settings: Settings) -> None:
@@ -75,6 +75,6 @@ def test_the_store_is_the_one_that_is_named(blobs: BlobStore, store_settings: Se
 def test_a_large_file_goes_in_parts(blobs: BlobStore, tmp_path: Path) -> None:
     content = bytes(range(256)) * (11 << 12)  # 11 MiB
     (tmp_path / "model.joblib").write_bytes(content)
-    blobs.put(tmp_path, ["model.joblib"], "incoming/large")
-    assert blobs.fetch("incoming/large", "model.joblib", tmp_path / "out")
+    blobs.upload(tmp_path, ["model.joblib"], "incoming/large")
+    assert blobs.download("incoming/large", "model.joblib", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == content

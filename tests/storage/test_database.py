@@ -67,7 +67,7 @@ def test_a_writer_waits_for_another(open_url: OpenUrl) -> None:
 
 
 def _add(url: str, who: int, count: int) -> None:
-    database = Database.open(url)
+    database = Database.open_url(url)
     for number in range(count):
         with database.writing() as connection:
             last = connection.execute(text("SELECT count(*) FROM projects")).scalar_one()
@@ -84,7 +84,7 @@ def test_eight_writers_are_not_locked_out(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(100)
     assert [writer.exitcode for writer in writers] == [0] * 8
-    database = Database.open(url)
+    database = Database.open_url(url)
     with database.reading() as connection:
         seen = connection.execute(select(projects.c.updated_at)).scalars().all()
     database.close()
@@ -94,15 +94,15 @@ def test_eight_writers_are_not_locked_out(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "windlass.db").write_text("notes " * 1000)
     with pytest.raises(StorageError, match=r"windlass\.db failed: file is not a database.*backup"):
-        Database.of(Settings(home=tmp_path))
+        Database.open(Settings(home=tmp_path))
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    Database.of(Settings(home=tmp_path)).close()
+    Database.open(Settings(home=tmp_path)).close()
     with sqlite3.connect(tmp_path / "windlass.db") as raw:
         pages = raw.execute("PRAGMA page_count").fetchone()[0]
     raw.close()
-    database = Database.of(Settings(home=tmp_path))
+    database = Database.open(Settings(home=tmp_path))
 
     def write_too_much() -> None:
         with database.writing() as connection:
@@ -119,25 +119,25 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_was_replaced_is_followed(tmp_path: Path) -> None:
     for name in ("old", "new"):
-        made = Database.of(Settings(home=tmp_path / name))
+        made = Database.open(Settings(home=tmp_path / name))
         with made.writing() as connection:
             connection.execute(insert(projects).values(_project(name)))
         made.close()
     path = tmp_path / "old" / "windlass.db"
-    database = Database.of(Settings(home=path.parent))
+    database = Database.open(Settings(home=path.parent))
     assert _names(database) == ["old"]
     (tmp_path / "new" / "windlass.db").replace(path)
     assert _names(database) == ["new"]
     with database.writing() as connection:
         connection.execute(insert(projects).values(_project("newer")))
     database.close()
-    again = Database.of(Settings(home=path.parent))
+    again = Database.open(Settings(home=path.parent))
     assert _names(again) == ["new", "newer"]
     again.close()
 
 
 def test_a_file_that_is_gone_is_told_and_not_made_anew(tmp_path: Path) -> None:
-    database = Database.of(Settings(home=tmp_path))
+    database = Database.open(Settings(home=tmp_path))
     path = tmp_path / "windlass.db"
     path.rename(tmp_path / "away.db")
     for block in (database.reading, database.writing):
@@ -155,10 +155,10 @@ def test_a_file_that_is_gone_is_told_and_not_made_anew(tmp_path: Path) -> None:
 def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     with pytest.raises(StorageError, match=r"no database file .*windlass\.db\. .*backup"):
-        Database.of(settings, must_exist=True)
+        Database.open(settings, must_exist=True)
     assert list(tmp_path.iterdir()) == []
-    Database.of(settings).close()
-    database = Database.of(settings, must_exist=True)
+    Database.open(settings).close()
+    database = Database.open(settings, must_exist=True)
     assert _names(database) == []
     database.close()
 
@@ -167,12 +167,12 @@ def test_a_file_that_goes_as_it_is_opened_is_not_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=tmp_path / "a home, 100%20 ours")  # as it is written
-    Database.of(settings).close()
+    Database.open(settings).close()
     file = settings.home / "windlass.db"
     assert file.is_file()
-    database = Database.of(settings)
+    database = Database.open(settings)
     database.close()  # what comes next makes a new connection
-    monkeypatch.setattr(database, "_follow", file.unlink)
+    monkeypatch.setattr(database, "_reconnect_if_replaced", file.unlink)
     with pytest.raises(StorageError, match="unable to open database file"):
         _names(database)
     assert not file.exists()
@@ -181,13 +181,13 @@ def test_a_file_that_goes_as_it_is_opened_is_not_made(
 def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"Cannot make the home folder.*WINDLASS_HOME"):
-        Database.of(Settings(home=tmp_path / "file" / "home"))
+        Database.open(Settings(home=tmp_path / "file" / "home"))
 
 
 def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "windlass.db").mkdir()
     with pytest.raises(StorageError, match=r"unable to open database file.*Let this user write"):
-        Database.of(Settings(home=tmp_path))
+        Database.open(Settings(home=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
 )
 def test_urls_that_cannot_be_used(url: str) -> None:
     with pytest.raises(SettingsError, match=r"WINDLASS_DATABASE_URL .*Use postgresql\+psycopg://"):
-        Database.open(url)
+        Database.open_url(url)
 
 
 def test_a_server_that_is_away_is_told_without_the_password() -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(StorageError, match=r"refused.*try again") as told:
-        Database.open(f"postgresql://ann:s3cret@127.0.0.1:{free_port()}/loans")
+        Database.open_url(f"postgresql://ann:s3cret@127.0.0.1:{free_port()}/loans")
     assert "s3cret" not in str(told.value)
 
 
@@ -219,16 +219,16 @@ def test_a_server_that_never_answers_is_told() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(StorageError, match="timeout"):
-            Database.open(f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/loans")
+            Database.open_url(f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/loans")
 
 
 def test_a_database_that_does_not_exist_is_told(postgres_url: str) -> None:
     with pytest.raises(StorageError, match=r"does not exist.*WINDLASS_DATABASE_URL"):
-        Database.open(f"{postgres_url.partition('?')[0]}_else")
+        Database.open_url(f"{postgres_url.partition('?')[0]}_else")
 
 
 def test_a_connection_that_was_cut_is_made_again(postgres_url: str) -> None:
-    database, other = Database.open(postgres_url), Database.open(postgres_url)
+    database, other = Database.open_url(postgres_url), Database.open_url(postgres_url)
     others = "datname = current_database() AND pid <> pg_backend_pid()"
 
     def be_cut() -> None:

@@ -28,11 +28,11 @@ def test_what_is_wrong_with_the_disk_is_told(
 
     monkeypatch.setattr(shutil, "copyfile", fail)
     with pytest.raises(StorageError, match=advice) as told:
-        LocalBlobStore(tmp_path / "home").put(tmp_path, ["model.joblib"], "incoming/a")
+        LocalBlobStore(tmp_path / "home").upload(tmp_path, ["model.joblib"], "incoming/a")
     assert "incoming/a/model.joblib" in str(told.value)
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     with pytest.raises(StorageError, match=f"failed at {tmp_path}/home"):
-        LocalBlobStore(tmp_path / "home").put(tmp_path, [], "incoming/a")
+        LocalBlobStore(tmp_path / "home").upload(tmp_path, [], "incoming/a")

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from tests.storage.conftest import OpenUrl
 
 from windlass.errors import StorageError
-from windlass.storage.database import HEAD, Database
+from windlass.storage.database import HEAD_REVISION, Database
 from windlass.storage.db_tables import metadata
 
 FOLDER = Path(__file__).parents[2] / "src" / "windlass" / "storage" / "migrations" / "versions"
@@ -19,21 +19,21 @@ OPENER = """
 import sys
 from windlass.storage.database import Database
 sys.stdin.read()  # until all are there
-Database.open(sys.argv[1]).close()
+Database.open_url(sys.argv[1]).close()
 """
 
 
 def test_migrations_make_the_tables_that_the_code_sees(database_url: str) -> None:
-    database = Database.open(database_url)
+    database = Database.open_url(database_url)
     with database.writing() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == HEAD
+        assert context.get_current_revision() == HEAD_REVISION
     database.close()
 
 
 def test_the_newest_step_is_the_last_file() -> None:
-    assert max(FOLDER.glob("0*.py")).name.startswith(f"{HEAD}_")
+    assert max(FOLDER.glob("0*.py")).name.startswith(f"{HEAD_REVISION}_")
 
 
 def test_the_tables_are_made_once_by_however_many(database_url: str) -> None:
@@ -51,7 +51,7 @@ def test_the_tables_are_made_once_by_however_many(database_url: str) -> None:
         opener.stdin = None
     told = [opener.communicate(timeout=100)[1].decode() for opener in openers]
     assert [opener.returncode for opener in openers] == [0] * 4, told
-    Database.open(database_url).close()
+    Database.open_url(database_url).close()
 
 
 def test_tables_of_a_newer_windlass_are_refused(open_url: OpenUrl) -> None:
@@ -64,9 +64,9 @@ def test_tables_of_a_newer_windlass_are_refused(open_url: OpenUrl) -> None:
 
 def test_tables_that_are_there_need_no_alembic(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'there.db'}"
-    Database.open(url).close()
+    Database.open_url(url).close()
     code = (
-        "import sys; from windlass.storage.database import Database; Database.open(sys.argv[1]).close();"
+        "import sys; from windlass.storage.database import Database; Database.open_url(sys.argv[1]).close();"
         "print([m for m in ('alembic', 'obstore', 'psycopg') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, check=True)

@@ -40,7 +40,7 @@ def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None
     (tmp_path / "manifest.json").write_text("{}")
     for ask in (
         lambda: blobs.folders("models"),
-        lambda: blobs.put(tmp_path, ["manifest.json"], "models/loan/v1"),
+        lambda: blobs.upload(tmp_path, ["manifest.json"], "models/loan/v1"),
         lambda: blobs.move("incoming/a", "models/loan/v1"),
         lambda: blobs.remove("models/loan/v1"),
     ):
@@ -63,7 +63,7 @@ def test_a_store_that_never_answers_is_told(s3_url: str, monkeypatch: pytest.Mon
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setattr("windlass.storage.object_store.SILENCE", timedelta(seconds=1))
+        monkeypatch.setattr("windlass.storage.object_store.READ_TIMEOUT", timedelta(seconds=1))
         blobs = open_blob_store(replace(Settings.read(), store_url=s3_url))
         with pytest.raises(StorageError, match="cannot be read"):
             blobs.read("models/loan/v1", "manifest.json")
@@ -87,7 +87,7 @@ def test_a_move_that_is_cut_short_leaves_no_manifest(
     names = ["golden.json", "manifest.json", "model.joblib", "schema.json"]
     for name in names:
         (tmp_path / name).write_text("{}")
-    blobs.put(tmp_path, names, "incoming/a")
+    blobs.upload(tmp_path, names, "incoming/a")
     copy = S3Store.copy
     copied: list[str] = []
 

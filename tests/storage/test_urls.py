@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from windlass.settings import Settings
-from windlass.storage.urls import has_database, pinned
+from windlass.storage.urls import has_database, pin_database
 
 POSTGRES = "postgresql+psycopg://127.0.0.1/windlass"
 
@@ -11,20 +11,20 @@ POSTGRES = "postgresql+psycopg://127.0.0.1/windlass"
 def test_an_empty_home_has_none_and_is_not_pinned(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     assert not has_database(settings)
-    assert pinned(settings) is settings
+    assert pin_database(settings) is settings
 
 
 def test_once_pinned_it_is_named_whether_it_is_there_or_not(tmp_path: Path) -> None:
     file = tmp_path / "windlass.db"
     file.touch()
-    named = pinned(Settings(home=tmp_path))
+    named = pin_database(Settings(home=tmp_path))
     file.unlink()
     assert has_database(named)
     assert named.database_url == f"sqlite:///{file}"
-    assert pinned(named) == named
+    assert pin_database(named) == named
 
 
 def test_a_url_is_a_database(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, database_url=POSTGRES)
     assert has_database(settings)
-    assert pinned(settings) == settings
+    assert pin_database(settings) == settings

@@ -44,7 +44,7 @@ def fill(
     """Register three trainings of Iris in `home`, each a candidate; gates of the third do not pass."""
     project, source = load_project(IRIS)
     declaration = ProjectSpec.from_project(project, source).model_copy(update={"policy": policy})
-    registry = Registry.of(Settings(home=home))
+    registry = Registry.open(Settings(home=home))
     registry.declare(declaration)
     for seed in (1, 2, 3):
         registry.register(bundle_of("iris", seed=seed), trained_by=trained_by)

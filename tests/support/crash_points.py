@@ -73,7 +73,7 @@ class Turn:
 
     def prepare(self) -> None:
         """Make what the action needs."""
-        registry = Registry.of(self.settings)
+        registry = Registry.open(self.settings)
         registry.declare(LOAN.declared())
         self._seal("")
         if self.action != "register":
@@ -84,7 +84,7 @@ class Turn:
 
     def act(self) -> None:
         """Do it, and die."""
-        registry = Registry.of(self.settings)
+        registry = Registry.open(self.settings)
         Fuse(self.number).lay(self.settings)
         if self.action == "register":
             self._register(registry)
@@ -96,7 +96,7 @@ class Turn:
 
     def look(self) -> None:
         """Open the registry as a later start does, carry on, and hold every row against its bundle."""
-        registry = Registry.of(self.settings)
+        registry = Registry.open(self.settings)
         registry.sweep()
         bundles = registry._bundles
         assert bundles._blobs.folders("incoming") == []
@@ -107,7 +107,7 @@ class Turn:
         numbers = sorted(version.number for version in versions)
         assert numbers == list(range(1, len(versions) + 1)), numbers
         kept = [version for version in versions if version.pruned_at is None]
-        there, known = bundles.numbers("loan"), {version.number for version in kept}
+        there, known = bundles.version_numbers("loan"), {version.number for version in kept}
         assert there == known, (there, known)
         registry.sweep()
         assert bundles._blobs.folders("orphans/loan") == []

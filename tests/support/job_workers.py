@@ -154,7 +154,7 @@ class Bench:
     def __init__(self, folder: Path, database_url: str | None = None) -> None:
         self.folder = folder
         self.settings = Settings(home=folder / "home", database_url=database_url)
-        self.registry = Registry.of(self.settings)
+        self.registry = Registry.open(self.settings)
         self.desk = JobQueue(self.registry.database)
         self.variables = {} if database_url is None else {"WINDLASS_DATABASE_URL": database_url}
         self.started: list[WorkerProcess] = []

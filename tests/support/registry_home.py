@@ -26,7 +26,7 @@ class Registered:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.settings = Settings(home=home, **settings)
-        self.registry = Registry.of(self.settings)
+        self.registry = Registry.open(self.settings)
 
     def add(self, bundle: Path, project: str = "iris", folder: Path | None = None) -> str:
         """Register a bundle; the name of its version."""

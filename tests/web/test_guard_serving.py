@@ -34,7 +34,7 @@ def ask(server: Server, secret: str, *more: str) -> RawAnswer:
 
 
 def keys_of(home: Path, url: str | None = None) -> KeyStore:
-    return KeyStore(Database.of(Settings(home=home, database_url=url)))
+    return KeyStore(Database.open(Settings(home=home, database_url=url)))
 
 
 def statuses(server: Server, secret: str) -> set[int]:

@@ -1,41 +1,41 @@
-"""Wrong keys, counted by the address that they come from; as many addresses as fit, the latest."""
+"""Counts failed authentication attempts by client address, for the most recent addresses."""
 
 import ipaddress
 from collections import OrderedDict
 from math import ceil
 
-MAX_WRONG = 10  # a minute from one address
-SECONDS = 60.0
+MAX_FAILURES = 10  # a minute from one address
+WINDOW_SECONDS = 60.0
 MAX_ADDRESSES = 10_000
 
 
 class FailedAttempts:
-    """Counts wrong keys. Not for several threads."""
+    """Counter of failed attempts by client address and minute. Not thread-safe."""
 
-    def __init__(self, most: int = MAX_ADDRESSES) -> None:
-        self._most = most
-        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()  # when it began, how many
+    def __init__(self, max_addresses: int = MAX_ADDRESSES) -> None:
+        self._max_addresses = max_addresses
+        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()  # start, failures
 
-    def wrong(self, address: str, now: float) -> tuple[int, int]:
-        """Count one more; how many it are in this minute, and seconds until the next minute begins.
+    def record(self, address: str, now: float) -> tuple[int, int]:
+        """Counts a failure; returns the failures in this window, and the seconds until the next window begins.
 
-        `now` is in seconds on any clock that never goes back.
+        `now` is in seconds of a monotonic clock.
         """
-        place = network_of(address)
-        begun, count = self._seen.pop(place, (now, 0))
-        if now - begun >= SECONDS:
-            begun, count = now, 0
-        self._seen[place] = begun, count + 1
-        if len(self._seen) > self._most:
-            self._seen.popitem(last=False)
-        return count + 1, max(1, ceil(begun - now + SECONDS))
+        network = client_network(address)
+        start, count = self._windows.pop(network, (now, 0))
+        if now - start >= WINDOW_SECONDS:
+            start, count = now, 0
+        self._windows[network] = start, count + 1
+        if len(self._windows) > self._max_addresses:
+            self._windows.popitem(last=False)
+        return count + 1, max(1, ceil(start - now + WINDOW_SECONDS))
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._windows)
 
 
-def network_of(address: str) -> str:
-    """The address, or of IPv6 its /64, all of which one caller may have. What is no address stays as it is."""
+def client_network(address: str) -> str:
+    """Returns an IPv4 address, or the /64 network of an IPv6 address, which one client may own; other text as it is."""
     if ":" not in address:
         return address
     try:

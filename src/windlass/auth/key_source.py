@@ -1,4 +1,4 @@
-"""Where a server reads the keys that are valid now. SQLAlchemy is imported only where a database is there."""
+"""Source of a server's valid keys. SQLAlchemy is imported only where a database exists."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 class KeySource(Protocol):
-    """Tells which keys are valid. Asked by one thread, over and over."""
+    """Source of the valid keys. One thread polls it."""
 
     def read(self) -> dict[str, ApiKey]:
-        """The valid keys by hash. Raises StorageError where they cannot be read now."""
+        """Returns the valid keys by hash. Raises StorageError where they cannot be read now."""
 
     def close(self) -> None:
-        """Nobody will ask again."""
+        """Releases its resources."""
 
 
 class DatabaseKeySource:
-    """The keys of the database that the settings name, opened when it is first there.
+    """Source that reads the keys from the settings' database, and opens it once it exists.
 
-    Where that is the SQLite file of the home folder and nobody made it yet, there are no keys: a container
-    that has only those of WINDLASS_API_KEYS gets no database from its server. Once it was there, it is missed.
+    While the SQLite file of the home folder does not exist there are no keys: a server of a container that uses
+    only WINDLASS_API_KEYS creates no database. Once the file was opened, its absence is an error.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -32,17 +32,17 @@ class DatabaseKeySource:
         self._keys: KeyStore | None = None
 
     def read(self) -> dict[str, ApiKey]:
-        """The valid keys by hash. Raises StorageError or SettingsError where they cannot be read."""
+        """Returns the valid keys by hash. Raises StorageError or SettingsError where they cannot be read."""
         if self._keys is None:
             if not has_database(self._settings):
                 return {}
             from windlass.auth.key_store import KeyStore
             from windlass.storage.database import Database
 
-            self._keys = KeyStore(Database.of(self._settings, must_exist=True))
-        return self._keys.valid()
+            self._keys = KeyStore(Database.open(self._settings, must_exist=True))
+        return self._keys.active_keys()
 
     def close(self) -> None:
-        """Close the database."""
+        """Closes the database."""
         if self._keys is not None:
             self._keys.close()

@@ -1,4 +1,4 @@
-"""The keys that the database holds: made, listed, revoked. What a holder sends is nowhere kept."""
+"""Creates, lists and revokes the keys of a database. The secrets themselves are not stored."""
 
 import time
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from windlass.auth.key import ApiKey, Role, check_name, check_rate, hash_of, new_secret
+from windlass.auth.key import ApiKey, Role, check_name, check_rate, hash_secret, new_secret
 from windlass.errors import AccessError, StorageError
 from windlass.storage.database import Database
 from windlass.storage.db_tables import keys
@@ -15,7 +15,7 @@ __all__ = ["ApiKey", "KeyStore"]
 
 
 class KeyStore:
-    """The keys of one database. Any process may ask at any time; a name is given once, ever.
+    """Store of the API keys in one database. Safe to use from several processes; a name is never given twice.
 
     Every method raises StorageError where the database cannot be reached.
     """
@@ -24,19 +24,19 @@ class KeyStore:
         self._database = database
 
     def create(self, name: str, role: Role, rate: int | None = None) -> str:
-        """Make a key and return what its holder sends; nobody can ask for that again.
+        """Creates a key and returns its secret, which cannot be read again.
 
-        `rate` is in requests a minute. Raises AccessError for a name or a rate that cannot be, or a name
-        that was given before.
+        `rate` is in requests a minute. Raises AccessError for an invalid name or rate, or a name that was
+        given before.
         """
         check_name(name)
         check_rate(rate)
         secret = new_secret()
-        row = {"name": name, "hash": hash_of(secret.encode()), "role": role.value, "rate": rate}
+        row = {"name": name, "hash": hash_secret(secret.encode()), "role": role.value, "rate": rate}
         with self._database.writing() as connection:
-            found = connection.execute(select(keys).where(keys.c.name == name)).first()
-            if found is not None:
-                raise _taken(_key(found))
+            existing = connection.execute(select(keys).where(keys.c.name == name)).first()
+            if existing is not None:
+                raise _name_taken(_parse_key(existing))
             try:
                 connection.execute(insert(keys), {**row, "created_at": time.time()})
             except IntegrityError as error:  # another process was quicker
@@ -44,12 +44,14 @@ class KeyStore:
         return secret
 
     def list(self) -> list[ApiKey]:
-        """Every key that was ever made, by name."""
+        """Returns every key, revoked ones too, sorted by name."""
         with self._database.reading() as connection:
-            return [_key(row) for row in connection.execute(select(keys).order_by(keys.c.name))]
+            return [
+                _parse_key(row) for row in connection.execute(select(keys).order_by(keys.c.name))
+            ]
 
     def revoke(self, name: str) -> ApiKey:
-        """Make a key worthless, for good; one that was revoked before stays as it was.
+        """Revokes a key for good and returns it. A key that is revoked already stays as it is.
 
         Raises AccessError where there is no such key.
         """
@@ -59,25 +61,25 @@ class KeyStore:
                 .where(keys.c.name == name, keys.c.revoked_at.is_(None))
                 .values(revoked_at=time.time())
             )
-            found = connection.execute(select(keys).where(keys.c.name == name)).first()
-        if found is None:
+            row = connection.execute(select(keys).where(keys.c.name == name)).first()
+        if row is None:
             raise AccessError(
                 f"There is no key {name[:80]!r}. `windlass keys list` shows all there are."
             )
-        return _key(found)
+        return _parse_key(row)
 
-    def valid(self) -> dict[str, ApiKey]:
-        """The keys that are not revoked, by hash: what a server asks for over and over."""
+    def active_keys(self) -> dict[str, ApiKey]:
+        """Returns the keys that are not revoked, by hash. Servers poll this."""
         with self._database.reading() as connection:
             rows = connection.execute(select(keys).where(keys.c.revoked_at.is_(None))).all()
-        return {row.hash: _key(row) for row in rows}
+        return {row.hash: _parse_key(row) for row in rows}
 
     def close(self) -> None:
-        """Close the database's connections."""
+        """Closes the database's connections."""
         self._database.close()
 
 
-def _taken(key: ApiKey) -> AccessError:
+def _name_taken(key: ApiKey) -> AccessError:
     if key.revoked_at is None:
         return AccessError(
             f"There is a key {key.name!r} already. Choose another name; to replace a key, make the new one first,"
@@ -88,7 +90,7 @@ def _taken(key: ApiKey) -> AccessError:
     )
 
 
-def _key(row: Row[Any]) -> ApiKey:
+def _parse_key(row: Row[Any]) -> ApiKey:
     try:
         role = Role(row.role)
     except ValueError as error:

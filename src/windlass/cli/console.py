@@ -135,18 +135,15 @@ def _bars(steps: "Sequence[Step]") -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[message]}", markup=False),
     )
-    with Bars(*columns, console=Console(stderr=True)) as blocks_approval:
-        tasks = [
-            blocks_approval.add_task(step.name, total=1.0, start=False, message="")
-            for step in steps
-        ]
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks = [bars.add_task(step.name, total=1.0, start=False, message="") for step in steps]
 
         def report(share: float, message: str) -> None:
             for step, task in zip(steps, tasks, strict=True):
                 done = step.way.share(share)
                 if share >= step.way.begin:
-                    blocks_approval.start_task(task)
+                    bars.start_task(task)
                 is_now = step.way.begin <= share < step.way.end
-                blocks_approval.update(task, completed=done, message=message if is_now else "")
+                bars.update(task, completed=done, message=message if is_now else "")
 
         yield report

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.auth.key import RESERVED, Role, hash_of
+from windlass.auth.key import RESERVED_NAMES, Role, hash_secret
 from windlass.cli.console import say_usage
 from windlass.core.project_loader import load_project
 from windlass.errors import AccessError, UnknownError
@@ -31,7 +31,7 @@ def opened(settings: Settings | None = None, *, make: bool = False) -> Iterator[
     """
     from windlass.registry.registry import Registry
 
-    registry = Registry.of(settings or Settings.read(), must_exist=not make)
+    registry = Registry.open(settings or Settings.read(), must_exist=not make)
     try:
         yield registry
     finally:
@@ -48,7 +48,7 @@ def actor() -> str:
         name = pwd.getpwuid(number).pw_name
     except KeyError:  # a container's user without a name
         return f"uid-{number}"
-    return f"user-{name}" if name in RESERVED else name
+    return f"user-{name}" if name in RESERVED_NAMES else name
 
 
 def project_of(registry: "Registry", place: Path) -> str:
@@ -120,13 +120,13 @@ def decider(registry: "Registry", key: str | None) -> str:
         return actor()
     from windlass.auth.key_store import KeyStore
 
-    found = KeyStore(registry.database).valid().get(hash_of(key.encode()))
+    found = KeyStore(registry.database).active_keys().get(hash_secret(key.encode()))
     if found is None:
         raise AccessError(
             "The key given is unknown here, or revoked. Check --key or WINDLASS_KEY, and that WINDLASS_HOME or"
             " WINDLASS_DATABASE_URL names the registry that it was made for: `windlass keys list`."
         )
-    if not found.role.reaches(Role.APPROVE):
+    if not found.role.includes(Role.APPROVE):
         raise AccessError(
             f"The key {found.name} has the role {found.role.value}, and a decision needs {Role.APPROVE.value}."
             f" Make one: windlass keys create --name NAME --role {Role.APPROVE.value}"

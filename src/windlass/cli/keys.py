@@ -73,7 +73,7 @@ def _revoke(name: str) -> None:
 def _with_keys(action: "Callable[[KeyStore], Result]", *, make: bool = False) -> Result:
     from windlass.storage.database import Database
 
-    keys = KeyStore(Database.of(Settings.read(), must_exist=not make))
+    keys = KeyStore(Database.open(Settings.read(), must_exist=not make))
     try:
         return action(keys)
     finally:

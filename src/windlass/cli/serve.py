@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from windlass.auth.env_keys import environment_keys
+from windlass.auth.env_keys import parse_environment_keys
 from windlass.cli.banner import banner
 from windlass.cli.console import guarded, say
 from windlass.cli.context import opened
@@ -19,7 +19,7 @@ from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
 from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
-from windlass.storage.urls import pinned
+from windlass.storage.urls import pin_database
 
 if TYPE_CHECKING:
     from windlass.serving.targets import ServeTarget
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
         """Serve predictions over HTTP until stopped."""
 
         def action() -> None:
-            settings = pinned(Settings.read())
+            settings = pin_database(Settings.read())
             served = paths or [_default()]
             platform = _platform(served, settings)
             address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
@@ -89,7 +89,7 @@ def _platform(paths: list[Path], settings: Settings) -> int | None:
 
 def _check_keys(settings: Settings) -> None:
     """Refuse keys of the environment that are weak, or that nobody would be asked for."""
-    environment_keys(settings.api_keys)
+    parse_environment_keys(settings.api_keys)
     if settings.api_keys and not settings.auth:
         raise SettingsError(
             "WINDLASS_API_KEYS is set, but WINDLASS_AUTH is off, so nobody would be asked for a key."

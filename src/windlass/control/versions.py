@@ -8,7 +8,7 @@ from windlass.control.backend import ControlBackend, ControlStores
 from windlass.control.request_body import BodySchema, Json, read_json
 from windlass.control.train import ANONYMOUS
 from windlass.registry.decisions import Decision
-from windlass.registry.version import MOVES
+from windlass.registry.version import TRANSITIONS
 from windlass.web.messages import Request, Response
 
 REASON_SCHEMA: Json = {
@@ -136,7 +136,7 @@ def _actor(request: Request) -> str:
 def _decision_response(decision: Decision) -> Response:
     told = {
         "version": decision.version,
-        "stage": MOVES[decision.action][1].value,
+        "stage": TRANSITIONS[decision.action][1].value,
         "decision": decision.json(),
     }
     return Response(orjson.dumps(told))

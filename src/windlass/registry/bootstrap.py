@@ -1,4 +1,4 @@
-"""The paired bootstrap: how the difference of two models' metrics moves when the rows are drawn again."""
+"""Paired bootstrap intervals of the difference between two models' metrics."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -11,16 +11,18 @@ from windlass.core import metrics as formulas
 from windlass.core.holdout import Holdout
 
 RESAMPLES = 2000
-ROWS = 20_000  # drawn at most for a resample, so that a million rows take little longer than these
-_RANKS = 8192  # told apart at most while resampling; the metrics themselves are of exact ranks
+MAX_ROWS_PER_RESAMPLE = 20_000  # so that a million rows take little longer than these
+_MAX_RANKS = 8192  # distinguished while resampling; the exact metrics use every rank
 _SEED = 1993
 
 Indices = NDArray[np.int64]
-Measure = Callable[[Indices], float]
+ResampledMetric = Callable[[Indices], float]
 
 
-def interval(a: Measure, b: Measure, rows: int, confidence: float) -> tuple[float, float]:
-    """The interval of a(rows) - b(rows), by the percentile bootstrap; the same again for the same rows.
+def difference_interval(
+    a: ResampledMetric, b: ResampledMetric, rows: int, confidence: float
+) -> tuple[float, float]:
+    """Returns the interval of a(rows) - b(rows) by the percentile bootstrap, with a fixed seed.
 
     B. Efron, R. J. Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 16. Both models
     are measured on the same resample, so what is hard for both cancels out. Beyond 20,000 rows it is the
@@ -28,33 +30,34 @@ def interval(a: Measure, b: Measure, rows: int, confidence: float) -> tuple[floa
     Statistica Sinica 7:1-31. Resamples without a value, such as those of one class, are left out.
     """
     random = np.random.default_rng(_SEED)
-    drawn = min(rows, ROWS)
-    found = np.empty(RESAMPLES)
+    size = min(rows, MAX_ROWS_PER_RESAMPLE)
+    differences = np.empty(RESAMPLES)
     for index in range(RESAMPLES):
-        chosen = random.integers(rows, size=drawn)
-        found[index] = a(chosen) - b(chosen)
-    everything = np.arange(rows)
-    whole = a(everything) - b(everything)
-    tails = np.quantile(found[np.isfinite(found)], [(1 - confidence) / 2, (1 + confidence) / 2])
-    low, high = whole + sqrt(drawn / rows) * (tails - whole)
+        resample = random.integers(rows, size=size)
+        differences[index] = a(resample) - b(resample)
+    all_rows = np.arange(rows)
+    difference = a(all_rows) - b(all_rows)
+    finite = differences[np.isfinite(differences)]
+    tails = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = difference + sqrt(size / rows) * (tails - difference)
     return float(low), float(high)
 
 
-def measure(name: str, holdout: Holdout, classes: int | None) -> Measure:
-    """A metric of a model as a function of the indices of some rows of its holdout, fast to call again."""
+def resampled_metric(name: str, holdout: Holdout, classes: int | None) -> ResampledMetric:
+    """Returns a model's metric as a function of row indices [n] into its holdout; fast to call repeatedly."""
     if name in ("roc_auc", "average_precision"):
-        return _of_ranks(name, holdout)
+        return _ranking_metric(name, holdout)
     if name == "macro_f1":
         assert classes is not None
-        return _of_cells(holdout, classes)
+        return _macro_f1(holdout, classes)
     if name in ("rmse", "r2"):
-        return _of_squares(name, holdout)
-    losses = _losses(name, holdout)
+        return _squared_error_metric(name, holdout)
+    losses = _row_losses(name, holdout)
     return lambda rows: float(np.mean(losses[rows]))
 
 
-def exact(name: str, holdout: Holdout, classes: int | None) -> float:
-    """A metric of a model on its whole holdout, by the formula that training uses; NaN where it has none."""
+def exact_metric(name: str, holdout: Holdout, classes: int | None) -> float:
+    """Returns a model's metric on its whole holdout, by the formula that training uses; NaN without a value."""
     truth, prediction = holdout.truth, holdout.prediction
     if prediction.values is not None:
         return float(getattr(formulas, name)(truth, prediction.values))
@@ -69,8 +72,8 @@ def exact(name: str, holdout: Holdout, classes: int | None) -> float:
     return float(getattr(formulas, name)(truth, prediction.probabilities[:, 1]))
 
 
-def _losses(name: str, holdout: Holdout) -> NDArray[np.float64]:
-    """What each row [n] adds to a metric that is a mean over rows."""
+def _row_losses(name: str, holdout: Holdout) -> NDArray[np.float64]:
+    """Returns each row's contribution [n] to a metric that is a mean over rows."""
     truth, prediction = holdout.truth, holdout.prediction
     losses: Any
     if name == "mae":
@@ -84,7 +87,7 @@ def _losses(name: str, holdout: Holdout) -> NDArray[np.float64]:
     return np.asarray(losses, np.float64)
 
 
-def _of_squares(name: str, holdout: Holdout) -> Measure:
+def _squared_error_metric(name: str, holdout: Holdout) -> ResampledMetric:
     truth = holdout.truth
     squares = (holdout.prediction.values - truth) ** 2
     if name == "rmse":
@@ -97,8 +100,8 @@ def _of_squares(name: str, holdout: Holdout) -> Measure:
     return r2
 
 
-def _of_cells(holdout: Holdout, classes: int) -> Measure:
-    """Macro F1 from counts of (true, predicted) cells."""
+def _macro_f1(holdout: Holdout, classes: int) -> ResampledMetric:
+    """Returns macro F1 as a function of rows, from counts of (true, predicted) cells."""
     cells = holdout.truth * classes + holdout.prediction.labels
 
     def macro_f1(rows: Indices) -> float:
@@ -108,16 +111,16 @@ def _of_cells(holdout: Holdout, classes: int) -> Measure:
     return macro_f1
 
 
-def _of_ranks(name: str, holdout: Holdout) -> Measure:
-    """A ranking metric from counts of (rank, true class); scores are ranked once, not in each resample."""
+def _ranking_metric(name: str, holdout: Holdout) -> ResampledMetric:
+    """Returns a ranking metric from counts of (rank, true class); scores are ranked once, not in each resample."""
     formula = formulas.auc_of_counts if name == "roc_auc" else formulas.average_precision_of_counts
     assert holdout.prediction.probabilities is not None
     _, ranks = np.unique(-holdout.prediction.probabilities[:, 1], return_inverse=True)
-    size = min(int(ranks.max()) + 1, _RANKS)
+    size = min(int(ranks.max()) + 1, _MAX_RANKS)
     cells = ranks * size // (int(ranks.max()) + 1) * 2 + holdout.truth
 
-    def measured(rows: Indices) -> float:
+    def ranking_metric(rows: Indices) -> float:
         counts = np.bincount(cells[rows], minlength=2 * size).reshape(size, 2)
         return formula(counts[:, 1], counts[:, 0])
 
-    return measured
+    return ranking_metric

@@ -1,4 +1,4 @@
-"""Bundles of a store that is far away, as they are kept on this machine: by digest, verified on every open."""
+"""Caches bundles of a remote store on this machine, by digest; verifies them on every open."""
 
 import os
 import shutil
@@ -12,26 +12,26 @@ from windlass.core.atomic_files import remove_stale_files, temporary_prefix
 from windlass.core.bundle import Bundle
 from windlass.errors import BundleError, IntegrityError, StorageError
 
-UNUSED = 30 * 24 * 3600.0  # seconds after which a bundle that nobody opened here goes
+MAX_UNUSED_SECONDS = 30 * 24 * 3600.0  # a cached bundle that nobody opened for longer is removed
 
 
 class BundleCache:
-    """Bundles in one folder. Several processes may share it."""
+    """Cache of bundles in one folder. Several processes may share it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
 
     def open(self, digest: str, fetch: Callable[[Path], None]) -> Bundle:
-        """The bundle of this digest. `fetch` writes its files to a folder, where it is not here or is damaged.
+        """Opens the bundle of this digest; downloads it by `fetch(folder)` where it is missing or damaged.
 
-        Raises IntegrityError where what was fetched is another bundle, StorageError.
+        Raises IntegrityError where the download is another bundle, StorageError.
         """
         target = self._folder / digest
-        with _told(target):
+        with _translate_disk_errors(target):
             if target.exists():
-                found = self._kept(target, digest)
-                if found is not None:
-                    return found
+                bundle = self._open_cached(target, digest)
+                if bundle is not None:
+                    return bundle
                 self._discard(target)
             with self._staged(target) as folder:
                 fetch(folder)
@@ -41,45 +41,43 @@ class BundleCache:
                         f"its digest is {actual[:12]} instead of {digest[:12]}."
                         " Restore the bundle, or train it again."
                     )
-                with suppress(
-                    OSError
-                ):  # another process was first; what it put there is opened below
+                with suppress(OSError):  # another process was first; its copy is opened below
                     folder.rename(target)
             return Bundle.open(target)
 
-    def forget(self, digest: str) -> None:
-        """Remove a bundle."""
-        with _told(self._folder / digest):
+    def remove(self, digest: str) -> None:
+        """Removes a bundle."""
+        with _translate_disk_errors(self._folder / digest):
             self._discard(self._folder / digest)
 
     def sweep(self) -> None:
-        """Remove what killed processes left, and what was not used for long."""
-        with _told(self._folder):
-            for part in self._folder.glob(".*"):
-                remove_stale_files(self._folder / part.name.split(".")[1])
-            for kept in self._folder.glob("[!.]*"):
-                if time.time() - kept.stat().st_mtime > UNUSED:
-                    self._discard(kept)
+        """Removes leftovers of killed processes, and bundles that were not used for long."""
+        with _translate_disk_errors(self._folder):
+            for partial in self._folder.glob(".*"):
+                remove_stale_files(self._folder / partial.name.split(".")[1])
+            for bundle in self._folder.glob("[!.]*"):
+                if time.time() - bundle.stat().st_mtime > MAX_UNUSED_SECONDS:
+                    self._discard(bundle)
 
-    def _kept(self, target: Path, digest: str) -> Bundle | None:
+    def _open_cached(self, target: Path, digest: str) -> Bundle | None:
         try:
-            found = Bundle.open(target)
+            bundle = Bundle.open(target)
         except BundleError:
-            return None  # damaged here; the store has it whole
-        if found.digest != digest:
+            return None  # damaged here; the store has an intact one
+        if bundle.digest != digest:
             return None
         with suppress(PermissionError):  # another user's copy is as good
             os.utime(target)
-        return found
+        return bundle
 
     def _discard(self, target: Path) -> None:
         if not target.exists():
             return
         with (
-            self._staged(target) as aside,
+            self._staged(target) as folder,
             suppress(FileNotFoundError),
         ):  # another process was first
-            target.rename(aside / "damaged")
+            target.rename(folder / "damaged")
 
     @contextmanager
     def _staged(self, target: Path) -> Iterator[Path]:
@@ -94,7 +92,7 @@ class BundleCache:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _translate_disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

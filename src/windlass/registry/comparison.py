@@ -1,4 +1,4 @@
-"""Comparing two versions on the rows that both held out, from what their bundles seal: no data, no model."""
+"""Compares two versions on the rows that both held out, from their sealed holdouts: without data or models."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
@@ -9,12 +9,12 @@ import numpy as np
 from windlass.core.bundle import Bundle
 from windlass.core.holdout import Holdout, common_rows, read_holdout
 from windlass.core.metrics import LOWER_IS_BETTER, metric_names
-from windlass.registry.bootstrap import exact, interval, measure
+from windlass.registry.bootstrap import difference_interval, exact_metric, resampled_metric
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of `a` and of `b` on the same rows, and the interval of a - b."""
+    """Metric of `a` and of `b` on the same rows, and the interval of a - b."""
 
     metric: str
     a: float
@@ -24,18 +24,18 @@ class Difference:
 
     @property
     def difference(self) -> float:
-        """a - b."""
+        """The difference a - b."""
         return self.a - self.b
 
     @property
     def gain(self) -> tuple[float, float]:
-        """The interval of how much better `a` is than `b`: turned where less is better."""
+        """The interval of how much better `a` is than `b`: its sign is turned where less is better."""
         if self.metric in LOWER_IS_BETTER:
             return -self.high, -self.low
         return self.low, self.high
 
     def verdict(self, first: str, second: str) -> str:
-        """Which of the two is better, where the interval leaves no doubt."""
+        """Returns which of the two is better, where the interval excludes zero."""
         low, high = self.gain
         if low > 0:
             return f"{first} is better"
@@ -44,9 +44,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Rows on which only `a` was right, only `b` was, and the chance of so uneven a split by chance alone.
+    """Exact two-sided McNemar test: rows on which only `a` was right, only `b` was, and the p-value.
 
-    The exact two-sided test: Q. McNemar (1947), Psychometrika 12:153-157.
+    Q. McNemar (1947), Psychometrika 12:153-157.
     """
 
     only_a: int
@@ -54,8 +54,8 @@ class McNemar:
     p_value: float
 
     @staticmethod
-    def of(only_a: int, only_b: int) -> "McNemar":
-        """The test of these two counts."""
+    def from_counts(only_a: int, only_b: int) -> "McNemar":
+        """Returns the test of these two counts."""
         total, fewer = only_a + only_b, min(only_a, only_b)
         logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, total + 1)))])  # ln k!
         k = np.arange(fewer + 1)
@@ -65,10 +65,10 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How `a` did against `b` on `rows` rows that both held out.
+    """Comparison of `a` with `b` on `rows` rows that both held out.
 
-    `obstacle` says why they cannot be compared; there are no metrics then. Of `relabelled` rows the two
-    know different truths, and `a`'s counts. `mcnemar` is of accuracy, None of a regression.
+    `obstacle` is the reason why they cannot be compared; there are no metrics then. For `relabelled` rows the
+    two have different labels, and `a`'s count. `mcnemar` tests accuracy; it is None for a regression.
     """
 
     rows: int
@@ -79,11 +79,11 @@ class Comparison:
     obstacle: str | None = None
 
     def metric(self, name: str) -> Difference | None:
-        """The difference by one metric, where it could be measured."""
-        return next((found for found in self.metrics if found.metric == name), None)
+        """Returns the difference by one metric; None where it has no value."""
+        return next((each for each in self.metrics if each.metric == name), None)
 
     def json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """Returns all fields as JSON values."""
         return {
             **asdict(self),
             "metrics": [
@@ -93,7 +93,7 @@ class Comparison:
         }  # fmt: skip
 
     def summary(self, first: str, second: str) -> str:
-        """What was compared, in a line or a few."""
+        """Returns what was compared, in one to three lines of text."""
         if self.obstacle is not None:
             return f"{first} and {second} cannot be compared: {self.obstacle}"
         lines = [f"{first} against {second}, on {self.rows:,} rows that both held out."]
@@ -111,59 +111,61 @@ class Comparison:
 def compare(
     a: Bundle, b: Bundle, *, metrics: Collection[str] | None = None, confidence: float = 0.95
 ) -> Comparison:
-    """Compare two bundles, by all metrics or by these, on the rows that both held out.
+    """Compares two bundles, by all metrics or by these, on the rows that both held out.
 
     A metric without a value there, such as ROC AUC of one class, is left out. Takes seconds at most,
     whatever the number of rows. Raises IntegrityError where a bundle is damaged.
     """
-    joined = _join(a, b)
-    if isinstance(joined, str):
-        return Comparison(0, confidence, obstacle=joined)
-    one, other, relabelled = joined
+    common = _common_holdouts(a, b)
+    if isinstance(common, str):
+        return Comparison(0, confidence, obstacle=common)
+    holdout_a, holdout_b, relabelled = common
     labels = a.schema.target.classes
     classes = None if labels is None else len(labels)
     names = [name for name in metric_names(classes) if metrics is None or name in metrics]
-    found = (_difference(name, (one, other), classes, confidence) for name in names)
+    differences = (
+        _metric_difference(name, (holdout_a, holdout_b), classes, confidence) for name in names
+    )
     return Comparison(
-        len(one),
+        len(holdout_a),
         confidence,
-        tuple(difference for difference in found if difference is not None),
-        None if classes is None else _mcnemar(one, other),
+        tuple(difference for difference in differences if difference is not None),
+        None if classes is None else _mcnemar(holdout_a, holdout_b),
         relabelled,
     )
 
 
-def _join(a: Bundle, b: Bundle) -> tuple[Holdout, Holdout, int] | str:
-    """The rows in common as each holds them, with `a`'s truth; or why there is nothing to compare."""
+def _common_holdouts(a: Bundle, b: Bundle) -> tuple[Holdout, Holdout, int] | str:
+    """Returns the common rows of each holdout, with `a`'s labels, and how many differed; or why there are none."""
     columns = [[(column.name, column.kind) for column in x.schema.row.columns] for x in (a, b)]
     if columns[0] != columns[1]:
         return "their rows have other columns."
-    one, other = a.schema.target, b.schema.target
-    if (one.name, one.classes) != (other.name, other.classes):
+    target_a, target_b = a.schema.target, b.schema.target
+    if (target_a.name, target_a.classes) != (target_b.name, target_b.classes):
         return "they predict another target, or other classes."
-    held = read_holdout(a), read_holdout(b)
-    if held[0] is None or held[1] is None:
+    holdouts = read_holdout(a), read_holdout(b)
+    if holdouts[0] is None or holdouts[1] is None:
         return "a bundle of an earlier Windlass does not say what it held out. Train it again."
-    first, second = common_rows(held[0], held[1])
+    first, second = common_rows(holdouts[0], holdouts[1])
     if not len(first):
         return "no row was held out by both. Train both on the same data, with a gate NotWorse(…)."
-    mine, theirs = held[0].take(first), held[1].take(second)
-    relabelled = int(np.count_nonzero(mine.truth != theirs.truth))
-    return mine, replace(theirs, truth=mine.truth), relabelled
+    rows_a, rows_b = holdouts[0].take(first), holdouts[1].take(second)
+    relabelled = int(np.count_nonzero(rows_a.truth != rows_b.truth))
+    return rows_a, replace(rows_b, truth=rows_a.truth), relabelled
 
 
-def _difference(
-    name: str, held: tuple[Holdout, Holdout], classes: int | None, confidence: float
+def _metric_difference(
+    name: str, holdouts: tuple[Holdout, Holdout], classes: int | None, confidence: float
 ) -> Difference | None:
-    one, other = (exact(name, holdout, classes) for holdout in held)
-    if not np.isfinite(one) or not np.isfinite(other):
+    value_a, value_b = (exact_metric(name, holdout, classes) for holdout in holdouts)
+    if not np.isfinite(value_a) or not np.isfinite(value_b):
         return None
-    a, b = (measure(name, holdout, classes) for holdout in held)
-    low, high = interval(a, b, len(held[0]), confidence)
-    return Difference(name, one, other, low, high)
+    metric_a, metric_b = (resampled_metric(name, holdout, classes) for holdout in holdouts)
+    low, high = difference_interval(metric_a, metric_b, len(holdouts[0]), confidence)
+    return Difference(name, value_a, value_b, low, high)
 
 
-def _mcnemar(one: Holdout, other: Holdout) -> McNemar:
-    a = one.prediction.labels == one.truth
-    b = other.prediction.labels == other.truth
-    return McNemar.of(int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a)))
+def _mcnemar(holdout_a: Holdout, holdout_b: Holdout) -> McNemar:
+    a = holdout_a.prediction.labels == holdout_a.truth
+    b = holdout_b.prediction.labels == holdout_b.truth
+    return McNemar.from_counts(int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a)))

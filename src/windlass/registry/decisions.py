@@ -1,4 +1,4 @@
-"""Decisions: who moved which version, when and why; each bound to a bundle's digest and to the one before it."""
+"""Decisions about versions, as a hash chain: each holds the bundle's digest and the hash of the one before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,16 +6,16 @@ from typing import Any
 
 from windlass.core.hashing import canonical_json, sha256
 from windlass.errors import RegistryError
-from windlass.registry.version import MOVES, Action, Stage, VersionRef
+from windlass.registry.version import TRANSITIONS, Action, Stage, VersionRef
 
-FIRST = "0" * 64  # what the first decision of a project follows
-_LONGEST_ACTOR = 200
-_LONGEST_REASON = 4000
+GENESIS_HASH = "0" * 64  # `previous` of a project's first decision
+_MAX_ACTOR_LENGTH = 200
+_MAX_REASON_LENGTH = 4000
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One link of a project's chain. `hash` is the SHA-256 of all the rest as canonical JSON."""
+    """Entry of a project's decision chain. `hash` is the SHA-256 of its other fields as canonical JSON."""
 
     project: str
     sequence: int
@@ -34,7 +34,7 @@ class Decision:
         return f"v{self.number}"
 
     def json(self) -> dict[str, Any]:
-        """The decision and its place in the chain, as JSON."""
+        """Returns all fields as JSON values."""
         return {
             "project": self.project,
             "sequence": self.sequence,
@@ -48,13 +48,13 @@ class Decision:
             "hash": self.hash,
         }
 
-    def sealed(self) -> "Decision":
-        """The same with the hash that it must have."""
+    def with_hash(self) -> "Decision":
+        """Returns the decision with its hash computed."""
         return replace(self, hash=self._hash())
 
     @property
     def is_intact(self) -> bool:
-        """Whether it is what was decided, as far as its own hash says."""
+        """Whether its fields still have its hash."""
         return self.hash == self._hash()
 
     def _hash(self) -> str:
@@ -65,54 +65,57 @@ class Decision:
 
 @dataclass(frozen=True)
 class DecisionReason:
-    """Who decides, and for what reason. Raises RegistryError where one is missing, or no database can keep it."""
+    """Actor and reason of a decision. Raises RegistryError where one is missing, or no database can store it."""
 
     actor: str
-    reason: str
+    text: str
 
     def __post_init__(self) -> None:
         if not self.actor.strip() or not self.actor.isprintable():
             raise RegistryError(
                 f"A decision needs the name of who makes it, in plain characters, not {self.actor!r}."
             )
-        if not self.reason.strip():
+        if not self.text.strip():
             raise RegistryError("A decision needs a reason, for those who read it later. Say why.")
-        if any(not (c.isprintable() or c in "\n\t") for c in self.reason):
+        if any(not (c.isprintable() or c in "\n\t") for c in self.text):
             raise RegistryError("The reason holds control characters. Write it in plain text.")
-        for what, text, most in (
-            ("name of who decides", self.actor, _LONGEST_ACTOR),
-            ("reason", self.reason, _LONGEST_REASON),
+        for field, text, limit in (
+            ("name of who decides", self.actor, _MAX_ACTOR_LENGTH),
+            ("reason", self.text, _MAX_REASON_LENGTH),
         ):
-            if len(text) > most:
-                raise RegistryError(f"The {what} has {len(text)} characters. Use {most} at most.")
+            if len(text) > limit:
+                raise RegistryError(f"The {field} has {len(text)} characters. Use {limit} at most.")
 
 
-def productions(decisions: Sequence[Decision]) -> list[int]:
-    """The numbers of the versions that were put in production, in order; one may come again."""
+def production_history(decisions: Sequence[Decision]) -> list[int]:
+    """Returns the numbers of the versions that were put in production, in order; one may occur twice."""
     return [d.number for d in decisions if d.action is not Action.REJECT]
 
 
-def faults(versions: Sequence[VersionRef], decisions: Sequence[Decision]) -> list[str]:
-    """What is wrong with a project's chain, with its versions' stages against it, or with their numbers."""
-    known = {version.number: version for version in versions}
-    found = _gaps(versions) + broken(decisions)
+def find_faults(versions: Sequence[VersionRef], decisions: Sequence[Decision]) -> list[str]:
+    """Verifies a project's chain of decisions, its versions' stages against it, and their numbers.
+
+    Returns a line for each fault.
+    """
+    by_number = {version.number: version for version in versions}
+    faults = _find_missing_versions(versions) + find_chain_faults(decisions)
     stages: dict[int, Stage] = {}
     production: int | None = None
     for decision in decisions:
         where = f"{decision.project}, decision {decision.sequence}"
-        version = known.get(decision.number)
+        version = by_number.get(decision.number)
         if version is None:
-            found.append(f"{where} is about {decision.version}, which is not there.")
+            faults.append(f"{where} is about {decision.version}, which is not there.")
             continue
         if version.digest != decision.digest:
-            found.append(
+            faults.append(
                 f"{where} is about another bundle ({decision.digest[:12]}) than {decision.version} is now"
                 f" ({version.digest[:12]})."
             )
-        needed, stage = MOVES[decision.action]
+        needed, stage = TRANSITIONS[decision.action]
         was = stages.get(decision.number, Stage.CANDIDATE)
         if was is not needed:
-            found.append(
+            faults.append(
                 f"{where} takes a version that is {needed.value}, but {decision.version} was {was.value} then."
             )
         if stage is Stage.PRODUCTION:
@@ -123,32 +126,32 @@ def faults(versions: Sequence[VersionRef], decisions: Sequence[Decision]) -> lis
     for version in versions:
         stage = stages.get(version.number, Stage.CANDIDATE)
         if version.stage is not stage:
-            found.append(
+            faults.append(
                 f"{version.project} {version.name} is {version.stage.value}, but by the decisions it is"
                 f" {stage.value}: one was removed, or the stage was changed without one."
             )
-    return found
+    return faults
 
 
-def _gaps(versions: Sequence[VersionRef]) -> list[str]:
+def _find_missing_versions(versions: Sequence[VersionRef]) -> list[str]:
     numbers = {version.number for version in versions}
     missing = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
     return [f"{versions[0].project} v{number} is missing." for number in missing]
 
 
-def broken(decisions: Sequence[Decision]) -> list[str]:
-    """Where a project's chain is not the one that was made. Empty: it is."""
-    found = []
-    previous = FIRST
-    for place, decision in enumerate(decisions, start=1):
+def find_chain_faults(decisions: Sequence[Decision]) -> list[str]:
+    """Returns a line for each place where a project's chain was changed or shortened; none where it is intact."""
+    faults = []
+    previous = GENESIS_HASH
+    for position, decision in enumerate(decisions, start=1):
         where = f"{decision.project}, decision {decision.sequence}"
-        if decision.sequence != place:
-            found.append(f"{where} stands in place {place}: one is missing before it.")
+        if decision.sequence != position:
+            faults.append(f"{where} stands in place {position}: one is missing before it.")
         elif decision.previous != previous:
-            found.append(
+            faults.append(
                 f"{where} does not follow the one before it, which was changed or removed."
             )
         if not decision.is_intact:
-            found.append(f"{where} was changed after it was made.")
+            faults.append(f"{where} was changed after it was made.")
         previous = decision.hash
-    return found
+    return faults

@@ -1,36 +1,44 @@
-"""The registry: versions and what was decided about them, in the database; their bundles, in the store."""
+"""The registry: versions and decisions in the database, their bundles in the blob store."""
 
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from windlass.core.bundle import Bundle
+from windlass.core.hashing import canonical_json
 from windlass.core.project_spec import ProjectSpec
-from windlass.errors import RegistryError, StorageError
+from windlass.errors import BundleError, RegistryError, StorageError
 from windlass.registry import queries, transitions
 from windlass.registry.bundle_repository import BundleRepository
-from windlass.registry.decisions import Decision, DecisionReason, faults
+from windlass.registry.decisions import Decision, DecisionReason, find_faults
 from windlass.registry.gate_evaluation import GateEvaluation
-from windlass.registry.queries import live
-from windlass.registry.registration import checked, entry
-from windlass.registry.retention import expendable, leftovers, strays
-from windlass.registry.version import Action, LiveVersion, Stage, Version, number_of
+from windlass.registry.retention import prunable_versions, pruned_folders, unregistered_folders
+from windlass.registry.version import (
+    Action,
+    LiveVersion,
+    Stage,
+    Version,
+    parse_version_number,
+)
 from windlass.settings import Settings
 from windlass.storage.database import Database
 
-POLICY = "policy"  # the actor of decisions that nobody had to make
-_TRIES = 5  # how often an approval starts again because production changed under it
+POLICY_ACTOR = "policy"  # the actor of automatic approvals
+_MAX_ATTEMPTS = 5  # of a decision that starts again because production changed meanwhile
+_MAX_NAME_LENGTH = 200
+_MAX_JOB_ID_LENGTH = 64
 
 _log = logging.getLogger(__name__)
 
 
 class Registry:
-    """What is known of all projects. Safe to share between threads; every process opens its own.
+    """Model registry of all projects. Safe to share between threads; every process opens its own.
 
-    Every method raises StorageError where database or store fail or cannot be reached; what it began is
-    then undone, or will be by the next `sweep`.
+    Every method raises StorageError where database or blob store fail or cannot be reached; an unfinished
+    change is then undone, at once or by the next `sweep`.
     """
 
     def __init__(self, database: Database, bundles: BundleRepository) -> None:
@@ -38,272 +46,326 @@ class Registry:
         self._bundles = bundles
 
     @classmethod
-    def of(cls, settings: Settings, *, must_exist: bool = False) -> "Registry":
-        """The registry that the settings name. Raises SettingsError, StorageError.
+    def open(cls, settings: Settings, *, must_exist: bool = False) -> "Registry":
+        """Opens the registry that the settings name. Raises SettingsError, StorageError.
 
-        Where it `must_exist`, no empty database is made in the place of a file that is not there.
+        With `must_exist` a missing SQLite file is an error; no empty database is created in its place.
         """
-        bundles = BundleRepository.of(settings)
-        return cls(Database.of(settings, must_exist=must_exist), bundles)
+        bundles = BundleRepository.from_settings(settings)
+        return cls(Database.open(settings, must_exist=must_exist), bundles)
 
     def close(self) -> None:
-        """Close the database's connections."""
+        """Closes the database's connections."""
         self.database.close()
 
     def declare(self, declaration: ProjectSpec) -> None:
-        """Keep a project's declaration, in the place of an earlier one."""
+        """Stores a project's declaration; it replaces an earlier one."""
         with self.database.writing() as connection:
-            queries.declare(connection, declaration)
+            queries.save_declaration(connection, declaration)
 
     def declarations(self) -> list[ProjectSpec]:
-        """Every project's declaration, the one declared last at the end."""
+        """Returns every project's declaration, the most recently declared project last."""
         with self.database.reading() as connection:
-            return queries.declarations(connection)
+            return queries.list_declarations(connection)
 
     def declaration(self, project: str) -> ProjectSpec:
-        """A project's declaration. Raises UnknownError, naming the projects that are known."""
+        """Returns a project's declaration. Raises UnknownError, which lists the projects of the registry."""
         with self.database.reading() as connection:
-            return queries.declaration(connection, project)
+            return queries.get_declaration(connection, project)
 
     def versions(self, project: str) -> list[Version]:
-        """A project's versions, the newest first. Raises UnknownError."""
+        """Returns a project's versions, newest first. Raises UnknownError."""
         with self.database.reading() as connection:
-            queries.declaration(connection, project)
-            return queries.versions(connection, project)
+            queries.get_declaration(connection, project)
+            return queries.list_versions(connection, project)
 
     def version(self, project: str, name: str) -> Version:
-        """The version of this name, `v3`. Raises UnknownError."""
+        """Returns the version of this name, such as `v3`. Raises UnknownError."""
         with self.database.reading() as connection:
-            queries.declaration(connection, project)
-            return queries.version(connection, project, number_of(name))
+            queries.get_declaration(connection, project)
+            return queries.get_version(connection, project, parse_version_number(name))
 
     def production(self, project: str) -> Version | None:
-        """The version in production, if there is one. Raises UnknownError for an unknown project."""
+        """Returns the production version, None without one. Raises UnknownError for an unknown project."""
         with self.database.reading() as connection:
-            queries.declaration(connection, project)
-            return queries.production(connection, project)
+            queries.get_declaration(connection, project)
+            return queries.get_production(connection, project)
 
     def approved(self, project: str, name: str) -> Version:
-        """A version that is or was in production, by the decisions about this very bundle.
+        """Returns a version that is or was in production, by the decisions about this very bundle.
 
-        Raises UnknownError where there is no such version, RegistryError where it never was, or where a
-        decision was changed.
+        Raises UnknownError where there is no such version, RegistryError where it was never approved, or
+        where a decision was changed.
         """
         with self.database.reading() as connection:
-            queries.declaration(connection, project)
-            version = queries.version(connection, project, number_of(name))
-            decisions = queries.decisions(connection, project)
-        return transitions.approved(version, decisions)
+            queries.get_declaration(connection, project)
+            version = queries.get_version(connection, project, parse_version_number(name))
+            decisions = queries.list_decisions(connection, project)
+        return transitions.require_approved(version, decisions)
 
     def available(self, project: str) -> list[Version]:
-        """The versions that `approved` gives and whose bundles are kept, the newest first. Raises UnknownError."""
+        """Returns the approved versions whose bundles are kept, newest first. Raises UnknownError."""
         with self.database.reading() as connection:
-            queries.declaration(connection, project)
-            return transitions.available(
-                queries.versions(connection, project), queries.decisions(connection, project)
+            queries.get_declaration(connection, project)
+            return transitions.servable_versions(
+                queries.list_versions(connection, project),
+                queries.list_decisions(connection, project),
             )
 
     def live(self, projects: Sequence[str]) -> dict[str, LiveVersion]:
-        """The production versions of these projects, cheaply; none for a project that has none."""
+        """Returns the production versions of these projects by one cheap query; projects without one are left out."""
         with self.database.reading() as connection:
-            return live(connection, projects)
+            return queries.live_versions(connection, projects)
 
     def decisions(self, project: str | None = None) -> list[Decision]:
-        """A project's decisions, or everybody's, project by project, the oldest first. Raises UnknownError."""
+        """Returns the decisions of a project, or of all, project by project, oldest first. Raises UnknownError."""
         with self.database.reading() as connection:
-            names = queries.names(connection, project)
-            return [d for name in names for d in queries.decisions(connection, name)]
+            names = queries.project_names(connection, project)
+            return [d for name in names for d in queries.list_decisions(connection, name)]
 
     def check(self, project: str | None = None) -> list[str]:
-        """What is wrong with the decisions, or with the versions against them. Empty: nothing."""
-        found: list[str] = []
+        """Verifies the decisions, and versions against them; returns a line for each fault, none where all is well."""
+        faults: list[str] = []
         with self.database.reading() as connection:
-            for name in queries.names(connection, project):
-                found += faults(
-                    queries.versions(connection, name), queries.decisions(connection, name)
+            for name in queries.project_names(connection, project):
+                faults += find_faults(
+                    queries.list_versions(connection, name),
+                    queries.list_decisions(connection, name),
                 )
-        return found
+        return faults
 
     def fetch(self, version: Version) -> Bundle:
-        """A version's bundle on this machine, every file verified, and the one that the registry knows.
+        """Returns a version's bundle on this machine, with every file and its digest verified.
 
         Raises RegistryError where it was pruned, IntegrityError where it was altered, StorageError.
         """
         return self._bundles.open(version)
 
     def location(self, version: Version) -> str:
-        """Where a version's bundle is, for people: a folder, or the address of one."""
-        return self._bundles.where(version)
+        """Returns where a version's bundle is, for people: a folder or a URL."""
+        return self._bundles.location(version)
 
     def register(self, folder: Path, *, trained_by: str, job_id: str | None = None) -> Version:
-        """Keep a copy of a sealed bundle as the next version of its project, and judge its gates.
+        """Stores a copy of a sealed bundle as the next version of its project, and evaluates its gates.
 
-        The same job, or the very same bundle, again gives the version that is there. Raises BundleError,
-        IntegrityError; UnknownError for a project that was not declared; StorageError.
+        Registering the same job or the very same bundle again returns the existing version. Raises
+        BundleError, IntegrityError; UnknownError for a project that was not declared; StorageError.
         """
-        checked(trained_by, job_id)
+        _require_storable(trained_by, job_id)
         bundle = Bundle.open(folder)
         project = bundle.manifest.project
         with self.database.reading() as connection:
-            queries.declaration(connection, project)
-            known = queries.same(connection, project, bundle.digest, job_id)
-            production = queries.production(connection, project)
-        if known is not None:
-            return known
-        judgement = GateEvaluation.of(bundle, production, self.fetch)
-        new = entry(
-            bundle, judgement, 0, created_at=time.time(), trained_by=trained_by, job_id=job_id
+            queries.get_declaration(connection, project)
+            registered = queries.find_registered(connection, project, bundle.digest, job_id)
+            production = queries.get_production(connection, project)
+        if registered is not None:
+            return registered
+        evaluation = GateEvaluation.evaluate(bundle, production, self.fetch)
+        version = Version(
+            project=project,
+            number=0,  # until it is inserted
+            digest=bundle.digest,
+            stage=Stage.CANDIDATE,
+            created_at=time.time(),
+            trained_by=trained_by,
+            job_id=job_id,
+            facts=_bundle_facts(bundle),
+            gates=evaluation.gates,
+            baseline_digest=evaluation.baseline_digest,
         )
         self.sweep()
-        incoming = self._bundles.receive(bundle)
+        staged = self._bundles.stage(bundle)
         try:
-            return self._enter(new, incoming)
+            return self._insert(version, staged)
         finally:
-            self._bundles.discard(incoming)
+            self._bundles.discard(staged)
 
-    def _enter(self, new: Version, incoming: str) -> Version:
-        """Number a version, put its bundle in place and add its row, in this order.
+    def _insert(self, version: Version, staged: str) -> Version:
+        """Numbers a version, publishes its bundle and inserts its row, in this order.
 
         A crash before the commit leaves a folder that no version has, until the next `sweep`.
         """
         with self.database.writing() as connection:
-            queries.declaration(connection, new.project, lock=True)
-            known = queries.same(connection, new.project, new.digest, new.job_id)
-            if known is not None:
-                return known
-            new = replace(new, number=queries.next_number(connection, new.project))
-            self._bundles.place(incoming, new.project, new.number)
-            queries.add(connection, new)
-        return new
+            queries.get_declaration(connection, version.project, lock=True)
+            registered = queries.find_registered(
+                connection, version.project, version.digest, version.job_id
+            )
+            if registered is not None:
+                return registered
+            version = replace(version, number=queries.next_number(connection, version.project))
+            self._bundles.publish(staged, version.project, version.number)
+            queries.insert_version(connection, version)
+        return version
 
-    def settle(self, version: Version) -> Version:
-        """Carry out the project's policy: where it is automatic, a candidate whose gates passed is approved.
+    def apply_policy(self, version: Version) -> Version:
+        """Approves a candidate whose gates passed, where the project's policy is automatic. Idempotent.
 
-        Done twice, it changes nothing more. A candidate that is older than production is left to a person.
+        A candidate that is older than production is left to a person.
         """
         policy = self.declaration(version.project).policy
         version = self.version(version.project, version.name)
         production = self.production(version.project)
-        newest = production is None or production.number < version.number
-        if policy == "automatic" and version.stage is Stage.CANDIDATE and newest:
+        is_newest = production is None or production.number < version.number
+        if policy == "automatic" and version.stage is Stage.CANDIDATE and is_newest:
+            reason = DecisionReason(POLICY_ACTOR, "Every gate passed.")
             try:
-                self._approve(version, DecisionReason(POLICY, "Every gate passed."), automatic=True)
-            except RegistryError as error:  # judged again, or decided by somebody meanwhile
+                self._approve(version, reason, automatic=True)
+            except RegistryError as error:  # a gate failed now, or somebody decided meanwhile
                 _log.info("left to a person", extra={"version": version.name, "reason": str(error)})
         return self.version(version.project, version.name)
 
     def approve(self, project: str, name: str, *, actor: str, reason: str) -> Decision:
-        """Put a candidate in production; what stood there is archived.
+        """Puts a candidate in production; the version that was there is archived.
 
-        Raises UnknownError; RegistryError where the move is illegal, a gate did not pass, four eyes are asked
-        for, or decisions are missing or changed; IntegrityError where the bundle was altered.
+        Raises UnknownError; RegistryError where the transition is illegal, a gate did not pass, four eyes are
+        required, or decisions are missing or changed; IntegrityError where the bundle was altered.
         """
-        return self._approve(
-            self.version(project, name), DecisionReason(actor, reason), automatic=False
-        )
+        version = self.version(project, name)
+        return self._approve(version, DecisionReason(actor, reason), automatic=False)
 
-    def _approve(self, version: Version, why: DecisionReason, *, automatic: bool) -> Decision:
+    def _approve(self, version: Version, reason: DecisionReason, *, automatic: bool) -> Decision:
         project, number = version.project, version.number
-        for _ in range(_TRIES):
-            judgement = self._judgement(version, why)
+        for _ in range(_MAX_ATTEMPTS):
+            evaluation = self._evaluate_gates(version, reason)
             with self.database.writing() as connection:
-                declared = queries.declaration(connection, project, lock=True)
-                version = queries.version(connection, project, number)
-                transitions.approvable(declared, version, why)
-                if judgement.against != queries.digest_of(queries.production(connection, project)):
-                    continue  # production changed while the gates were judged
-                version = queries.judged(connection, version, judgement.gates, judgement.against)
-                barring = version.open_gates if automatic else version.failed
-                if not barring:
-                    return transitions.approve(connection, version, why)
-            raise transitions.refusal(
-                version, barring
-            )  # after the commit: how the gates went is kept
+                declaration = queries.get_declaration(connection, project, lock=True)
+                version = queries.get_version(connection, project, number)
+                transitions.require_approvable(declaration, version, reason)
+                production = queries.get_production(connection, project)
+                if evaluation.baseline_digest != queries.digest_of(production):
+                    continue  # production changed while the gates were evaluated
+                version = queries.save_gates(
+                    connection, version, evaluation.gates, evaluation.baseline_digest
+                )
+                blocking = version.unpassed_gates if automatic else version.failed_gates
+                if not blocking:
+                    return transitions.approve(connection, version, reason)
+            # after the commit, so that the gate results are stored
+            raise transitions.gate_refusal(version, blocking)
         raise RegistryError(
-            f"{project} {version.name} was not approved: production changed {_TRIES} times meanwhile. Try again."
+            f"{project} {version.name} was not approved: production changed {_MAX_ATTEMPTS} times meanwhile. Try again."
         )
 
-    def _judgement(self, version: Version, why: DecisionReason) -> GateEvaluation:
-        """How the gates go against what is in production now: as they went, unless that has changed."""
-        transitions.approvable(self.declaration(version.project), version, why)
+    def _evaluate_gates(self, version: Version, reason: DecisionReason) -> GateEvaluation:
+        """Evaluates the gates against the current production version; reuses stored results that still hold."""
+        transitions.require_approvable(self.declaration(version.project), version, reason)
         bundle = self.fetch(version)
         production = self.production(version.project)
-        known = GateEvaluation.standing(version, queries.digest_of(production))
-        return known or GateEvaluation.of(bundle, production, self.fetch)
+        stored = GateEvaluation.reuse(version, queries.digest_of(production))
+        return stored or GateEvaluation.evaluate(bundle, production, self.fetch)
 
     def reject(self, project: str, name: str, *, actor: str, reason: str) -> Decision:
-        """Reject a candidate. Raises UnknownError; RegistryError as `approve` does, but for gates and eyes."""
-        why = DecisionReason(actor, reason)
+        """Rejects a candidate. Raises UnknownError; RegistryError as `approve`, without gates and four eyes."""
+        decision_reason = DecisionReason(actor, reason)
         with self.database.writing() as connection:
-            queries.declaration(connection, project, lock=True)
-            version = queries.version(connection, project, number_of(name))
-            return transitions.reject(connection, version, why)
+            queries.get_declaration(connection, project, lock=True)
+            version = queries.get_version(connection, project, parse_version_number(name))
+            return transitions.reject(connection, version, decision_reason)
 
     def rollback(self, project: str, to: str | None = None, *, actor: str, reason: str) -> Decision:
-        """Put an archived version in production again; without `to`, the one that stood there before.
+        """Puts an archived version in production again; without `to`, the previous production version.
 
-        Raises UnknownError; RegistryError for an illegal move, where none stood there before, or where
-        decisions are missing or changed; IntegrityError where the bundle was altered.
+        Raises UnknownError; RegistryError for an illegal transition, where there is no previous version, or
+        where decisions are missing or changed; IntegrityError where the bundle was altered.
         """
-        why = DecisionReason(actor, reason)
-        number = None if to is None else number_of(to)
-        for _ in range(_TRIES):
+        decision_reason = DecisionReason(actor, reason)
+        number = None if to is None else parse_version_number(to)
+        for _ in range(_MAX_ATTEMPTS):
             with self.database.reading() as connection:
-                queries.declaration(connection, project)
-                version = transitions.returnable(connection, project, number)
+                queries.get_declaration(connection, project)
+                version = transitions.rollback_target(connection, project, number)
             self.fetch(version)
             with self.database.writing() as connection:
-                queries.declaration(connection, project, lock=True)
-                if transitions.returnable(connection, project, number) == version:
-                    return transitions.promote(connection, version, Action.ROLLBACK, why)
+                queries.get_declaration(connection, project, lock=True)
+                if transitions.rollback_target(connection, project, number) == version:
+                    return transitions.promote(
+                        connection, version, Action.ROLLBACK, decision_reason
+                    )
         raise RegistryError(
-            f"{project} was not rolled back: production changed {_TRIES} times meanwhile. Try again."
+            f"{project} was not rolled back: production changed {_MAX_ATTEMPTS} times meanwhile. Try again."
         )
 
     def prune(self, project: str, keep: int) -> list[Version]:
-        """Remove bundles of old versions, but for the `keep` newest and the `keep` newest that may be of use.
+        """Removes bundles of old versions, and returns those versions. Their rows stay.
 
-        Never production's, nor that of the version that a rollback would return to. The rows stay. Raises
-        UnknownError.
+        Keeps the `keep` newest, the `keep` newest that may still come to production, the production version
+        and the one that a rollback returns to. Raises UnknownError.
         """
         if keep < 0:
             raise RegistryError(f"One cannot keep {keep} versions. Use 0 or more.")
         with self.database.writing() as connection:
-            queries.declaration(connection, project, lock=True)
-            found = expendable(
-                queries.versions(connection, project), queries.decisions(connection, project), keep
-            )
-            pruned = [queries.prune(connection, version, time.time()) for version in found]
+            queries.get_declaration(connection, project, lock=True)
+            versions = queries.list_versions(connection, project)
+            decisions = queries.list_decisions(connection, project)
+            pruned = [
+                queries.mark_pruned(connection, version, time.time())
+                for version in prunable_versions(versions, decisions, keep)
+            ]
         for version in pruned:  # after the commit: a crash leaves folders that `sweep` removes
-            self._bundles.forget(version)
+            self._bundles.delete(version)
         return pruned
 
     def sweep(self) -> None:
-        """Clear up after crashes: what was never whole or was pruned goes, what no version has is set aside.
+        """Cleans up after crashes: removes unfinished and pruned bundles, moves unregistered ones to the orphans.
 
-        What fails is left for the next time.
+        A failure is logged and left to the next sweep.
         """
         try:
             self._bundles.sweep()
             with self.database.reading() as connection:
-                projects = queries.names(connection, None)
+                projects = queries.project_names(connection, None)
             for project in projects:
-                self._tidy(project)
+                self._sweep_project(project)
         except StorageError as error:
             _log.warning("registry not swept", extra={"reason": str(error)})
 
-    def _tidy(self, project: str) -> None:
-        """Have folders for the versions of a project that were not pruned, and for no other."""
-        folders = self._bundles.numbers(project)
+    def _sweep_project(self, project: str) -> None:
+        """Leaves a project the folders of its unpruned versions, and no other."""
+        folders = self._bundles.version_numbers(project)
         with self.database.reading() as connection:
-            versions = queries.versions(connection, project)
-        for number in leftovers(folders, versions):
+            versions = queries.list_versions(connection, project)
+        for number in pruned_folders(folders, versions):
             self._bundles.remove(project, number)
-        self._bundles.reclaim(project, (version.digest for version in versions))
-        if not strays(folders, versions):
+        self._bundles.remove_registered_orphans(project, (version.digest for version in versions))
+        if not unregistered_folders(folders, versions):
             return
-        with self.database.writing() as connection:  # nobody is between a folder and its row now
-            queries.declaration(connection, project, lock=True)
-            versions = queries.versions(connection, project)
-            for number in strays(self._bundles.numbers(project), versions):
-                self._bundles.set_aside(project, number)
+        # under the lock nobody else is between publishing a folder and inserting its row
+        with self.database.writing() as connection:
+            queries.get_declaration(connection, project, lock=True)
+            versions = queries.list_versions(connection, project)
+            folders = self._bundles.version_numbers(project)
+            for number in unregistered_folders(folders, versions):
+                self._bundles.move_to_orphans(project, number)
+
+
+def _require_storable(trained_by: str, job_id: str | None) -> None:
+    """Raises RegistryError for a user name or a job id that no database can store."""
+    if not (
+        trained_by.strip() and trained_by.isprintable() and len(trained_by) <= _MAX_NAME_LENGTH
+    ):
+        raise RegistryError(
+            f"Whoever trained a version needs a name of 1 to {_MAX_NAME_LENGTH} plain characters, not {trained_by!r}."
+        )
+    if job_id is not None and not (job_id.isprintable() and 0 < len(job_id) <= _MAX_JOB_ID_LENGTH):
+        raise RegistryError(
+            f"A job needs an id of 1 to {_MAX_JOB_ID_LENGTH} plain characters, not {job_id!r}."
+        )
+
+
+def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
+    """Returns what the registry reports of a bundle without opening it. Raises BundleError where it is no JSON."""
+    manifest = bundle.manifest
+    facts = {
+        "params": bundle.json("params.json") if "params.json" in manifest.files else {},
+        "metrics": bundle.json("metrics.json") if "metrics.json" in manifest.files else {},
+        "engine": manifest.engine.model_dump(mode="json"),
+        "data_digest": manifest.data_digest,
+        "source_digest": manifest.source_digest,
+    }
+    try:
+        canonical_json(facts)
+    except ValueError as error:
+        raise BundleError(
+            f"Bundle {bundle.path} describes itself by what is no JSON: {error}. Train it again."
+        ) from error
+    return facts

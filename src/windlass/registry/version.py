@@ -1,4 +1,4 @@
-"""A version: a bundle that the registry knows, in a stage; and the legal moves between stages."""
+"""A registered version of a model, its stage, and the legal transitions between stages."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ _NAME = re.compile(r"v([1-9][0-9]{0,8})")
 
 
 class Stage(Enum):
-    """Where a version stands. One production version a project."""
+    """Stage of a version. A project has at most one production version."""
 
     CANDIDATE = "candidate"
     PRODUCTION = "production"
@@ -21,15 +21,15 @@ class Stage(Enum):
 
 
 class Action(Enum):
-    """What a decision does to the version that it names."""
+    """Action of a decision on the version that it names."""
 
     APPROVE = "approve"
     REJECT = "reject"
     ROLLBACK = "rollback"
 
 
-# what each action asks of the stage of the version it names, and the stage it leaves it in
-MOVES = {
+# for each action: the stage that the version must be in, and the stage it moves to
+TRANSITIONS = {
     Action.APPROVE: (Stage.CANDIDATE, Stage.PRODUCTION),
     Action.REJECT: (Stage.CANDIDATE, Stage.REJECTED),
     Action.ROLLBACK: (Stage.ARCHIVED, Stage.PRODUCTION),
@@ -38,7 +38,7 @@ MOVES = {
 
 @dataclass(frozen=True)
 class VersionRef:
-    """Where a version stands, and with which bundle: what decisions are held against."""
+    """Number, stage and bundle digest of a version: what decisions are verified against."""
 
     project: str
     number: int
@@ -53,11 +53,11 @@ class VersionRef:
 
 @dataclass(frozen=True)
 class Version(VersionRef):
-    """A version as the registry holds it. Times are seconds since 1970.
+    """Registered version of a model. Times are seconds since 1970.
 
-    `facts` are `params`, `metrics`, `engine`, `data_digest` and `source_digest`; `gates` how each gate went,
-    `against` the digest of the production version that they were judged with (None: there was none).
-    `pruned_at` is when its bundle was removed; None while it is kept.
+    `facts` holds `params`, `metrics`, `engine`, `data_digest` and `source_digest`. `gates` are the gate results,
+    `baseline_digest` is the digest of the production version that they were evaluated against (None: there
+    was none). `pruned_at` is when its bundle was removed; None while it is kept.
     """
 
     created_at: float
@@ -66,10 +66,10 @@ class Version(VersionRef):
     facts: dict[str, Any]
     gates: tuple[GateResult, ...]
     pruned_at: float | None = None
-    against: str | None = None
+    baseline_digest: str | None = None
 
     def json(self) -> dict[str, Any]:
-        """All that is known of it, as JSON."""
+        """Returns all fields as JSON values."""
         return {
             "project": self.project,
             "version": self.name,
@@ -83,45 +83,45 @@ class Version(VersionRef):
             "gates": [asdict(gate) for gate in self.gates],
         }
 
-    def moved(self, action: Action) -> Stage:
-        """The stage that an action moves it to. Raises RegistryError for an illegal move."""
-        needed, stage = MOVES[action]
+    def stage_after(self, action: Action) -> Stage:
+        """Returns the stage after an action. Raises RegistryError for an illegal transition."""
+        needed, stage = TRANSITIONS[action]
         if self.stage is not needed:
-            next_step = _NEXT[action][self.stage].format(project=self.project, name=self.name)
+            next_step = _NEXT_STEPS[action][self.stage].format(project=self.project, name=self.name)
             raise RegistryError(
-                f"{self.project} {self.name} is {_AS[self.stage]}, and only {_AS[needed]} can be"
-                f" {_DONE[action]}. {next_step}"
+                f"{self.project} {self.name} is {_STAGE_PHRASES[self.stage]}, and only {_STAGE_PHRASES[needed]} can be"
+                f" {_ACTION_PHRASES[action]}. {next_step}"
             )
         return stage
 
     @property
-    def failed(self) -> tuple[GateResult, ...]:
-        """The gates because of which not even a person may approve it."""
+    def failed_gates(self) -> tuple[GateResult, ...]:
+        """The gates that keep even a person from approving it."""
         return tuple(gate for gate in self.gates if gate.blocks_approval)
 
     @property
-    def open_gates(self) -> tuple[GateResult, ...]:
-        """The gates that did not pass, or could not be judged: nothing is automatic then."""
+    def unpassed_gates(self) -> tuple[GateResult, ...]:
+        """The gates that did not pass or are undecided: they keep a policy from approving it."""
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
-_AS = {
+_STAGE_PHRASES = {
     Stage.CANDIDATE: "a candidate",
     Stage.PRODUCTION: "in production",
     Stage.ARCHIVED: "an archived version",
     Stage.REJECTED: "rejected",
 }
-_DONE = {
+_ACTION_PHRASES = {
     Action.APPROVE: "approved",
     Action.REJECT: "rejected",
     Action.ROLLBACK: "returned to by a rollback",
 }
-_FOR_GOOD = "A rejection is for good: train another version."
-_NEXT = {  # what to do where an action does not fit a stage
+_REJECTED_STEP = "A rejection is for good: train another version."
+_NEXT_STEPS = {  # what to do where an action does not fit a stage
     Action.APPROVE: {
         Stage.PRODUCTION: "There is nothing left to do.",
         Stage.ARCHIVED: 'Return to it: windlass rollback {project} {name} --reason "…"',
-        Stage.REJECTED: _FOR_GOOD,
+        Stage.REJECTED: _REJECTED_STEP,
     },
     Action.REJECT: {
         Stage.PRODUCTION: "To have another one there, approve it, or roll back.",
@@ -131,16 +131,16 @@ _NEXT = {  # what to do where an action does not fit a stage
     Action.ROLLBACK: {
         Stage.CANDIDATE: 'Approve it: windlass approve {project} {name} --reason "…"',
         Stage.PRODUCTION: 'For the one before it, name none: windlass rollback {project} --reason "…"',
-        Stage.REJECTED: _FOR_GOOD,
+        Stage.REJECTED: _REJECTED_STEP,
     },
 }
 
 
 @dataclass(frozen=True)
 class LiveVersion:
-    """The production version of a project, since when (seconds since 1970).
+    """Production version of a project, and since when (seconds since 1970).
 
-    `refused` says why it must not be served: the newest decision is not about this bundle. None: it may be.
+    `refused` is the reason why it must not be served: the newest decision is not about this bundle. None: it may.
     """
 
     number: int
@@ -154,8 +154,8 @@ class LiveVersion:
         return f"v{self.number}"
 
 
-def number_of(name: str) -> int:
-    """3 for `v3`. Raises UnknownError for what is no name of a version."""
+def parse_version_number(name: str) -> int:
+    """Returns 3 for `v3`. Raises UnknownError for text that is no name of a version."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise UnknownError(

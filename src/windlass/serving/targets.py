@@ -77,7 +77,7 @@ class _Registry:
         if self._opened is None:
             from windlass.registry.registry import Registry
 
-            self._opened = Registry.of(self._settings, must_exist=True)
+            self._opened = Registry.open(self._settings, must_exist=True)
         return self._opened
 
     def close(self) -> None:

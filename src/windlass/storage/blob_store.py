@@ -1,4 +1,4 @@
-"""Folders of files by name, wherever they are kept: in the home folder, on a shared disk, in an object store."""
+"""The interface of blob stores: folders of files by name, on a disk or in an object store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,52 +8,52 @@ from windlass.settings import Settings
 
 
 class BlobStore(Protocol):
-    """Folders, each under a name with slashes (`models/loan/v1`), which hold files and no folders of files.
+    """Store of flat folders of files, each under a name with slashes such as `models/loan/v1`.
 
-    Whoever writes owns the name: two writers of one name at once are kept apart by the caller. Safe to
-    share between threads. Every method raises StorageError where the store fails or cannot be reached.
+    The caller keeps two writers of one name apart. Safe to share between threads. Every method raises
+    StorageError where the store fails or cannot be reached.
     """
 
     @property
     def is_local(self) -> bool:
-        """Whether `local` leads to the files themselves."""
+        """Whether `local_path` leads to the files themselves."""
         ...
 
-    def put(self, folder: Path, names: Sequence[str], name: str) -> None:
-        """Write these files of a folder under `name`, in this order, and have them last."""
+    def upload(self, folder: Path, names: Sequence[str], name: str) -> None:
+        """Writes these files of a folder under `name`, durably and in this order."""
         ...
 
     def move(self, name: str, to: str) -> None:
-        """Have the folder `name` stand at `to`, replacing what is there; its manifest appears last."""
+        """Moves the folder `name` to `to` and replaces what is there; its manifest appears last."""
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a folder, its manifest first. One that is not there is removed already."""
+        """Removes a folder, its manifest first. A missing folder is no error."""
         ...
 
     def folders(self, name: str) -> list[str]:
-        """The names of the folders in the folder `name`, in order."""
+        """Returns the names of the folders in the folder `name`, sorted."""
         ...
 
     def read(self, name: str, file: str) -> bytes | None:
-        """The content of a file in the folder `name`; None where it is not there."""
+        """Returns the content of a file in the folder `name`; None where it is missing."""
         ...
 
-    def fetch(self, name: str, file: str, target: Path) -> bool:
-        """Write a file of the folder `name` to `target`. False where it is not there."""
+    def download(self, name: str, file: str, target: Path) -> bool:
+        """Writes a file of the folder `name` to `target`. Returns False where it is missing."""
         ...
 
-    def local(self, name: str) -> Path:
-        """Where the folder `name` is, for a store that is local."""
+    def local_path(self, name: str) -> Path:
+        """Returns the path of the folder `name`. Only for a store that `is_local`."""
         ...
 
-    def where(self, name: str) -> str:
-        """Where the folder `name` is, for people."""
+    def location(self, name: str) -> str:
+        """Returns where the folder `name` is, for people: a path or a URL."""
         ...
 
 
 def open_blob_store(settings: Settings) -> BlobStore:
-    """The store that the settings name. Raises SettingsError for a URL that cannot be used."""
+    """Opens the store that the settings name. Raises SettingsError for a URL that cannot be used."""
     if settings.store_url is None:
         from windlass.storage.local_store import LocalBlobStore
 

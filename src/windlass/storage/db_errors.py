@@ -1,6 +1,6 @@
-"""What databases complain of, and what to do next; and how long one is waited for."""
+"""Advice for errors of databases, and the timeouts of PostgreSQL connections."""
 
-TIMEOUT = {  # of libpq: a server that is gone is told within seconds, also where it says nothing any more
+LIBPQ_TIMEOUTS = {  # a server that is gone is reported within seconds, also where it merely falls silent
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -20,10 +20,10 @@ _ADVICE = {
     "does not exist": "Create it, or mend {variable}.",
     "No space left": "Free some space.",
 }
-_OTHERWISE = "See whether it runs and can be reached, then try again."
+_DEFAULT_ADVICE = "See whether it runs and can be reached, then try again."
 
 
-def advice(told: str, variable: str) -> str:
-    """What to do about what a database told; `variable` of the environment names it."""
-    found = next((step for sign, step in _ADVICE.items() if sign in told), _OTHERWISE)
-    return found.format(variable=variable)
+def next_step(message: str, variable: str) -> str:
+    """Returns what to do about a database's error message; `variable` is the environment variable of its URL."""
+    advice = next((text for phrase, text in _ADVICE.items() if phrase in message), _DEFAULT_ADVICE)
+    return advice.format(variable=variable)

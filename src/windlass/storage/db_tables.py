@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core sees them. `migrations` makes them; a test holds both to each other.
+"""The database tables for SQLAlchemy Core. `migrations` creates them; a test compares the two.
 
 Times are UTC seconds since 1970, as floats. JSON columns hold what `json.dumps` wrote.
 """
@@ -30,7 +30,7 @@ metadata = MetaData(
     }
 )
 
-# what a project declares, as the newest training or worker read it: core/declaration.py
+# what a project declares, as the newest training or worker read it: core/project_spec.py
 projects = Table(
     "projects",
     metadata,

@@ -1,6 +1,6 @@
-"""Folders on a disk: flushed, and put in place by renaming, so that a crash leaves whole ones or none.
+"""Blob store on a disk. Folders are flushed and then renamed into place, so that a crash leaves whole ones or none.
 
-Not through obstore: its local store neither flushes nor moves a folder at one stroke.
+It does not use obstore, whose local store neither flushes nor moves a folder atomically.
 """
 
 import shutil
@@ -13,17 +13,17 @@ from windlass.errors import StorageError
 
 
 class LocalBlobStore:
-    """Blobs below one folder."""
+    """Blob store below one folder of a disk."""
 
     is_local = True
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
 
-    def put(self, folder: Path, names: Sequence[str], name: str) -> None:
-        """Write these files of a folder under `name`, in this order, and have them last."""
+    def upload(self, folder: Path, names: Sequence[str], name: str) -> None:
+        """Writes these files of a folder under `name`, durably and in this order."""
         target = self._root / name
-        with _told(target):
+        with _translate_disk_errors(target):
             target.mkdir(parents=True)
             for file in names:
                 shutil.copyfile(folder / file, target / file)
@@ -31,9 +31,9 @@ class LocalBlobStore:
             fsync_path(target)
 
     def move(self, name: str, to: str) -> None:
-        """Have the folder `name` stand at `to` at one stroke, replacing what is there."""
+        """Moves the folder `name` to `to` atomically and replaces what is there."""
         source, target = self._root / name, self._root / to
-        with _told(target):
+        with _translate_disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 shutil.rmtree(target)
@@ -42,46 +42,46 @@ class LocalBlobStore:
             fsync_path(target.parent.parent)
 
     def remove(self, name: str) -> None:
-        """Remove a folder. One that is not there is removed already."""
+        """Removes a folder. A missing folder is no error."""
         target = self._root / name
-        with _told(target):
+        with _translate_disk_errors(target):
             if target.exists():
                 shutil.rmtree(target)
 
     def folders(self, name: str) -> list[str]:
-        """The names of the folders in the folder `name`, in order."""
-        place = self._root / name
-        with _told(place):
-            if not place.is_dir():
+        """Returns the names of the folders in the folder `name`, sorted."""
+        parent = self._root / name
+        with _translate_disk_errors(parent):
+            if not parent.is_dir():
                 return []
-            return sorted(child.name for child in place.iterdir() if child.is_dir())
+            return sorted(child.name for child in parent.iterdir() if child.is_dir())
 
     def read(self, name: str, file: str) -> bytes | None:
-        """The content of a file in the folder `name`; None where it is not there."""
+        """Returns the content of a file in the folder `name`; None where it is missing."""
         path = self._root / name / file
-        with _told(path):
+        with _translate_disk_errors(path):
             return path.read_bytes() if path.is_file() else None
 
-    def fetch(self, name: str, file: str, target: Path) -> bool:
-        """Write a file of the folder `name` to `target`. False where it is not there."""
+    def download(self, name: str, file: str, target: Path) -> bool:
+        """Writes a file of the folder `name` to `target`. Returns False where it is missing."""
         path = self._root / name / file
-        with _told(path):
+        with _translate_disk_errors(path):
             if not path.is_file():
                 return False
             shutil.copyfile(path, target)
             return True
 
-    def local(self, name: str) -> Path:
-        """Where the folder `name` is."""
+    def local_path(self, name: str) -> Path:
+        """Returns the path of the folder `name`."""
         return self._root / name
 
-    def where(self, name: str) -> str:
-        """Where the folder `name` is, for people."""
+    def location(self, name: str) -> str:
+        """Returns where the folder `name` is, for people."""
         return str(self._root / name)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _translate_disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Folders in an object store, through obstore: S3, Google Cloud Storage, Azure.
+"""Blob store in S3, Google Cloud Storage or Azure, through obstore.
 
-There is no renaming: a folder is moved by copying its files within the store, the manifest last, so
-that a folder with a manifest is a whole one. Credentials come from the environment, as the cloud's own
-tools take them.
+Object stores cannot rename: a folder is moved by copying its files within the store, the manifest last, so
+that a folder with a manifest is a whole one. Credentials come from the environment, in the variables of the
+cloud's own tools.
 """
 
 import re
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 SCHEMES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
-SILENCE = timedelta(seconds=15)  # that a store may keep before it is given up
+READ_TIMEOUT = timedelta(seconds=15)  # for which a store may send nothing
 _MESSAGE = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
-_BLOCK = 4 << 20
-_PARTS_AT_ONCE = 4  # of a large file: at a time, so that each gets through before it is given up
-_FORM = "Use s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER, or leave it out for the home folder."
+_CHUNK_BYTES = 4 << 20
+_MAX_PARALLEL_PARTS = 4  # of a large file, so that each part gets through within the timeout
+_URL_HELP = "Use s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER, or leave it out for the home folder."
 
 
 class ObjectBlobStore:
-    """Blobs below one address of an object store."""
+    """Blob store below one URL of an object store."""
 
     is_local = False
 
@@ -36,24 +36,26 @@ class ObjectBlobStore:
         self._store = store
         self._url = url.rstrip("/")
 
-    def put(self, folder: Path, names: Sequence[str], name: str) -> None:
-        """Write these files of a folder under `name`, in this order."""
-        with self._told("written"):
+    def upload(self, folder: Path, names: Sequence[str], name: str) -> None:
+        """Writes these files of a folder under `name`, in this order."""
+        with self._translate_errors("written"):
             for file in names:
-                self._store.put(f"{name}/{file}", folder / file, max_concurrency=_PARTS_AT_ONCE)
+                self._store.put(
+                    f"{name}/{file}", folder / file, max_concurrency=_MAX_PARALLEL_PARTS
+                )
 
     def move(self, name: str, to: str) -> None:
-        """Have the folder `name` stand at `to`, replacing what is there; its manifest appears last."""
+        """Moves the folder `name` to `to` and replaces what is there; its manifest appears last."""
         self.remove(to)
-        with self._told("written"):
+        with self._translate_errors("written"):
             files = self._files(name)
             for file in sorted(files, key=lambda file: (file == MANIFEST, file)):
                 self._store.copy(f"{name}/{file}", f"{to}/{file}")
         self.remove(name)
 
     def remove(self, name: str) -> None:
-        """Remove a folder, its manifest first."""
-        with self._told("changed"):
+        """Removes a folder, its manifest first. A missing folder is no error."""
+        with self._translate_errors("changed"):
             files = self._files(name)
             if MANIFEST in files:
                 self._store.delete(f"{name}/{MANIFEST}")
@@ -62,64 +64,64 @@ class ObjectBlobStore:
                 self._store.delete(others)
 
     def folders(self, name: str) -> list[str]:
-        """The names of the folders in the folder `name`, in order."""
-        with self._told("read"):
-            found = self._store.list_with_delimiter(f"{name}/")["common_prefixes"]
-        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
+        """Returns the names of the folders in the folder `name`, sorted."""
+        with self._translate_errors("read"):
+            prefixes = self._store.list_with_delimiter(f"{name}/")["common_prefixes"]
+        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in prefixes)
 
     def read(self, name: str, file: str) -> bytes | None:
-        """The content of a file in the folder `name`; None where it is not there."""
-        with self._told("read"):
+        """Returns the content of a file in the folder `name`; None where it is missing."""
+        with self._translate_errors("read"):
             try:
                 return bytes(self._store.get(f"{name}/{file}").bytes())
             except FileNotFoundError:
                 return None
 
-    def fetch(self, name: str, file: str, target: Path) -> bool:
-        """Write a file of the folder `name` to `target`. False where it is not there."""
-        with self._told("read"):
+    def download(self, name: str, file: str, target: Path) -> bool:
+        """Writes a file of the folder `name` to `target`. Returns False where it is missing."""
+        with self._translate_errors("read"):
             try:
                 content = self._store.get(f"{name}/{file}")
             except FileNotFoundError:
                 return False
             with target.open("wb") as out:
-                for block in content.stream(min_chunk_size=_BLOCK):
+                for block in content.stream(min_chunk_size=_CHUNK_BYTES):
                     out.write(block)
         return True
 
-    def local(self, name: str) -> Path:
-        """Not of this store."""
-        raise NotImplementedError(f"{self.where(name)} is not on this machine")
+    def local_path(self, name: str) -> Path:
+        """Raises NotImplementedError: an object store has no local folders."""
+        raise NotImplementedError(f"{self.location(name)} is not on this machine")
 
-    def where(self, name: str) -> str:
-        """Where the folder `name` is, for people."""
+    def location(self, name: str) -> str:
+        """Returns where the folder `name` is, for people."""
         return f"{self._url}/{name}"
 
     def _files(self, name: str) -> list[str]:
-        """The names of the files in a folder."""
+        """Returns the names of the files in a folder."""
         start = len(name) + 1
-        return [found["path"][start:] for chunk in self._store.list(f"{name}/") for found in chunk]
+        return [meta["path"][start:] for chunk in self._store.list(f"{name}/") for meta in chunk]
 
     @contextmanager
-    def _told(self, done: str) -> Iterator[None]:
+    def _translate_errors(self, operation: str) -> Iterator[None]:
         from obstore.exceptions import BaseError
 
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
             raise StorageError(
-                f"The bundle store {self._url} cannot be {done}: {_plain(error)}. See that it is there and that"
-                f" the credentials in the environment ({SCHEMES[urlsplit(self._url).scheme]}…) may do so."
+                f"The bundle store {self._url} cannot be {operation}: {_plain_message(error)}. See that it is there"
+                f" and that the credentials in the environment ({SCHEMES[urlsplit(self._url).scheme]}…) may do so."
             ) from error
 
 
 def open_store(url: str, *, plain_http: bool) -> ObjectBlobStore:
-    """The store at a URL; nothing is asked of it yet. Raises SettingsError for a URL that cannot be used."""
+    """Opens the store at a URL, without a request. Raises SettingsError for a URL that cannot be used."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
         raise SettingsError("WINDLASS_STORE_URL holds a key. Put it in the cloud's own variables.")
     if parts.scheme not in SCHEMES or not parts.netloc or parts.query or parts.fragment:
-        raise SettingsError(f"WINDLASS_STORE_URL cannot be used. {_FORM}")
+        raise SettingsError(f"WINDLASS_STORE_URL cannot be used. {_URL_HELP}")
     from obstore.exceptions import BaseError
     from obstore.store import from_url
 
@@ -128,7 +130,7 @@ def open_store(url: str, *, plain_http: bool) -> ObjectBlobStore:
             url,
             client_options={
                 "connect_timeout": timedelta(seconds=3),
-                "read_timeout": SILENCE,
+                "read_timeout": READ_TIMEOUT,
                 "timeout": timedelta(hours=1),  # of a whole file, however large
                 "allow_http": plain_http,
             },
@@ -144,16 +146,16 @@ def open_store(url: str, *, plain_http: bool) -> ObjectBlobStore:
         )
     except (BaseError, ValueError) as error:
         raise SettingsError(
-            f"WINDLASS_STORE_URL cannot be used: {_plain(error)}. {_FORM}"
+            f"WINDLASS_STORE_URL cannot be used: {_plain_message(error)}. {_URL_HELP}"
         ) from error
     return ObjectBlobStore(store, url)
 
 
-def _plain(error: Exception) -> str:
-    """What an error of obstore says, without the store's XML and the traces of its own."""
+def _plain_message(error: Exception) -> str:
+    """Returns the message of an obstore error, without the store's XML and obstore's traces."""
     text = str(error).partition("Debug source")[0]
-    said = _MESSAGE.search(text)
-    told = " ".join((said[1] if said else text).split()).rstrip(".")[:300]
-    if "builder error" in told and "http://" in told:
-        return f"{told} (plain HTTP is spoken to this machine only, unless AWS_ALLOW_HTTP or its like is true)"
-    return told
+    match = _MESSAGE.search(text)
+    message = " ".join((match[1] if match else text).split()).rstrip(".")[:300]
+    if "builder error" in message and "http://" in message:
+        return f"{message} (plain HTTP is spoken to this machine only, unless AWS_ALLOW_HTTP or its like is true)"
+    return message

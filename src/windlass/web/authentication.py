@@ -11,8 +11,8 @@ from hashlib import sha256
 from hmac import compare_digest
 from time import monotonic
 
-from windlass.auth.env_keys import MAX_LENGTH, environment_keys
-from windlass.auth.failed_attempts import MAX_WRONG, FailedAttempts
+from windlass.auth.env_keys import MAX_LENGTH, parse_environment_keys
+from windlass.auth.failed_attempts import MAX_FAILURES, FailedAttempts
 from windlass.auth.key import ApiKey, Role
 from windlass.auth.key_source import DatabaseKeySource, KeySource
 from windlass.errors import WindlassError
@@ -39,7 +39,7 @@ class _KeyEntry:
     def __init__(self, key: ApiKey, limiter: RateLimiter | None) -> None:
         self.name = key.name
         self.hash = key.hash
-        self.allowed_roles = tuple(role for role in Role if key.role.reaches(role))
+        self.allowed_roles = tuple(role for role in Role if key.role.includes(role))
         self.limiter = limiter
 
 
@@ -50,7 +50,7 @@ class Authenticator:
         self._source = source
         self._rates = rates
         self._default = settings.rate_limit
-        self._environment_keys = environment_keys(settings.api_keys)
+        self._environment_keys = parse_environment_keys(settings.api_keys)
         self._database_keys: Mapping[str, ApiKey] | None = (
             None  # None: the database has not answered yet
         )
@@ -125,12 +125,12 @@ class Authenticator:
         now = monotonic()
         client = request.scope.get("client")
         address = str(client[0]) if client else ""
-        count, wait = self._attempts.wrong(address, now)
-        if count <= MAX_WRONG + 1:
+        count, wait = self._attempts.record(address, now)
+        if count <= MAX_FAILURES + 1:
             self._failure_log.write(
-                request, address, "too many" if count > MAX_WRONG else reason, now
+                request, address, "too many" if count > MAX_FAILURES else reason, now
             )
-        if count > MAX_WRONG:
+        if count > MAX_FAILURES:
             return _too_many_requests("Too many wrong keys came from this address.", wait)
         detail = "More than one key was sent." if reason == "two keys" else "This key is not valid."
         challenge = _CHALLENGE + b', error="invalid_token"'

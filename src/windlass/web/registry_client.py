@@ -168,6 +168,6 @@ def registry_opener(settings: Settings) -> "Callable[[], Registry]":
     def open_registry() -> "Registry":
         from windlass.registry.registry import Registry
 
-        return Registry.of(settings, must_exist=True)
+        return Registry.open(settings, must_exist=True)
 
     return open_registry

@@ -79,10 +79,10 @@ def _register(hands: JobContext, job: Job, trainer: ProjectProcess, bundle: Path
 def _settle(hands: JobContext, job: Job, done: StepResult) -> StepResult:
     registry = hands.registry
 
-    def settle() -> Version:
-        return registry.settle(registry.version(job.project, done["version"]))
+    def apply_policy() -> Version:
+        return registry.apply_policy(registry.version(job.project, done["version"]))
 
-    version = patiently(hands, settle)
+    version = patiently(hands, apply_policy)
     hands.tell(1.0, "Done")
     return done | {
         "stage": version.stage.value,

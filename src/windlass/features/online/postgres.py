@@ -11,7 +11,7 @@ from psycopg.errors import UndefinedTable
 
 from windlass.errors import StorageError
 from windlass.features.online.key_value import URL_VARIABLE, RankedRow
-from windlass.storage.db_errors import TIMEOUT, advice
+from windlass.storage.db_errors import LIBPQ_TIMEOUTS, next_step
 
 QueryResult = TypeVar("QueryResult")
 
@@ -58,7 +58,7 @@ class PostgresKeyValueStore:
             parameters = conninfo_to_dict("postgresql" + url[url.index("://") :])
         except Error as error:
             raise ValueError("no URL of PostgreSQL") from error
-        self._connection_options: dict[str, Any] = {**TIMEOUT, **parameters}
+        self._connection_options: dict[str, Any] = {**LIBPQ_TIMEOUTS, **parameters}
         self._project = project
         self._idle: list[Connection] = []
         parts = urlsplit(url)
@@ -190,5 +190,5 @@ class PostgresKeyValueStore:
         except Error as error:
             message = " ".join(str(error).split())[:300].rstrip(".")
             raise StorageError(
-                f"{self.where} failed: {message}. {advice(message, URL_VARIABLE)}"
+                f"{self.where} failed: {message}. {next_step(message, URL_VARIABLE)}"
             ) from error

@@ -12,7 +12,7 @@ import orjson
 
 from windlass.errors import StorageError
 from windlass.features.online.key_value import URL_VARIABLE, RankedRow
-from windlass.storage.db_errors import advice
+from windlass.storage.db_errors import next_step
 
 WRITE_TIMEOUT = 30.0  # that a writer waits for another
 READ_TIMEOUT = 2.0  # that a reader waits while the log is made or put away
@@ -192,7 +192,7 @@ class SqliteKeyValueStore:
 
     def _translate_errors(self, error: Exception) -> StorageError:
         message = str(error).rstrip(".")
-        return StorageError(f"{self.where} failed: {message}. {advice(message, URL_VARIABLE)}")
+        return StorageError(f"{self.where} failed: {message}. {next_step(message, URL_VARIABLE)}")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -32,7 +32,7 @@ class ForegroundJob:
 
     def __init__(self, settings: Settings, trainer: ProjectProcess, output: OutputCallback) -> None:
         with ExitStack() as stack:
-            self._registry = Registry.of(settings)
+            self._registry = Registry.open(settings)
             stack.callback(self._registry.close)
             heartbeat = Heartbeat(WorkerTable(self._registry.database))
             self._hands = JobContext(

@@ -57,7 +57,7 @@ class Worker:
 
         Raises SettingsError; ProjectError where none of the projects named can be read.
         """
-        registry = self._insist(lambda: Registry.of(self._settings, must_exist=self._must_exist))
+        registry = self._insist(lambda: Registry.open(self._settings, must_exist=self._must_exist))
         if registry is None:
             return
         try:
