@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from windlass.cli.console import DONE, REFUSED, guarded, say_table
+from windlass.cli.console import DONE, FAILED, echo_table, run_command
 from windlass.errors import DataError
 
 
@@ -15,9 +15,9 @@ def test_an_end_is_a_code_and_a_line(capsys: pytest.CaptureFixture[str]) -> None
     def fail() -> None:
         raise ZeroDivisionError("oops")
 
-    assert guarded(lambda: None) == DONE
-    assert guarded(refuse) == REFUSED
-    assert guarded(fail) == REFUSED
+    assert run_command(lambda: None) == DONE
+    assert run_command(refuse) == FAILED
+    assert run_command(fail) == FAILED
     first, second = capsys.readouterr().err.splitlines()
     assert first == "windlass: no rows"
     assert second.startswith("windlass: Unexpected ZeroDivisionError: oops (test_console.py, line")
@@ -29,7 +29,7 @@ def test_a_reader_that_has_gone_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> 
 
     with open(os.devnull, "w") as stream:  # noqa: PTH123 - closed by what is tested
         monkeypatch.setattr("sys.stderr", stream)
-        assert guarded(write) == REFUSED
+        assert run_command(write) == FAILED
         assert stream.closed
 
 
@@ -41,7 +41,7 @@ def test_a_table_that_a_program_reads_has_a_line_for_each_row(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    say_table(("version", "metrics", "stage"), ROWS)
+    echo_table(("version", "metrics", "stage"), ROWS)
     header, first, second = capsys.readouterr().out.splitlines()
     assert header.split() == ["version", "metrics", "stage"]
     assert first.split() == ["v2", *LONG.split(), "production"]
@@ -54,7 +54,7 @@ def test_a_table_on_a_terminal_folds_what_is_too_long(
     for name, value in {"COLUMNS": "40", "LINES": "25", "TERM": "dumb"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    say_table(("version", "metrics", "stage"), ROWS)
+    echo_table(("version", "metrics", "stage"), ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 40
     shown = "".join(lines)

@@ -12,7 +12,7 @@ from tests.conftest import BundleOf
 from tests.support.cli_registry import IRIS, call, fill
 from tests.support.server import WINDLASS, environment
 
-from windlass.cli.context import actor
+from windlass.cli.context import current_user
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.storage.database import Database
@@ -95,7 +95,11 @@ def test_decisions_say_who_when_and_why_and_are_verified() -> None:
     call("approve", "iris", "v1", "-m", "first")
     call("rollback", "iris", "-m", "refused, so not there")
     (told,) = call("decisions", "iris", "--json").json()
-    assert (told["actor"], told["action"], told["version"]) == (actor(), "approve", "v1")
+    assert (told["current_user"], told["action"], told["version"]) == (
+        current_user(),
+        "approve",
+        "v1",
+    )
     assert told["reason"] == "first"
     ended = call("decisions", "--verify")
     assert ended.code == 0
@@ -124,7 +128,7 @@ def test_nobody_approves_in_another_name(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv(name, "bob")
     call("approve", "iris", "v1", "-m", "first")
     (told,) = call("decisions", "iris", "--json").json()
-    assert told["actor"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
+    assert told["current_user"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
 
 
 def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +139,7 @@ def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch
     assert call("rollback", "iris", "-m", "slow").code == 0
     assert call("reject", "iris", "v3", "-m", "too few right").code == 0
     told = call("decisions", "iris", "--json").json()
-    assert {one["actor"] for one in told} == {"risk-board"}
+    assert {one["current_user"] for one in told} == {"risk-board"}
     assert secret not in str(told)
 
 
@@ -160,11 +164,11 @@ def test_with_four_eyes_the_holder_of_another_key_approves_what_this_user_traine
     tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "guarded"))
-    fill(tmp_path / "guarded", bundle_of, trained_by=actor())
+    fill(tmp_path / "guarded", bundle_of, trained_by=current_user())
     registry = Registry.open(Settings(home=tmp_path / "guarded"))
     registry.declare(registry.declaration("iris").model_copy(update={"four_eyes": True}))
     registry.close()
     assert "four eyes" in call("approve", "iris", "v1", "-m", "good").err
     secret = call("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
     assert call("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
-    assert [one["actor"] for one in call("decisions", "--json").json()] == ["risk-board"]
+    assert [one["current_user"] for one in call("decisions", "--json").json()] == ["risk-board"]

@@ -9,7 +9,7 @@ from tests.support.altered_bundles import change, copied
 from tests.support.cli_registry import call
 from tests.support.lending_project import Lending
 
-from windlass.cli.context import opened
+from windlass.cli.context import open_registry
 from windlass.settings import Settings
 
 CREDIT = ROOT / "examples" / "credit_risk"
@@ -206,7 +206,7 @@ def test_old_snapshots_are_pruned_but_those_of_versions(
     bundle = copied(bundle_of("iris"), tmp_path / "bundle")
     change(bundle, "params.json", lambda params: params.update(snapshot=2))
     change(bundle, "manifest.json", lambda told: told.update(project="credit_risk"))
-    with opened(Settings(home=home)) as registry:
+    with open_registry(Settings(home=home)) as registry:
         registry.register(bundle, trained_by="ana")
     assert call("features", "prune", folder).out == "There was nothing to remove.\n"
     told = call("features", "prune", "credit_risk", "--keep", 2).out.splitlines()

@@ -13,7 +13,7 @@ from tests.support.job_workers import WINDLASS, Bench, Unruly
 from tests.support.server import environment
 from tests.support.waiting import until
 
-from windlass.cli.context import actor
+from windlass.cli.context import current_user
 from windlass.core.bundle import Bundle
 from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
@@ -55,7 +55,7 @@ def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(bench: Bench) -
     assert told["digest"] == version.digest == bundle.digest
     assert told["bundle"] == bundle.version
     assert told["artifacts"] == str(project.folder / "artifacts")
-    assert version.trained_by == actor()
+    assert version.trained_by == current_user()
     job = bench.desk.get(told["job_id"])
     assert (job.state, job.project, version.job_id) == (JobState.SUCCEEDED, "unruly", job.id)
     assert bench.desk.workers() == []

@@ -1,1 +1,1 @@
-"""Thin commands, one file a group."""
+"""Commands of `windlass`, one file a group."""

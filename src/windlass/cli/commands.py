@@ -1,11 +1,10 @@
-"""All commands, put together from one file a group."""
+"""The command-line application: one file a group of commands."""
 
 import typer
 
 from windlass._version import __version__
 from windlass.cli import (
     decisions,
-    features,
     keys,
     pipeline,
     predict,
@@ -15,7 +14,8 @@ from windlass.cli import (
     versions,
     worker,
 )
-from windlass.cli.console import say
+from windlass.cli.console import echo
+from windlass.cli.features import snapshots as features
 
 app = typer.Typer(
     name="windlass",
@@ -31,7 +31,7 @@ for group in (train, features, pipeline, verify, versions, decisions, serve, wor
 
 def _version(wanted: bool) -> None:
     if wanted:
-        say(__version__)
+        echo(__version__)
         raise typer.Exit
 
 

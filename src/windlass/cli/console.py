@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, one-line errors, progress, tables and JSON on the terminal."""
+"""Terminal output of all commands: exit codes, one-line errors, progress, tables and JSON."""
 
 import json
 import sys
@@ -12,60 +12,60 @@ from windlass.errors import WindlassError
 if TYPE_CHECKING:
     from windlass.workflows.pipeline_job import Step
 
-DONE, REFUSED, USAGE = 0, 1, 2
-_ENDLESS = 1_000_000  # characters, wider than any row
+DONE, FAILED, USAGE = 0, 1, 2
+_UNLIMITED_WIDTH = 1_000_000  # characters, wider than any row
 
 Progress = Callable[[float, str], None]
 
 
-def guarded(action: Callable[[], int | None]) -> int:
-    """Run a command and return its exit code: what Windlass refuses is one line on stderr and code 1."""
+def run_command(action: Callable[[], int | None]) -> int:
+    """Runs a command and returns its exit code. An error is one line on stderr and code 1."""
     try:
         return action() or DONE
     except WindlassError as error:
-        say_error(str(error))
+        echo_error(str(error))
     except KeyboardInterrupt:
-        say_error("Interrupted.")
+        echo_error("Interrupted.")
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
         sys.stderr.close()
-    except Exception as error:  # noqa: BLE001 - a fault of ours, told in a line like any other
-        say_error(
+    except Exception as error:  # noqa: BLE001 - a fault of ours, reported in one line too
+        echo_error(
             f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
         )
-    return REFUSED
+    return FAILED
 
 
-def say(text: str = "") -> None:
-    """One line, or several, on stdout."""
+def echo(text: str = "") -> None:
+    """Writes text and a newline to stdout."""
     sys.stdout.write(f"{text}\n")
 
 
-def say_error(text: str) -> None:
-    """One line on stderr."""
+def echo_error(text: str) -> None:
+    """Writes an error as one line to stderr."""
     sys.stderr.write(f"windlass: {' '.join(text.split())}\n")
 
 
-def say_usage(text: str) -> NoReturn:
-    """Refuse bad usage: one line on stderr, exit code 2."""
-    say_error(text)
+def fail_usage(text: str) -> NoReturn:
+    """Exits with code 2 for bad usage, after one line on stderr."""
+    echo_error(text)
     raise SystemExit(USAGE)
 
 
-def say_json(value: Any) -> None:
-    """A value as JSON on stdout, for programs."""
-    say(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+def echo_json(value: Any) -> None:
+    """Writes a value as JSON to stdout."""
+    echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def say_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Names and values in two aligned columns."""
+def echo_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Writes names and values in two aligned columns to stdout."""
     rows = list(facts)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        say(f"{name:<{width}}  {value}")
+        echo(f"{name:<{width}}  {value}")
 
 
-def say_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout, nothing of it cut off: as wide as the terminal, elsewhere a line for each row."""
+def echo_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes a table to stdout: folded to the width of a terminal, elsewhere one line for each row."""
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
@@ -74,32 +74,32 @@ def say_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*(Text(" ".join(str(cell).split())) for cell in row))
-    Console(width=None if sys.stdout.isatty() else _ENDLESS).print(table)
+    Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH).print(table)
 
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """A Progress on stderr: a bar on a terminal, one line a step elsewhere, nothing if quiet."""
+    """Yields a progress callback that writes to stderr: a bar on a terminal, lines elsewhere, nothing if quiet."""
     if quiet:
-        yield _nothing
+        yield _report_nothing
     elif sys.stderr.isatty():
-        with _bar() as report:
+        with _progress_bar() as report:
             yield report
     else:
-        yield _line
+        yield _report_line
 
 
-def _nothing(share: float, message: str) -> None:
-    """Progress that nobody reads."""
+def _report_nothing(share: float, message: str) -> None:
+    """Progress callback that does nothing."""
 
 
-def _line(share: float, message: str) -> None:
+def _report_line(share: float, message: str) -> None:
     sys.stderr.write(f"{share:4.0%} {message}\n")
     sys.stderr.flush()
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def _progress_bar() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -113,17 +113,17 @@ def _bar() -> Iterator[Progress]:
 
 @contextmanager
 def steps_progress(steps: "Sequence[Step]", *, quiet: bool) -> Iterator[Progress]:
-    """A Progress on stderr that shows every step, the finished ones and those to come too; nothing if quiet."""
+    """Yields a progress callback that shows a bar for each step on a terminal; otherwise as `progress`."""
     if quiet or not sys.stderr.isatty():
         with progress(quiet=quiet) as report:
             yield report
     else:
-        with _bars(steps) as report:
+        with _step_bars(steps) as report:
             yield report
 
 
 @contextmanager
-def _bars(steps: "Sequence[Step]") -> Iterator[Progress]:
+def _step_bars(steps: "Sequence[Step]") -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars

@@ -1,4 +1,4 @@
-"""What commands about the registry share: the registry itself, the project and version meant, the actor."""
+"""Resolves what a command works on: the registry, the project and version, the actor of a decision."""
 
 import os
 import pwd
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windlass.auth.key import RESERVED_NAMES, Role, hash_secret
-from windlass.cli.console import say_usage
+from windlass.cli.console import fail_usage
 from windlass.core.project_loader import load_project
 from windlass.errors import AccessError, UnknownError
 from windlass.settings import Settings
@@ -24,10 +24,10 @@ _VERSION = re.compile(r"v[1-9][0-9]*")
 
 
 @contextmanager
-def opened(settings: Settings | None = None, *, make: bool = False) -> Iterator["Registry"]:
-    """The registry of the settings, the environment's where none are given; closed afterwards.
+def open_registry(settings: Settings | None = None, *, make: bool = False) -> Iterator["Registry"]:
+    """Opens the registry of the settings (by default the environment's) and closes it at the end.
 
-    Raises StorageError where nobody made one yet, unless this is who shall `make` it.
+    Raises StorageError where it does not exist yet and `make` is false.
     """
     from windlass.registry.registry import Registry
 
@@ -38,10 +38,10 @@ def opened(settings: Settings | None = None, *, make: bool = False) -> Iterator[
         registry.close()
 
 
-def actor() -> str:
-    """Who decides: the name of this process's user, as the system's table of users has it.
+def current_user() -> str:
+    """Returns the name of this process's user from the system's user database.
 
-    Not LOGNAME or USER, which anybody may set: an approver would be whoever they say they are.
+    Not from LOGNAME or USER, which anybody may set: an approver could pretend to be somebody else.
     """
     number = os.getuid()
     try:
@@ -51,48 +51,49 @@ def actor() -> str:
     return f"user-{name}" if name in RESERVED_NAMES else name
 
 
-def project_of(registry: "Registry", place: Path) -> str:
-    """The project that `place` is the folder or the name of. Raises UnknownError."""
+def resolve_project(registry: "Registry", target: Path) -> str:
+    """Returns the name of the project whose folder or name `target` is. Raises UnknownError."""
     from windlass.core.project_spec import find_project
 
-    found = find_project(registry.declarations(), place)
-    if found is not None:
-        return found
-    if (place / "project.py").is_file():  # a folder that was moved since
-        name = load_project(place)[0].name
+    project = find_project(registry.declarations(), target)
+    if project is not None:
+        return project
+    if (target / "project.py").is_file():  # a folder that was moved since
+        name = load_project(target)[0].name
         if name in {declaration.name for declaration in registry.declarations()}:
             return name
         raise UnknownError(
-            f"Project {name!r} has no versions yet. Train one with `windlass train {place}`."
+            f"Project {name!r} has no versions yet. Train one with `windlass train {target}`."
         )
     raise UnknownError(
-        f"There is no project at {place}, and none of that name in the registry. Name the folder of a project."
+        f"There is no project at {target}, and none of that name in the registry. Name the folder of a project."
     )
 
 
 def split_arguments(
-    arguments: Sequence[str] | None, *, most: int, usage: str
+    arguments: Sequence[str] | None, *, max_versions: int, usage: str
 ) -> tuple[Path, list[str]]:
-    """The project among `arguments` (the current folder where none is) and the versions, `most` at most.
+    """Returns the project among `arguments` (by default the current folder) and the names of versions.
 
-    What looks like `v2` is a version; a folder of such a name is `./v2`. Ends with exit code 2 for more.
+    What looks like `v2` is a version; a folder of such a name is `./v2`. Exits with code 2 for two projects, or
+    for more than `max_versions` versions.
     """
     given = list(arguments or ())
     versions = [argument for argument in given if _VERSION.fullmatch(argument)]
-    places = [argument for argument in given if argument not in versions]
-    if len(places) > 1 or len(versions) > most:
-        say_usage(f"Too many arguments. Use: {usage}")
-    return Path(places[0] if places else "."), versions
+    targets = [argument for argument in given if argument not in versions]
+    if len(targets) > 1 or len(versions) > max_versions:
+        fail_usage(f"Too many arguments. Use: {usage}")
+    return Path(targets[0] if targets else "."), versions
 
 
-def chosen(
+def select_version(
     registry: "Registry",
     project: str,
     names: Sequence[str],
     fits: Callable[["Version"], bool],
     kind: str,
 ) -> "Version":
-    """The version of that name; without one the newest that `fits`. Raises UnknownError."""
+    """Returns the version of that name; without a name the newest that `fits`. Raises UnknownError."""
     if names:
         return registry.version(project, names[0])
     for version in registry.versions(project):
@@ -111,30 +112,30 @@ Key = Annotated[
 ]
 
 
-def decider(registry: "Registry", key: str | None) -> str:
-    """The name that a decision bears: the key's, which has to reach the role `approve`, else the user's.
+def decision_actor(registry: "Registry", key: str | None) -> str:
+    """Returns the actor of a decision: the key's name, or the user's name without a key.
 
-    Raises AccessError for a key that the registry's database does not hold, or that may not decide.
+    Raises AccessError for a key that the registry's database does not have, or without the role `approve`.
     """
     if key is None:
-        return actor()
+        return current_user()
     from windlass.auth.key_store import KeyStore
 
-    found = KeyStore(registry.database).active_keys().get(hash_secret(key.encode()))
-    if found is None:
+    api_key = KeyStore(registry.database).active_keys().get(hash_secret(key.encode()))
+    if api_key is None:
         raise AccessError(
             "The key given is unknown here, or revoked. Check --key or WINDLASS_KEY, and that WINDLASS_HOME or"
             " WINDLASS_DATABASE_URL names the registry that it was made for: `windlass keys list`."
         )
-    if not found.role.includes(Role.APPROVE):
+    if not api_key.role.includes(Role.APPROVE):
         raise AccessError(
-            f"The key {found.name} has the role {found.role.value}, and a decision needs {Role.APPROVE.value}."
+            f"The key {api_key.name} has the role {api_key.role.value}, and a decision needs {Role.APPROVE.value}."
             f" Make one: windlass keys create --name NAME --role {Role.APPROVE.value}"
         )
-    return found.name
+    return api_key.name
 
 
-def check_master(engine: str | None, master: str | None) -> None:
-    """Exit with code 2 where a cluster is named and something else is to compute."""
+def require_spark_engine(engine: str | None, master: str | None) -> None:
+    """Exits with code 2 where a Spark cluster is named but the engine is another."""
     if master is not None and engine != "spark":
-        say_usage("--master is of a Spark cluster. Add --engine spark, or leave it out.")
+        fail_usage("--master is of a Spark cluster. Add --engine spark, or leave it out.")

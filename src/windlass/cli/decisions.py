@@ -1,4 +1,4 @@
-"""`windlass approve | reject | rollback | decisions`: who moved which version, when and why."""
+"""`windlass approve | reject | rollback | decisions`: makes decisions about versions, lists and verifies them."""
 
 import sys
 from pathlib import Path
@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from windlass.cli.console import DONE, REFUSED, guarded, say, say_error, say_json, say_table
-from windlass.cli.context import Key, chosen, decider, opened, project_of, split_arguments
-from windlass.cli.versions import Json, Which, moment
+from windlass.cli.console import DONE, FAILED, echo, echo_error, echo_json, echo_table, run_command
+from windlass.cli.context import (
+    Key,
+    decision_actor,
+    open_registry,
+    resolve_project,
+    select_version,
+    split_arguments,
+)
+from windlass.cli.versions import Json, Which, format_time
 from windlass.registry.version import Stage
 from windlass.settings import Settings
 
@@ -18,56 +25,62 @@ if TYPE_CHECKING:
     from windlass.registry.version import Version
 
 
-def _asked(given: str | None) -> str:
-    """The reason: on a terminal it is asked for where it was left out, elsewhere it must be given."""
-    if given is not None:
-        return given
+def _require_reason(reason: str | None) -> str:
+    """Returns the reason; prompts for a missing one on a terminal, and raises BadParameter elsewhere."""
+    if reason is not None:
+        return reason
     if not sys.stdin.isatty():
         raise typer.BadParameter("Every decision needs a reason.")
     answer: str = typer.prompt("Why", err=True)
     return answer
 
 
-def _reason(help_: str) -> Any:
-    told = f"{help_} Needed; asked for on a terminal."
-    return typer.Option("--reason", "-m", help=told, callback=_asked, show_default=False)
+def _reason_option(help_: str) -> Any:
+    text = f"{help_} Required; a terminal prompts for it."
+    return typer.Option("--reason", "-m", help=text, callback=_require_reason, show_default=False)
 
 
 def register(app: typer.Typer) -> None:
-    """Attach the commands to the application."""
+    """Adds the commands to the application."""
 
     @app.command("approve")
     def approve(
-        reason: Annotated[str | None, _reason("Why.")] = None,
+        reason: Annotated[str | None, _reason_option("Why.")] = None,
         which: Which = None,
         key: Key = None,
         json: Json = False,
     ) -> None:
         """Put a candidate in production: the newest, where none is named."""
-        place, names = split_arguments(which, most=1, usage="windlass approve [PROJECT] [VERSION]")
-        raise typer.Exit(guarded(lambda: _approve(place, names, str(reason), key, json=json)))
+        target, names = split_arguments(
+            which, max_versions=1, usage="windlass approve [PROJECT] [VERSION]"
+        )
+        raise typer.Exit(run_command(lambda: _approve(target, names, str(reason), key, json=json)))
 
     @app.command("reject")
     def reject(
-        reason: Annotated[str | None, _reason("Why not.")] = None,
+        reason: Annotated[str | None, _reason_option("Why not.")] = None,
         which: Which = None,
         key: Key = None,
         json: Json = False,
     ) -> None:
         """Reject a candidate: the newest, where none is named."""
-        place, names = split_arguments(which, most=1, usage="windlass reject [PROJECT] [VERSION]")
-        raise typer.Exit(guarded(lambda: _reject(place, names, str(reason), key, json=json)))
+        target, names = split_arguments(
+            which, max_versions=1, usage="windlass reject [PROJECT] [VERSION]"
+        )
+        raise typer.Exit(run_command(lambda: _reject(target, names, str(reason), key, json=json)))
 
     @app.command("rollback")
     def rollback(
-        reason: Annotated[str | None, _reason("Why back.")] = None,
+        reason: Annotated[str | None, _reason_option("Why back.")] = None,
         which: Which = None,
         key: Key = None,
         json: Json = False,
     ) -> None:
         """Return to the version that was in production before, or to the one named."""
-        place, names = split_arguments(which, most=1, usage="windlass rollback [PROJECT] [VERSION]")
-        raise typer.Exit(guarded(lambda: _rollback(place, names, str(reason), key, json=json)))
+        target, names = split_arguments(
+            which, max_versions=1, usage="windlass rollback [PROJECT] [VERSION]"
+        )
+        raise typer.Exit(run_command(lambda: _rollback(target, names, str(reason), key, json=json)))
 
     @app.command("decisions")
     def decisions(
@@ -76,80 +89,80 @@ def register(app: typer.Typer) -> None:
         ] = None,
         verify: Annotated[
             bool,
-            typer.Option("--verify", help="Check the chain: a changed or missing one is told."),
+            typer.Option("--verify", help="Verify the chain: report changed or missing decisions."),
         ] = False,
         json: Json = False,
     ) -> None:
         """List decisions, oldest first."""
-        raise typer.Exit(guarded(lambda: _decisions(project, verify=verify, json=json)))
+        raise typer.Exit(run_command(lambda: _decisions(project, verify=verify, json=json)))
 
 
-def _approve(place: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
+def _approve(target: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
     settings = Settings.read()
-    with opened(settings) as registry:
-        who = decider(registry, settings.key if key is None else key)
-        project, version = _candidate(registry, place, names)
-        decision = registry.approve(project, version.name, actor=who, reason=reason)
-    return _tell(decision, "is in production", json=json)
+    with open_registry(settings) as registry:
+        actor = decision_actor(registry, settings.key if key is None else key)
+        project, version = _candidate(registry, target, names)
+        decision = registry.approve(project, version.name, actor=actor, reason=reason)
+    return _print_decision(decision, "is in production", json=json)
 
 
-def _reject(place: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
+def _reject(target: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
     settings = Settings.read()
-    with opened(settings) as registry:
-        who = decider(registry, settings.key if key is None else key)
-        project, version = _candidate(registry, place, names)
-        decision = registry.reject(project, version.name, actor=who, reason=reason)
-    return _tell(decision, "is rejected", json=json)
+    with open_registry(settings) as registry:
+        actor = decision_actor(registry, settings.key if key is None else key)
+        project, version = _candidate(registry, target, names)
+        decision = registry.reject(project, version.name, actor=actor, reason=reason)
+    return _print_decision(decision, "is rejected", json=json)
 
 
-def _candidate(registry: "Registry", place: Path, names: list[str]) -> "tuple[str, Version]":
-    """The project meant, and the version named, or its newest candidate."""
-    project = project_of(registry, place)
-    return project, chosen(
-        registry, project, names, lambda one: one.stage is Stage.CANDIDATE, "candidate"
+def _candidate(registry: "Registry", target: Path, names: list[str]) -> "tuple[str, Version]":
+    """Returns the project, and its named version or newest candidate."""
+    project = resolve_project(registry, target)
+    return project, select_version(
+        registry, project, names, lambda version: version.stage is Stage.CANDIDATE, "candidate"
     )
 
 
-def _rollback(place: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
+def _rollback(target: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
     settings = Settings.read()
-    with opened(settings) as registry:
-        who = decider(registry, settings.key if key is None else key)
-        project = project_of(registry, place)
+    with open_registry(settings) as registry:
+        actor = decision_actor(registry, settings.key if key is None else key)
+        project = resolve_project(registry, target)
         to = names[0] if names else None
-        decision = registry.rollback(project, to, actor=who, reason=reason)
-    return _tell(decision, "is in production again", json=json)
+        decision = registry.rollback(project, to, actor=actor, reason=reason)
+    return _print_decision(decision, "is in production again", json=json)
 
 
-def _tell(decision: "Decision", outcome: str, *, json: bool) -> int:
+def _print_decision(decision: "Decision", outcome: str, *, json: bool) -> int:
     if json:
-        say_json(decision.json())
+        echo_json(decision.json())
     else:
-        say(f"{decision.project} {decision.version} {outcome} (decision {decision.sequence}).")
+        echo(f"{decision.project} {decision.version} {outcome} (decision {decision.sequence}).")
     return DONE
 
 
-def _decisions(place: Path | None, *, verify: bool, json: bool) -> int:
-    with opened() as registry:
-        project = None if place is None else project_of(registry, place)
-        found = registry.decisions(project)
+def _decisions(target: Path | None, *, verify: bool, json: bool) -> int:
+    with open_registry() as registry:
+        project = None if target is None else resolve_project(registry, target)
+        listed = registry.decisions(project)
         faults = registry.check(project) if verify else []
     if json:
-        listed = [decision.json() for decision in found]
-        say_json(
-            {"decisions": listed, "verified": not faults, "faults": faults} if verify else listed
+        values = [decision.json() for decision in listed]
+        echo_json(
+            {"decisions": values, "verified": not faults, "faults": faults} if verify else values
         )
     else:
-        say_table(
+        echo_table(
             ("project", "no.", "when", "who", "action", "version", "digest", "why"),
             [
-                (d.project, d.sequence, moment(d.decided_at), d.actor, d.action.value, d.version,
+                (d.project, d.sequence, format_time(d.decided_at), d.actor, d.action.value, d.version,
                  d.digest[:12], d.reason)
-                for d in found
+                for d in listed
             ],
         )  # fmt: skip
         if verify and not faults:
-            count = f"{len(found)} decision{'s' * (len(found) != 1)}"
-            say(f"Verified: {count}, each as it was made; the stages follow from them.")
+            count = f"{len(listed)} decision{'s' * (len(listed) != 1)}"
+            echo(f"Verified: {count}, each as it was made; the stages follow from them.")
     for fault in faults:
-        say_error(fault)
-    return REFUSED if faults else DONE
+        echo_error(fault)
+    return FAILED if faults else DONE

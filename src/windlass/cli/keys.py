@@ -1,24 +1,24 @@
-"""`windlass keys create | list | revoke`: who may use a server."""
+"""`windlass keys create | list | revoke`: the API keys of a registry's database."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from windlass.auth.key import Role
-from windlass.cli.console import guarded, say, say_error, say_json, say_table
-from windlass.cli.versions import Json, moment
+from windlass.auth.key import ApiKey, Role
+from windlass.cli.console import echo, echo_error, echo_json, echo_table, run_command
+from windlass.cli.versions import Json, format_time
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
 
 if TYPE_CHECKING:
-    from windlass.auth.key_store import ApiKey, KeyStore
+    from windlass.auth.key_store import KeyStore
 
 Result = TypeVar("Result")
 
 
 def register(app: typer.Typer) -> None:
-    """Attach `keys` to the application."""
+    """Adds the group `keys` to the application."""
     group = typer.Typer(help="API keys: make them, list them, revoke them.", no_args_is_help=True)
     app.add_typer(group, name="keys")
 
@@ -33,44 +33,45 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> None:
         """Make a key. It is printed once, on standard output, and kept only as a hash."""
-        raise typer.Exit(guarded(lambda: _create(name, role, rate)))
+        raise typer.Exit(run_command(lambda: _create(name, role, rate)))
 
     @group.command("list")
     def list_keys(json: Json = False) -> None:
         """List all keys, revoked ones too."""
-        raise typer.Exit(guarded(lambda: _list(json=json)))
+        raise typer.Exit(run_command(lambda: _list(json=json)))
 
     @group.command("revoke")
     def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
         """Revoke a key for good. Running servers refuse it within two seconds."""
-        raise typer.Exit(guarded(lambda: _revoke(name)))
+        raise typer.Exit(run_command(lambda: _revoke(name)))
 
 
 def _create(name: str, role: Role, rate: int | None) -> None:
-    secret = _with_keys(lambda keys: keys.create(name, role, rate), make=True)
-    say(secret)
-    say_error(
+    secret = _use_keys(lambda keys: keys.create(name, role, rate), make=True)
+    echo(secret)
+    echo_error(
         f"This is the key {name}, with the role {role.value}. It is shown this once: keep it safe."
     )
 
 
 def _list(*, json: bool) -> None:
-    keys = _with_keys(lambda keys: keys.list()) if has_database(Settings.read()) else []
+    keys = _use_keys(lambda keys: keys.list()) if has_database(Settings.read()) else []
     if json:
-        say_json([_facts(key) for key in keys])
+        echo_json([_key_json(key) for key in keys])
     elif keys:
         header = ("name", "role", "requests a minute", "made", "revoked")
-        say_table(header, [_line(key) for key in keys])
+        echo_table(header, [_key_row(key) for key in keys])
     else:
-        say("There are no keys. Make one: windlass keys create --name NAME --role predict")
+        echo("There are no keys. Make one: windlass keys create --name NAME --role predict")
 
 
 def _revoke(name: str) -> None:
-    key = _with_keys(lambda keys: keys.revoke(name))
-    say(f"{key.name} is revoked. Servers that use this database refuse it within two seconds.")
+    key = _use_keys(lambda keys: keys.revoke(name))
+    echo(f"{key.name} is revoked. Servers that use this database refuse it within two seconds.")
 
 
-def _with_keys(action: "Callable[[KeyStore], Result]", *, make: bool = False) -> Result:
+def _use_keys(action: "Callable[[KeyStore], Result]", *, make: bool = False) -> Result:
+    from windlass.auth.key_store import KeyStore
     from windlass.storage.database import Database
 
     keys = KeyStore(Database.open(Settings.read(), must_exist=not make))
@@ -80,7 +81,7 @@ def _with_keys(action: "Callable[[KeyStore], Result]", *, make: bool = False) ->
         keys.close()
 
 
-def _facts(key: "ApiKey") -> dict[str, Any]:
+def _key_json(key: ApiKey) -> dict[str, Any]:
     return {
         "name": key.name,
         "role": key.role.value,
@@ -90,7 +91,7 @@ def _facts(key: "ApiKey") -> dict[str, Any]:
     }
 
 
-def _line(key: "ApiKey") -> tuple[object, ...]:
-    revoked = "" if key.revoked_at is None else moment(key.revoked_at)
+def _key_row(key: ApiKey) -> tuple[object, ...]:
+    revoked = "" if key.revoked_at is None else format_time(key.revoked_at)
     rate = "" if key.rate is None else key.rate
-    return key.name, key.role.value, rate, moment(key.created_at), revoked
+    return key.name, key.role.value, rate, format_time(key.created_at), revoked

@@ -1,4 +1,4 @@
-"""`windlass`: the way in. It imports next to nothing itself, so that Ctrl+C is quiet from the first moment on."""
+"""Entry point of `windlass`. It imports very little itself, so that Ctrl+C is quiet from the first moment on."""
 
 import os
 import signal
@@ -8,18 +8,17 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
-    """The entry point: exit codes 0 done, 1 refused or failed, 2 bad usage, 130 interrupted before it began.
+    """Runs the command line. Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted before it began.
 
-    Commands take a fifth of a second to import. An interrupt meanwhile ends the process at once: as an exception
-    it would pass through other people's modules, which turn it into another one or pass it over. Where it is
-    ignored, it stays so.
+    Commands take a fifth of a second to import. An interrupt meanwhile ends the process at once: an exception
+    would pass through modules of others, which may convert or swallow it. Where SIGINT is ignored, it stays so.
     """
-    is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if is_heard:
-        signal.signal(signal.SIGINT, _leave)
+    handles_sigint = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if handles_sigint:
+        signal.signal(signal.SIGINT, _exit_quietly)
     from windlass.cli.commands import app
 
-    if is_heard:
+    if handles_sigint:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
@@ -27,5 +26,5 @@ def main() -> None:
         sys.exit(_INTERRUPTED)
 
 
-def _leave(*_: object) -> None:
+def _exit_quietly(*_: object) -> None:
     os._exit(_INTERRUPTED)

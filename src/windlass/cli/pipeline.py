@@ -1,4 +1,4 @@
-"""`windlass pipeline`: raw events to a candidate that waits for approval, as one durable piece of work."""
+"""`windlass pipeline`: from raw events to a candidate that waits for approval, as one durable job."""
 
 import signal
 import sys
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,15 +14,15 @@ import typer
 
 from windlass.cli.console import (
     DONE,
-    REFUSED,
-    guarded,
-    say_error,
-    say_facts,
-    say_json,
-    say_usage,
+    FAILED,
+    echo_error,
+    echo_facts,
+    echo_json,
+    fail_usage,
+    run_command,
     steps_progress,
 )
-from windlass.cli.context import actor, check_master
+from windlass.cli.context import current_user, require_spark_engine
 from windlass.cli.training_report import TrainingReport
 from windlass.core.gates import GateResult
 from windlass.core.project_loader import load_project
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def interrupting(cancelling: threading.Event) -> Iterator[None]:
-    """Have Ctrl+C, and a polite stop, cancel what runs; a second one leaves it to the next worker."""
+def cancel_on_signal(cancelling: threading.Event) -> Iterator[None]:
+    """Sets `cancelling` on SIGINT and SIGTERM; a second signal leaves the job to the next worker."""
 
     def cancel(*_: object) -> None:
         if cancelling.is_set():
@@ -52,18 +53,20 @@ def interrupting(cancelling: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def import_what_jobs_need() -> None:
-    """Import while the other process reads the project: DBOS alone takes a third of a second."""
+def import_job_modules() -> None:
+    """Imports what runs jobs, while another process loads the project: DBOS alone takes a third of a second."""
+    for name in ("foreground", "durable"):
+        import_module(f"windlass.workflows.execution.{name}")
 
 
-def printed(line: str) -> None:
-    """Pass on what the project's code printed."""
+def print_job_line(line: str) -> None:
+    """Writes a line that the project's code printed to stderr."""
     sys.stderr.write(f"{line}\n")
 
 
 @dataclass(frozen=True)
 class PipelineFlags:
-    """What the command line asks for. `build` holds the options of the build that were given."""
+    """Flags of a pipeline. `build` holds the given options of the feature build."""
 
     folder: Path
     data: Path | None
@@ -72,8 +75,8 @@ class PipelineFlags:
     track: bool
 
     def request(self, declaration: "ProjectSpec") -> dict[str, Any]:
-        """The request of the job. Raises ParameterError where the project has no use for what was given."""
-        from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE
+        """Returns the job's request. Raises ParameterError for build options of a project without a view."""
+        from windlass.cli.train_flags import TrainFlags
 
         file = None if self.data is None else str(self.data.resolve())
         if declaration.view is None and self.build:
@@ -81,21 +84,18 @@ class PipelineFlags:
                 f"Project {declaration.name} declares no feature view, so there is nothing to build or to append to."
                 " Leave these options out, or declare a view."
             )
+        data = self.data if declaration.view is None else None
+        request = TrainFlags(model=self.model, data=data, track=self.track).job_request(self.folder)
+        del request["snapshot"]  # it trains on the snapshot that it builds
         return {
-            "model": self.model,
-            "hyperparameters": {},
-            "seed": DEFAULT_SEED,
-            "test_size": DEFAULT_TEST_SIZE,
-            "folder": str(self.folder.resolve()),
-            "data": file if declaration.view is None else None,
-            "track": self.track,
+            **request,
             "build": {"file": file, **self.build},
-            "file_as_of": _as_of(self.data),
+            "file_as_of": _file_identity(self.data),
         }
 
 
 def register(app: typer.Typer) -> None:
-    """Attach `pipeline` to the application."""
+    """Adds `pipeline` to the application."""
 
     @app.command("pipeline")
     def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
@@ -122,69 +122,66 @@ def register(app: typer.Typer) -> None:
         no_track: Annotated[bool, typer.Option("--no-track", help="No run in MLflow.")] = False,
         json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     ) -> None:
-        """Build features, show them online, train on them, judge the gates: a candidate, or why there is none.
+        """Build features, put them online, train on them, evaluate the gates: a candidate, or why there is none.
 
-        Every finished step is kept. The same command, after a crash, goes on from there.
+        Every finished step is stored. After a crash the same command continues from there.
         """
         if append and data is None:
-            say_usage("Name the new events to append: --append --data FILE.")
-        check_master(engine, master)
+            fail_usage("Name the new events to append: --append --data FILE.")
+        require_spark_engine(engine, master)
         given = {"append": append or None, "engine": engine, "master": master, "memory": memory}
         build = {name: value for name, value in given.items() if value is not None}
-        asked = PipelineFlags(project, data, build, model, not no_track)
-        raise typer.Exit(guarded(lambda: _pipeline(asked, json=json)))
+        flags = PipelineFlags(project, data, build, model, not no_track)
+        raise typer.Exit(run_command(lambda: _pipeline(flags, json=json)))
 
 
-def _pipeline(asked: PipelineFlags, *, json: bool) -> int:
-    if not (asked.folder / "project.py").is_file():
-        load_project(asked.folder)  # says what is missing
+def _pipeline(flags: PipelineFlags, *, json: bool) -> int:
+    if not (flags.folder / "project.py").is_file():
+        load_project(flags.folder)  # raises ProjectError, which says what is missing
     from windlass.workflows.execution.project_process import ProjectProcess
 
-    with ProjectProcess(asked.folder, printed) as trainer:
-        import_what_jobs_need()
-        return _attend(asked, trainer, json=json)
+    with ProjectProcess(flags.folder, print_job_line) as process:
+        import_job_modules()
+        return _run_job(flags, process, json=json)
 
 
-def _attend(asked: PipelineFlags, trainer: "ProjectProcess", *, json: bool) -> int:
+def _run_job(flags: PipelineFlags, process: "ProjectProcess", *, json: bool) -> int:
     from windlass.jobs.queue import JobRequest
     from windlass.workflows.execution.foreground import ForegroundJob
     from windlass.workflows.pipeline_job import STEPS
 
-    declaration = trainer.declared()
-    request = asked.request(declaration)
-    trainer.check(request)
+    declaration = process.declared()
+    request = flags.request(declaration)
+    process.check(request)
     with ExitStack() as stack:
-        attended = stack.enter_context(ForegroundJob(Settings.read(), trainer, printed))
-        with steps_progress(STEPS, quiet=json) as report, interrupting(attended.cancelling):
-            order = JobRequest(declaration.name, "pipeline", request, actor())
-            job = attended.carry_out(order, report, go_on=True)
+        foreground = stack.enter_context(ForegroundJob(Settings.read(), process, print_job_line))
+        with steps_progress(STEPS, quiet=json) as report, cancel_on_signal(foreground.cancelling):
+            order = JobRequest(declaration.name, "pipeline", request, current_user())
+            job = foreground.carry_out(order, report, go_on=True)
         if job.result is None:
             raise KeyboardInterrupt
-        told = TrainingReport.of_job(job, attended.bundle(job), None)
-    return _tell(job, told, json=json)
+        training_report = TrainingReport.from_job(job, foreground.bundle(job), None)
+    return _print_result(job, training_report, json=json)
 
 
-def _tell(job: "Job", report: TrainingReport, *, json: bool) -> int:
+def _print_result(job: "Job", report: TrainingReport, *, json: bool) -> int:
     assert job.result is not None
     features = job.result.get("features")
     if json:
-        say_json({**asdict(report), "features": features})
+        echo_json({**asdict(report), "features": features})
     else:
         if features is not None:
-            say_facts(_facts(features))
-        report.tell(as_json=False)
-    missed = [gate for gate in map(_gate, job.result["gates"]) if gate.blocks_approval]
-    if not missed:
+            echo_facts(_facts(features))
+        report.print(as_json=False)
+    gates = [GateResult(**result) for result in job.result["gates"]]
+    failed = [gate.rule for gate in gates if gate.blocks_approval]
+    if not failed:
         return DONE
-    say_error(
-        f"{job.project} {report.version} did not pass: {'; '.join(gate.rule for gate in missed)}."
+    echo_error(
+        f"{job.project} {report.version} did not pass: {'; '.join(failed)}."
         f" Look at it with `windlass show {job.project} {report.version}`; what was in production still is."
     )
-    return REFUSED
-
-
-def _gate(told: dict[str, Any]) -> GateResult:
-    return GateResult(**told)
+    return FAILED
 
 
 def _facts(features: dict[str, Any]) -> list[tuple[str, str]]:
@@ -197,9 +194,9 @@ def _facts(features: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _as_of(file: Path | None) -> list[int] | None:
-    """Size and time of a file: another content under the same name is another request."""
+def _file_identity(file: Path | None) -> list[int] | None:
+    """Returns size and modification time of a file, so that other content under the same name is another request."""
     if file is None or not file.is_file():
         return None
-    found = file.stat()
-    return [found.st_size, found.st_mtime_ns]
+    stat = file.stat()
+    return [stat.st_size, stat.st_mtime_ns]

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.bundles import BundleReference, named_bundle
+from windlass.cli.bundles import BundleReference, resolve_bundle
 from windlass.cli.console import (
     DONE,
-    REFUSED,
+    FAILED,
     Progress,
-    guarded,
+    echo,
+    echo_error,
+    echo_json,
     progress,
-    say,
-    say_error,
-    say_json,
+    run_command,
 )
-from windlass.cli.context import check_master, split_arguments
+from windlass.cli.context import require_spark_engine, split_arguments
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 class ScoreTarget(StrEnum):
-    """Where rows are scored."""
+    """Engine that scores the rows."""
 
     LOCAL = "local"
     SPARK = "spark"
 
 
 def register(app: typer.Typer) -> None:
-    """Attach `predict` to the application."""
+    """Adds `predict` to the application."""
 
     @app.command("predict")
     def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
@@ -76,30 +76,33 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     ) -> None:
         """Predict every row of a file; bad rows go to a file of their own, with the reason."""
-
         usage = "windlass predict [BUNDLE or PROJECT] [VERSION] --input FILE --output FILE"
-        place, names = split_arguments(which, most=1, usage=usage)
-        check_master(engine, master)
+        target, names = split_arguments(which, max_versions=1, usage=usage)
+        require_spark_engine(engine, master)
 
         def action() -> int:
             from windlass.workflows.scoring.request import ScoreRequest
 
-            kept = tuple(dict.fromkeys(filter(None, keep.split(","))))
-            request = ScoreRequest.of(source, output, rejects, kept)
-            run = _here if engine is ScoreTarget.LOCAL else partial(_on_spark, master=master)
-            return _predict(named_bundle(place, names), request, run, json=json)
+            columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
+            request = ScoreRequest.of(source, output, rejects, columns)
+            run = (
+                _score_here
+                if engine is ScoreTarget.LOCAL
+                else partial(_score_on_spark, master=master)
+            )
+            return _predict(resolve_bundle(target, names), request, run, json=json)
 
-        raise typer.Exit(guarded(action))
+        raise typer.Exit(run_command(action))
 
 
-def _here(bundle: "Bundle", request: "ScoreRequest", report: Progress) -> "ScoreSummary":
+def _score_here(bundle: "Bundle", request: "ScoreRequest", report: Progress) -> "ScoreSummary":
     from windlass.engines.loader import load_engine
     from windlass.workflows.scoring.local import score
 
     return score(bundle, load_engine(bundle), request, report)
 
 
-def _on_spark(
+def _score_on_spark(
     bundle: "Bundle", request: "ScoreRequest", report: Progress, *, master: str | None
 ) -> "ScoreSummary":
     from windlass.workflows.scoring.spark import score_on_spark
@@ -107,25 +110,25 @@ def _on_spark(
     return score_on_spark(bundle, request, master, report)
 
 
-def _predict(named: BundleReference, request: "ScoreRequest", run: "Run", *, json: bool) -> int:
+def _predict(reference: BundleReference, request: "ScoreRequest", run: "Run", *, json: bool) -> int:
     with progress(quiet=json or not sys.stderr.isatty()) as report:
-        summary = run(named.bundle, request, report)
+        summary = run(reference.bundle, request, report)
     if json:
         files = {"output": str(request.output), "rejects": str(request.rejects)}
-        say_json({**asdict(summary), **files, "model_version": named.bundle.version})
+        echo_json({**asdict(summary), **files, "model_version": reference.bundle.version})
     else:
-        _tell(summary, request)
+        _print_summary(summary, request)
     if summary.scored:
         return DONE
-    say_error(f"Every row was rejected. Read why in {request.rejects}.")
-    return REFUSED
+    echo_error(f"Every row was rejected. Read why in {request.rejects}.")
+    return FAILED
 
 
-def _tell(summary: "ScoreSummary", request: "ScoreRequest") -> None:
+def _print_summary(summary: "ScoreSummary", request: "ScoreRequest") -> None:
     speed = summary.rows / max(summary.seconds, 1e-9)
-    say(
+    echo(
         f"Scored {summary.scored:,} of {summary.rows:,} rows in {summary.seconds:.2f} s"
         f" ({speed:,.0f} a second): {request.output}"
     )
     if summary.rejected:
-        say(f"Rejected {summary.rejected:,} rows: {request.rejects}")
+        echo(f"Rejected {summary.rejected:,} rows: {request.rejects}")

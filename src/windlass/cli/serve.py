@@ -12,8 +12,8 @@ import typer
 
 from windlass.auth.env_keys import parse_environment_keys
 from windlass.cli.banner import banner
-from windlass.cli.console import guarded, say
-from windlass.cli.context import opened
+from windlass.cli.console import echo, run_command
+from windlass.cli.context import open_registry
 from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
@@ -30,7 +30,7 @@ _CONTAINER = Path("/opt/ml/model")  # where SageMaker puts a model, and our imag
 
 
 def register(app: typer.Typer) -> None:
-    """Attach `serve` to the application."""
+    """Adds `serve` to the application."""
 
     @app.command("serve")
     def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
@@ -51,44 +51,44 @@ def register(app: typer.Typer) -> None:
 
         def action() -> None:
             settings = pin_database(Settings.read())
-            served = paths or [_default()]
-            platform = _platform(served, settings)
+            requested = paths or [_default_path()]
+            platform = _platform_port(requested, settings)
             address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
             _check_keys(settings)
             safe = settings.auth or insecure or _is_loopback(address)
             if not safe and platform is None:
-                _refuse_open(address)
-            listen = _listen(address, port or platform or 8000, workers, grace)
+                _reject_open_address(address)
+            listen = _listen_options(address, port or platform or 8000, workers, grace)
             trains = worker and only is not ServiceRole.FEATURES  # which has no /train
-            found = _subjects(served, settings)
+            targets = _load_targets(requested, settings)
             if not safe:
-                _refuse_open_control(found)
-            _serve(found, settings, listen, only, with_worker=trains)
+                _reject_open_control_plane(targets)
+            _serve(targets, settings, listen, only, with_worker=trains)
 
-        raise typer.Exit(guarded(action))
+        raise typer.Exit(run_command(action))
 
 
-def _listen(host: str, port: int, workers: int, grace: int) -> "ListenOptions":
+def _listen_options(host: str, port: int, workers: int, grace: int) -> "ListenOptions":
     from windlass.web.server import ListenOptions
 
     return ListenOptions(host, port, workers, grace)
 
 
-def _default() -> Path:
+def _default_path() -> Path:
     here = Path()
     named = (here / "project.py").is_file() or (here / MANIFEST).is_file()
     return _CONTAINER if not named and _CONTAINER.is_dir() else here
 
 
-def _platform(paths: list[Path], settings: Settings) -> int | None:
-    """The port that Vertex AI or SageMaker asks for. Both let in only their own callers, who have no keys."""
+def _platform_port(paths: list[Path], settings: Settings) -> int | None:
+    """Returns the port that Vertex AI or SageMaker requires. Both admit only their own callers, who have no keys."""
     if settings.vertex is not None:
         return settings.vertex.port
     return 8080 if paths == [_CONTAINER] else None
 
 
 def _check_keys(settings: Settings) -> None:
-    """Refuse keys of the environment that are weak, or that nobody would be asked for."""
+    """Raises SettingsError for weak keys in the environment, and for keys while authentication is off."""
     parse_environment_keys(settings.api_keys)
     if settings.api_keys and not settings.auth:
         raise SettingsError(
@@ -104,8 +104,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refuse_open(host: str) -> NoReturn:
-    """Without keys only this machine is let in unasked."""
+def _reject_open_address(host: str) -> NoReturn:
+    """Raises SettingsError: without keys only this machine may connect."""
     raise SettingsError(
         f"Anybody who reaches {host} could use the server, for no keys are asked for. Set WINDLASS_AUTH=required"
         " and make a key with `windlass keys create`, listen on 127.0.0.1, or say --insecure where something"
@@ -113,17 +113,17 @@ def _refuse_open(host: str) -> NoReturn:
     )
 
 
-def _refuse_open_control(served: "list[ServeTarget]") -> None:
-    """A platform's callers may predict without a key. They may not train and approve: a bundle by itself cannot."""
-    known = next((one.project for one in served if one.bundle is None), None)
-    if known is not None:
+def _reject_open_control_plane(served: "list[ServeTarget]") -> None:
+    """Raises SettingsError for a registered project: a platform's callers, without keys, could train it."""
+    project = next((target.project for target in served if target.bundle is None), None)
+    if project is not None:
         raise SettingsError(
-            f"Whoever the platform lets in could train and approve versions of {known!r}, for no keys are asked for."
+            f"Whoever the platform lets in could train and approve versions of {project!r}, for no keys are asked for."
             " Serve its bundle by itself, set WINDLASS_AUTH=required, or say --insecure where all of them may."
         )
 
 
-def _subjects(paths: list[Path], settings: Settings) -> "list[ServeTarget]":
+def _load_targets(paths: list[Path], settings: Settings) -> "list[ServeTarget]":
     from windlass.serving.targets import subjects
 
     set_up_logs(settings.log_level)
@@ -141,29 +141,33 @@ def _serve(
     from windlass.web.server import bind, serve
 
     listener = bind(listen)
-    say(banner(served, settings, listen.host, listener.getsockname()[1], only))
+    echo(banner(served, settings, listen.host, listener.getsockname()[1], only))
     sys.stdout.flush()
-    # a worker opens a bundle again, for the folder may hold another by the time a worker is replaced
-    names = [one if one.bundle is None else one.bundle.path.absolute() for one in served]
-    with _companion(served, settings) if with_worker else nullcontext():
+    # server processes open a bundle again: the folder may hold another one by the time a process is replaced
+    names = [
+        target if target.bundle is None else target.bundle.path.absolute() for target in served
+    ]
+    with _worker_process(served, settings) if with_worker else nullcontext():
         serve(partial(make_app, names, settings, only), listen, listener)
 
 
-def _companion(served: "list[ServeTarget]", settings: Settings) -> AbstractContextManager[object]:
-    """A worker for those of the registry's projects whose folder is here; none where there are none."""
-    from windlass.cli.worker_process import WorkerProcess, can_train
+def _worker_process(
+    served: "list[ServeTarget]", settings: Settings
+) -> AbstractContextManager[object]:
+    """Returns a worker process for the registered projects whose folders are on this machine."""
+    from windlass.cli.worker import WorkerProcess, is_training_installed
 
-    names = [one.project for one in served if one.bundle is None]
+    names = [target.project for target in served if target.bundle is None]
     if not names:
         return nullcontext()
-    if not can_train():
+    if not is_training_installed():
         _log.info("no worker: training needs windlass[train]", extra={"projects": names})
         return nullcontext()
 
     def folders() -> list[str]:
-        with opened(settings) as registry:
-            found = [registry.declaration(name).folder for name in names]
-        return [folder for folder in found if (Path(folder) / "project.py").is_file()]
+        with open_registry(settings) as registry:
+            declared = [registry.declaration(name).folder for name in names]
+        return [folder for folder in declared if (Path(folder) / "project.py").is_file()]
 
     return WorkerProcess(folders)
 
@@ -171,7 +175,7 @@ def _companion(served: "list[ServeTarget]", settings: Settings) -> AbstractConte
 def make_app(
     paths: "list[Path | ServeTarget]", settings: Settings, only: ServiceRole | None = None
 ) -> Any:
-    """The application of one worker process, with its logs set up."""
+    """Returns the application of one server process, with its logging set up."""
     from windlass.app import application
     from windlass.web.server import end_with_parent
 

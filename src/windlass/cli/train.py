@@ -1,6 +1,5 @@
-"""`windlass train PROJECT`: a training that makes a version; and a project's own `train.py`, which makes a bundle."""
+"""`windlass train PROJECT` makes a version; a project's own `train.py` makes a bundle without one."""
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
@@ -8,16 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from windlass.cli.console import guarded, progress, say_error
-from windlass.cli.context import actor
-from windlass.cli.pipeline import import_what_jobs_need, interrupting, printed
-from windlass.cli.train_flags import (
-    ABOUT,
-    hyperparameters,
-    split_folder,
-    training_parser,
-    training_request,
-)
+from windlass.cli.console import echo_error, progress, run_command
+from windlass.cli.context import current_user
+from windlass.cli.pipeline import cancel_on_signal, import_job_modules, print_job_line
 from windlass.cli.training_report import TrainingReport
 from windlass.core.bundle import Bundle
 from windlass.core.bundle_writer import check_replaceable, publish_bundle, staging_folder
@@ -30,18 +22,19 @@ from windlass.settings import Settings
 if TYPE_CHECKING:
     import typer
 
+    from windlass.cli.train_flags import TrainFlags
     from windlass.workflows.execution.project_process import ProjectProcess
 
 
 class ArtifactsFolder:
-    """The place, held ready before any work is done. Where it was `named`, it must be usable.
+    """Folder for a copy of the bundle, reserved before any work is done.
 
-    Raises BundleError; a place that nobody named is done without, with a warning.
+    Raises BundleError where it cannot be written and the user named it (`is_named`); else it only warns.
     """
 
-    def __init__(self, target: Path, *, named: bool) -> None:
+    def __init__(self, target: Path, *, is_named: bool) -> None:
         self._target = target
-        self._named = named
+        self._is_named = is_named
         self._stack = ExitStack()
         self._folder: Path | None = None
         try:
@@ -50,8 +43,8 @@ class ArtifactsFolder:
         except BundleError as error:
             self._warn(error)
 
-    def leave(self, bundle: Bundle) -> Path | None:
-        """Put a copy of a bundle there at one stroke; where it is, or None without a place."""
+    def publish(self, bundle: Bundle) -> Path | None:
+        """Puts a copy of a bundle there atomically. Returns its folder; None where it cannot be written."""
         if self._folder is None:
             return None
         try:
@@ -72,18 +65,18 @@ class ArtifactsFolder:
         self._stack.close()
 
     def _warn(self, error: BundleError, cause: Exception | None = None) -> None:
-        if self._named:
+        if self._is_named:
             raise error from cause
-        say_error(f"warning: the registry alone keeps the bundle. {error}")
+        echo_error(f"warning: the registry alone keeps the bundle. {error}")
 
 
 def register(app: "typer.Typer") -> None:
-    """Attach `train` to the application. The flags depend on the project, so they are read by our own parser."""
+    """Adds `train` to the application. Its flags depend on the project, so `run` parses them."""
     import typer
 
     @app.command(
         "train",
-        help=ABOUT,
+        help="Train a model, score it on held-out rows, and seal it in a bundle.",
         add_help_option=False,
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
@@ -92,33 +85,35 @@ def register(app: "typer.Typer") -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """`windlass train [PROJECT] [options]`; returns the exit code."""
+    """Runs `windlass train [PROJECT] [options]` and returns the exit code."""
+    from windlass.cli.train_flags import parse_train_flags, split_folder
+
     folder, rest = split_folder(arguments)
     prog = "windlass train [PROJECT]"
-    is_project = (folder / "project.py").is_file()
-    if {"-h", "--help"} & set(rest) and not is_project:
-        training_parser(prog, ()).print_help()
-        return 0
+    has_project = (folder / "project.py").is_file()
+    if {"-h", "--help"} & set(rest) and not has_project:
+        parse_train_flags(prog, (), ["--help"])
 
     def action() -> None:
-        if not is_project:
-            load_project(folder)  # says what is missing
+        if not has_project:
+            load_project(folder)  # raises ProjectError, which says what is missing
         from windlass.workflows.execution.project_process import ProjectProcess
 
-        with ProjectProcess(folder, printed) as trainer:
-            import_what_jobs_need()
-            declaration = trainer.declared()
-            parsed = training_parser(prog, declaration.models).parse_args(rest)
-            _train(folder, declaration, parsed, trainer)
+        with ProjectProcess(folder, print_job_line) as process:
+            import_job_modules()
+            declaration = process.declared()
+            flags = parse_train_flags(prog, declaration.models, rest)
+            _train(folder, declaration, flags, process)
 
-    return guarded(action)
+    return run_command(action)
 
 
 def train_command(project: Project, arguments: Sequence[str] | None = None) -> None:
-    """Train `project` as the command line asks, then leave the process: the whole of a `train.py`.
+    """Trains `project` as the command line says, then exits the process: all that a `train.py` needs.
 
-    An experiment: it makes a bundle, and no version.
+    It is an experiment: it makes a bundle, and no version. `arguments` are those of the process by default.
     """
+    from windlass.cli.train_flags import parse_train_flags
 
     def action() -> None:
         from windlass.training.plan import TrainingRequest
@@ -126,42 +121,45 @@ def train_command(project: Project, arguments: Sequence[str] | None = None) -> N
 
         source = project_source(project)
         models = ProjectSpec.from_project(project, source).models
-        parsed = training_parser(Path(sys.argv[0]).name, models).parse_args(arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        flags = parse_train_flags(Path(sys.argv[0]).name, models, words)
         request = TrainingRequest(
-            artifacts=parsed.artifacts or source.folder / "artifacts",
-            model=parsed.model,
-            hyperparameters=hyperparameters(models, parsed),
-            seed=parsed.seed,
-            test_size=parsed.test_size,
-            track=not parsed.no_track,
-            data=parsed.data,
-            snapshot=parsed.snapshot,
+            artifacts=flags.artifacts or source.folder / "artifacts",
+            model=flags.model,
+            hyperparameters=flags.hyperparameters,
+            seed=flags.seed,
+            test_size=flags.test_size,
+            track=flags.track,
+            data=flags.data,
+            snapshot=flags.snapshot,
         )
-        with progress(quiet=parsed.json) as report:
+        with progress(quiet=flags.json) as report:
             result = train(project, source, request, Settings.read(), report)
-        TrainingReport.of_result(result).tell(as_json=parsed.json)
+        TrainingReport.from_result(result).print(as_json=flags.json)
 
-    raise SystemExit(guarded(action))
+    raise SystemExit(run_command(action))
 
 
 def _train(
-    folder: Path, declaration: ProjectSpec, parsed: argparse.Namespace, trainer: "ProjectProcess"
+    folder: Path, declaration: ProjectSpec, flags: "TrainFlags", process: "ProjectProcess"
 ) -> None:
-    """Ask for the job, carry it out here, and leave the newest bundle in the project's folder too."""
+    """Submits the job, runs it in this process, and copies the new bundle to the artifacts folder."""
     from windlass.jobs.queue import JobRequest
     from windlass.workflows.execution.foreground import ForegroundJob
 
-    request = training_request(declaration.models, parsed, folder)
-    target = parsed.artifacts or folder / "artifacts"
+    request = flags.job_request(folder)
+    target = flags.artifacts or folder / "artifacts"
     with ExitStack() as stack:
-        artifacts = stack.enter_context(ArtifactsFolder(target, named=parsed.artifacts is not None))
-        trainer.check(request)
-        attended = stack.enter_context(ForegroundJob(Settings.read(), trainer, printed))
-        with progress(quiet=parsed.json) as report, interrupting(attended.cancelling):
-            order = JobRequest(declaration.name, "train", request, actor())
-            job = attended.carry_out(order, report)
+        artifacts = stack.enter_context(
+            ArtifactsFolder(target, is_named=flags.artifacts is not None)
+        )
+        process.check(request)
+        foreground = stack.enter_context(ForegroundJob(Settings.read(), process, print_job_line))
+        with progress(quiet=flags.json) as report, cancel_on_signal(foreground.cancelling):
+            order = JobRequest(declaration.name, "train", request, current_user())
+            job = foreground.carry_out(order, report)
         if job.result is None:
             raise KeyboardInterrupt
-        bundle = attended.bundle(job)
-        report_ = TrainingReport.of_job(job, bundle, artifacts.leave(bundle))
-    report_.tell(as_json=parsed.json)
+        bundle = foreground.bundle(job)
+        training_report = TrainingReport.from_job(job, bundle, artifacts.publish(bundle))
+    training_report.print(as_json=flags.json)

@@ -1,91 +1,227 @@
-"""The flags of a training, which depend on the models that the project declares."""
+"""Command-line flags of a training, as Click options: fixed ones, and the hyperparameters of a project's models."""
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from windlass.cli.console import say_usage
+import click
+from click.core import ParameterSource
+
+from windlass.cli.console import fail_usage
 from windlass.core.project_spec import CandidateSpec
-from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE
+from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, MAX_SEED
 
-_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-
-
-class TrainFlagParser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2."""
-        say_usage(f"{message}. See {self.prog} --help.")
+ABOUT = "Train a model, score it on held-out rows, and seal it in a bundle."
+_BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+_SWITCHES = ("--no-track", "--json", "-h", "--help")  # options without a value
 
 
-def add_hyperparameters(parser: argparse.ArgumentParser, models: Sequence[CandidateSpec]) -> None:
-    """One flag for each field of each candidate; a field that several candidates share is one flag."""
-    seen: set[str] = set()
-    for model in models:
-        group = parser.add_argument_group(f"model {model.name}", model.description)
-        for name, schema in _properties(model).items():
-            if name not in seen:
-                _add(group, name, schema, _help(models, name))
-            seen.add(name)
+@dataclass(frozen=True)
+class TrainFlags:
+    """Flags of a training as they were given. `hyperparameters` holds only the given ones, by field name."""
+
+    model: str | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = DEFAULT_SEED
+    test_size: float = DEFAULT_TEST_SIZE
+    data: Path | None = None
+    snapshot: int | None = None
+    artifacts: Path | None = None
+    track: bool = True
+    json: bool = False
+
+    def job_request(self, folder: Path) -> dict[str, Any]:
+        """Returns the request of a training job for the project in `folder`."""
+        return {
+            "model": self.model,
+            "hyperparameters": dict(self.hyperparameters),
+            "seed": self.seed,
+            "test_size": self.test_size,
+            "folder": str(folder.resolve()),
+            "data": None if self.data is None else str(self.data.resolve()),
+            "snapshot": self.snapshot,
+            "track": self.track,
+        }
 
 
-def hyperparameters(
-    models: Sequence[CandidateSpec], arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """The hyperparameters that were given on the command line, by field name."""
-    fields: dict[str, Any] = {}
-    for model in reversed(models):
-        fields |= _properties(model)
-    given = {name: value for name, value in vars(arguments).items() if name in fields}
-    return {name: _decode(value, fields[name]) for name, value in given.items()}
+def parse_train_flags(
+    prog: str, models: Sequence[CandidateSpec], arguments: Sequence[str]
+) -> TrainFlags:
+    """Parses the flags of a training of one of these models.
+
+    Exits with code 0 after `--help`, and with code 2 and one line for bad usage. Values of hyperparameters are
+    validated later, by their models.
+    """
+    command = TrainCommand(prog, models)
+    try:
+        _require_values(command, arguments)
+        context = command.make_context(prog, list(arguments))
+    except click.UsageError as error:
+        fail_usage(f"{error.format_message().rstrip('.')}. See {prog} --help.")
+    except click.exceptions.Exit as end:
+        raise SystemExit(end.exit_code) from None
+    hyperparameters = {}
+    for option in command.params:
+        if isinstance(option, HyperparameterOption):
+            value = context.params.pop(str(option.name))
+            if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+                hyperparameters[option.field] = _parse_value(value, option.schema)
+    track = not context.params.pop("no_track")
+    return TrainFlags(hyperparameters=hyperparameters, track=track, **context.params)
 
 
-def _add(group: Any, name: str, schema: Mapping[str, Any], text: str) -> None:
-    flags = list(dict.fromkeys([f"--{name.replace('_', '-')}", f"--{name}"]))
-    common = {"dest": name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
-    if schema.get("type") == "boolean":
-        group.add_argument(*flags, action=argparse.BooleanOptionalAction, **common)
-    else:
-        metavar = _kind(schema).split(",")[0].split(" ")[0].upper()
-        group.add_argument(*flags, metavar=metavar, **common)
+def split_folder(arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """Returns the project's folder, wherever it is among the options, and the other arguments."""
+    for index, argument in enumerate(arguments):
+        before = arguments[index - 1] if index else ""
+        is_value = before.startswith("-") and "=" not in before and before not in _SWITCHES
+        if not argument.startswith("-") and not is_value:
+            return Path(argument), [*arguments[:index], *arguments[index + 1 :]]
+    return Path(), list(arguments)
+
+
+class HyperparameterOption(click.Option):
+    """Option of one hyperparameter, with its JSON schema. Models that share a field share its option."""
+
+    def __init__(self, name: str, schema: Mapping[str, Any], text: str) -> None:
+        self.field = name
+        self.schema = schema
+        names = dict.fromkeys((name.replace("_", "-"), name))
+        is_switch = schema.get("type") == "boolean"
+        flags = [f"--{flag}/--no-{flag}" if is_switch else f"--{flag}" for flag in names]
+        metavar = None if is_switch else _kind(schema).split(",")[0].split(" ")[0].upper()
+        # a name of its own: a field may be called as Python's keywords are
+        super().__init__(
+            [*flags, f"hyperparameter_{name}"],
+            metavar=metavar,
+            default=None,
+            help=text,
+            type=bool if is_switch else str,
+        )
+
+
+class TrainCommand(click.Command):
+    """Command with the flags of a training of these models. Its help has a section for each model."""
+
+    def __init__(self, prog: str, models: Sequence[CandidateSpec]) -> None:
+        self._sections: list[tuple[CandidateSpec, list[click.Parameter]]] = []
+        fields: set[str] = set()
+        for model in models:
+            options: list[click.Parameter] = [
+                HyperparameterOption(name, schema, _help(models, name))
+                for name, schema in _fields(model).items()
+                if name not in fields
+            ]
+            fields |= _fields(model).keys()
+            self._sections.append((model, options))
+        super().__init__(
+            prog,
+            params=[
+                *_fixed_options(models),
+                *(option for _, options in self._sections for option in options),
+            ],
+            help=ABOUT,
+            epilog=None if models else _EPILOG,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
+        """Returns the usage line after the program's name."""
+        return ["[--model NAME] [--HYPERPARAMETER VALUE …] [options]"]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the fixed options, then a section for each model."""
+        sections = [(f"model {m.name}", m.description, options) for m, options in self._sections]
+        listed = {option for _, options in self._sections for option in options}
+        fixed = [option for option in self.get_params(ctx) if option not in listed]
+        for title, description, options in (("options", "", fixed), *sections):
+            records = [record for option in options if (record := option.get_help_record(ctx))]
+            with formatter.section(title):
+                if description:
+                    formatter.write_text(description)
+                if records:
+                    formatter.write_dl(records)
+
+
+_EPILOG = "Name a folder with a project.py to see the hyperparameters of its models."
+
+
+def _fixed_options(models: Sequence[CandidateSpec]) -> list[click.Parameter]:
+    """Returns the options that every training has."""
+    names = "the project's candidates"
+    if models:
+        names = f"{', '.join(model.name for model in models)} (default {models[0].name})"
+    seed = f"of the split and the model (integer, >= 0, <= {MAX_SEED}, default {DEFAULT_SEED})"
+    size = f"share of the rows to hold out (number, > 0, < 1, default {DEFAULT_TEST_SIZE})"
+    data = "train on this file, where the project's data function takes one"
+    snapshot = "train on this snapshot of the features (integer, default the newest)"
+    artifacts = "the bundle (default PROJECT/artifacts)"
+    path = click.Path(path_type=Path)
+    return [
+        click.Option(["--model"], metavar="NAME", help=f"which model to train: {names}"),
+        click.Option(["--seed"], type=int, default=DEFAULT_SEED, metavar="N", help=seed),
+        click.Option(
+            ["--test-size", "--test_size"], type=float, default=DEFAULT_TEST_SIZE,
+            metavar="SHARE", help=size,
+        ),
+        click.Option(["--data"], type=path, metavar="FILE", help=data),
+        click.Option(["--snapshot"], type=int, metavar="N", help=snapshot),
+        click.Option(["--artifacts"], type=path, metavar="DIR", help=artifacts),
+        click.Option(["--no-track"], is_flag=True, help="do not record the run in MLflow"),
+        click.Option(["--json"], is_flag=True, help="print a summary as JSON and nothing else"),
+    ]  # fmt: skip
+
+
+def _require_values(command: click.Command, arguments: Sequence[str]) -> None:
+    """Raises UsageError where the value of an option would be the next option, as in `--C --json`."""
+    flags = {
+        flag
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        for flag in option.opts
+    }
+    for argument, following in pairwise(arguments):
+        if argument in flags and following.startswith("--"):
+            raise click.BadOptionUsage(argument, f"Option {argument!r} requires an argument.")
 
 
 def _help(models: Sequence[CandidateSpec], name: str) -> str:
-    """What the flag means, once for each candidate where they differ."""
-    told: dict[str, list[str]] = {}
+    """Returns the help of a field; where models describe it differently, each description with its models."""
+    owners: dict[str, list[str]] = {}
     for model in models:
-        schema = _properties(model).get(name)
+        schema = _fields(model).get(name)
         if schema is not None:
-            told.setdefault(_describe(schema), []).append(model.name)
-    if len(told) == 1:
-        text, owners = next(iter(told.items()))
-        return text if len(owners) == 1 else f"{text}; of {', '.join(owners)}"
-    return "; ".join(f"{', '.join(owners)}: {text}" for text, owners in told.items())
+            owners.setdefault(_describe(schema), []).append(model.name)
+    if len(owners) == 1:
+        text, names = next(iter(owners.items()))
+        return text if len(names) == 1 else f"{text}; of {', '.join(names)}"
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in owners.items())
 
 
 def _describe(schema: Mapping[str, Any]) -> str:
-    facts = [_kind(schema)]
-    for part in (schema, *schema.get("anyOf", ())):
-        facts += [f"{sign} {part[key]:g}" for key, sign in _LIMITS.items() if key in part]
-    facts.append(f"default {json.dumps(schema.get('default')).replace('null', 'none')}")
-    return f"{schema.get('description', '')} ({', '.join(facts)})".strip()
+    """Returns a field's description, type, bounds and default."""
+    details = [_kind(schema)]
+    for variant in (schema, *schema.get("anyOf", ())):
+        details += [f"{sign} {variant[key]:g}" for key, sign in _BOUNDS.items() if key in variant]
+    details.append(f"default {json.dumps(schema.get('default')).replace('null', 'none')}")
+    return f"{schema.get('description', '')} ({', '.join(details)})".strip()
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(_kind(part) for part in schema["anyOf"])
+        return " or ".join(_kind(variant) for variant in schema["anyOf"])
     if "enum" in schema:
         return "|".join(map(str, schema["enum"]))
     name = str(schema.get("type", "value"))
     return {"null": "none", "string": "text"}.get(name, name)
 
 
-def _decode(value: Any, schema: Mapping[str, Any]) -> Any:
-    """What was typed as the value that the field expects; pydantic judges what is left as text."""
-    kinds = [part.get("type") for part in (schema, *schema.get("anyOf", ()))]
+def _parse_value(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Parses text as the JSON value that the field expects; pydantic validates what stays text."""
+    kinds = [variant.get("type") for variant in (schema, *schema.get("anyOf", ()))]
     if not isinstance(value, str):
         return value
     if "null" in kinds and value.lower() in ("none", "null"):
@@ -98,67 +234,12 @@ def _decode(value: Any, schema: Mapping[str, Any]) -> Any:
         return value
 
 
-def _properties(model: CandidateSpec) -> dict[str, dict[str, Any]]:
+def _fields(model: CandidateSpec) -> dict[str, dict[str, Any]]:
+    """Returns the JSON schema of each hyperparameter, with references resolved."""
     schema = model.hyperparameters
     definitions = schema.get("$defs", {})
-    found = {}
-    for name, field in schema.get("properties", {}).items():
-        reference = field.get("$ref", "").rpartition("/")[2]
-        found[name] = {**definitions.get(reference, {}), **field}
-    return found
-
-
-ABOUT = "Train a model, score it on held-out rows, and seal it in a bundle."
-_SWITCHES = ("--no-track", "--json", "-h", "--help")  # options that no value follows
-
-
-def split_folder(arguments: Sequence[str]) -> tuple[Path, list[str]]:
-    """The project's folder, wherever it stands among the options, and the rest."""
-    for index, argument in enumerate(arguments):
-        before = arguments[index - 1] if index else ""
-        is_value = before.startswith("-") and "=" not in before and before not in _SWITCHES
-        if not argument.startswith("-") and not is_value:
-            return Path(argument), [*arguments[:index], *arguments[index + 1 :]]
-    return Path(), list(arguments)
-
-
-def training_parser(prog: str, models: Sequence[CandidateSpec]) -> argparse.ArgumentParser:
-    """The parser for these models; without any, its help says how to see theirs."""
-    usage = f"{prog} [--model NAME] [--HYPERPARAMETER VALUE …] [options]"
-    parser = TrainFlagParser(prog=prog, usage=usage, description=ABOUT, allow_abbrev=False)
-    names = "the project's candidates"
-    if models:
-        names = f"{', '.join(model.name for model in models)} (default {models[0].name})"
-    else:
-        parser.epilog = "Name a folder with a project.py to see the hyperparameters of its models."
-    add = parser.add_argument
-    add("--model", metavar="NAME", help=f"which model to train: {names}")
-    about = f"of the split and the model (integer, default {DEFAULT_SEED})"
-    add("--seed", type=int, default=DEFAULT_SEED, help=about)
-    size = f"share of the rows to hold out (number, > 0, < 1, default {DEFAULT_TEST_SIZE})"
-    add("--test-size", "--test_size", type=float, default=DEFAULT_TEST_SIZE, help=size)
-    file = "train on this file, where the project's data function takes one"
-    add("--data", type=Path, metavar="FILE", help=file)
-    snapshot = "train on this snapshot of the features (integer, default the newest)"
-    add("--snapshot", type=int, metavar="N", help=snapshot)
-    add("--artifacts", type=Path, metavar="DIR", help="the bundle (default PROJECT/artifacts)")
-    add("--no-track", action="store_true", help="do not record the run in MLflow")
-    add("--json", action="store_true", help="print a summary as JSON and nothing else")
-    add_hyperparameters(parser, models)
-    return parser
-
-
-def training_request(
-    models: Sequence[CandidateSpec], arguments: argparse.Namespace, folder: Path
-) -> dict[str, Any]:
-    """What the arguments ask of a training job."""
-    return {
-        "model": arguments.model,
-        "hyperparameters": hyperparameters(models, arguments),
-        "seed": arguments.seed,
-        "test_size": arguments.test_size,
-        "folder": str(folder.resolve()),
-        "data": None if arguments.data is None else str(arguments.data.resolve()),
-        "snapshot": arguments.snapshot,
-        "track": not arguments.no_track,
-    }
+    fields = {}
+    for name, declared in schema.get("properties", {}).items():
+        reference = declared.get("$ref", "").rpartition("/")[2]
+        fields[name] = {**definitions.get(reference, {}), **declared}
+    return fields

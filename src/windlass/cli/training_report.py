@@ -1,11 +1,11 @@
-"""What a training is told as, once it is done: in lines for people, as JSON for programs."""
+"""Prints the result of a training: as text for people, as JSON for programs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windlass.cli.console import say, say_error, say_facts, say_json
+from windlass.cli.console import echo, echo_error, echo_facts, echo_json
 from windlass.core.bundle import MODEL_PICKLE
 from windlass.core.gates import GateResult
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What there is to tell. Without a registry `version` is the bundle's own, and there is no `stage`."""
+    """Result of a training. Without a registry `version` is the bundle's own, and `stage` is None."""
 
     project: str
     params: Mapping[str, Any]
@@ -36,33 +36,33 @@ class TrainingReport:
     untracked: str | None = None
 
     @classmethod
-    def of_result(cls, result: "TrainingResult") -> "TrainingReport":
-        """Of a training that no registry knows."""
+    def from_result(cls, result: "TrainingResult") -> "TrainingReport":
+        """Returns the report of a training without a registry."""
         return replace(
-            cls._of_bundle(result.bundle),
+            cls._from_bundle(result.bundle),
             warnings=result.warnings,
             tracked=result.tracked,
             untracked=result.untracked,
         )
 
     @classmethod
-    def of_job(cls, job: "Job", bundle: "Bundle", artifacts: Path | None) -> "TrainingReport":
-        """Of a job that succeeded, and the bundle of the version that it made."""
-        made = job.result or {}
+    def from_job(cls, job: "Job", bundle: "Bundle", artifacts: Path | None) -> "TrainingReport":
+        """Returns the report of a job that succeeded, with the bundle of the version that it made."""
+        result = job.result or {}
         return replace(
-            cls._of_bundle(bundle),
-            gates=made["gates"],
-            version=made["version"],
-            stage=made["stage"],
+            cls._from_bundle(bundle),
+            gates=result["gates"],
+            version=result["version"],
+            stage=result["stage"],
             job_id=job.id,
             artifacts=None if artifacts is None else str(artifacts),
-            warnings=made.get("warnings", ()),
-            tracked=made.get("tracked"),
-            untracked=made.get("untracked"),
+            warnings=result.get("warnings", ()),
+            tracked=result.get("tracked"),
+            untracked=result.get("untracked"),
         )
 
     @classmethod
-    def _of_bundle(cls, bundle: "Bundle") -> "TrainingReport":
+    def _from_bundle(cls, bundle: "Bundle") -> "TrainingReport":
         manifest = bundle.manifest
         return cls(
             project=manifest.project,
@@ -79,22 +79,22 @@ class TrainingReport:
             artifacts=str(bundle.path),
         )
 
-    def tell(self, *, as_json: bool) -> None:
-        """Print it for people, or as JSON and nothing else."""
+    def print(self, *, as_json: bool) -> None:
+        """Prints the report for people, or as JSON and nothing else."""
         if as_json:
-            say_json(asdict(self))
+            echo_json(asdict(self))
             return
         for text in self.warnings:
-            say_error(f"warning while fitting: {text}")
+            echo_error(f"warning while fitting: {text}")
         if self.untracked is not None:
-            say_error(f"warning: {self.untracked}")
-        say_facts(self._facts())
+            echo_error(f"warning: {self.untracked}")
+        echo_facts(self._facts())
         if any(gate.blocks_approval for gate in self._gates):
-            what = "bundle" if self.stage is None else "version"
-            say(f"Not every gate passed: this {what} cannot be approved.")
+            kind = "bundle" if self.stage is None else "version"
+            echo(f"Not every gate passed: this {kind} cannot be approved.")
         elif self.stage == "candidate":
             command = f'windlass approve {self.project} {self.version} --reason "…"'
-            say(f"{self.version} waits for a decision: {command}")
+            echo(f"{self.version} waits for a decision: {command}")
 
     @property
     def _gates(self) -> list[GateResult]:
@@ -107,9 +107,12 @@ class TrainingReport:
         facts += [
             ("model", str(model)),
             ("hyperparameters", ", ".join(f"{name} = {value}" for name, value in params.items())),
-            *_scores(self.metrics),
-            *(("gate", f"{gate.rule}: {gate.verdict}{_reason(gate.note)}") for gate in self._gates),
-            ("engine", self.engine["name"] + _reason(self.engine.get("reason"))),
+            *_metric_facts(self.metrics),
+            *(
+                ("gate", f"{gate.rule}: {gate.verdict}{_in_brackets(gate.note)}")
+                for gate in self._gates
+            ),
+            ("engine", self.engine["name"] + _in_brackets(self.engine.get("reason"))),
         ]
         if self.artifacts is not None:
             facts.append(("artifacts", f"{self.artifacts} (digest {self.digest[:12]})"))
@@ -118,35 +121,35 @@ class TrainingReport:
         return facts
 
 
-def _reason(reason: str | None) -> str:
+def _in_brackets(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _scores(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+def _metric_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     if "accuracy" not in metrics:
         names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
         return [(shown, f"{metrics[name]:,.4g}") for name, shown in names.items()]
     interval = f"95 % interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
     rows = f"{metrics['test_rows']:.0f} test rows"
     return [
-        *_rare(metrics),
+        *_rare_class_facts(metrics),
         ("accuracy", f"{metrics['accuracy']:.4f} ({interval}, {rows})"),
         ("macro F1", f"{metrics['macro_f1']:.4f}"),
     ]
 
 
-def _rare(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    """What counts where the positive class is rare and costs are declared."""
+def _rare_class_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Returns the metrics that matter where the positive class is rare and costs are declared."""
     if "cost_per_row" not in metrics:
         return []
     positives = f"{metrics['base_rate']:.2%} of {metrics['test_rows']:,.0f} test rows are positive"
     threshold = f"from {metrics['threshold']:.4f} on"
-    found = f"{metrics['recall_at_threshold']:.1%} found, {metrics['precision_at_threshold']:.1%} of the alarms right"
+    rates = f"{metrics['recall_at_threshold']:.1%} found, {metrics['precision_at_threshold']:.1%} of the alarms right"
     cost = f"{metrics['cost_per_row']:.4g}, accepting all {metrics['cost_accepting_all']:.4g}"
     return [
         ("ROC AUC", f"{metrics['roc_auc']:.4f} ({positives})"),
         ("average precision", f"{metrics['average_precision']:.4f}"),
         ("Brier", f"{metrics['brier']:.4f}"),
-        ("positive", f"{threshold}: {found}"),
+        ("positive", f"{threshold}: {rates}"),
         ("cost per row", cost),
     ]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.bundles import named_bundle
-from windlass.cli.console import DONE, REFUSED, guarded, progress, say, say_json
+from windlass.cli.bundles import resolve_bundle
+from windlass.cli.console import DONE, FAILED, echo, echo_json, progress, run_command
 from windlass.cli.context import split_arguments
 from windlass.settings import Settings
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Attach `verify` to the application."""
+    """Adds `verify` to the application."""
 
     @app.command("verify")
     def verify(
@@ -31,40 +31,40 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Train again from what a bundle says, and report equal, or what differs and why."""
         usage = "windlass verify [BUNDLE or PROJECT] [VERSION]"
-        place, names = split_arguments(which, most=1, usage=usage)
-        raise typer.Exit(guarded(lambda: _verify(place, names, project, json=json)))
+        target, names = split_arguments(which, max_versions=1, usage=usage)
+        raise typer.Exit(run_command(lambda: _verify(target, names, project, json=json)))
 
 
-def _verify(place: Path, names: list[str], project: Path | None, *, json: bool) -> int:
+def _verify(target: Path, names: list[str], project: Path | None, *, json: bool) -> int:
     from windlass.workflows.verify import verify
 
-    named = named_bundle(place, names)
-    found = named.bundle.path
+    reference = resolve_bundle(target, names)
+    path = reference.bundle.path
     with progress(quiet=json) as report:
-        verification = verify(found, project or named.project, report, Settings.read())
+        verification = verify(path, project or reference.project, report, Settings.read())
     if json:
-        say_json(
+        echo_json(
             {
                 "equal": verification.equal,
-                "bundle": str(found),
-                "version": named.bundle.version,
+                "bundle": str(path),
+                "version": reference.bundle.version,
                 "digest": verification.bundle.digest,
                 "differences": verification.differences,
                 "reasons": verification.reasons,
             }
         )
     else:
-        _tell(verification)
-    return DONE if verification.equal else REFUSED
+        _print_verification(verification)
+    return DONE if verification.equal else FAILED
 
 
-def _tell(verification: "Verification") -> None:
+def _print_verification(verification: "Verification") -> None:
     path = verification.bundle.path
     if verification.equal:
-        say(f"Equal: training again gives the metrics, parameters and predictions of {path}.")
+        echo(f"Equal: training again gives the metrics, parameters and predictions of {path}.")
         return
-    say(f"Different: training again does not give what {path} holds.")
+    echo(f"Different: training again does not give what {path} holds.")
     for difference in verification.differences:
-        say(f"  differs  {difference}")
+        echo(f"  differs  {difference}")
     for reason in verification.reasons:
-        say(f"  because  {reason}")
+        echo(f"  because  {reason}")

@@ -1,4 +1,4 @@
-"""`windlass versions | show | compare | prune`: what the registry knows, and what it keeps."""
+"""`windlass versions | show | compare | prune`: lists, shows and compares versions, removes old bundles."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.console import DONE, guarded, say, say_facts, say_json, say_table, say_usage
-from windlass.cli.context import chosen, opened, project_of, split_arguments
+from windlass.cli.console import (
+    DONE,
+    echo,
+    echo_facts,
+    echo_json,
+    echo_table,
+    fail_usage,
+    run_command,
+)
+from windlass.cli.context import open_registry, resolve_project, select_version, split_arguments
 from windlass.core.gates import GateResult
 
 if TYPE_CHECKING:
@@ -22,22 +30,24 @@ Project = Annotated[Path, typer.Argument(help="A project: its folder, or its nam
 Which = Annotated[
     list[str] | None, typer.Argument(metavar="[PROJECT] [VERSION]", show_default="newest, here")
 ]
-_SHOWN = ("accuracy", "roc_auc", "macro_f1", "r2", "mae", "rmse", "log_loss")
+_LISTED_METRICS = ("accuracy", "roc_auc", "macro_f1", "r2", "mae", "rmse", "log_loss")
 
 
 def register(app: typer.Typer) -> None:
-    """Attach the commands to the application."""
+    """Adds the commands to the application."""
 
     @app.command("versions")
     def versions(project: Project = Path(), json: Json = False) -> None:
         """List a project's versions, newest first."""
-        raise typer.Exit(guarded(lambda: _versions(project, json=json)))
+        raise typer.Exit(run_command(lambda: _versions(project, json=json)))
 
     @app.command("show")
     def show(which: Which = None, json: Json = False) -> None:
         """Show one version: parameters, metrics, gates, decisions, and where its bundle is."""
-        place, names = split_arguments(which, most=1, usage="windlass show [PROJECT] [VERSION]")
-        raise typer.Exit(guarded(lambda: _show(place, names, json=json)))
+        target, names = split_arguments(
+            which, max_versions=1, usage="windlass show [PROJECT] [VERSION]"
+        )
+        raise typer.Exit(run_command(lambda: _show(target, names, json=json)))
 
     @app.command("compare")
     def compare(
@@ -48,10 +58,10 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Compare two versions on the rows that neither was trained on, with intervals."""
         usage = "windlass compare [PROJECT] VERSION VERSION"
-        place, names = split_arguments(which, most=2, usage=usage)
+        target, names = split_arguments(which, max_versions=2, usage=usage)
         if len(names) < 2:
-            say_usage(f"Name two versions. Use: {usage}")
-        raise typer.Exit(guarded(lambda: _compare(place, names, json=json)))
+            fail_usage(f"Name two versions. Use: {usage}")
+        raise typer.Exit(run_command(lambda: _compare(target, names, json=json)))
 
     @app.command("prune")
     def prune(
@@ -66,74 +76,76 @@ def register(app: typer.Typer) -> None:
         json: Json = False,
     ) -> None:
         """Remove the bundles of old versions; never production's, nor the one a rollback returns to."""
-        raise typer.Exit(guarded(lambda: _prune(project, keep, json=json)))
+        raise typer.Exit(run_command(lambda: _prune(project, keep, json=json)))
 
 
-def _versions(place: Path, *, json: bool) -> int:
-    with opened() as registry:
-        found = registry.versions(project_of(registry, place))
+def _versions(target: Path, *, json: bool) -> int:
+    with open_registry() as registry:
+        listed = registry.versions(resolve_project(registry, target))
     if json:
-        say_json([version.json() for version in found])
+        echo_json([version.json() for version in listed])
         return DONE
-    say_table(
+    echo_table(
         ("version", "stage", "trained", "by", "model", "metrics", "gates", "digest"),
         [
             (
                 version.name,
                 version.stage.value + (" (pruned)" if version.pruned_at else ""),
-                moment(version.created_at),
+                format_time(version.created_at),
                 version.trained_by,
                 version.facts["params"]["model"],
                 _metrics(version),
                 _gates(version),
                 version.digest[:12],
             )
-            for version in found
+            for version in listed
         ],
     )
     return DONE
 
 
-def _show(place: Path, names: list[str], *, json: bool) -> int:
-    with opened() as registry:
-        project = project_of(registry, place)
-        version = chosen(registry, project, names, lambda _: True, "version yet")
+def _show(target: Path, names: list[str], *, json: bool) -> int:
+    with open_registry() as registry:
+        project = resolve_project(registry, target)
+        version = select_version(registry, project, names, lambda _: True, "version yet")
         decisions = [d for d in registry.decisions(project) if d.number == version.number]
-        where = registry.location(version)
+        location = registry.location(version)
     if json:
-        listed = [decision.json() for decision in decisions]
-        say_json({**version.json(), "location": where, "decisions": listed})
+        values = [decision.json() for decision in decisions]
+        echo_json({**version.json(), "location": location, "decisions": values})
         return DONE
     params = dict(version.facts["params"])
     model = params.pop("model")
-    say_facts(
+    echo_facts(
         [
             ("version", f"{version.project} {version.name}"),
             ("stage", version.stage.value),
             ("model", str(model)),
             ("hyperparameters", ", ".join(f"{name} = {value}" for name, value in params.items())),
-            ("trained", f"{moment(version.created_at)} by {version.trained_by}"),
+            ("trained", f"{format_time(version.created_at)} by {version.trained_by}"),
             *((name, f"{value:,.6g}") for name, value in version.facts["metrics"].items()),
             *(("gate", _gate(gate)) for gate in version.gates),
             *(("decision", _decision(decision)) for decision in decisions),
             ("engine", str(version.facts["engine"]["name"])),
             ("data digest", str(version.facts["data_digest"])),
             ("digest", version.digest),
-            ("bundle", where),
+            ("bundle", location),
         ]
     )
     return DONE
 
 
-def _compare(place: Path, names: list[str], *, json: bool) -> int:
-    with opened() as registry:
-        comparison = compared(registry, project_of(registry, place), names[0], names[1])
+def _compare(target: Path, names: list[str], *, json: bool) -> int:
+    with open_registry() as registry:
+        comparison = compare_versions(
+            registry, resolve_project(registry, target), names[0], names[1]
+        )
     if json:
-        say_json({"versions": names, **comparison.json()})
+        echo_json({"versions": names, **comparison.json()})
         return DONE
-    say(comparison.summary(names[0], names[1]))
+    echo(comparison.summary(names[0], names[1]))
     if comparison.metrics:
-        say_table(
+        echo_table(
             ("metric", names[0], names[1], f"{names[0]} - {names[1]}", f"{comparison.confidence:.0%} interval", ""),
             [
                 (m.metric, f"{m.a:.4f}", f"{m.b:.4f}", f"{m.difference:+.4f}",
@@ -144,22 +156,22 @@ def _compare(place: Path, names: list[str], *, json: bool) -> int:
     return DONE
 
 
-def compared(registry: "Registry", project: str, first: str, second: str) -> "Comparison":
-    """The comparison of two versions. Raises UnknownError, RegistryError, StorageError."""
+def compare_versions(registry: "Registry", project: str, first: str, second: str) -> "Comparison":
+    """Compares two versions. Raises UnknownError, RegistryError, StorageError."""
     from windlass.registry.comparison import compare
 
     a, b = (registry.fetch(registry.version(project, name)) for name in (first, second))
     return compare(a, b)
 
 
-def _prune(place: Path, keep: int, *, json: bool) -> int:
-    with opened() as registry:
-        pruned = registry.prune(project_of(registry, place), keep)
+def _prune(target: Path, keep: int, *, json: bool) -> int:
+    with open_registry() as registry:
+        pruned = registry.prune(resolve_project(registry, target), keep)
     names = [version.name for version in pruned]
     if json:
-        say_json(names)
+        echo_json(names)
     else:
-        say(
+        echo(
             f"Removed the bundles of {', '.join(names)}."
             if names
             else "There was nothing to remove."
@@ -167,15 +179,15 @@ def _prune(place: Path, keep: int, *, json: bool) -> int:
     return DONE
 
 
-def moment(seconds: float) -> str:
-    """A time as people read it, in UTC."""
+def format_time(seconds: float) -> str:
+    """Formats seconds since 1970 as a UTC date and time."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _metrics(version: "Version") -> str:
     metrics = version.facts["metrics"]
-    found = [f"{name} {metrics[name]:.4g}" for name in _SHOWN if name in metrics]
-    return ", ".join(found[:2])
+    values = [f"{name} {metrics[name]:.4g}" for name in _LISTED_METRICS if name in metrics]
+    return ", ".join(values[:2])
 
 
 def _gates(version: "Version") -> str:
@@ -184,7 +196,7 @@ def _gates(version: "Version") -> str:
 
 
 def _decision(decision: "Decision") -> str:
-    return f"{moment(decision.decided_at)} {decision.action.value} by {decision.actor}: {decision.reason}"
+    return f"{format_time(decision.decided_at)} {decision.action.value} by {decision.actor}: {decision.reason}"
 
 
 def _gate(gate: GateResult) -> str:

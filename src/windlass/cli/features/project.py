@@ -1,0 +1,77 @@
+"""Resolves the project that a command about features works on, and its feature view."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from windlass.cli.console import echo_error
+from windlass.cli.context import open_registry
+from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.core.project import Project
+from windlass.core.project_loader import load_project
+from windlass.core.project_spec import ProjectSpec
+from windlass.errors import FeatureError, StorageError
+from windlass.settings import Settings
+from windlass.storage.urls import has_database
+
+
+@dataclass(frozen=True)
+class DeclaredView:
+    """Name and view of a project that declares a feature view."""
+
+    name: str
+    view: ViewRecord
+
+
+def require_view(project: Project) -> FeatureView:
+    """Returns the view of a project. Raises FeatureError where it declares none."""
+    if project.view is None:
+        raise _no_view_error(project.name)
+    return project.view
+
+
+def resolve_folder(settings: Settings, target: Path) -> Path:
+    """Returns the folder of the project whose folder or name `target` is."""
+    declared = None if (target / "project.py").is_file() else _find_declaration(settings, target)
+    return target if declared is None else Path(declared.folder)
+
+
+def resolve_view(settings: Settings, target: Path) -> DeclaredView:
+    """Returns the view of the project whose folder or name `target` is, as it was declared last.
+
+    Loads the project's code only where the registry has no declaration of it, or fails. Raises ProjectError,
+    FeatureError; StorageError where the registry fails and `target` is no folder.
+    """
+    declaration = _find_declaration_if_reachable(settings, target) or ProjectSpec.from_project(
+        *load_project(target)
+    )
+    if declaration.view is None:
+        raise _no_view_error(declaration.name)
+    return DeclaredView(declaration.name, declaration.view)
+
+
+def _find_declaration_if_reachable(settings: Settings, target: Path) -> ProjectSpec | None:
+    """Returns the registry's declaration; None, with a warning, where its database fails and there is a folder."""
+    try:
+        return _find_declaration(settings, target)
+    except StorageError as error:
+        if not (target / "project.py").is_file():
+            raise StorageError(f"{error} Or name the project's folder.") from error
+        echo_error(f"warning: going on with what {target / 'project.py'} declares. {error}")
+        return None
+
+
+def _find_declaration(settings: Settings, target: Path) -> ProjectSpec | None:
+    from windlass.core.project_spec import find_project
+
+    if not has_database(settings):
+        return None
+    with open_registry(settings) as registry:
+        declarations = registry.declarations()
+    name = find_project(declarations, target)
+    return next((each for each in declarations if each.name == name), None)
+
+
+def _no_view_error(name: str) -> FeatureError:
+    return FeatureError(
+        f"Project {name} declares no feature view. Give its Project(…) one: view=FeatureView(…)."
+    )
