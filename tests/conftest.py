@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.server import Server
-from tests.support.services import database_url, postgres_url, s3_endpoint, s3_url
+from tests.support.services import (
+    database_url,
+    migrated_database_url,
+    migrated_postgres_url,
+    postgres_template,
+    postgres_url,
+    s3_endpoint,
+    s3_url,
+    sqlite_template,
+)
 from tests.support.tcp_proxy import wire, wired_url
 
 from windlass.core.project_loader import load_project
@@ -16,7 +25,10 @@ from windlass.settings import Settings
 from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import train
 
-__all__ = ["database_url", "postgres_url", "s3_endpoint", "s3_url", "wire", "wired_url"]  # fixtures
+__all__ = [  # fixtures
+    "database_url", "migrated_database_url", "migrated_postgres_url", "postgres_template", "postgres_url",
+    "s3_endpoint", "s3_url", "sqlite_template", "wire", "wired_url",
+]  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
 HOMES = {"iris": ROOT / "examples" / "iris"}

@@ -2,12 +2,10 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from tests.support.services import postgres_url  # noqa: F401 - a fixture
 
 from windlass.auth.key import Role, hash_secret
 from windlass.auth.key_store import KeyStore
@@ -16,14 +14,10 @@ from windlass.storage import db_tables
 from windlass.storage.database import Database
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def database(migrated_database_url: str) -> Iterator[Database]:
     """A database of the test's own."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'windlass.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    database = Database.open_url(url)
+    database = Database.open_url(migrated_database_url)
     yield database
     database.close()
 

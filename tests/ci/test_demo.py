@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.support.cli_registry import call
+from tests.support.cli import run_cli
 from tests.support.lending_project import Lending
 from tests.support.server import environment
 
@@ -34,6 +34,8 @@ def test_it_brings_an_example_to_production_once_and_leaves_no_key_behind(
     monkeypatch.setenv("WINDLASS_HOME", str(home))
     assert "windlass train" in demo(home, project.folder)
     assert "as they were" in demo(home, project.folder)
-    assert [one["stage"] for one in call("versions", "unruly", "--json").json()] == ["production"]
-    (key,) = call("keys", "list", "--json").json()
+    assert [one["stage"] for one in run_cli("versions", "unruly", "--json").json()] == [
+        "production"
+    ]
+    (key,) = run_cli("keys", "list", "--json").json()
     assert key["revoked_at"] is not None

@@ -17,7 +17,7 @@ from threading import Thread
 import httpx
 import pytest
 from tests.conftest import Serve
-from tests.support.cli_registry import call
+from tests.support.cli import run_cli
 from tests.support.command_stubs import Stubs
 from tests.support.lending_project import Lending
 from tests.support.server import TIMEOUT, Server
@@ -238,7 +238,7 @@ def test_a_features_service_that_does_not_answer_fails_the_smoke_test(
     lending.change('policy="manual"', 'policy="automatic"')
     lending.change("four_eyes=True", "four_eyes=False")
     monkeypatch.setenv("WINDLASS_HOME", str(home))
-    assert call("pipeline", lending.folder).code == 0
+    assert run_cli("pipeline", lending.folder).code == 0
     predictions = serve(lending.folder, home=home, options=["--only", "predict", "--no-worker"])
     features = serve(lending.folder, home=home, options=["--only", "features"])
     told = smoke(predictions.url, "--features", features.url)

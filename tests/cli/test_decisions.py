@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 from tests.conftest import BundleOf
-from tests.support.cli_registry import IRIS, call, fill
+from tests.support.cli import run_cli
+from tests.support.cli_registry import IRIS, fill
 from tests.support.server import WINDLASS, environment
 
 from windlass.cli.context import current_user
@@ -28,28 +29,28 @@ def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -
 
 
 def stages() -> dict[str, str]:
-    return {one["version"]: one["stage"] for one in call("versions", "iris", "--json").json()}
+    return {one["version"]: one["stage"] for one in run_cli("versions", "iris", "--json").json()}
 
 
 def test_the_newest_candidate_is_meant_where_none_is_named() -> None:
-    ended = call("approve", IRIS, "-m", "good")
+    ended = run_cli("approve", IRIS, "-m", "good")
     assert ended.code == 1  # v3, whose gates did not pass
     assert "accuracy >= 0.9" in ended.err
     assert (
-        call("reject", IRIS, "--reason", "too few right").out
+        run_cli("reject", IRIS, "--reason", "too few right").out
         == "iris v3 is rejected (decision 1).\n"
     )
-    assert call("approve", IRIS, "-m", "good").out == "iris v2 is in production (decision 2).\n"
+    assert run_cli("approve", IRIS, "-m", "good").out == "iris v2 is in production (decision 2).\n"
     assert stages() == {"v3": "rejected", "v2": "production", "v1": "candidate"}
 
 
 def test_rollback_returns_and_twice_brings_back() -> None:
-    call("approve", "iris", "v1", "-m", "good")
-    call("approve", "iris", "v2", "-m", "good")
-    assert "v1 is in production again" in call("rollback", "iris", "-m", "slow").out
+    run_cli("approve", "iris", "v1", "-m", "good")
+    run_cli("approve", "iris", "v2", "-m", "good")
+    assert "v1 is in production again" in run_cli("rollback", "iris", "-m", "slow").out
     assert stages()["v2"] == "archived"
-    assert "v2 is in production again" in call("rollback", "iris", "-m", "it was not").out
-    assert call("rollback", "iris", "v1", "-m", "by name").code == 0
+    assert "v2 is in production again" in run_cli("rollback", "iris", "-m", "it was not").out
+    assert run_cli("rollback", "iris", "v1", "-m", "by name").code == 0
     assert stages() == {"v3": "candidate", "v2": "archived", "v1": "production"}
 
 
@@ -58,23 +59,23 @@ def test_illegal_moves_are_refused_in_a_line() -> None:
         ("rollback", "iris", "-m", "none before"),
         ("approve", "iris", "v9", "-m", "good"),
     ):
-        ended = call(*arguments)
+        ended = run_cli(*arguments)
         assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
-    call("approve", "iris", "v1", "-m", "good")
-    assert call("reject", "iris", "v1", "-m", "too late").code == 1
+    run_cli("approve", "iris", "v1", "-m", "good")
+    assert run_cli("reject", "iris", "v1", "-m", "too late").code == 1
 
 
 @pytest.mark.parametrize("command", ["approve", "reject", "rollback"])
 def test_every_decision_needs_a_reason(command: str) -> None:
-    call("approve", "iris", "v1", "-m", "first")
-    ended = call(command, "iris")
+    run_cli("approve", "iris", "v1", "-m", "first")
+    ended = run_cli(command, "iris")
     assert (ended.code, ended.out) == (2, "")
     assert "--reason" in ended.err
     for blank in ("", " \n"):
-        ended = call(command, "iris", "--reason", blank)
+        ended = run_cli(command, "iris", "--reason", blank)
         assert (ended.code, ended.out) == (1, "")
         assert "A decision needs a reason" in ended.err
-    assert len(call("decisions", "iris", "--json").json()) == 1
+    assert len(run_cli("decisions", "iris", "--json").json()) == 1
 
 
 def test_a_terminal_is_asked_for_the_reason(home: Path) -> None:
@@ -87,21 +88,21 @@ def test_a_terminal_is_asked_for_the_reason(home: Path) -> None:
     os.close(theirs)
     os.close(ours)
     assert (done.returncode, done.stderr.strip()) == (0, "Why:")
-    (told,) = call("decisions", "iris", "--json").json()
+    (told,) = run_cli("decisions", "iris", "--json").json()
     assert told["reason"] == "seen and liked"
 
 
 def test_decisions_say_who_when_and_why_and_are_verified() -> None:
-    call("approve", "iris", "v1", "-m", "first")
-    call("rollback", "iris", "-m", "refused, so not there")
-    (told,) = call("decisions", "iris", "--json").json()
+    run_cli("approve", "iris", "v1", "-m", "first")
+    run_cli("rollback", "iris", "-m", "refused, so not there")
+    (told,) = run_cli("decisions", "iris", "--json").json()
     assert (told["current_user"], told["action"], told["version"]) == (
         current_user(),
         "approve",
         "v1",
     )
     assert told["reason"] == "first"
-    ended = call("decisions", "--verify")
+    ended = run_cli("decisions", "--verify")
     assert ended.code == 0
     assert ended.out.endswith(
         "Verified: 1 decision, each as it was made; the stages follow from them.\n"
@@ -109,16 +110,16 @@ def test_decisions_say_who_when_and_why_and_are_verified() -> None:
 
 
 def test_a_changed_decision_is_found(home: Path) -> None:
-    call("approve", "iris", "v1", "-m", "first")
-    call("approve", "iris", "v2", "-m", "second")
+    run_cli("approve", "iris", "v1", "-m", "first")
+    run_cli("approve", "iris", "v2", "-m", "second")
     database = Database.open(Settings(home=home))
     with database.writing() as connection:
         connection.execute(update(decisions).where(decisions.c.sequence == 1).values(actor="eve"))
     database.close()
-    ended = call("decisions", "iris", "--verify")
+    ended = run_cli("decisions", "iris", "--verify")
     assert ended.code == 1
     assert "decision 1" in ended.err
-    told = call("decisions", "iris", "--verify", "--json").json()
+    told = run_cli("decisions", "iris", "--verify", "--json").json()
     assert told["verified"] is False
     assert told["faults"]
 
@@ -126,34 +127,34 @@ def test_a_changed_decision_is_found(home: Path) -> None:
 def test_nobody_approves_in_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "bob")
-    call("approve", "iris", "v1", "-m", "first")
-    (told,) = call("decisions", "iris", "--json").json()
+    run_cli("approve", "iris", "v1", "-m", "first")
+    (told,) = run_cli("decisions", "iris", "--json").json()
     assert told["current_user"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
 
 
 def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    secret = call("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
-    assert call("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
+    secret = run_cli("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
+    assert run_cli("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
     monkeypatch.setenv("WINDLASS_KEY", secret)
-    assert call("approve", "iris", "v2", "-m", "good").code == 0
-    assert call("rollback", "iris", "-m", "slow").code == 0
-    assert call("reject", "iris", "v3", "-m", "too few right").code == 0
-    told = call("decisions", "iris", "--json").json()
+    assert run_cli("approve", "iris", "v2", "-m", "good").code == 0
+    assert run_cli("rollback", "iris", "-m", "slow").code == 0
+    assert run_cli("reject", "iris", "v3", "-m", "too few right").code == 0
+    told = run_cli("decisions", "iris", "--json").json()
     assert {one["current_user"] for one in told} == {"risk-board"}
     assert secret not in str(told)
 
 
 def test_a_key_that_may_not_decide_is_refused_and_never_printed() -> None:
-    weak = call("keys", "create", "--name", "ci", "--role", "train").out.strip()
-    gone = call("keys", "create", "--name", "old", "--role", "admin").out.strip()
-    call("keys", "revoke", "old")
+    weak = run_cli("keys", "create", "--name", "ci", "--role", "train").out.strip()
+    gone = run_cli("keys", "create", "--name", "old", "--role", "admin").out.strip()
+    run_cli("keys", "revoke", "old")
     for key, why in (
         (weak, "has the role train"),
         (gone, "revoked"),
         ("wl_x", "unknown"),
         ("", "unknown"),
     ):
-        ended = call("approve", "iris", "v1", "-m", "good", "--key", key)
+        ended = run_cli("approve", "iris", "v1", "-m", "good", "--key", key)
         assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
         assert why in ended.err
         assert not key or key not in ended.err
@@ -168,7 +169,7 @@ def test_with_four_eyes_the_holder_of_another_key_approves_what_this_user_traine
     registry = Registry.open(Settings(home=tmp_path / "guarded"))
     registry.declare(registry.declaration("iris").model_copy(update={"four_eyes": True}))
     registry.close()
-    assert "four eyes" in call("approve", "iris", "v1", "-m", "good").err
-    secret = call("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
-    assert call("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
-    assert [one["current_user"] for one in call("decisions", "--json").json()] == ["risk-board"]
+    assert "four eyes" in run_cli("approve", "iris", "v1", "-m", "good").err
+    secret = run_cli("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
+    assert run_cli("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
+    assert [one["current_user"] for one in run_cli("decisions", "--json").json()] == ["risk-board"]

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from tests.conftest import ROOT, BundleOf
 from tests.support.altered_bundles import change, copied
-from tests.support.cli_registry import call
+from tests.support.cli import run_cli
 from tests.support.lending_project import Lending
 
 from windlass.cli.context import open_registry
@@ -27,92 +27,92 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def raw(tmp_path: Path) -> Path:
     """The loans of forty clients, a few of them bad."""
     file = tmp_path / "loans.csv"
-    ended = call("features", "generate", CREDIT, "--clients", 40, "--seed", 3, "--out", file)
+    ended = run_cli("features", "generate", CREDIT, "--clients", 40, "--seed", 3, "--out", file)
     assert ended.code == 0, ended.err
     assert "events of 40 clients" in ended.out
     return file
 
 
 def test_raw_loans_to_features_of_a_client_and_to_none(raw: Path, home: Path) -> None:
-    ended = call("features", "build", CREDIT, "--data", raw)
+    ended = run_cli("features", "build", CREDIT, "--data", raw)
     assert ended.code == 0, ended.err
     assert "Snapshot 1 of credit_risk" in ended.out
     assert f"Next: windlass features materialise {CREDIT}" in ended.out
     assert "100% snapshot 1" in ended.err
-    (snapshot,) = call("features", "snapshots", CREDIT, "--json").json()
+    (snapshot,) = run_cli("features", "snapshots", CREDIT, "--json").json()
     assert snapshot["quality"]["rows"] == pl.read_csv(raw, infer_schema=False).height
     loans = pl.read_parquet(f"{snapshot['folder']}/latest")
     client = int(loans["id"][0])
 
-    ended = call("features", "get", CREDIT, client)
+    ended = run_cli("features", "get", CREDIT, client)
     assert (ended.code, ended.out) == (1, "")
     assert "windlass features materialise" in ended.err
-    done = call("features", "materialise", "credit_risk", "--json").json()
+    done = run_cli("features", "materialise", "credit_risk", "--json").json()
     assert (done["snapshot"], done["rows"]) == (1, loans.height)
 
-    known = call("features", "get", CREDIT, client, "--json").json()
+    known = run_cli("features", "get", CREDIT, client, "--json").json()
     assert known[0]["id"] == client
     assert known[0]["features"]["nb_previous_loans"] == loans["nb_previous_loans"][0]
     assert known[0]["as_of"] == str(loans["loan_date"][0])
     assert known[0]["view_version"] == snapshot["view"]
-    header, row = call("features", "get", "credit_risk", client).out.splitlines()
+    header, row = run_cli("features", "get", "credit_risk", client).out.splitlines()
     assert header.split()[:2] == ["id", "nb_previous_loans"]
     assert row.split()[0] == str(client)
-    both = call("features", "get", CREDIT, client, 77)
+    both = run_cli("features", "get", CREDIT, client, 77)
     assert (both.code, len(both.out.splitlines())) == (1, 2)
     assert "knows no id 77." in both.err
 
-    erased = call("features", "erase", CREDIT, client, "--json").json()
+    erased = run_cli("features", "erase", CREDIT, client, "--json").json()
     assert erased["snapshots"] == {"1": loans["nb_previous_loans"][0]}
     assert erased["online"] is True
-    assert call("features", "get", CREDIT, client).code == 1
-    again = call("features", "erase", CREDIT, client)
+    assert run_cli("features", "get", CREDIT, client).code == 1
+    again = run_cli("features", "erase", CREDIT, client)
     assert again.code == 0
     assert f"Nothing was known of id {client}. If that was no id of yours" in again.out
-    ended = call("features", "build", CREDIT, "--data", raw)
+    ended = run_cli("features", "build", CREDIT, "--data", raw)
     assert "rows of erased entities were left out" in ended.out
-    lines = call("features", "snapshots", CREDIT).out.splitlines()
+    lines = run_cli("features", "snapshots", CREDIT).out.splitlines()
     assert [line.split()[0] for line in lines] == ["snapshot", "2", "1"]
     assert not list((home / "features" / "credit_risk").glob(".staging"))
 
 
 def test_an_erasure_is_undone_for_the_next_build(raw: Path) -> None:
-    before = call("features", "build", CREDIT, "--data", raw, "--json").json()
-    (snapshot,) = call("features", "snapshots", CREDIT, "--json").json()
+    before = run_cli("features", "build", CREDIT, "--data", raw, "--json").json()
+    (snapshot,) = run_cli("features", "snapshots", CREDIT, "--json").json()
     client = int(pl.read_parquet(f"{snapshot['folder']}/latest")["id"][0])
-    call("features", "erase", CREDIT, client)
-    undone = call("features", "erase", CREDIT, client, "--undo")
+    run_cli("features", "erase", CREDIT, client)
+    undone = run_cli("features", "erase", CREDIT, client, "--undo")
     assert undone.code == 0
     assert "What was erased is not back" in undone.out
     assert "without --append" in undone.out
-    again = call("features", "erase", CREDIT, client, "--undo", "--json")
+    again = run_cli("features", "erase", CREDIT, client, "--undo", "--json")
     assert (again.code, again.out) == (1, "")
     assert client not in pl.read_parquet(f"{snapshot['folder']}/latest")["id"]
-    after = call("features", "build", CREDIT, "--data", raw, "--json").json()
+    after = run_cli("features", "build", CREDIT, "--data", raw, "--json").json()
     assert after["entities"] == before["entities"]
-    call("features", "erase", CREDIT, client)
-    assert call("features", "erase", "credit_risk", client, "--undo", "--json").json() == {
+    run_cli("features", "erase", CREDIT, client)
+    assert run_cli("features", "erase", "credit_risk", client, "--undo", "--json").json() == {
         "id": client,
         "undone": True,
     }
 
 
 def test_a_torn_snapshot_does_not_keep_a_client_online(raw: Path) -> None:
-    snapshot = call("features", "build", CREDIT, "--data", raw, "--json").json()
-    call("features", "materialise", CREDIT)
-    (folder,) = (one["folder"] for one in call("features", "snapshots", CREDIT, "--json").json())
+    snapshot = run_cli("features", "build", CREDIT, "--data", raw, "--json").json()
+    run_cli("features", "materialise", CREDIT)
+    (folder,) = (one["folder"] for one in run_cli("features", "snapshots", CREDIT, "--json").json())
     client = int(pl.read_parquet(f"{folder}/latest")["id"][0])
     (Path(folder) / "snapshot.json").write_text("{")
-    ended = call("features", "erase", CREDIT, client)
+    ended = run_cli("features", "erase", CREDIT, client)
     assert ended.code == 1
     assert "Erased from the online store." in ended.out
     assert f"000{snapshot['snapshot']}, which cannot be read" in ended.err
     assert len(ended.err.splitlines()) == 1
-    assert call("features", "get", CREDIT, client).code == 1
+    assert run_cli("features", "get", CREDIT, client).code == 1
 
 
 def test_a_project_makes_its_loans_up_where_no_file_is_named() -> None:
-    built = call("features", "build", CREDIT, "--json").json()
+    built = run_cli("features", "build", CREDIT, "--json").json()
     assert built["entities"] == 2_000
     assert 0 < built["quality"]["share"] < 0.01
 
@@ -122,8 +122,8 @@ def test_appending_computes_what_is_new(raw: Path, tmp_path: Path) -> None:
     early, late = tmp_path / "early.csv", tmp_path / "late.csv"
     frame.head(-9).write_csv(early)
     frame.tail(9).write_csv(late)
-    call("features", "build", CREDIT, "--data", early)
-    built = call("features", "build", CREDIT, "--append", "--data", late, "--json").json()
+    run_cli("features", "build", CREDIT, "--data", early)
+    built = run_cli("features", "build", CREDIT, "--append", "--data", late, "--json").json()
     assert built["snapshot"] == 2
     assert built["recomputed"] == frame.tail(9)["id"].n_unique() < built["entities"]
 
@@ -132,39 +132,40 @@ def test_bad_quality_stops_a_build_and_a_check(raw: Path, tmp_path: Path) -> Non
     bad = tmp_path / "bad.csv"
     frame = pl.read_csv(raw, infer_schema=False)
     frame.with_columns(loan_amount=pl.lit("-1")).write_csv(bad)
-    ended = call("features", "build", CREDIT, "--data", bad)
+    ended = run_cli("features", "build", CREDIT, "--data", bad)
     assert (ended.code, ended.out) == (1, "")
     assert "break the contract" in ended.err
-    told = call(
+    told = run_cli(
         "features", "check", bad, "--project", CREDIT, "--quarantine", tmp_path / "q.parquet"
     )
     assert told.code == 1
     assert "loan_amount" in told.out
     assert pl.read_parquet(tmp_path / "q.parquet").height == frame.height
-    assert call("features", "check", raw, "--project", CREDIT).code == 0
+    assert run_cli("features", "check", raw, "--project", CREDIT).code == 0
     assert (
-        call("features", "check", raw, "--project", CREDIT, "--json").json()["file"] == "loans.csv"
+        run_cli("features", "check", raw, "--project", CREDIT, "--json").json()["file"]
+        == "loans.csv"
     )
 
 
 def test_without_its_database_a_folder_is_enough(
     raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call("features", "build", CREDIT, "--data", raw)
-    call("features", "materialise", CREDIT)
-    (snapshot,) = call("features", "snapshots", CREDIT, "--json").json()
+    run_cli("features", "build", CREDIT, "--data", raw)
+    run_cli("features", "materialise", CREDIT)
+    (snapshot,) = run_cli("features", "snapshots", CREDIT, "--json").json()
     client = int(pl.read_parquet(f"{snapshot['folder']}/latest")["id"][0])
-    known = call("features", "get", CREDIT, client, "--json").json()
+    known = run_cli("features", "get", CREDIT, client, "--json").json()
     (home / "windlass.db").unlink()
     monkeypatch.setenv("WINDLASS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
-    assert call("features", "snapshots", CREDIT, "--json").json() == [snapshot]
-    assert call("features", "get", CREDIT, client, "--json").json() == known
-    erased = call("features", "erase", CREDIT, client)
+    assert run_cli("features", "snapshots", CREDIT, "--json").json() == [snapshot]
+    assert run_cli("features", "get", CREDIT, client, "--json").json() == known
+    erased = run_cli("features", "erase", CREDIT, client)
     assert (erased.code, erased.out.splitlines()[-1]) == (0, "No later build brings it back.")
     assert erased.err.startswith(f"windlass: warning: going on with what {CREDIT / 'project.py'}")
-    assert call("features", "erase", CREDIT, client, "--undo").code == 0
+    assert run_cli("features", "erase", CREDIT, client, "--undo").code == 0
     for arguments in (["snapshots", "credit_risk"], ["get", "credit_risk", client]):
-        ended = call("features", *arguments)
+        ended = run_cli("features", *arguments)
         assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
         assert ended.err.endswith("Or name the project's folder.\n")
     assert not (home / "windlass.db").exists()
@@ -191,7 +192,7 @@ def test_without_its_database_a_folder_is_enough(
     ],
 )
 def test_what_cannot_be_is_one_line(arguments: list[object], code: int, told: str) -> None:
-    ended = call("features", *arguments)
+    ended = run_cli("features", *arguments)
     assert (ended.code, ended.out) == (code, "")
     assert told in ended.err
     assert len(ended.err.splitlines()) == 1
@@ -202,16 +203,16 @@ def test_old_snapshots_are_pruned_but_those_of_versions(
 ) -> None:
     folder = Lending.copied(tmp_path / "credit", CREDIT).folder  # without the bundle of `make run`
     for _ in range(4):
-        call("features", "build", folder, "--data", raw)
+        run_cli("features", "build", folder, "--data", raw)
     bundle = copied(bundle_of("iris"), tmp_path / "bundle")
     change(bundle, "params.json", lambda params: params.update(snapshot=2))
     change(bundle, "manifest.json", lambda told: told.update(project="credit_risk"))
     with open_registry(Settings(home=home)) as registry:
         registry.register(bundle, trained_by="ana")
-    assert call("features", "prune", folder).out == "There was nothing to remove.\n"
-    told = call("features", "prune", "credit_risk", "--keep", 2).out.splitlines()
+    assert run_cli("features", "prune", folder).out == "There was nothing to remove.\n"
+    told = run_cli("features", "prune", "credit_risk", "--keep", 2).out.splitlines()
     assert told == ["Removed snapshot 1 of credit_risk.", "Snapshot 2 stays: needed by v1."]
-    assert call("features", "prune", folder, "--keep", 0, "--json").json() == [3]
+    assert run_cli("features", "prune", folder, "--keep", 0, "--json").json() == [3]
     folders = (home / "features" / "credit_risk" / "snapshots").iterdir()
     assert {folder.name for folder in folders} == {"000002", "000004"}
 
@@ -220,10 +221,10 @@ def test_nothing_is_pruned_where_the_registry_does_not_tell_what_is_needed(
     raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
-        call("features", "build", CREDIT, "--data", raw)
+        run_cli("features", "build", CREDIT, "--data", raw)
     (home / "windlass.db").unlink()
-    assert call("features", "prune", CREDIT, "--keep", 1).code == 1
+    assert run_cli("features", "prune", CREDIT, "--keep", 1).code == 1
     monkeypatch.setenv("WINDLASS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
-    ended = call("features", "prune", CREDIT, "--keep", 1)
+    ended = run_cli("features", "prune", CREDIT, "--keep", 1)
     assert (ended.code, ended.out) == (1, "")
     assert len(list((home / "features" / "credit_risk" / "snapshots").iterdir())) == 2

@@ -1,17 +1,14 @@
 """`windlass keys`: made once, listed, revoked; and what `serve` refuses about keys."""
 
-import json
 import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
+from tests.support.cli import CliResult, run_cli
 
 from windlass.auth.key_store import KeyStore
-from windlass.cli import keys, serve
 from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
@@ -20,44 +17,38 @@ from windlass.storage.database import Database
 GOOD = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Run":
-    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path))
-    for name in ("DATABASE_URL", "AUTH", "API_KEYS"):
-        monkeypatch.delenv(f"WINDLASS_{name}", raising=False)
-    return Run(tmp_path)
-
-
 class Run:
     """Runs commands on a home of the test's own."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self._app = typer.Typer()
-        keys.register(self._app)
-        serve.register(self._app)
 
-    def __call__(self, *arguments: str, **variables: str) -> Result:
-        return CliRunner().invoke(self._app, list(arguments), env=variables)
+    def __call__(self, *arguments: str, **variables: str) -> CliResult:
+        return run_cli(*arguments, home=self.home, **variables)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
 
 
 def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     made = run("keys", "create", "--name", "ci", "--role", "train", "--rate", "600")
-    assert made.exit_code == 0
-    secret = made.stdout.strip()
+    assert made.code == 0
+    secret = made.out.strip()
     assert (secret[:3], len(secret)) == ("wl_", 46)  # alone, for KEY=$(windlass keys create …)
-    assert secret not in made.stderr
-    (key,) = json.loads(run("keys", "list", "--json").stdout)
+    assert secret not in made.err
+    (key,) = run("keys", "list", "--json").json()
     made_at = key["created_at"]
     assert 0 <= time.time() - made_at < 600  # seconds since 1970
     assert key == {
         "name": "ci", "role": "train", "rate": 600, "created_at": made_at, "revoked_at": None,
     }  # fmt: skip
     revoked = run("keys", "revoke", "ci")
-    assert (revoked.exit_code, revoked.stdout[:14]) == (0, "ci is revoked.")
-    (key,) = json.loads(run("keys", "list", "--json").stdout)
+    assert (revoked.code, revoked.out[:14]) == (0, "ci is revoked.")
+    (key,) = run("keys", "list", "--json").json()
     assert key["revoked_at"] >= key["created_at"] == made_at
-    listed = run("keys", "list").stdout
+    listed = run("keys", "list").out
     assert f"{datetime.fromtimestamp(made_at, UTC):%Y-%m-%d %H:%M:%S}" in listed
     assert secret not in listed
     database = Database.open(Settings(home=run.home))
@@ -66,8 +57,8 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
 
 
 def test_no_keys(run: Run) -> None:
-    assert "windlass keys create" in run("keys", "list").stdout
-    assert json.loads(run("keys", "list", "--json").stdout) == []
+    assert "windlass keys create" in run("keys", "list").out
+    assert run("keys", "list", "--json").json() == []
 
 
 @pytest.mark.parametrize(
@@ -85,25 +76,25 @@ def test_no_keys(run: Run) -> None:
 def test_what_is_refused(run: Run, arguments: list[str], code: int, told: str) -> None:
     run("keys", "create", "--name", "somebody", "--role", "train")
     done = run("keys", *arguments)
-    assert (done.exit_code, done.stdout) == (code, "")
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.code, done.out) == (code, "")
+    assert told in done.err
+    assert "Traceback" not in done.err
 
 
 def test_a_database_that_is_away_is_one_line(run: Run) -> None:
     away = "postgresql+psycopg://windlass:hidden-word@127.0.0.1:1/windlass"
     done = run("keys", "list", WINDLASS_DATABASE_URL=away)
-    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-    assert "hidden-word" not in done.stderr
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "hidden-word" not in done.err
 
 
 def test_serve_refuses_weak_keys_and_keys_that_nobody_asks_for(run: Run) -> None:
     weak = run("serve", WINDLASS_AUTH="required", WINDLASS_API_KEYS="ci:predict:secret-word")
-    assert (weak.exit_code, "Entry 1 (ci) has a key that is shorter" in weak.stderr) == (1, True)
-    assert "secret-word" not in weak.stderr
+    assert (weak.code, "Entry 1 (ci) has a key that is shorter" in weak.err) == (1, True)
+    assert "secret-word" not in weak.err
     off = run("serve", WINDLASS_API_KEYS=f"ci:predict:{GOOD}")
-    assert (off.exit_code, "WINDLASS_AUTH is off" in off.stderr) == (1, True)
-    assert GOOD not in off.stderr
+    assert (off.code, "WINDLASS_AUTH is off" in off.err) == (1, True)
+    assert GOOD not in off.err
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
@@ -111,14 +102,14 @@ def test_serve_is_open_to_others_only_with_keys_or_where_told(run: Run, host: st
     """Where it is let through, it goes on to find that there is nothing to serve."""
     nothing = str(run.home / "nothing")
     done = run("serve", nothing, "--host", host)
-    assert (done.exit_code, "WINDLASS_AUTH=required" in done.stderr) == (1, True)
+    assert (done.code, "WINDLASS_AUTH=required" in done.err) == (1, True)
     for let in (
         run("serve", nothing, "--host", host, "--insecure"),
         run("serve", nothing, "--host", host, WINDLASS_AUTH="required"),
         run("serve", nothing),
         run("serve", nothing, AIP_HTTP_PORT="8080"),  # Vertex AI lets in only its own callers
     ):
-        assert (let.exit_code, "Anybody" in let.stderr) == (1, False)
+        assert (let.code, "Anybody" in let.err) == (1, False)
 
 
 def test_a_platform_is_not_let_in_to_train_and_approve(run: Run) -> None:
@@ -130,7 +121,7 @@ def test_a_platform_is_not_let_in_to_train_and_approve(run: Run) -> None:
         taken.bind(("0.0.0.0", 0))
         taken.listen()
         done = run("serve", "iris", AIP_HTTP_PORT=str(taken.getsockname()[1]))
-    assert (done.exit_code, "could train and approve versions of 'iris'" in done.stderr) == (
+    assert (done.code, "could train and approve versions of 'iris'" in done.err) == (
         1,
         True,
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.cli import run_cli
 from tests.support.job_workers import WINDLASS, Bench, is_alive
 from tests.support.lending_project import Lending
 from tests.support.server import environment
@@ -43,10 +44,9 @@ def start(bench: Bench, lending: Lending, *options: object) -> subprocess.Popen[
 
 
 def run(bench: Bench, lending: Lending, *options: object) -> tuple[int, str, str]:
-    """Exit code, output and errors of `windlass pipeline`."""
-    process = start(bench, lending, *options)
-    out, err = process.communicate(timeout=90)
-    return process.returncode, out, err
+    """Exit code, output and errors of `windlass pipeline` in this process."""
+    ended = run_cli("pipeline", lending.folder, "--no-track", *options, home=bench.settings.home)
+    return ended.code, ended.out, ended.err
 
 
 def test_gates_that_do_not_pass_refuse_it(bench: Bench, lending: Lending) -> None:

@@ -8,14 +8,9 @@ from pathlib import Path
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from tests.support.cli import run_cli
 
-from windlass.cli.commands import app
 from windlass.core.bundle import Bundle
-from windlass.core.project_loader import load_project
-from windlass.settings import Settings
-from windlass.training.plan import TrainingRequest, ignore_progress
-from windlass.workflows.train import train
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris"
 HEADER = "sepal_length,sepal_width,petal_length,petal_width"
@@ -23,13 +18,10 @@ SETOSA, VIRGINICA = "5.1,3.5,1.4,0.2", "6.9,3.1,5.4,2.1"
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("predict")
-    project, source = load_project(IRIS)
-    request = TrainingRequest(artifacts=home / "artifacts", track=False)
-    train(project, source, request, Settings(home=home / "home"), ignore_progress)
-    return home / "artifacts"
+@pytest.fixture
+def bundle(iris: Path) -> Path:
+    """Logistic regression on Iris."""
+    return iris
 
 
 @pytest.fixture
@@ -42,8 +34,8 @@ def run(tmp_path: Path, bundle: Path) -> Run:
         words = ["predict", str(bundle), "--input", str(source)]
         if "--output" not in options:
             words += ["--output", str(tmp_path / "out.csv")]
-        result = CliRunner().invoke(app, [*words, *options])
-        return result.exit_code, result.stdout, result.stderr
+        ended = run_cli(*words, *options)
+        return ended.code, ended.out, ended.err
 
     return call
 
@@ -107,10 +99,10 @@ def test_refusals_are_one_line(run: Run, tmp_path: Path) -> None:
     assert err.count("\n") == 1
     assert "ends in .csv, .parquet or .arrow" in err
     words = ["predict", str(tmp_path), "--input", "rows.csv", "--output", "out.csv"]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 1
-    assert "No bundle at" in result.stderr
-    assert CliRunner().invoke(app, ["predict", str(tmp_path)]).exit_code == 2
+    ended = run_cli(*words)
+    assert ended.code == 1
+    assert "No bundle at" in ended.err
+    assert run_cli("predict", tmp_path).code == 2
 
 
 def test_no_data_frame_library_is_imported_to_predict(bundle: Path, tmp_path: Path) -> None:

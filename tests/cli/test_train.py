@@ -1,40 +1,55 @@
-import json
+"""`windlass train` and a project's `train.py`: flags, help, refusals, and what a training prints."""
+
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.conftest import ROOT
+from tests.support.cli import CliResult, run_cli, run_train_command
 
-from windlass.cli import train as command
-from windlass.cli.train_flags import split_folder
+from windlass.cli.train_flags import TrainFlags, parse_train_flags, split_folder
 from windlass.core.bundle import Bundle
-from windlass.core.project_loader import load_project
+from windlass.core.project import Project
+from windlass.core.project_loader import load_project, project_source
+from windlass.core.project_spec import CandidateSpec, ProjectSpec
 
-ROOT = Path(__file__).parents[2]
 IRIS = ROOT / "examples" / "iris"
 MIXED = ROOT / "tests" / "projects" / "mixed"
-Run = Callable[..., tuple[int, str, str]]
+PROG = "windlass train [PROJECT]"
+Run = Callable[..., CliResult]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`windlass train`, in this process: exit code, stdout and stderr. Writes to tmp_path/bundle."""
-    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
+def run(tmp_path: Path) -> Run:
+    """`windlass train`, in this process. Writes to tmp_path/bundle."""
 
-    def call(*arguments: object) -> tuple[int, str, str]:
+    def train(*arguments: object) -> CliResult:
         words = [*map(str, arguments), "--no-track"]
         if "--artifacts" not in words:
             words += ["--artifacts", str(tmp_path / "bundle")]
-        try:
-            code = command.run(words)
-        except SystemExit as exit_:
-            code = int(str(exit_.code))
-        out, err = capsys.readouterr()
-        return code, out, err
+        return run_cli("train", *words, home=tmp_path / "home")
 
-    return call
+    return train
+
+
+@cache
+def loaded(folder: Path) -> Project:
+    """A project, loaded once."""
+    return load_project(folder)[0]
+
+
+def models(folder: Path) -> Sequence[CandidateSpec]:
+    """The models that a project declares."""
+    return ProjectSpec.from_project(loaded(folder), project_source(loaded(folder))).models
+
+
+def flags(folder: Path, *arguments: str) -> TrainFlags:
+    """The flags of a training of a project's models."""
+    return parse_train_flags(PROG, models(folder), arguments)
 
 
 def _train_py(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +71,7 @@ def test_train_py_trains_what_the_command_trains(run: Run, tmp_path: Path) -> No
     for text in ("rf", "n_estimators = 30", "accuracy", "macro F1", str(script)):
         assert text in done.stdout
     assert "Fitting rf to 120 rows" in done.stderr
-    assert run(IRIS, *arguments)[0] == 0
+    assert run(IRIS, *arguments).code == 0
     ours, theirs = Bundle.open(place), Bundle.open(script)
     for name in ("metrics.json", "params.json", "confusion_matrix.json", "golden.json"):
         assert ours.read(name) == theirs.read(name)
@@ -65,116 +80,141 @@ def test_train_py_trains_what_the_command_trains(run: Run, tmp_path: Path) -> No
 
 
 def test_train_py_refuses_in_one_line(tmp_path: Path) -> None:
-    refused = _train_py("--C", "0", "--artifacts", str(tmp_path / "bundle"))
-    assert refused.returncode == 1
-    assert refused.stderr == (
+    refused = run_train_command(loaded(IRIS), "--C", "0", "--artifacts", tmp_path / "bundle")
+    assert refused.code == 1
+    assert refused.err == (
         "windlass: Model logreg cannot use C = 0: Input should be greater than 0.\n"
     )
     assert not (tmp_path / "bundle").exists()
 
 
+REFUSED = [
+    (["--test-size", "0"], "not between 0 and 1"),
+    (["--test-size", "1"], "not between 0 and 1"),
+    (["--test-size", "nan"], "not between 0 and 1"),
+    (["--test-size", "0.01"], "Test size 0.01"),
+    (["--model", "svm"], "Choose one of: logreg, rf"),
+    (["--n-estimators", "5"], "n_estimators is a hyperparameter of rf"),
+    (["--model", "rf", "--C", "1"], "C is a hyperparameter of logreg"),
+    (["--C", "0"], "greater than 0"),
+    (["--C", "-1"], "greater than 0"),
+    (["--C", "nan"], "finite"),
+    (["--C", "much"], "valid number"),
+    (["--model", "rf", "--n-estimators", "2.5"], "valid integer"),
+    (["--seed", "-1"], "Seed -1"),
+    (["--artifacts", "/proc/nowhere/bundle"], "Choose another folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "reason"), REFUSED)
+def test_what_cannot_be_trained_is_one_clear_line(
+    tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    artifacts = () if "--artifacts" in arguments else ("--artifacts", tmp_path / "bundle")
+    refused = run_train_command(loaded(IRIS), *arguments, "--no-track", *artifacts)
+    assert (refused.code, refused.out, len(refused.error_lines)) == (1, "", 1)
+    assert reason in refused.error_lines[0]
+    assert "Traceback" not in refused.err
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [REFUSED[0], REFUSED[5], REFUSED[-1]])
+def test_the_command_refuses_as_train_py_does(run: Run, arguments: list[str], reason: str) -> None:
+    refused = run(IRIS, *arguments)
+    assert (refused.code, refused.out, len(refused.error_lines)) == (1, "", 1)
+    assert reason in refused.error_lines[0]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reason"),
     [
-        (["--test-size", "0"], "not between 0 and 1"),
-        (["--test-size", "1"], "not between 0 and 1"),
-        (["--test-size", "nan"], "not between 0 and 1"),
-        (["--test-size", "0.01"], "Test size 0.01"),
-        (["--model", "svm"], "Choose one of: logreg, rf"),
-        (["--n-estimators", "5"], "n_estimators is a hyperparameter of rf"),
-        (["--model", "rf", "--C", "1"], "C is a hyperparameter of logreg"),
-        (["--C", "0"], "greater than 0"),
-        (["--C", "-1"], "greater than 0"),
-        (["--C", "nan"], "finite"),
-        (["--C", "much"], "valid number"),
-        (["--model", "rf", "--n-estimators", "2.5"], "valid integer"),
-        (["--seed", "-1"], "Seed -1"),
-        (["--artifacts", "/proc/nowhere/bundle"], "Choose another folder"),
+        (["--frobnicate"], "No such option '--frobnicate'"),
+        (["--seed", "x"], "'--seed': 'x' is not a valid integer"),
+        (["--test-size", "half"], "'--test-size': 'half' is not a valid float"),
+        (["--C"], "'--C' requires an argument"),
+        (["--C", "--json"], "'--C' requires an argument"),
+        (["stray"], "unexpected extra argument (stray)"),
     ],
 )
-def test_what_cannot_be_trained_is_one_clear_line(
-    run: Run, arguments: list[str], told: str
+def test_bad_usage_is_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
-    code, out, err = run(IRIS, *arguments)
-    errors = [line for line in err.splitlines() if line.startswith("windlass: ")]
-    assert (code, out, len(errors)) == (1, "", 1)
-    assert told in errors[0]
-    assert "Traceback" not in err
+    with pytest.raises(SystemExit, match="2"):
+        flags(IRIS, *arguments)
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert reason in err
+    assert err.endswith(f" See {PROG} --help.\n")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--frobnicate"], ["--seed", "x"], ["--test-size", "half"], ["--C"], ["stray"]]
-)
-def test_bad_usage_is_code_2(run: Run, arguments: list[str]) -> None:
-    code, out, err = run(IRIS, *arguments)
-    assert (code, out) == (2, "")
-    assert len(err.splitlines()) == 1
-    assert "--help" in err
+def test_bad_usage_of_the_command_is_code_2(run: Run) -> None:
+    ended = run(IRIS, "--frobnicate")
+    assert (ended.code, ended.out, len(ended.error_lines)) == (2, "", 1)
 
 
 def test_a_folder_without_a_project_is_refused(run: Run, tmp_path: Path) -> None:
-    code, _, err = run(tmp_path)
-    assert code == 1
-    assert "No project.py" in err
+    ended = run(tmp_path)
+    assert ended.code == 1
+    assert "No project.py" in ended.err
 
 
 def test_the_help_shows_every_hyperparameter(run: Run) -> None:
-    code, out, _ = run(IRIS, "--help")
-    text = " ".join(out.split())
-    assert code == 0
+    ended = run(IRIS, "--help")
+    text = " ".join(ended.out.split())
+    assert ended.code == 0
     assert "logreg, rf (default logreg)" in text
     assert "Inverse strength of the regularisation (number, > 0, default 1.0)" in text
     assert "Number of trees (integer, >= 1, <= 2000, default 100)" in text
     assert "(integer or none, >= 1, default none)" in text
     assert "--n-estimators" in text
+    assert "model rf: Random forest on standardised measurements." in text
 
 
 def test_the_help_needs_no_project(run: Run, tmp_path: Path) -> None:
-    code, out, _ = run(tmp_path, "--help")
-    assert code == 0
-    assert "Name a folder with a project.py" in out
+    ended = run(tmp_path, "--help")
+    assert ended.code == 0
+    assert "Name a folder with a project.py" in ended.out
 
 
-def test_flags_carry_choices_booleans_and_none(run: Run, tmp_path: Path) -> None:
-    assert run(MIXED, "--strategy", "mean", "--balanced")[0] == 0
+def test_flags_carry_choices_booleans_and_none() -> None:
+    given = flags(MIXED, "--strategy", "mean", "--balanced")
+    assert given.hyperparameters == {"strategy": "mean", "balanced": True}
+    assert flags(MIXED, "--no-balanced").hyperparameters == {"balanced": False}
+    assert flags(MIXED).hyperparameters == {}
+    given = flags(IRIS, "--model", "rf", "--n_estimators", "5", "--max-depth", "none")
+    assert given.model == "rf"
+    assert given.hyperparameters == {"n_estimators": 5, "max_depth": None}
+    assert flags(IRIS, "--C", "-1", "--seed=7") == TrainFlags(hyperparameters={"C": -1}, seed=7)
+
+
+def test_flags_reach_the_bundle_and_gates_that_fail_are_told(run: Run, tmp_path: Path) -> None:
+    ended = run(MIXED, "--strategy", "mean", "--balanced")
+    assert ended.code == 0
+    assert "accuracy >= 0.999: FAILED" in ended.out
+    assert "cannot be approved" in ended.out
     params = Bundle.open(tmp_path / "bundle").json("params.json")
     assert (params["strategy"], params["balanced"]) == ("mean", True)
-    assert run(MIXED, "--no-balanced")[0] == 0
-    assert Bundle.open(tmp_path / "bundle").json("params.json")["balanced"] is False
-    assert "'mean' or 'median'" in run(MIXED, "--strategy", "mode")[2]
-    assert run(IRIS, "--model", "rf", "--n_estimators", 5, "--max-depth", "none")[0] == 0
-    assert Bundle.open(tmp_path / "bundle").json("params.json")["max_depth"] is None
 
 
-def test_json_is_all_that_is_printed(run: Run, tmp_path: Path) -> None:
-    code, out, err = run(IRIS, "--json")
-    assert (code, err) == (0, "")
-    summary = json.loads(out)
+def test_a_choice_that_is_none_is_refused() -> None:
+    assert "'mean' or 'median'" in run_train_command(loaded(MIXED), "--strategy", "mode").err
+
+
+def test_json_is_all_that_is_printed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(IRIS)  # the default project
+    ended = run("--C", "2", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    summary = ended.json()
     bundle = Bundle.open(tmp_path / "bundle")
+    assert bundle.json("params.json")["C"] == 2.0
     assert summary["digest"] == bundle.digest
     assert summary["metrics"] == bundle.json("metrics.json")
     assert summary["params"] == bundle.json("params.json")
     assert summary["tracked"] is None
 
 
-def test_gates_that_fail_are_told(run: Run) -> None:
-    code, out, _ = run(MIXED)
-    assert code == 0
-    assert "accuracy >= 0.999: FAILED" in out
-    assert "cannot be approved" in out
-
-
-def test_the_current_folder_is_the_default_project(
-    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(IRIS)
-    assert run("--C", "2")[0] == 0
-    assert Bundle.open(tmp_path / "bundle").json("params.json")["C"] == 2.0
-
-
 def test_the_source_of_a_loaded_project_is_its_folder() -> None:
-    from windlass.core.project_loader import project_source
-
     project, source = load_project(IRIS)
     assert project_source(project) == source
 

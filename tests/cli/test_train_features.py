@@ -1,12 +1,10 @@
-"""`windlass train` of a project with a feature view, through the real command line."""
+"""`windlass train` of a project with a feature view."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.job_workers import WINDLASS
+from tests.support.cli import CliResult, run_cli
 from tests.support.loan_view import PROJECT_VIEW, VIEW, events
-from tests.support.server import environment
 
 from windlass.core.bundle import Bundle
 from windlass.features.offline.build import BuildOptions, build
@@ -18,17 +16,9 @@ ROOT = Path(__file__).parents[2]
 LENDER = ROOT / "tests" / "projects" / "lender"
 
 
-def windlass(home: Path, *arguments: object) -> tuple[int, str, str]:
-    """Exit code, output and errors of `windlass train` of the lender's project."""
-    done = subprocess.run(
-        [str(WINDLASS), "train", str(LENDER), "--no-track", *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        env=environment(home) | {"PYTHONPATH": str(ROOT)},
-    )
-    return done.returncode, done.stdout, done.stderr
+def train(home: Path, *arguments: object) -> CliResult:
+    """`windlass train` of the lender's project."""
+    return run_cli("train", LENDER, "--no-track", *arguments, home=home, PYTHONPATH=str(ROOT))
 
 
 @pytest.fixture
@@ -45,21 +35,21 @@ def test_the_snapshot_that_is_named_is_trained_on_and_rare_positives_are_told_fi
     home: Path,
 ) -> None:
     options = ("--snapshot", 1, "--test-size", 0.4, "--artifacts", home / "bundle")
-    code, out, _ = windlass(home, *options)
-    assert code == 0
-    assert f"snapshot = 1, view = {PROJECT_VIEW.version}" in out
+    ended = train(home, *options)
+    assert ended.code == 0, ended.err
+    assert f"snapshot = 1, view = {PROJECT_VIEW.version}" in ended.out
     params = Bundle.open(home / "bundle").json("params.json")
     assert (params["snapshot"], params["view"]) == (1, PROJECT_VIEW.version)
-    names = [line.split("  ")[0] for line in out.splitlines()]
+    names = [line.split("  ")[0] for line in ended.out.splitlines()]
     rare = ["ROC AUC", "average precision", "Brier", "positive", "cost per row"]
     assert names[3 : 3 + len(rare)] == rare
     assert names.index("accuracy") > names.index("cost per row")
 
 
 def test_without_features_the_command_that_makes_them_is_named(tmp_path: Path) -> None:
-    code, out, err = windlass(tmp_path, "--artifacts", tmp_path / "bundle")
-    assert (code, out) == (1, "")
-    last = err.splitlines()[-1]
+    ended = train(tmp_path, "--artifacts", tmp_path / "bundle")
+    assert (ended.code, ended.out) == (1, "")
+    last = ended.err.splitlines()[-1]
     assert last.startswith(
         "windlass: Project lender has no features yet. Run `windlass features build lender`"
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.cli import run_cli
 from tests.support.job_workers import WINDLASS, Bench, Unruly
 from tests.support.server import environment
 from tests.support.waiting import until
@@ -38,10 +39,9 @@ def start(bench: Bench, project: Unruly, *options: str) -> subprocess.Popen[str]
 
 
 def run(bench: Bench, project: Unruly, *options: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of `windlass train`."""
-    process = start(bench, project, *options)
-    out, err = process.communicate(timeout=90)
-    return process.returncode, out, err
+    """Exit code, output and errors of `windlass train` in this process."""
+    ended = run_cli("train", project.folder, "--no-track", *options, home=bench.settings.home)
+    return ended.code, ended.out, ended.err
 
 
 def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(bench: Bench) -> None:

@@ -1,56 +1,54 @@
-import json
+"""`windlass verify`: equal, different with the reasons, or nothing to verify."""
+
 import shutil
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
+from tests.conftest import ROOT
+from tests.support.cli import run_cli
 
-from windlass.cli import train, verify
+IRIS = ROOT / "examples" / "iris"
 
-IRIS = Path(__file__).parents[2] / "examples" / "iris"
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of iris, trained once; nobody may change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(IRIS / "project.py", folder)
+    home = tmp_path_factory.mktemp("home")
+    done = run_cli("train", folder, "--no-track", "--C", "3", home=home)
+    assert done.code == 0, done.err
+    return folder
 
 
 @pytest.fixture
-def app() -> typer.Typer:
-    app = typer.Typer()
-    train.register(app)
-    verify.register(app)
-    return app
+def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A trained copy of iris, for one test."""
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
+    return shutil.copytree(trained, tmp_path / "project")
 
 
-@pytest.fixture
-def project(tmp_path: Path, app: typer.Typer) -> Path:
-    """A trained copy of iris."""
-    shutil.copy(IRIS / "project.py", tmp_path)
-    done = CliRunner().invoke(app, ["train", str(tmp_path), "--no-track", "--C", "3"])
-    assert done.exit_code == 0, done.output
-    return tmp_path
-
-
-def test_equal_is_code_0(app: typer.Typer, project: Path) -> None:
+def test_equal_is_code_0(project: Path) -> None:
     for path in (project, project / "artifacts"):
-        done = CliRunner().invoke(app, ["verify", str(path)])
-        assert done.exit_code == 0, done.output
-        assert done.stdout.startswith("Equal: ")
+        done = run_cli("verify", path)
+        assert done.code == 0, done.err
+        assert done.out.startswith("Equal: ")
 
 
-def test_different_is_code_1_and_says_why(app: typer.Typer, project: Path) -> None:
+def test_different_is_code_1_and_says_why(project: Path) -> None:
     source = project / "project.py"
     source.write_text(source.read_text().replace("max_iter=1000", "max_iter=1000, tol=0.1"))
-    done = CliRunner().invoke(app, ["verify", str(project / "artifacts")])
-    assert done.exit_code == 1
-    assert "differs  metrics.json: " in done.stdout
-    assert "because  project.py changed" in done.stdout
-    done = CliRunner().invoke(app, ["verify", str(project), "--json"])
-    told = json.loads(done.stdout)
-    assert done.exit_code == 1
-    assert (told["equal"], done.stderr) == (False, "")
-    assert told["differences"]
-    assert told["reasons"]
+    done = run_cli("verify", project / "artifacts")
+    assert done.code == 1
+    assert "differs  metrics.json: " in done.out
+    assert "because  project.py changed" in done.out
+    done = run_cli("verify", project, "--json")
+    assert (done.code, done.json()["equal"], done.err) == (1, False, "")
+    assert done.json()["differences"]
+    assert done.json()["reasons"]
 
 
-def test_no_bundle_is_one_line(app: typer.Typer, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["verify", str(tmp_path / "none")])
-    assert done.exit_code == 1
-    assert "windlass: No bundle at " in done.stderr
+def test_no_bundle_is_one_line(tmp_path: Path) -> None:
+    done = run_cli("verify", tmp_path / "none", home=tmp_path / "home")
+    assert done.code == 1
+    assert "windlass: No bundle at " in done.err

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import BundleOf
-from tests.support.cli_registry import IRIS, call, fill
+from tests.support.cli import run_cli
+from tests.support.cli_registry import IRIS, fill
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_versions_are_listed_newest_first() -> None:
-    lines = call("versions", IRIS).out.splitlines()
+    lines = run_cli("versions", IRIS).out.splitlines()
     assert lines[0].split() == [
         "version", "stage", "trained", "by", "model", "metrics", "gates", "digest"
     ]  # fmt: skip
@@ -30,9 +31,9 @@ def test_versions_are_listed_newest_first() -> None:
 def test_a_project_is_found_by_name_and_in_the_current_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    by_name = call("versions", "iris", "--json").json()
+    by_name = run_cli("versions", "iris", "--json").json()
     monkeypatch.chdir(IRIS)
-    assert call("versions", "--json").json() == by_name
+    assert run_cli("versions", "--json").json() == by_name
     assert [one["version"] for one in by_name] == ["v3", "v2", "v1"]
 
 
@@ -40,15 +41,15 @@ def test_a_moved_folder_is_found_by_what_it_declares(tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     moved.mkdir()
     (moved / "project.py").write_bytes((IRIS / "project.py").read_bytes())
-    assert len(call("versions", moved, "--json").json()) == 3
+    assert len(run_cli("versions", moved, "--json").json()) == 3
 
 
 def test_what_is_not_known_is_one_line(tmp_path: Path) -> None:
-    ended = call("versions", tmp_path)
+    ended = run_cli("versions", tmp_path)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith(f"windlass: There is no project at {tmp_path}")
     assert len(ended.err.splitlines()) == 1
-    ended = call("show", "iris", "v9")
+    ended = run_cli("show", "iris", "v9")
     assert ended.code == 1
     assert "v9" in ended.err
 
@@ -66,15 +67,15 @@ def test_where_nobody_trained_no_registry_is_made(
 ) -> None:
     fresh = tmp_path / "fresh"
     monkeypatch.setenv("WINDLASS_HOME", str(fresh))
-    ended = call(*command)
+    ended = run_cli(*command)
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
     assert "`windlass train` makes it" in ended.err
     assert not fresh.exists()
 
 
 def test_show_tells_all_that_is_known(home: Path) -> None:
-    call("approve", "iris", "v2", "-m", "good on all three species")
-    told = call("show", "iris", "v2").out
+    run_cli("approve", "iris", "v2", "-m", "good on all three species")
+    told = run_cli("show", "iris", "v2").out
     for wanted in (
         "production",
         "seed = 2",
@@ -83,24 +84,24 @@ def test_show_tells_all_that_is_known(home: Path) -> None:
         str(home / "models" / "iris" / "v2"),
     ):
         assert wanted in told
-    facts = call("show", "iris", "--json").json()  # the newest
+    facts = run_cli("show", "iris", "--json").json()  # the newest
     assert (facts["version"], facts["stage"], facts["trained_by"]) == ("v3", "candidate", "ana")
     assert facts["params"]["seed"] == 3
     assert facts["metrics"]["accuracy"] < 0.9
     assert facts["decisions"] == []
-    approved = call("show", "iris", "v2", "--json").json()
-    assert approved["decisions"] == call("decisions", "iris", "--json").json()
+    approved = run_cli("show", "iris", "v2", "--json").json()
+    assert approved["decisions"] == run_cli("decisions", "iris", "--json").json()
     assert isinstance(approved["decisions"][0]["decided_at"], float)
 
 
 def test_compare_tells_rows_in_common_and_intervals() -> None:
-    told = call("compare", IRIS, "v1", "v2").out
+    told = run_cli("compare", IRIS, "v1", "v2").out
     assert "rows that both held out" in told
     assert "v1 - v2" in told
-    facts = call("compare", "iris", "v1", "v2", "--json").json()
+    facts = run_cli("compare", "iris", "v1", "v2", "--json").json()
     assert facts["versions"] == ["v1", "v2"]
     assert 0 < facts["rows"] < 30
-    swapped = call("compare", "iris", "v2", "v1", "--json").json()
+    swapped = run_cli("compare", "iris", "v2", "v1", "--json").json()
     accuracy, turned = facts["metrics"][0], swapped["metrics"][0]
     assert accuracy["difference"] == -turned["difference"]
 
@@ -110,19 +111,19 @@ def test_compare_tells_rows_in_common_and_intervals() -> None:
     [("compare", "iris", "v1"), ("compare", "v1", "v2", "v3"), ("show", "iris", "loan")],
 )
 def test_too_few_or_too_many_is_bad_usage(arguments: tuple[str, ...]) -> None:
-    ended = call(*arguments)
+    ended = run_cli(*arguments)
     assert (ended.code, ended.out) == (2, "")
     assert "Use: windlass" in ended.err
 
 
 def test_prune_keeps_production_and_what_a_rollback_returns_to(home: Path) -> None:
-    call("approve", "iris", "v1", "-m", "first")
-    call("approve", "iris", "v2", "-m", "better")
-    assert call("prune", "iris", "--keep", "0", "--json").json() == ["v3"]
+    run_cli("approve", "iris", "v1", "-m", "first")
+    run_cli("approve", "iris", "v2", "-m", "better")
+    assert run_cli("prune", "iris", "--keep", "0", "--json").json() == ["v3"]
     assert sorted(path.name for path in (home / "models" / "iris").iterdir()) == ["v1", "v2"]
-    assert "(pruned)" in call("versions", "iris").out
-    assert call("prune", "iris", "--keep", "0").out == "There was nothing to remove.\n"
-    ended = call("approve", "iris", "v3", "-m", "good")
+    assert "(pruned)" in run_cli("versions", "iris").out
+    assert run_cli("prune", "iris", "--keep", "0").out == "There was nothing to remove.\n"
+    ended = run_cli("approve", "iris", "v3", "-m", "good")
     assert ended.code == 1
 
 
@@ -131,9 +132,9 @@ def test_predict_and_verify_take_a_version(tmp_path: Path) -> None:
     rows.write_text("sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n")
     out = tmp_path / "out.csv"
     options = ("--input", rows, "--output", out, "--json")
-    assert call("predict", "iris", "v3", *options).json()["model_version"] == "v3"
+    assert run_cli("predict", "iris", "v3", *options).json()["model_version"] == "v3"
     assert out.read_text().splitlines()[1].endswith('"v3"')
-    call("approve", "iris", "v1", "-m", "first")
-    assert call("predict", IRIS, *options).json()["model_version"] == "v1"
-    told = call("verify", "iris", "v3", "--json").json()
+    run_cli("approve", "iris", "v1", "-m", "first")
+    assert run_cli("predict", IRIS, *options).json()["model_version"] == "v1"
+    told = run_cli("verify", "iris", "v3", "--json").json()
     assert (told["equal"], told["version"]) == (True, "v3")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.support.services import settings_over, variables
+from tests.support.services import registry_settings, variables
 from tests.support.small_bundles import Loan
 
 from windlass.registry.registry import Registry
@@ -51,7 +51,7 @@ each_database = pytest.mark.parametrize(
 
 @pytest.fixture(params=["sqlite-files", "postgres-s3"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return settings_over(request.param, request, tmp_path / "home")
+    return registry_settings(request.param, request, tmp_path / "home")
 
 
 def test_eight_processes_register_at_once(settings: Settings, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.services import settings_over, variables
+from tests.support.services import registry_settings, variables
 from tests.support.small_bundles import Loan
 
 from windlass.registry.registry import Registry
@@ -29,7 +29,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return settings_over(request.param, request, tmp_path / "home")
+    return registry_settings(request.param, request, tmp_path / "home")
 
 
 @pytest.mark.parametrize(

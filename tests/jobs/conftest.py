@@ -10,9 +10,9 @@ from windlass.storage.database import Database
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(migrated_database_url: str) -> Iterator[Database]:
     """An empty database with its tables."""
-    opened = Database.open_url(database_url)
+    opened = Database.open_url(migrated_database_url)
     yield opened
     opened.close()
 

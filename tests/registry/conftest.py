@@ -1,10 +1,10 @@
-"""The registry over each database and each store; and one that is cheap, for what does not depend on them."""
+"""Registries over several databases and stores, and a cheap one for what does not depend on them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.services import settings_over
+from tests.support.services import REGISTRY_BACKENDS, migrated_home, registry_settings
 from tests.support.small_bundles import Loan
 
 from windlass.registry.registry import Registry
@@ -15,10 +15,10 @@ LOAN = Loan()
 Train = Callable[..., Version]
 
 
-@pytest.fixture(params=["sqlite-files", "postgres-files", "sqlite-s3", "postgres-s3"])
+@pytest.fixture(params=REGISTRY_BACKENDS)
 def every_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of an empty registry, over each database and each store."""
-    return settings_over(request.param, request, tmp_path / "home")
+    return registry_settings(request.param, request, tmp_path / "home")
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def every_registry(every_settings: Settings) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(tmp_path: Path, sqlite_template: Path) -> Iterator[Registry]:
     """An empty registry in a home folder, which knows of the project `loan`."""
-    yield from _opened(Settings(home=tmp_path / "home"))
+    yield from _opened(migrated_home(tmp_path / "home", sqlite_template))
 
 
 def _opened(settings: Settings) -> Iterator[Registry]:

@@ -13,19 +13,19 @@ from windlass.storage.database import Database
 
 __all__ = ["azure_endpoint", "azure_url"]  # fixtures of the emulator
 
-OpenUrl = Callable[[], Database]
+OpenDatabase = Callable[[], Database]
 
 
 @pytest.fixture
-def open_url(database_url: str) -> Iterator[OpenUrl]:
-    """Opens the database, as often as it is asked."""
+def open_database(migrated_database_url: str) -> Iterator[OpenDatabase]:
+    """Opens the database, as often as it is called."""
     opened: list[Database] = []
 
-    def open_it() -> Database:
-        opened.append(Database.open_url(database_url))
+    def open_one() -> Database:
+        opened.append(Database.open_url(migrated_database_url))
         return opened[-1]
 
-    yield open_it
+    yield open_one
     for database in opened:
         database.close()
 

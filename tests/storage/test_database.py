@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text
-from tests.storage.conftest import OpenUrl
+from tests.storage.conftest import OpenDatabase
 from tests.support.server import free_port
 
 from windlass.errors import SettingsError, StorageError
@@ -17,8 +17,8 @@ from windlass.storage.database import Database
 from windlass.storage.db_tables import projects
 
 
-def test_a_block_that_raises_leaves_nothing(open_url: OpenUrl) -> None:
-    database = open_url()
+def test_a_block_that_raises_leaves_nothing(open_database: OpenDatabase) -> None:
+    database = open_database()
 
     def half() -> None:
         with database.writing() as connection:
@@ -29,12 +29,12 @@ def test_a_block_that_raises_leaves_nothing(open_url: OpenUrl) -> None:
         half()
     with database.writing() as connection:
         connection.execute(insert(projects).values(_project("whole")))
-    with open_url().reading() as connection:
+    with open_database().reading() as connection:
         assert connection.execute(select(projects.c.name)).scalars().all() == ["whole"]
 
 
-def test_a_reader_sees_one_moment(open_url: OpenUrl) -> None:
-    reader, writer = open_url(), open_url()
+def test_a_reader_sees_one_moment(open_database: OpenDatabase) -> None:
+    reader, writer = open_database(), open_database()
     with reader.reading() as connection:
         before = connection.execute(select(projects.c.name)).all()
         with writer.writing() as other:
@@ -44,8 +44,8 @@ def test_a_reader_sees_one_moment(open_url: OpenUrl) -> None:
         assert len(connection.execute(select(projects.c.name)).all()) == 1
 
 
-def test_a_writer_waits_for_another(open_url: OpenUrl) -> None:
-    database = open_url()
+def test_a_writer_waits_for_another(open_database: OpenDatabase) -> None:
+    database = open_database()
     held, free = threading.Event(), threading.Event()
     with database.writing() as connection:
         connection.execute(insert(projects).values(_project("counted")))

@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
-from tests.storage.conftest import OpenUrl
+from tests.storage.conftest import OpenDatabase
 
 from windlass.errors import StorageError
 from windlass.storage.database import HEAD_REVISION, Database
@@ -54,12 +54,12 @@ def test_the_tables_are_made_once_by_however_many(database_url: str) -> None:
     Database.open_url(database_url).close()
 
 
-def test_tables_of_a_newer_windlass_are_refused(open_url: OpenUrl) -> None:
-    database = open_url()
+def test_tables_of_a_newer_windlass_are_refused(open_database: OpenDatabase) -> None:
+    database = open_database()
     with database.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StorageError, match=r"step 9999, which a newer Windlass made.*Install"):
-        open_url()
+        open_database()
 
 
 def test_tables_that_are_there_need_no_alembic(tmp_path: Path) -> None:

@@ -1,41 +1,15 @@
-"""A home whose registry knows three versions of Iris, and the command line upon it."""
+"""A home whose registry has three versions of Iris."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.conftest import ROOT, BundleOf
-from typer.testing import CliRunner
 
-from windlass.cli.commands import app
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
 IRIS = ROOT / "examples" / "iris"
-Call = Callable[..., "Ended"]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: its code, and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """Standard output, parsed."""
-        return json.loads(self.out)
-
-
-def call(*arguments: object) -> Ended:
-    """`windlass` with these arguments, in this process."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return Ended(done.exit_code, done.stdout, done.stderr)
 
 
 def fill(

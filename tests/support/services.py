@@ -1,13 +1,16 @@
-"""Services for tests: a database of its own on a PostgreSQL server and on a Redis server, and an S3 server on loopback.
+"""Services for tests: databases on PostgreSQL, SQLite and Redis, and an S3 server on loopback.
 
-A service that is not there skips the test with a reason; where CI is set, it fails instead.
+A service that is not there skips the test with a reason; where CI is set, it fails instead. Migrated databases are
+copies of a template that each process of tests migrates once.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from socket import gethostname
@@ -21,6 +24,8 @@ from tests.support.server import free_port
 
 from windlass.core.atomic_files import is_process_alive
 from windlass.settings import Settings
+from windlass.storage.database import Database
+from windlass.storage.urls import default_database_file
 
 POSTGRES = os.environ.get(
     "WINDLASS_TEST_POSTGRES", "postgresql+psycopg://127.0.0.1:5432/postgres?connect_timeout=30"
@@ -39,14 +44,42 @@ def absent(reason: str) -> NoReturn:
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
     """The URL of an empty PostgreSQL database, dropped afterwards."""
-    pytest.importorskip("psycopg")
-    name = f"windlass_test_{token_hex(6)}"
-    try:
-        _administer(f'CREATE DATABASE "{name}"')
-    except OperationalError as error:
-        absent(f"no PostgreSQL at {make_url(POSTGRES)!r}: {error.orig}")
-    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with _postgres_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[str]:
+    """The name of a migrated PostgreSQL database to which nobody is connected."""
+    with _postgres_database() as url:
+        Database.open_url(url).close()
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_template: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database with empty tables, dropped afterwards."""
+    with _postgres_database(postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "windlass.db"
+    Database.open_url(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def migrated_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with empty tables, of each kind."""
+    if request.param == "sqlite":
+        file = tmp_path / "windlass.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        return f"sqlite:///{file}"
+    url: str = request.getfixturevalue("migrated_postgres_url")
+    return url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -58,6 +91,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@contextmanager
+def _postgres_database(template: str = "template1") -> Iterator[str]:
+    """The URL of a new PostgreSQL database, a copy of this one."""
+    pytest.importorskip("psycopg")
+    name = f"windlass_test_{token_hex(6)}"
+    try:
+        _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    except OperationalError as error:
+        absent(f"no PostgreSQL at {make_url(POSTGRES)!r}: {error.orig}")
+    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 def _administer(statement: str) -> None:
     engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     try:
@@ -67,15 +113,34 @@ def _administer(statement: str) -> None:
         engine.dispose()
 
 
-def settings_over(which: str, request: pytest.FixtureRequest, home: Path) -> Settings:
-    """Settings of an empty registry; `which` is {sqlite, postgres}-{files, s3}."""
-    database, store = which.split("-")
+# each kind of database and of store once; every pair of them where CI is set
+REGISTRY_BACKENDS = ["sqlite-files", "postgres-s3"]
+if os.environ.get("CI") == "true":
+    REGISTRY_BACKENDS += ["postgres-files", "sqlite-s3"]
+
+
+def registry_settings(backend: str, request: pytest.FixtureRequest, home: Path) -> Settings:
+    """Settings of an empty registry; `backend` is {sqlite, postgres}-{files, s3}."""
+    database, store = backend.split("-")
+    url = None
+    if database == "postgres":
+        url = request.getfixturevalue("migrated_postgres_url")
+    else:
+        migrated_home(home, request.getfixturevalue("sqlite_template"))
     return Settings(
         home=home,
-        database_url=request.getfixturevalue("postgres_url") if database == "postgres" else None,
+        database_url=url,
         store_url=request.getfixturevalue("s3_url") if store == "s3" else None,
         store_http=True,
     )
+
+
+def migrated_home(home: Path, template: Path) -> Settings:
+    """Settings of a home folder whose SQLite database has empty tables."""
+    home.mkdir(parents=True, exist_ok=True)
+    settings = Settings(home=home)
+    shutil.copyfile(template, default_database_file(settings))
+    return settings
 
 
 def variables(settings: Settings) -> dict[str, str]:
