@@ -17,9 +17,9 @@ from windlass.storage.urls import pin_database
 READ = """
 import sys
 from pathlib import Path
-from windlass.auth.key_source import DatabaseKeys
+from windlass.auth.key_source import DatabaseKeySource
 from windlass.settings import Settings
-assert DatabaseKeys(Settings(home=Path(sys.argv[1]))).read() == {}
+assert DatabaseKeySource(Settings(home=Path(sys.argv[1]))).read() == {}
 assert "sqlalchemy" not in sys.modules
 """
 

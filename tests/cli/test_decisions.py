@@ -96,7 +96,7 @@ def test_decisions_say_who_when_and_why_and_are_verified() -> None:
     run_cli("approve", "iris", "v1", "-m", "first")
     run_cli("rollback", "iris", "-m", "refused, so not there")
     (told,) = run_cli("decisions", "iris", "--json").json()
-    assert (told["current_user"], told["action"], told["version"]) == (
+    assert (told["actor"], told["action"], told["version"]) == (
         current_user(),
         "approve",
         "v1",
@@ -129,7 +129,7 @@ def test_nobody_approves_in_another_name(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv(name, "bob")
     run_cli("approve", "iris", "v1", "-m", "first")
     (told,) = run_cli("decisions", "iris", "--json").json()
-    assert told["current_user"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
+    assert told["actor"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
 
 
 def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch
     assert run_cli("rollback", "iris", "-m", "slow").code == 0
     assert run_cli("reject", "iris", "v3", "-m", "too few right").code == 0
     told = run_cli("decisions", "iris", "--json").json()
-    assert {one["current_user"] for one in told} == {"risk-board"}
+    assert {one["actor"] for one in told} == {"risk-board"}
     assert secret not in str(told)
 
 
@@ -172,4 +172,4 @@ def test_with_four_eyes_the_holder_of_another_key_approves_what_this_user_traine
     assert "four eyes" in run_cli("approve", "iris", "v1", "-m", "good").err
     secret = run_cli("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
     assert run_cli("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
-    assert [one["current_user"] for one in run_cli("decisions", "--json").json()] == ["risk-board"]
+    assert [one["actor"] for one in run_cli("decisions", "--json").json()] == ["risk-board"]

@@ -79,5 +79,5 @@ def check_rate(rate: int | None) -> None:
     """Raises AccessError unless `rate` is None or 1 to MAX_RATE requests a minute."""
     if rate is not None and not 1 <= rate <= MAX_RATE:
         raise AccessError(
-            f"A rate of {rate} cannot be kept. Use 1 to {MAX_RATE} requests a minute, or none."
+            f"A rate of {rate} is not allowed. Use 1 to {MAX_RATE} requests a minute, or none."
         )

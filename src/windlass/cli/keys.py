@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
             int | None, typer.Option(min=1, help="Requests a minute.", show_default="the server's")
         ] = None,
     ) -> None:
-        """Make a key. It is printed once, on standard output, and kept only as a hash."""
+        """Make a key. It is printed once, on standard output, and stored only as a hash."""
         raise typer.Exit(run_command(lambda: _create(name, role, rate)))
 
     @group.command("list")

@@ -1,1 +1,1 @@
-"""What the registry knows: versions, their stages, and every decision about them."""
+"""Model registry: versions, their stages and bundles, and every decision about them."""

@@ -78,7 +78,7 @@ class BundleRepository:
         orphan = f"{ORPHANS}/{project}/v{number}~{_manifest_digest(manifest)[:_DIGEST_LENGTH]}"
         self._blobs.move(name, orphan)
         _log.warning(
-            "bundle without a version set aside",
+            "unregistered bundle moved to orphans",
             extra={"version": f"v{number}", "folder": self._blobs.location(orphan)},
         )
 

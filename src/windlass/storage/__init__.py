@@ -1,1 +1,1 @@
-"""Where things are kept: the database, and the blobs of bundles."""
+"""Storage: the database, and the blob stores of bundles."""
