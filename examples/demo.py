@@ -1,8 +1,8 @@
-"""Brings examples to production as a demonstration: `demo.py FOLDER…`, what `make run` does before it serves them.
+"""Brings examples into production as a demonstration: `demo.py FOLDER…`. `make run` calls it before it serves them.
 
-A project with a feature view goes through its whole pipeline, on events that it makes up. What waits for an approval
-is approved by a key made for it, and worthless afterwards: nobody does this to a model that matters. What is in
-production and was made by the same files is left as it is.
+A project with a feature view runs its whole pipeline, on generated events. A version that waits for an approval is
+approved with a temporary key. This is for demonstrations only: do not approve a real model like this. A project whose
+files have not changed since its version in production is skipped.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ HOME = Path(os.environ.get("WINDLASS_HOME", ".windlass"))
 
 
 def main(folders: list[Path]) -> int:
-    """Bring each of them to production; 1 where that fails."""
+    """Brings each project into production. Returns 1 if one fails."""
     for folder in folders:
         stamp = HOME / "demo" / folder.name
-        made_of = digest(folder)
-        if stamp.is_file() and stamp.read_text() == made_of and is_in_production(folder):
+        source_digest = digest(folder)
+        if stamp.is_file() and stamp.read_text() == source_digest and is_in_production(folder):
             print(f"{folder.name} is in production, and its files are as they were.")
             continue
         command = "pipeline" if (folder / "generate.py").is_file() else "train"
@@ -33,12 +33,12 @@ def main(folders: list[Path]) -> int:
         if newest(folder)["stage"] == "candidate" and approve(folder) != 0:
             return 1
         stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(made_of)
+        stamp.write_text(source_digest)
     return 0
 
 
 def digest(folder: Path) -> str:
-    """Another for other files."""
+    """Returns a digest of the project's Python files."""
     files = sorted(folder.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -49,19 +49,19 @@ def is_in_production(folder: Path) -> bool:
 
 
 def newest(folder: Path) -> Any:
-    """The newest version."""
+    """Returns the newest version."""
     return versions(folder)[0]
 
 
 def versions(folder: Path) -> Any:
-    """Its versions, the newest first."""
+    """Returns the project's versions, newest first."""
     command = [WINDLASS, "versions", str(folder), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return json.loads(done.stdout) if done.returncode == 0 else []
 
 
 def approve(folder: Path) -> int:
-    """Approve the newest version in the name of a key of its own, as somebody else than who trained it."""
+    """Approves the newest version with a temporary key, so that the approver is not the one who trained it."""
     name = f"demo-{time.time_ns():x}"
     create = [WINDLASS, "keys", "create", "--name", name, "--role", "approve"]
     key = subprocess.run(create, capture_output=True, text=True, check=True).stdout.strip()

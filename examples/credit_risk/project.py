@@ -22,13 +22,13 @@ from windlass import (
     column,
 )
 
-MAX_YEARS = 150  # since the earliest day that the contract lets pass
-# a loan paid late costs its interest, its collection, and now and then the loan; a refusal a client's goodwill
+MAX_YEARS = 150  # from the earliest date that the contract allows
+# a late payment costs interest, collection and sometimes the loan; a refused application costs the goodwill of a client
 COSTS = CostMatrix(false_negative=30, false_positive=1, precision=0.05)
 
 
 class Client(Row):
-    """What is known of a client on the day they ask for a loan."""
+    """Features of a client on the day of a loan application."""
 
     nb_previous_loans: int = column("Loans granted to the client before this one", ge=0, example=3)
     avg_amount_loans_previous: float | None = column(
@@ -38,7 +38,7 @@ class Client(Row):
         "Completed years", unit="years", default=None, ge=0, le=MAX_YEARS, example=34
     )
     years_on_the_job: int | None = column(
-        "Completed years with the employer; missing for who has none, or not yet",
+        "Completed years with the employer; missing without an employer",
         unit="years",
         default=None,
         ge=0,
@@ -46,12 +46,12 @@ class Client(Row):
         example=5,
     )
     flag_own_car: int | None = column(
-        "1: owns a car; 0: does not; missing where not told", default=None, ge=0, le=1, example=1
+        "1: owns a car; 0: does not; missing if unknown", default=None, ge=0, le=1, example=1
     )
 
 
 class Boosting(Candidate, name="boosting"):
-    """Gradient boosting that splits on missing values, weighs the rare class up, and is calibrated."""
+    """Calibrated gradient boosting with class weights; it handles missing values itself."""
 
     learning_rate: float = Field(0.05, gt=0, le=1, description="Weight of each tree")
     max_iter: int = Field(100, ge=1, le=2000, description="Number of trees")
@@ -69,7 +69,7 @@ class Boosting(Candidate, name="boosting"):
             random_state=seed,
         )
         folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-        # the weights shift every probability upwards; the curve brings them back to how often it happens
+        # class weights make all probabilities too high; calibration corrects them
         calibrated = CalibratedClassifierCV(trees, method="sigmoid", cv=folds, ensemble=False)
         return FixedThresholdClassifier(
             calibrated, threshold=COSTS.threshold, response_method="predict_proba"
@@ -77,7 +77,7 @@ class Boosting(Candidate, name="boosting"):
 
 
 class ForestSmote(Candidate, name="forest_smote"):
-    """The notebook's model, for comparison: nulls are 0, late loans are made up by SMOTE, five trees."""
+    """The notebook's model, for comparison: nulls become 0, SMOTE generates late loans, five trees."""
 
     n_estimators: int = Field(5, ge=1, le=500, description="Number of trees")
 
@@ -85,21 +85,21 @@ class ForestSmote(Candidate, name="forest_smote"):
         return Pipeline(
             [
                 ("nulls", SimpleImputer(strategy="constant", fill_value=0.0)),
-                ("smote", SMOTE(random_state=seed)),  # of what it is fitted to: the training rows
+                ("smote", SMOTE(random_state=seed)),  # resamples the training rows only
                 ("forest", RandomForestClassifier(self.n_estimators, random_state=seed)),
             ]
         )
 
 
 def labelled(loans: pl.DataFrame) -> pl.DataFrame:
-    """Every loan with what was known before it, and beside that the person and the age band."""
+    """Adds the extra columns `person` (for the split) and `age_band` (for fairness) to every loan."""
     return loans.with_columns(person=_person(), age_band=_age_band())
 
 
 def _person() -> pl.Expr:
-    """One text for all the ids that are one person: of the same sex, birthday and first day at work.
+    """Returns the same text for all IDs of one person: same sex, birthday and first day at work.
 
-    The real file has 36,457 ids and 9,502 such persons. An id stays with the person of its first loan.
+    The real file has 36,457 IDs of 9,502 such persons. An ID keeps the person of its first loan.
     """
     same = pl.concat_str(
         "code_gender", "birthday", "job_start_date", separator=" ", ignore_nulls=True
@@ -108,7 +108,7 @@ def _person() -> pl.Expr:
 
 
 def _age_band() -> pl.Expr:
-    """Ten years of age, open at both ends."""
+    """Returns the age in bands of ten years; the first and the last band are open."""
     age = pl.col("age")
     decade = age // 10 * 10
     return (

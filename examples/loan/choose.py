@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from project import ROWS, Baseline, Boosting, applications, made_up, project
+from project import ROWS, Baseline, Boosting, applications, generate_applications, project
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_validate
 
 SCORES = {"ROC AUC": "roc_auc", "log loss": "neg_log_loss", "Brier": "neg_brier_score"}
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, metavar="FILE", help="choose on the rows of this file")
     file = parser.parse_args().data
-    rows = made_up(ROWS, seed=1) if file is None else applications(file)
+    rows = generate_applications(ROWS, seed=1) if file is None else applications(file)
     for line in markdown(table(rows)):
         print(line, flush=True)  # noqa: T201 - what it is for
 

@@ -1,4 +1,4 @@
-"""Loan: whether an application is approved, from seven facts about the applicant and the loan."""
+"""Loan: whether an application is approved, from seven columns about the applicant and the loan."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ MISSING = {
     "Credit_Score": 0.04,
     "Loan_Amount": 0.02,
     "Number_of_Open_Accounts": 0.01,
-}  # the shares of the file handed over
+}  # shares of the original file
 
 
 class Application(Row):
-    """An application for a loan. Five facts may be missing: null, or left out."""
+    """Application for a loan. Five columns may be missing: null, or omitted."""
 
     Age: float | None = column(
         "Age of the applicant", unit="years", default=None, ge=18, le=110, example=41
@@ -48,7 +48,7 @@ class Application(Row):
 
 
 class Boosting(Candidate, name="boosting"):
-    """Gradient boosting that splits on missing values, its probabilities calibrated."""
+    """Calibrated gradient boosting; it handles missing values itself."""
 
     learning_rate: float = Field(0.05, gt=0, le=1, description="Weight of each tree")
     max_iter: int = Field(150, ge=1, le=2000, description="Number of trees")
@@ -69,7 +69,7 @@ class Boosting(Candidate, name="boosting"):
 
 
 class Baseline(Candidate, name="baseline"):
-    """The model handed over, mended: means for what is missing, scaled, logistic regression."""
+    """The original model, corrected: mean imputation, scaling, logistic regression."""
 
     C: float = Field(1.0, gt=0, description="Inverse strength of the regularisation")
 
@@ -79,17 +79,17 @@ class Baseline(Candidate, name="baseline"):
 
 
 def applications(file: Path | None = None) -> pd.DataFrame:
-    """The applications in a CSV file of the form handed over; without one, 4,000 that are made up."""
-    if file is not None:  # its unnamed index column is not declared, so it stays out of the rows
+    """Returns the applications of a CSV file in the original format; without a file, 4,000 generated ones."""
+    if file is not None:  # its unnamed index column is not declared, and so ignored
         return pd.read_csv(file)
-    return made_up(ROWS, seed=20)
+    return generate_applications(ROWS, seed=20)
 
 
-def made_up(count: int, seed: int) -> pd.DataFrame:
-    """Applications in the ranges and with the missing values of the file handed over, and a signal.
+def generate_applications(count: int, seed: int) -> pd.DataFrame:
+    """Generates applications with the ranges and missing shares of the original file, and a signal.
 
-    What decides: the burden of the yearly rate on the income, the credit score, a past default (the more
-    so where the score is low), too few or too many accounts, a term that ends past 75; and chance.
+    The approval depends on the yearly rate relative to the income, the credit score, a past default (more so
+    with a low score), few or many accounts, a term that ends after the age of 75, and chance.
     """
     random = np.random.default_rng(seed)
     rows = pd.DataFrame(

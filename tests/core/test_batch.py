@@ -69,7 +69,7 @@ def test_a_table_has_no_tensors() -> None:
     ],
 )
 def test_arrays_of_different_numbers_of_rows_are_no_batch(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="tensors of one number of rows"):
+    with pytest.raises(ValueError, match="tensors with the same number of rows"):
         batch(**changes)
 
 

@@ -111,7 +111,9 @@ def test_a_warning_names_the_line_of_the_caller() -> None:
 
 
 def test_both_names_at_once_are_refused() -> None:
-    with pytest.raises(TypeError, match="'missed' and 'false_negative', which are one argument"):
+    with pytest.raises(
+        TypeError, match="'missed' and 'false_negative', which are the same argument"
+    ):
         CostMatrix(missed=1, false_negative=1, false_positive=1)  # type: ignore[call-arg]
 
 

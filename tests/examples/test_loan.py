@@ -181,7 +181,7 @@ def test_the_readmes_requests_fit_the_declaration(project: Project) -> None:
 def test_the_choice_can_be_made_again() -> None:
     script = (
         "import choose; choose.CANDIDATES[:] = [choose.Baseline(), choose.Boosting(max_iter=20)];"
-        "print(*choose.markdown(choose.table(choose.made_up(600, seed=1))), sep='\\n')"
+        "print(*choose.markdown(choose.table(choose.generate_applications(600, seed=1))), sep='\\n')"
     )
     header, line, baseline, boosting = _python("-c", script).splitlines()
     assert header == "| candidate | ROC AUC | log loss | Brier |"

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 Selection = NDArray[np.int64] | NDArray[np.bool_]  # indices [m], or a mask [n]
 
 
-@dataclass(
-    slots=True
-)  # not frozen: each request makes one, and frozen ones take three times as long
+# not frozen: each request makes a batch, and making a frozen one takes three times as long
+@dataclass(slots=True)
 class Batch:
     """Batch of n rows: columns of numbers, columns of text, and tensors such as images.
 
@@ -38,7 +37,7 @@ class Batch:
         arrays = {"numeric": numeric, "text": text, **tensors}
         rows = {name: len(array) for name, array in arrays.items() if array is not None}
         if not tensors or len(set(rows.values())) != 1:
-            raise ValueError(f"A batch needs tensors of one number of rows, got {rows}.")
+            raise ValueError(f"A batch needs tensors with the same number of rows, got {rows}.")
         count = next(iter(rows.values()))
         return Batch(
             np.empty((count, 0)) if numeric is None else numeric,
@@ -75,8 +74,8 @@ class Batch:
         )
         names = batches[0].tensors.keys()
         if any(batch.tensors.keys() != names for batch in batches):
-            found = sorted({", ".join(sorted(batch.tensors)) or "none" for batch in batches})
-            raise ValueError(f"Batches with different tensors cannot be joined: {found}.")
+            sets = sorted({", ".join(sorted(batch.tensors)) or "none" for batch in batches})
+            raise ValueError(f"Batches with different tensors cannot be joined: {sets}.")
         if names:
             rows.tensors = {
                 name: np.concatenate([batch.tensors[name] for batch in batches]) for name in names

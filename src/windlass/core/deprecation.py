@@ -1,4 +1,4 @@
-"""Old names in the public API: each works for one version more, with a DeprecationWarning."""
+"""Old names in the public API: they work for one more version, with a DeprecationWarning."""
 
 import functools
 import warnings
@@ -11,16 +11,16 @@ REMOVED_IN = "0.3"
 
 
 def warn_renamed(old: str, new: str, *, stacklevel: int) -> None:
-    """Warn that `old` is now called `new`. `stacklevel` is that of `warnings.warn`, seen from the caller."""
+    """Warns that `old` is now called `new`. `stacklevel` counts as in `warnings.warn`, from the caller's frame."""
     message = f"{old} is now called {new}. Windlass {REMOVED_IN} will not know the old name."
     warnings.warn(message, DeprecationWarning, stacklevel=stacklevel + 1)
 
 
 def renamed_arguments(**names: str) -> Callable[[_Class], _Class]:
-    """Class decorator: accept old names, `old="new"`, as keyword arguments and as attributes.
+    """Class decorator that accepts old names, `old="new"`, as keyword arguments and as attributes.
 
-    An object is made with the old or the new name of an argument. Raises TypeError where both are given.
-    Decorate above `@dataclass`, so that the old names are no fields.
+    A call uses the old or the new name of an argument; it raises TypeError if it has both. Put the decorator
+    above `@dataclass`, so that the old names do not become fields.
     """
 
     def decorate(cls: _Class) -> _Class:
@@ -32,7 +32,7 @@ def renamed_arguments(**names: str) -> Callable[[_Class], _Class]:
                 new = names[old]
                 if new in kwargs:
                     raise TypeError(
-                        f"{cls.__name__} got {old!r} and {new!r}, which are one argument."
+                        f"{cls.__name__} got {old!r} and {new!r}, which are the same argument."
                     )
                 warn_renamed(f"{cls.__name__}({old}=…)", f"{new}=…", stacklevel=2)
                 kwargs[new] = kwargs.pop(old)

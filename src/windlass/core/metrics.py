@@ -68,9 +68,10 @@ def macro_f1(matrix: Labels) -> float:
     return float(np.mean(f1_scores(matrix)))
 
 
-def safe_ratio(part: Labels, whole: Labels) -> Numbers:
-    """Divides element by element; 0 where `whole` is 0, as scikit-learn with zero_division=0."""
-    result: Numbers = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+def safe_ratio(numerator: Labels, denominator: Labels) -> Numbers:
+    """Divides element by element; 0 where the denominator is 0, as scikit-learn with zero_division=0."""
+    zeros = np.zeros(len(numerator))
+    result: Numbers = np.divide(numerator, denominator, out=zeros, where=denominator > 0)
     return result
 
 

@@ -230,20 +230,20 @@ class Project:
                 f"Project {self.name!r} needs candidates with different names, got {names}."
             )
         for candidate in self.candidates:
-            where = f"Candidate {candidate.name!r} of project {self.name!r}"
+            label = f"Candidate {candidate.name!r} of project {self.name!r}"
             if candidate.build is Candidate.build:
                 raise ProjectError(
-                    f"{where} has no method build(self, seed), which makes its estimator."
+                    f"{label} has no method build(self, seed), which makes its estimator."
                 )
             for name, hyperparameter in candidate.model_fields.items():
                 if name in RESERVED_FIELDS:
                     raise ProjectError(
-                        f"{where} has the field {name!r}, which names an argument of every training."
+                        f"{label} has the field {name!r}, which names an argument of every training."
                         " Call it something else."
                     )
                 if hyperparameter.is_required():
                     raise ProjectError(
-                        f"{where}: hyperparameter {name!r} has no default. Give it one."
+                        f"{label}: hyperparameter {name!r} has no default. Give it one."
                     )
 
     def _check_thresholds(self) -> None:

@@ -86,13 +86,13 @@ def _reject_python_validators(row: type[BaseModel]) -> None:
 
 
 def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
-    where = f"{row.__name__}.{name}"
+    location = f"{row.__name__}.{name}"
     annotation, nullable = _without_none(field.annotation)
-    kind, categories = _kind(where, annotation)
+    kind, categories = _kind(location, annotation)
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     default = None if field.is_required() else field.get_default(call_default_factory=False)
     if default is None and not field.is_required() and not nullable:
-        raise ProjectError(f"{where} has no usable default. Give a plain value, or allow None.")
+        raise ProjectError(f"{location} has no usable default. Give a plain value, or allow None.")
     declared = ColumnSchema(
         name=name,
         kind=kind,
@@ -103,13 +103,13 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
         unit=extra.get("unit"),  # type: ignore[arg-type]  # JSON at large; pydantic checks it
         example=_json_value(extra.get("example")),
         categories=categories,
-        **_constraints(where, field),
+        **_constraints(location, field),
     )
-    _check_consistency(where, declared)
+    _check_consistency(location, declared)
     return declared
 
 
-def _check_consistency(where: str, column: ColumnSchema) -> None:
+def _check_consistency(location: str, column: ColumnSchema) -> None:
     """Rejects constraints that do not apply to the column's kind, and an invalid example or default."""
     inapplicable = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
     if column.multiple_of is not None and column.kind not in (
@@ -121,9 +121,9 @@ def _check_consistency(where: str, column: ColumnSchema) -> None:
         inapplicable.append("max_length")
     if inapplicable:
         raise ProjectError(
-            f"{where} is a {column.kind} and has no {', '.join(inapplicable)}. Leave it out."
+            f"{location} is a {column.kind} and has no {', '.join(inapplicable)}. Leave it out."
         )
-    validator = RowValidator(RowSchema.from_columns(where, column))
+    validator = RowValidator(RowSchema.from_columns(location, column))
     for what, value in (("example", column.example), ("default", column.default)):
         if value is None:
             continue
@@ -131,7 +131,7 @@ def _check_consistency(where: str, column: ColumnSchema) -> None:
             validator.parse_row(canonical_json({column.name: value}))
         except RowsError as error:
             raise ProjectError(
-                f"{where}: its {what}, {value!r}, does not fit it. {error.faults[0]['msg']}."
+                f"{location}: its {what}, {value!r}, does not fit it. {error.faults[0]['msg']}."
             ) from error
 
 
@@ -143,28 +143,28 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _kind(where: str, annotation: Any) -> tuple[ColumnKind, tuple[str, ...] | None]:
+def _kind(location: str, annotation: Any) -> tuple[ColumnKind, tuple[str, ...] | None]:
     if get_origin(annotation) is Literal:
-        return ColumnKind.CATEGORY, _categories(where, get_args(annotation))
+        return ColumnKind.CATEGORY, _categories(location, get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return ColumnKind.CATEGORY, _categories(where, [member.value for member in annotation])
+        return ColumnKind.CATEGORY, _categories(location, [member.value for member in annotation])
     if annotation in _KINDS and annotation is not datetime:
         return _KINDS[annotation], None
     raise ProjectError(
-        f"{where} is {annotation!r}, which a row cannot hold."
+        f"{location} is {annotation!r}, which a row cannot hold."
         " Use float, int, bool, datetime.date, str, Literal[...] or an Enum of strings, or any of them with | None."
     )
 
 
-def _categories(where: str, values: Any) -> tuple[str, ...]:
+def _categories(location: str, values: Any) -> tuple[str, ...]:
     if not all(isinstance(value, str) and value for value in values):
         raise ProjectError(
-            f"{where}: categories are non-empty strings. For numbers use int with ge and le."
+            f"{location}: categories are non-empty strings. For numbers use int with ge and le."
         )
     return tuple(values)
 
 
-def _constraints(where: str, field: FieldInfo) -> dict[str, Any]:
+def _constraints(location: str, field: FieldInfo) -> dict[str, Any]:
     constraints: dict[str, Any] = {}
     for item in field.metadata:
         match item:
@@ -184,7 +184,7 @@ def _constraints(where: str, field: FieldInfo) -> dict[str, Any]:
                 pass
             case _:
                 raise ProjectError(
-                    f"{where} has the constraint {item!r}, which cannot be sealed."
+                    f"{location} has the constraint {item!r}, which cannot be sealed."
                     " Use ge, gt, le, lt, multiple_of or max_length."
                 )
     return constraints

@@ -115,9 +115,8 @@ class RowValidator:
 
     def __init__(self, schema: RowSchema) -> None:
         self.schema = schema
-        row = _row_schema(
-            schema, extra="allow"
-        )  # extra fields are found by counting, which is cheaper
+        # extra fields are found by counting, which is cheaper
+        row = _row_schema(schema, extra="allow")
         self._row_validator = SchemaValidator(row)
         self._rows_validator = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
         self._forbid_extra_validator = SchemaValidator(_row_schema(schema, extra="forbid"))
