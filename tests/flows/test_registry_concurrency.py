@@ -67,7 +67,7 @@ def test_eight_processes_register_at_once(settings: Settings, tmp_path: Path) ->
     assert len({version.job_id for version in versions}) == PROCESSES * EACH
     for version in versions:
         assert registry.fetch(version).digest == version.digest
-    assert registry.check() == []
+    assert registry.verify_decisions() == []
     registry.close()
 
 
@@ -82,7 +82,7 @@ def test_different_versions_approved_at_once(settings: Settings, tmp_path: Path)
     last = registry.decisions("loan")[-1]
     stages = {version.name: version.stage for version in registry.versions("loan")}
     assert [name for name, stage in stages.items() if stage is Stage.PRODUCTION] == [last.version]
-    assert registry.check() == []
+    assert registry.verify_decisions() == []
     registry.close()
 
 
@@ -100,7 +100,7 @@ def test_a_version_approved_twice_at_once_is_approved_once(
     told.remove("1")
     assert all("v1 is in production, and only a candidate can be approved" in line for line in told)
     assert len(registry.decisions()) == 1
-    assert registry.check() == []
+    assert registry.verify_decisions() == []
     registry.close()
 
 

@@ -81,7 +81,7 @@ def test_killed_at_any_moment(settings: Settings, tmp_path: Path) -> None:
         assert folders == {version.name for version in versions}
         assert list((settings.home / "incoming").iterdir()) == []
     assert told
-    assert registry.check() == []
+    assert registry.verify_decisions() == []
     registry.close()
 
 

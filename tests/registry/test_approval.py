@@ -205,7 +205,7 @@ def test_there_is_no_rollback_to_an_altered_bundle(registry: Registry, train: Tr
     for to in (None, "v1"):
         with pytest.raises(IntegrityError, match=r"loan v1 at .* is not the one"):
             registry.rollback("loan", to, actor="bob", reason="a test")
-    assert registry.live(["loan"])["loan"].name == "v2"
+    assert registry.live_versions(["loan"])["loan"].name == "v2"
     assert len(registry.decisions()) == 2
 
 

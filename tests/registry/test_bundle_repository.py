@@ -170,7 +170,7 @@ def test_a_store_that_is_away_stops_nobody_from_reading(
     registry.close()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     registry = Registry.open(settings)
-    assert registry.live(["loan"])["loan"].digest == version.digest
+    assert registry.live_versions(["loan"])["loan"].digest == version.digest
     assert registry.fetch(version).digest == version.digest  # the copy on this machine
     for ask in (lambda: registry.fetch(other), lambda: train(registry)):
         with pytest.raises(StorageError, match=f"The bundle store {s3_url} cannot be"):

@@ -24,7 +24,7 @@ def tampered(registry: Registry, train: Train) -> Tampered:
     registry.approve("loan", "v2", actor="bob", reason="better")
     registry.rollback("loan", actor="eve", reason="complaints")
     registry.reject("loan", "v3", actor="bob", reason="worse")
-    assert registry.check("loan") == []
+    assert registry.verify_decisions("loan") == []
 
     def run(*statements: str) -> list[str]:
         with registry.database.writing() as connection:
@@ -33,7 +33,7 @@ def tampered(registry: Registry, train: Train) -> Tampered:
             connection.execute(text("PRAGMA defer_foreign_keys = ON"))
             for statement in statements:
                 assert connection.execute(text(statement)).rowcount, statement
-        return registry.check()
+        return registry.verify_decisions()
 
     return run
 
@@ -90,14 +90,14 @@ def test_a_stage_without_a_decision_is_found(tampered: Tampered) -> None:
 
 
 def test_another_bundle_is_found_and_not_served(tampered: Tampered, registry: Registry) -> None:
-    approved = registry.live(["loan"])["loan"]
+    approved = registry.live_versions(["loan"])["loan"]
     assert approved.refused is None
     found = tampered(f"UPDATE versions SET digest = '{'e' * 64}' WHERE number = 1")
     assert [fault for fault in found if "is about another bundle" in fault]
-    live = registry.live(["loan"])["loan"]
+    live = registry.live_versions(["loan"])["loan"]
     assert live.refused == f"decision 3 was about another bundle, {approved.digest[:12]}"
     with pytest.raises(RegistryError, match="another bundle than was approved"):
-        registry.approved("loan", "v1")
+        registry.approved_version("loan", "v1")
 
 
 def test_production_without_a_decision_is_not_served(
@@ -108,9 +108,9 @@ def test_production_without_a_decision_is_not_served(
         "UPDATE versions SET stage = 'production' WHERE number = 3",
     )
     assert len(found) == 2
-    assert registry.live(["loan"])["loan"].refused == "decision 3 put v1 in production"
+    assert registry.live_versions(["loan"])["loan"].refused == "decision 3 put v1 in production"
     with pytest.raises(RegistryError, match="v3 was never approved: it is production"):
-        registry.approved("loan", "v3")
+        registry.approved_version("loan", "v3")
 
 
 def test_a_forged_decision_is_not_served(tampered: Tampered, registry: Registry) -> None:
@@ -118,25 +118,28 @@ def test_a_forged_decision_is_not_served(tampered: Tampered, registry: Registry)
         f"UPDATE versions SET digest = '{'e' * 64}' WHERE number = 1",
         f"UPDATE decisions SET digest = '{'e' * 64}' WHERE number = 1",
     )
-    assert registry.live(["loan"])["loan"].refused == "decision 3 was changed after it was made"
+    assert (
+        registry.live_versions(["loan"])["loan"].refused
+        == "decision 3 was changed after it was made"
+    )
 
 
 def test_production_whose_decisions_are_gone_is_not_served(
     tampered: Tampered, registry: Registry
 ) -> None:
     assert tampered("DELETE FROM decisions")
-    assert registry.live(["loan"])["loan"].refused == "no decision put it in production"
+    assert registry.live_versions(["loan"])["loan"].refused == "no decision put it in production"
 
 
 def test_no_decision_is_trusted_where_one_was_changed(
     tampered: Tampered, registry: Registry
 ) -> None:
-    assert [version.name for version in registry.available("loan")] == ["v2", "v1"]
+    assert [version.name for version in registry.servable_versions("loan")] == ["v2", "v1"]
     tampered("UPDATE decisions SET action = 'approve' WHERE number = 3")
     for name in ("v1", "v3"):
         with pytest.raises(RegistryError, match=r"decision 4 was changed .*restored from a backup"):
-            registry.approved("loan", name)
-    assert registry.available("loan") == []
+            registry.approved_version("loan", name)
+    assert registry.servable_versions("loan") == []
     before = registry.decisions()
     with pytest.raises(RegistryError, match=r"decision 4 was changed"):
         registry.rollback("loan", "v2", actor="bob", reason="a test")
@@ -147,7 +150,7 @@ def test_a_stage_alone_makes_no_rollback(tampered: Tampered, registry: Registry)
     tampered("UPDATE versions SET stage = 'archived' WHERE number = 3")
     with pytest.raises(RegistryError, match=r"v3 is archived, but by the decisions it is rejected"):
         registry.rollback("loan", "v3", actor="bob", reason="a test")
-    assert registry.live(["loan"])["loan"].name == "v1"
+    assert registry.live_versions(["loan"])["loan"].name == "v1"
 
 
 @pytest.mark.parametrize("act", ["approve", "reject", "rollback", "rollback to v2"])
@@ -169,7 +172,7 @@ def test_no_decision_covers_up_that_one_was_removed(
     with pytest.raises(RegistryError, match=told):
         decide(actor="bob", reason="as if nothing had been")
     assert (registry.versions("loan"), registry.decisions()) == before
-    assert registry.check("loan") == found
+    assert registry.verify_decisions("loan") == found
 
 
 def test_a_missing_version_is_found(tampered: Tampered) -> None:
@@ -191,7 +194,7 @@ def test_only_what_is_or_was_in_production_is_approved(
         train(registry)
     registry.approve("loan", "v1", actor="bob", reason="a test")
     registry.approve("loan", "v2", actor="bob", reason="a test")
-    assert registry.approved("loan", "v1").name == "v1"
-    assert registry.approved("loan", "v2").name == "v2"
+    assert registry.approved_version("loan", "v1").name == "v1"
+    assert registry.approved_version("loan", "v2").name == "v2"
     with pytest.raises(RegistryError, match="v3 was never approved: it is candidate"):
-        registry.approved("loan", "v3")
+        registry.approved_version("loan", "v3")

@@ -80,22 +80,22 @@ def test_from_candidate_to_production_and_back(every_registry: Registry, train: 
     chain = registry.decisions("loan")
     assert [d.action.value for d in chain] == ["approve", "approve", "reject", *["rollback"] * 3]
     assert [d.previous for d in chain[1:]] == [d.hash for d in chain[:-1]]
-    assert registry.check() == []
+    assert registry.verify_decisions() == []
 
 
 def test_live_is_what_the_newest_decision_says(every_registry: Registry, train: Train) -> None:
     registry = every_registry
     train(registry)
     version = train(registry)
-    assert registry.live(["loan"]) == {}
+    assert registry.live_versions(["loan"]) == {}
     decision = registry.approve("loan", "v2", actor="bob", reason="a test")
-    live = registry.live(["loan", "unknown"])
+    live = registry.live_versions(["loan", "unknown"])
     assert set(live) == {"loan"}
     assert (live["loan"].name, live["loan"].digest) == ("v2", version.digest)
     assert (live["loan"].since, live["loan"].refused) == (decision.decided_at, None)
     registry.reject("loan", "v1", actor="bob", reason="a test")
-    assert registry.live(["loan"]) == live
-    assert registry.live([]) == {}
+    assert registry.live_versions(["loan"]) == live
+    assert registry.live_versions([]) == {}
 
 
 def test_another_process_sees_it_all(
@@ -107,7 +107,7 @@ def test_another_process_sees_it_all(
     assert other.versions("loan") == every_registry.versions("loan")
     assert other.decisions() == every_registry.decisions()
     assert other.declarations() == [LOAN.declared()]
-    assert other.check() == []
+    assert other.verify_decisions() == []
     other.close()
 
 
@@ -136,7 +136,7 @@ def test_pruning_keeps_what_is_needed(every_registry: Registry, train: Train) ->
     with pytest.raises(RegistryError, match=r"removed by `windlass prune`.* Train it again"):
         registry.approve("loan", "v3", actor="bob", reason="a test")
     assert registry.rollback("loan", actor="bob", reason="a test").version == "v1"
-    assert registry.check() == []
+    assert registry.verify_decisions() == []
     assert train(registry).name == "v7"
 
 
@@ -176,7 +176,7 @@ def test_words_that_no_database_keeps_are_refused(every_registry: Registry, trai
             every_registry.approve("loan", "v1", actor=actor, reason=reason)
     decision = every_registry.approve("loan", "v1", actor="bøb ✓", reason="schöner\n\t🚀")
     assert every_registry.decisions("loan") == [decision]
-    assert every_registry.check() == []
+    assert every_registry.verify_decisions() == []
 
 
 def _stages(registry: Registry) -> dict[str, str]:

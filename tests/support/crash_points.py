@@ -113,7 +113,7 @@ class Turn:
         assert bundles._blobs.folders("orphans/loan") == []
         for version in kept:
             registry.fetch(version)
-        assert registry.check() == [], registry.check()
+        assert registry.verify_decisions() == [], registry.verify_decisions()
         registry.close()
 
     def _register(self, registry: Registry) -> None:

@@ -53,7 +53,7 @@ def run(
 def test_no_empty_registry_is_made_where_there_is_none(tmp_path: Path) -> None:
     async def check() -> None:
         client = RegistryClient(registry_opener(Settings(home=tmp_path)))
-        assert await client.poll(lambda registry: registry.live(["iris"])) is None
+        assert await client.poll(lambda registry: registry.live_versions(["iris"])) is None
         client.close()
         assert client.status()["reachable"] is False
         assert "no database file" in str(client.reason)

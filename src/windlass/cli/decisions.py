@@ -145,7 +145,7 @@ def _decisions(target: Path | None, *, verify: bool, json: bool) -> int:
     with open_registry() as registry:
         project = None if target is None else resolve_project(registry, target)
         listed = registry.decisions(project)
-        faults = registry.check(project) if verify else []
+        faults = registry.verify_decisions(project) if verify else []
     if json:
         values = [decision.json() for decision in listed]
         echo_json(

@@ -122,7 +122,7 @@ class VersionRoutes:
         def read(stores: ControlStores) -> bytes:
             stores.registry.declaration(self._project)
             found = stores.registry.decisions(self._project)
-            faults = stores.registry.check(self._project)
+            faults = stores.registry.verify_decisions(self._project)
             shown = [decision.json() for decision in found]
             return orjson.dumps({"decisions": shown, "verified": not faults, "faults": faults})
 

@@ -91,7 +91,7 @@ class Registry:
             queries.get_declaration(connection, project)
             return queries.get_production(connection, project)
 
-    def approved(self, project: str, name: str) -> Version:
+    def approved_version(self, project: str, name: str) -> Version:
         """Returns a version that is or was in production, by the decisions about this very bundle.
 
         Raises UnknownError where there is no such version, RegistryError where it was never approved, or
@@ -103,7 +103,7 @@ class Registry:
             decisions = queries.list_decisions(connection, project)
         return transitions.require_approved(version, decisions)
 
-    def available(self, project: str) -> list[Version]:
+    def servable_versions(self, project: str) -> list[Version]:
         """Returns the approved versions whose bundles are kept, newest first. Raises UnknownError."""
         with self.database.reading() as connection:
             queries.get_declaration(connection, project)
@@ -112,7 +112,7 @@ class Registry:
                 queries.list_decisions(connection, project),
             )
 
-    def live(self, projects: Sequence[str]) -> dict[str, LiveVersion]:
+    def live_versions(self, projects: Sequence[str]) -> dict[str, LiveVersion]:
         """Returns the production versions of these projects by one cheap query; projects without one are left out."""
         with self.database.reading() as connection:
             return queries.live_versions(connection, projects)
@@ -123,7 +123,7 @@ class Registry:
             names = queries.project_names(connection, project)
             return [d for name in names for d in queries.list_decisions(connection, name)]
 
-    def check(self, project: str | None = None) -> list[str]:
+    def verify_decisions(self, project: str | None = None) -> list[str]:
         """Verifies the decisions, and versions against them; returns a line for each fault, none where all is well."""
         faults: list[str] = []
         with self.database.reading() as connection:

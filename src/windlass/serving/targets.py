@@ -124,7 +124,7 @@ def _refuse_unapproved(bundle: Bundle, registry: _Registry) -> None:
     for version in versions:
         if version.digest == bundle.digest:
             try:
-                registry.open().approved(project, version.name)
+                registry.open().approved_version(project, version.name)
             except RegistryError as error:
                 raise RegistryError(
                     f"The bundle at {bundle.path} is not served. {error}"

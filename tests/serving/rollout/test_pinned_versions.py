@@ -113,14 +113,14 @@ class Asked:
         client.open()
         client.reachable = True
         self._home = home
-        approved = Registry.approved.__get__(home.registry)
+        approved = Registry.approved_version.__get__(home.registry)
 
         def counted(project: str, name: str) -> Version:
             self.questions.append(name)
             found: Version = approved(project, name)
             return found
 
-        monkeypatch.setattr(home.registry, "approved", counted)
+        monkeypatch.setattr(home.registry, "approved_version", counted)
         self._loader = VersionLoader("iris", client, ModelLoader(DaemonExecutor("model")))
         self._earlier = pinned_versions.VersionCache(client, self._loader)
 

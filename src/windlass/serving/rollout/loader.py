@@ -90,7 +90,9 @@ class VersionLoader:
 
     async def available(self) -> tuple[str, ...]:
         """Returns the names of the versions that clients may request. Raises StorageError."""
-        versions = await self._query(lambda: self._client.registry().available(self.project))
+        versions = await self._query(
+            lambda: self._client.registry().servable_versions(self.project)
+        )
         return tuple(version.name for version in versions)
 
     async def fetch(self, version: "Version") -> Bundle:
@@ -126,7 +128,9 @@ class VersionLoader:
         return bundle
 
     async def _approved(self, name: str) -> "Version":
-        return await self._query(lambda: self._client.registry().approved(self.project, name))
+        return await self._query(
+            lambda: self._client.registry().approved_version(self.project, name)
+        )
 
     async def _query(self, query: Callable[[], T]) -> T:
         try:

@@ -28,7 +28,7 @@ class RegistryWatcher:
         """Follow until cancelled."""
         names = [following.hosted.name for following in self._followings]
         while True:
-            live = await self._client.poll(lambda registry: registry.live(names))
+            live = await self._client.poll(lambda registry: registry.live_versions(names))
             for following in self._followings:
                 if live is None:
                     following.away(self._client.reason or "")
