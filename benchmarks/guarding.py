@@ -20,7 +20,7 @@ def guard_timings(rounds: int, home: Path, report: Report) -> None:
     """Seconds a request: every header looked at, the key found and compared, its rate counted."""
     keys = [f"wl_{token_urlsafe(32)}" for _ in range(KEYS)]
     listed = ",".join(f"bench{number}:predict:{key}" for number, key in enumerate(keys))
-    authenticator = Authenticator.of(
+    authenticator = Authenticator.from_settings(
         Settings(home=home, auth=True, api_keys=listed, rate_limit=900_000_000)
     )
     assert authenticator is not None

@@ -84,7 +84,7 @@ class _WebProcess:
             _require_features(targets)
         self._settings = settings
         self._bundles = [target.bundle for target in targets]
-        self.authenticator = Authenticator.of(settings)
+        self.authenticator = Authenticator.from_settings(settings)
         self._counters = _counters(settings)
         self.metrics = ServerMetrics(self._counters)
         # one thread for models: an engine call uses one core, and the event loop has another to itself

@@ -7,7 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from windlass.control.backend import MAX_WAITING, THREADS, ControlBackend, ControlStores
+from windlass.control.backend import (
+    MAX_WAITING,
+    THREADS,
+    ControlBackend,
+    ControlStores,
+    ControlTimings,
+)
 from windlass.errors import StorageError
 from windlass.registry.registry import Registry
 from windlass.web.problems import Problem
@@ -31,7 +37,7 @@ def run(
     work: Callable[[ControlBackend], Coroutine[Any, Any, None]], registry: FakeRegistry
 ) -> None:
     async def main() -> None:
-        backend = ControlBackend(registry.open, timeout=1.0)
+        backend = ControlBackend(registry.open, ControlTimings(call=1.0))
         await work(backend)
         backend.close()
 

@@ -21,7 +21,7 @@ ORDER = JobRequest("iris", "train", {}, "ada")
 async def ended(watch: JobWatch) -> None:
     """Return once the watch has seen its job's end."""
     async with asyncio.timeout(TIMEOUT):
-        await watch.end()
+        await watch.finished()
 
 
 def test_an_error_of_any_kind_does_not_end_it(
@@ -38,11 +38,11 @@ def test_an_error_of_any_kind_does_not_end_it(
         return [queue.get(name) for name in ids]
 
     async def check() -> None:
-        watches = JobWatcher(read)
-        with watches.of(job) as watch:
+        watcher = JobWatcher(read, 0.01)
+        with watcher.watch(job) as watch:
             queue.cancel(job.id)
             await ended(watch)
-        watches.close()
+        watcher.close()
 
     asyncio.run(check())
     told = [(one.getMessage(), getattr(one, "reason", None)) for one in caplog.records]
@@ -58,7 +58,7 @@ def test_a_job_that_is_gone_does_not_hide_the_others(registry: Registry) -> None
 
     async def check() -> None:
         backend = ControlBackend(lambda: registry)
-        with backend.watcher.of(replace(job, id="gone")), backend.watcher.of(job) as watch:
+        with backend.watcher.watch(replace(job, id="gone")), backend.watcher.watch(job) as watch:
             queue.cancel(job.id)
             await ended(watch)
         backend.close()

@@ -7,9 +7,8 @@ import asyncio
 import os
 import sys
 
-from windlass.control import job_events
 from windlass.control.app import ControlPlane
-from windlass.control.backend import TIMEOUT_SECONDS
+from windlass.control.backend import ControlTimings
 from windlass.logs import set_up_logs
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
@@ -35,16 +34,18 @@ async def ready(_: Request) -> Response:
 def app() -> AsgiService:
     settings, names = Settings.read(), sys.argv[2:]
     set_up_logs(settings.log_level)
-    control = ControlPlane.from_settings(
-        settings, names, float(os.environ.get("TIMEOUT", TIMEOUT_SECONDS))
+    timings = ControlTimings(
+        call=float(os.environ.get("TIMEOUT", ControlTimings.call)),
+        heartbeat=float(os.environ.get("HEARTBEAT", ControlTimings.heartbeat)),
     )
+    control = ControlPlane.from_settings(settings, names, timings)
     routes = [Route("GET", "/readyz", ready, label="/readyz"), *control.routes]
     docs = DocsRoutes(
         lambda: OpenApiDocument(names, "Control.", [HEALTH, control.section]),
         routes,
         control.refresh,
     )
-    authenticator = Authenticator.of(settings)
+    authenticator = Authenticator.from_settings(settings)
 
     async def start() -> None:
         if authenticator is not None:
@@ -66,6 +67,5 @@ def app() -> AsgiService:
 
 
 if __name__ == "__main__":
-    job_events.HEARTBEAT_SECONDS = float(os.environ.get("HEARTBEAT", job_events.HEARTBEAT_SECONDS))
     listen = ListenOptions(port=int(sys.argv[1]))
     serve(app, listen, bind(listen))

@@ -21,7 +21,7 @@ from windlass.settings import Settings
 from windlass.storage.database import Database
 from windlass.web import authentication
 from windlass.web.asgi import AsgiService
-from windlass.web.authentication import MAX_LOG_LINES, Authenticator
+from windlass.web.authentication import MAX_LOG_LINES, REFRESH_SECONDS, Authenticator
 from windlass.web.messages import Request, Response
 from windlass.web.rate_limit import RateLimits
 from windlass.web.routing import Route
@@ -116,9 +116,13 @@ def keys(settings: Settings) -> Iterator[KeyStore]:
 def guarded(settings: Settings) -> Iterator[Guarded]:
     houses: list[House] = []
 
-    def make(source: KeySource | None = None, settings: Settings = settings) -> House:
+    def make(
+        source: KeySource | None = None,
+        settings: Settings = settings,
+        refresh: float = REFRESH_SECONDS,
+    ) -> House:
         authenticator = Authenticator(
-            source or DatabaseKeySource(settings), RateLimits(SharedCounters()), settings
+            source or DatabaseKeySource(settings), RateLimits(SharedCounters()), settings, refresh
         )
         authenticator.start()
         houses.append(House(authenticator))
@@ -252,7 +256,7 @@ def test_no_way_around(guarded: Guarded) -> None:
 
 
 def test_no_guard_asks_for_nothing(settings: Settings) -> None:
-    assert Authenticator.of(Settings(home=settings.home)) is None
+    assert Authenticator.from_settings(Settings(home=settings.home)) is None
     house = House(None)
     assert house.ask("/admin").status == 200
     assert house.actors == [""]
@@ -350,13 +354,10 @@ def test_a_database_that_is_away(
 
 
 def test_a_start_waits_for_the_keys_and_a_stop_ends_the_thread(
-    guarded: Guarded, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
+    guarded: Guarded, keys: KeyStore
 ) -> None:
-    monkeypatch.setattr(
-        authentication, "REFRESH_SECONDS", 3600.0
-    )  # so that nothing but the stop ends it
     secret = keys.create("ci", Role.PREDICT)
-    house = guarded()
+    house = guarded(refresh=3600.0)  # so that nothing but the stop ends the thread
     assert house.key(secret).status == 200  # at once
     assert house.authenticator is not None
     thread = house.authenticator._thread

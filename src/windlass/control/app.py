@@ -1,9 +1,9 @@
-"""Control as `app` mounts it: routes, their chapter of the API's description, and an end."""
+"""The control plane as the web process mounts it: its routes, and its section of the OpenAPI document."""
 
 from collections.abc import Sequence
 
 from windlass.auth.key import Role
-from windlass.control.backend import TIMEOUT_SECONDS, ControlBackend, ControlStores
+from windlass.control.backend import ControlBackend, ControlStores, ControlTimings
 from windlass.control.error_mapping import translate_errors
 from windlass.control.job_events import JobEventStreams
 from windlass.control.jobs import JobRoutes
@@ -24,8 +24,8 @@ from windlass.web.routing import Route
 
 
 def control_routes(names: Sequence[str], backend: ControlBackend) -> list[Route]:
-    """The routes of these projects of the registry."""
-    streams = JobEventStreams(backend.watcher)
+    """Returns the routes of these projects of the registry."""
+    streams = JobEventStreams(backend.watcher, backend.timings)
     routes = []
     for name in names:
         table = _table(name, backend, streams)
@@ -57,8 +57,11 @@ def _table(
     ]
 
 
+_TIMINGS = ControlTimings()
+
+
 class ControlPlane:
-    """The control of these projects. Nothing is opened before the first request that needs it."""
+    """Control plane of these projects. Opens nothing before the first request that needs it."""
 
     def __init__(self, names: Sequence[str], backend: ControlBackend) -> None:
         self._names = list(names)
@@ -69,13 +72,13 @@ class ControlPlane:
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, names: Sequence[str], timeout: float = TIMEOUT_SECONDS
+        cls, settings: Settings, names: Sequence[str], timings: ControlTimings = _TIMINGS
     ) -> "ControlPlane":
-        """The control of these projects in the registry that the settings name."""
-        return cls(names, ControlBackend(registry_opener(settings), timeout))
+        """Returns the control plane of these projects in the registry that the settings name."""
+        return cls(names, ControlBackend(registry_opener(settings), timings))
 
     async def refresh(self) -> tuple[ProjectSpec, ...]:
-        """Reads what the projects declare, for the section, and returns it; what cannot be read stays as it was."""
+        """Reads the declarations of the projects, for the section, and returns them. Keeps the last ones on failure."""
 
         def read(stores: ControlStores) -> list[ProjectSpec]:
             return stores.registry.declarations()
@@ -99,5 +102,5 @@ class ControlPlane:
         return schemas
 
     def close(self) -> None:
-        """Close what was opened, after the last response."""
+        """Closes what was opened, after the last response."""
         self._backend.close()

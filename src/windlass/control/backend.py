@@ -1,4 +1,4 @@
-"""What every control route of a process works with: the stores, the threads that wait on them, the job watcher."""
+"""Runs the calls of all control routes: the stores, the threads that wait on them, the job watcher."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from windlass.jobs.queue import JobQueue
     from windlass.registry.registry import Registry
 
-THREADS = 2
+THREADS = 2  # for calls of the database, and as many for the bundle store
 MAX_WAITING = 256  # calls that run or wait; beyond, clients are asked to come again
-TIMEOUT_SECONDS = 20.0  # for one call, its time in the queue included
-RETRY_SECONDS = 2.0  # after which a registry that could not be opened is tried again
 
 T = TypeVar("T")
 
@@ -28,42 +26,56 @@ _log = logging.getLogger("windlass.control")
 
 
 @dataclass(frozen=True)
+class ControlTimings:
+    """Times of the control plane, in seconds."""
+
+    call: float = 20.0  # longest call of the registry, its time in the queue included
+    retry: float = 2.0  # after which a registry that could not be opened is tried again
+    poll: float = 0.25  # between two reads of the jobs that clients wait for
+    heartbeat: float = (
+        15.0  # after which a comment tells proxies and clients that a stream is alive
+    )
+    stream_life: float = 600.0  # after which a client that still listens is to connect again
+
+
+@dataclass(frozen=True)
 class ControlStores:
-    """The registry, and the job queue over its database. Both wait on it: for threads only."""
+    """The registry, and the job queue in its database. Both block: for threads only."""
 
     registry: "Registry"
 
     @property
     def queue(self) -> "JobQueue":
-        """The queue of jobs."""
+        """The job queue."""
         from windlass.jobs.queue import JobQueue
 
         return JobQueue(self.registry.database)
+
+
+_TIMINGS = ControlTimings()
 
 
 class ControlBackend:
     """Runs calls of the stores off the event loop. One for a process; `close` after the last response."""
 
     def __init__(
-        self, open_registry: "Callable[[], Registry]", timeout: float = TIMEOUT_SECONDS
+        self, open_registry: "Callable[[], Registry]", timings: ControlTimings = _TIMINGS
     ) -> None:
-        """`timeout`, in seconds, is for one call, its time in the queue included.
-
-        Nothing is opened before the first call.
-        """
-        limits = RegistryLimits(THREADS, timeout, MAX_WAITING, RETRY_SECONDS)
+        """Nothing is opened before the first call."""
+        self.timings = timings
+        limits = RegistryLimits(THREADS, timings.call, MAX_WAITING, timings.retry)
         self._client = RegistryClient(open_registry, limits, "control")
         self._reading = DaemonExecutor(
-            "control-reading", threads=THREADS, timeout=timeout, max_pending=MAX_WAITING
+            "control-reading", threads=THREADS, timeout=timings.call, max_pending=MAX_WAITING
         )
-        self.watcher = JobWatcher(self._read_jobs)
+        self.watcher = JobWatcher(self._read_jobs, timings.poll)
 
     async def run(self, work: Callable[[ControlStores], T]) -> T:
         """Returns what `work` returns, from a thread. Raises what it raises, and Problem 503."""
         call = self._client.run(lambda registry: work(ControlStores(registry)))
         return await _or_unavailable(
             call,
-            "The database does not answer. What was asked for may still come to pass: look before you ask again.",
+            "The database does not answer. What was requested may still happen: look before you send it again.",
         )
 
     async def run_reading(self, work: Callable[[ControlStores], T]) -> T:
@@ -82,7 +94,7 @@ class ControlBackend:
         return await self.run(read)
 
     def close(self) -> None:
-        """Take no more calls, and close the stores."""
+        """Takes no more calls, and closes the stores."""
         self.watcher.close()
         self._reading.close()
         self._client.close()

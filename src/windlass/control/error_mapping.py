@@ -1,4 +1,4 @@
-"""What the registry and the desk refuse, as problems: which of our errors is which status."""
+"""Maps errors of the registry and the job queue to problems: which error is which status."""
 
 import logging
 from typing import Any
@@ -20,26 +20,26 @@ _log = logging.getLogger("windlass.control")
 
 
 def translate_errors(handler: Handler) -> Handler:
-    """The handler, with our errors raised as problems."""
+    """Returns the handler with our errors raised as problems."""
 
-    async def answer(request: Request) -> Any:
+    async def response(request: Request) -> Any:
         try:
             return await handler(request)
         except WindlassError as error:
             raise problem_of(error, request) from error
 
-    return answer
+    return response
 
 
 def problem_of(error: WindlassError, request: Request) -> Problem:
-    """The problem that an error is: 404 unknown, 409 refused as things stand, 503 something is away."""
+    """Returns the problem of an error: 404 unknown, 409 not possible in this state, 503 database or store is away."""
     if isinstance(error, UnknownError):
         return Problem(404, str(error))
     if isinstance(error, RegistryError | JobError):
         return Problem(409, str(error))
     identity = request.request_id.decode()
     if isinstance(error, StorageError):
-        # its reason names hosts and folders, which are for the log
+        # the reason names hosts and folders, which are for the log
         _log.error("storage failed", extra={"request_id": identity, "reason": str(error)})
         detail = "The database or the bundle store cannot be used now. The server's log tells why."
         return unavailable(detail, retry_after=5)
@@ -54,11 +54,11 @@ def problem_of(error: WindlassError, request: Request) -> Problem:
 def unprocessable(
     errors: list[Fault], detail: str = "The request does not fit; see errors."
 ) -> Problem:
-    """422: the request was read, and its fields do not fit."""
+    """Returns 422: the request was read, and its fields are not valid."""
     return Problem(422, detail, errors)
 
 
 def fault(name: str | int, message: str, *path: str | int) -> Fault:
-    """What is wrong with one field."""
+    """Returns the fault of one field."""
     return {"loc": [part[:64] if isinstance(part, str) else part for part in (name, *path)],
             "msg": message}  # fmt: skip

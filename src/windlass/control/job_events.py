@@ -1,4 +1,4 @@
-"""A job's progress as server-sent events, for as many clients as a worker can bear."""
+"""Streams a job's progress as server-sent events, to a bounded number of clients."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -6,13 +6,12 @@ from zlib import crc32
 
 import orjson
 
-from windlass.control.job_watcher import JobWatch, JobWatcher, wait_until
+from windlass.control.backend import ControlTimings
+from windlass.control.job_watcher import JobWatcher, wait_until
 from windlass.jobs.job import Job, Json, job_view
 from windlass.web.problems import unavailable
 
 MAX_STREAMS = 64  # of one worker process
-HEARTBEAT_SECONDS = 15.0  # after which a comment tells proxies and clients that the stream is alive
-LIFE_SECONDS = 600.0  # after which a client that still listens is to connect anew
 DONE_EVENT = "done"  # the id of the last event
 
 _START = b"retry: 2000\n\n"
@@ -20,71 +19,65 @@ _HEARTBEAT = b": still here\n\n"
 
 
 class JobEventStreams:
-    """The streams of this process, bounded in number."""
+    """The event streams of one process, at most MAX_STREAMS."""
 
-    def __init__(self, watches: JobWatcher) -> None:
-        self._watches = watches
-        self.open = 0
+    def __init__(self, watcher: JobWatcher, timings: ControlTimings) -> None:
+        self.watcher, self.timings = watcher, timings
+        self.count = 0
 
-    def of(self, job: Job, last_seen: str) -> "JobEventStream":
-        """The events of a job, from the one after `last_seen`. Raises Problem 503 where there are too many."""
-        if self.open >= MAX_STREAMS:
+    def open(self, job: Job, last_seen: str) -> "JobEventStream":
+        """Returns the events of a job after `last_seen`. Raises Problem 503 where there are too many streams."""
+        if self.count >= MAX_STREAMS:
             raise unavailable(
                 "Too many clients listen to events here. Ask for the job itself instead, or try again.",
                 retry_after=5,
             )
-        self.open += 1
-        return JobEventStream(self, self._watches, job, last_seen)
+        self.count += 1
+        return JobEventStream(self, job, last_seen)
 
 
 class JobEventStream:
-    """The events of one job for one client, which gets the newest state however slowly it reads."""
+    """Stream of one job's events to one client, which gets the newest state however slowly it reads."""
 
-    def __init__(
-        self, streams: JobEventStreams, watches: JobWatcher, job: Job, last_seen: str
-    ) -> None:
-        self._streams: JobEventStreams | None = streams
-        self._watches = watches
+    def __init__(self, streams: JobEventStreams, job: Job, last_seen: str) -> None:
+        self._streams = streams
+        self._closed = False
         self._last_seen = last_seen
         self._events = self._follow(job)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The events, each as its bytes, until the job is final or the stream's time is up."""
+        """Iterates over encoded events until the job is final or the stream's time is over."""
         return self._events
 
     async def aclose(self) -> None:
-        """Make room for another stream."""
+        """Ends the stream, and makes room for another one."""
         await self._events.aclose()
-        if self._streams is not None:
-            self._streams.open -= 1
-            self._streams = None
+        if not self._closed:
+            self._closed = True
+            self._streams.count -= 1
 
     async def _follow(self, job: Job) -> AsyncGenerator[bytes, None]:
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + LIFE_SECONDS
+        loop, timings = asyncio.get_running_loop(), self._streams.timings
+        ends = loop.time() + timings.stream_life
         if job.state.is_final and self._last_seen == DONE_EVENT:
             return
         yield _START
-        with self._watches.of(job) as watch:
-            told: Job | None = None
+        with self._streams.watcher.watch(job) as watch:
+            sent: Job | None = None
             while True:
                 now = watch.job
                 if event_id(now) != self._last_seen:
-                    yield _encode_events(told, now)
-                told, self._last_seen = now, event_id(now)
+                    yield _encode_events(sent, now)
+                sent, self._last_seen = now, event_id(now)
                 if now.state.is_final or loop.time() > ends:
                     return
                 while watch.job is now and loop.time() <= ends:
-                    if not await _changed(watch):
+                    if not await wait_until(watch.changed(), timings.heartbeat, None):
                         yield _HEARTBEAT
 
 
-async def _changed(watch: JobWatch) -> bool:
-    return await wait_until(watch.change(), HEARTBEAT_SECONDS, None)
-
-
 def event_id(job: Job) -> str:
-    """The id of the last event about a job as it is: the same wherever, and whoever, tells of it."""
+    """Returns the id of the last event of a job in this state: the same in every worker process."""
     if job.state.is_final:
         return DONE_EVENT
     facts = f"{job.state.value}{job.cancelling}{job.attempts}{job.progress!r}{job.message}"
@@ -92,7 +85,7 @@ def event_id(job: Job) -> str:
 
 
 def _encode_events(before: Job | None, now: Job) -> bytes:
-    """What changed: `progress`, `message`, or `done` with the whole job. The last one bears the id."""
+    """Returns what changed: `progress`, `message`, or `done` with the whole job. The last event has the id."""
     if now.state.is_final:
         return _encode_event("done", job_view(now), event_id(now))
     facts: Json = {
@@ -110,9 +103,7 @@ def _encode_events(before: Job | None, now: Job) -> bytes:
     if before is None or before.message != now.message:
         names.append("message")
     ids = [""] * (len(names) - 1) + [event_id(now)]
-    return b"".join(
-        _encode_event(name, facts, given) for name, given in zip(names, ids, strict=True)
-    )
+    return b"".join(_encode_event(name, facts, ids) for name, ids in zip(names, ids, strict=True))
 
 
 def _progress_state(job: Job) -> tuple[object, ...]:

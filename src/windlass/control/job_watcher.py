@@ -1,4 +1,4 @@
-"""Jobs that clients wait for, asked after by one task for all who wait, however many they are."""
+"""Watches jobs for clients that wait: one task polls for all of them, however many they are."""
 
 import asyncio
 import logging
@@ -10,8 +10,7 @@ from windlass.errors import WindlassError
 from windlass.jobs.job import Job
 from windlass.web.problems import Problem
 
-POLL_SECONDS = 0.25
-_AT_ONCE = 50  # jobs read in one call
+_BATCH = 50  # jobs read in one call
 
 _log = logging.getLogger("windlass.control")
 
@@ -19,44 +18,46 @@ Read = Callable[[Sequence[str]], Awaitable[list[Job]]]
 
 
 class JobWatch:
-    """A job that is watched: as it was last seen."""
+    """A watched job, as it was read last."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.watchers = 0
-        self._changed = asyncio.Event()
+        self._change_event = asyncio.Event()
 
-    def see(self, job: Job) -> None:
-        """Take note of the job as it is now, and wake who waits for a change."""
+    def update(self, job: Job) -> None:
+        """Sets the job to what was read now, and wakes those who wait for a change."""
         if job != self.job:
             self.job = job
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._change_event.set()
+            self._change_event = asyncio.Event()
 
-    def change(self) -> Coroutine[Any, Any, bool]:
-        """Waits until the job is another than it is now, where `now` is when this is called."""
-        return self._changed.wait()
+    def changed(self) -> Coroutine[Any, Any, bool]:
+        """Waits until the job differs from what it is at this call."""
+        return self._change_event.wait()
 
-    async def end(self) -> None:
-        """Return once the job is final."""
+    async def finished(self) -> None:
+        """Returns once the job is final."""
         while not self.job.state.is_final:
-            await self.change()
+            await self.changed()
 
 
 class JobWatcher:
-    """The jobs that are watched in this process. On the event loop only."""
+    """Polls the jobs that are watched in this process. On the event loop only."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, poll: float) -> None:
+        """`poll` is the time between two reads, in seconds."""
         self._read = read
+        self._poll_seconds = poll
         self._watched: dict[str, JobWatch] = {}
         self._task: asyncio.Task[None] | None = None
         self._failing = False
 
     @contextmanager
-    def of(self, job: Job) -> Iterator[JobWatch]:
-        """Watch a job. Nobody asks after jobs that nobody watches any more."""
+    def watch(self, job: Job) -> Iterator[JobWatch]:
+        """Watches a job within the block."""
         watch = self._watched.setdefault(job.id, JobWatch(job))
-        watch.see(job)
+        watch.update(job)
         watch.watchers += 1
         if self._task is None:
             self._task = asyncio.create_task(self._poll())
@@ -69,19 +70,19 @@ class JobWatcher:
 
     async def _poll(self) -> None:
         while self._watched:
-            await asyncio.sleep(POLL_SECONDS)
-            await self._look()
+            await asyncio.sleep(self._poll_seconds)
+            await self._refresh()
         self._task = None
 
-    async def _look(self) -> None:
-        """See the jobs as they are now. Where they cannot be read, they are asked after in the next round."""
+    async def _refresh(self) -> None:
+        """Reads the watched jobs; where that fails, the next round reads them again."""
         ids = [name for name, watch in self._watched.items() if not watch.job.state.is_final]
         try:
-            for start in range(0, len(ids), _AT_ONCE):
-                for job in await self._read(ids[start : start + _AT_ONCE]):
+            for start in range(0, len(ids), _BATCH):
+                for job in await self._read(ids[start : start + _BATCH]):
                     if job.id in self._watched:
-                        self._watched[job.id].see(job)
-        except Exception as error:  # noqa: BLE001 - whatever it was: were this task to end, all would wait in vain
+                        self._watched[job.id].update(job)
+        except Exception as error:  # noqa: BLE001 - if this task ended, all would wait in vain
             if not self._failing:
                 known = isinstance(error, (WindlassError, Problem))
                 reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -93,7 +94,7 @@ class JobWatcher:
         self._failing = False
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stops polling."""
         if self._task is not None:
             self._task.cancel()
 
@@ -101,7 +102,7 @@ class JobWatcher:
 async def wait_until(
     work: Coroutine[Any, Any, object], seconds: float, event: asyncio.Event | None
 ) -> bool:
-    """Whether `work` was done before the time was up and before the event."""
+    """Returns whether `work` was done before `seconds` had passed and before the event."""
     task: asyncio.Task[object] = asyncio.create_task(work)
     waiting: list[asyncio.Task[Any]] = [task]
     if event is not None:
@@ -110,6 +111,6 @@ async def wait_until(
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return task.done()
     finally:
-        for one in waiting:
-            one.cancel()
+        for waiter in waiting:
+            waiter.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""`/jobs`: what was asked for, how far it has come, cancelling, and progress as server-sent events."""
+"""`/jobs`: lists, shows and cancels jobs, and streams their progress as server-sent events."""
 
 import re
 
@@ -21,7 +21,7 @@ _STREAM_HEADERS = [
 
 
 class JobRoutes:
-    """The routes of one project."""
+    """Job routes of one project."""
 
     def __init__(self, project: str, backend: ControlBackend, streams: JobEventStreams) -> None:
         self._project = project
@@ -29,24 +29,24 @@ class JobRoutes:
         self._streams = streams
 
     async def list(self, request: Request) -> Response:
-        """`GET /jobs`: the newest first, `?state=` only those, `?limit=` at most so many."""
+        """Handles `GET /jobs`: the newest first, filtered by `?state=`, at most `?limit=`."""
         query = request.query()
         limit = whole_number(query, "limit", 100, MAX_LISTED)
         state = choice(query, "state", [state.value for state in JobState])
 
         def read(stores: ControlStores) -> bytes:
-            found = stores.queue.list(self._project, MAX_LISTED if state else limit)
-            shown = [job_view(job) for job in found if state in (None, job.state.value)]
-            return orjson.dumps({"jobs": shown[:limit]})
+            jobs = stores.queue.list(self._project, MAX_LISTED if state else limit)
+            views = [job_view(job) for job in jobs if state in (None, job.state.value)]
+            return orjson.dumps({"jobs": views[:limit]})
 
         return Response(await self._backend.run(read))
 
     async def get(self, request: Request) -> Response:
-        """`GET /jobs/{job}`."""
+        """Handles `GET /jobs/{job}`."""
         return _job_response(await self._backend.run(lambda stores: self._job(stores, request)))
 
     async def cancel(self, request: Request) -> Response:
-        """`DELETE /jobs/{job}`: 200 cancelled; 202 its worker was asked to give it up; 409 it has ended."""
+        """Handles `DELETE /jobs/{job}`: 200 cancelled; 202 its worker was asked to stop it; 409 it has ended."""
 
         def cancel(stores: ControlStores) -> Job:
             return stores.queue.cancel(self._job(stores, request).id)
@@ -55,15 +55,15 @@ class JobRoutes:
         return _job_response(job, 200 if job.state.is_final else 202)
 
     async def events(self, request: Request) -> Response:
-        """`GET /jobs/{job}/events`: progress until the end; 204 to a client that was told of it already."""
+        """Handles `GET /jobs/{job}/events`: progress until the end; 204 to a client that has seen the last event."""
         job = await self._backend.run(lambda stores: self._job(stores, request))
         last_seen = (request.header(b"last-event-id") or b"").decode("latin-1")
-        stream = self._streams.of(job, last_seen)
+        stream = self._streams.open(job, last_seen)
         has_all = job.state.is_final and last_seen == DONE_EVENT
         kind, status = b"text/event-stream; charset=utf-8", 204 if has_all else 200
-        answer = Response(b"", kind, status, _STREAM_HEADERS)
-        answer.stream = stream
-        return answer
+        response = Response(b"", kind, status, _STREAM_HEADERS)
+        response.stream = stream
+        return response
 
     def _job(self, stores: ControlStores, request: Request) -> Job:
         name = request.path_params["job"]

@@ -1,4 +1,4 @@
-"""What each control route is for, what it reads, answers and refuses: the words of the OpenAPI document."""
+"""Operations of the control routes for the OpenAPI document."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The schemas of control's answers, as OpenAPI names them."""
+"""Response schemas of the control routes for the OpenAPI document."""
 
 from windlass.control.request_body import Json
 from windlass.jobs.job import JobState

@@ -1,4 +1,4 @@
-"""What a client wishes beside its body: how long to wait (RFC 7240), and that a repetition is none
+"""Parses the Prefer header (RFC 7240) and the Idempotency-Key header
 (draft-ietf-httpapi-idempotency-key-header)."""
 
 import re
@@ -16,31 +16,31 @@ _FULL_KEY = re.compile(KEY_PATTERN)
 
 @dataclass(frozen=True)
 class PreferHeader:
-    """How long a request waits for its job, in seconds; `applied` is what of the wishes was granted."""
+    """How long a request waits for its job, in seconds; `applied` is the Preference-Applied header."""
 
     seconds: float = MAX_WAIT_SECONDS
     applied: bytes = b""
 
 
 def parse_prefer(request: Request) -> PreferHeader:
-    """What `Prefer` asks for: `respond-async`, `wait=SECONDS`, or both."""
-    wishes: dict[str, str] = {}
+    """Parses `Prefer`: `respond-async`, `wait=SECONDS`, or both."""
+    preferences: dict[str, str] = {}
     for name, value in request.scope["headers"]:
         if name == b"prefer":
             for part in value.decode("latin-1").split(","):
                 token, _, given = part.partition(";")[0].partition("=")
-                wishes.setdefault(token.strip().lower(), given.strip().strip('"'))
+                preferences.setdefault(token.strip().lower(), given.strip().strip('"'))
     granted, seconds = [], MAX_WAIT_SECONDS
-    if "respond-async" in wishes:
+    if "respond-async" in preferences:
         granted, seconds = ["respond-async"], 0.0
-    wait = wishes.get("wait", "")
+    wait = preferences.get("wait", "")
     if wait.isascii() and wait.isdecimal() and len(wait) < 9 and int(wait) <= MAX_WAIT_SECONDS:
         granted, seconds = [*granted, f"wait={int(wait)}"], float(wait)
     return PreferHeader(seconds, ", ".join(granted).encode())
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The key, as the draft's quoted string or bare as many clients send it. Raises Problem 400."""
+    """Returns the key, sent as a quoted string or bare. Raises Problem 400."""
     value = request.header(b"idempotency-key")
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""JSON bodies and query parameters of control, read within bounds and held against a JSON Schema."""
+"""Reads JSON bodies and query parameters of control, within limits, and validates them with JSON Schema."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MAX_BODY = 64 << 10  # bytes
-MAX_FAULTS = 100  # that one answer names
-_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
+MAX_FAULTS = 100  # in one response
+_TYPES = ("application/json", "")  # a client that names no type is taken to send JSON
 
 
 async def read_json(request: Request) -> Any:
-    """The body, parsed. Raises Problem 400, 413 or 415."""
+    """Returns the parsed body. Raises Problem 400, 413 or 415."""
     if request.media_type() not in _TYPES:
         raise unsupported(["application/json"])
-    whole = request.max_body
-    request.max_body = min(whole, MAX_BODY)
+    max_body = request.max_body
+    request.max_body = min(max_body, MAX_BODY)
     try:
         body = await request.body()
     except Problem as problem:
@@ -39,28 +39,28 @@ async def read_json(request: Request) -> Any:
 
 
 class BodySchema:
-    """A JSON Schema that bodies are held against. What it says of them never repeats their values."""
+    """Validates bodies with a JSON Schema. Its messages never repeat values of the body."""
 
     def __init__(self, schema: Json) -> None:
         self.schema = schema
 
     @cached_property
     def _validator(self) -> Any:
-        import jsonschema_rs  # by those who control only
+        import jsonschema_rs  # imported by control alone
 
         return jsonschema_rs.Draft202012Validator(self.schema, mask="the value", offline=True)
 
     def faults(self, value: object) -> list[Fault]:
-        """Everything that does not fit, field by field, within bounds."""
-        found: list[Fault] = []
+        """Returns what is not valid, field by field, at most MAX_FAULTS."""
+        faults: list[Fault] = []
         for error in self._validator.iter_errors(value):
-            found += _faults_of(error)
-            if len(found) >= MAX_FAULTS:
+            faults += _faults_of(error)
+            if len(faults) >= MAX_FAULTS:
                 break
-        return found[:MAX_FAULTS]
+        return faults[:MAX_FAULTS]
 
     def validate(self, value: object) -> Json:
-        """The value, which is an object that fits. Raises Problem 422."""
+        """Returns the value, where it is a valid object. Raises Problem 422."""
         faults = self.faults(value)
         if faults or not isinstance(value, dict):
             raise unprocessable(faults)
@@ -69,42 +69,42 @@ class BodySchema:
 
 def _faults_of(error: "ValidationError") -> list[Fault]:
     kind = error.kind.as_dict()
-    where = list(error.instance_path)
+    path = list(error.instance_path)
     if error.kind.name == "additionalProperties":
         return [
-            _fault([*where, name], "This field is not known here.") for name in kind["unexpected"]
+            _fault([*path, name], "This field is not known here.") for name in kind["unexpected"]
         ]
     if error.kind.name == "required":
-        return [_fault([*where, kind["property"]], "This field is required.")]
-    return [_fault(where, f"{_sentence(error)}.")]
+        return [_fault([*path, kind["property"]], "This field is required.")]
+    return [_fault(path, f"{_sentence(error)}.")]
 
 
 def _sentence(error: "ValidationError") -> str:
-    """What is wrong, without the branches of a schema: `the value is not of type "integer" or "null"`."""
+    """Returns the message of an error; of alternatives, all but null: `The value is not of type "integer"`."""
     if error.kind.name in ("anyOf", "oneOf"):
-        branches = [one for branch in error.kind.as_dict()["context"] for one in branch]
+        errors = [nested for branch in error.kind.as_dict()["context"] for nested in branch]
         null = 'the value is not of type "null"'
-        told = [_sentence(one) for one in branches if one.message != null]
-        if told:
-            return ", or ".join(dict.fromkeys(told[:4]))
+        messages = [_sentence(nested) for nested in errors if nested.message != null]
+        if messages:
+            return ", or ".join(dict.fromkeys(messages[:4]))
     message: str = error.message
     return message[0].upper() + message[1:200]
 
 
-def _fault(where: list[str | int], message: str) -> Fault:
-    return fault(where[0], message, *where[1:]) if where else {"loc": [], "msg": message}
+def _fault(path: list[str | int], message: str) -> Fault:
+    return fault(path[0], message, *path[1:]) if path else {"loc": [], "msg": message}
 
 
-def whole_number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
-    """A query parameter from 1 to `most`. Raises Problem 422."""
+def whole_number(query: Mapping[str, str], name: str, default: int, maximum: int) -> int:
+    """Returns a query parameter from 1 to `maximum`. Raises Problem 422."""
     text = query.get(name, str(default))
-    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= most):
-        raise unprocessable([fault(name, f"Give a whole number from 1 to {most}.")])
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= maximum):
+        raise unprocessable([fault(name, f"Give a whole number from 1 to {maximum}.")])
     return int(text)
 
 
 def choice(query: Mapping[str, str], name: str, choices: list[str]) -> str | None:
-    """A query parameter of these values, None where it was not given. Raises Problem 422."""
+    """Returns a query parameter that is one of `choices`; None where it was not sent. Raises Problem 422."""
     text = query.get(name)
     if text is not None and text not in choices:
         raise unprocessable([fault(name, f"Use one of: {', '.join(choices)}.")])

@@ -1,4 +1,4 @@
-"""`POST /train`: a training is asked for, and waited for as long as the client likes, up to a minute."""
+"""`POST /train`: queues a training job, and waits for it as long as the client prefers, up to a minute."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 MAX_WAITING = (
     128  # requests that wait for their jobs in one worker; beyond, they are answered at once
 )
-ANONYMOUS = "anonymous"  # who asks or decides where keys are not asked for
+ANONYMOUS = "anonymous"  # actor of requests and decisions where WINDLASS_AUTH is off
 
 
 class TrainRoutes:
-    """The route of one project."""
+    """Train route of one project."""
 
     def __init__(self, project: str, backend: ControlBackend) -> None:
         self._project = project
@@ -35,8 +35,8 @@ class TrainRoutes:
         self._waiting = 0
 
     async def train(self, request: Request) -> Response:
-        """200 once the version is there; 202 where the job goes on; 422 where it failed."""
-        key, wish = idempotency_key(request), parse_prefer(request)
+        """Handles `POST /train`: 200 with the new version; 202 where the job goes on; 422 where it failed."""
+        key, prefer = idempotency_key(request), parse_prefer(request)
         body = await read_json(request)
         asked_by = request.actor or ANONYMOUS
 
@@ -44,43 +44,43 @@ class TrainRoutes:
             return self._submit(stores, body, asked_by, key)
 
         job, waits_for = await self._backend.run(submit)
-        if wish.seconds and self._waiting < MAX_WAITING:
-            job = await self._settled(job, wish.seconds, request)
-        headers = [(b"preference-applied", wish.applied)] if wish.applied else []
+        if prefer.seconds and self._waiting < MAX_WAITING:
+            job = await self._settled(job, prefer.seconds, request)
+        headers = [(b"preference-applied", prefer.applied)] if prefer.applied else []
         if job.state is JobState.SUCCEEDED:
             return Response(orjson.dumps(_trained(job)), headers=headers)
         if job.state.is_final:
             raise _failure(job)
-        place = f"{request.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
+        location = f"{request.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
         message = waits_for if job.state is JobState.QUEUED else "Training is running."
         accepted = {"message": message, "job_id": job.id,
-                    "state": job.state.value, "location": place}  # fmt: skip
-        headers.append((b"location", place.encode()))
+                    "state": job.state.value, "location": location}  # fmt: skip
+        headers.append((b"location", location.encode()))
         return Response(orjson.dumps(accepted), status=202, headers=headers)
 
     def _submit(
         self, stores: ControlStores, body: Any, asked_by: str, key: str | None
     ) -> tuple[Job, str]:
-        """The job, and what it waits for while it is queued."""
+        """Submits the job; returns it, and what it waits for while it is queued."""
         from windlass.jobs.queue import JobRequest
 
         declaration = stores.registry.declaration(self._project)
         if self._body is None or self._body.declaration != declaration:
             self._body = TrainBodySchema(declaration)
         request = self._body.request(body)
-        order = JobRequest(self._project, "train", request, asked_by, idempotency_key=key)
+        job_request = JobRequest(self._project, "train", request, asked_by, idempotency_key=key)
         try:
-            job = stores.queue.submit(order)
-        except JobError as error:  # the draft's status for a key that another body was sent with
+            job = stores.queue.submit(job_request)
+        except JobError as error:  # the draft's status for a key that came with another body
             raise unprocessable([fault("Idempotency-Key", str(error))], str(error)) from error
         return job, _waits_for(stores.queue, job) if job.state is JobState.QUEUED else ""
 
     async def _settled(self, job: Job, seconds: float, request: Request) -> Job:
-        """The job as it ended, or as it is once the time is up or the server drains."""
+        """Returns the job as it ended, or as it is once `seconds` have passed or the server drains."""
         self._waiting += 1
         try:
-            with self._backend.watcher.of(job) as watch:
-                await wait_until(watch.end(), seconds, shutdown_event(request))
+            with self._backend.watcher.watch(job) as watch:
+                await wait_until(watch.finished(), seconds, shutdown_event(request))
                 return watch.job
         finally:
             self._waiting -= 1
@@ -104,14 +104,14 @@ def _failure(job: Job) -> Problem:
     return Problem(422, f"Training failed: {job.error or job.message}", facts=facts)
 
 
-def _waits_for(desk: "JobQueue", job: Job) -> str:
-    """What a job of the queue waits for, as the desk stands."""
-    if not desk.workers():
+def _waits_for(queue: "JobQueue", job: Job) -> str:
+    """Returns what a queued job waits for."""
+    if not queue.workers():
         return (
             "Training is queued, but no worker is running. Start one with `windlass worker`,"
             " or serve without --no-worker."
         )
-    running = desk.running(job.project)
+    running = queue.running(job.project)
     if running is not None and running.id != job.id:
         return (
             f"Training is queued. It begins once job {running.id} of this project, which runs now, and those before"

@@ -1,4 +1,4 @@
-"""What `POST /train` reads: the parameters of a training, held against the project's declaration."""
+"""Validates the body of `POST /train` with the schemas that the project declares."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from windlass.core.project_spec import CandidateSpec, ProjectSpec
 from windlass.errors import Fault
 from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, MAX_SEED
 
-_EXACT = 2**53  # from here on, numbers of JSON are no longer every integer
+_EXACT = 2**53  # from here on, not every integer is a JSON number
 
 _SHARED_PROPERTIES: Json = {
     "seed": {
@@ -39,7 +39,7 @@ _SNAPSHOT: Json = {
 
 
 class TrainBodySchema:
-    """The body that a declaration asks for. No code of the project runs for it."""
+    """Validates bodies with the JSON Schemas of a project's candidates. Runs no code of the project."""
 
     def __init__(self, declaration: ProjectSpec) -> None:
         self.declaration = declaration
@@ -51,7 +51,7 @@ class TrainBodySchema:
         }
 
     def request(self, body: object) -> Json:
-        """What the job is asked to do, every default but those of hyperparameters filled in.
+        """Returns the request of the job, with every default but those of hyperparameters.
 
         Raises Problem 422, which names each field at fault.
         """
@@ -78,12 +78,12 @@ class TrainBodySchema:
     def _model(self, body: Mapping[str, Any]) -> str:
         name = body.get("model", next(iter(self._models), None))
         if not isinstance(name, str) or name not in self._models:
-            known = ", ".join(self._models) or "none"
-            raise unprocessable([fault("model", f"Use one of: {known}.")], _DETAIL)
+            names = ", ".join(self._models) or "none"
+            raise unprocessable([fault("model", f"Use one of: {names}.")], _DETAIL)
         return name
 
     def _explain(self, chosen: str, found: Fault) -> Fault:
-        """Of a hyperparameter that another model has, say so."""
+        """Returns the fault; that of a hyperparameter of another model says so."""
         name = found["loc"][0] if len(found["loc"]) == 1 else None
         properties = self._models[chosen].hyperparameters.get("properties", {})
         if name is None or name in properties or name in ("model", *self._shared):
@@ -108,7 +108,7 @@ def _names(properties: Mapping[str, Any]) -> str:
 
 
 def shared_properties(declaration: ProjectSpec) -> Json:
-    """What a body may hold whatever model it trains: of a project with a feature view, a snapshot too."""
+    """Returns the properties that every model has; of a project with a feature view, a snapshot too."""
     return (
         _SHARED_PROPERTIES
         if declaration.view is None
@@ -117,7 +117,7 @@ def shared_properties(declaration: ProjectSpec) -> Json:
 
 
 def model_schema(model: CandidateSpec, shared: Json, *, default: bool = False) -> Json:
-    """The JSON Schema of a body that trains this model; of the `default` one, it need not be named."""
+    """Returns the JSON Schema of a body that trains this model; the `default` one need not be named."""
     given = model.hyperparameters
     named = {"const": model.name, "description": "The model to train."}
     schema: Json = {
@@ -135,9 +135,9 @@ def model_schema(model: CandidateSpec, shared: Json, *, default: bool = False) -
 
 
 def body_schema(declaration: ProjectSpec, base: str) -> Json:
-    """The schema of the whole body for the API's description, one branch a model.
+    """Returns the schema of the body for the OpenAPI document, one branch a model.
 
-    `base` is where in the document it stands, such as `#/components/schemas/iris.Training`.
+    `base` is its path in the document, such as `#/components/schemas/iris.Training`.
     """
     branches = []
     shared = shared_properties(declaration)
@@ -148,7 +148,7 @@ def body_schema(declaration: ProjectSpec, base: str) -> Json:
 
 
 def _rebased(schema: Any, base: str) -> Any:
-    """The schema with references that find their definitions where it stands in a document."""
+    """Returns the schema with its references changed to a path in a document."""
     if isinstance(schema, list):
         return [_rebased(part, base) for part in schema]
     if not isinstance(schema, dict):
@@ -161,7 +161,7 @@ def _rebased(schema: Any, base: str) -> Any:
 
 
 def _inexact_integers(model: CandidateSpec, body: Mapping[str, Any]) -> list[Fault]:
-    """Integers too large to have been read exactly."""
+    """Returns the faults of integers that are too large to have been read exactly."""
     properties = model.hyperparameters.get("properties", {})
     return [
         fault(name, "The value is too large for an integer.")

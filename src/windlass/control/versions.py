@@ -1,4 +1,4 @@
-"""`/versions` and decisions about them: what the registry knows of a project, and who moves it."""
+"""`/versions` and `/decisions`: reads versions of the registry, and decides about them."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ REASON_SCHEMA: Json = {
     "minLength": 1,
     "maxLength": 1000,
     "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$",
-    "description": "Why. It is kept with the decision for good.",
+    "description": "Reason of the decision, which keeps it for good.",
 }
 VERSION_SCHEMA: Json = {
     "type": "string",
@@ -37,94 +37,97 @@ _MAX_COMPARED = 100
 
 
 class VersionRoutes:
-    """The routes of one project."""
+    """Version and decision routes of one project."""
 
     def __init__(self, project: str, backend: ControlBackend) -> None:
         self._project = project
         self._backend = backend
-        self._deciding, self._returning = BodySchema(DECISION_BODY), BodySchema(ROLLBACK_BODY)
-        # by two digests: bundles never change, and comparing them takes a core for up to seconds
-        self._compared: dict[tuple[str, str], bytes] = {}
+        self._decision_body, self._rollback_body = (
+            BodySchema(DECISION_BODY),
+            BodySchema(ROLLBACK_BODY),
+        )
+        # by two digests: bundles never change, and a comparison takes a core for up to seconds
+        self._comparisons: dict[tuple[str, str], bytes] = {}
 
     async def list(self, _: Request) -> Response:
-        """`GET /versions`: the newest first."""
+        """Handles `GET /versions`: the newest first."""
 
         def read(stores: ControlStores) -> bytes:
-            found = stores.registry.versions(self._project)
-            return orjson.dumps({"versions": [version.json() for version in found]})
+            versions = stores.registry.versions(self._project)
+            return orjson.dumps({"versions": [version.json() for version in versions]})
 
         return Response(await self._backend.run(read))
 
     async def get(self, request: Request) -> Response:
-        """`GET /versions/{version}`."""
+        """Handles `GET /versions/{version}`."""
 
         def read(stores: ControlStores) -> bytes:
-            found = stores.registry.version(self._project, request.path_params["version"])
-            return orjson.dumps(found.json())
+            version = stores.registry.version(self._project, request.path_params["version"])
+            return orjson.dumps(version.json())
 
         return Response(await self._backend.run(read))
 
     async def compare(self, request: Request) -> Response:
-        """`GET /versions/{version}/compare/{other}`: both on rows that neither was trained on."""
+        """Handles `GET /versions/{version}/compare/{other}`: both on rows that neither was trained on."""
         names = [request.path_params[name] for name in ("version", "other")]
 
         def read(stores: ControlStores) -> bytes:
             from windlass.registry.comparison import compare
 
             registry = stores.registry
-            found = [registry.version(self._project, name) for name in names]
-            pair = found[0].digest, found[1].digest
-            known = self._compared.get(pair)
-            if known is None:
-                first, second = (registry.fetch(version) for version in found)
-                told = {"versions": names, **compare(first, second).json()}
-                if len(self._compared) >= _MAX_COMPARED:
-                    self._compared.clear()
-                known = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
-                self._compared[pair] = known
-            return known
+            versions = [registry.version(self._project, name) for name in names]
+            digests = versions[0].digest, versions[1].digest
+            comparison = self._comparisons.get(digests)
+            if comparison is None:
+                first, second = (registry.fetch(version) for version in versions)
+                view = {"versions": names, **compare(first, second).json()}
+                if len(self._comparisons) >= _MAX_COMPARED:
+                    self._comparisons.clear()
+                comparison = orjson.dumps(view, option=orjson.OPT_SERIALIZE_NUMPY)
+                self._comparisons[digests] = comparison
+            return comparison
 
         return Response(await self._backend.run_reading(read))
 
     async def approve(self, request: Request) -> Response:
-        """`POST /versions/{version}/approve`: into production."""
-        given = self._deciding.validate(await read_json(request))
+        """Handles `POST /versions/{version}/approve`: into production."""
+        body = self._decision_body.validate(await read_json(request))
 
         def decide(stores: ControlStores) -> Decision:
             return stores.registry.approve(self._project, request.path_params["version"],
-                                           actor=_actor(request), reason=given["reason"])  # fmt: skip
+                                           actor=_actor(request), reason=body["reason"])  # fmt: skip
 
         return _decision_response(await self._backend.run(decide))
 
     async def reject(self, request: Request) -> Response:
-        """`POST /versions/{version}/reject`: never into production."""
-        given = self._deciding.validate(await read_json(request))
+        """Handles `POST /versions/{version}/reject`: never into production."""
+        body = self._decision_body.validate(await read_json(request))
 
         def decide(stores: ControlStores) -> Decision:
             return stores.registry.reject(self._project, request.path_params["version"],
-                                          actor=_actor(request), reason=given["reason"])  # fmt: skip
+                                          actor=_actor(request), reason=body["reason"])  # fmt: skip
 
         return _decision_response(await self._backend.run(decide))
 
     async def rollback(self, request: Request) -> Response:
-        """`POST /rollback`: an archived version into production again."""
-        given: dict[str, Any] = self._returning.validate(await read_json(request))
+        """Handles `POST /rollback`: an archived version into production again."""
+        body: dict[str, Any] = self._rollback_body.validate(await read_json(request))
 
         def decide(stores: ControlStores) -> Decision:
-            return stores.registry.rollback(self._project, given.get("to"),
-                                            actor=_actor(request), reason=given["reason"])  # fmt: skip
+            return stores.registry.rollback(self._project, body.get("to"),
+                                            actor=_actor(request), reason=body["reason"])  # fmt: skip
 
         return _decision_response(await self._backend.run(decide))
 
     async def decisions(self, _: Request) -> Response:
-        """`GET /decisions`: the oldest first, and whether the chain is whole."""
+        """Handles `GET /decisions`: the oldest first, and whether the hash chain is intact."""
 
         def read(stores: ControlStores) -> bytes:
             stores.registry.declaration(self._project)
-            found = stores.registry.decisions(self._project)
+            decisions = stores.registry.decisions(self._project)
             faults = stores.registry.verify_decisions(self._project)
-            shown = [decision.json() for decision in found]
-            return orjson.dumps({"decisions": shown, "verified": not faults, "faults": faults})
+            views = [decision.json() for decision in decisions]
+            return orjson.dumps({"decisions": views, "verified": not faults, "faults": faults})
 
         return Response(await self._backend.run(read))
 
@@ -134,9 +137,9 @@ def _actor(request: Request) -> str:
 
 
 def _decision_response(decision: Decision) -> Response:
-    told = {
+    view = {
         "version": decision.version,
         "stage": TRANSITIONS[decision.action][1].value,
         "decision": decision.json(),
     }
-    return Response(orjson.dumps(told))
+    return Response(orjson.dumps(view))

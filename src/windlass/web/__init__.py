@@ -1,1 +1,1 @@
-"""The HTTP that serving and control share: connections, routing, problems, documentation."""
+"""HTTP that serving and control share: server, routing, problems, authentication, offloading, documentation."""

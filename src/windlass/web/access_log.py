@@ -1,5 +1,4 @@
-"""One line of JSON a request, formatted as it ends and written by a thread, so that a slow reader of
-the log never holds up an answer."""
+"""Access log: one JSON line a request, written by a thread, so that a slow reader of the log delays no response."""
 
 import logging
 import os
@@ -9,7 +8,7 @@ import time
 from windlass.logs import timestamp
 from windlass.web.messages import Request
 
-FLUSH_SECONDS = 0.2
+FLUSH_SECONDS = 0.2  # between two writes
 MAX_WAITING = 200_000  # lines; beyond, lines are dropped and counted
 
 _LINE = (
@@ -33,19 +32,19 @@ class AccessLog:
         self._enabled = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
 
     def start(self) -> None:
-        """Start writing."""
+        """Starts the thread that writes."""
         self._enabled = logging.getLogger("windlass.request").isEnabledFor(logging.INFO)
         self._thread = threading.Thread(target=self._work, name="request-log", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left."""
+        """Writes what is left. Blocks for two seconds at most."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(timeout=2)
 
     def write(self, request: Request, route: str, status: int, seconds: float) -> None:
-        """Note one finished request."""
+        """Adds the line of a finished request; `seconds` is how long it took."""
         if not self._enabled:
             return
         if len(self._lines) >= MAX_WAITING:
@@ -85,4 +84,4 @@ class AccessLog:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
-            pass  # nobody reads standard error any more; there is nowhere to say so
+            pass  # standard error is closed; there is nowhere to report it

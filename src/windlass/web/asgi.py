@@ -1,4 +1,4 @@
-"""The ASGI application of the inference process: ids, timing, problems, metrics and logs around every route."""
+"""ASGI application around every route: request ids, timing, problems, metrics and the access log."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ Hook = Callable[[], Awaitable[None]]
 
 
 class AsgiService:
-    """Answers requests. `start` and `stop` run once each, around a server's life."""
+    """ASGI application of the web process. `start` and `stop` run once each, as the server starts and stops."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class AsgiService:
         self._next = map(f"{prefix}-%08x".__mod__, itertools.count()).__next__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handles one connection scope, as ASGI defines."""
         if scope["type"] != "http":
             await self._lifespan(scope, receive, send)
             return
@@ -61,33 +61,35 @@ class AsgiService:
                 route, request.path_params = self._router.find(scope["method"], scope["path"])
             if self._authenticator is not None and route.role is not None:
                 self._authenticator.admit(request, route)
-            answer = await route.handler(request)
+            response = await route.handler(request)
         except _EXPECTED_ERRORS as error:
-            answer = _problem_response(request, error)
+            response = _problem_response(request, error)
         except ClientGone:
             self._finish(request, route, 499)
             return
-        except asyncio.CancelledError:  # a stop whose grace is over
-            answer = _problem_response(request, unavailable("The server is stopping."))
-        except Exception:  # noqa: BLE001 - logged whole, and answered; the service goes on
+        except asyncio.CancelledError:  # the grace period of a stop is over
+            response = _problem_response(request, unavailable("The server is stopping."))
+        except Exception:  # noqa: BLE001 - logged with its traceback, and answered
             _log.exception("request failed", extra={"request_id": request.request_id.decode()})
-            answer = _problem_response(
+            response = _problem_response(
                 request, Problem(500, "The server failed. Its log tells why.")
             )
-        if answer.stream is not None:
-            self._finish(request, route, await _stream(request, answer, send))
+        if response.stream is not None:
+            self._finish(request, route, await _stream(request, response, send))
             return
-        whole = scope.get("extensions", _NO_EXTENSIONS).get(SEND_WHOLE)
-        if whole is None or not whole(answer.status, _header_lines(request, answer), answer.body):
+        send_whole = scope.get("extensions", _NO_EXTENSIONS).get(SEND_WHOLE)
+        if send_whole is None or not send_whole(
+            response.status, _header_lines(request, response), response.body
+        ):
             await send(
                 {
                     "type": "http.response.start",
-                    "status": answer.status,
-                    "headers": _headers(request, answer),
+                    "status": response.status,
+                    "headers": _headers(request, response),
                 }
             )
-            await send({"type": "http.response.body", "body": answer.body})
-        self._finish(request, route, answer.status)
+            await send({"type": "http.response.body", "body": response.body})
+        self._finish(request, route, response.status)
 
     def _finish(self, request: Request, route: Route, status: int) -> None:
         seconds = perf_counter() - request.started
@@ -97,7 +99,7 @@ class AsgiService:
         self._log.write(request, route.label, status, seconds)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":  # a WebSocket, which no route here speaks
+        if scope["type"] != "lifespan":  # a WebSocket, which no route supports
             await send({"type": "websocket.close", "code": 1000})
             return
         await receive()
@@ -106,7 +108,7 @@ class AsgiService:
         try:
             self._log.start()
             await self._start()
-        except Exception as error:  # noqa: BLE001 - the server must be told, whatever it was
+        except Exception as error:  # noqa: BLE001 - uvicorn must learn of it, whatever it was
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
@@ -116,40 +118,40 @@ class AsgiService:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _stream(request: Request, answer: Response, send: Send) -> int:
-    """Send an answer part by part; the status to log."""
-    assert answer.stream is not None
-    _, _, *headers = _headers(request, answer)  # nobody knows the length, and 204 has no type
-    if answer.status != 204:
-        headers.insert(0, (b"content-type", answer.content_type))
+async def _stream(request: Request, response: Response, send: Send) -> int:
+    """Sends a streamed response; returns the status to log."""
+    assert response.stream is not None
+    _, _, *headers = _headers(request, response)  # the length is unknown, and 204 has no type
+    if response.status != 204:
+        headers.insert(0, (b"content-type", response.content_type))
     try:
-        whole = await send_stream(request, answer.stream, answer.status, headers, send)
-    except Exception:  # noqa: BLE001 - logged whole; the service goes on
+        complete = await send_stream(request, response.stream, response.status, headers, send)
+    except Exception:  # noqa: BLE001 - logged with its traceback; the service goes on
         _log.exception("stream failed", extra={"request_id": request.request_id.decode()})
         return 500
-    return answer.status if whole else 499
+    return response.status if complete else 499
 
 
-def _headers(request: Request, answer: Response) -> list[tuple[bytes, bytes]]:
+def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
     return [
-        (b"content-type", answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
+        (b"content-type", response.content_type),
+        (b"content-length", b"%d" % len(response.body)),
         (b"x-request-id", request.request_id),
         (b"server-timing", _server_timing(request)),
-        *answer.headers,
+        *response.headers,
         *_parse_header_lines(request.rate_limit_headers),
     ]
 
 
-def _header_lines(request: Request, answer: Response) -> bytes:
-    """The same headers as lines, for connections that take an answer whole."""
+def _header_lines(request: Request, response: Response) -> bytes:
+    """Returns the same headers as header lines, for connections that take a response in one write."""
     lines = _HEAD % (
-        answer.content_type,
-        len(answer.body),
+        response.content_type,
+        len(response.body),
         request.request_id,
         _server_timing(request),
     )
-    for name, value in answer.headers:
+    for name, value in response.headers:
         if b"\n" in value or b"\r" in value:
             raise RuntimeError("A header's value holds a line break.")
         lines += b"%b: %b\r\n" % (name, value)
@@ -157,14 +159,14 @@ def _header_lines(request: Request, answer: Response) -> bytes:
 
 
 def _parse_header_lines(lines: bytes) -> list[tuple[bytes, bytes]]:
-    """Lines of a head as names and values."""
+    """Returns header lines as names and values."""
     return [
         (name, value) for name, _, value in (line.partition(b": ") for line in lines.splitlines())
     ]
 
 
 def _server_timing(request: Request) -> bytes:
-    """Milliseconds spent parsing, fetching features and predicting, or in all where neither was done."""
+    """Returns the Server-Timing header: milliseconds of parsing, features and model, or the total where neither ran."""
     started, parsed = request.started, request.parsed
     if request.fetched:
         return _timing_with_features(request)

@@ -1,7 +1,7 @@
-"""Lets in whoever has a key of the role that a route asks for, as often as the key's rate allows.
+"""API keys: checks the key of a request, its role and its rate limit.
 
-Keys come from WINDLASS_API_KEYS and from the database, which a thread reads again and again, so that a new
-key and a revoked one reach a running server within two seconds.
+Keys come from WINDLASS_API_KEYS and from the database, which a thread polls: a new or revoked key reaches a
+running server within two seconds.
 """
 
 import logging
@@ -23,16 +23,16 @@ from windlass.web.problems import Problem, unavailable
 from windlass.web.rate_limit import RateLimiter, RateLimits
 from windlass.web.routing import Route
 
-REFRESH_SECONDS = 0.5
-START_SECONDS = 10.0  # that a server's start waits for the keys
-MAX_LOG_LINES = 60  # log lines a minute about wrong keys
+REFRESH_SECONDS = 0.5  # between two reads of the keys
+START_SECONDS = 10.0  # longest wait for the keys as a server starts
+MAX_LOG_LINES = 60  # about wrong keys, a minute
 
 _CHALLENGE = b'Bearer realm="windlass"'
 _log = logging.getLogger("windlass.auth")
 
 
 class _KeyEntry:
-    """A valid key, ready to be compared; `may` are the roles whose routes it opens."""
+    """A valid key. `allowed_roles` are the roles of the routes that it may call."""
 
     __slots__ = ("allowed_roles", "hash", "limiter", "name")
 
@@ -44,11 +44,19 @@ class _KeyEntry:
 
 
 class Authenticator:
-    """The keys that are valid now, and what they have used up. `admit` is for one thread."""
+    """Checks API keys and rate limits. `admit` is for one thread."""
 
-    def __init__(self, source: KeySource, rates: RateLimits, settings: Settings) -> None:
+    def __init__(
+        self,
+        source: KeySource,
+        rates: RateLimits,
+        settings: Settings,
+        refresh: float = REFRESH_SECONDS,
+    ) -> None:
+        """`refresh` is the time between two reads of the source, in seconds."""
         self._source = source
         self._rates = rates
+        self._refresh_seconds = refresh
         self._default = settings.rate_limit
         self._environment_keys = parse_environment_keys(settings.api_keys)
         self._database_keys: Mapping[str, ApiKey] | None = (
@@ -62,8 +70,8 @@ class Authenticator:
         self._thread = threading.Thread(target=self._poll_keys, name="keys", daemon=True)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Authenticator | None":
-        """The guard of one worker process; None where no keys are asked for.
+    def from_settings(cls, settings: Settings) -> "Authenticator | None":
+        """Returns the authenticator of one worker process; None where WINDLASS_AUTH is off.
 
         Raises SettingsError for keys in WINDLASS_API_KEYS that cannot be used.
         """
@@ -72,30 +80,30 @@ class Authenticator:
         return cls(DatabaseKeySource(settings), RateLimits(_rate_counters(settings)), settings)
 
     def start(self) -> None:
-        """Begin to follow the database, and wait until it was asked once. Blocks: not for an event loop."""
+        """Starts polling the database, and returns after the first read or START_SECONDS. Blocks."""
         self._thread.start()
         self._first_read.wait(START_SECONDS)
 
     def stop(self) -> None:
-        """Follow it no more. Blocks a moment."""
+        """Stops polling. Blocks for two seconds at most."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
         self._rates.close()
 
     def admit(self, request: Request, route: Route) -> None:
-        """Let a request in, and name its `actor`. Raises Problem 401, 403, 429 or 503."""
+        """Accepts a request for a route, and sets its `actor`. Raises Problem 401, 403, 429 or 503."""
         secret = b""
         for name, value in request.scope["headers"]:
             if name == b"x-api-key":
-                found = value
+                sent = value
             elif name == b"authorization" and value[:7].lower() == b"bearer ":
-                found = value[7:].strip()
+                sent = value[7:].strip()
             else:
                 continue
-            if found and secret and found != secret:
+            if sent and secret and sent != secret:
                 raise self._reject(request, "two keys")
-            secret = found or secret
+            secret = sent or secret
         if not secret:
             raise Problem(
                 401,
@@ -119,7 +127,7 @@ class Authenticator:
             raise _forbidden(route)
 
     def _reject(self, request: Request, reason: str) -> Problem:
-        """What answers a wrong key: logged, without the key, and counted against its address."""
+        """Returns the problem for a wrong key; logs it, without the key, and counts it against the address."""
         if self._database_keys is None and reason != "two keys":
             return unavailable("The keys cannot be read yet.", retry_after=1)
         now = monotonic()
@@ -140,19 +148,19 @@ class Authenticator:
         while True:
             self._refresh()
             self._first_read.set()
-            if self._stopped.wait(REFRESH_SECONDS):
+            if self._stopped.wait(self._refresh_seconds):
                 self._source.close()
                 return
 
     def _refresh(self) -> None:
-        """Read the keys again; where that fails, those that were read last stay valid."""
+        """Reads the keys again; where that fails, those that were read last stay valid."""
         try:
             read = self._source.read()
             if read != self._database_keys:
                 self._entries = self._build_entries({**read, **self._environment_keys})
                 self._database_keys = read
             self._rates.refresh()
-        except Exception as error:  # noqa: BLE001 - whatever it was: were this thread to end, no key could be revoked
+        except Exception as error:  # noqa: BLE001 - if this thread ended, no key could be revoked
             if not self._failing:
                 reason = str(error) if isinstance(error, WindlassError) else repr(error)
                 _log.warning("keys cannot be read", extra={"reason": reason})
@@ -171,15 +179,15 @@ class Authenticator:
 
 
 class _FailureLog:
-    """Log lines about wrong keys, so many a minute; how many were left out stands in the next one."""
+    """Logs wrong keys, at most MAX_LOG_LINES a minute; the next line says how many were left out."""
 
     def __init__(self) -> None:
-        self._begun = self._written = self._left_out = 0.0
+        self._minute_start = self._written = self._left_out = 0.0
 
     def write(self, request: Request, address: str, reason: str, now: float) -> None:
-        """Say which address sent a wrong key, and what was wrong with it; never the key."""
-        if now - self._begun >= 60.0:
-            self._begun, self._written = now, 0
+        """Logs which address sent a wrong key, and what was wrong with it; never the key."""
+        if now - self._minute_start >= 60.0:
+            self._minute_start, self._written = now, 0
         if self._written >= MAX_LOG_LINES:
             self._left_out += 1
             return
@@ -209,7 +217,7 @@ def _forbidden(route: Route) -> Problem:
 
 
 def _rate_counters(settings: Settings) -> SharedCounters:
-    """Cells for rates alone, shared by all workers; where the home folder cannot be written, only here."""
+    """Counters for rates alone, shared by all workers; where the home folder cannot be written, this process's own."""
     try:
         folder = shared_folder(settings.home) / "rates"
         folder.mkdir(exist_ok=True)

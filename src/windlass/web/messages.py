@@ -1,4 +1,4 @@
-"""One request and its answer: what handlers read, and what they return."""
+"""Request and response: what handlers read and return."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -15,17 +15,17 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
-SEND_WHOLE = "windlass.whole"  # the ASGI extension of our own connections: status, head and body at one stroke
+SEND_WHOLE = "windlass.whole"  # ASGI extension of DrainingProtocol: sends status, headers and body in one write
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
 
 class ClientGone(Exception):  # noqa: N818 - an event, not a fault
-    """The client hung up before its request was whole; there is nobody to answer."""
+    """The client disconnected before its request was complete."""
 
 
 class Request:
-    """A request on its way to an answer. `parsed`, `fetched` and `predicted` are times, for Server-Timing."""
+    """An HTTP request. `started`, `parsed`, `fetched` and `predicted` are times in seconds, for Server-Timing."""
 
     __slots__ = (
         "accept",
@@ -54,10 +54,10 @@ class Request:
         self.id = identity
         self.request_id = identity.encode()
         self.max_body = max_body
-        self.project = ""  # where the path names it, and not the route
+        self.project = ""  # where the path names it, not the route
         self.version = ""
-        self.actor = ""  # the name of the caller's key; empty where keys are not asked for
-        self.rate_limit_headers = b""  # RateLimit fields as lines, where that key has a rate
+        self.actor = ""  # the name of the caller's key; empty where WINDLASS_AUTH is off
+        self.rate_limit_headers = b""  # header lines, where that key has a rate limit
         self.path_params: dict[str, str] = {}
         self.content_type = b""
         self.content_length = -1
@@ -74,22 +74,22 @@ class Request:
                 self.request_id = value
 
     def header(self, name: bytes) -> bytes | None:
-        """The first header of this name (lower case)."""
+        """Returns the first header of this lower-case name."""
         for key, value in self.scope["headers"]:
             if key == name:
                 return bytes(value)
         return None
 
     def query(self) -> dict[str, str]:
-        """The query's parameters; of a repeated one, the last."""
+        """Returns the query parameters; of a repeated one, the last."""
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
     def media_type(self) -> str:
-        """The content type without its parameters, lower case; empty where none was sent."""
+        """Returns the content type in lower case, without parameters; empty where none was sent."""
         return self.content_type.partition(b";")[0].strip().lower().decode("latin-1")
 
     async def body(self) -> bytes:
-        """The whole body. Raises Problem 413 as soon as it is over the limit, ClientGone on a hang-up."""
+        """Returns the complete body. Raises Problem 413 as soon as it is over the limit, ClientGone on a disconnect."""
         if self.content_length > self.max_body:
             raise too_large(self.max_body)
         message = await self.receive()
@@ -117,19 +117,19 @@ class Request:
 
 
 class StreamedBody(Protocol):
-    """Parts of a body, as they come. Whoever is given them closes them, whether or not it read any."""
+    """A response body that is produced in chunks. Its consumer closes it, whether or not it read any."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The parts, in order."""
+        """Iterates over the chunks, in order."""
 
     async def aclose(self) -> None:
-        """Give back what they hold."""
+        """Releases what the body holds."""
 
 
 class Response:
-    """What a handler returns. `headers` are beside those that every answer carries.
+    """An HTTP response. `headers` come after those that every response carries.
 
-    Where there is a `stream`, it is the body, of a length that nobody knows yet.
+    Where there is a `stream`, it is the body, of unknown length.
     """
 
     __slots__ = ("body", "content_type", "headers", "status", "stream")

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of every route, from what each room says of its own."""
+"""Builds the OpenAPI 3.1 document from the sections of serving and control."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class OpenApiSection:
-    """One room's share of the document: its operations by route, and the schemas they name.
+    """The operations of one package by route, and the schemas they name.
 
     A route goes by its label, or by method and label where several have one: `DELETE /jobs/{job}`.
     """

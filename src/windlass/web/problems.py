@@ -1,4 +1,4 @@
-"""What goes wrong with a request: RFC 9457 problems, which never echo what was sent."""
+"""RFC 9457 problems: error responses, which never echo the input."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ CONTENT_TYPE = b"application/problem+json"
 
 @dataclass(eq=False)  # and not frozen: contextlib sets the traceback of what passes through it
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """An answer that is an error. `detail` says what to do; `errors` name each field at fault.
+    """An error response. `detail` says what to do; `errors` name each field at fault.
 
-    `facts` are members of its own, such as the id of a job that failed.
+    `facts` are extension members, such as the id of a job that failed.
     """
 
     status: int
@@ -26,7 +26,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, instance: str) -> bytes:
-        """The problem document; `instance` is the id of the request."""
+        """Returns the problem document; `instance` is the id of the request."""
         document: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -41,26 +41,26 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
 
 
 def malformed(detail: str) -> Problem:
-    """400: the body cannot be read at all."""
+    """Returns 400: the body cannot be parsed."""
     return Problem(400, detail)
 
 
 def invalid(errors: Sequence[Fault]) -> Problem:
-    """422: the body was read, and does not fit the row."""
+    """Returns 422: the body does not match the declared row."""
     return Problem(422, "The input does not fit the declared row; see errors.", errors)
 
 
 def too_large(limit: int) -> Problem:
-    """413: the body is over the limit."""
+    """Returns 413: the body is over the limit, in bytes."""
     detail = f"The body is larger than {limit} bytes. Send less at a time, or raise WINDLASS_MAX_BODY_MB."
     return Problem(413, detail, headers=[(b"connection", b"close")])
 
 
 def unsupported(accepted: Sequence[str]) -> Problem:
-    """415: a content type that this route does not read."""
+    """Returns 415: this route does not read the content type."""
     return Problem(415, f"Send one of: {', '.join(accepted)}.")
 
 
 def unavailable(reason: str, *, retry_after: int = 1) -> Problem:
-    """503: not now; the client may try again."""
+    """Returns 503 with Retry-After, in seconds."""
     return Problem(503, reason, headers=[(b"retry-after", str(retry_after).encode())])

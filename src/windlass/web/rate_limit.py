@@ -1,7 +1,7 @@
-"""How often each key is used, counted over all workers of a server, and held to its rate.
+"""Rate limits of keys: a sliding window of one minute, counted over all workers of a server.
 
-The window slides: what the last whole minute holds counts by the share of it that is still within sixty
-seconds. Every worker counts into cells of its own, and reads the others' at most every `SUM_SECONDS`.
+The last whole minute counts by the share of it that is still within sixty seconds. Every worker writes counters
+of its own, and reads the others' at most every `SUM_SECONDS`.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from windlass.monitoring.shared_counters import Numbers, PeerCounters, SharedCou
 
 WINDOW = 60.0  # seconds
 SUM_SECONDS = 0.1
-_WIDTH = 4  # a minute's number and its count, for the even minute and for the odd one
+_WIDTH = 4  # the number of a minute and its count: for the even minute, and for the odd one
 
 _FIELDS = b'ratelimit-policy: "key";q=%d;w=%d\r\nratelimit: "key";r=%%d;t=%d\r\n'
 
 
 class RateLimits:
-    """The meters of one worker. Made and refreshed by one thread; each meter is read by another."""
+    """The rate limiters of one worker. One thread creates and refreshes them; another one uses them."""
 
     def __init__(self, cells: SharedCounters) -> None:
         self._cells = cells
@@ -25,27 +25,27 @@ class RateLimits:
         self._limiters: dict[str, RateLimiter] = {}
 
     def limiter(self, name: str, rate: int) -> "RateLimiter":
-        """The meter of the key of this name, made on first use; `rate` is in requests a minute."""
-        found = self._limiters.get(name)
-        if found is None or found.rate != rate:
-            found = self._limiters[name] = RateLimiter(
+        """Returns the limiter of the key of this name, created on first use; `rate` is in requests a minute."""
+        limiter = self._limiters.get(name)
+        if limiter is None or limiter.rate != rate:
+            limiter = self._limiters[name] = RateLimiter(
                 rate, self._cells.series(("rate", name), _WIDTH)
             )
-        return found
+        return limiter
 
     def refresh(self) -> None:
-        """Look for other workers, and for what they count."""
+        """Finds other workers, and their counters."""
         self._peers.look()
         for name, limiter in self._limiters.items():
             limiter.other_workers = self._peers.of(("rate", name))
 
     def close(self) -> None:
-        """Leave what was counted to the other workers, and to a successor."""
+        """Closes the counters; their file stays, for the other workers and for a successor."""
         self._cells.close()
 
 
 class RateLimiter:
-    """One key's use, as one worker sees it. `now` is in seconds of a clock that all workers share."""
+    """Rate limiter of one key in one worker. `now` is in seconds of a clock that all workers share."""
 
     __slots__ = (
         "_cells",
@@ -63,7 +63,7 @@ class RateLimiter:
         self.rate = rate
         self.other_workers: Sequence[Numbers] = ()
         self.previous_count = 0.0  # of the last whole minute, by all workers
-        self._other_count = 0.0  # what counts beside this worker's minute: the others', and the share of the last one
+        self._other_count = 0.0  # the others' count of this minute, and the share of the last one
         self._cells = cells
         self._fields = b""
         self._minute = -1.0
@@ -71,9 +71,9 @@ class RateLimiter:
         self._refreshed = -1.0
 
     def acquire(self, now: float) -> tuple[int, bytes]:
-        """Count one request, unless that is one too many.
+        """Counts one request, unless it is over the rate.
 
-        Returns 0, or the seconds after which one may be sent again; and the answer's RateLimit fields as lines.
+        Returns 0, or the seconds to wait; and the RateLimit header lines of the response.
         """
         if not 0.0 <= now - self._refreshed < SUM_SECONDS:
             self._refresh(now)
@@ -87,7 +87,7 @@ class RateLimiter:
         return 0, self._fields % int(self.rate - used - 1.0)
 
     def _refresh(self, now: float) -> None:
-        """See what others count, and how much of the last minute still does."""
+        """Reads the other workers' counts, and weighs the last minute."""
         minute, passed = divmod(now, WINDOW)
         if minute != self._minute:
             self._start_minute(minute)
@@ -101,15 +101,17 @@ class RateLimiter:
         self._refreshed = now
 
     def _start_minute(self, minute: float) -> None:
-        """Begin another minute, in the cells of the one before the last."""
+        """Starts another minute, in the counters of the one before the last."""
         self._minute = minute
         self._slot = 1 if minute % 2 == 0 else 3
-        if self._cells[self._slot - 1] != minute:  # else it is a predecessor's, who died in it
+        if (
+            self._cells[self._slot - 1] != minute
+        ):  # else it is a predecessor's, which ended in this minute
             self._cells[self._slot] = 0.0
             self._cells[self._slot - 1] = minute
 
     def _rejection(self, now: float) -> tuple[int, bytes]:
-        """Seconds until one more fits, if nothing else is counted: the last minute's weight wanes."""
+        """Returns the seconds until one more request fits, if no other comes: the last minute's weight declines."""
         passed = now % WINDOW
         count = (
             self._cells[self._slot]
@@ -119,13 +121,13 @@ class RateLimiter:
         free = self.rate - count
         if free > 0 and self.previous_count > 0:
             seconds = WINDOW * (1.0 - free / self.previous_count) - passed
-        else:  # not in this minute: it must wane itself
+        else:  # not in this minute: this one must decline itself
             seconds = WINDOW - passed + WINDOW * (1.0 - self.rate / max(count, self.rate))
         wait = max(1, ceil(seconds))
         return wait, _FIELDS % (self.rate, WINDOW, wait) % 0
 
 
 def _count(cells: Numbers, minute: float) -> float:
-    """What a worker counted in this minute."""
+    """Returns what a worker counted in this minute."""
     place = 0 if minute % 2 == 0 else 2
     return cells[place + 1] if cells[place] == minute else 0.0

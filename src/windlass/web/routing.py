@@ -1,4 +1,4 @@
-"""Which handler answers which path: exact paths first, then patterns such as `/v2/models/{model}`."""
+"""Routes requests to handlers: exact paths first, then patterns such as `/v2/models/{model}`."""
 
 import re
 from collections.abc import Callable
@@ -16,8 +16,8 @@ _SEVERAL = " Several projects are served, each under its name: /{project}/predic
 class Route:
     """A method and a path; `label` is the bounded name that logs and metrics give it.
 
-    `role` is the least that a caller's key must have where keys are asked for; None lets anybody in.
-    A route that is not always there says by `there` whether it is now.
+    `role` is the lowest that a caller's key must have where WINDLASS_AUTH is on; None needs no key.
+    `there` says whether a route that is not always available is so now.
     """
 
     method: str
@@ -29,16 +29,16 @@ class Route:
     there: Callable[[], bool] | None = None
 
     def is_there(self) -> bool:
-        """Whether it answers now."""
+        """Returns whether it is available now."""
         return self.there is None or self.there()
 
 
 class Router:
-    """Finds the route of a request; of two with one path the later. A trailing slash is as good as none."""
+    """Finds the route of a request; of two with the same path, the later one. Ignores a trailing slash."""
 
     def __init__(self, routes: list[Route]) -> None:
         self._exact: dict[tuple[str, str], Route] = {}
-        # by how many slashes they have, for an argument holds none
+        # by their number of slashes, for a path parameter holds none
         self._patterns: dict[int, list[tuple[re.Pattern[str], Route]]] = {}
         self.routes = routes
         for route in routes:
@@ -53,14 +53,14 @@ class Router:
         self._nothing = _NOTHING + (_SEVERAL if several else "")
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route and the path's arguments. Raises Problem 404, or 405 naming what is allowed."""
+        """Returns the route and the path parameters. Raises Problem 404, or 405 naming the allowed methods."""
         path = path.rstrip("/") or "/"
-        asked = "GET" if method == "HEAD" else method
-        route = self._exact.get((asked, path))
+        method = "GET" if method == "HEAD" else method
+        route = self._exact.get((method, path))
         if route is not None:
             return route, {}
         for pattern, route in self._patterns.get(path.count("/"), ()):
-            if route.method != asked:
+            if route.method != method:
                 continue
             match = pattern.fullmatch(path)
             if match and route.is_there():
@@ -68,7 +68,7 @@ class Router:
         raise self._refusal(path)
 
     def _refusal(self, path: str) -> Problem:
-        """Why nothing answers there, or nothing of this method."""
+        """Returns the problem where no route has this path, or none this method."""
         allowed = {method for method, exact in self._exact if exact == path}
         for pattern, route in self._patterns.get(path.count("/"), ()):
             if pattern.fullmatch(path) and route.is_there():

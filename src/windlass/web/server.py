@@ -1,4 +1,4 @@
-"""The HTTP server around an application: uvicorn, with connections that drain without losing a request."""
+"""Runs an application under uvicorn, with connections that drain without losing a request."""
 
 import ctypes
 import signal
@@ -22,7 +22,7 @@ _BACKLOG = 2048  # connections that may wait; uvicorn's own number
 
 @dataclass(frozen=True)
 class ListenOptions:
-    """Where and how to serve. `grace` is the longest that a stop may take, in seconds."""
+    """Address and processes of a server. `grace` is the longest that a stop may take, in seconds."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -31,28 +31,28 @@ class ListenOptions:
 
 
 class _Supervisor(Multiprocess):
-    """Several workers on one socket; it takes nothing new once a stop was asked for.
+    """Supervisor of several workers on one socket, which accepts nothing new once it stops.
 
-    Ctrl+C is for it alone to hear, and it tells its workers: one that still starts would end with a traceback.
+    It alone receives Ctrl+C, and stops its workers: one that still starts would end with a traceback.
     """
 
     def init_processes(self) -> None:
-        """Start the workers."""
+        """Starts the workers."""
         with _sigint_blocked():
             super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that have ended."""
+        """Replaces workers that have ended."""
         with _sigint_blocked():
             super().keep_subprocess_alive()
 
     def handle_signals(self) -> None:
-        """Do what was asked by signals, which may start workers."""
+        """Handles signals, which may start workers."""
         with _sigint_blocked():
             super().handle_signals()
 
     def terminate_all(self) -> None:
-        """Close the socket in this process too, so that the last worker's closing ends it."""
+        """Closes the socket in this process too, so that it is gone with the last worker."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
@@ -60,8 +60,8 @@ class _Supervisor(Multiprocess):
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Hold SIGINT back from this thread for a while, and for good from the processes that it starts meanwhile."""
-    resource_tracker.ensure_running()  # its start, else within that of the first process, would let SIGINT through
+    """Blocks SIGINT in this thread for a while, and for good in the processes that it starts meanwhile."""
+    resource_tracker.ensure_running()  # if it started with the first process, it would unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -70,7 +70,7 @@ def _sigint_blocked() -> Iterator[None]:
 
 
 def serve(make_app: Callable[[], Any], listen: ListenOptions, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return. `make_app` must be picklable for workers."""
+    """Serves until SIGTERM or SIGINT, then drains and returns. `make_app` must be picklable for workers."""
     config = uvicorn.Config(
         make_app,
         factory=True,
@@ -93,26 +93,26 @@ def serve(make_app: Callable[[], Any], listen: ListenOptions, listener: socket.s
     if listen.workers > 1:
         _Supervisor(config, sockets=[listener]).run()
         return
-    # uvicorn hands a signal on once it has drained; by then there is nothing left to do but return
+    # uvicorn raises the signal again once it has drained; there is nothing left to do but return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignore)
     uvicorn.Server(config).run(sockets=[listener])
 
 
 def end_with_parent() -> None:
-    """Have the kernel end a worker whose supervisor was killed: it would keep the port for nobody."""
+    """Makes the kernel end this worker when its supervisor is killed, for it would keep the port."""
     if parent_process() is not None and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _ignore(number: int, frame: object) -> None:
-    """A signal handler that does nothing."""
+    """Does nothing: a signal handler."""
 
 
 def bind(listen: ListenOptions) -> socket.socket:
-    """The socket to serve on, which connections reach at once and wait at until a server takes them.
+    """Returns a socket that listens; connections wait there until a server accepts them.
 
-    Raises SettingsError where the address cannot be had.
+    Raises SettingsError where the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

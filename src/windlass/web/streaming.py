@@ -1,54 +1,56 @@
-"""An answer that is sent part by part: until it ends, its client has gone, or the server drains."""
+"""Sends streamed responses: until the stream ends, its client disconnects, or the server drains."""
 
 import asyncio
 
 from windlass.web.messages import Headers, Receive, Request, Send, StreamedBody
 
-SHUTDOWN_EVENT = "windlass.ending"  # in a request's state: the event that the server drains
-STALL_SECONDS = 30.0  # that a client may leave a part unread before it is given up
+SHUTDOWN_EVENT = (
+    "windlass.ending"  # key of the ASGI state: the asyncio.Event that is set when the server drains
+)
+STALL_SECONDS = 30.0  # that a client may leave a chunk unread before it is disconnected
 
 
 def shutdown_event(request: Request) -> asyncio.Event | None:
-    """The event that this request's server drains; None under a server that does not tell."""
-    found: asyncio.Event | None = request.scope.get("state", {}).get(SHUTDOWN_EVENT)
-    return found
+    """Returns the event that is set when the server drains; None under a server that has none."""
+    event: asyncio.Event | None = request.scope.get("state", {}).get(SHUTDOWN_EVENT)
+    return event
 
 
 async def send_stream(
-    request: Request, parts: StreamedBody, status: int, headers: Headers, send: Send
+    request: Request, body: StreamedBody, status: int, headers: Headers, send: Send
 ) -> bool:
-    """Send an answer of unknown length. False where its client has gone before its end."""
+    """Sends a response of unknown length. Returns False where the client disconnects before its end."""
     try:
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        whole = request.scope["method"] == "HEAD" or await _pump(request, parts, send)
-        if whole:
+        complete = request.scope["method"] == "HEAD" or await _pump(request, body, send)
+        if complete:
             await send({"type": "http.response.body", "body": b""})
-        return whole
+        return complete
     finally:
-        await parts.aclose()
+        await body.aclose()
 
 
-async def _pump(request: Request, parts: StreamedBody, send: Send) -> bool:
+async def _pump(request: Request, body: StreamedBody, send: Send) -> bool:
     event = shutdown_event(request)
-    pump = asyncio.create_task(_send_all(parts, send))
-    gone = asyncio.create_task(_disconnected(request.receive))
-    watched = [pump, gone] + ([] if event is None else [asyncio.create_task(event.wait())])
+    pump = asyncio.create_task(_send_all(body, send))
+    disconnected = asyncio.create_task(_disconnected(request.receive))
+    watched = [pump, disconnected] + ([] if event is None else [asyncio.create_task(event.wait())])
     try:
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         if pump.done():
             return pump.result()
-        return not gone.done()
+        return not disconnected.done()
     finally:
         for task in watched:
             task.cancel()
         await asyncio.gather(*watched, return_exceptions=True)
 
 
-async def _send_all(parts: StreamedBody, send: Send) -> bool:
-    async for part in parts:
+async def _send_all(body: StreamedBody, send: Send) -> bool:
+    async for chunk in body:
         try:
             async with asyncio.timeout(STALL_SECONDS):
-                await send({"type": "http.response.body", "body": part, "more_body": True})
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
             return False
     return True

@@ -51,7 +51,7 @@ _POLICY = (
 
 
 class DocsRoutes:
-    """The documentation of these routes.
+    """Routes of the API documentation: the OpenAPI document and Swagger UI.
 
     `state` is awaited before each answer; where it returns something else than before, the document is made anew.
     """
@@ -69,7 +69,7 @@ class DocsRoutes:
         self._body: bytes | None = None
 
     def routes(self) -> list[Route]:
-        """The routes of the documentation itself."""
+        """Returns the routes of the documentation itself."""
         return [
             Route("GET", "/openapi.json", self.openapi),
             Route("GET", "/docs", self.page),
@@ -86,11 +86,11 @@ class DocsRoutes:
         return Response(self._body)
 
     async def page(self, _: Request) -> Response:
-        """Swagger UI."""
+        """Returns the page of Swagger UI."""
         return Response(_PAGE, b"text/html; charset=utf-8", headers=[_POLICY])
 
     async def asset(self, request: Request) -> Response:
-        """A file of Swagger UI."""
+        """Returns a file of Swagger UI."""
         name = request.path_params["asset"]
         if name == "start.js":
             return Response(_START, b"text/javascript")

@@ -1,4 +1,4 @@
-"""The event loop of a server: a stop takes what still waits at its sockets, and only then closes them."""
+"""Event loop of a server: a stop accepts the connections that wait at its sockets before it closes them."""
 
 import asyncio
 import socket
@@ -14,23 +14,25 @@ _MAX_ACCEPTED = 4096  # connections at one stop; the kernel holds fewer
 
 
 class DrainingLoop(uvloop.Loop):
-    """uvloop, with servers that take what waits at their sockets as they close.
+    """uvloop, with servers that accept the connections that wait at their sockets as they close.
 
-    The kernel completes connections by itself, and clients send their requests at once; a loop takes one
-    connection a turn. Closing a socket resets all that wait there.
+    The kernel completes connections by itself, and clients send their requests at once; a loop accepts one
+    connection an iteration. Closing a socket resets all that wait there.
     """
 
     async def create_server(
         self, protocol_factory: Callable[[], Any], *path_params: Any, **options: Any
     ) -> Any:
-        """As uvloop does; a server of a socket that is given takes what waits there as it closes."""
+        """Creates a server as uvloop does; one of a given socket accepts what waits there as it closes."""
         server = await super().create_server(protocol_factory, *path_params, **options)
-        given = options.get("sock")
-        return server if given is None else _DrainingServer(self, server, given, protocol_factory)
+        listener = options.get("sock")
+        if listener is None:
+            return server
+        return _DrainingServer(self, server, listener, protocol_factory)
 
 
 class _DrainingServer:
-    """A server in all that uvicorn asks of one."""
+    """Server with the two methods that uvicorn calls: `close` and `wait_closed`."""
 
     def __init__(
         self,
@@ -46,31 +48,31 @@ class _DrainingServer:
         self._tasks: list[asyncio.Task[None]] = []
 
     def close(self) -> None:
-        """Take what waits, and stop listening, with nothing in between that takes time."""
+        """Accepts what waits, and stops listening, with nothing in between that takes time."""
         waiting = list(_accept_waiting(self._listener))
         self._server.close()
         self._tasks = [self._loop.create_task(self._serve_last(client)) for client in waiting]
 
     async def wait_closed(self) -> None:
-        """Return once all that waited is taken, and the server has closed."""
+        """Returns once all that waited is accepted, and the server has closed."""
         await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
 
     async def _serve_last(self, client: socket.socket) -> None:
-        """Have a connection answered like those that are there when a stop comes."""
-        with suppress(OSError):  # it has gone meanwhile
+        """Serves a connection like those that are open when a stop comes."""
+        with suppress(OSError):  # the client has disconnected meanwhile
             _, connection = await self._loop.connect_accepted_socket(self._make_draining, client)
             connection.shutdown()
 
     def _make_draining(self) -> DrainingProtocol:
-        """A connection that ends with its first answer."""
+        """Returns a connection that ends with its first response."""
         connection = self._make_connection()
         connection.draining = True
         return connection
 
 
 def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
-    """The connections that the kernel holds for a socket."""
+    """Yields the connections that the kernel holds for a socket."""
     for _ in range(_MAX_ACCEPTED):
         try:
             client, _ = listener.accept()

@@ -1,4 +1,4 @@
-"""What we change about uvicorn's connections: an answer is one write, and a stop loses no request."""
+"""Changes uvicorn's connections: a response is one write, heads are bounded, and a stop loses no request."""
 
 import asyncio
 from collections import deque
@@ -19,19 +19,19 @@ from windlass.web.streaming import SHUTDOWN_EVENT
 
 MAX_HEAD = 64 << 10  # bytes of a request's line and headers, or of its trailers
 HEAD_SECONDS = 30.0  # for a connection's first request to begin
-LINGER_SECONDS = 0.5  # that an idle connection may still bring a request in which was under way
-ONE_TURN_SECONDS = 0.001  # in which the loop reads what is there; its clock counts in milliseconds
+LINGER_SECONDS = 0.5  # that an idle connection stays open for a request that is under way
+ONE_TURN_SECONDS = 0.001  # in which the loop reads what is there; its clock has milliseconds
 
 
 class DrainingProtocol(HttpToolsProtocol):
-    """Ends only after what its client may have under way was answered.
+    """HTTP connection that closes only after the requests that its client may have sent were answered.
 
     uvicorn closes idle connections at once, and with them requests that are still in the socket.
     """
 
     draining = False
     _idle_since = 0.0
-    _pipelined: "deque[RequestResponseCycle]"  # of a pipeline: those not answered yet, but the last
+    _pipelined: "deque[RequestResponseCycle]"  # unanswered requests of a pipeline, but the last
     _first_request_timer: asyncio.TimerHandle
     _idle_timer: asyncio.TimerHandle
     _has_requested = False
@@ -39,8 +39,8 @@ class DrainingProtocol(HttpToolsProtocol):
     _in_head = False
     _resuming = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """As uvicorn does, with writes that join an answer's head and body."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
+        """Opens as uvicorn does, with a transport that joins head and body, and timers."""
         super().connection_made(transport)
         self.transport = _JoiningTransport(transport)  # type: ignore[assignment]  # a transport in all that is used
         self._idle_since = self.loop.time()
@@ -49,7 +49,7 @@ class DrainingProtocol(HttpToolsProtocol):
         self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_unused)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As uvicorn does, but every request of a pipeline learns of it; and no timer keeps what is gone."""
+        """Closes as uvicorn does, and notifies every request of a pipeline; cancels the timers."""
         self._first_request_timer.cancel()
         self._idle_timer.cancel()
         for cycle in self._pipelined:
@@ -58,9 +58,9 @@ class DrainingProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Answer `Connection: close` from now on; close for good where nothing came for a while.
+        """Answers `Connection: close` from now on; closes after LINGER_SECONDS without a request.
 
-        Answers that are sent part by part end.
+        Streamed responses end.
         """
         self.draining = True
         ending = self.app_state.get(SHUTDOWN_EVENT)
@@ -72,7 +72,7 @@ class DrainingProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_SECONDS, self._read_on)
 
     def data_received(self, data: bytes) -> None:
-        """As uvicorn does, but an offer to upgrade, which we may decline, does not lose the body."""
+        """Parses as uvicorn does, but an upgrade offer, which is declined, does not lose the body."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -81,7 +81,7 @@ class DrainingProtocol(HttpToolsProtocol):
             self.send_400_response("")
 
     def _decline(self, rest: bytes) -> None:
-        """Read on behind a head that offered an upgrade: the parser took all that follows for another protocol."""
+        """Parses on behind a head that offered an upgrade: the parser took all that follows for another protocol."""
         framing = [
             b"%b: %b\r\n" % header
             for header in self.headers
@@ -98,22 +98,22 @@ class DrainingProtocol(HttpToolsProtocol):
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
-        """As uvicorn does."""
+        """Starts a request as uvicorn does."""
         if self._resuming:
             return
         super().on_message_begin()
         self._head, self._in_head = 0, True
 
     def on_url(self, url: bytes) -> None:
-        """As uvicorn does, up to the longest head."""
+        """Collects the URL as uvicorn does, up to MAX_HEAD."""
         self._head += len(url)
         if self._in_head and self._head <= MAX_HEAD:
             self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As uvicorn does, up to the longest head; trailers, which nobody asked for, are passed over.
+        """Collects a header as uvicorn does, up to MAX_HEAD; ignores trailers.
 
-        Not by way of uvicorn's own method: a call a header is a hundredth of a small answer.
+        Does not call uvicorn's own method: one call a header is a hundredth of a small response's time.
         """
         self._head += len(name) + len(value) + 4
         if self._head > MAX_HEAD:
@@ -126,7 +126,7 @@ class DrainingProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """As uvicorn does, with no further request on this connection once it drains."""
+        """Starts the application as uvicorn does, with no further request on this connection once it drains."""
         if self._resuming:
             self._resuming = False
             return
@@ -140,7 +140,7 @@ class DrainingProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
-        """As uvicorn does, after an answer without a body has left; one timer watches for all requests."""
+        """Ends a request as uvicorn does, after a response without a body has left; one timer serves all requests."""
         self.transport.flush()  # type: ignore[attr-defined]  # ours
         self.server_state.total_requests += 1
         if self._pipelined:
@@ -154,7 +154,7 @@ class DrainingProtocol(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
 
     def _close_unused(self) -> None:
-        """Close where nothing was asked for so long; look again when that may be so."""
+        """Closes after `timeout_keep_alive` without a request; else looks again when that may be so."""
         if self.transport.is_closing():
             return
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
@@ -165,8 +165,8 @@ class DrainingProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn says what; we say it our way
-        """Refuse what is no HTTP as everything else is refused: a problem under an id."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's message; ours is a problem document
+        """Answers what is not HTTP with a problem document under a request id, and closes."""
         identity = f"refused-{token_hex(8)}"
         body = Problem(400, "The request is not valid HTTP/1.1.").body(identity)
         lines = [
@@ -181,12 +181,12 @@ class DrainingProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _close_silent(self) -> None:
-        """End a connection that has not brought a whole head in all its time."""
+        """Closes a connection that has not sent a complete head within HEAD_SECONDS."""
         if not self._has_requested and not self.transport.is_closing():
             self.transport.close()
 
     def _read_on(self) -> None:
-        """Have the loop read once more before it closes: timers come first where this process was held up."""
+        """Lets the loop read once more before it closes: timers come first where this process was delayed."""
         self.loop.call_later(ONE_TURN_SECONDS, self._close_idle)
 
     def _close_idle(self) -> None:
@@ -195,15 +195,15 @@ class DrainingProtocol(HttpToolsProtocol):
 
 
 def _send_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
-    """Send an answer at one stroke; False where the client is gone or slow, and nothing was sent.
+    """Sends a response in one write; returns False, and sends nothing, where the client is gone or slow.
 
-    uvicorn's way holds every byte of every header against two patterns, in two messages: a fifth of a small
-    answer's time. `head` is header lines that we wrote, each with its line break.
+    uvicorn checks every byte of every header against two patterns, in two messages: a fifth of a small
+    response's time. `head` is header lines that we wrote, each with its line break.
     """
     if cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
         return False
     if b"\nconnection:" in head:
-        return False  # which uvicorn minds, and closes
+        return False  # which uvicorn handles, and closes
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     parts = [STATUS_LINE[status]]
@@ -222,9 +222,9 @@ def _send_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: byt
 
 
 class _JoiningTransport:
-    """A transport that keeps the head of an answer until its body comes: one system call, one packet.
+    """Transport that holds the head of a response until its body comes: one system call, one packet.
 
-    A third of a small answer's time went into the two writes.
+    The two writes took a third of a small response's time.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -236,7 +236,7 @@ class _JoiningTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write, or keep the head of a final answer."""
+        """Writes, or holds the head of a final response."""
         if self._head:
             head, self._head = self._head, b""
             self._write(head + data)
@@ -246,16 +246,16 @@ class _JoiningTransport:
             self._write(data)
 
     def write_whole(self, data: bytes) -> None:
-        """Write a head and its body."""
+        """Writes a head and its body."""
         self._write(data)
 
     def flush(self) -> None:
-        """Write what was kept."""
+        """Writes the head that is held."""
         if self._head:
             head, self._head = self._head, b""
             self._write(head)
 
     def close(self) -> None:
-        """Flush, then close."""
+        """Flushes, then closes."""
         self.flush()
         self._transport.close()
