@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.support.cli_registry import IRIS, fill
+from tests.support.cli_registry import IRIS, register_three_versions
 from tests.support.online_clients import PLAIN, PROJECT, approved, fill_store
-from tests.support.registry_home import Registered
+from tests.support.registry_home import RegistryHome
 from tests.support.server import FLOWER, LOAN, Server
 
 from windlass.registry.registry import Registry
@@ -98,7 +98,7 @@ def test_following_the_registry_imports_nothing_that_trains(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf
 ) -> None:
     home = tmp_path / "home"
-    fill(home, bundle_of)
+    register_three_versions(home, bundle_of)
     registry = Registry.open(Settings(home=home))
     registry.approve("iris", "v1", actor="ana", reason="first")
     registry.close()
@@ -120,7 +120,7 @@ def test_following_the_registry_imports_nothing_that_trains(
 def test_features_import_nothing_that_computes_them(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf, only: list[str]
 ) -> None:
-    registered = Registered(tmp_path / "home")
+    registered = RegistryHome(tmp_path / "home")
     approved(registered, bundle_of("clients"))
     fill_store(registered.settings)
     registered.close()

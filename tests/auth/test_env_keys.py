@@ -15,9 +15,9 @@ OTHER = "f3a9c1e07b5d2846a1c3e5f708192b4d6c8e0f21"
 
 
 def test_entries_are_read() -> None:
-    found = parse_environment_keys(f" ci:predict:{GOOD} , ops:admin:{OTHER}:600,")
-    ci, ops = found.values()
-    assert list(found) == [hash_secret(GOOD.encode()), hash_secret(OTHER.encode())]
+    results = parse_environment_keys(f" ci:predict:{GOOD} , ops:admin:{OTHER}:600,")
+    ci, ops = results.values()
+    assert list(results) == [hash_secret(GOOD.encode()), hash_secret(OTHER.encode())]
     assert (ci.name, ci.role, ci.rate) == ("ci", Role.PREDICT, None)
     assert (ops.name, ops.role, ops.rate) == ("ops", Role.ADMIN, 600)
 
@@ -53,10 +53,10 @@ def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> No
         SettingsError, match=rf"Entry 2 (\(ci\) )?(has a key that )?{why}"
     ) as caught:
         parse_environment_keys(f"fine:predict:{OTHER},{entry}")
-    told = "".join(traceback.format_exception(caught.value, chain=True))
+    output = "".join(traceback.format_exception(caught.value, chain=True))
     assert GOOD[:20] not in str(caught.value)
     assert OTHER not in str(caught.value)
-    assert "WINDLASS_API_KEYS" in told
+    assert "WINDLASS_API_KEYS" in output
 
 
 @pytest.mark.parametrize(

@@ -26,15 +26,15 @@ def test_the_oldest_address_makes_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("item", "other"),
     [
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
         ("fe80::1%eth0", "fe80::2%eth1"),
         ("::ffff:10.0.0.1", "10.0.0.1"),
     ],
 )
-def test_addresses_of_one_caller(one: str, other: str) -> None:
-    assert client_network(one) == client_network(other)
+def test_addresses_of_one_caller(item: str, other: str) -> None:
+    assert client_network(item) == client_network(other)
 
 
 def test_addresses_of_several() -> None:

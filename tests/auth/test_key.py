@@ -18,9 +18,9 @@ from windlass.errors import AccessError
 
 
 def test_a_secret_is_256_bits_behind_a_prefix() -> None:
-    made = {new_secret() for _ in range(1000)}
-    assert len(made) == 1000
-    for secret in made:
+    created = {new_secret() for _ in range(1000)}
+    assert len(created) == 1000
+    for secret in created:
         assert secret.startswith("wl_")
         assert len(secret) == 46
         assert len(base64.urlsafe_b64decode(secret[3:] + "=")) == 32
@@ -28,9 +28,9 @@ def test_a_secret_is_256_bits_behind_a_prefix() -> None:
 
 def test_what_is_kept_is_its_sha_256_and_no_repr_shows_it() -> None:
     secret = new_secret()
-    kept = hash_secret(secret.encode())
-    assert kept == hashlib.sha256(secret.encode()).hexdigest()
-    assert kept not in repr(ApiKey("ci", Role.TRAIN, kept, None, 0.0))
+    stored = hash_secret(secret.encode())
+    assert stored == hashlib.sha256(secret.encode()).hexdigest()
+    assert stored not in repr(ApiKey("ci", Role.TRAIN, stored, None, 0.0))
 
 
 @pytest.mark.parametrize("name", ["ci", "a", "ada@example.com", "team-1_x.y", "0", "x" * 63])
@@ -62,5 +62,5 @@ def test_what_is_no_rate(rate: int) -> None:
 def test_each_role_reaches_those_before_it() -> None:
     roles = list(Role)
     assert [role.value for role in roles] == ["predict", "train", "approve", "admin"]
-    for place, role in enumerate(roles):
-        assert [role.includes(other) for other in roles] == [at <= place for at in range(4)]
+    for rank, role in enumerate(roles):
+        assert [role.includes(other) for other in roles] == [at <= rank for at in range(4)]

@@ -50,10 +50,10 @@ def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
     source, later = DatabaseKeySource(settings), DatabaseKeySource(pin_database(settings))
     source.read()
     (tmp_path / "windlass.db").unlink()
-    for one in (source, later):
+    for item in (source, later):
         with pytest.raises(StorageError, match="database file"):
-            one.read()
-        one.close()
+            item.read()
+        item.close()
     assert list(tmp_path.glob("windlass.db")) == []
 
 

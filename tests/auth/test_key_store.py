@@ -76,12 +76,12 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 
 
 def test_eight_at_once_make_one_key_of_a_name(keys: KeyStore) -> None:
-    made: list[str] = []
+    created: list[str] = []
     refused: list[AccessError] = []
 
     def create() -> None:
         try:
-            made.append(keys.create("ci", Role.PREDICT))
+            created.append(keys.create("ci", Role.PREDICT))
         except AccessError as error:
             refused.append(error)
 
@@ -90,8 +90,8 @@ def test_eight_at_once_make_one_key_of_a_name(keys: KeyStore) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert (len(made), len(refused)) == (1, 7)
-    assert list(keys.active_keys()) == [hash_secret(made[0].encode())]
+    assert (len(created), len(refused)) == (1, 7)
+    assert list(keys.active_keys()) == [hash_secret(created[0].encode())]
 
 
 def test_a_role_from_the_future_is_told(keys: KeyStore, database: Database) -> None:

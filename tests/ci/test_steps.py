@@ -18,7 +18,7 @@ import httpx
 import pytest
 from tests.conftest import Serve
 from tests.support.cli import run_cli
-from tests.support.command_stubs import Stubs
+from tests.support.command_stubs import CommandStubs
 from tests.support.lending_project import Lending
 from tests.support.server import TIMEOUT, Server
 from tests.support.workflow_runner import ROOT, Done, Runner, Step, names, steps
@@ -53,15 +53,15 @@ def accepted(done: Done) -> Done:
     return done
 
 
-def engine(folder: Path) -> Stubs:
+def engine(folder: Path) -> CommandStubs:
     """A docker and a cosign that record; the image gets the digest of a registry."""
-    stubs = Stubs(folder)
+    stubs = CommandStubs(folder)
     stubs.add("docker", f'[ "$1 $2" != "image inspect" ] || echo {IMAGE}')
     stubs.add("cosign")
     return stubs
 
 
-def delivery(folder: Path, stubs: Stubs, url: str) -> Runner:
+def delivery(folder: Path, stubs: CommandStubs, url: str) -> Runner:
     """A runner of cd.yml."""
     given = {
         "github.repository": "Owner/Name",

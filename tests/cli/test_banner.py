@@ -23,8 +23,8 @@ def settings(tmp_path: Path) -> Settings:
 def lines(settings: Settings) -> list[str]:
     """What is printed about features."""
     served = [ServeTarget(str(PROJECT), view=PROJECT_VIEW)]
-    told = banner.banner(served, settings, "127.0.0.1", 8000, ServiceRole.FEATURES)
-    return [line for line in told.splitlines() if "features" in line]
+    output = banner.banner(served, settings, "127.0.0.1", 8000, ServiceRole.FEATURES)
+    return [line for line in output.splitlines() if "features" in line]
 
 
 def test_an_id_that_is_known_or_how_some_get_there(settings: Settings) -> None:
@@ -50,6 +50,6 @@ def test_a_bundle_by_itself_is_told_to_be_one(
     bundle = Bundle.open(bundle_of("iris"))
     gates = (GateRecord(rule="accuracy >= 0.9", value=0.5, passed=passed),)
     alone = replace(bundle, manifest=bundle.manifest.model_copy(update={"gates": gates}))
-    told = banner.banner([ServeTarget("iris", alone)], settings, "127.0.0.1", 8000)
-    assert f"iris is the bundle in {bundle.path} by itself: no registry decides about it." in told
-    assert ("Not every gate passed." in told) is not passed
+    output = banner.banner([ServeTarget("iris", alone)], settings, "127.0.0.1", 8000)
+    assert f"iris is the bundle in {bundle.path} by itself: no registry decides about it." in output
+    assert ("Not every gate passed." in output) is not passed

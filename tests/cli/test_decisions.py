@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 from tests.conftest import BundleOf
 from tests.support.cli import run_cli
-from tests.support.cli_registry import IRIS, fill
+from tests.support.cli_registry import IRIS, register_three_versions
 from tests.support.server import WINDLASS, environment
 
 from windlass.cli.context import current_user
@@ -24,12 +24,12 @@ from windlass.storage.db_tables import decisions
 def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
-    fill(tmp_path / "home", bundle_of)
+    register_three_versions(tmp_path / "home", bundle_of)
     return tmp_path / "home"
 
 
 def stages() -> dict[str, str]:
-    return {one["version"]: one["stage"] for one in run_cli("versions", "iris", "--json").json()}
+    return {item["version"]: item["stage"] for item in run_cli("versions", "iris", "--json").json()}
 
 
 def test_the_newest_candidate_is_meant_where_none_is_named() -> None:
@@ -88,20 +88,20 @@ def test_a_terminal_is_asked_for_the_reason(home: Path) -> None:
     os.close(theirs)
     os.close(ours)
     assert (done.returncode, done.stderr.strip()) == (0, "Why:")
-    (told,) = run_cli("decisions", "iris", "--json").json()
-    assert told["reason"] == "seen and liked"
+    (output,) = run_cli("decisions", "iris", "--json").json()
+    assert output["reason"] == "seen and liked"
 
 
 def test_decisions_say_who_when_and_why_and_are_verified() -> None:
     run_cli("approve", "iris", "v1", "-m", "first")
     run_cli("rollback", "iris", "-m", "refused, so not there")
-    (told,) = run_cli("decisions", "iris", "--json").json()
-    assert (told["actor"], told["action"], told["version"]) == (
+    (output,) = run_cli("decisions", "iris", "--json").json()
+    assert (output["actor"], output["action"], output["version"]) == (
         current_user(),
         "approve",
         "v1",
     )
-    assert told["reason"] == "first"
+    assert output["reason"] == "first"
     ended = run_cli("decisions", "--verify")
     assert ended.code == 0
     assert ended.out.endswith(
@@ -119,17 +119,17 @@ def test_a_changed_decision_is_found(home: Path) -> None:
     ended = run_cli("decisions", "iris", "--verify")
     assert ended.code == 1
     assert "decision 1" in ended.err
-    told = run_cli("decisions", "iris", "--verify", "--json").json()
-    assert told["verified"] is False
-    assert told["faults"]
+    output = run_cli("decisions", "iris", "--verify", "--json").json()
+    assert output["verified"] is False
+    assert output["faults"]
 
 
 def test_nobody_approves_in_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "bob")
     run_cli("approve", "iris", "v1", "-m", "first")
-    (told,) = run_cli("decisions", "iris", "--json").json()
-    assert told["actor"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
+    (output,) = run_cli("decisions", "iris", "--json").json()
+    assert output["actor"] == pwd.getpwuid(os.getuid()).pw_name != "bob"
 
 
 def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,9 +139,9 @@ def test_the_holder_of_a_key_decides_in_its_name(monkeypatch: pytest.MonkeyPatch
     assert run_cli("approve", "iris", "v2", "-m", "good").code == 0
     assert run_cli("rollback", "iris", "-m", "slow").code == 0
     assert run_cli("reject", "iris", "v3", "-m", "too few right").code == 0
-    told = run_cli("decisions", "iris", "--json").json()
-    assert {one["actor"] for one in told} == {"risk-board"}
-    assert secret not in str(told)
+    output = run_cli("decisions", "iris", "--json").json()
+    assert {item["actor"] for item in output} == {"risk-board"}
+    assert secret not in str(output)
 
 
 def test_a_key_that_may_not_decide_is_refused_and_never_printed() -> None:
@@ -165,11 +165,11 @@ def test_with_four_eyes_the_holder_of_another_key_approves_what_this_user_traine
     tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "guarded"))
-    fill(tmp_path / "guarded", bundle_of, trained_by=current_user())
+    register_three_versions(tmp_path / "guarded", bundle_of, trained_by=current_user())
     registry = Registry.open(Settings(home=tmp_path / "guarded"))
     registry.declare(registry.declaration("iris").model_copy(update={"four_eyes": True}))
     registry.close()
     assert "four eyes" in run_cli("approve", "iris", "v1", "-m", "good").err
     secret = run_cli("keys", "create", "--name", "risk-board", "--role", "approve").out.strip()
     assert run_cli("approve", "iris", "v1", "-m", "good", "--key", secret).code == 0
-    assert [one["actor"] for one in run_cli("decisions", "--json").json()] == ["risk-board"]
+    assert [item["actor"] for item in run_cli("decisions", "--json").json()] == ["risk-board"]

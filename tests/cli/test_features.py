@@ -100,7 +100,9 @@ def test_an_erasure_is_undone_for_the_next_build(raw: Path) -> None:
 def test_a_torn_snapshot_does_not_keep_a_client_online(raw: Path) -> None:
     snapshot = run_cli("features", "build", CREDIT, "--data", raw, "--json").json()
     run_cli("features", "materialise", CREDIT)
-    (folder,) = (one["folder"] for one in run_cli("features", "snapshots", CREDIT, "--json").json())
+    (folder,) = (
+        item["folder"] for item in run_cli("features", "snapshots", CREDIT, "--json").json()
+    )
     client = int(pl.read_parquet(f"{folder}/latest")["id"][0])
     (Path(folder) / "snapshot.json").write_text("{")
     ended = run_cli("features", "erase", CREDIT, client)
@@ -135,11 +137,11 @@ def test_bad_quality_stops_a_build_and_a_check(raw: Path, tmp_path: Path) -> Non
     ended = run_cli("features", "build", CREDIT, "--data", bad)
     assert (ended.code, ended.out) == (1, "")
     assert "break the contract" in ended.err
-    told = run_cli(
+    ended = run_cli(
         "features", "check", bad, "--project", CREDIT, "--quarantine", tmp_path / "q.parquet"
     )
-    assert told.code == 1
-    assert "loan_amount" in told.out
+    assert ended.code == 1
+    assert "loan_amount" in ended.out
     assert pl.read_parquet(tmp_path / "q.parquet").height == frame.height
     assert run_cli("features", "check", raw, "--project", CREDIT).code == 0
     assert (
@@ -172,7 +174,7 @@ def test_without_its_database_a_folder_is_enough(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["build", IRIS, "--data", "x.csv"], 1, "declares no feature view"),
         (["build", CREDIT, "--data", "none.csv"], 1, "There is no file none.csv"),
@@ -191,10 +193,10 @@ def test_without_its_database_a_folder_is_enough(
         (["generate", IRIS], 1, "no generate.py"),
     ],
 )
-def test_what_cannot_be_is_one_line(arguments: list[object], code: int, told: str) -> None:
+def test_what_cannot_be_is_one_line(arguments: list[object], code: int, message: str) -> None:
     ended = run_cli("features", *arguments)
     assert (ended.code, ended.out) == (code, "")
-    assert told in ended.err
+    assert message in ended.err
     assert len(ended.err.splitlines()) == 1
 
 
@@ -206,12 +208,12 @@ def test_old_snapshots_are_pruned_but_those_of_versions(
         run_cli("features", "build", folder, "--data", raw)
     bundle = copied(bundle_of("iris"), tmp_path / "bundle")
     change(bundle, "params.json", lambda params: params.update(snapshot=2))
-    change(bundle, "manifest.json", lambda told: told.update(project="credit_risk"))
+    change(bundle, "manifest.json", lambda manifest: manifest.update(project="credit_risk"))
     with open_registry(Settings(home=home)) as registry:
         registry.register(bundle, trained_by="ana")
     assert run_cli("features", "prune", folder).out == "There was nothing to remove.\n"
-    told = run_cli("features", "prune", "credit_risk", "--keep", 2).out.splitlines()
-    assert told == ["Removed snapshot 1 of credit_risk.", "Snapshot 2 stays: needed by v1."]
+    ended = run_cli("features", "prune", "credit_risk", "--keep", 2).out.splitlines()
+    assert ended == ["Removed snapshot 1 of credit_risk.", "Snapshot 2 stays: needed by v1."]
     assert run_cli("features", "prune", folder, "--keep", 0, "--json").json() == [3]
     folders = (home / "features" / "credit_risk" / "snapshots").iterdir()
     assert {folder.name for folder in folders} == {"000002", "000004"}

@@ -33,11 +33,11 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_key_from_its_making_to_its_end(run: Run) -> None:
-    made = run("keys", "create", "--name", "ci", "--role", "train", "--rate", "600")
-    assert made.code == 0
-    secret = made.out.strip()
+    created = run("keys", "create", "--name", "ci", "--role", "train", "--rate", "600")
+    assert created.code == 0
+    secret = created.out.strip()
     assert (secret[:3], len(secret)) == ("wl_", 46)  # alone, for KEY=$(windlass keys create …)
-    assert secret not in made.err
+    assert secret not in created.err
     (key,) = run("keys", "list", "--json").json()
     made_at = key["created_at"]
     assert 0 <= time.time() - made_at < 600  # seconds since 1970
@@ -62,7 +62,7 @@ def test_no_keys(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["create", "--name", "policy", "--role", "train"], 1, "cannot be called 'policy'"),
         (["create", "--name", "a b", "--role", "train"], 1, "'a b' cannot name a key"),
@@ -73,11 +73,11 @@ def test_no_keys(run: Run) -> None:
         (["revoke"], 2, "revoke"),
     ],
 )
-def test_what_is_refused(run: Run, arguments: list[str], code: int, told: str) -> None:
+def test_what_is_refused(run: Run, arguments: list[str], code: int, message: str) -> None:
     run("keys", "create", "--name", "somebody", "--role", "train")
     done = run("keys", *arguments)
     assert (done.code, done.out) == (code, "")
-    assert told in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
 
 

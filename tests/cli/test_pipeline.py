@@ -22,9 +22,9 @@ from windlass.registry.version import Stage
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
+    created = Bench(tmp_path)
+    yield created
+    created.close()
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_gates_that_do_not_pass_refuse_it(bench: Bench, lending: Lending) -> Non
     assert code == 1
     assert err.count("\n") == 1
     assert "lending v1 did not pass: roc_auc >= 0.999." in err
-    told = json.loads(out)
-    assert (told["stage"], told["features"]["snapshot"]) == ("candidate", 1)
+    output = json.loads(out)
+    assert (output["stage"], output["features"]["snapshot"]) == ("candidate", 1)
 
 
 def test_there_is_nothing_to_build_without_a_view_and_nothing_to_append_without_a_file(

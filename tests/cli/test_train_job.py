@@ -22,9 +22,9 @@ from windlass.registry.version import Stage
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
+    created = Bench(tmp_path)
+    yield created
+    created.close()
 
 
 def start(bench: Bench, project: Unruly, *options: str) -> subprocess.Popen[str]:
@@ -48,15 +48,15 @@ def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(bench: Bench) -
     project = bench.project()
     code, out, err = run(bench, project, "--json")
     assert (code, err) == (0, "")
-    told = json.loads(out)
+    output = json.loads(out)
     (version,) = bench.versions(project)
     bundle = Bundle.open(project.folder / "artifacts")
-    assert (told["version"], told["stage"]) == ("v1", "production")
-    assert told["digest"] == version.digest == bundle.digest
-    assert told["bundle"] == bundle.version
-    assert told["artifacts"] == str(project.folder / "artifacts")
+    assert (output["version"], output["stage"]) == ("v1", "production")
+    assert output["digest"] == version.digest == bundle.digest
+    assert output["bundle"] == bundle.version
+    assert output["artifacts"] == str(project.folder / "artifacts")
     assert version.trained_by == current_user()
-    job = bench.desk.get(told["job_id"])
+    job = bench.desk.get(output["job_id"])
     assert (job.state, job.project, version.job_id) == (JobState.SUCCEEDED, "unruly", job.id)
     assert bench.desk.workers() == []
     assert bench.leftovers() == []
@@ -201,7 +201,7 @@ def test_an_experiment_needs_no_registry(bench: Bench) -> None:
         env=environment(bench.folder / "other") | {"PYTHONPATH": os.pathsep.join(sys.path)},
         check=True,
     )
-    told = json.loads(done.stdout)
+    output = json.loads(done.stdout)
     bundle = Bundle.open(project.folder / "artifacts")
-    assert (told["version"], told["stage"], told["job_id"]) == (bundle.version, None, None)
+    assert (output["version"], output["stage"], output["job_id"]) == (bundle.version, None, None)
     assert not (bench.folder / "other").exists()

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from tests.conftest import BundleOf
 from tests.support.cli import run_cli
-from tests.support.cli_registry import IRIS, fill
+from tests.support.cli_registry import IRIS, register_three_versions
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
-    fill(tmp_path / "home", bundle_of)
+    register_three_versions(tmp_path / "home", bundle_of)
     return tmp_path / "home"
 
 
@@ -34,7 +34,7 @@ def test_a_project_is_found_by_name_and_in_the_current_folder(
     by_name = run_cli("versions", "iris", "--json").json()
     monkeypatch.chdir(IRIS)
     assert run_cli("versions", "--json").json() == by_name
-    assert [one["version"] for one in by_name] == ["v3", "v2", "v1"]
+    assert [item["version"] for item in by_name] == ["v3", "v2", "v1"]
 
 
 def test_a_moved_folder_is_found_by_what_it_declares(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_where_nobody_trained_no_registry_is_made(
 
 def test_show_tells_all_that_is_known(home: Path) -> None:
     run_cli("approve", "iris", "v2", "-m", "good on all three species")
-    told = run_cli("show", "iris", "v2").out
+    output = run_cli("show", "iris", "v2").out
     for wanted in (
         "production",
         "seed = 2",
@@ -83,7 +83,7 @@ def test_show_tells_all_that_is_known(home: Path) -> None:
         "good on all three species",
         str(home / "models" / "iris" / "v2"),
     ):
-        assert wanted in told
+        assert wanted in output
     facts = run_cli("show", "iris", "--json").json()  # the newest
     assert (facts["version"], facts["stage"], facts["trained_by"]) == ("v3", "candidate", "ana")
     assert facts["params"]["seed"] == 3
@@ -95,9 +95,9 @@ def test_show_tells_all_that_is_known(home: Path) -> None:
 
 
 def test_compare_tells_rows_in_common_and_intervals() -> None:
-    told = run_cli("compare", IRIS, "v1", "v2").out
-    assert "rows that both held out" in told
-    assert "v1 - v2" in told
+    output = run_cli("compare", IRIS, "v1", "v2").out
+    assert "rows that both held out" in output
+    assert "v1 - v2" in output
     facts = run_cli("compare", "iris", "v1", "v2", "--json").json()
     assert facts["versions"] == ["v1", "v2"]
     assert 0 < facts["rows"] < 30
@@ -136,5 +136,5 @@ def test_predict_and_verify_take_a_version(tmp_path: Path) -> None:
     assert out.read_text().splitlines()[1].endswith('"v3"')
     run_cli("approve", "iris", "v1", "-m", "first")
     assert run_cli("predict", IRIS, *options).json()["model_version"] == "v1"
-    told = run_cli("verify", "iris", "v3", "--json").json()
-    assert (told["equal"], told["version"]) == (True, "v3")
+    output = run_cli("verify", "iris", "v3", "--json").json()
+    assert (output["equal"], output["version"]) == (True, "v3")

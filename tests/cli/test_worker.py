@@ -11,9 +11,9 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
+    created = Bench(tmp_path)
+    yield created
+    created.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -24,11 +24,11 @@ def test_it_works_until_it_is_stopped_and_logs_json(bench: Bench, number: int) -
     bench.done(job)
     worker.process.send_signal(number)
     assert worker.process.wait(TIMEOUT) == 0
-    told = {line["event"]: line for line in worker.lines()}
-    assert told["worker ready"]["projects"] == ["unruly"]
-    assert told["job begins"]["job"] == job.id
-    assert told["job ended"]["state"] == "succeeded"
-    assert "worker stopped" in told
+    output = {line["event"]: line for line in worker.lines()}
+    assert output["worker ready"]["projects"] == ["unruly"]
+    assert output["job begins"]["job"] == job.id
+    assert output["job ended"]["state"] == "succeeded"
+    assert "worker stopped" in output
 
 
 def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:

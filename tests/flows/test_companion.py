@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.support.cli_registry import IRIS, fill
+from tests.support.cli_registry import IRIS, register_three_versions
 from tests.support.job_workers import is_alive
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -19,7 +19,7 @@ from windlass.settings import Settings
 @pytest.fixture
 def home(tmp_path: Path, bundle_of: BundleOf) -> Path:
     home = tmp_path / "home"
-    fill(home, bundle_of, policy="automatic")
+    register_three_versions(home, bundle_of, policy="automatic")
     registry = Registry.open(Settings(home=home))
     registry.approve("iris", "v1", actor="ana", reason="first")
     registry.close()

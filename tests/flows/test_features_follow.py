@@ -17,7 +17,7 @@ from tests.support.online_clients import (
     fill_store,
     store_of,
 )
-from tests.support.registry_home import Registered
+from tests.support.registry_home import RegistryHome
 from tests.support.server import Server
 from tests.support.tcp_proxy import Wire
 from tests.support.waiting import until
@@ -32,8 +32,8 @@ HASTY_VIEW = PROJECT_VIEW.model_copy(update={"version": "0123456789ab", "max_age
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Iterator[Registered]:
-    made = Registered(tmp_path / "home")
+def registered(tmp_path: Path) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home")
     yield made
     made.close()
 
@@ -69,7 +69,7 @@ def assert_stale(server: Server) -> None:
 
 
 def test_nothing_is_materialised_and_then_it_is(
-    serve: Serve, registered: Registered, clients: Path
+    serve: Serve, registered: RegistryHome, clients: Path
 ) -> None:
     approved(registered, clients)
     server = serve(PROJECT, home=registered.home, options=OPTIONS)
@@ -94,7 +94,7 @@ def test_nothing_is_materialised_and_then_it_is(
     assert asked(server) == 404
 
 
-def test_a_view_is_followed(serve: Serve, registered: Registered, clients: Path) -> None:
+def test_a_view_is_followed(serve: Serve, registered: RegistryHome, clients: Path) -> None:
     """Declared while the server runs, changed, and taken away; what the store holds is read all the while."""
     approved(registered, clients, view=None)
     server = serve(PROJECT, home=registered.home, options=OPTIONS)
@@ -114,7 +114,7 @@ def test_a_view_is_followed(serve: Serve, registered: Registered, clients: Path)
 
 
 def test_a_damaged_store_is_503_and_harms_no_prediction(
-    serve: Serve, registered: Registered, clients: Path
+    serve: Serve, registered: RegistryHome, clients: Path
 ) -> None:
     approved(registered, clients)
     fill_store(registered.settings)
@@ -144,7 +144,7 @@ def test_a_damaged_store_is_503_and_harms_no_prediction(
 
 
 def test_a_store_elsewhere_goes_away_and_comes_back(
-    serve: Serve, registered: Registered, clients: Path, wire: Wire, wired_url: str
+    serve: Serve, registered: RegistryHome, clients: Path, wire: Wire, wired_url: str
 ) -> None:
     """Predictions by row go on, and those by id are refused."""
     approved(registered, clients)
@@ -168,7 +168,7 @@ def test_a_store_elsewhere_goes_away_and_comes_back(
 def test_the_registry_is_away_at_the_start(
     serve: Serve, bundle_of: BundleOf, tmp_path: Path, wire: Wire, wired_url: str
 ) -> None:
-    registered = Registered(tmp_path / "home", database_url=wired_url)
+    registered = RegistryHome(tmp_path / "home", database_url=wired_url)
     approved(registered, bundle_of("clients"))
     fill_store(registered.settings)
     registered.close()
@@ -181,7 +181,7 @@ def test_the_registry_is_away_at_the_start(
     until(lambda: asked(server) == 200, "the view is known")
 
 
-def test_features_alone(serve: Serve, registered: Registered, clients: Path) -> None:
+def test_features_alone(serve: Serve, registered: RegistryHome, clients: Path) -> None:
     approved(registered, clients)
     server = serve(PROJECT, home=registered.home, ready=False, options=["--only", "features"]).wait(
         "/readyz", 503
@@ -206,7 +206,7 @@ def test_features_alone(serve: Serve, registered: Registered, clients: Path) -> 
     assert not (registered.home / "ledger").exists()
 
 
-def test_predictions_alone(serve: Serve, registered: Registered, clients: Path) -> None:
+def test_predictions_alone(serve: Serve, registered: RegistryHome, clients: Path) -> None:
     approved(registered, clients)
     fill_store(registered.settings)
     server = serve(PROJECT, home=registered.home, options=["--only", "predict", *OPTIONS])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.support.cli_registry import IRIS, fill
-from tests.support.registry_home import Registered, status_of, told
+from tests.support.cli_registry import IRIS, register_three_versions
+from tests.support.registry_home import RegistryHome, status_of, wait_for_log
 from tests.support.server import FLOWER, Server, post
 from tests.support.waiting import until
 
@@ -24,8 +24,8 @@ NAME = Path("iris")  # of the project, in the registry
 def home(tmp_path: Path, bundle_of: BundleOf) -> Path:
     """Iris, declared by its folder, with v1 in production."""
     home = tmp_path / "home"
-    fill(home, bundle_of)
-    registered = Registered(home)
+    register_three_versions(home, bundle_of)
+    registered = RegistryHome(home)
     registered.approve("v1")
     registered.close()
     return home
@@ -33,7 +33,7 @@ def home(tmp_path: Path, bundle_of: BundleOf) -> Path:
 
 @pytest.fixture
 def secret(home: Path) -> str:
-    registered = Registered(home)
+    registered = RegistryHome(home)
     made = KeyStore(registered.registry.database).create("known", Role.ADMIN)
     registered.close()
     return made
@@ -73,13 +73,13 @@ def test_the_registry_is_away_and_what_is_live_goes_on(
         until(lambda: not status_of(server)["registry"]["reachable"], "away")
         for _ in range(2):
             assert answers(server) == {"versions": 503, "predict": 200}
-        told(server, "keys cannot be read", 1)
+        wait_for_log(server, "keys cannot be read", 1)
         stranger = server.client.get("/versions", headers={"X-API-Key": "somebody's"})
         assert stranger.status_code == 401
         assert server.client.get("/readyz").status_code == 200
     until(lambda: answers(server) == {"versions": 200, "predict": 200}, "all well")
     until(lambda: status_of(server)["registry"]["reachable"], "back")
-    told(server, "keys are read again", 1)
+    wait_for_log(server, "keys are read again", 1)
 
 
 def test_a_process_that_begins_meanwhile_waits_for_it(
@@ -111,10 +111,10 @@ def predicted(server: Server, secret: str) -> int | None:
 
 def test_a_worker_that_begins_meanwhile_waits_for_it(serve: Serve, home: Path) -> None:
     server = serve(IRIS, home=home)
-    told(server, "worker ready", 1)
+    wait_for_log(server, "worker ready", 1)
     (first,) = server.children("\0worker\0")
     with taken_away(home):
         os.kill(first, signal.SIGKILL)
-        told(server, "waiting for the database", 1)
+        wait_for_log(server, "waiting for the database", 1)
         assert server.children("\0worker\0") - {first}
-    told(server, "worker ready", 2)
+    wait_for_log(server, "worker ready", 2)

@@ -11,15 +11,15 @@ from statistics import median
 import pytest
 from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import (
-    Registered,
-    another,
+    RegistryHome,
+    altered_copy,
+    change_label,
     digest_of,
-    other_label,
-    sharper,
+    other_bundle,
     status_of,
-    told,
     until_live,
     version_of,
+    wait_for_log,
 )
 from tests.support.server import FLOWER, Server
 from tests.support.waiting import until
@@ -28,8 +28,8 @@ NAME = Path("iris")  # of the project, in the registry
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Iterator[Registered]:
-    made = Registered(tmp_path / "home")
+def registered(tmp_path: Path) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home")
     yield made
     made.close()
 
@@ -42,15 +42,15 @@ def predicted(server: Server, query: str = "") -> str:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_decisions_reach_every_worker_within_two_seconds(
-    serve: Serve, registered: Registered, bundle_of: BundleOf, workers: int
+    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, workers: int
 ) -> None:
     first, second = (
         registered.live(bundle_of("iris")),
-        registered.add(sharper(bundle_of)),
+        registered.add(other_bundle(bundle_of)),
     )
     server = serve(NAME, home=registered.home, options=["--workers", str(workers)])
     assert predicted(server) == first == "v1"
-    told(server, "version ready", workers)
+    wait_for_log(server, "version ready", workers)
     decisions: list[Callable[[], float]] = [
         lambda: registered.approve(second),
         registered.rollback,
@@ -59,8 +59,8 @@ def test_decisions_reach_every_worker_within_two_seconds(
     ]
     for turn, decide in enumerate(decisions):
         decide()
-        told(server, "version ready", workers * (turn + 2))
-    lines = told(server, "version ready")[workers:]
+        wait_for_log(server, "version ready", workers * (turn + 2))
+    lines = wait_for_log(server, "version ready")[workers:]
     assert len(lines) == 4 * workers
     # what holds up a busy machine holds up one or the other
     assert median(line["seconds_after_decision"] for line in lines) < 2
@@ -69,7 +69,7 @@ def test_decisions_reach_every_worker_within_two_seconds(
 
 
 def test_what_status_and_documents_say_follows(
-    serve: Serve, registered: Registered, bundle_of: BundleOf, iris: Path
+    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, iris: Path
 ) -> None:
     registered.live(iris)
     server = serve(NAME, home=registered.home)
@@ -79,17 +79,17 @@ def test_what_status_and_documents_say_follows(
     assert before["bundle_digest"] == digest_of(iris)
     assert before["registry"]["reachable"] is True
     assert "v1: predicts" in server.client.get("/openapi.json").json()["info"]["description"]
-    decided = registered.approve(registered.add(sharper(bundle_of)))
+    decided = registered.approve(registered.add(other_bundle(bundle_of)))
     until_live(server, "v2")
     after = status_of(server)
     assert after["live_since"] == decided
-    assert after["bundle_digest"] == digest_of(sharper(bundle_of))
+    assert after["bundle_digest"] == digest_of(other_bundle(bundle_of))
     assert "v2: predicts" in server.client.get("/openapi.json").json()["info"]["description"]
     assert (
         'windlass_live_version_info{project="iris",version="v2"}'
         in server.client.get("/metrics").text
     )
-    _, switch = told(server, "version ready", 2)
+    _, switch = wait_for_log(server, "version ready", 2)
     assert switch["version"] == "v2"
     assert switch["before"] == "v1"
     assert 0 < switch["load_seconds"] < 30
@@ -97,11 +97,11 @@ def test_what_status_and_documents_say_follows(
 
 
 def test_a_version_that_fails_its_self_test_is_not_switched_to(
-    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     registered.live(iris)
     server = serve(NAME, home=registered.home)
-    registered.approve(registered.add(another(iris, tmp_path / "bad", other_label)))
+    registered.approve(registered.add(altered_copy(iris, tmp_path / "bad", change_label)))
     until(lambda: status_of(server)["refused"] is not None, "refused")
     status = status_of(server)
     assert status["refused"]["version"] == "v2"
@@ -109,24 +109,26 @@ def test_a_version_that_fails_its_self_test_is_not_switched_to(
     assert (status["live_version"], status["stage"]) == ("v1", "archived")
     assert predicted(server) == "v1"
     assert server.client.get("/readyz").status_code == 200
-    registered.approve(registered.add(another(iris, tmp_path / "good")))
+    registered.approve(registered.add(altered_copy(iris, tmp_path / "good")))
     until_live(server, "v3")
     assert status_of(server)["refused"] is None
-    (line,) = told(server, "version refused", 1)  # once, though it was polled again and again
+    (line,) = wait_for_log(
+        server, "version refused", 1
+    )  # once, though it was polled again and again
     assert line["version"] == "v2"
 
 
 def test_an_altered_bundle_is_not_switched_to(
-    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     registered.live(iris)
     server = serve(NAME, home=registered.home)
-    name = registered.add(another(iris, tmp_path / "next"))
+    name = registered.add(altered_copy(iris, tmp_path / "next"))
     registered.approve(name)
     until_live(server, "v2")
     registered.rollback()
     until_live(server, "v1")
-    name = registered.add(another(iris, tmp_path / "third"))
+    name = registered.add(altered_copy(iris, tmp_path / "third"))
     model = registered.folder(name) / "model.onnx"
     registered.registry.approve("iris", name, actor="tester", reason="seen")
     content = bytearray(model.read_bytes())
@@ -144,7 +146,7 @@ def test_an_altered_bundle_is_not_switched_to(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_project_without_a_production_version_becomes_ready(
-    serve: Serve, registered: Registered, iris: Path, workers: int
+    serve: Serve, registered: RegistryHome, iris: Path, workers: int
 ) -> None:
     name = registered.add(iris)
     server = serve(
@@ -162,12 +164,12 @@ def test_a_project_without_a_production_version_becomes_ready(
 
 
 def test_a_replaced_worker_comes_up_with_what_the_registry_says(
-    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     registered.live(iris)
     server = serve(NAME, home=registered.home, options=["--workers", "2"])
     until(lambda: len(server.children("spawn_main")) == 2, "two workers")
-    registered.approve(registered.add(another(iris, tmp_path / "next")))
+    registered.approve(registered.add(altered_copy(iris, tmp_path / "next")))
     until_live(server, "v2")
     before = server.children("spawn_main")
     for pid in before:
@@ -178,7 +180,7 @@ def test_a_replaced_worker_comes_up_with_what_the_registry_says(
 
 
 def test_several_projects(
-    serve: Serve, registered: Registered, bundle_of: BundleOf, iris: Path, tmp_path: Path
+    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, iris: Path, tmp_path: Path
 ) -> None:
     """One follows, one is a bundle by itself; each under its name."""
     registered.live(iris)
@@ -188,7 +190,7 @@ def test_several_projects(
     projects = {one["project"]: one for one in server.client.get("/status").json()["projects"]}
     assert projects["diabetes"]["registry"] is None
     assert len(projects["diabetes"]["live_version"]) == 12
-    registered.live(another(iris, tmp_path / "next"))
+    registered.live(altered_copy(iris, tmp_path / "next"))
     until_live(server, "v2")
     shutil.rmtree(registered.folder("v1"))
     assert server.client.post("/iris/predict?version=v1", json=FLOWER).status_code == 200  # at hand
@@ -196,34 +198,34 @@ def test_several_projects(
 
 def test_a_bundle_that_cannot_be_fetched_is_tried_again(
     serve: Serve,
-    registered: Registered,
+    registered: RegistryHome,
     iris: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("first", "second", "third"):
-        registered.live(another(iris, tmp_path / name))
+        registered.live(altered_copy(iris, tmp_path / name))
     server = serve(NAME, home=registered.home)
     aside = registered.folder("v1").rename(tmp_path / "aside")
     monkeypatch.setattr(
         registered.registry, "fetch", lambda _: None
     )  # there, but not to the server
     registered.rollback("v1")
-    (line,) = told(server, "version not loaded yet", 1)
+    (line,) = wait_for_log(server, "version not loaded yet", 1)
     assert line["version"] == "v1"
     assert predicted(server) == "v3"
     assert status_of(server)["refused"] is None
     aside.rename(registered.folder("v1"))
     until_live(server, "v1")
-    assert len(told(server, "version not loaded yet")) == 1
+    assert len(wait_for_log(server, "version not loaded yet")) == 1
 
 
 def test_what_no_decision_put_in_production_is_refused(
-    serve: Serve, registered: Registered, iris: Path, tmp_path: Path
+    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     """Whoever can write to the database still has to forge the chain of decisions."""
     registered.live(iris)
-    name = registered.add(another(iris, tmp_path / "next"))
+    name = registered.add(altered_copy(iris, tmp_path / "next"))
     server = serve(NAME, home=registered.home)
     move = "UPDATE versions SET stage = ? WHERE number = ?"
     with sqlite3.connect(registered.home / "windlass.db") as connection:

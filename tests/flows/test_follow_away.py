@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from tests.conftest import Serve
-from tests.support.registry_home import Registered, another, status_of, told, until_live, version_of
+from tests.support.registry_home import (
+    RegistryHome,
+    altered_copy,
+    status_of,
+    until_live,
+    version_of,
+    wait_for_log,
+)
 from tests.support.server import FLOWER, Server
 from tests.support.tcp_proxy import Wire
 from tests.support.waiting import is_quick, until
@@ -19,8 +26,8 @@ BODY = str(FLOWER).replace("'", '"').encode()
 
 
 @pytest.fixture
-def registered(tmp_path: Path, postgres_url: str) -> Iterator[Registered]:
-    made = Registered(tmp_path / "home", database_url=postgres_url)
+def registered(tmp_path: Path, postgres_url: str) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home", database_url=postgres_url)
     yield made
     made.close()
 
@@ -31,10 +38,10 @@ def registry_of(server: Server) -> Any:
 
 @pytest.mark.parametrize("how", ["cut", "mute"])
 def test_what_is_live_goes_on(
-    serve: Serve, registered: Registered, iris: Path, wire: Wire, wired_url: str, how: str
+    serve: Serve, registered: RegistryHome, iris: Path, wire: Wire, wired_url: str, how: str
 ) -> None:
     registered.live(iris)
-    later = registered.add(another(iris, registered.home / "next"))
+    later = registered.add(altered_copy(iris, registered.home / "next"))
     server = serve(NAME, home=registered.home, WINDLASS_DATABASE_URL=wired_url)
     assert registry_of(server)["reachable"] is True
     before = time.time()
@@ -56,7 +63,7 @@ def test_what_is_live_goes_on(
     wire.mend()
     until_live(server, later)
     assert registry_of(server)["reachable"] is True
-    told(server, "registry back", 1)
+    wait_for_log(server, "registry back", 1)
     events = [line["event"] for line in server.lines() if line["event"].startswith("registry ")]
     assert events == ["registry away", "registry back"] * (len(events) // 2), "each change once"
     wire.mute()
@@ -65,7 +72,7 @@ def test_what_is_live_goes_on(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_server_started_meanwhile_becomes_ready_afterwards(
-    serve: Serve, registered: Registered, iris: Path, wire: Wire, wired_url: str, workers: int
+    serve: Serve, registered: RegistryHome, iris: Path, wire: Wire, wired_url: str, workers: int
 ) -> None:
     registered.live(iris)
     wire.cut()
@@ -84,13 +91,13 @@ def test_a_server_started_meanwhile_becomes_ready_afterwards(
 
 
 def test_a_worker_replaced_meanwhile_goes_on_with_what_is_live(
-    serve: Serve, registered: Registered, iris: Path, tmp_path: Path, wire: Wire, wired_url: str
+    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path, wire: Wire, wired_url: str
 ) -> None:
     registered.live(iris)
     home = registered.home
     server = serve(NAME, home=home, options=["--workers", "2"], WINDLASS_DATABASE_URL=wired_url)
     until(lambda: len(server.children("spawn_main")) == 2, "two workers")
-    later = registered.live(another(iris, tmp_path / "next"))
+    later = registered.live(altered_copy(iris, tmp_path / "next"))
     until(lambda: {version_of(server) for _ in range(8)} == {later}, "both switched")
     wire.cut()
     before = server.children("spawn_main")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import (
-    Registered,
-    another,
-    sharper,
+    RegistryHome,
+    altered_copy,
+    other_bundle,
     status_of,
-    told,
     until_live,
     version_of,
+    wait_for_log,
 )
 from tests.support.server import FLOWER, Server
 from tests.support.tcp_proxy import Wire
@@ -28,14 +28,14 @@ Elsewhere = Callable[..., Server]
 
 
 @pytest.fixture
-def registered(tmp_path: Path, s3_url: str) -> Iterator[Registered]:
-    made = Registered(tmp_path / "home", store_url=s3_url, store_http=True)
+def registered(tmp_path: Path, s3_url: str) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home", store_url=s3_url, store_http=True)
     yield made
     made.close()
 
 
 @pytest.fixture
-def elsewhere(serve: Serve, registered: Registered, tmp_path: Path) -> Elsewhere:
+def elsewhere(serve: Serve, registered: RegistryHome, tmp_path: Path) -> Elsewhere:
     """Starts a server that shares the database and the bucket, and no folder."""
     database = f"sqlite:///{registered.home / 'windlass.db'}"
     store = registered.settings.store_url
@@ -47,7 +47,7 @@ def elsewhere(serve: Serve, registered: Registered, tmp_path: Path) -> Elsewhere
     return start
 
 
-def altered(registered: Registered, name: str, folder: Path) -> bytes:
+def altered(registered: RegistryHome, name: str, folder: Path) -> bytes:
     """Change one byte of a version's model in the bucket; what it was before."""
     blobs, place = open_blob_store(registered.settings), f"models/iris/{name}"
     before = blobs.read(place, MODEL)
@@ -56,7 +56,7 @@ def altered(registered: Registered, name: str, folder: Path) -> bytes:
     return before
 
 
-def replaced(registered: Registered, name: str, folder: Path, content: bytes) -> None:
+def replaced(registered: RegistryHome, name: str, folder: Path, content: bytes) -> None:
     """Have this be a version's model in the bucket."""
     folder.mkdir(exist_ok=True)
     (folder / MODEL).write_bytes(content)
@@ -64,13 +64,13 @@ def replaced(registered: Registered, name: str, folder: Path, content: bytes) ->
 
 
 def test_versions_come_from_the_bucket(
-    elsewhere: Elsewhere, registered: Registered, bundle_of: BundleOf
+    elsewhere: Elsewhere, registered: RegistryHome, bundle_of: BundleOf
 ) -> None:
     registered.live(bundle_of("iris"))
     server = elsewhere("server")
     assert version_of(server) == "v1"
     before = server.client.post("/predict", json=FLOWER).json()
-    registered.approve(registered.add(sharper(bundle_of)))
+    registered.approve(registered.add(other_bundle(bundle_of)))
     until_live(server, "v2")
     after = server.client.post("/predict", json=FLOWER).json()
     assert after["model_version"] == "v2"
@@ -84,11 +84,11 @@ def test_versions_come_from_the_bucket(
 
 
 def test_what_was_altered_in_the_bucket_is_refused(
-    elsewhere: Elsewhere, registered: Registered, iris: Path, tmp_path: Path
+    elsewhere: Elsewhere, registered: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     registered.live(iris)
     server = elsewhere("server")
-    name = registered.add(another(iris, tmp_path / "next"))
+    name = registered.add(altered_copy(iris, tmp_path / "next"))
     registered.registry.fetch(
         registered.registry.version("iris", name)
     )  # whole, where it is approved
@@ -116,14 +116,14 @@ def test_what_was_altered_in_the_bucket_is_refused(
 
 
 def test_a_bucket_that_is_away_is_waited_for(
-    elsewhere: Elsewhere, registered: Registered, iris: Path, tmp_path: Path, s3_endpoint: str
+    elsewhere: Elsewhere, registered: RegistryHome, iris: Path, tmp_path: Path, s3_endpoint: str
 ) -> None:
     registered.live(iris)
     with Wire(int(s3_endpoint.rpartition(":")[2])) as wire:
         server = elsewhere("server", AWS_ENDPOINT_URL=f"http://127.0.0.1:{wire.port}")
         wire.cut()
-        registered.live(another(iris, tmp_path / "next"))
-        (line,) = told(server, "version not loaded yet", 1)
+        registered.live(altered_copy(iris, tmp_path / "next"))
+        (line,) = wait_for_log(server, "version not loaded yet", 1)
         assert line["version"] == "v2"
         assert "cannot be read" in line["reason"]
         assert version_of(server) == "v1"
@@ -137,11 +137,11 @@ def test_a_bucket_that_is_away_is_waited_for(
 
 
 def test_a_bucket_that_is_silent_holds_up_no_decision(
-    elsewhere: Elsewhere, registered: Registered, iris: Path, tmp_path: Path, s3_endpoint: str
+    elsewhere: Elsewhere, registered: RegistryHome, iris: Path, tmp_path: Path, s3_endpoint: str
 ) -> None:
     """Neither where a client asked for a version of it, nor where a decision did that is no more."""
     for number in range(1, 4):
-        registered.live(another(iris, tmp_path / f"{number}"))
+        registered.live(altered_copy(iris, tmp_path / f"{number}"))
     kept = elsewhere("server")
     assert kept.client.post("/predict?version=v1", json=FLOWER).status_code == 200
     kept.stop()
@@ -152,15 +152,15 @@ def test_a_bucket_that_is_silent_holds_up_no_decision(
         asked = client.submit(server.client.post, "/predict?version=v2", json=FLOWER)
         until(lambda: wire.swallowed, "fetched")
         registered.rollback("v1")  # which this machine has, and the server's memory has not
-        told(server, "version ready", 2)
+        wait_for_log(server, "version ready", 2)
         assert version_of(server) == "v1"
         assert not asked.done()
 
-        registered.approve(registered.add(another(iris, tmp_path / "4")))
+        registered.approve(registered.add(altered_copy(iris, tmp_path / "4")))
         until(lambda: status_of(server)["stage"] == "archived", "under way to v4")
         registered.rollback("v1")
         until(lambda: status_of(server)["stage"] == "production", "back")
-        assert told(server, "version not loaded yet") == []  # v4 was not waited for
+        assert wait_for_log(server, "version not loaded yet") == []  # v4 was not waited for
         wire.cut()  # and not only silent: the client is told at once
         assert asked.result().status_code == 503
         server.stop()

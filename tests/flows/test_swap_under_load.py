@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from tests.conftest import BundleOf, Serve
 from tests.support.load_clients import Load
-from tests.support.registry_home import Registered, another, shares, sharper, told
+from tests.support.registry_home import (
+    RegistryHome,
+    altered_copy,
+    answer_probabilities,
+    other_bundle,
+    wait_for_log,
+)
 from tests.support.server import FLOWER, Server, post
 from tests.support.waiting import until
 
@@ -41,7 +47,7 @@ class Asking(Load):
             if status != 200:
                 self.told.failures.append(body.decode())
                 continue
-            version, given = shares(body)
+            version, given = answer_probabilities(body)
             if "?" in path and version != "v1":
                 self.told.failures.append(f"asked for v1, answered by {version}")
             self.seen[version, given] += 1
@@ -55,21 +61,21 @@ async def _whole(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Iterator[Registered]:
-    made = Registered(tmp_path / "home")
+def registered(tmp_path: Path) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home")
     yield made
     made.close()
 
 
 def ready(server: Server) -> list[dict[str, Any]]:
     """The switches that workers told of so far."""
-    return told(server, "version ready")
+    return wait_for_log(server, "version ready")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_twenty_swaps_and_rollbacks(
     serve: Serve,
-    registered: Registered,
+    registered: RegistryHome,
     bundle_of: BundleOf,
     iris: Path,
     tmp_path: Path,
@@ -78,8 +84,8 @@ def test_twenty_swaps_and_rollbacks(
     names = {registered.live(iris): iris}
     server = serve(NAME, home=registered.home, options=["--workers", str(workers)])
     for index in range(SWAPS // 2):  # every second one is new, and is loaded while requests go on
-        bundle = iris if index % 2 else sharper(bundle_of)
-        copy = another(bundle, tmp_path / f"next-{index}")
+        bundle = iris if index % 2 else other_bundle(bundle_of)
+        copy = altered_copy(bundle, tmp_path / f"next-{index}")
         names[registered.add(copy)] = copy
     until(lambda: len(ready(server)) == workers, "every worker ready")
     with Asking(server.port) as load:
@@ -107,17 +113,17 @@ def _each_answer_is_of_the_version_it_names(
     truth = {}
     for version in names:
         answer = server.client.post(f"/predict?version={version}", json=FLOWER)
-        truth[version] = shares(answer.content)[1]
+        truth[version] = answer_probabilities(answer.content)[1]
     assert dict(load.seen.keys()) == truth
     assert len(set(truth.values())) == 2
 
 
 def test_a_batch_is_of_one_version(
-    serve: Serve, registered: Registered, bundle_of: BundleOf, iris: Path
+    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, iris: Path
 ) -> None:
     """A large batch, worked off the event loop while versions change, is answered by the one it names."""
     registered.live(iris)
-    other = registered.add(sharper(bundle_of))
+    other = registered.add(other_bundle(bundle_of))
     server = serve(NAME, home=registered.home)
     truth: dict[str, Any] = {}
     registered.approve(other)

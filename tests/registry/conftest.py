@@ -43,14 +43,14 @@ def _opened(settings: Settings) -> Iterator[Registry]:
 @pytest.fixture
 def train(tmp_path: Path) -> Train:
     """Seals a bundle and registers it: `train(registry, accuracy=…, by=…)`."""
-    made = 0
+    created = 0
 
     def register(
         registry: Registry, *, by: str = "ann", job: str | None = None, **bundle: float
     ) -> Version:
-        nonlocal made
-        made += 1
-        folder = LOAN.sealed(tmp_path / f"trained-{made}", **bundle)
+        nonlocal created
+        created += 1
+        folder = LOAN.sealed(tmp_path / f"trained-{created}", **bundle)
         return registry.register(folder, trained_by=by, job_id=job)
 
     return register

@@ -16,7 +16,7 @@ RULE = "accuracy not worse than production"
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+def baselines(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """The digests of what versions were judged against; a gate passes unless its accuracy is the lower."""
     baseline_digest: list[str | None] = []
 
@@ -39,7 +39,7 @@ def test_illegal_moves_are_refused_and_change_nothing(registry: Registry, train:
     registry.approve("loan", "v2", actor="bob", reason="a test")
     registry.reject("loan", "v3", actor="bob", reason="a test")
     before = registry.versions("loan"), registry.decisions()
-    for action, name, told in (
+    for action, name, output in (
         (
             registry.approve,
             "v1",
@@ -81,7 +81,7 @@ def test_illegal_moves_are_refused_and_change_nothing(registry: Registry, train:
             "v4 is a candidate, and only an archived .* windlass approve loan v4 ",
         ),
     ):
-        with pytest.raises(RegistryError, match=told):
+        with pytest.raises(RegistryError, match=output):
             action("loan", name, actor="bob", reason="a test")
     assert (registry.versions("loan"), registry.decisions()) == before
 
@@ -115,39 +115,39 @@ def test_four_eyes_need_names(registry: Registry, train: Train) -> None:
     registry.declare(LOAN.declared(four_eyes=True))
     train(registry, by="anonymous")
     train(registry, by="ann")
-    for name, actor, told in (
+    for name, actor, output in (
         ("v1", "bob", "who trained loan v1.* and train it again with a key"),
         ("v2", "anonymous", "who approved loan v2.* and approve it with a key"),
     ):
-        with pytest.raises(RegistryError, match=f"nobody knows {told}"):
+        with pytest.raises(RegistryError, match=f"nobody knows {output}"):
             registry.approve("loan", name, actor=actor, reason="a test")
     assert registry.decisions() == []
 
 
 def test_gates_are_judged_again_where_production_changed(
-    registry: Registry, train: Train, judged: list[str | None]
+    registry: Registry, train: Train, baselines: list[str | None]
 ) -> None:
     for accuracy in (0.85, 0.95, 0.9):
         train(registry, accuracy=accuracy)
-    assert judged == [None, None, None]
+    assert baselines == [None, None, None]
     first = registry.approve("loan", "v1", actor="bob", reason="a test")
-    assert judged == [None, None, None]  # nothing changed since
+    assert baselines == [None, None, None]  # nothing changed since
     second = registry.approve("loan", "v2", actor="bob", reason="a test")
     with pytest.raises(RegistryError, match=r"not worse than production \(0\.9\), against 0\.95"):
         registry.approve("loan", "v3", actor="bob", reason="a test")
-    assert judged[3:] == [first.digest, second.digest]
-    kept = registry.version("loan", "v3")
-    assert [(gate.passed, gate.note) for gate in kept.gates] == [(False, "against 0.95")]
-    assert kept.stage is Stage.CANDIDATE
+    assert baselines[3:] == [first.digest, second.digest]
+    stored = registry.version("loan", "v3")
+    assert [(gate.passed, gate.note) for gate in stored.gates] == [(False, "against 0.95")]
+    assert stored.stage is Stage.CANDIDATE
 
 
 def test_gates_are_judged_against_production_at_registration(
-    registry: Registry, train: Train, judged: list[str | None]
+    registry: Registry, train: Train, baselines: list[str | None]
 ) -> None:
     registry_version = train(registry, accuracy=0.9)
     registry.approve("loan", "v1", actor="bob", reason="a test")
     assert [gate.passed for gate in train(registry, accuracy=0.88).gates] == [False]
-    assert judged == [None, registry_version.digest]
+    assert baselines == [None, registry_version.digest]
 
 
 def test_policy_approves_what_passed(registry: Registry, train: Train) -> None:
@@ -187,8 +187,8 @@ def test_policy_takes_nothing_that_is_undecided_but_a_person_may(
 
 def test_an_altered_bundle_is_not_approved(registry: Registry, train: Train) -> None:
     version = train(registry)
-    place = Path(registry.location(version))
-    (place / "model.joblib").write_bytes(b"another model")
+    folder = Path(registry.location(version))
+    (folder / "model.joblib").write_bytes(b"another model")
     with pytest.raises(
         IntegrityError, match=r"loan v1 at .* is not the one that the registry knows"
     ):

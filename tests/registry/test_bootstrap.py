@@ -34,8 +34,8 @@ def _right(holdout: Holdout) -> NDArray[np.float64]:
 def test_a_measure_of_all_rows_is_the_metric(name: str, classes: int | None) -> None:
     for rows in (50, 5000):
         holdout, _ = _pair(rows, classes)
-        found = resampled_metric(name, holdout, classes)(np.arange(rows))
-        assert found == pytest.approx(exact_metric(name, holdout, classes), abs=1e-12)
+        results = resampled_metric(name, holdout, classes)(np.arange(rows))
+        assert results == pytest.approx(exact_metric(name, holdout, classes), abs=1e-12)
 
 
 @pytest.mark.parametrize(("name", "classes"), NAMES)
@@ -44,15 +44,15 @@ def test_a_measure_of_a_resample_is_the_metric_of_these_rows(
 ) -> None:
     holdout, _ = _pair(300, classes)
     rows = np.random.default_rng(9).integers(300, size=300)
-    found = resampled_metric(name, holdout, classes)(rows)
-    assert found == pytest.approx(exact_metric(name, holdout.take(rows), classes), abs=1e-12)
+    results = resampled_metric(name, holdout, classes)(rows)
+    assert results == pytest.approx(exact_metric(name, holdout.take(rows), classes), abs=1e-12)
 
 
 def test_ranks_that_are_lumped_together_change_next_to_nothing() -> None:
     holdout, _ = _pair(50_000, 2)
     for name in ("roc_auc", "average_precision"):
-        found = resampled_metric(name, holdout, 2)(np.arange(50_000))
-        assert found == pytest.approx(exact_metric(name, holdout, 2), abs=1e-4)
+        results = resampled_metric(name, holdout, 2)(np.arange(50_000))
+        assert results == pytest.approx(exact_metric(name, holdout, 2), abs=1e-4)
 
 
 def test_the_interval_of_a_mean_is_the_textbooks() -> None:

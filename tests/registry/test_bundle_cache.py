@@ -71,7 +71,7 @@ def test_who_comes_second_takes_what_is_there(cache: BundleCache, far: Bundle) -
 
 
 def test_what_is_left_or_unused_is_swept(cache: BundleCache, far: Bundle, tmp_path: Path) -> None:
-    kept = cache.open(far.digest, fetching(far, [])).path
+    stored = cache.open(far.digest, fetching(far, [])).path
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, check=True).stdout.decode().strip()  # fmt: skip
     (tmp_path / "cache" / f".{'e' * 64}.{dead}.x1").mkdir()
@@ -81,9 +81,9 @@ def test_what_is_left_or_unused_is_swept(cache: BundleCache, far: Bundle, tmp_pa
     os.utime(old, (0, time.time() - MAX_UNUSED_SECONDS - 60))
     cache.sweep()
     left = {place.name for place in (tmp_path / "cache").iterdir()}
-    assert left == {kept.name, f".{'e' * 64}.{os.getpid()}.x1"}
+    assert left == {stored.name, f".{'e' * 64}.{os.getpid()}.x1"}
     cache.remove(far.digest)
-    assert not kept.exists()
+    assert not stored.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told(far: Bundle, tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ def test_an_altered_bundle_does_not_open(
         blobs.upload(tmp_path, ["model.joblib"], "models/loan/v1")
     with pytest.raises(
         IntegrityError, match=r"loan v1 at .*/models/loan/v1 is not the one"
-    ) as told:
+    ) as output:
         every_registry.fetch(version)
-    assert "model.joblib is not the file that was sealed" in str(told.value)
+    assert "model.joblib is not the file that was sealed" in str(output.value)
 
 
 def test_a_whole_bundle_that_is_another_does_not_open(
@@ -129,8 +129,8 @@ def test_bundles_that_no_version_has_are_kept(
     for aside in asides:
         assert blobs.read(f"orphans/loan/{aside}", "manifest.json") == b"{}"
     assert train(every_registry).name == "v2"
-    for kept in every_registry.versions("loan"):
-        assert every_registry.fetch(kept).digest == kept.digest
+    for stored in every_registry.versions("loan"):
+        assert every_registry.fetch(stored).digest == stored.digest
     assert every_registry.version("loan", "v1") == version
 
 

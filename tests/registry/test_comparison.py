@@ -17,59 +17,59 @@ TRUTH = np.random.default_rng(5).integers(0, 2, 600)
 def test_only_rows_that_both_held_out_count(tmp_path: Path) -> None:
     a = held(TRUTH, noise=1.0)
     b = held(np.concatenate([TRUTH[400:], 1 - TRUTH[:100]]), noise=1.0, seed=1, start=400)
-    found = compare(sealed(tmp_path, a), sealed(tmp_path, b))
-    assert (found.rows, found.relabelled, found.obstacle) == (200, 0, None)
-    assert [m.metric for m in found.metrics] == [
+    results = compare(sealed(tmp_path, a), sealed(tmp_path, b))
+    assert (results.rows, results.relabelled, results.obstacle) == (200, 0, None)
+    assert [m.metric for m in results.metrics] == [
         "accuracy", "macro_f1", "log_loss", "roc_auc", "average_precision", "brier",
     ]  # fmt: skip
 
 
 def test_values_are_the_metrics_of_each_on_these_rows(tmp_path: Path) -> None:
     a, b = held(TRUTH, noise=1.0), held(TRUTH, noise=3.0, seed=1)
-    found = compare(sealed(tmp_path, a), sealed(tmp_path, b))
+    results = compare(sealed(tmp_path, a), sealed(tmp_path, b))
     for name, holdout in (("a", a), ("b", b)):
-        accuracy = found.metric("accuracy")
+        accuracy = results.metric("accuracy")
         assert accuracy is not None
         right = np.mean(holdout.prediction.labels == holdout.truth)
         assert getattr(accuracy, name) == pytest.approx(right)
-    assert all(m.verdict("v2", "v1") == "v2 is better" for m in found.metrics)
-    assert found.mcnemar is not None
-    assert found.mcnemar.only_a > found.mcnemar.only_b
-    assert found.mcnemar.p_value < 0.001
+    assert all(m.verdict("v2", "v1") == "v2 is better" for m in results.metrics)
+    assert results.mcnemar is not None
+    assert results.mcnemar.only_a > results.mcnemar.only_b
+    assert results.mcnemar.p_value < 0.001
 
 
 def test_the_other_way_round_is_the_mirror_image(tmp_path: Path) -> None:
     a, b = (sealed(tmp_path, held(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
-    for one, other in zip(compare(a, b).metrics, compare(b, a).metrics, strict=True):
-        assert (one.a, one.b) == (other.b, other.a)
-        assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
+    for item, other in zip(compare(a, b).metrics, compare(b, a).metrics, strict=True):
+        assert (item.a, item.b) == (other.b, other.a)
+        assert (item.low, item.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
 
 
 def test_a_version_is_as_good_as_itself(tmp_path: Path) -> None:
     bundle = sealed(tmp_path, held(TRUTH))
-    found = compare(bundle, bundle)
-    assert {(m.difference, m.low, m.high) for m in found.metrics} == {(0.0, 0.0, 0.0)}
-    assert {m.verdict("v2", "v1") for m in found.metrics} == {"no difference shown"}
-    assert found.mcnemar == McNemar(0, 0, 1.0)
+    results = compare(bundle, bundle)
+    assert {(m.difference, m.low, m.high) for m in results.metrics} == {(0.0, 0.0, 0.0)}
+    assert {m.verdict("v2", "v1") for m in results.metrics} == {"no difference shown"}
+    assert results.mcnemar == McNemar(0, 0, 1.0)
 
 
 def test_a_regression_is_compared_by_its_errors(tmp_path: Path) -> None:
     truth = np.random.default_rng(0).normal(size=300)
     a, b = (sealed(tmp_path, held(truth, noise=n, seed=int(10 * n))) for n in (0.2, 0.5))
-    found = compare(a, b)
-    assert [m.metric for m in found.metrics] == ["mae", "rmse", "r2"]
-    assert {m.verdict("v2", "v1") for m in found.metrics} == {"v2 is better"}
-    assert found.mcnemar is None
+    results = compare(a, b)
+    assert [m.metric for m in results.metrics] == ["mae", "rmse", "r2"]
+    assert {m.verdict("v2", "v1") for m in results.metrics} == {"v2 is better"}
+    assert results.mcnemar is None
 
 
 def test_labels_of_the_first_count_where_they_changed(tmp_path: Path) -> None:
     a = held(TRUTH, noise=0.1)
-    found = compare(sealed(tmp_path, a), sealed(tmp_path, relabelled(a, 30)))
-    accuracy = found.metric("accuracy")
-    assert found.relabelled == 30
+    results = compare(sealed(tmp_path, a), sealed(tmp_path, relabelled(a, 30)))
+    accuracy = results.metric("accuracy")
+    assert results.relabelled == 30
     assert accuracy is not None
     assert accuracy.a == accuracy.b == 1.0
-    assert "30 of them were labelled anew; v2's labels count." in found.summary("v2", "v1")
+    assert "30 of them were labelled anew; v2's labels count." in results.summary("v2", "v1")
 
 
 def test_a_metric_without_a_value_is_left_out(tmp_path: Path) -> None:
@@ -81,13 +81,13 @@ def test_a_metric_without_a_value_is_left_out(tmp_path: Path) -> None:
 
 def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
     bundle = sealed(tmp_path, held(TRUTH))
-    found = compare(bundle, bundle, metrics={"brier"}, confidence=0.5)
-    assert [m.metric for m in found.metrics] == ["brier"]
-    assert found.confidence == 0.5
+    results = compare(bundle, bundle, metrics={"brier"}, confidence=0.5)
+    assert [m.metric for m in results.metrics] == ["brier"]
+    assert results.confidence == 0.5
 
 
 @pytest.mark.parametrize(
-    ("parts", "told"),
+    ("parts", "message"),
     [
         (
             {
@@ -101,12 +101,14 @@ def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
         ({"target": TargetRecord(name="z", classes=(0, 1))}, "another target"),
     ],
 )
-def test_what_cannot_be_compared_says_why(tmp_path: Path, parts: dict[str, Any], told: str) -> None:
+def test_what_cannot_be_compared_says_why(
+    tmp_path: Path, parts: dict[str, Any], message: str
+) -> None:
     holdout = held(TRUTH)
-    found = compare(sealed(tmp_path, holdout), sealed(tmp_path, holdout, **parts))
-    assert found.metrics == ()
-    assert told in (found.obstacle or "")
-    assert found.summary("v2", "v1").startswith("v2 and v1 cannot be compared: ")
+    results = compare(sealed(tmp_path, holdout), sealed(tmp_path, holdout, **parts))
+    assert results.metrics == ()
+    assert message in (results.obstacle or "")
+    assert results.summary("v2", "v1").startswith("v2 and v1 cannot be compared: ")
 
 
 def test_no_row_in_common_says_so(tmp_path: Path) -> None:
@@ -128,12 +130,12 @@ def test_mcnemar_is_the_exact_binomial_test(counts: tuple[int, int]) -> None:
 
 def test_a_comparison_is_json(tmp_path: Path) -> None:
     a, b = (sealed(tmp_path, held(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
-    told = json.loads(json.dumps(compare(a, b).json(), allow_nan=False))
-    assert told["rows"] == 600
-    loss = next(metric for metric in told["metrics"] if metric["metric"] == "log_loss")
+    message = json.loads(json.dumps(compare(a, b).json(), allow_nan=False))
+    assert message["rows"] == 600
+    loss = next(metric for metric in message["metrics"] if metric["metric"] == "log_loss")
     assert loss["less_is_better"] is True
     assert loss["low"] < loss["difference"] < loss["high"] < 0
-    assert told["mcnemar"].keys() == {"only_a", "only_b", "p_value"}
+    assert message["mcnemar"].keys() == {"only_a", "only_b", "p_value"}
     assert json.loads(json.dumps(Comparison(0, 0.95, obstacle="why").json()))["obstacle"] == "why"
 
 

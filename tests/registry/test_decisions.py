@@ -54,8 +54,8 @@ def test_the_chain_begins_with_zeros(tampered: Tampered, registry: Registry) -> 
     ],
 )
 def test_a_changed_decision_is_found(tampered: Tampered, change: str) -> None:
-    found = tampered(f"UPDATE decisions SET {change} WHERE sequence = 3")
-    assert "loan, decision 3 was changed after it was made." in found
+    results = tampered(f"UPDATE decisions SET {change} WHERE sequence = 3")
+    assert "loan, decision 3 was changed after it was made." in results
 
 
 @pytest.mark.parametrize("sequence", [1, 2, 3, 4])
@@ -64,36 +64,37 @@ def test_a_missing_decision_is_found_also_the_last(tampered: Tampered, sequence:
 
 
 def test_a_missing_decision_is_found_where_the_rest_is_numbered_anew(tampered: Tampered) -> None:
-    found = tampered(
+    results = tampered(
         "DELETE FROM decisions WHERE sequence = 2",
         "UPDATE decisions SET sequence = 2 WHERE sequence = 3",
         "UPDATE decisions SET sequence = 3 WHERE sequence = 4",
     )
     assert (
-        "loan, decision 2 does not follow the one before it, which was changed or removed." in found
+        "loan, decision 2 does not follow the one before it, which was changed or removed."
+        in results
     )
 
 
 def test_an_exchanged_order_is_found(tampered: Tampered) -> None:
-    found = tampered(
+    results = tampered(
         "UPDATE decisions SET sequence = 9 WHERE sequence = 3",
         "UPDATE decisions SET sequence = 3 WHERE sequence = 4",
         "UPDATE decisions SET sequence = 4 WHERE sequence = 9",
     )
-    assert len([fault for fault in found if "was changed after it was made" in fault]) == 2
+    assert len([fault for fault in results if "was changed after it was made" in fault]) == 2
 
 
 def test_a_stage_without_a_decision_is_found(tampered: Tampered) -> None:
-    found = tampered("UPDATE versions SET stage = 'candidate' WHERE number = 3")
-    (fault,) = found
+    results = tampered("UPDATE versions SET stage = 'candidate' WHERE number = 3")
+    (fault,) = results
     assert fault.startswith("loan v3 is candidate, but by the decisions it is rejected:")
 
 
 def test_another_bundle_is_found_and_not_served(tampered: Tampered, registry: Registry) -> None:
     approved = registry.live_versions(["loan"])["loan"]
     assert approved.refused is None
-    found = tampered(f"UPDATE versions SET digest = '{'e' * 64}' WHERE number = 1")
-    assert [fault for fault in found if "is about another bundle" in fault]
+    results = tampered(f"UPDATE versions SET digest = '{'e' * 64}' WHERE number = 1")
+    assert [fault for fault in results if "is about another bundle" in fault]
     live = registry.live_versions(["loan"])["loan"]
     assert live.refused == f"decision 3 was about another bundle, {approved.digest[:12]}"
     with pytest.raises(RegistryError, match="another bundle than was approved"):
@@ -103,11 +104,11 @@ def test_another_bundle_is_found_and_not_served(tampered: Tampered, registry: Re
 def test_production_without_a_decision_is_not_served(
     tampered: Tampered, registry: Registry
 ) -> None:
-    found = tampered(
+    results = tampered(
         "UPDATE versions SET stage = 'archived' WHERE number = 1",
         "UPDATE versions SET stage = 'production' WHERE number = 3",
     )
-    assert len(found) == 2
+    assert len(results) == 2
     assert registry.live_versions(["loan"])["loan"].refused == "decision 3 put v1 in production"
     with pytest.raises(RegistryError, match="v3 was never approved: it is production"):
         registry.approved_version("loan", "v3")
@@ -159,8 +160,8 @@ def test_no_decision_covers_up_that_one_was_removed(
 ) -> None:
     train(registry)
     tampered("DELETE FROM decisions WHERE sequence = 4")
-    found = tampered("DELETE FROM decisions WHERE sequence = 3")
-    assert len(found) == 3  # v1 in production and v2 archived, v3 rejected: by no decision
+    results = tampered("DELETE FROM decisions WHERE sequence = 3")
+    assert len(results) == 3  # v1 in production and v2 archived, v3 rejected: by no decision
     before = registry.versions("loan"), registry.decisions()
     decide = {
         "approve": partial(registry.approve, "loan", "v4"),
@@ -168,18 +169,18 @@ def test_no_decision_covers_up_that_one_was_removed(
         "rollback": partial(registry.rollback, "loan"),
         "rollback to v2": partial(registry.rollback, "loan", "v2"),
     }[act]
-    told = r"by the decisions it is .* Nothing is decided about loan until .* backup.* decisions loan --verify"
-    with pytest.raises(RegistryError, match=told):
+    output = r"by the decisions it is .* Nothing is decided about loan until .* backup.* decisions loan --verify"
+    with pytest.raises(RegistryError, match=output):
         decide(actor="bob", reason="as if nothing had been")
     assert (registry.versions("loan"), registry.decisions()) == before
-    assert registry.verify_decisions("loan") == found
+    assert registry.verify_decisions("loan") == results
 
 
 def test_a_missing_version_is_found(tampered: Tampered) -> None:
-    found = tampered(
+    results = tampered(
         "DELETE FROM decisions WHERE number = 2", "DELETE FROM versions WHERE number = 2"
     )
-    assert "loan v2 is missing." in found
+    assert "loan v2 is missing." in results
 
 
 def test_words_that_there_are_not_are_told(tampered: Tampered) -> None:

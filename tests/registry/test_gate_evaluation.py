@@ -98,7 +98,7 @@ def test_what_cannot_be_compared_is_for_a_person_to_decide(tmp_path: Path) -> No
         "no row was held out by both": held(TRUTH, start=10_000),
         f"only {few} rows": held(TRUTH[:few]),
     }
-    for told, holdout in cases.items():
+    for output, holdout in cases.items():
         production = sealed(tmp_path, holdout)
         (result,) = evaluate_gates(candidate, production)
         assert (result.passed, result.blocks_approval, result.verdict) == (
@@ -106,7 +106,7 @@ def test_what_cannot_be_compared_is_for_a_person_to_decide(tmp_path: Path) -> No
             False,
             "undecided",
         )
-        assert told in result.note
+        assert output in result.note
         assert production.digest[:12] in result.note
 
 

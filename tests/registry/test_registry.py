@@ -42,12 +42,12 @@ def test_bundles_stand_where_people_look(
     every_registry: Registry, every_settings: Settings, train: Train
 ) -> None:
     version = train(every_registry)
-    place = every_registry.location(version)
+    folder = every_registry.location(version)
     root = every_settings.store_url or every_settings.home
-    assert place == f"{root}/models/loan/v1"
+    assert folder == f"{root}/models/loan/v1"
     if every_settings.store_url is None:
-        assert (Path(place) / MANIFEST).is_file()
-        assert (Path(place) / "metrics.json").is_file()
+        assert (Path(folder) / MANIFEST).is_file()
+        assert (Path(folder) / "metrics.json").is_file()
 
 
 def test_numbers_follow_one_another(every_registry: Registry, train: Train) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from tests.conftest import BundleOf, Serve
 from tests.support.online_clients import PROJECT, approved, fill_store
-from tests.support.registry_home import Registered
+from tests.support.registry_home import RegistryHome
 from tests.support.server import Server
 
 
@@ -12,7 +12,7 @@ def clients_server(
     session_server: Serve, bundle_of: BundleOf, tmp_path_factory: pytest.TempPathFactory
 ) -> Server:
     """Clients at the root of a server that follows the registry: v1 and v2, and 10,000 more than have a name."""
-    registered = Registered(tmp_path_factory.mktemp("clients") / "home")
+    registered = RegistryHome(tmp_path_factory.mktemp("clients") / "home")
     approved(registered, bundle_of("clients"))
     approved(registered, bundle_of("clients", seed=7))
     fill_store(registered.settings, many=10_000)

@@ -21,7 +21,7 @@ from tests.support.online_clients import (
     features_of,
     fill_store,
 )
-from tests.support.registry_home import Registered
+from tests.support.registry_home import RegistryHome
 from tests.support.server import Server
 from tests.support.waiting import until
 
@@ -158,7 +158,7 @@ def test_a_quantity_has_no_label() -> None:
 def test_nothing_is_live_and_features_are_answered_all_the_same(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf
 ) -> None:
-    registered = Registered(tmp_path / "home")
+    registered = RegistryHome(tmp_path / "home")
     registered.add(bundle_of("clients"), str(PROJECT))
     declare(registered)
     fill_store(registered.settings)

@@ -15,7 +15,7 @@ from tests.serving.test_routes import problem
 from tests.support.altered_bundles import change, copied
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import PLAIN, PROJECT, STRANGER, approved, fill_store
-from tests.support.registry_home import Registered
+from tests.support.registry_home import RegistryHome
 
 from windlass import app
 from windlass.serving.targets import ServeTarget, ServiceRole
@@ -25,9 +25,9 @@ Work = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
 @pytest.fixture
-def registered(tmp_path: Path, bundle_of: BundleOf) -> Registered:
+def registered(tmp_path: Path, bundle_of: BundleOf) -> RegistryHome:
     """Three versions of clients: one of which no view is known, one of the view declared, one of another."""
-    made = Registered(tmp_path / "home")
+    made = RegistryHome(tmp_path / "home")
     bundle = bundle_of("clients")
     approved(made, bundle)
     for view in (PROJECT_VIEW.version, "another"):
@@ -59,7 +59,7 @@ def serve(
 
 
 def test_features_of_another_view_are_no_row(
-    registered: Registered, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    registered: RegistryHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill_store(registered.settings)
 
@@ -89,7 +89,7 @@ def test_features_of_another_view_are_no_row(
 
 @pytest.mark.parametrize("only", [None, ServiceRole.FEATURES])
 def test_a_store_that_says_nothing_holds_up_no_start(
-    registered: Registered, monkeypatch: pytest.MonkeyPatch, only: ServiceRole | None
+    registered: RegistryHome, monkeypatch: pytest.MonkeyPatch, only: ServiceRole | None
 ) -> None:
     async def work(ask: httpx.AsyncClient) -> None:
         assert (await ask.get("/health")).status_code == 200

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.support.registry_home import told
+from tests.support.registry_home import wait_for_log
 from tests.support.server import FLOWER, Server
 
 from windlass import app
@@ -141,5 +141,5 @@ def test_the_rate_is_told_every_few_seconds(serve: Serve, iris: Path, tmp_path: 
     )
     server: Server = serve(iris, PYTHONPATH=str(tmp_path))
     assert server.client.post("/predict", json=FLOWER).status_code == 200
-    rate = told(server, "rate", 3)[-1]
+    rate = wait_for_log(server, "rate", 3)[-1]
     assert {"requests_per_second", "p50_ms", "p95_ms", "p99_ms", "worker"} <= rate.keys()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import BundleOf
 from tests.support.altered_bundles import copied
-from tests.support.registry_home import Registered, another
+from tests.support.registry_home import RegistryHome, altered_copy
 from tests.support.server import Server, free_port
 
 from windlass.app import application
@@ -17,8 +17,8 @@ from windlass.settings import Settings
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Iterator[Registered]:
-    made = Registered(tmp_path / "home")
+def registered(tmp_path: Path) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home")
     yield made
     made.close()
 
@@ -46,7 +46,7 @@ def test_a_bundle_where_there_is_no_registry(iris: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_that_the_registry_knows_is_followed(
-    registered: Registered, project: Path
+    registered: RegistryHome, project: Path
 ) -> None:
     registered.registry.declare(ProjectSpec(name="iris", folder=str(project)))
     found = one(project, registered.settings)
@@ -54,7 +54,7 @@ def test_a_folder_that_the_registry_knows_is_followed(
 
 
 def test_a_folder_that_it_does_not_know_is_served_by_its_artifacts(
-    registered: Registered, project: Path
+    registered: RegistryHome, project: Path
 ) -> None:
     registered.registry.declare(ProjectSpec(name="other", folder="/elsewhere"))
     found = one(project, registered.settings)
@@ -63,7 +63,7 @@ def test_a_folder_that_it_does_not_know_is_served_by_its_artifacts(
 
 
 def test_a_name_that_the_registry_knows_is_followed(
-    registered: Registered, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registered: RegistryHome, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registered.add(iris)
     monkeypatch.chdir(tmp_path)
@@ -73,7 +73,7 @@ def test_a_name_that_the_registry_knows_is_followed(
 
 
 def test_a_bundle_that_the_registry_knows_and_never_approved_is_refused(
-    registered: Registered, iris: Path, project: Path, tmp_path: Path
+    registered: RegistryHome, iris: Path, project: Path, tmp_path: Path
 ) -> None:
     registered.add(iris)
     for path in (iris, project, registered.folder("v1")):
@@ -81,19 +81,19 @@ def test_a_bundle_that_the_registry_knows_and_never_approved_is_refused(
             one(path, registered.settings)
     registered.approve("v1")
     assert one(iris, registered.settings).bundle is not None
-    registered.live(another(iris, tmp_path / "next"))
+    registered.live(altered_copy(iris, tmp_path / "next"))
     assert one(iris, registered.settings).bundle is not None  # it was in production
 
 
 @pytest.mark.parametrize("approved", [False, True])
 def test_a_bundle_that_is_no_version_of_a_project_that_the_registry_knows_is_refused(
-    registered: Registered, iris: Path, bundle_of: BundleOf, tmp_path: Path, approved: bool
+    registered: RegistryHome, iris: Path, bundle_of: BundleOf, tmp_path: Path, approved: bool
 ) -> None:
     """Or a byte changed in the manifest would get round the approval."""
     registered.add(iris)
     if approved:
         registered.approve("v1")
-    edited = another(iris, tmp_path / "edited")
+    edited = altered_copy(iris, tmp_path / "edited")
     refused = r"none of its versions.*`windlass train`.*another WINDLASS_HOME"
     with pytest.raises(RegistryError, match=refused):
         one(edited, registered.settings)
@@ -104,15 +104,15 @@ def test_a_bundle_that_is_no_version_of_a_project_that_the_registry_knows_is_ref
 
 
 def test_a_server_of_a_bundle_that_is_no_version_ends(
-    registered: Registered, iris: Path, tmp_path: Path
+    registered: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     registered.live(iris)
-    server = Server.of(another(iris, tmp_path / "edited"), home=registered.home)
+    server = Server.of(altered_copy(iris, tmp_path / "edited"), home=registered.home)
     assert server.exit_code() == 1
     assert "none of its versions" in server.log.read_text()
 
 
-def test_two_of_one_project(registered: Registered, iris: Path) -> None:
+def test_two_of_one_project(registered: RegistryHome, iris: Path) -> None:
     registered.live(iris)
     with pytest.raises(ProjectError, match="'iris'"):
         subjects([iris, "iris"], registered.settings)

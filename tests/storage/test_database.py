@@ -119,10 +119,10 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_was_replaced_is_followed(tmp_path: Path) -> None:
     for name in ("old", "new"):
-        made = Database.open(Settings(home=tmp_path / name))
-        with made.writing() as connection:
+        created = Database.open(Settings(home=tmp_path / name))
+        with created.writing() as connection:
             connection.execute(insert(projects).values(_project(name)))
-        made.close()
+        created.close()
     path = tmp_path / "old" / "windlass.db"
     database = Database.open(Settings(home=path.parent))
     assert _names(database) == ["old"]
@@ -208,9 +208,9 @@ def test_urls_that_cannot_be_used(url: str) -> None:
 
 def test_a_server_that_is_away_is_told_without_the_password() -> None:
     pytest.importorskip("psycopg")
-    with pytest.raises(StorageError, match=r"refused.*try again") as told:
+    with pytest.raises(StorageError, match=r"refused.*try again") as output:
         Database.open_url(f"postgresql://ann:s3cret@127.0.0.1:{free_port()}/loans")
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(output.value)
 
 
 def test_a_server_that_never_answers_is_told() -> None:

@@ -27,9 +27,9 @@ def test_what_is_wrong_with_the_disk_is_told(
         raise OSError(code, os.strerror(code), str(target))
 
     monkeypatch.setattr(shutil, "copyfile", fail)
-    with pytest.raises(StorageError, match=advice) as told:
+    with pytest.raises(StorageError, match=advice) as output:
         LocalBlobStore(tmp_path / "home").upload(tmp_path, ["model.joblib"], "incoming/a")
-    assert "incoming/a/model.joblib" in str(told.value)
+    assert "incoming/a/model.joblib" in str(output.value)
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_the_tables_are_made_once_by_however_many(database_url: str) -> None:
         assert opener.stdin is not None
         opener.stdin.close()
         opener.stdin = None
-    told = [opener.communicate(timeout=100)[1].decode() for opener in openers]
-    assert [opener.returncode for opener in openers] == [0] * 4, told
+    output = [opener.communicate(timeout=100)[1].decode() for opener in openers]
+    assert [opener.returncode for opener in openers] == [0] * 4, output
     Database.open_url(database_url).close()
 
 

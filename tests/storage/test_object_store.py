@@ -30,9 +30,9 @@ def test_urls_that_cannot_be_used(url: str) -> None:
 
 
 def test_keys_do_not_belong_in_the_url() -> None:
-    with pytest.raises(SettingsError, match="holds a key") as told:
+    with pytest.raises(SettingsError, match="holds a key") as output:
         open_blob_store(Settings(store_url="s3://name:s3cret@bucket/x"))
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(output.value)
 
 
 def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None:
@@ -46,9 +46,9 @@ def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None
     ):
         with pytest.raises(
             StorageError, match=r"s3://no-such-bucket/team cannot be .*AWS_"
-        ) as told:
+        ) as output:
             ask()
-        assert "<" not in str(told.value)
+        assert "<" not in str(output.value)
 
 
 def test_a_store_that_is_away_is_told(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

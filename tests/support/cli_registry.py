@@ -12,7 +12,7 @@ from windlass.settings import Settings
 IRIS = ROOT / "examples" / "iris"
 
 
-def fill(
+def register_three_versions(
     home: Path, bundle_of: BundleOf, *, policy: str = "manual", trained_by: str = "ana"
 ) -> None:
     """Register three trainings of Iris in `home`, each a candidate; gates of the third do not pass."""

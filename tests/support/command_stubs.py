@@ -12,7 +12,7 @@ END
 """
 
 
-class Stubs:
+class CommandStubs:
     """A folder for PATH. `add` puts a command there, with shell lines that it runs after it was recorded."""
 
     def __init__(self, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.support.loan_view import NEVER, PROJECT_VIEW
-from tests.support.registry_home import Registered
+from tests.support.registry_home import RegistryHome
 
 from windlass.core.feature_view import ViewRecord
 from windlass.core.project_spec import ProjectSpec
@@ -84,13 +84,13 @@ def fill_store(
     store.close()
 
 
-def declare(registered: Registered, view: ViewRecord | None = PROJECT_VIEW) -> None:
+def declare(registered: RegistryHome, view: ViewRecord | None = PROJECT_VIEW) -> None:
     """Have the registry know the project, and its view."""
     declared = ProjectSpec(name=str(PROJECT), folder=str(registered.home / "nowhere"), view=view)
     registered.registry.declare(declared)
 
 
-def approved(registered: Registered, bundle: Path, view: ViewRecord | None = PROJECT_VIEW) -> str:
+def approved(registered: RegistryHome, bundle: Path, view: ViewRecord | None = PROJECT_VIEW) -> str:
     """Put a bundle of the project in production, and declare its view; the name of the version."""
     name = registered.live(bundle, str(PROJECT))
     declare(registered, view)

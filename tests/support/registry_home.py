@@ -19,7 +19,7 @@ from windlass.settings import Settings
 WHO = {"actor": "tester", "reason": "a test"}
 
 
-class Registered:
+class RegistryHome:
     """The registry of a home folder, and the bundles registered in it."""
 
     def __init__(self, home: Path, **settings: Any) -> None:
@@ -57,7 +57,7 @@ class Registered:
         self.registry.close()
 
 
-def another(bundle: Path, target: Path, alter: Callable[[Any], None] | None = None) -> Path:
+def altered_copy(bundle: Path, target: Path, alter: Callable[[Any], None] | None = None) -> Path:
     """A copy that is another version; `alter` changes its reference examples, so that it fails its self-test."""
     shutil.rmtree(target, ignore_errors=True)
     copy = copied(bundle, target)
@@ -66,17 +66,17 @@ def another(bundle: Path, target: Path, alter: Callable[[Any], None] | None = No
     return change(copy, MANIFEST, lambda m: m.update(created=f"{m['created']} {target.name}"))
 
 
-def sharper(bundle_of: BundleOf) -> Path:
+def other_bundle(bundle_of: BundleOf) -> Path:
     """Iris by a logistic regression that gives every row other probabilities than `iris` does."""
     return bundle_of("iris", hyperparameters={"C": 10.0})
 
 
-def other_label(golden: Any) -> None:
+def change_label(golden: Any) -> None:
     """Reference examples that no model reproduces."""
     golden["expected"][0]["label"] = "virginica"
 
 
-def told(server: Server, event: str, least: int = 0) -> list[dict[str, Any]]:
+def wait_for_log(server: Server, event: str, least: int = 0) -> list[dict[str, Any]]:
     """What a server logged of this event, once it is `least` lines: a thread of it writes them."""
     until(lambda: len(server.lines(event)) >= least, f"{least} times {event}")
     return server.lines(event)
@@ -110,7 +110,7 @@ def digest_of(bundle: Path) -> str:
     return Bundle.open(bundle).digest
 
 
-def shares(body: str | bytes) -> tuple[str, tuple[float, ...]]:
+def answer_probabilities(body: str | bytes) -> tuple[str, tuple[float, ...]]:
     """Which version an answer names, and the probabilities that it gives, to ten digits."""
     answer = json.loads(body)
     given = answer["class_probabilities"].values()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import BundleOf
 from tests.support.altered_bundles import change, copied
-from tests.support.registry_home import Registered
+from tests.support.registry_home import RegistryHome
 
 from windlass.errors import UnknownError
 from windlass.jobs.queue import JobQueue, JobRequest
@@ -14,14 +14,14 @@ from windlass.workflows.features import snapshot_users
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Iterator[Registered]:
-    made = Registered(tmp_path / "home")
+def registered(tmp_path: Path) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home")
     yield made
     made.close()
 
 
 def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
-    tmp_path: Path, registered: Registered, bundle_of: BundleOf
+    tmp_path: Path, registered: RegistryHome, bundle_of: BundleOf
 ) -> None:
     folder = tmp_path / "iris"
 
@@ -50,6 +50,6 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     assert snapshot_users(registry, "iris").keys() == {2, 7}
 
 
-def test_of_a_project_that_nobody_knows_nothing_can_be_told(registered: Registered) -> None:
+def test_of_a_project_that_nobody_knows_nothing_can_be_told(registered: RegistryHome) -> None:
     with pytest.raises(UnknownError, match="knows no project 'iris'"):
         snapshot_users(registered.registry, "iris")

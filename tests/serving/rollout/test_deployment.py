@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.registry_home import Registered, another
+from tests.support.registry_home import RegistryHome, altered_copy
 from tests.support.server import TIMEOUT
 
 from windlass.core.bundle import Bundle
@@ -26,7 +26,7 @@ NAME = "iris"
 class Gated:
     """A registry with v1 to v4 of Iris, and its follower; the store is silent about versions that are `held`."""
 
-    def __init__(self, registered: Registered, executor: DaemonExecutor) -> None:
+    def __init__(self, registered: RegistryHome, executor: DaemonExecutor) -> None:
         self.held: set[str] = set()
         self.let_go = threading.Event()
         self.fetched: list[str] = []
@@ -73,9 +73,9 @@ class Gated:
 
 @pytest.fixture
 def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
-    registered = Registered(tmp_path / "home")
+    registered = RegistryHome(tmp_path / "home")
     for number in range(1, 5):
-        registered.live(another(iris, tmp_path / f"{number}"))
+        registered.live(altered_copy(iris, tmp_path / f"{number}"))
     executor = DaemonExecutor("model")
     made = Gated(registered, executor)
     yield made

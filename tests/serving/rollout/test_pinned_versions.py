@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.support.registry_home import Registered, another, other_label, sharper, told, until_live
+from tests.support.registry_home import (
+    RegistryHome,
+    altered_copy,
+    change_label,
+    other_bundle,
+    until_live,
+    wait_for_log,
+)
 from tests.support.server import FLOWER, Server
 
 from windlass.registry.registry import Registry
@@ -31,29 +38,29 @@ TENSORS = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iterator[Registered]:
+def home(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iterator[RegistryHome]:
     """v1 to v6 were in production, v6 is; v7 is a candidate; v8 was rejected; v9 fails its self-test."""
     folder = tmp_path_factory.mktemp("earlier")
-    made = Registered(folder / "home")
-    iris, other = bundle_of("iris"), sharper(bundle_of)
+    made = RegistryHome(folder / "home")
+    iris, other = bundle_of("iris"), other_bundle(bundle_of)
     made.live(other)
-    made.live(another(iris, folder / "bad", other_label))
+    made.live(altered_copy(iris, folder / "bad", change_label))
     for index in range(3, 7):
-        made.live(another(iris if index % 2 else other, folder / f"{index}"))
-    made.add(another(iris, folder / "candidate"))
-    rejected = made.add(another(iris, folder / "rejected"))
+        made.live(altered_copy(iris if index % 2 else other, folder / f"{index}"))
+    made.add(altered_copy(iris, folder / "candidate"))
+    rejected = made.add(altered_copy(iris, folder / "rejected"))
     made.registry.reject("iris", rejected, actor="tester", reason="a test")
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def server(session_server: Serve, home: Registered) -> Server:
+def server(session_server: Serve, home: RegistryHome) -> Server:
     return session_server(NAME, home=home.home)
 
 
 def loads(server: Server, least: int = 0) -> list[str]:
-    return [line["version"] for line in told(server, "earlier version ready", least)]
+    return [line["version"] for line in wait_for_log(server, "earlier version ready", least)]
 
 
 @pytest.mark.parametrize("path", ["/predict", "/iris/predict", "/predict_batch"])
@@ -89,7 +96,7 @@ def test_another_version_is_refused(server: Server, version: str, status: int) -
     ("version", "status", "questions"), [("v7", 409, 1), ("v99", 404, 1), ("v01", 404, 0)]
 )
 def test_what_is_refused_is_remembered_for_a_while(
-    home: Registered, monkeypatch: pytest.MonkeyPatch, version: str, status: int, questions: int
+    home: RegistryHome, monkeypatch: pytest.MonkeyPatch, version: str, status: int, questions: int
 ) -> None:
     """So that asking for what is not there asks the database but seldom."""
     asked = Asked(home, monkeypatch)
@@ -107,7 +114,7 @@ def test_what_is_refused_is_remembered_for_a_while(
 class Asked:
     """Earlier versions of Iris, found in this process; `questions` are those that the registry got."""
 
-    def __init__(self, home: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, home: RegistryHome, monkeypatch: pytest.MonkeyPatch) -> None:
         self.questions: list[str] = []
         client = RegistryClient(lambda: home.registry)
         client.open()
@@ -147,7 +154,7 @@ def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(serv
         before = server.lines("earlier version not loaded")
         refused()
         refused()
-        logged = told(server, "earlier version not loaded", len(before) + 1)[len(before) :]
+        logged = wait_for_log(server, "earlier version not loaded", len(before) + 1)[len(before) :]
         assert "Reference example 0" in logged[0]["reason"]
         return len(logged) == 1
 
@@ -180,7 +187,7 @@ def test_other_protocols_take_the_version_from_the_query(server: Server) -> None
 
 
 def test_one_load_is_shared_and_few_are_kept(
-    serve: Serve, home: Registered, tmp_path: Path
+    serve: Serve, home: RegistryHome, tmp_path: Path
 ) -> None:
     server = serve(NAME, home=Path(shutil.copytree(home.home, tmp_path / "copy")))
     with ThreadPoolExecutor(8) as clients:
@@ -201,10 +208,10 @@ def test_one_load_is_shared_and_few_are_kept(
 def test_the_predecessor_stays_at_hand(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf, iris: Path
 ) -> None:
-    registered = Registered(tmp_path / "home")
+    registered = RegistryHome(tmp_path / "home")
     registered.live(iris)
     server = serve(NAME, home=registered.home)
-    registered.live(sharper(bundle_of))
+    registered.live(other_bundle(bundle_of))
     until_live(server, "v2")
     assert server.client.post("/predict?version=v1", json=FLOWER).json()["model_version"] == "v1"
     server.stop()
