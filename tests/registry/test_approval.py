@@ -119,7 +119,7 @@ def test_four_eyes_need_names(registry: Registry, train: Train) -> None:
         ("v1", "bob", "who trained loan v1.* and train it again with a key"),
         ("v2", "anonymous", "who approved loan v2.* and approve it with a key"),
     ):
-        with pytest.raises(RegistryError, match=f"nobody knows {output}"):
+        with pytest.raises(RegistryError, match=f"not known {output}"):
             registry.approve("loan", name, actor=actor, reason="a test")
     assert registry.decisions() == []
 

@@ -92,11 +92,11 @@ def test_a_stage_without_a_decision_is_found(tampered: Tampered) -> None:
 
 def test_another_bundle_is_found_and_not_served(tampered: Tampered, registry: Registry) -> None:
     approved = registry.live_versions(["loan"])["loan"]
-    assert approved.refused is None
+    assert approved.refusal_reason is None
     results = tampered(f"UPDATE versions SET digest = '{'e' * 64}' WHERE number = 1")
     assert [fault for fault in results if "is about another bundle" in fault]
     live = registry.live_versions(["loan"])["loan"]
-    assert live.refused == f"decision 3 was about another bundle, {approved.digest[:12]}"
+    assert live.refusal_reason == f"decision 3 was about another bundle, {approved.digest[:12]}"
     with pytest.raises(RegistryError, match="another bundle than was approved"):
         registry.approved_version("loan", "v1")
 
@@ -109,7 +109,9 @@ def test_production_without_a_decision_is_not_served(
         "UPDATE versions SET stage = 'production' WHERE number = 3",
     )
     assert len(results) == 2
-    assert registry.live_versions(["loan"])["loan"].refused == "decision 3 put v1 in production"
+    assert (
+        registry.live_versions(["loan"])["loan"].refusal_reason == "decision 3 put v1 in production"
+    )
     with pytest.raises(RegistryError, match="v3 was never approved: it is production"):
         registry.approved_version("loan", "v3")
 
@@ -120,7 +122,7 @@ def test_a_forged_decision_is_not_served(tampered: Tampered, registry: Registry)
         f"UPDATE decisions SET digest = '{'e' * 64}' WHERE number = 1",
     )
     assert (
-        registry.live_versions(["loan"])["loan"].refused
+        registry.live_versions(["loan"])["loan"].refusal_reason
         == "decision 3 was changed after it was made"
     )
 
@@ -129,7 +131,10 @@ def test_production_whose_decisions_are_gone_is_not_served(
     tampered: Tampered, registry: Registry
 ) -> None:
     assert tampered("DELETE FROM decisions")
-    assert registry.live_versions(["loan"])["loan"].refused == "no decision put it in production"
+    assert (
+        registry.live_versions(["loan"])["loan"].refusal_reason
+        == "no decision put it in production"
+    )
 
 
 def test_no_decision_is_trusted_where_one_was_changed(

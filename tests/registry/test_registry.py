@@ -92,7 +92,7 @@ def test_live_is_what_the_newest_decision_says(every_registry: Registry, train: 
     live = registry.live_versions(["loan", "unknown"])
     assert set(live) == {"loan"}
     assert (live["loan"].name, live["loan"].digest) == ("v2", version.digest)
-    assert (live["loan"].since, live["loan"].refused) == (decision.decided_at, None)
+    assert (live["loan"].since, live["loan"].refusal_reason) == (decision.decided_at, None)
     registry.reject("loan", "v1", actor="bob", reason="a test")
     assert registry.live_versions(["loan"]) == live
     assert registry.live_versions([]) == {}

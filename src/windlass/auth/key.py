@@ -66,7 +66,7 @@ def check_name(name: str) -> None:
     """Raises AccessError unless `name` may name a key: it is the actor of decisions, so it must be plain text."""
     if name in RESERVED_NAMES:
         raise AccessError(
-            f"A key cannot be called {name!r}, which stands for no one. Choose another name."
+            f"A key cannot be called {name!r}, which is reserved. Choose another name."
         )
     if not is_key_name(name):
         raise AccessError(

@@ -41,7 +41,7 @@ def _lines(
     base = f"http://{'127.0.0.1' if host in _ANY_ADDRESS else host}:{port}"
     yield f"Serving on {base} (stop with Ctrl+C). API documentation: {base}/docs"
     if settings.auth:
-        yield "Keys are asked for: KEY=$(windlass keys create --name NAME --role predict)"
+        yield "Requests need a key: KEY=$(windlass keys create --name NAME --role predict)"
     for target in served:
         if target.bundle is not None:
             yield _bundle_line(target.bundle)

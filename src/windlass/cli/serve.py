@@ -92,7 +92,7 @@ def _check_keys(settings: Settings) -> None:
     parse_environment_keys(settings.api_keys)
     if settings.api_keys and not settings.auth:
         raise SettingsError(
-            "WINDLASS_API_KEYS is set, but WINDLASS_AUTH is off, so nobody would be asked for a key."
+            "WINDLASS_API_KEYS is set, but WINDLASS_AUTH is off, so no key would be required."
             " Set WINDLASS_AUTH=required, or leave the keys out."
         )
 
@@ -107,7 +107,7 @@ def _is_loopback(host: str) -> bool:
 def _reject_open_address(host: str) -> NoReturn:
     """Raises SettingsError: without keys only this machine may connect."""
     raise SettingsError(
-        f"Anybody who reaches {host} could use the server, for no keys are asked for. Set WINDLASS_AUTH=required"
+        f"Anybody who reaches {host} could use the server, for no key is required. Set WINDLASS_AUTH=required"
         " and make a key with `windlass keys create`, listen on 127.0.0.1, or say --insecure where something"
         " in front of it lets only the right ones in."
     )
@@ -118,7 +118,7 @@ def _reject_open_control_plane(served: "list[ServeTarget]") -> None:
     project = next((target.project for target in served if target.bundle is None), None)
     if project is not None:
         raise SettingsError(
-            f"Whoever the platform lets in could train and approve versions of {project!r}, for no keys are asked for."
+            f"Whoever the platform lets in could train and approve versions of {project!r}, for no key is required."
             " Serve its bundle by itself, set WINDLASS_AUTH=required, or say --insecure where all of them may."
         )
 

@@ -183,8 +183,8 @@ def _require_values(command: click.Command, arguments: Sequence[str]) -> None:
         if isinstance(option, click.Option) and not option.is_flag
         for flag in option.opts
     }
-    for argument, following in pairwise(arguments):
-        if argument in flags and following.startswith("--"):
+    for argument, value in pairwise(arguments):
+        if argument in flags and value.startswith("--"):
             raise click.BadOptionUsage(argument, f"Option {argument!r} requires an argument.")
 
 

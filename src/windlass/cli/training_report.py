@@ -128,7 +128,7 @@ def _in_brackets(reason: str | None) -> str:
 def _metric_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     if "accuracy" not in metrics:
         names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
-        return [(shown, f"{metrics[name]:,.4g}") for name, shown in names.items()]
+        return [(label, f"{metrics[name]:,.4g}") for name, label in names.items()]
     interval = f"95 % interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
     rows = f"{metrics['test_rows']:.0f} test rows"
     return [

@@ -146,7 +146,9 @@ def find_chain_faults(decisions: Sequence[Decision]) -> list[str]:
     for position, decision in enumerate(decisions, start=1):
         where = f"{decision.project}, decision {decision.sequence}"
         if decision.sequence != position:
-            faults.append(f"{where} stands in place {position}: one is missing before it.")
+            faults.append(
+                f"{where} is at position {position} of the chain: one is missing before it."
+            )
         elif decision.previous != previous:
             faults.append(
                 f"{where} does not follow the one before it, which was changed or removed."

@@ -29,12 +29,12 @@ def require_approvable(declaration: ProjectSpec, version: Version, reason: Decis
         step = "trained" if version.trained_by == _ANONYMOUS else "approved"
         again = "train it again" if step == "trained" else "approve it"
         raise RegistryError(
-            f"The project asks for four eyes, and nobody knows who {step} {version.project} {version.name}: no keys"
-            f" were asked for. Set WINDLASS_AUTH=required and {again} with a key of your own."
+            f"The project requires four eyes, and it is not known who {step} {version.project} {version.name}: no key"
+            f" was required. Set WINDLASS_AUTH=required and {again} with a key of your own."
         )
     if reason.actor == version.trained_by:
         raise RegistryError(
-            f"{version.project} {version.name} was trained by {version.trained_by}, and the project asks for"
+            f"{version.project} {version.name} was trained by {version.trained_by}, and the project requires"
             " four eyes. Have somebody else approve it, with a key of their own: `windlass keys create --name NAME"
             " --role approve` makes one, `windlass approve --key KEY` takes it."
         )
@@ -147,7 +147,7 @@ def require_approved(version: Version, decisions: Sequence[Decision]) -> Version
     if not promotions:
         raise RegistryError(
             f"{version.project} {version.name} was never approved: it is {version.stage.value}."
-            " Only versions that are or were in production can be asked."
+            " Only versions that are or were in production can be requested."
         )
     if promotions[-1].digest != version.digest:
         raise RegistryError(

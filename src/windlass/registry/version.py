@@ -140,13 +140,13 @@ _NEXT_STEPS = {  # what to do where an action does not fit a stage
 class LiveVersion:
     """Production version of a project, and since when (seconds since 1970).
 
-    `refused` is the reason why it must not be served: the newest decision is not about this bundle. None: it may.
+    `refusal_reason` is why it must not be served: the newest decision is not about this bundle. None: it may.
     """
 
     number: int
     digest: str
     since: float
-    refused: str | None = None
+    refusal_reason: str | None = None
 
     @property
     def name(self) -> str:

@@ -59,9 +59,9 @@ class ObjectBlobStore:
             files = self._files(name)
             if MANIFEST in files:
                 self._store.delete(f"{name}/{MANIFEST}")
-            others = [f"{name}/{file}" for file in files if file != MANIFEST]
-            if others:
-                self._store.delete(others)
+            files_without_manifest = [f"{name}/{file}" for file in files if file != MANIFEST]
+            if files_without_manifest:
+                self._store.delete(files_without_manifest)
 
     def folders(self, name: str) -> list[str]:
         """Returns the names of the folders in the folder `name`, sorted."""

@@ -160,9 +160,9 @@ def _erase(target: Path, entity: int, *, json: bool) -> int:
         _print_erasure(f"{declared.view.entity} {entity}", declared.name, erased, online=online)
     if not erased.unreadable:
         return DONE
-    places = ", ".join(map(str, erased.unreadable))
+    unreadable = ", ".join(map(str, erased.unreadable))
     echo_error(
-        f"It may still be in {places}, which cannot be read. Remove it, or restore it and erase again."
+        f"It may still be in {unreadable}, which cannot be read. Remove it, or restore it and erase again."
     )
     return FAILED
 

@@ -57,8 +57,8 @@ class ProjectDeployment:
             self._wanted, self._pause, self._not_before = live, FIRST_PAUSE, 0.0
         elif time.monotonic() < self._not_before:
             return
-        if live.refused is not None:
-            self._refuse(live, live.refused)
+        if live.refusal_reason is not None:
+            self._refuse(live, live.refusal_reason)
             return
         self._not_before = float(
             "inf"
