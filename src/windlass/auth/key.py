@@ -53,7 +53,10 @@ def new_secret() -> str:
 
 
 def hash_secret(secret: bytes) -> str:
-    """Hashes a secret for storage. A fast hash is enough: nobody can guess 256 random bits."""
+    """Hashes a secret for storage.
+
+    A fast hash is enough: nobody can guess 256 random bits.
+    """
     return hashlib.sha256(secret).hexdigest()
 
 

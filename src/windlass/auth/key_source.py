@@ -1,4 +1,7 @@
-"""Source of a server's valid keys. SQLAlchemy is imported only where a database exists."""
+"""Source of a server's valid keys.
+
+SQLAlchemy is imported only where a database exists.
+"""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class KeySource(Protocol):
-    """Source of the valid keys. One thread polls it."""
+    """Source of the valid keys.
+
+    One thread polls it.
+    """
 
     def read(self) -> dict[str, ApiKey]:
         """Returns the valid keys by hash. Raises StorageError where they cannot be read now."""

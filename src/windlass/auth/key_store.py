@@ -1,4 +1,7 @@
-"""Creates, lists and revokes the keys of a database. The secrets themselves are not stored."""
+"""Creates, lists and revokes the keys of a database.
+
+The secrets themselves are not stored.
+"""
 
 import time
 from typing import Any
@@ -15,8 +18,9 @@ __all__ = ["ApiKey", "KeyStore"]
 
 
 class KeyStore:
-    """Store of the API keys in one database. Safe to use from several processes; a name is never given twice.
+    """Store of the API keys in one database.
 
+    Safe to use from several processes; a name is never given twice.
     Every method raises StorageError where the database cannot be reached.
     """
 
@@ -51,8 +55,9 @@ class KeyStore:
             ]
 
     def revoke(self, name: str) -> ApiKey:
-        """Revokes a key for good and returns it. A key that is revoked already stays as it is.
+        """Revokes a key for good and returns it.
 
+        A key that is revoked already stays as it is.
         Raises AccessError where there is no such key.
         """
         with self._database.writing() as connection:
@@ -69,7 +74,10 @@ class KeyStore:
         return _parse_key(row)
 
     def active_keys(self) -> dict[str, ApiKey]:
-        """Returns the keys that are not revoked, by hash. Servers poll this."""
+        """Returns the keys that are not revoked, by hash.
+
+        Servers poll this.
+        """
         with self._database.reading() as connection:
             rows = connection.execute(select(keys).where(keys.c.revoked_at.is_(None))).all()
         return {row.hash: _parse_key(row) for row in rows}

@@ -19,7 +19,10 @@ Progress = Callable[[float, str], None]
 
 
 def run_command(action: Callable[[], int | None]) -> int:
-    """Runs a command and returns its exit code. An error is one line on stderr and code 1."""
+    """Runs a command and returns its exit code.
+
+    An error is one line on stderr and code 1.
+    """
     try:
         return action() or DONE
     except WindlassError as error:

@@ -32,7 +32,10 @@ def register(app: typer.Typer) -> None:
             int | None, typer.Option(min=1, help="Requests a minute.", show_default="the server's")
         ] = None,
     ) -> None:
-        """Make a key. It is printed once, on standard output, and stored only as a hash."""
+        """Make a key.
+
+        It is printed once, on standard output, and stored only as a hash.
+        """
         raise typer.Exit(run_command(lambda: _create(name, role, rate)))
 
     @group.command("list")
@@ -42,7 +45,10 @@ def register(app: typer.Typer) -> None:
 
     @group.command("revoke")
     def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
-        """Revoke a key for good. Running servers refuse it within two seconds."""
+        """Revoke a key for good.
+
+        Running servers refuse it within two seconds.
+        """
         raise typer.Exit(run_command(lambda: _revoke(name)))
 
 

@@ -1,4 +1,7 @@
-"""Entry point of `windlass`. It imports very little itself, so that Ctrl+C is quiet from the first moment on."""
+"""Entry point of `windlass`.
+
+It imports very little itself, so that Ctrl+C is quiet from the first moment on.
+"""
 
 import os
 import signal
@@ -8,8 +11,9 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted before it began.
+    """Runs the command line.
 
+    Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted before it began.
     Commands take a fifth of a second to import. An interrupt meanwhile ends the process at once: an exception
     would pass through modules of others, which may convert or swallow it. Where SIGINT is ignored, it stays so.
     """

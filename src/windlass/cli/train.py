@@ -44,7 +44,10 @@ class ArtifactsFolder:
             self._warn(error)
 
     def publish(self, bundle: Bundle) -> Path | None:
-        """Puts a copy of a bundle there atomically. Returns its folder; None where it cannot be written."""
+        """Puts a copy of a bundle there atomically.
+
+        Returns its folder; None where it cannot be written.
+        """
         if self._folder is None:
             return None
         try:
@@ -71,7 +74,10 @@ class ArtifactsFolder:
 
 
 def register(app: "typer.Typer") -> None:
-    """Adds `train` to the application. Its flags depend on the project, so `run` parses them."""
+    """Adds `train` to the application.
+
+    Its flags depend on the project, so `run` parses them.
+    """
     import typer
 
     @app.command(

@@ -16,7 +16,10 @@ MAX_UNUSED_SECONDS = 30 * 24 * 3600.0  # a cached bundle that nobody opened for 
 
 
 class BundleCache:
-    """Cache of bundles in one folder. Several processes may share it."""
+    """Cache of bundles in one folder.
+
+    Several processes may share it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()

@@ -35,8 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 class Registry:
-    """Model registry of all projects. Safe to share between threads; every process opens its own.
+    """Model registry of all projects.
 
+    Safe to share between threads; every process opens its own.
     Every method raises StorageError where database or blob store fail or cannot be reached; an unfinished
     change is then undone, at once or by the next `sweep`.
     """
@@ -198,8 +199,9 @@ class Registry:
         return version
 
     def apply_policy(self, version: Version) -> Version:
-        """Approves a candidate whose gates passed, where the project's policy is automatic. Idempotent.
+        """Approves a candidate whose gates passed, where the project's policy is automatic.
 
+        Idempotent.
         A candidate that is older than production is left to a person.
         """
         policy = self.declaration(version.project).policy
@@ -286,8 +288,9 @@ class Registry:
         )
 
     def prune(self, project: str, keep: int) -> list[Version]:
-        """Removes bundles of old versions, and returns those versions. Their rows stay.
+        """Removes bundles of old versions, and returns those versions.
 
+        Their rows stay.
         Keeps the `keep` newest, the `keep` newest that may still come to production, the production version
         and the one that a rollback returns to. Raises UnknownError.
         """

@@ -12,7 +12,10 @@ _NAME = re.compile(r"v([1-9][0-9]{0,8})")
 
 
 class Stage(Enum):
-    """Stage of a version. A project has at most one production version."""
+    """Stage of a version.
+
+    A project has at most one production version.
+    """
 
     CANDIDATE = "candidate"
     PRODUCTION = "production"
@@ -53,8 +56,9 @@ class VersionRef:
 
 @dataclass(frozen=True)
 class Version(VersionRef):
-    """Registered version of a model. Times are seconds since 1970.
+    """Registered version of a model.
 
+    Times are seconds since 1970.
     `facts` holds `params`, `metrics`, `engine`, `data_digest` and `source_digest`. `gates` are the gate results,
     `baseline_digest` is the digest of the production version that they were evaluated against (None: there
     was none). `pruned_at` is when its bundle was removed; None while it is kept.

@@ -28,7 +28,10 @@ class BlobStore(Protocol):
         ...
 
     def remove(self, name: str) -> None:
-        """Removes a folder, its manifest first. A missing folder is no error."""
+        """Removes a folder, its manifest first.
+
+        A missing folder is no error.
+        """
         ...
 
     def folders(self, name: str) -> list[str]:
@@ -40,11 +43,17 @@ class BlobStore(Protocol):
         ...
 
     def download(self, name: str, file: str, target: Path) -> bool:
-        """Writes a file of the folder `name` to `target`. Returns False where it is missing."""
+        """Writes a file of the folder `name` to `target`.
+
+        Returns False where it is missing.
+        """
         ...
 
     def local_path(self, name: str) -> Path:
-        """Returns the path of the folder `name`. Only for a store that `is_local`."""
+        """Returns the path of the folder `name`.
+
+        Only for a store that `is_local`.
+        """
         ...
 
     def location(self, name: str) -> str:

@@ -33,8 +33,9 @@ _URL_HELP = (
 
 
 class Database:
-    """Connections to one migrated database. Safe to share between threads, not over a fork.
+    """Connections to one migrated database.
 
+    Safe to share between threads, not over a fork.
     Only the first connection creates a missing SQLite file, and none does with `must_exist`.
     """
 
@@ -90,7 +91,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yields a connection to write with. Waits for locks up to LOCK_TIMEOUT_SECONDS."""
+        """Yields a connection to write with.
+
+        Waits for locks up to LOCK_TIMEOUT_SECONDS.
+        """
         self._reconnect_if_replaced()
         with _translate_errors(self._engine), self._engine.connect() as connection:
             if self.is_sqlite:
@@ -221,8 +225,9 @@ def _sqlite_file(engine: Engine) -> Path | None:
 
 
 def migrate(database: "Database") -> None:
-    """Creates the tables, or migrates them to the newest revision. Several processes may do so at once.
+    """Creates the tables, or migrates them to the newest revision.
 
+    Several processes may do so at once.
     Raises StorageError for tables that a newer Windlass made.
     """
     with database.reading() as connection:

@@ -1,5 +1,6 @@
-"""Blob store on a disk. Folders are flushed and then renamed into place, so that a crash leaves whole ones or none.
+"""Blob store on a disk.
 
+Folders are flushed and then renamed into place, so that a crash leaves whole ones or none.
 It does not use obstore, whose local store neither flushes nor moves a folder atomically.
 """
 
@@ -42,7 +43,10 @@ class LocalBlobStore:
             fsync_path(target.parent.parent)
 
     def remove(self, name: str) -> None:
-        """Removes a folder. A missing folder is no error."""
+        """Removes a folder.
+
+        A missing folder is no error.
+        """
         target = self._root / name
         with _translate_disk_errors(target):
             if target.exists():
@@ -63,7 +67,10 @@ class LocalBlobStore:
             return path.read_bytes() if path.is_file() else None
 
     def download(self, name: str, file: str, target: Path) -> bool:
-        """Writes a file of the folder `name` to `target`. Returns False where it is missing."""
+        """Writes a file of the folder `name` to `target`.
+
+        Returns False where it is missing.
+        """
         path = self._root / name / file
         with _translate_disk_errors(path):
             if not path.is_file():
