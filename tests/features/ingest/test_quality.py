@@ -268,7 +268,7 @@ def test_a_file_without_rows_is_told(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_contract_that_is_none_is_told(made: Any, told: str) -> None:
     with pytest.raises(ProjectError, match=told):
-        Contract.of(replace(VIEW, contract=made))
+        Contract.from_view(replace(VIEW, contract=made))
 
 
 def test_a_check_of_the_whole_table_is_told(tmp_path: Path) -> None:

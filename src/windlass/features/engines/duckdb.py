@@ -105,7 +105,7 @@ def features_of_file(view: FeatureView, record: ViewRecord, file: Path) -> pa.Ta
     """
     events = pl.scan_parquet(file)
     names = events.collect_schema()
-    dtypes = {name: kind for name, kind in Contract.of(view).dtypes.items() if name in names}
+    dtypes = {name: kind for name, kind in Contract.from_view(view).dtypes.items() if name in names}
     dates = [
         pl.col(name).str.to_date("%Y-%m-%d")
         for name, kind in dtypes.items()

@@ -1,1 +1,1 @@
-"""Ingests raw files: contract, casting, quality checks, quarantine."""
+"""Ingests raw files: reading, casting, the contract's checks, quarantine."""

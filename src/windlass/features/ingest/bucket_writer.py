@@ -1,4 +1,4 @@
-"""Good rows dealt out to their entities' buckets, in files on disk, so that a bucket at a time fits into memory."""
+"""Partitions good rows by entity into files on disk, so that one bucket at a time fits into memory."""
 
 from pathlib import Path
 from types import TracebackType
@@ -12,22 +12,23 @@ from windlass.core.feature_view import FeatureView
 from windlass.features.ingest.contract import Contract
 from windlass.features.offline.parts import BUCKET, RESERVED_PREFIX, bucket_of
 
-ROW = f"{RESERVED_PREFIX}row{RESERVED_PREFIX}"  # the number of the row in the raw file, until doubled keys are found
+ROW = f"{RESERVED_PREFIX}row{RESERVED_PREFIX}"  # the number of the row in the raw file, until duplicate keys are found
 
 
 class BucketWriter:
-    """The good rows of a raw file below a folder: a file of rows for each bucket, and one over all of them.
+    """Writes the good rows of a raw file below a folder, one file for each bucket of entities.
 
-    That one, `keys`, has of every row its number, its key, its entity and the columns that are constant of it.
+    The file `keys_file` has every row's number, key, entity and constant columns, over all buckets. `dtypes` are
+    the contract's.
     """
 
     def __init__(self, folder: Path, buckets: int, view: FeatureView, contract: Contract) -> None:
-        self.keys = folder / "keys.parquet"
+        self.keys_file = folder / "keys.parquet"
         self.buckets = buckets
         self._folder = folder
         self.dtypes = contract.dtypes
         self._entity = view.entity
-        self._over_all = list(
+        self._key_columns = list(
             dict.fromkeys([view.event_id, view.entity, *contract.constant_columns, ROW])
         )
         self._writers: dict[int, Any] = {}
@@ -44,11 +45,11 @@ class BucketWriter:
                 writer.close()
 
     def add(self, frame: pl.DataFrame, rows: pl.Series) -> None:
-        """Deal out some rows; `rows` are their numbers in the file."""
+        """Write rows to the buckets of their entities; `rows` [n] are their numbers in the file."""
         numbered = frame.with_columns(rows.alias(ROW), bucket_of(frame[self._entity], self.buckets))
-        keys = numbered.select(self._over_all).to_arrow(compat_level=pl.CompatLevel.oldest())
+        keys = numbered.select(self._key_columns).to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._key_writer is None:
-            self._key_writer = pq.ParquetWriter(self.keys, keys.schema)
+            self._key_writer = pq.ParquetWriter(self.keys_file, keys.schema)
         self._key_writer.write_table(keys)
         for (bucket,), part in numbered.partition_by(
             BUCKET, as_dict=True, include_key=False
@@ -56,7 +57,7 @@ class BucketWriter:
             self._write(int(bucket), part)
 
     def read(self, bucket: int) -> pl.DataFrame | None:
-        """The rows of a bucket in the order of the file, with their numbers; None where it has none."""
+        """Returns the rows of a bucket in the order of the file, with their numbers; None where it has none."""
         path = self._path(bucket)
         if not path.exists():
             return None
@@ -64,7 +65,7 @@ class BucketWriter:
             return pl.DataFrame(pl.from_arrow(pa.ipc.open_stream(file).read_all(), rechunk=True))
 
     def drop(self, bucket: int) -> None:
-        """Free the disk of a bucket that was read."""
+        """Delete the file of a bucket that was read."""
         self._path(bucket).unlink(missing_ok=True)
 
     def _write(self, bucket: int, part: pl.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Cells turned into the types that a contract asks for. What cannot be read as its type is a fault, not a crash."""
+"""Casts raw cells to the types of a contract; a cell that cannot be cast is null, and reported as a fault."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ DType = pl.DataType | pl.datatypes.DataTypeClass
 
 
 def null_outside_calendar(cell: pl.Series) -> pl.Series:
-    """Null where a date or a time lies outside the years 1 to 9999, or one inside a list or a struct does."""
+    """Returns the column, null where a date or time, or one in a list or struct, is outside the years 1 to 9999."""
     if not has_temporal(cell.dtype):
         return cell
     outside = pl.DataFrame({"cell": cell}).select(_outside_calendar(pl.col("cell"), cell.dtype))
@@ -26,10 +26,10 @@ def null_outside_calendar(cell: pl.Series) -> pl.Series:
 
 
 def temporal_as_text(column: pl.Series) -> pl.Series:
-    """Dates and times as text, in UTC, whichever they are; everything else as it is."""
+    """Returns dates and times of any range as text, in UTC; a column of another type as it is."""
     if not has_temporal(column.dtype):
         return column
-    # by way of numbers: in a zone, some times have no year at all
+    # through integers: in a time zone, some times have no year at all
     plain = column.cast(_map_dtype(column.dtype, _datetime_to_integer)).cast(
         _map_dtype(column.dtype, _without_zone)
     )
@@ -38,7 +38,7 @@ def temporal_as_text(column: pl.Series) -> pl.Series:
 
 
 def _outside_calendar(cell: pl.Expr, kind: DType) -> pl.Expr:
-    """Whether a cell is, or holds, a date or a time outside the years; false for null."""
+    """Returns whether a cell is, or holds, a date or time outside the years 1 to 9999; false for null."""
     if isinstance(kind, pl.Datetime):
         cell, kind = cell.to_physical().cast(pl.Datetime(kind.time_unit)), pl.Date()
     if kind == pl.Date:
@@ -52,24 +52,26 @@ def _outside_calendar(cell: pl.Expr, kind: DType) -> pl.Expr:
         inside = cell.list.eval(_outside_calendar(pl.element(), kind.inner))
         return inside.list.any().fill_null(value=False)
     if isinstance(kind, pl.Struct):
-        fields = (_outside_calendar(cell.struct.field(one.name), one.dtype) for one in kind.fields)
+        fields = (
+            _outside_calendar(cell.struct.field(field.name), field.dtype) for field in kind.fields
+        )
         return pl.any_horizontal(*fields)
     return pl.lit(value=False)
 
 
 def has_temporal(kind: DType) -> bool:
-    """Whether cells of a type are, or hold, dates or times."""
+    """Returns whether cells of a type are, or hold, dates or times."""
     if isinstance(kind, pl.List | pl.Array):
         return has_temporal(kind.inner)
     if isinstance(kind, _MAP):
         return has_temporal(kind.key) or has_temporal(kind.value)
     if isinstance(kind, pl.Struct):
-        return any(has_temporal(one.dtype) for one in kind.fields)
+        return any(has_temporal(field.dtype) for field in kind.fields)
     return kind.is_temporal()
 
 
 def _map_dtype(kind: DType, leaf: Callable[[DType], DType]) -> DType:
-    """The type with its innermost ones exchanged, and with lists of structs in the place of maps."""
+    """Returns the type with `leaf` applied to its innermost types, and maps as lists of structs."""
     if isinstance(kind, _MAP):
         pair = {"key": _map_dtype(kind.key, leaf), "value": _map_dtype(kind.value, leaf)}
         return pl.List(pl.Struct(pair))
@@ -91,7 +93,7 @@ def _without_zone(kind: DType) -> DType:
 
 
 def _temporal_to_string(kind: pa.DataType) -> pa.DataType:
-    """The Arrow type with text in the place of dates, times and durations."""
+    """Returns the Arrow type with text in the place of dates, times and durations."""
     if pa.types.is_temporal(kind):
         return pa.string()
     if pa.types.is_fixed_size_list(kind):
@@ -99,7 +101,7 @@ def _temporal_to_string(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return pa.large_list(_temporal_to_string(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([one.with_type(_temporal_to_string(one.type)) for one in kind])
+        return pa.struct([field.with_type(_temporal_to_string(field.type)) for field in kind])
     return kind
 
 
@@ -117,11 +119,11 @@ FAULT_SCHEMA = {"row": pl.UInt32, "column": pl.String, "reason": pl.String}
 def cast_columns(
     cells: pl.DataFrame, dtypes: Mapping[str, pl.DataType]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The columns of `kinds` in their types, null where a cell is none of its type, and the faults.
+    """Returns the columns of `dtypes` in these types, null where a cell cannot be cast, and the faults.
 
-    Faults have a row for each such cell: `row`, its position from 0, `column` and `reason`. NaN is null. Faults
-    are an infinite float, a time of day for a date, what lies outside the years 1 to 9999, and for an integer a
-    fraction, a float so large that it may have been rounded, a truth, a date and a time.
+    The faults have a row for each such cell: `row`, its position from 0, `column` and `reason`. NaN is null, and
+    no fault. Faults are an infinite float; a date with a time of day; a year outside 1 to 9999; and for an
+    integer a fraction, a float so large that it may have been rounded, a boolean, a date and a time.
     """
     values, faults = [], [pl.DataFrame(schema=FAULT_SCHEMA)]
     for name, kind in dtypes.items():
@@ -151,11 +153,11 @@ def cast_columns(
 
 
 def _decode_utf8(cell: pl.Series) -> pl.Series:
-    """Bytes as text, null where they are not UTF-8."""
+    """Returns bytes as text, null where they are not UTF-8."""
     try:
         return cell.cast(pl.String)
     except pl.exceptions.ComputeError:
-        return pl.Series(cell.name, [_decode_cell(one) for one in cell], dtype=pl.String)
+        return pl.Series(cell.name, [_decode_cell(value) for value in cell], dtype=pl.String)
 
 
 def _decode_cell(cell: bytes | None) -> str | None:
@@ -166,7 +168,7 @@ def _decode_cell(cell: bytes | None) -> str | None:
 
 
 def _cast(cell: pl.Series, kind: pl.DataType) -> pl.Series:
-    """The cell as its type, null where it is none."""
+    """Returns the column in a type, null where a cell cannot be cast."""
     text = cell.dtype == pl.String
     if kind == pl.Boolean and cell.dtype != pl.Boolean:
         return _read_text(cell.cast(pl.String), read_booleans)
@@ -185,7 +187,7 @@ def _cast(cell: pl.Series, kind: pl.DataType) -> pl.Series:
 
 
 def _read_text(cell: pl.Series, read: Callable[[Any], Any]) -> pl.Series:
-    """A column of text as `text_cells` reads it."""
+    """Returns a column of text as a function of `text_cells` reads it."""
     return pl.Series(cell.name, read(cell.to_arrow(compat_level=pl.CompatLevel.oldest())))
 
 

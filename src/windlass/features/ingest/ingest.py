@@ -1,4 +1,4 @@
-"""Taking a raw file in: every row judged, the good ones dealt out to buckets, the others put in quarantine."""
+"""Ingests a raw file: checks every row, writes good rows to buckets and the others to quarantine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from windlass.features.offline.erasure import ErasedEntities
 
 @dataclass(frozen=True)
 class RawFileIngest:
-    """How a raw file is taken in: by which contract, to where, and with what is stored already."""
+    """Ingests one raw file. `stored` are the event parts of the snapshot that it is appended to."""
 
     view: FeatureView
     contract: Contract
@@ -33,7 +33,7 @@ class RawFileIngest:
     stored: list[Path]
 
     def read(self, progress: ProgressCallback) -> None:
-        """Judge every row. Raises FeatureError where the file lacks columns or cannot be read."""
+        """Check every row. Raises FeatureError where the file lacks columns or cannot be read."""
         missing_columns = self.contract.missing_columns(self.raw.columns)
         if missing_columns:
             several = len(missing_columns) > 1
@@ -52,57 +52,61 @@ class RawFileIngest:
                 report.rows += batch.cells.height + len(batch.broken)
                 report.warnings.update(checked.warnings)
                 self.bucket_writer.add(checked.good, checked.rows)
-                progress(batch.share, f"judging rows: {report.rows:,} read")
+                progress(batch.share, f"checking rows: {report.rows:,} read")
 
     def quarantine_duplicates(self, connection: object) -> pl.Series:
-        """Quarantine the rows whose key is stored or stood before, and return their numbers."""
+        """Quarantines the rows whose key is stored, or stands earlier in the file; returns their numbers."""
         with translate_duckdb_errors(f"compare the keys of {self.raw.path}"):
             rows = duplicate_rows(
-                connection, self.bucket_writer.keys, self.view.event_id, self.stored
+                connection, self.bucket_writer.keys_file, self.view.event_id, self.stored
             )
         if len(rows):
             reason = f"{self.view.event_id}: {DUPLICATE}"
             for batch in self.raw.batches():
-                found = batch.rows.is_in(rows.implode()).arg_true()
+                positions = batch.rows.is_in(rows.implode()).arg_true()
                 reasons = pl.DataFrame(
-                    {"row": found, "column": self.view.event_id, "reason": reason},
+                    {"row": positions, "column": self.view.event_id, "reason": reason},
                     schema=FAULT_SCHEMA,
                 )
                 self.quarantine.add(batch.cells, batch.rows, reasons)
         return rows
 
     def count_changed_entities(self, connection: object, duplicates: pl.Series) -> None:
-        """Count the entities that have several values of a column that is constant of each; these rows stay.
+        """Counts the entities that have several values of a constant column; their rows stay.
 
-        `doubled` are the numbers of the rows that went to quarantine for their key.
+        `duplicates` are the numbers of the rows that are in quarantine for their key.
         """
         if not self.contract.constant_columns:
             return
         columns = [self.view.entity, *self.contract.constant_columns]
         with translate_duckdb_errors(f"compare the entities of {self.raw.path}"):
-            found = changed_entities(
-                connection, self.bucket_writer.keys, columns, self.stored, duplicates
+            counts = changed_entities(
+                connection, self.bucket_writer.keys_file, columns, self.stored, duplicates
             )
-        for name, changed in found.items():
+        for name, changed in counts.items():
             self.quarantine.report.add_changed(
                 f"{name}: several for one {self.view.entity}", *changed
             )
 
 
 def check_raw_file(
-    view: FeatureView, file: Path, memory: str, kept: Path | None, progress: ProgressCallback
+    view: FeatureView,
+    file: Path,
+    memory: str,
+    quarantine_file: Path | None,
+    progress: ProgressCallback,
 ) -> QualityReport:
-    """How many rows of a raw file pass, and why the others do not; these go to the Parquet file `kept`.
+    """Reports how many rows of a raw file pass, and why the others fail; these go to the Parquet `quarantine_file`.
 
     Raises FeatureError where the file cannot be read or lacks columns.
     """
     check_memory(memory)
-    with translate_disk_errors(kept or file), TemporaryDirectory() as place:
-        folder = Path(place)
-        contract = Contract.of(view)
+    with translate_disk_errors(quarantine_file or file), TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        contract = Contract.from_view(view)
         table = folder / "quarantine.parquet"
-        nobody = ErasedEntities.read(folder)
-        with Quarantine(table, file.name, view.entity, nobody) as quarantine:
+        nothing_erased = ErasedEntities.read(folder)
+        with Quarantine(table, file.name, view.entity, nothing_erased) as quarantine:
             bucket_writer = BucketWriter(folder, 1, view, contract)
             ingest = RawFileIngest(
                 view, contract, RawFile.open(file), bucket_writer, quarantine, []
@@ -110,6 +114,6 @@ def check_raw_file(
             ingest.read(progress)
             with duckdb_connection(memory, folder) as connection:
                 ingest.count_changed_entities(connection, ingest.quarantine_duplicates(connection))
-        if kept is not None:
-            move(table, kept)
+        if quarantine_file is not None:
+            move(table, quarantine_file)
         return quarantine.report

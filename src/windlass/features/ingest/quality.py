@@ -1,4 +1,4 @@
-"""Quality: every raw row held against the contract, batch by batch; each fault named, no row dropped in silence."""
+"""Checks batches of raw rows against the contract, and reports how many failed and why."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ OPEN_QUOTE = "the line opens a quote and does not close it"
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """A batch of rows, judged. `good` holds those that passed, in the contract's types, and `rows` their numbers.
+    """Checked batch of rows. `good` holds those that passed, in the contract's types, and `rows` their numbers.
 
-    `faults` has a row for each fault of a row: `row`, its position in the batch, `column` and `reason`.
-    `oddities` counts the good rows that are odd, by reason.
+    `faults` has a row for each fault: `row`, the position in the batch, `column` and `reason`. `warnings` counts
+    the good rows that failed a warning check, by reason.
     """
 
     good: pl.DataFrame
@@ -33,19 +33,19 @@ class CheckedRows:
 
 
 def check_batch(contract: Contract, batch: RawBatch) -> CheckedRows:
-    """Hold a batch against the contract. Raises FeatureError where a check does not judge row by row."""
+    """Checks a batch against the contract. Raises FeatureError where a check does not answer row by row."""
     present = {name: kind for name, kind in contract.dtypes.items() if name in batch.cells.columns}
-    frame, unread = cast_columns(batch.cells, present)
-    found = _failed_checks(contract.faults, frame)
-    # what could not be read is null now, and not to be told twice
-    found = found.join(unread, on=["row", "column"], how="anti", nulls_equal=False)
-    faults = pl.concat([unread, found])
-    absent = [
+    frame, uncast = cast_columns(batch.cells, present)
+    failed = _failed_checks(contract.schema, frame)
+    # what could not be cast is null now, and not reported twice
+    failed = failed.join(uncast, on=["row", "column"], how="anti", nulls_equal=False)
+    faults = pl.concat([uncast, failed])
+    missing = [
         pl.lit(None, kind).alias(name)
         for name, kind in contract.dtypes.items()
         if name not in present
     ]
-    frame = frame.with_columns(absent).select(list(contract.dtypes))
+    frame = frame.with_columns(missing).select(list(contract.dtypes))
     bad = faults["row"].unique()
     passed = ~pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(bad.implode())
     good = frame.filter(passed)
@@ -67,7 +67,7 @@ def _failed_checks(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _to_faults(cases: pl.DataFrame) -> pl.DataFrame:
-    """Pandera's failure cases as faults."""
+    """Returns Pandera's failure cases as faults."""
     whole = cases.filter(pl.col("index").is_null())
     if whole.height:
         check = whole["check"][0]
@@ -86,32 +86,32 @@ def _to_faults(cases: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass
 class QualityReport:
-    """How many rows were read, how many passed, and how many rows each reason was found in.
+    """Counts the rows that were read, those quarantined, and the rows for each reason.
 
-    `changed` counts the entities for the reasons that are of whole entities.
+    `changed_entities` counts the entities for the reasons that concern whole entities.
     """
 
     rows: int = 0
     quarantined: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
-    changed: Counter[str] = field(default_factory=Counter)
+    changed_entities: Counter[str] = field(default_factory=Counter)
     erased: int = 0
     ignored_columns: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
-        """The share of the rows that were quarantined."""
+        """The share of the rows that were quarantined, 0 to 1."""
         return self.quarantined / self.rows if self.rows else 0.0
 
     def add_changed(self, reason: str, entities: int, rows: int) -> None:
-        """Count an oddity of so many entities, with all their rows."""
+        """Count a warning about so many entities, with all their rows."""
         if entities:
-            self.changed[reason] += entities
+            self.changed_entities[reason] += entities
             self.warnings[reason] += rows
 
-    def json(self, file: str) -> dict[str, Any]:
-        """The report as `snapshot.json` keeps it."""
+    def to_json(self, file: str) -> dict[str, Any]:
+        """The report as it stands in `snapshot.json`."""
         return {
             "file": file,
             "rows": self.rows,
@@ -131,15 +131,17 @@ class QualityReport:
         }
 
     def _entities(self, reason: str) -> dict[str, int]:
-        return {"entities": self.changed[reason]} if reason in self.changed else {}
+        return (
+            {"entities": self.changed_entities[reason]} if reason in self.changed_entities else {}
+        )
 
-    def check(self, most: float, kept: str) -> None:
-        """Raise QualityError where more than the share `most` was quarantined; `kept` says where."""
-        if self.share <= most:
+    def check(self, max_share: float, quarantine_file: str) -> None:
+        """Raise QualityError where more than `max_share` of the rows were quarantined, in `quarantine_file`."""
+        if self.share <= max_share:
             return
         worst = "; ".join(f"{reason} ({n:,})" for reason, n in self.reasons.most_common(_MAX_NAMED))
         raise QualityError(
             f"{self.quarantined:,} of {self.rows:,} raw rows ({self.share:.2%}) break the contract, more than the"
-            f" {most:.2%} that the view allows: {worst}. They are in {kept}, with the reasons. Mend the file,"
-            " or change the contract or `max_invalid_share`. What was built before still stands."
+            f" {max_share:.2%} that the view allows: {worst}. They are in {quarantine_file}, with the reasons."
+            " Correct the file, or change the contract or `max_invalid_share`. What was built before still stands."
         )

@@ -1,4 +1,4 @@
-"""The quarantine table: a row for each raw row that did not pass, with its number in the file and every reason."""
+"""Writes the quarantine table: the raw rows that failed, with their numbers in the file and every reason."""
 
 import json
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _SCHEMA = pa.schema(
 
 
 class Quarantine:
-    """Writes the quarantine table of one raw file and counts what goes there; what was erased stays out.
+    """Writes the quarantine table of one raw file and counts its rows; erased entities are left out.
 
     `file` is the raw file's name, `row` counts its rows from 1, `entity` is the entity's cell as text, and
     `raw` the row as a JSON object of its cells (of a broken line, its text).
@@ -52,44 +52,42 @@ class Quarantine:
         fsync_path(self.path)
 
     def add(self, cells: pl.DataFrame, rows: pl.Series, reasons: pl.DataFrame) -> None:
-        """Quarantine the rows of a batch that have `reasons`: `row`, the position in the batch, and `reason`."""
-        told = reasons.group_by("row", maintain_order=True).agg(
-            pl.col("reason").unique(maintain_order=True)
-        )
-        found = told.sort("row")
-        bad = pl.DataFrame([temporal_as_text(column) for column in cells[found["row"]]])
+        """Write the rows of a batch that have `reasons`: `row`, the position in the batch, and `reason`."""
+        grouped = reasons.group_by("row", maintain_order=True)
+        faults = grouped.agg(pl.col("reason").unique(maintain_order=True)).sort("row")
+        bad = pl.DataFrame([temporal_as_text(column) for column in cells[faults["row"]]])
         raw = [_json_row(row) for row in bad.iter_rows(named=True)]
         self._write(
-            (number, row.get(self._entity), why, json.dumps(row, ensure_ascii=False))
-            for number, row, why in zip(
-                rows[found["row"]], raw, found["reason"].to_list(), strict=True
+            (number, row.get(self._entity), row_reasons, json.dumps(row, ensure_ascii=False))
+            for number, row, row_reasons in zip(
+                rows[faults["row"]], raw, faults["reason"].to_list(), strict=True
             )
         )
 
     def add_broken(self, lines: list[BrokenLine]) -> None:
-        """Quarantine lines that are no rows."""
+        """Write lines of CSV that are no rows."""
         self._write(
             (line.row + 1, line.text, [OPEN_QUOTE if line.opens_quote else BROKEN_LINE], line.text)
             for line in lines
         )
 
     def _write(self, rows: Iterable[tuple[int, Any, list[str], str]]) -> None:
-        kept = []
+        table = []
         for number, entity, reasons, raw in rows:
             text = None if entity is None else str(entity)
             if self._erased.mentioned_in(text):
                 self.report.erased += 1
                 continue
             self.report.reasons.update(reasons)
-            kept.append((self._file, number, text, reasons, raw))
-        self.report.quarantined += len(kept)
-        if kept:
-            columns = [list(column) for column in zip(*kept, strict=True)]
+            table.append((self._file, number, text, reasons, raw))
+        self.report.quarantined += len(table)
+        if table:
+            columns = [list(column) for column in zip(*table, strict=True)]
             self._writer.write_table(pa.table(columns, schema=_SCHEMA))
 
 
 def _json_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Cells as JSON can hold them."""
+    """Returns the row with cells that JSON can hold."""
     return {name: _json_cell(value) for name, value in row.items()}
 
 

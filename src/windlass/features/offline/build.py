@@ -67,7 +67,7 @@ def build(
     with store.write_lock() as staging:
         parent = _verify(store.current()) if options.append else None
         raw = RawFile.open(file)
-        contract = Contract.of(view)
+        contract = Contract.from_view(view)
         _check_reserved_names(record)
         _check_same_columns(contract, parent)
         buckets = parent.buckets if parent else options.buckets or bucket_count(raw.estimated_rows)
@@ -100,7 +100,7 @@ def build(
             parent=parent.number if parent else None,
             buckets=buckets,
             order=(view.entity, view.timestamp, view.event_id),
-            quality=report.json(file.name),
+            quality=report.to_json(file.name),
             **made.facts(),
         )
         progress(1.0, f"snapshot {number} of {made.events:,} events, {made.entities:,} entities")
