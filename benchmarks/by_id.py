@@ -80,7 +80,7 @@ def _prepared(home: Path) -> Server:
 
 def _ids(home: Path) -> tuple[int, ...]:
     """Some of the clients that the store knows, at random."""
-    snapshot = OfflineStore.of(Settings(home=home), PROJECT).snapshot()
+    snapshot = OfflineStore.from_settings(Settings(home=home), PROJECT).snapshot()
     clients = pq.read_table(snapshot.latest_parts(), columns=["id"])["id"].to_numpy()
     return tuple(np.random.default_rng(1).choice(clients, IDS).tolist())
 

@@ -24,7 +24,7 @@ def train(home: Path, *arguments: object) -> CliResult:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with two equal snapshots of the lender's loans."""
-    store = OfflineStore.of(Settings(home=tmp_path), "lender")
+    store = OfflineStore.from_settings(Settings(home=tmp_path), "lender")
     events(400, seed=1).write_parquet(tmp_path / "raw.parquet")
     for _ in range(2):
         build(VIEW, PROJECT_VIEW, store, tmp_path / "raw.parquet", BuildOptions(), ignore_progress)

@@ -71,5 +71,5 @@ def test_a_snapshot_of_impossible_facts_is_none(store: OfflineStore, fact: str, 
     content = file.read_text()
     assert fact in content
     file.write_text(content.replace(fact, f"{fact[:-1]}{told}"))
-    with pytest.raises(FeatureError, match="is no whole snapshot"):
+    with pytest.raises(FeatureError, match="is no complete snapshot"):
         store.snapshot()

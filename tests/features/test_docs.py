@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's features, built and online."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     snapshot = build_snapshot(
-        OfflineStore.of(settings, CREDIT), credit_loans(20, seed=2), view=CREDIT_VIEW
+        OfflineStore.from_settings(settings, CREDIT), credit_loans(20, seed=2), view=CREDIT_VIEW
     )
     store = online_store(settings, CREDIT_RECORD, CREDIT)
     materialise(store, CREDIT_RECORD, snapshot.verified_parts(LATEST), snapshot, lambda *_: None)

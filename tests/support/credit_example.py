@@ -75,7 +75,7 @@ def raw(example: Example, home: Path) -> Path:
 def built(project: Project, home: Path, file: Path) -> Snapshot:
     assert project.view is not None
     assert project.view_record is not None
-    store = OfflineStore.of(Settings(home=home), project.name)
+    store = OfflineStore.from_settings(Settings(home=home), project.name)
     return build(project.view, project.view_record, store, file, BuildOptions(), ignore_progress)
 
 

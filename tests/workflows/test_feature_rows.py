@@ -34,7 +34,7 @@ def built(home: Path) -> Callable[..., None]:
     """Build a snapshot of loans, or append them."""
 
     def make(loans: pl.DataFrame, *, append: bool = False) -> None:
-        store = OfflineStore.of(Settings(home=home), "lender")
+        store = OfflineStore.from_settings(Settings(home=home), "lender")
         home.mkdir(exist_ok=True)
         loans.write_parquet(home / "raw.parquet")
         options = BuildOptions(append=append)
@@ -118,7 +118,7 @@ def test_a_snapshot_of_another_view_is_refused(
     other = PROJECT_VIEW.model_copy(update={"version": "0" * 12})
     home.mkdir()
     LOANS.write_parquet(home / "raw.parquet")
-    store = OfflineStore.of(Settings(home=home), "lender")
+    store = OfflineStore.from_settings(Settings(home=home), "lender")
     build(VIEW, other, store, home / "raw.parquet", BuildOptions(), ignore_progress)
     with pytest.raises(FeatureError, match=f"version {'0' * 12} .* is {PROJECT_VIEW.version} now"):
         trained("none")

@@ -128,7 +128,7 @@ def test_what_was_built_and_not_noted_is_found_and_used(
     with pytest.raises(WorkerStopped):
         work(hands, job.id, kept)
     assert not lending.has_begun("built"), "the snapshot that was there is not built again"
-    store = OfflineStore.of(bench.settings, "lending")
+    store = OfflineStore.from_settings(bench.settings, "lending")
     assert [snapshot.number for snapshot in store.snapshots()] == [1]
     assert json.loads(kept.made["build features"])["events"] == 200
     # whoever begins anew does build, whatever there is already
@@ -163,7 +163,7 @@ def test_what_is_asked_for_while_it_builds_is_done(
     with pytest.raises(JobCancelled):
         work(hands, job.id, Kept())
     assert bench.leftovers() == []
-    assert OfflineStore.of(bench.settings, "lending").snapshots() == []
+    assert OfflineStore.from_settings(bench.settings, "lending").snapshots() == []
 
 
 def test_the_steps_make_the_whole_way() -> None:

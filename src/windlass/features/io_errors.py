@@ -1,4 +1,4 @@
-"""What disks and DuckDB refuse, told as a FeatureError: what failed, and what to do next."""
+"""Translates errors of the disk and of DuckDB to FeatureError: what failed, and what to do next."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from windlass.errors import FeatureError
 
 @contextmanager
 def translate_disk_errors(folder: Path) -> Iterator[None]:
-    """Tell what the disk refuses of `folder`. Raises FeatureError."""
+    """Raises FeatureError where `folder` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -21,7 +21,7 @@ def translate_disk_errors(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def translate_duckdb_errors(work: str) -> Iterator[None]:
-    """Tell what DuckDB refuses of `work`, such as "compute the features". Raises FeatureError."""
+    """Raises FeatureError where DuckDB fails at `work`, such as "compute the features"."""
     import duckdb
 
     try:

@@ -1,4 +1,4 @@
-"""Computes on-demand features for a whole table; `ViewRecord.features_on` computes them for one entity and day."""
+"""Computes on-demand features in columns: for a table what `ViewRecord` computes for one entity and day."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from windlass.core.feature_view import ViewRecord, YearsSince
 
 
 def add_on_demand_features(record: ViewRecord, frame: Any, day: str) -> Any:
-    """A native frame, lazy or not, with the view's request-time features on the date in the column `day`.
+    """Returns a native frame, lazy or not, with the view's on-demand features on the date in the column `day`.
 
-    It needs the stored columns that they are made from; a column of a feature's name is replaced.
+    The frame needs the stored columns that they are computed from; a column of a feature's name is replaced.
     """
-    made = {name: _years_since(feature, day) for name, feature in record.at_request.items()}
-    return nw.from_native(frame).with_columns(**made).to_native()
+    features = {name: _years_since(feature, day) for name, feature in record.at_request.items()}
+    return nw.from_native(frame).with_columns(**features).to_native()
 
 
 def _years_since(feature: YearsSince, day: str) -> nw.Expr:
@@ -24,5 +24,5 @@ def _years_since(feature: YearsSince, day: str) -> nw.Expr:
 
 
 def _day_of_year(day: nw.Expr) -> nw.Expr:
-    """The month and day as one number, in the order of the calendar of any year."""
+    """Returns month and day as one number that sorts as a calendar does."""
     return day.dt.month().cast(nw.Int64) * 100 + day.dt.day().cast(nw.Int64)

@@ -70,7 +70,7 @@ def build_features(
     options = BuildOptions(**asked)
     check_memory(options.memory)
     file = _generate_file(source, Path(task["staging"]), progress) if named is None else Path(named)
-    store = OfflineStore.of(Settings(home=Path(task["home"])), project.name)
+    store = OfflineStore.from_settings(Settings(home=Path(task["home"])), project.name)
     return snapshot_summary(
         build(project.view, project.view_record, store, file, options, progress)
     )
@@ -109,7 +109,7 @@ def resolve_snapshot(
     from windlass.features.offline.store import OfflineStore
     from windlass.features.offline.training_set import training_rows
 
-    snapshot = OfflineStore.of(settings, project.name).snapshot(plan.snapshot)
+    snapshot = OfflineStore.from_settings(settings, project.name).snapshot(plan.snapshot)
     return replace(plan, snapshot=snapshot.number), partial(training_rows, view, record, snapshot)
 
 
@@ -164,7 +164,7 @@ def materialise_features(
     from windlass.features.online.materialise import materialise
     from windlass.features.online.store import online_store
 
-    snapshot = OfflineStore.of(settings, project).snapshot(number)
+    snapshot = OfflineStore.from_settings(settings, project).snapshot(number)
     store = online_store(settings, record, project)
     try:
         parts = snapshot.verified_parts(LATEST)

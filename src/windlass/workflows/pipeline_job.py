@@ -121,7 +121,7 @@ def _materialise(hands: JobContext, job: Job, features: StepResult) -> StepResul
 def _store(hands: JobContext, job: Job) -> "OfflineStore":
     from windlass.features.offline.store import OfflineStore
 
-    return OfflineStore.of(hands.settings, job.project)
+    return OfflineStore.from_settings(hands.settings, job.project)
 
 
 def _view(hands: JobContext, job: Job) -> ViewRecord:

@@ -13,8 +13,10 @@ from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
 from tests.support.snapshots import ORDER, build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, ProjectError
+from windlass.features.engines.duckdb import features_of_file, history_of
 from windlass.features.offline.build import BuildOptions, build
-from windlass.features.offline.store import lock_folder
+from windlass.features.offline.store import OfflineStore, lock_folder
+from windlass.settings import Settings
 
 FOUR = BuildOptions(buckets=4)
 
@@ -93,7 +95,7 @@ def test_one_build_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_limit_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(FeatureError, match="'much' is no limit of memory"):
+    with pytest.raises(FeatureError, match="'much' is no memory limit"):
         build_snapshot(
             offline_store(tmp_path), tmp_path / "none.parquet", BuildOptions(memory="much")
         )
@@ -151,3 +153,15 @@ def with_column(name: str) -> Any:
     import pandera.polars as pa
 
     return VIEW.contract().add_columns({name: pa.Column(pl.Int64, nullable=True)})
+
+
+def test_the_old_names_of_documented_functions_still_work(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with pytest.warns(DeprecationWarning, match="OfflineStore.of is now called"):
+        store = OfflineStore.of(settings, "loans")
+    assert store.folder == OfflineStore.from_settings(settings, "loans").folder
+    file = tmp_path / "raw.parquet"
+    events(20, seed=1).write_parquet(file)
+    with pytest.warns(DeprecationWarning, match="history_of is now called features_of_file"):
+        features = history_of(VIEW, PROJECT_VIEW, file)
+    assert features.equals(features_of_file(VIEW, PROJECT_VIEW, file))

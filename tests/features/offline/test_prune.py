@@ -75,7 +75,7 @@ def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(tmp_path: Pa
     with pytest.raises(FeatureError, match="cannot keep -1"):
         prune(store, -1, ())
     (store.snapshot().folder / "snapshot.json").write_text("{")
-    with pytest.raises(FeatureError, match="no whole snapshot"):
+    with pytest.raises(FeatureError, match="no complete snapshot"):
         prune(store, 1, ())
     assert len(store.snapshot_folders()) == 4
 
@@ -135,7 +135,7 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: 
 
 def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
     store = grown(tmp_path)
-    stored = SnapshotParts.of(store.snapshot(1), STATES)
+    stored = SnapshotParts.open(store.snapshot(1), STATES)
     prune(store, 1, ())
     with pytest.raises(FeatureError, match="is gone, as `windlass features prune` removes"):
         stored.rows()

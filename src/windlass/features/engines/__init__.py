@@ -1,1 +1,1 @@
-"""Computes a view's features: DuckDB on one machine, Spark on a cluster."""
+"""Computes a view's features: with DuckDB on one machine, with Spark on a cluster."""

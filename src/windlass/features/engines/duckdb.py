@@ -1,6 +1,6 @@
-"""States on this machine: a view's history run by DuckDB, part by part, within a memory limit.
+"""Computes states on this machine: DuckDB runs a view's transform part by part, within a memory limit.
 
-`history_of` reads a whole raw file at once instead, for notebooks and measurements.
+`features_of_file` reads a whole raw file at once instead, for notebooks and measurements.
 """
 
 import os
@@ -15,6 +15,7 @@ import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
+from windlass.core.deprecation import warn_renamed
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, WindlassError
@@ -25,7 +26,7 @@ from windlass.features.offline.training_set import features_before
 
 
 class DuckDBEngine:
-    """DuckDB in this process. What does not fit into `memory` spills to `folder`."""
+    """`FeatureEngine` on DuckDB in this process. What does not fit into `memory` spills to `folder`."""
 
     def __init__(self, memory: str, folder: Path) -> None:
         self._connection = _connect(memory, folder)
@@ -41,8 +42,8 @@ class DuckDBEngine:
     ) -> None:
         self._connection.close()
 
-    def states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
-        """Compute the states of all events of these parts. Raises FeatureError."""
+    def compute_states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
+        """Writes the states of all events of these parts into a folder. Raises FeatureError."""
         for part in event_parts:
             events = self._connection.read_parquet(str(part))
             relation = run_transform(view, events)
@@ -51,15 +52,15 @@ class DuckDBEngine:
 
 
 def check_memory(memory: str) -> None:
-    """Raise FeatureError for a limit of memory that is none, before any work is done for it."""
+    """Raise FeatureError where a memory limit cannot be read, before any work is done."""
     _connect(memory, Path()).close()
 
 
 @contextmanager
 def duckdb_connection(memory: str, folder: Path) -> Iterator[Any]:
-    """A DuckDB that takes no more than `memory` and spills to `folder`.
+    """Opens DuckDB with a memory limit, such as "2GB"; the rest spills to `folder`.
 
-    Raises FeatureError for a limit that is none.
+    Raises FeatureError where the limit cannot be read.
     """
     connection = _connect(memory, folder)
     try:
@@ -80,28 +81,28 @@ def _connect(memory: str, folder: Path) -> Any:
         )
     except duckdb.Error as error:
         raise FeatureError(
-            f"{memory!r} is no limit of memory. Use a number with a unit, such as 2GB."
+            f"{memory!r} is no memory limit. Use a number with a unit, such as 2GB."
         ) from error
 
 
 def run_transform(view: FeatureView, events: Any) -> Any:
-    """A view's history of native lazy events, native and lazy again. Raises FeatureError where it fails."""
+    """Applies a view's transform to a native lazy frame of events; returns the same kind. Raises FeatureError."""
     try:
         return nw.to_native(view.transform(nw.from_native(events)))
     except WindlassError:
         raise
     except Exception as error:
         raise FeatureError(
-            f"The history of view {view.name} failed: {describe_error(error)}."
+            f"The transform of view {view.name} failed: {describe_error(error)}."
             " It has to be a Narwhals function of a lazy frame."
         ) from error
 
 
 def features_of_file(view: FeatureView, record: ViewRecord, file: Path) -> pa.Table:
-    """The features of every event of a raw Parquet file as they were when it happened, all in memory.
+    """Returns the features of every event of a raw Parquet file as they were before it, computed in memory.
 
-    By entity, time and key, and with these columns: what training would read, were every row of the file good.
-    Raises FeatureError where the view's history fails.
+    Rows are sorted by entity, timestamp and event id, the first columns: what training would read, were every
+    row of the file good. Raises FeatureError where the view's transform fails.
     """
     events = pl.scan_parquet(file)
     names = events.collect_schema()
@@ -112,24 +113,30 @@ def features_of_file(view: FeatureView, record: ViewRecord, file: Path) -> pa.Ta
         if kind == pl.Date and names[name] == pl.String
     ]
     states = run_transform(view, events.with_columns(dates)).collect()
-    known = features_before(
+    features = features_before(
         view, record, sort_rows(normalise_states(states, record), sort_columns(record))
     )
-    table: pa.Table = known.select(*sort_columns(record), *record.features).to_arrow(
+    table: pa.Table = features.select(*sort_columns(record), *record.features).to_arrow(
         compat_level=pl.CompatLevel.oldest()
     )
     return table
 
 
-ProgressCallback = Callable[[float, str], None]
+def history_of(view: FeatureView, record: ViewRecord, file: Path) -> pa.Table:
+    """The old name of `features_of_file`."""
+    warn_renamed("history_of", "features_of_file", stacklevel=2)
+    return features_of_file(view, record, file)
+
+
+ProgressCallback = Callable[[float, str], None]  # (share done 0..1, what is being done)
 
 
 class FeatureEngine(Protocol):
-    """Runs a view's `history` over parts of events, between entering and leaving it.
+    """Engine that runs a view's `transform` over parts of events, as a context manager.
 
-    For every part it writes `into / part.name`, a Parquet file or a folder of them: what `history` gives for the
+    For every part it writes `into / part.name`, a Parquet file or a folder of them: what `transform` gives for the
     events of that part, in any order of rows and columns; no entity is in two parts. Types are the engine's
-    own; the store makes them equal.
+    own; `normalise_states` makes them equal.
     """
 
     def __enter__(self) -> Self: ...
@@ -141,5 +148,5 @@ class FeatureEngine(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
-        """Compute the states of all events of these parts. Raises FeatureError."""
+    def compute_states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
+        """Writes the states of all events of these parts into a folder. Raises FeatureError."""

@@ -1,4 +1,4 @@
-"""States on a cluster: a view's history run by Spark, each part of the events a job, several at once."""
+"""Computes states on a cluster: Spark runs a view's transform, one job for each part, several at once."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
@@ -20,9 +20,9 @@ from windlass.features.engines.spark_session import (
 
 
 class SparkEngine:
-    """The Spark cluster at `master`, for as long as this is entered; see `spark_session`.
+    """`FeatureEngine` on the Spark cluster at `master`; see `spark_session`.
 
-    Its workers have to see the folders of events and states under the same paths: one shared file system.
+    Workers have to see the folders of events and states under the same paths: one shared file system.
     """
 
     def __init__(self, master: str | None = None) -> None:
@@ -42,31 +42,31 @@ class SparkEngine:
     ) -> None:
         self._entered.__exit__(kind, error, trace)
 
-    def states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
-        """Compute the states of all events of these parts. Raises FeatureError."""
+    def compute_states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
+        """Writes the states of all events of these parts into a folder. Raises FeatureError."""
         at_once = max(1, min(len(event_parts), self._session.sparkContext.defaultParallelism))
-        left = iter(event_parts)
+        remaining = iter(event_parts)
 
         def work() -> None:
-            for part in left:
-                self._part(view, part, into / part.name)
+            for part in remaining:
+                self._compute_part(view, part, into / part.name)
 
-        working = [run_in_thread(work) for _ in range(at_once)]
+        threads = [run_in_thread(work) for _ in range(at_once)]
         try:
-            for ending in wait(working, return_when=FIRST_EXCEPTION).done:
-                ending.result()
+            for future in wait(threads, return_when=FIRST_EXCEPTION).done:
+                future.result()
         except BaseException:
-            cancel_jobs(self._session, working)  # so that nothing is written any more
+            cancel_jobs(self._session, threads)  # nothing may be written after this
             raise
 
-    def _part(self, view: FeatureView, events: Path, states: Path) -> None:
+    def _compute_part(self, view: FeatureView, events: Path, states: Path) -> None:
         frame = self._session.read.parquet(spark_path(events))
         run_transform(view, frame).write.parquet(spark_path(states))
         expected, written = _row_count([events]), _row_count(states.glob("*.parquet"))
         if written != expected:
             raise FeatureError(
                 f"Spark's workers wrote {written:,} states of {expected:,} events to {states}. Check that they share"
-                " the disk of WINDLASS_HOME, and that the view's history gives one row for each event."
+                " the disk of WINDLASS_HOME, and that the view's transform gives one row for each event."
             )
 
 

@@ -1,4 +1,4 @@
-"""A session on a Spark cluster: what Spark would wait for without end is looked for first, and told."""
+"""Opens a session on a Spark cluster; what Spark would wait for without end is checked first, and reported."""
 
 import logging
 import os
@@ -20,36 +20,34 @@ from urllib.parse import urlsplit
 from windlass.errors import FeatureError
 
 T = TypeVar("T")
-STOP_TIMEOUT = 30.0  # seconds that Spark may take to end what is not wanted any more
-_CANCEL_INTERVAL = (
-    0.2  # seconds until a job may have been submitted that was not there to be cancelled
-)
+STOP_TIMEOUT = 30.0  # seconds that Spark may take to cancel jobs, or to stop
+_CANCEL_INTERVAL = 0.2  # seconds between two cancellations: a job may be submitted in between
 
 
 def run_in_thread(call: Callable[[], T]) -> "Future[T]":
-    """What the call gives or raises, once it has; its thread does not keep the process."""
-    ending: Future[T] = Future()
+    """Runs a call in a daemon thread, which does not keep the process alive; returns its future."""
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            ending.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - for whoever asks for the result
-            ending.set_exception(error)
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised by `result()`
+            future.set_exception(error)
 
     Thread(target=run, name="windlass-spark", daemon=True).start()
-    return ending
+    return future
 
 
 def cancel_jobs(session: Any, calls: Collection["Future[Any]"]) -> None:
-    """Cancel what Spark runs until these calls have returned, a job submitted meanwhile included; at most `LEAVING`."""
-    last = monotonic() + STOP_TIMEOUT
-    while wait(calls, _CANCEL_INTERVAL).not_done and monotonic() < last:
+    """Cancel all Spark jobs until these calls have returned, later jobs too; gives up after `STOP_TIMEOUT`."""
+    deadline = monotonic() + STOP_TIMEOUT
+    while wait(calls, _CANCEL_INTERVAL).not_done and monotonic() < deadline:
         session.sparkContext.cancelAllJobs()
 
 
 @contextmanager
 def silence_py4j() -> Iterator[None]:
-    """Without what py4j logs of a call that was left or that failed: our own errors tell of it."""
+    """Silences py4j, which logs calls that were abandoned or failed; our own errors report them."""
     own, root = logging.getLogger("py4j"), logging.getLogger()
     before = own.level
     own.setLevel(logging.CRITICAL + 1)
@@ -62,14 +60,14 @@ def silence_py4j() -> Iterator[None]:
 
 
 def _is_not_py4j(record: logging.LogRecord) -> bool:
-    """Some of its lines go to the root logger itself."""
+    """Drops py4j's lines, some of which go to the root logger itself."""
     return "/py4j/" not in record.pathname
 
 
 _CONNECT_TIMEOUT = 3.0  # seconds that a master may take to accept a connection
 _WORKER_TIMEOUT = 60.0  # seconds that workers may take to carry out a first, empty job
 _SETTINGS = {
-    "spark.log.level": "OFF",  # what fails is told by our own errors
+    "spark.log.level": "OFF",  # our own errors report what fails
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.ui.showConsoleProgress": "false",
@@ -78,18 +76,18 @@ _SETTINGS = {
 
 @contextmanager
 def spark_session(master: str | None, name: str) -> Iterator[Any]:
-    """A `SparkSession` of this name whose workers have answered, stopped at the end.
+    """Opens a `SparkSession` of this name, and stops it at the end.
 
-    `master` is Spark's address of a cluster, `spark://host:port`; None leaves it to `spark-defaults.conf`, and
-    without one the work is done on this machine. What Spark refuses inside is raised as FeatureError, as is
-    what is missing: pyspark, Java, a master that listens, a worker that is free.
+    `master` is the cluster's address, `spark://host:port`; without one, that of `spark-defaults.conf` counts, else
+    Spark runs on this machine. Raises FeatureError for Spark's errors inside, and before that where something is
+    missing: pyspark, Java, a master that listens, a worker that is free.
     """
     _require_installed()
     _require_reachable(master)
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    signal.siginterrupt(signal.SIGINT, True)  # Ctrl+C ends a wait again, as before polars took it
+    signal.siginterrupt(signal.SIGINT, True)  # Ctrl+C interrupts a wait again; polars changes that
     with silence_py4j():
         # not on the main thread, where pyspark would take SIGINT for itself
         starting = run_in_thread(lambda: _start_session(master, name))
@@ -105,7 +103,7 @@ def spark_session(master: str | None, name: str) -> Iterator[Any]:
 
 
 def spark_path(path: Path) -> str:
-    """A file or folder on the disk as Spark wants it: not encoded, with what would be a pattern escaped."""
+    """Returns a path on the disk as Spark reads it: a file URL, not encoded, with glob characters escaped."""
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", f"file://{path.absolute()}")
 
 
@@ -125,15 +123,15 @@ def _require_installed() -> None:
 
 
 def _require_reachable(master: str | None) -> None:
-    """One of the masters has to accept a connection: Spark itself asks for a minute."""
+    """Raise FeatureError where no master accepts a connection: Spark itself would try for a minute."""
     if master is None or not master.startswith("spark://"):
         return
     reasons = []
     for address in master.removeprefix("spark://").split(","):
         try:
-            place = urlsplit(f"spark://{address}")
+            url = urlsplit(f"spark://{address}")
             socket.create_connection(
-                (place.hostname or "", place.port or 7077), _CONNECT_TIMEOUT
+                (url.hostname or "", url.port or 7077), _CONNECT_TIMEOUT
             ).close()
         except (OSError, ValueError) as error:
             reasons.append(f"{address}: {error}")
@@ -157,7 +155,7 @@ def _start_session(master: str | None, name: str) -> Any:
 
 
 def _await_workers(session: Any, master: str | None) -> None:
-    """Spark waits for ever where no worker has room; a job that does nothing tells."""
+    """Run an empty job: where no worker has room, Spark would wait for ever. Raises FeatureError."""
     job = run_in_thread(lambda: session.range(1).count())
     if wait([job], _WORKER_TIMEOUT).not_done:  # the end of the session ends it
         raise FeatureError(
@@ -168,7 +166,7 @@ def _await_workers(session: Any, master: str | None) -> None:
 
 
 def _close_connection() -> None:
-    """Close this thread's connection: left in the midst of a call, it has the next one wait for that call's end."""
+    """Close this thread's connection: after an abandoned call, the next call would wait for that one's end."""
     from pyspark import SparkContext
 
     gateway: Any = SparkContext._gateway  # noqa: SLF001 - there is no public way
@@ -179,9 +177,9 @@ def _close_connection() -> None:
 
 
 def _stop_session(starting: "Future[Any]") -> None:
-    """Stop the session, and with it whatever it still runs; also one that somebody did not wait for.
+    """Stop the session and its jobs, also one that is still starting.
 
-    What fails at that changes nothing of what was computed, and takes `LEAVING` seconds at most.
+    Errors of stopping are ignored: the results are complete. It takes `STOP_TIMEOUT` seconds at most.
     """
 
     def stop() -> None:
@@ -191,7 +189,7 @@ def _stop_session(starting: "Future[Any]") -> None:
 
 
 def _error_line(error: Exception) -> str:
-    """The line of what Spark says that tells most: the first, or the last of a Python traceback."""
+    """Returns the most useful line of Spark's message: the first, or the last of a Python traceback."""
     java = getattr(error, "java_exception", None)
     lines = str(error if java is None else java.toString()).strip().splitlines()
     return lines[-1 if "Python worker" in lines[0] else 0][:300]

@@ -1,1 +1,1 @@
-"""Stores the history of features: snapshots, parts, training sets, erasure."""
+"""Stores features over time: snapshots, training sets, point-in-time joins, erasure."""

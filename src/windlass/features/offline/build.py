@@ -1,6 +1,6 @@
-"""Building a snapshot: a raw file through quality into events, states and the latest of them, whole or not at all.
+"""Builds a snapshot from a raw file, atomically: ingests events, computes states, publishes.
 
-With `append` the file's rows are added to the current snapshot's, and only what they touch is computed again.
+With `append` the file's rows are added to the current snapshot's, and only entities with new rows are computed again.
 """
 
 import time
@@ -41,7 +41,7 @@ from windlass.features.offline.store import REJECTED, OfflineStore
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How to build. `memory` bounds DuckDB, `master` is the Spark cluster's; None for `buckets` fits the file."""
+    """Options of a build. `memory` is DuckDB's limit, `master` Spark's address; without `buckets` they fit the file."""
 
     engine: Literal["duckdb", "spark"] = "duckdb"
     append: bool = False
@@ -58,10 +58,10 @@ def build(
     options: BuildOptions,
     progress: ProgressCallback,
 ) -> Snapshot:
-    """Build the next snapshot from a raw file, CSV or Parquet, and make it the current one.
+    """Builds the next snapshot from a raw file, CSV or Parquet, and makes it the current one.
 
     Raises QualityError where too many rows break the contract, else FeatureError; the current snapshot then
-    still stands.
+    stays the current one.
     """
     check_memory(options.memory)
     with store.write_lock() as staging:
@@ -79,21 +79,16 @@ def build(
             bucket_writer = BucketWriter(staging, buckets, view, contract)
             stored = parent.event_parts() if parent else []
             ingest = RawFileIngest(view, contract, raw, bucket_writer, quarantine, stored)
-            progress(0.0, f"reading {file.name}")
-            ingest.read(lambda share, message: progress(share / 2, message))
-            progress(0.5, "looking for doubled keys")
-            with duckdb_connection(options.memory, staging) as connection:
-                duplicates = ingest.quarantine_duplicates(connection)
-                ingest.count_changed_entities(connection, duplicates)
-        _check_quality(quarantine.report, view, table, store)
-        if parent is None and quarantine.report.rows == 0:
+            duplicates = _ingest(ingest, options.memory, staging, progress)
+        report = quarantine.report
+        _check_quality(report, view, table, store)
+        if parent is None and report.rows == 0:
             raise FeatureError(f"{file} has no rows. Name a file that has.")
         builder = SnapshotBuilder(view, record, parent, folder, staging, bucket_writer)
         with _engine(options, staging) as engine:
-            made = builder.make(engine, duplicates, erased, _scale_progress(0.55, progress))
-        report = quarantine.report
-        report.erased += made.erased
-        facts = Snapshot(
+            built = builder.build(engine, duplicates, erased, _scale_progress(0.55, progress))
+        report.erased += built.erased
+        snapshot = Snapshot(
             number=number,
             view=record.version,
             created=time.time(),
@@ -101,14 +96,27 @@ def build(
             buckets=buckets,
             order=(view.entity, view.timestamp, view.event_id),
             quality=report.to_json(file.name),
-            **made.facts(),
+            **built.metadata(),
         )
-        progress(1.0, f"snapshot {number} of {made.events:,} events, {made.entities:,} entities")
-        return store.publish(folder, facts)
+        progress(1.0, f"snapshot {number} of {built.events:,} events, {built.entities:,} entities")
+        return store.publish(folder, snapshot)
+
+
+def _ingest(
+    ingest: RawFileIngest, memory: str, staging: Path, progress: ProgressCallback
+) -> pl.Series:
+    """Ingests the raw file; returns the numbers of the rows with duplicate keys."""
+    progress(0.0, f"reading {ingest.raw.path.name}")
+    ingest.read(lambda share, message: progress(share / 2, message))
+    progress(0.5, "looking for duplicate keys")
+    with duckdb_connection(memory, staging) as connection:
+        duplicates = ingest.quarantine_duplicates(connection)
+        ingest.count_changed_entities(connection, duplicates)
+    return duplicates
 
 
 def _verify(parent: Snapshot | None) -> Snapshot | None:
-    """The snapshot to append to, once every part is seen to be as it was written."""
+    """Returns the snapshot to append to, after every part is verified."""
     if parent is not None:
         for kind in (EVENTS, STATES, LATEST):
             parent.verified_parts(kind)
@@ -123,13 +131,13 @@ def _create_folders(staging: Path) -> Path:
 
 
 def _check_reserved_names(record: ViewRecord) -> None:
-    """Refuse features, and columns that they are made from, of names that a state has for something else."""
-    own = (record.entity, record.timestamp, record.event_id, COMPUTED_AT)
+    """Raise FeatureError for features or stored columns with the name of another column of a state."""
+    reserved = (record.entity, record.timestamp, record.event_id, COMPUTED_AT)
     for name in dict.fromkeys([*record.features, *record.stored_columns]):
-        if name in own or name.startswith(RESERVED_PREFIX):
+        if name in reserved or name.startswith(RESERVED_PREFIX):
             raise FeatureError(
                 f"View {record.name} keeps a column {name}, and a state has a column of that name already. Have the"
-                " history give it another name."
+                " transform give it another name."
             )
 
 
@@ -140,18 +148,18 @@ def _check_same_columns(contract: Contract, parent: Snapshot | None) -> None:
     if dict(stored) != dict(contract.dtypes):
         raise FeatureError(
             f"The contract asks for other columns than snapshot {parent.number} holds."
-            " Build anew from all rows, without --append."
+            " Build again from all rows, without --append."
         )
 
 
 def _check_quality(
     report: QualityReport, view: FeatureView, table: Path, store: OfflineStore
 ) -> None:
-    """Stop where quality is too low; the quarantine is then kept beside the snapshots."""
-    kept = store.folder / REJECTED
+    """Raise QualityError where quality is too low; the quarantine is then moved beside the snapshots."""
+    rejected = store.folder / REJECTED
     if report.share > view.max_invalid_share:
-        table.replace(kept)
-    report.check(view.max_invalid_share, str(kept))
+        table.replace(rejected)
+    report.check(view.max_invalid_share, str(rejected))
 
 
 def _engine(options: BuildOptions, staging: Path) -> FeatureEngine:

@@ -1,6 +1,6 @@
-"""Erasing an entity: out of every snapshot, out of quarantine, and for good.
+"""Erases an entity from every snapshot and from quarantine, and keeps later builds from storing it again.
 
-Snapshots are immutable but for this: a part that holds the entity is replaced by one without it, at one stroke.
+Snapshots are immutable but for this: a part that holds the entity is replaced atomically by one without it.
 """
 
 import json
@@ -40,7 +40,7 @@ _MAX_EXACT = 2**53  # up to here a float is one whole number and no other
 
 
 class ErasedEntities:
-    """The entities that were erased from one offline store, as hashes."""
+    """Salted hashes of the entities that were erased from one offline store, in its `erased.json`."""
 
     def __init__(self, salt: str, hashes: frozenset[str]) -> None:
         self._salt = salt
@@ -48,30 +48,31 @@ class ErasedEntities:
 
     @classmethod
     def read(cls, folder: Path) -> "ErasedEntities":
-        """Those remembered in a folder; none where nothing is. Raises FeatureError where it cannot be read."""
+        """Reads the file in a folder; empty where there is none. Raises FeatureError where it cannot be read."""
         file = folder / _FILE
         try:
-            kept = json.loads(file.read_bytes())
-            bytes.fromhex(kept["salt"])
-            return cls(kept["salt"], frozenset(kept["hashes"]))
+            content = json.loads(file.read_bytes())
+            bytes.fromhex(content["salt"])
+            return cls(content["salt"], frozenset(content["hashes"]))
         except FileNotFoundError:
             return cls(token_hex(16), frozenset())
         except (ValueError, KeyError, TypeError) as error:
             raise FeatureError(
-                f"{file} does not tell who was erased. Restore it from a copy, or remove it and erase them again."
+                f"{file} cannot be read, and it names who was erased. Restore a copy, or remove it and erase"
+                " them again."
             ) from error
 
     @classmethod
-    def of(cls, snapshot: Path) -> "ErasedEntities":
-        """Those of the offline store that the folder of a snapshot lies in. Raises FeatureError as `read` does."""
-        return cls.read(snapshot.parent.parent)
+    def of_snapshot(cls, folder: Path) -> "ErasedEntities":
+        """Reads those of the offline store that a snapshot's folder lies in. Raises FeatureError as `read` does."""
+        return cls.read(folder.parent.parent)
 
     def add(self, folder: Path, entity: int) -> None:
-        """Have the folder remember one more, until it is forgotten."""
+        """Write an entity's hash to the file in `folder`."""
         self._save(folder, self._hashes | {self._hash(entity)})
 
     def discard(self, folder: Path, entity: int) -> bool:
-        """Have the folder remember one no more. False where it is not one of them."""
+        """Remove an entity's hash from the file in `folder`. False where it was not there."""
         if self._hash(entity) not in self._hashes:
             return False
         self._save(folder, self._hashes - {self._hash(entity)})
@@ -86,15 +87,17 @@ class ErasedEntities:
         fsync_path(folder)
 
     def erased_in(self, entities: pl.Series) -> list[int]:
-        """Those of the entities that were erased."""
+        """Returns those of the entities that were erased."""
         if not self._hashes:
             return []
-        return [one for one in entities.unique().to_list() if self._hash(one) in self._hashes]
+        return [
+            entity for entity in entities.unique().to_list() if self._hash(entity) in self._hashes
+        ]
 
     def mentioned_in(self, text: str | None) -> bool:
-        """Whether a raw cell names one that was erased, be it written amiss."""
+        """Returns whether a raw cell names an erased entity, also in another notation (see `numbers_in`)."""
         return bool(self._hashes) and any(
-            self._hash(one) in self._hashes for one in numbers_in(text)
+            self._hash(number) in self._hashes for number in numbers_in(text)
         )
 
     def _hash(self, entity: int) -> str:
@@ -104,13 +107,13 @@ class ErasedEntities:
 
 
 def numbers_in(text: str | None) -> Iterable[int]:
-    """The whole numbers in a raw cell: `0012`, `12.0`, `1.2e1`, `1 2` and `12x` all may mean 12."""
-    found = {int(one) for one in _NUMBER.findall(text or "")} | _whole_number(text or "")
-    return {number for one in found for number in (one, abs(one))}
+    """Returns the whole numbers that a raw cell may mean: `0012`, `12.0`, `1.2e1`, `1 2` and `12x` all may mean 12."""
+    numbers = {int(digits) for digits in _NUMBER.findall(text or "")} | _whole_number(text or "")
+    return numbers | {abs(number) for number in numbers}
 
 
 def _whole_number(text: str) -> set[int]:
-    """The number that a cell is as a whole, with spaces and exponent; none where it is no whole number."""
+    """Returns the whole number that a cell is, with spaces or an exponent; an empty set where it is none."""
     try:
         value = float("".join(text.split()))
     except ValueError:
@@ -120,9 +123,9 @@ def _whole_number(text: str) -> set[int]:
 
 @dataclass(frozen=True)
 class ErasureReport:
-    """From where an entity was erased: how many events by the number of the snapshot, how many raw rows.
+    """Report of an erasure: events erased, by the number of the snapshot, and raw rows in quarantine.
 
-    `unreadable` are the folders of snapshots, and files, that could not be read: there it may still be.
+    `unreadable` are the folders of snapshots, and files, that could not be read: the entity may still be in them.
     """
 
     snapshots: dict[int, int]
@@ -131,15 +134,15 @@ class ErasureReport:
 
     @property
     def found_any(self) -> bool:
-        """Whether there was anything of it."""
+        """Whether the entity was found anywhere."""
         return bool(self.snapshots) or self.quarantined > 0
 
 
 def erase(store: OfflineStore, entity: int) -> ErasureReport:
-    """Erase an entity from every snapshot and from quarantine, and see to it that no build brings it back.
+    """Erases an entity from every snapshot and from quarantine; later builds leave it out.
 
-    May be repeated: what was broken off is then completed. What cannot be read is passed over, and told. Raises
-    FeatureError where another process writes, the disk cannot be written, or no entity has such a number.
+    Repeat it to complete an interrupted erasure. What cannot be read is skipped, and reported. Raises
+    FeatureError where another process writes, the disk cannot be written, or `entity` is no 64-bit integer.
     """
     if not -(2**63) <= entity < 2**63:
         raise FeatureError(f"{entity} is no id: it does not fit 64 bits. Look the number up.")
@@ -165,9 +168,10 @@ def erase(store: OfflineStore, entity: int) -> ErasureReport:
 
 
 def undo_erasure(store: OfflineStore, entity: int) -> bool:
-    """Let builds hold an entity again that was erased; what was erased is not brought back by it.
+    """Allows later builds to store an erased entity again; nothing that was erased comes back.
 
-    False where it was not erased here. Raises FeatureError where another process writes, or the disk refuses.
+    Returns False where it was not erased here. Raises FeatureError where another process writes, or the disk cannot
+    be written.
     """
     if not store.folder.is_dir():
         return False
@@ -176,7 +180,7 @@ def undo_erasure(store: OfflineStore, entity: int) -> bool:
 
 
 class _Eraser:
-    """Replaces files by ones without an entity; what shares a file by hard links shares the new one."""
+    """Replaces files by ones without an entity; parts that are hard links to one file share the new one."""
 
     def __init__(self, entity: int, staging: Path) -> None:
         self._entity = entity
@@ -186,31 +190,33 @@ class _Eraser:
         self._names = count()
 
     @contextmanager
-    def skip_unreadable(self, *snapshot_folders: Path) -> Iterator[None]:
-        """Go on where these cannot be read, and keep which they are."""
+    def skip_unreadable(self, *paths: Path) -> Iterator[None]:
+        """Goes on where these paths cannot be read, and records them as unreadable."""
         try:
             yield
         except (FeatureError, FileNotFoundError, pl.exceptions.PolarsError):
-            self.unreadable.update(snapshot_folders)
+            self.unreadable.update(paths)
 
     def events_of(self, snapshot: Snapshot) -> int:
-        """How many events of the entity a snapshot holds."""
+        """Counts the events of the entity in a snapshot."""
         part = snapshot.folder / EVENTS / _part_name(snapshot, self._entity)
-        found = pl.scan_parquet(part).filter(pl.col(snapshot.order[0]) == self._entity)
-        return int(found.select(pl.len()).collect().item())
+        events = pl.scan_parquet(part).filter(pl.col(snapshot.order[0]) == self._entity)
+        return int(events.select(pl.len()).collect().item())
 
     def erase_from_snapshot(self, snapshot: Snapshot) -> None:
         """Erase the entity from the events, states and latest of a snapshot."""
         for part in _parts_of(snapshot, self._entity):
-            number = part.stat().st_ino
-            if number not in self._replaced:
+            inode = part.stat().st_ino
+            if inode not in self._replaced:
                 frame = pl.read_parquet(part)
-                kept = frame.filter(pl.col(snapshot.order[0]) != self._entity)
-                self._replaced[number] = self._write(kept) if kept.height < frame.height else None
-            self._replace(part, self._replaced[number])
+                others = frame.filter(pl.col(snapshot.order[0]) != self._entity)
+                self._replaced[inode] = (
+                    self._write(others) if others.height < frame.height else None
+                )
+            self._replace(part, self._replaced[inode])
 
     def erase_from_quarantine(self, parts: list[Path]) -> int:
-        """Erase quarantined rows that name the entity; how many there were."""
+        """Erases quarantined rows that name the entity; returns their number."""
         groups = defaultdict(list)
         for part in parts:
             if part.exists():
@@ -218,34 +224,36 @@ class _Eraser:
         return sum(self._erase_from_file(same) for same in groups.values())
 
     def _erase_from_file(self, parts: list[Path]) -> int:
-        """Erase from quarantine parts that are one file."""
+        """Erases from quarantine parts that are hard links to one file."""
         erased = 0
         with self.skip_unreadable(*(_quarantine_owner(part) for part in parts)):
             frame = pl.read_parquet(parts[0])
-            kept = frame.filter([self._entity not in numbers_in(cell) for cell in frame["entity"]])
-            erased = frame.height - kept.height
+            others = frame.filter(
+                [self._entity not in numbers_in(cell) for cell in frame["entity"]]
+            )
+            erased = frame.height - others.height
             if erased:
-                made = self._write(kept)
+                replacement = self._write(others)
                 for part in parts:
-                    self._replace(part, made)
+                    self._replace(part, replacement)
         return erased
 
     def _write(self, frame: pl.DataFrame) -> Path:
-        made = self._staging / f"made-{next(self._names)}"
-        write_part(frame, made)
-        return made
+        part = self._staging / f"replacement-{next(self._names)}"
+        write_part(frame, part)
+        return part
 
-    def _replace(self, part: Path, made: Path | None) -> None:
-        if made is None:
+    def _replace(self, part: Path, replacement: Path | None) -> None:
+        if replacement is None:
             return
         link = self._staging / "link"
-        os.link(made, link)
+        os.link(replacement, link)
         link.replace(part)
         fsync_path(part.parent)
 
 
 def _quarantine_owner(part: Path) -> Path:
-    """The snapshot's folder that a quarantine part is of, or the part of a refused build."""
+    """Returns the folder of a quarantine part's snapshot; of a rejected build, the part itself."""
     return part.parent.parent if part.parent.name == QUARANTINE else part
 
 
@@ -259,7 +267,7 @@ def _parts_of(snapshot: Snapshot, entity: int) -> list[Path]:
 
 
 def _update_metadata(snapshot: Snapshot, entity: int) -> None:
-    """Have `snapshot.json` tell what the parts hold now, and that an erasure happened."""
+    """Write the parts' new digests and counts to `snapshot.json`, and the time of the erasure."""
     now = {
         f"{part.parent.name}/{part.name}": sha256_file(part) for part in _parts_of(snapshot, entity)
     }

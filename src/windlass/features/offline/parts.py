@@ -1,4 +1,4 @@
-"""Parquet parts: a table cut by entity into buckets, a file for each, which any tool reads as one folder."""
+"""Partitions tables by entity into buckets, one Parquet part each; any tool reads the folder as one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,55 +10,55 @@ import polars as pl
 from windlass.core.atomic_files import fsync_path
 from windlass.core.feature_view import ViewRecord
 
-RESERVED_PREFIX = "__"  # how the columns begin that Windlass adds on the way
+RESERVED_PREFIX = "__"  # of the columns that Windlass adds while it computes
 BUCKET = f"{RESERVED_PREFIX}bucket{RESERVED_PREFIX}"
-MAX_BUCKETS = 256  # files that are open at once while raw rows are dealt out
-_ROWS_PER_BUCKET = 200_000  # that a bucket should hold
+MAX_BUCKETS = 256  # files that are open at once while raw rows are ingested
+_ROWS_PER_BUCKET = 200_000  # that one bucket should hold
 _HASH_FACTOR = np.uint64(
     0x9E3779B97F4A7C15
 )  # Knuth's multiplicative hash: ids of any pattern fall evenly
 
 
 def part_name(bucket: int) -> str:
-    """The name of a bucket's file."""
+    """Returns the name of a bucket's file."""
     return f"part-{bucket:03}.parquet"
 
 
 def bucket_count(rows: int) -> int:
-    """How many buckets so many rows want: a power of two."""
+    """Returns the number of buckets for so many rows: a power of two."""
     wanted = max(1, rows // _ROWS_PER_BUCKET)
     return min(MAX_BUCKETS, 1 << (wanted - 1).bit_length())
 
 
 def bucket_of(entities: pl.Series, buckets: int) -> pl.Series:
-    """The bucket of each entity, Int32 [n]: always the same for the same number of buckets."""
+    """Returns the bucket of each entity, Int32 [n]; stable for a number of buckets."""
     mixed = entities.to_numpy().astype(np.uint64) * _HASH_FACTOR >> np.uint64(32)
     return pl.Series(BUCKET, (mixed % np.uint64(buckets)).astype(np.int32))
 
 
 def write_part(frame: pl.DataFrame, path: Path) -> None:
-    """Write a part and have the disk hold it."""
+    """Write a part and flush it to disk."""
     frame.write_parquet(path, compression="zstd", compression_level=1)
     fsync_path(path)
 
 
 def read_parts(parts: Sequence[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """The rows of several parts, in their order."""
+    """Reads the rows of several parts, in their order."""
     return pl.read_parquet(list(parts), columns=list(columns) if columns else None, glob=False)
 
 
 def sort_columns(record: ViewRecord) -> list[str]:
-    """The columns that order all events, and tell each from the others."""
+    """Returns the columns that sort and identify events: entity, timestamp, event id."""
     return [record.entity, record.timestamp, record.event_id]
 
 
 def state_columns(record: ViewRecord) -> list[str]:
-    """The columns of a state, in order: entity, time, key, and what is stored."""
+    """Returns the columns of a state in order: those of `sort_columns`, then the stored ones."""
     return [*sort_columns(record), *record.stored_columns]
 
 
 def normalise_states(frame: Any, record: ViewRecord) -> pl.DataFrame:
-    """States as every engine has to give them: the columns of a state, integers and floats of 64 bits."""
+    """Returns an engine's states with the columns of a state only, integers and floats in 64 bits, NaN as null."""
     dtypes = frame.schema
     casts: dict[str, pl.DataType] = {}
     for name in state_columns(record):
@@ -73,13 +73,13 @@ def normalise_states(frame: Any, record: ViewRecord) -> pl.DataFrame:
     return chosen.with_columns(pl.selectors.float().fill_nan(None))
 
 
-_MAX_BITS = 63  # that a packed order may take
+_MAX_BITS = 63  # that a packed sort key may take
 
 
 def sort_rows(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """The rows sorted by integer and date columns, those that are equal as they came.
+    """Returns the rows sorted by integer and date columns, stable.
 
-    Where the columns' ranges fit into one integer, that is sorted: three times faster than several.
+    Where the columns' ranges fit into one 64-bit integer, that is sorted: three times faster than several.
     """
     if frame.height < 2:
         return frame

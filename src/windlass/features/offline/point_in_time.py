@@ -1,4 +1,4 @@
-"""The point-in-time join: labels with a time in, the features as they were known then out."""
+"""Joins labels with the features as they were known before each label: the point-in-time join."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -22,50 +22,50 @@ _AT, _STATE, _ROW, _LATE = "__at__", "__state__", "__row__", "__late__"
 def point_in_time(
     record: ViewRecord, snapshot: Snapshot, labels: Any, time: str, key: str | None = None
 ) -> pa.Table:
-    """The labels [n] as they are, in their order, and the view's features as they were known before each.
+    """Returns the labels [n] in their order, and beside each the view's features as they were known before it.
 
     `labels` are an Arrow table, a polars or pandas frame, or the path of a CSV or Parquet file; they need the
     entity's column, and dates in the column `time`. The newest state counts that is strictly older: than the
     date, or with `key`, a column of integers, than date and key. Unknown entities, null ones, dates that are
     null or outside the years 1 to 9999, and states older than the view's ttl give nulls, and so do entities
     that were erased. Raises FeatureError for labels that do not fit, where another version of the view computed
-    the snapshot, and where a part that is read is not as it was written.
+    the snapshot, and where a part that is read was changed.
     """
     require_same_view(record, snapshot)
     frame = _read_labels(record, labels, time, key)
     wanted = frame.select(
-        pl.col(record.entity).cast(pl.Int64, strict=False),  # beyond 64 bits nobody is known
+        pl.col(record.entity).cast(pl.Int64, strict=False),  # beyond 64 bits there is no entity
         null_outside_calendar(frame[time]).cast(pl.Date).alias(_AT),
         *([pl.col(key).cast(pl.Int64).alias(record.event_id)] if key else []),
         pl.int_range(pl.len()).alias(_ROW),
     ).drop_nulls()
     buckets = bucket_of(wanted[record.entity], snapshot.buckets)
-    parted = wanted.with_columns(buckets).partition_by(BUCKET, as_dict=True, include_key=False)
-    asked = {int(bucket): part for (bucket,), part in parted.items()} or {0: wanted}
-    stored = SnapshotParts.of(snapshot, STATES, asked.keys())
-    found = [
+    partitions = wanted.with_columns(buckets).partition_by(BUCKET, as_dict=True, include_key=False)
+    buckets_read = {int(bucket): part for (bucket,), part in partitions.items()} or {0: wanted}
+    stored = SnapshotParts.open(snapshot, STATES, buckets_read.keys())
+    states = [
         _states_before(record, stored.rows(state_columns(record), bucket), part)
-        for bucket, part in asked.items()
+        for bucket, part in buckets_read.items()
     ]
-    features = _features(record, found, frame.height)
+    features = _features(record, states, frame.height)
     joined: pa.Table = frame.hstack(features).to_arrow(compat_level=pl.CompatLevel.oldest())
     return joined
 
 
 def _states_before(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """The state before each label of one bucket, null where there is none."""
+    """Returns the state before each label of one bucket, null where there is none."""
     entity = record.entity
     at = [name for name in (entity, _AT, record.event_id) if name in labels.columns]
-    stood = states.select(
+    times = states.select(
         entity,
         pl.col(record.timestamp).alias(_AT),
         *([record.event_id] if record.event_id in at else []),
     )
-    # states come after labels of the same moment, and among each other stay as they are
+    # at the same time, states come after labels; among each other they keep their order
     both = pl.concat(
         [
             labels.select(*at, _ROW, pl.lit(None, pl.Int64).alias(_STATE)),
-            stood.select(
+            times.select(
                 *at, pl.lit(None, pl.Int64).alias(_ROW), pl.int_range(pl.len()).alias(_STATE)
             ),
         ]
@@ -75,36 +75,38 @@ def _states_before(record: ViewRecord, states: pl.DataFrame, labels: pl.DataFram
     )
     last = pl.col(_STATE).forward_fill()
     owner = pl.when(pl.col(_STATE).is_not_null()).then(entity).forward_fill()
-    chosen = both.select(
+    matches = both.select(
         _ROW, _AT, pl.when(owner == pl.col(entity)).then(last).alias(_STATE)
     ).filter(pl.col(_ROW).is_not_null())
-    known = states.select(pl.col(record.timestamp, *record.stored_columns).gather(chosen[_STATE]))
-    return chosen.drop(_STATE).hstack(known)
+    before = states.select(pl.col(record.timestamp, *record.stored_columns).gather(matches[_STATE]))
+    return matches.drop(_STATE).hstack(before)
 
 
-def _features(record: ViewRecord, found: list[pl.DataFrame], rows: int) -> pl.DataFrame:
-    """The features of all labels in their order; null for those that were not looked for."""
-    known = pl.concat(found)
+def _features(record: ViewRecord, by_bucket: list[pl.DataFrame], rows: int) -> pl.DataFrame:
+    """Returns the features of all labels in their order; null for those without a state."""
+    states = pl.concat(by_bucket)
     if record.ttl_days is not None:
         fresh = pl.col(_AT) - pl.col(record.timestamp) <= timedelta(days=record.ttl_days)
-        known = known.with_columns(
+        states = states.with_columns(
             pl.when(fresh).then(name).alias(name) for name in record.stored_columns
         )
-    made: pl.DataFrame = add_on_demand_features(record, known, _AT).select(_ROW, *record.features)
-    if made.height < rows:
+    features: pl.DataFrame = add_on_demand_features(record, states, _AT).select(
+        _ROW, *record.features
+    )
+    if features.height < rows:
         every = pl.DataFrame({_ROW: pl.int_range(rows, eager=True)})
-        made = every.join(made, on=_ROW, how="left")
-    return sort_rows(made, [_ROW]).drop(_ROW)
+        features = every.join(features, on=_ROW, how="left")
+    return sort_rows(features, [_ROW]).drop(_ROW)
 
 
 def _read_labels(record: ViewRecord, labels: Any, time: str, key: str | None) -> pl.DataFrame:
     frame = _to_frame(labels)
-    fits = {
+    required = {
         record.entity: (pl.selectors.integer(), "integers"),
         time: (pl.selectors.date() | pl.selectors.datetime(), "dates"),
         **({key: (pl.selectors.integer(), "integers")} if key else {}),
     }
-    for name, (dtypes, words) in fits.items():
+    for name, (dtypes, words) in required.items():
         if name not in frame.columns or not frame.select(pl.col(name)).select(dtypes).width:
             raise FeatureError(f"The labels need a column {name} of {words}.")
     if key and frame[key].cast(pl.Int64, strict=False).null_count():

@@ -1,4 +1,4 @@
-"""A snapshot: everything that was known of all entities at a time, immutable, complete in one folder."""
+"""Reads and verifies a snapshot: an immutable folder with all events and states of a project at a time."""
 
 from collections.abc import Collection
 from datetime import date
@@ -16,12 +16,12 @@ COMPUTED_AT = "computed_at"  # a column of `latest`: when a state was computed, 
 
 
 class Snapshot(BaseModel):
-    """A numbered snapshot, as its `snapshot.json` tells it. `folder` is where it was found.
+    """Numbered snapshot, as its `snapshot.json` describes it. `folder` is where it was read from.
 
     `view` is the version of the view that computed it, `created` seconds since 1970. `recomputed` counts the
-    entities whose states were computed for it; the others' were taken over from `parent`. `digest` follows
-    from the files of events and states, whose SHA-256 are in `files`. `order` names the columns of entity, time
-    and key. `quality` reports on the raw file; `erasures` tells when entities were erased, and not which.
+    entities whose states were computed for it; the others' come from `parent`. `digest` follows from the files of
+    events and states, whose SHA-256 are in `files`. `order` names the columns of entity, timestamp and event id.
+    `quality` is the report on the raw file; `erasures` says when entities were erased, and not which.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -44,29 +44,31 @@ class Snapshot(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> "Snapshot":
-        """The snapshot in a folder that is named by its number. Raises FeatureError where it is not whole."""
+        """Reads the snapshot in a folder that is named by its number. Raises FeatureError where it is not complete."""
         try:
-            told = cls.model_validate_json((folder / SNAPSHOT_FILE).read_bytes())
+            snapshot = cls.model_validate_json((folder / SNAPSHOT_FILE).read_bytes())
         except (OSError, ValidationError) as error:
             raise _incomplete(folder) from error
-        if told.number != int(folder.name):
+        if snapshot.number != int(folder.name):
             raise _incomplete(folder)
-        return told.model_copy(update={"folder": folder})
+        return snapshot.model_copy(update={"folder": folder})
 
     def verified_parts(self, kind: str, names: Collection[str] | None = None) -> list[Path]:
-        """The parts of a kind, events, states or latest: all, or those that are named.
+        """Returns the parts of a kind (events, states, latest), or those of these names, after checking their SHA-256.
 
-        Raises FeatureError where one is not as it was written, is missing, or is one too many.
+        Raises FeatureError where one was changed, is missing, or is one too many.
         """
         parts = [part for part in _parts(self.folder / kind) if names is None or part.name in names]
-        found = {f"{kind}/{part.name}": _digest(part) for part in parts}
-        files = Snapshot.read(self.folder).files  # not this one's: an erasure may have changed it
-        told = {
+        digests = {f"{kind}/{part.name}": _digest(part) for part in parts}
+        files = Snapshot.read(self.folder).files  # read again: an erasure may have changed it
+        expected = {
             name: digest
             for name, digest in files.items()
             if name.startswith(f"{kind}/") and (names is None or name.partition("/")[2] in names)
         }
-        wrong = sorted(name for name in found | told if found.get(name) != told.get(name))
+        wrong = sorted(
+            name for name in digests | expected if digests.get(name) != expected.get(name)
+        )
         if wrong:
             raise FeatureError(
                 f"{self.folder / wrong[0]} is not as snapshot {self.number} was built. If an erasure runs or was broken"
@@ -75,11 +77,11 @@ class Snapshot(BaseModel):
         return parts
 
     def event_parts(self) -> list[Path]:
-        """The raw rows that passed, each once, by entity, time and key; a part for each bucket."""
+        """The raw rows that passed, each once, by entity, time and event id; a part for each bucket."""
         return _parts(self.folder / EVENTS)
 
     def state_parts(self) -> list[Path]:
-        """What was known after each event, row by row beside `event_parts`."""
+        """The state after each event, row by row beside `event_parts`."""
         return _parts(self.folder / STATES)
 
     def latest_parts(self) -> list[Path]:
@@ -92,9 +94,9 @@ class Snapshot(BaseModel):
 
 
 def content_digest(files: dict[str, str]) -> str:
-    """The digest of a snapshot: of what its events and states are, and not when they were computed."""
-    told = {name: digest for name, digest in files.items() if not name.startswith(LATEST)}
-    return sha256(canonical_json(told))
+    """Returns the digest of events and states, without the time when they were computed."""
+    content = {name: digest for name, digest in files.items() if not name.startswith(LATEST)}
+    return sha256(canonical_json(content))
 
 
 def _incomplete(folder: Path) -> FeatureError:
@@ -104,7 +106,7 @@ def _incomplete(folder: Path) -> FeatureError:
             " lists those there are."
         )
     return FeatureError(
-        f"{folder} is no whole snapshot. Remove the folder, or build again with `windlass features build`."
+        f"{folder} is no complete snapshot. Remove the folder, or build again with `windlass features build`."
     )
 
 

@@ -1,7 +1,7 @@
-"""The parts of a snapshot put together, a bucket at a time: events, their states, and the latest of each entity.
+"""Builds the parts of a snapshot, a bucket at a time: events, their states, and the latest state of each entity.
 
-On top of a parent snapshot, what a bucket already has is taken over: whole files where nothing new came, by hard
-links, and else the states of the entities that nothing new is known of.
+On top of a parent snapshot, unchanged buckets are hard links to its files; in the others, only the states of
+entities with new events are computed again.
 """
 
 import os
@@ -43,7 +43,7 @@ _PARTS_PER_CALL = 16  # parts that the engine gets in one call
 
 @dataclass
 class BuiltSnapshot:
-    """What has been put together so far. `gone` are the erased entities that the parent still held, by bucket."""
+    """Counts and digests of the parts built so far. `still_stored`: erased entities in the parent, by bucket."""
 
     events: int = 0
     entities: int = 0
@@ -51,10 +51,10 @@ class BuiltSnapshot:
     erased: int = 0
     newest: date | None = None
     files: dict[str, str] = field(default_factory=dict)
-    gone: dict[int, list[int]] = field(default_factory=dict)
+    still_stored: dict[int, list[int]] = field(default_factory=dict)
 
-    def facts(self) -> dict[str, Any]:
-        """What the snapshot says of it."""
+    def metadata(self) -> dict[str, Any]:
+        """The fields of `Snapshot` that follow from the parts."""
         return {
             "events": self.events,
             "entities": self.entities,
@@ -67,7 +67,7 @@ class BuiltSnapshot:
 
 @dataclass(frozen=True)
 class SnapshotBuilder:
-    """Puts together the snapshot `folder` from dealt rows, on top of `parent` where there is one."""
+    """Builds the snapshot `folder` from the rows of `bucket_writer`, on top of `parent` where there is one."""
 
     view: FeatureView
     record: ViewRecord
@@ -76,14 +76,14 @@ class SnapshotBuilder:
     staging: Path
     bucket_writer: BucketWriter
 
-    def make(
+    def build(
         self,
         engine: FeatureEngine,
         duplicates: pl.Series,
         erased: ErasedEntities,
         progress: ProgressCallback,
     ) -> BuiltSnapshot:
-        """Make every part. Raises FeatureError where the view's history does not give what it should."""
+        """Builds every part. Raises FeatureError where the view's transform does not give what it should."""
         built = BuiltSnapshot()
         todo = []
         for bucket in range(self.bucket_writer.buckets):
@@ -95,10 +95,10 @@ class SnapshotBuilder:
         computed.mkdir()
         for start in range(0, len(todo), _PARTS_PER_CALL):
             progress(0.2 + 0.6 * start / len(todo), "computing features")
-            engine.states(self.view, todo[start : start + _PARTS_PER_CALL], computed)
+            engine.compute_states(self.view, todo[start : start + _PARTS_PER_CALL], computed)
         now = time.time()
         for bucket in range(self.bucket_writer.buckets):
-            self._states(bucket, computed / part_name(bucket), now, built)
+            self._finish_bucket(bucket, computed / part_name(bucket), now, built)
             progress(0.8 + 0.2 * (bucket + 1) / self.bucket_writer.buckets, "writing the snapshot")
         self._link_quarantine()
         return built
@@ -106,12 +106,12 @@ class SnapshotBuilder:
     def _write_events(
         self, bucket: int, duplicates: pl.Series, erased: ErasedEntities, built: BuiltSnapshot
     ) -> Path | None:
-        """Write a bucket's events; the part of those whose states are to be computed, or None."""
+        """Writes a bucket's events; returns a part of those whose states are to be computed, or None."""
         new = self._new_events(bucket, duplicates, erased, built)
         name = part_name(bucket)
         path = self.folder / EVENTS / name
-        built.gone[bucket] = self._still_stored(bucket, erased)
-        if self.parent is None or new.height or built.gone[bucket]:
+        built.still_stored[bucket] = self._still_stored(bucket, erased)
+        if self.parent is None or new.height or built.still_stored[bucket]:
             old = self._parent_rows(EVENTS, bucket, built)
             events = new if old is None else pl.concat([old, new])
             events = sort_rows(events, self._order)
@@ -130,7 +130,7 @@ class SnapshotBuilder:
         return work
 
     def _still_stored(self, bucket: int, erased: ErasedEntities) -> list[int]:
-        """The erased entities that the parent still holds, as after an erasure that was broken off."""
+        """Returns the erased entities that the parent still holds, as after an interrupted erasure."""
         if self.parent is None:
             return []
         latest = self.parent.folder / LATEST / part_name(bucket)
@@ -139,24 +139,24 @@ class SnapshotBuilder:
     def _new_events(
         self, bucket: int, duplicates: pl.Series, erased: ErasedEntities, built: BuiltSnapshot
     ) -> pl.DataFrame:
-        """The bucket's rows that came with the file, without those doubled or erased."""
-        bucket_writer = self.bucket_writer.read(bucket)
-        if bucket_writer is None:
+        """Returns the bucket's rows of the raw file, without duplicates and erased entities."""
+        rows = self.bucket_writer.read(bucket)
+        if rows is None:
             return pl.DataFrame(schema=self.bucket_writer.dtypes)
         self.bucket_writer.drop(bucket)
         if len(duplicates):
-            bucket_writer = bucket_writer.filter(~bucket_writer[ROW].is_in(duplicates.implode()))
-        gone = erased.erased_in(bucket_writer[self.view.entity])
-        if gone:
-            kept = bucket_writer.filter(~pl.col(self.view.entity).is_in(gone))
-            built.erased += bucket_writer.height - kept.height
-            bucket_writer = kept
-        return bucket_writer.drop(ROW)
+            rows = rows.filter(~rows[ROW].is_in(duplicates.implode()))
+        entities = erased.erased_in(rows[self.view.entity])
+        if entities:
+            remaining = rows.filter(~pl.col(self.view.entity).is_in(entities))
+            built.erased += rows.height - remaining.height
+            rows = remaining
+        return rows.drop(ROW)
 
-    def _states(self, bucket: int, computed: Path, now: float, built: BuiltSnapshot) -> None:
-        """Write a bucket's states and the latest of them, and count."""
+    def _finish_bucket(self, bucket: int, computed: Path, now: float, built: BuiltSnapshot) -> None:
+        """Write or link a bucket's states and latest states, and count its rows."""
         name = part_name(bucket)
-        linked = not computed.exists() and not built.gone[bucket]
+        linked = not computed.exists() and not built.still_stored[bucket]
         if linked:
             assert self.parent is not None
             for kind in (STATES, LATEST):
@@ -190,16 +190,16 @@ class SnapshotBuilder:
         write_part(latest, self.folder / LATEST / name)
 
     def _computed_states(self, bucket: int, computed: Path, built: BuiltSnapshot) -> pl.DataFrame:
-        """What the engine gave, in the store's types and order; nothing where it was not asked."""
+        """Returns the engine's states in the store's types and order; none where it computed none."""
         if not computed.exists():
             old = self._parent_rows(STATES, bucket, built)
             assert old is not None
             return old.clear()
         raw = pl.read_parquet(computed / "*.parquet" if computed.is_dir() else computed)
-        absent = [name for name in state_columns(self.record) if name not in raw.columns]
-        if absent:
+        missing = [name for name in state_columns(self.record) if name not in raw.columns]
+        if missing:
             raise FeatureError(
-                f"The history of view {self.view.name} gives no column {', '.join(absent)}. Have it select them."
+                f"The transform of view {self.view.name} gives no column {', '.join(missing)}. Have it select them."
             )
         return sort_rows(normalise_states(raw, self.record), self._order)
 
@@ -207,7 +207,7 @@ class SnapshotBuilder:
         events = read_parts([self.folder / EVENTS / part_name(bucket)], self._order)
         if not events.equals(states.select(self._order)):
             raise FeatureError(
-                f"The history of view {self.view.name} gives other rows than the events. Have it give one state for"
+                f"The transform of view {self.view.name} gives other rows than the events. Have it give one state for"
                 f" each event, with its {', '.join(self._order)} as they are."
             )
 
@@ -219,7 +219,7 @@ class SnapshotBuilder:
         if self.parent is None:
             return None
         old = read_parts([self.parent.folder / kind / part_name(bucket)])
-        return old.filter(~pl.col(self.view.entity).is_in(built.gone[bucket]))
+        return old.filter(~pl.col(self.view.entity).is_in(built.still_stored[bucket]))
 
     def _digest(self, kind: str, name: str, *, linked: bool) -> str:
         if linked and self.parent is not None:
@@ -232,12 +232,12 @@ class SnapshotBuilder:
 
     @property
     def _recompute_all(self) -> bool:
-        """Whether every state is to be computed: there is no parent, or another view computed it."""
+        """Whether every state is computed: there is no parent, or another version of the view computed it."""
         return self.parent is None or self.parent.view != self.record.version
 
 
 def latest_states(states: pl.DataFrame, entity: str) -> pl.DataFrame:
-    """The last state of each entity, of states in order."""
+    """Returns the last state of each entity; `states` are sorted."""
     column = states[entity]
     return states.filter((column != column.shift(-1)).fill_null(value=True))
 

@@ -1,8 +1,8 @@
-"""The offline store of a project: numbered snapshots, and a link that names the current one.
+"""Stores a project's features: numbered snapshots, and a link that names the current one.
 
-HOME/features/PROJECT/snapshots/000001/…, `current` → snapshots/000001. A snapshot is written under another name
-beside its place, flushed and renamed; then the link is exchanged. So a crash leaves the old one or the new one.
-Where the link is lost or names nothing, the newest whole snapshot counts as the current one, and nothing is removed.
+HOME/features/PROJECT/snapshots/000001/…, `current` → snapshots/000001. A snapshot is written under a temporary name,
+flushed and renamed; then the link is replaced. So a crash leaves the old one or the new one. Where the link is lost or
+names nothing, the newest complete snapshot counts as the current one, and nothing is removed.
 """
 
 import fcntl
@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from windlass.core.atomic_files import fsync_path, temporary_prefix
+from windlass.core.deprecation import warn_renamed
 from windlass.core.hashing import pretty_json
 from windlass.errors import FeatureError
 from windlass.features.io_errors import translate_disk_errors
@@ -22,7 +23,7 @@ from windlass.settings import Settings
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold the only right to write below `folder`. Raises FeatureError where another process has it."""
+    """Locks a folder for one writer. Raises FeatureError where another process holds the lock."""
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,57 +41,59 @@ _CURRENT, _SNAPSHOTS, _STAGING = "current", "snapshots", ".staging"
 
 
 class OfflineStore:
-    """The snapshots below one folder. Any number of processes may read while one writes."""
+    """Snapshots of one project, below one folder. Any number of processes may read while one writes."""
 
     def __init__(self, folder: Path, project: str) -> None:
         self.folder = folder
         self.project = project
 
     @classmethod
-    def of(cls, settings: Settings, project: str) -> "OfflineStore":
-        """The offline store of a project, below the settings' home."""
+    def from_settings(cls, settings: Settings, project: str) -> "OfflineStore":
+        """Opens the offline store of a project, below the settings' home."""
         return cls(settings.home.absolute() / "features" / project, project)
 
+    @classmethod
+    def of(cls, settings: Settings, project: str) -> "OfflineStore":
+        """The old name of `from_settings`."""
+        warn_renamed("OfflineStore.of", "OfflineStore.from_settings", stacklevel=2)
+        return cls.from_settings(settings, project)
+
     def snapshot(self, number: int | None = None) -> Snapshot:
-        """The snapshot of this number, or the current one. Raises FeatureError where there is none."""
-        newest = self._current_number()
-        if newest is None:
+        """Reads the snapshot of this number, or the current one. Raises FeatureError where there is none."""
+        current = self._current_number()
+        if current is None:
             raise FeatureError(
                 f"Project {self.project} has no features yet. Run `windlass features build {self.project}`."
             )
-        wanted = newest if number is None else number
-        folder = self._snapshot_folder(wanted)
-        if wanted > newest or not folder.is_dir():
+        number = current if number is None else number
+        folder = self._snapshot_folder(number)
+        if number > current or not folder.is_dir():
             raise FeatureError(
-                f"Project {self.project} has no snapshot {wanted}; the newest is {newest}."
+                f"Project {self.project} has no snapshot {number}; the newest is {current}."
                 " See `windlass features snapshots`."
             )
         return Snapshot.read(folder)
 
     def snapshots(self) -> list[Snapshot]:
-        """Every snapshot that is kept, the newest first."""
+        """Reads every stored snapshot, the newest first."""
         newest = self._current_number() or 0
-        snapshot_folders = [place for place in self.snapshot_folders() if int(place.name) <= newest]
-        return [
-            snapshot
-            for place in snapshot_folders
-            if (snapshot := _read_unless_pruned(place)) is not None
-        ]
+        folders = [folder for folder in self.snapshot_folders() if int(folder.name) <= newest]
+        return [snapshot for folder in folders if (snapshot := _read_unless_pruned(folder))]
 
     def snapshot_folders(self) -> list[Path]:
-        """The folder of every snapshot on the disk, whole or not, the newest first."""
+        """The folder of every snapshot on the disk, complete or not, the newest first."""
         return [self._snapshot_folder(number) for number in sorted(self._numbers(), reverse=True)]
 
     def current(self) -> Snapshot | None:
-        """The current snapshot, None before the first build."""
+        """Reads the current snapshot; None before the first build."""
         return None if self._current_number() is None else self.snapshot()
 
     @contextmanager
     def write_lock(self) -> Iterator[Path]:
-        """Be the only writer, with an empty folder to work in, on the same disk, removed afterwards.
+        """Locks the store for one writer, and gives it an empty staging folder on the same disk.
 
-        What killed writers left is removed first. Raises FeatureError where another process writes, or
-        where the disk is full or cannot be written.
+        What killed writers left is removed first, the staging folder at the end. Raises FeatureError where
+        another process writes, or where the disk is full or cannot be written.
         """
         with translate_disk_errors(self.folder):
             (self.folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
@@ -104,37 +107,37 @@ class OfflineStore:
                     shutil.rmtree(staging, ignore_errors=True)
 
     def publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
-        """Make a folder of flushed parts the snapshot of the next number, and the current one; for the writer."""
-        place = self._snapshot_folder(snapshot.number)
+        """Publish a folder of flushed parts as the current snapshot. Call it within `write_lock`."""
+        target = self._snapshot_folder(snapshot.number)
         write_metadata(folder, snapshot)
         for child in [*(child for child in folder.iterdir() if child.is_dir()), folder]:
             fsync_path(child)
-        folder.rename(place)
-        fsync_path(place.parent)
+        folder.rename(target)
+        fsync_path(target.parent)
         self._set_current(snapshot.number)
-        return snapshot.model_copy(update={"folder": place})
+        return snapshot.model_copy(update={"folder": target})
 
     def detach(self, number: int, staging: Path) -> Path:
-        """Have a snapshot be no more, at one stroke; where its folder is now, to be removed by the writer."""
-        place = self._snapshot_folder(number)
-        taken = place.rename(staging / place.name)
-        fsync_path(place.parent)
-        return taken
+        """Move a snapshot into the staging folder atomically; returns its new folder, for the caller to remove."""
+        folder = self._snapshot_folder(number)
+        detached = folder.rename(staging / folder.name)
+        fsync_path(folder.parent)
+        return detached
 
     def next_number(self) -> int:
-        """The number of the snapshot that the writer is to publish."""
+        """The number of the next snapshot to publish."""
         return max(self._numbers(), default=0) + 1
 
     def _current_number(self) -> int | None:
-        """The number that counts as the current one's, None where there is no whole snapshot."""
-        named = self._linked_number()
-        if named is not None:
-            return named
+        """The number of the current snapshot; None where there is no complete one."""
+        linked = self._linked_number()
+        if linked is not None:
+            return linked
         for number in sorted(self._numbers(), reverse=True):
             with suppress(FeatureError):
                 Snapshot.read(self._snapshot_folder(number))
                 _log.warning(
-                    "%s names no snapshot. The newest whole one, %d, counts as the current. If another should, run"
+                    "%s names no snapshot. The newest complete one, %d, counts as the current. If another should, run"
                     " `ln -sfn %s current` in %s.",
                     *(self.folder / _CURRENT, number, self._link_target(number), self.folder),
                 )
@@ -142,7 +145,7 @@ class OfflineStore:
         return None
 
     def _linked_number(self) -> int | None:
-        """The number that the link names, None where it names no snapshot that is there."""
+        """The number that the link names; None where it names no stored snapshot."""
         try:
             name = (self.folder / _CURRENT).readlink().name
         except OSError:
@@ -156,8 +159,8 @@ class OfflineStore:
         fsync_path(self.folder)
 
     def _numbers(self) -> list[int]:
-        place = self.folder / _SNAPSHOTS
-        return [int(child.name) for child in place.glob("[0-9]*") if child.name.isdecimal()]
+        folder = self.folder / _SNAPSHOTS
+        return [int(child.name) for child in folder.glob("[0-9]*") if child.name.isdecimal()]
 
     def _snapshot_folder(self, number: int) -> Path:
         return self.folder / _SNAPSHOTS / f"{number:06}"
@@ -166,50 +169,50 @@ class OfflineStore:
         return Path(_SNAPSHOTS) / self._snapshot_folder(number).name
 
     def _remove_leftovers(self) -> None:
-        """Remove what a killed writer left: its work, and a snapshot that was never made the current one.
+        """Remove what a killed writer left: staged files, and snapshots newer than the current one.
 
-        A link that names no snapshot is mended first, and then no snapshot is removed. Raises FeatureError
-        where it is no link.
+        A link that names no snapshot is repaired instead, and then no snapshot is removed. Raises FeatureError
+        where `current` is not a link.
         """
         shutil.rmtree(self.folder / _STAGING, ignore_errors=True)
         for leftover in self.folder.glob(f".{_CURRENT}.*"):
             leftover.unlink()
-        named, newest = self._linked_number(), self._current_number()
-        if named is None:
-            self._check_link(newest)
-            if newest is not None:
-                self._set_current(newest)
+        linked, current = self._linked_number(), self._current_number()
+        if linked is None:
+            self._check_link(current)
+            if current is not None:
+                self._set_current(current)
             return
         for number in self._numbers():
-            if number > named:
+            if number > linked:
                 shutil.rmtree(self._snapshot_folder(number))
 
-    def _check_link(self, newest: int | None) -> None:
-        current = self.folder / _CURRENT
-        if current.is_symlink() or not current.exists():
+    def _check_link(self, number: int | None) -> None:
+        link = self.folder / _CURRENT
+        if link.is_symlink() or not link.exists():
             return
         then = (
             ""
-            if newest is None
-            else f", then run `ln -sfn {self._link_target(newest)} current` in {self.folder}"
+            if number is None
+            else f", then run `ln -sfn {self._link_target(number)} current` in {self.folder}"
         )
         raise FeatureError(
-            f"{current} is no link, as a copy that follows links leaves it. Move it away{then}."
+            f"{link} is no link, as a copy that follows links leaves it. Move it away{then}."
         )
 
 
-def _read_unless_pruned(place: Path) -> Snapshot | None:
-    """The snapshot in a folder, None where it was pruned meanwhile."""
+def _read_unless_pruned(folder: Path) -> Snapshot | None:
+    """Reads the snapshot in a folder; None where it was pruned meanwhile."""
     try:
-        return Snapshot.read(place)
+        return Snapshot.read(folder)
     except FeatureError:
-        if place.is_dir():
+        if folder.is_dir():
             raise
         return None
 
 
 def write_metadata(folder: Path, snapshot: Snapshot) -> None:
-    """Write `snapshot.json` whole or not at all, in the place of an earlier one."""
+    """Write `snapshot.json` atomically; an existing one is replaced."""
     part = folder / f"{temporary_prefix(folder / SNAPSHOT_FILE)}part"
     part.write_bytes(pretty_json(snapshot.model_dump(mode="json")))
     fsync_path(part)
@@ -218,11 +221,11 @@ def write_metadata(folder: Path, snapshot: Snapshot) -> None:
 
 
 def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:
-    """Remove the snapshots older than the `keep` newest whole ones; the numbers of those that went, newest first.
+    """Removes the snapshots older than the `keep` newest complete ones; returns their numbers, newest first.
 
-    Never the current one, nor one whose number is `needed`. Killed at any moment, a snapshot is there whole, or gone,
-    and the next writer clears up. Raises FeatureError where there is no whole current snapshot, where another
-    process writes, or the disk cannot be written.
+    Never the current one, nor one whose number is `needed`. When it is killed, each snapshot is complete or gone, and
+    the next writer removes what is left. Raises FeatureError where there is no complete current snapshot, where
+    another process writes, or the disk cannot be written.
     """
     if keep < 0:
         raise FeatureError(f"One cannot keep {keep} snapshots. Use 0 or more.")
@@ -230,15 +233,15 @@ def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:
     with store.write_lock() as staging:
         current = store.snapshot().number
         oldest = min([current, *list(_readable_numbers(store))[:keep]])
-        numbers = [int(place.name) for place in store.snapshot_folders()]
-        gone = [number for number in numbers if number < oldest and number not in needed]
-        for number in gone:
+        numbers = [int(folder.name) for folder in store.snapshot_folders()]
+        removed = [number for number in numbers if number < oldest and number not in needed]
+        for number in removed:
             shutil.rmtree(store.detach(number, staging))
-    return gone
+    return removed
 
 
 def _readable_numbers(store: OfflineStore) -> Iterator[int]:
-    """The numbers of the snapshots that can be read, newest first."""
-    for place in store.snapshot_folders():
+    """Yields the numbers of the snapshots that can be read, newest first."""
+    for folder in store.snapshot_folders():
         with suppress(FeatureError):
-            yield Snapshot.read(place).number
+            yield Snapshot.read(folder).number

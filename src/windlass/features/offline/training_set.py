@@ -1,4 +1,4 @@
-"""Training's reading of a snapshot: for every event, what was known when it happened, beside the event itself."""
+"""Reads the training set out of a snapshot: each event, and the features as they were before it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from windlass.features.on_demand import add_on_demand_features
 
 
 def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) -> pl.DataFrame:
-    """The features of each of n events as they were when it happened, in the order of `states`.
+    """Returns the features of each of n events as they were before it, in the order of `states`.
 
-    `states` stand by entity, time and key. A state older than the view's ttl counts as unknown, as it does
-    when features are served. Before an entity's first event, the features are `view.defaults` and, for the
-    columns `view.request_columns`, the values of the event itself.
+    `states` are sorted by entity, timestamp and event id. A state older than the view's ttl counts as
+    unknown, as it does when features are served. Before an entity's first event, the features are `view.defaults`
+    and, for the columns `view.request_columns`, the values of the event itself.
     """
     entity, time = pl.col(record.entity), pl.col(record.timestamp)
-    known = (entity == entity.shift(1)).fill_null(value=False)
+    has_earlier = (entity == entity.shift(1)).fill_null(value=False)
     fresh = pl.lit(value=True)
     if record.ttl_days is not None:
         fresh = time - time.shift(1) <= timedelta(days=record.ttl_days)
     stored = [
-        pl.when(known & fresh)
+        pl.when(has_earlier & fresh)
         .then(pl.col(name).shift(1))
-        .when(~known)
+        .when(~has_earlier)
         .then(pl.col(name) if name in view.request_columns else pl.lit(view.defaults.get(name)))
         .alias(name)
         for name in record.stored_columns
@@ -51,50 +51,50 @@ def require_same_view(record: ViewRecord, snapshot: Snapshot) -> None:
 
 @dataclass(frozen=True)
 class SnapshotParts:
-    """The parts of one kind of a snapshot, events or states, of some buckets or of all."""
+    """Verified parts of a snapshot of one kind, events or states, of some buckets or of all."""
 
     snapshot: Snapshot
     parts: tuple[Path, ...]
     erased: ErasedEntities
 
     @staticmethod
-    def of(
+    def open(
         snapshot: Snapshot, kind: str, buckets: Collection[int] | None = None
     ) -> "SnapshotParts":
-        """Look at every part first. Raises FeatureError where one is not as it was written, or is gone."""
+        """Verifies the parts. Raises FeatureError where one was changed, or is gone."""
         names = None if buckets is None else {part_name(bucket) for bucket in buckets}
         parts = tuple(snapshot.verified_parts(kind, names))
-        return SnapshotParts(snapshot, parts, ErasedEntities.of(snapshot.folder))
+        return SnapshotParts(snapshot, parts, ErasedEntities.of_snapshot(snapshot.folder))
 
     def rows(
         self, add_on_demand_features: Sequence[str] | None = None, bucket: int | None = None
     ) -> pl.DataFrame:
-        """The rows of these parts in their order, or of a bucket's, without those who were erased.
+        """Reads the rows of all parts in their order, or of one bucket, without erased entities.
 
-        `columns` hold the entity's. Raises FeatureError where the snapshot was removed meanwhile.
+        `columns` include the entity's. Raises FeatureError where the snapshot was removed meanwhile.
         """
         name = None if bucket is None else part_name(bucket)
         try:
             frame = read_parts(
-                [one for one in self.parts if name in (None, one.name)], add_on_demand_features
+                [part for part in self.parts if name in (None, part.name)], add_on_demand_features
             )
         except FileNotFoundError:
             Snapshot.read(self.snapshot.folder)  # says that it is gone
             raise
         entity = self.snapshot.order[0]
-        gone = self.erased.erased_in(frame[entity])
-        return frame.filter(~pl.col(entity).is_in(gone)) if gone else frame
+        erased = self.erased.erased_in(frame[entity])
+        return frame.filter(~pl.col(entity).is_in(erased)) if erased else frame
 
 
 def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> pl.DataFrame:
-    """A row for each event: the view's features as they were before it, then the event's own columns.
+    """Returns a row for each event: the view's features as they were before it, then the event's own columns.
 
-    The rows stand by time and key. An event's column of the same name as a feature is left out, and so are
-    entities that were erased. Raises FeatureError where another version of the view computed the snapshot, or a
-    part is not as it was written.
+    The rows are sorted by timestamp and event id. An event's column of the same name as a feature is left out, and so
+    are erased entities. Raises FeatureError where another version of the view computed the snapshot, or a part was
+    changed.
     """
     require_same_view(record, snapshot)
-    states, events = (SnapshotParts.of(snapshot, kind).rows() for kind in (STATES, EVENTS))
+    states, events = (SnapshotParts.open(snapshot, kind).rows() for kind in (STATES, EVENTS))
     _require_same_rows(snapshot, states, events)
     features = features_before(view, record, states).select(record.features)
     own = events.drop(record.features, strict=False)
@@ -102,7 +102,7 @@ def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> 
 
 
 def _require_same_rows(snapshot: Snapshot, states: pl.DataFrame, events: pl.DataFrame) -> None:
-    """An entity may be erased between the reading of the one and of the other."""
+    """Raise FeatureError where an entity was erased between reading the states and the events."""
     if not states.select(snapshot.order).equals(events.select(snapshot.order)):
         raise FeatureError(
             f"Snapshot {snapshot.number} changed while it was read: an entity is being erased. Read it again."

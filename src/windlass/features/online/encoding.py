@@ -47,7 +47,7 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
         if not any(fits(kind) for fits in _SUPPORTED):
             raise FeatureError(
                 f"Column {name!r} of view {record.name!r} is of type {kind}, which the online store does not keep."
-                " Cast it to a number, a boolean, text or a date in the view's history."
+                " Cast it to a number, a boolean, text or a date in the view's transform."
             )
     return RowLayout(
         view=view,

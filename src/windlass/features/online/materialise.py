@@ -77,7 +77,7 @@ def materialise(
     read or kept, StorageError where the store fails; what was written stays, and the next run goes on from there.
     """
     run = _BatchedWriter(store, record, _resume_point(store, snapshot))
-    erased = ErasedEntities.of(snapshot.folder)
+    erased = ErasedEntities.of_snapshot(snapshot.folder)
     resumed = run.progress.parts
     todo = [part for part in sorted(parts) if part.name > run.progress.last]
     for place, part in enumerate(todo, resumed + 1):
