@@ -101,7 +101,7 @@ def _find_entity(
     from windlass.features.online.store import online_store
 
     with suppress(WindlassError), closing(online_store(settings, view, project)) as store:
-        ids.append(store.example())
+        ids.append(store.any_entity())
 
 
 def _production_bundle(project: str, settings: Settings) -> "Bundle | None":

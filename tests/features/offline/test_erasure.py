@@ -201,7 +201,9 @@ def test_an_id_that_none_can_have_is_refused_and_not_remembered(tmp_path: Path) 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"salt": "no hex", "hashes": []}'])
 def test_a_memory_that_is_none_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "erased.json").write_text(content)
-    with pytest.raises(FeatureError, match=r"erased\.json cannot be read, and it names who was erased"):
+    with pytest.raises(
+        FeatureError, match=r"erased\.json cannot be read, and it names who was erased"
+    ):
         ErasedEntities.read(tmp_path)
 
 

@@ -29,7 +29,7 @@ def test_a_store_that_was_never_written_knows_nothing(store: OnlineStore) -> Non
     assert store.read(1) is None
     assert store.read_many([1, 2]) == [None, None]
     assert store.read_many([]) == []
-    assert store.example() is None
+    assert store.any_entity() is None
     assert store.freshness() is None
     assert store.progress(1) is None
     assert not store.erase(1)
@@ -37,7 +37,7 @@ def test_a_store_that_was_never_written_knows_nothing(store: OnlineStore) -> Non
 
 def test_what_was_written_is_read(store: OnlineStore) -> None:
     assert store.write(rows({}), 3) == 1
-    assert store.example() == 1
+    assert store.any_entity() == 1
     known = store.read(1)
     assert known is not None
     assert known.values == stored()

@@ -140,7 +140,7 @@ def _erase(target: Path, entity: int, *, json: bool) -> int:
 
     settings = Settings.read()
     declared = resolve_view(settings, target)
-    erased = erase(OfflineStore.of(settings, declared.name), entity)
+    erased = erase(OfflineStore.from_settings(settings, declared.name), entity)
     store = online_store(settings, declared.view, declared.name)
     try:
         online = store.erase(entity)
@@ -185,7 +185,7 @@ def _undo(target: Path, entity: int, *, json: bool) -> int:
 
     settings = Settings.read()
     declared = resolve_view(settings, target)
-    was_undone = undo_erasure(OfflineStore.of(settings, declared.name), entity)
+    was_undone = undo_erasure(OfflineStore.from_settings(settings, declared.name), entity)
     if not was_undone:
         echo_error(
             f"{declared.view.entity} {entity} was not erased from {declared.name}: there is nothing to undo."

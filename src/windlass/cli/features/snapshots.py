@@ -150,7 +150,7 @@ def _check(target: Path, file: Path, quarantine: Path | None, memory: str, *, js
     view = require_view(project)
     with progress(quiet=json) as report:
         quality = check_raw_file(view, file, memory, quarantine, report)
-    values = quality.json(file.name)
+    values = quality.to_json(file.name)
     if json:
         echo_json(values)
     else:
@@ -220,7 +220,7 @@ def _snapshots(target: Path, *, json: bool) -> int:
     from windlass.features.offline.store import OfflineStore
 
     settings = Settings.read()
-    stored = OfflineStore.of(settings, resolve_view(settings, target).name).snapshots()
+    stored = OfflineStore.from_settings(settings, resolve_view(settings, target).name).snapshots()
     if json:
         echo_json(
             [
@@ -269,7 +269,7 @@ def _prune(target: Path, keep: int, *, json: bool) -> int:
     name = resolve_view(settings, target).name
     with open_registry(settings) as registry:
         users = snapshot_users(registry, name)
-    store = OfflineStore.of(settings, name)
+    store = OfflineStore.from_settings(settings, name)
     removed = prune(store, keep, users.keys())
     if json:
         echo_json(removed)

@@ -1,4 +1,4 @@
-"""Tables of the offline store as rows of an online store. Only what writes imports this: it needs pyarrow."""
+"""Encodes tables of the offline store as rows of an online store. Only writers import it: it needs pyarrow."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -13,7 +13,7 @@ from windlass.features.offline.snapshot import COMPUTED_AT
 from windlass.features.online.key_value import RankedRow
 from windlass.features.online.row_format import MAX_SNAPSHOTS, SNAPSHOT_BITS, RowLayout
 
-_ROWS_PER_SLICE = 50_000  # rows that are Python's at a time
+_ROWS_PER_SLICE = 50_000  # rows that are Python objects at a time
 _EPOCH = 719_163  # 1 January 1970, as an ordinal
 _MAX_ORDINAL = 3_652_059  # 31 December 9999
 _SUPPORTED = (
@@ -28,7 +28,7 @@ _SUPPORTED = (
 
 
 def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
-    """How rows that the version `view` computed are kept. Raises FeatureError where columns are missing.
+    """Returns the layout of rows that the version `view` computed. Raises FeatureError where columns are missing.
 
     Rows of another version than the record's may lack columns.
     """
@@ -46,7 +46,7 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
     for name, kind in dtypes.items():
         if not any(fits(kind) for fits in _SUPPORTED):
             raise FeatureError(
-                f"Column {name!r} of view {record.name!r} is of type {kind}, which the online store does not keep."
+                f"Column {name!r} of view {record.name!r} is of type {kind}, which the online store cannot hold."
                 " Cast it to a number, a boolean, text or a date in the view's transform."
             )
     return RowLayout(
@@ -59,7 +59,7 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
 def encode(
     rows: pa.Table, record: ViewRecord, snapshot: int, layout: RowLayout
 ) -> Iterator[RankedRow]:
-    """The rows in the order of their entities. NaN and infinity become null. Raises FeatureError."""
+    """Yields the encoded rows, sorted by entity. NaN and infinity become null. Raises FeatureError."""
     if not 0 < snapshot <= MAX_SNAPSHOTS:
         raise FeatureError(f"Snapshots are numbered from 1 to {MAX_SNAPSHOTS}, not {snapshot}.")
     table = pa.table(

@@ -1,39 +1,39 @@
-"""What a database has to do to carry an online store: keep bytes by entity and by name, the highest rank of each."""
+"""Protocol of the databases under an online store: bytes by entity and by name, the highest rank of each wins."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-URL_VARIABLE = "WINDLASS_ONLINE_URL"  # which names it
+URL_VARIABLE = "WINDLASS_ONLINE_URL"  # the setting that names the database
 RankedRow = tuple[int, int, bytes]  # entity, rank, row
 
 
 class KeyValueStore(Protocol):
-    """Rows of one project by entity, and notes by name. Safe to share between threads, not over a fork.
+    """Key-value store of one project: rows by entity, metadata by name. Safe between threads, not over a fork.
 
-    What is put replaces what is there unless that has a higher rank, decided by the database itself. A row is
-    a JSON array that begins with its rank. What was put lasts. Every method raises StorageError where the
-    database fails or cannot be reached; reading makes nothing.
+    A put replaces the stored value unless that has a higher rank; the database itself decides, atomically. A row is
+    a JSON array that begins with its rank. Puts are durable. Every method raises StorageError where the database
+    fails or cannot be reached; reads create nothing.
     """
 
     @property
     def where(self) -> str:
-        """What is kept where, for people."""
+        """The store and its address without secrets, for messages."""
         ...
 
     def get(self, entity: int) -> bytes | None:
-        """The row of an entity; None where there is none."""
+        """Returns the row of an entity; None where there is none."""
         ...
 
     def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
-        """The rows of entities, in their order, in one query."""
+        """Returns the rows of entities, in their order, in one query."""
         ...
 
-    def any(self) -> int | None:
-        """Some entity that has a row; None where none has."""
+    def any_entity(self) -> int | None:
+        """Returns some entity that has a row; None where none has."""
         ...
 
     def put(self, rows: Iterable[RankedRow]) -> int:
-        """Put rows; says how many of them were new or replaced what was there."""
+        """Puts rows; returns how many were new or replaced a row."""
         ...
 
     def remove(self, entity: int) -> bool:
@@ -41,19 +41,19 @@ class KeyValueStore(Protocol):
         ...
 
     def count(self) -> int:
-        """How many entities have a row."""
+        """Counts the entities that have a row."""
         ...
 
     def metadata(self, name: str) -> bytes | None:
-        """The note of this name; None where there is none."""
+        """Returns the metadata of this name; None where there is none."""
         ...
 
-    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
-        """Put a note."""
+    def put_metadata(self, name: str, rank: int, value: bytes) -> None:
+        """Put metadata."""
         ...
 
     def remove_metadata(self, name: str) -> None:
-        """Remove a note. One that is not there is removed already."""
+        """Remove metadata, if there is any."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""An online store in PostgreSQL: a table of entities and one of notes, which all projects share."""
+"""Key-value store in PostgreSQL: a table of entities and one of metadata, which all projects share."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from windlass.storage.db_errors import LIBPQ_TIMEOUTS, next_step
 
 QueryResult = TypeVar("QueryResult")
 
-_MAX_IDLE = 8  # connections that are kept
+_MAX_IDLE = 8  # connections in the pool
 _SET_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '30s'"
 _TABLES = """
 SELECT pg_advisory_xact_lock(hashtext('windlass_online'));
@@ -32,7 +32,7 @@ _GET_MANY = "SELECT entity, row FROM windlass_online WHERE project = %s AND enti
 _ANY = "SELECT entity FROM windlass_online WHERE project = %s LIMIT 1"
 _INCOMING = "CREATE TEMP TABLE incoming (entity bigint, rank bigint, row bytea) ON COMMIT DROP"
 _COPY = "COPY incoming FROM STDIN (FORMAT BINARY)"
-# in the order of their entities, so that two writers lock them in the same one
+# sorted by entity, so that two writers lock rows in the same order
 _PUT = """
 INSERT INTO windlass_online AS there
 SELECT DISTINCT ON (entity) %s, entity, rank, row FROM incoming ORDER BY entity, rank DESC
@@ -51,7 +51,7 @@ _REMOVE_NOTE = "DELETE FROM windlass_online_notes WHERE project = %s AND name = 
 
 
 class PostgresKeyValueStore:
-    """A `Shelf` in a PostgreSQL database. Each reading thread has a connection of the pool meanwhile."""
+    """`KeyValueStore` in a PostgreSQL database. Each reading thread takes a connection from a pool."""
 
     def __init__(self, url: str, project: str) -> None:
         try:
@@ -67,18 +67,18 @@ class PostgresKeyValueStore:
 
     def get(self, entity: int) -> bytes | None:
         """The row of an entity; None where there is none."""
-        found: bytes | None = self._fetch_value(_GET, entity)
-        return found
+        row: bytes | None = self._fetch_value(_GET, entity)
+        return row
 
     def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
         """The rows of entities, in their order, in one query."""
-        found = dict(self._query(_GET_MANY, list(entities)))
-        return list(map(found.get, entities))
+        rows = dict(self._query(_GET_MANY, list(entities)))
+        return list(map(rows.get, entities))
 
-    def any(self) -> int | None:
+    def any_entity(self) -> int | None:
         """Some entity that has a row; None where none has."""
-        found: int | None = self._fetch_value(_ANY)
-        return found
+        entity: int | None = self._fetch_value(_ANY)
+        return entity
 
     def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows in one transaction; says how many of them were new or replaced what was there."""
@@ -100,13 +100,13 @@ class PostgresKeyValueStore:
 
     def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
-        found: bytes | None = self._fetch_value(_NOTE, name)
-        return found
+        value: bytes | None = self._fetch_value(_NOTE, name)
+        return value
 
-    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
+    def put_metadata(self, name: str, rank: int, value: bytes) -> None:
         """Put a note."""
         with self._transaction() as connection:
-            connection.execute(_PUT_NOTE, (self._project, name, rank, note))
+            connection.execute(_PUT_NOTE, (self._project, name, rank, value))
 
     def remove_metadata(self, name: str) -> None:
         """Remove a note. One that is not there is removed already."""
@@ -119,18 +119,18 @@ class PostgresKeyValueStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """A transaction of a connection of its own; the tables are there."""
+        """Opens a transaction on its own connection, and creates the tables where they are missing."""
         with self._translate_errors(), self._connect() as connection, connection.transaction():
             connection.execute(_SET_LOCK_TIMEOUT)
             if connection.execute(_TABLE_EXISTS).fetchone() == (
                 None,
-            ):  # only then needs it the right to
+            ):  # or it would need the right to create
                 connection.execute(_TABLES)
             yield connection
 
     def _fetch_value(self, query: str, *parameters: Any) -> Any:
-        found = self._query(query, *parameters)
-        return found[0][0] if found else None
+        rows = self._query(query, *parameters)
+        return rows[0][0] if rows else None
 
     def _query(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._run(
@@ -147,13 +147,13 @@ class PostgresKeyValueStore:
         )
 
     def _run(self, work: Callable[[Connection], QueryResult], nothing: QueryResult) -> QueryResult:
-        """Do what may be done twice, on an idle connection or a new one. `nothing` where no table was made yet."""
+        """Runs repeatable work on an idle connection or a new one; returns `nothing` where there are no tables yet."""
         with self._translate_errors():
             while True:
                 idle = self._take_idle()
                 connection = idle or self._connect()
                 try:
-                    done = work(connection)
+                    result = work(connection)
                 except UndefinedTable:
                     connection.close()
                     return nothing
@@ -161,12 +161,12 @@ class PostgresKeyValueStore:
                     connection.close()
                     if idle is None:
                         raise
-                    continue  # the server was started anew since
+                    continue  # the server has restarted since
                 except BaseException:
                     connection.close()
                     raise
                 self._put_back(connection)
-                return done
+                return result
 
     def _take_idle(self) -> Connection | None:
         try:

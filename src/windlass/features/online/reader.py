@@ -132,7 +132,7 @@ class _DayDecoder:
         """Where in a row each feature is, and which of them are made from what is there."""
         made = self._record.at_request
         columns = [made[name].column if name in made else name for name in self._names]
-        snapshot_folders = [layout.place(column) for column in columns]
+        snapshot_folders = [layout.position(column) for column in columns]
         picked = [0 if place is None else place for place in snapshot_folders]
         functions = [
             (name, self._made(layout, name, column, place))

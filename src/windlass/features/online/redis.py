@@ -1,4 +1,4 @@
-"""An online store in Redis: one hash of a project's entities, and one of its notes."""
+"""Key-value store in Redis: one hash of a project's entities, and one of its metadata."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ from redis.retry import Retry
 from windlass.errors import StorageError
 from windlass.features.online.key_value import RankedRow
 
-TIMEOUT = 5.0  # seconds for an answer, and for a connection
-_ROWS_PER_CALL = 500  # a call: Redis does nothing else for about as many microseconds
-# what is put begins with its rank, as what is there does
+TIMEOUT = 5.0  # seconds for a reply, and for a connection
+_ROWS_PER_CALL = 500  # Redis does nothing else for about as many microseconds
+# the new value begins with its rank, as the stored one does
 _PUT = """
 local put = 0
 for i = 1, #ARGV, 2 do
@@ -31,7 +31,7 @@ return put
 _ADVICE = {
     "maxmemory": "Give it more memory.",
     "Authentication required": "Put the password in WINDLASS_ONLINE_URL.",
-    "username-password": "Mend the password in WINDLASS_ONLINE_URL.",
+    "username-password": "Correct the password in WINDLASS_ONLINE_URL.",
     "permissions": "Let this user read and write hashes and call scripts.",
     "read only replica": "Name the primary in WINDLASS_ONLINE_URL.",
     "MISCONF": "See its log: it cannot write its disk.",
@@ -40,7 +40,7 @@ _DEFAULT_ADVICE = "See whether it runs and can be reached, then try again."
 
 
 class RedisKeyValueStore:
-    """A `Shelf` in a Redis server. The braces keep what is of a project on one node of a cluster."""
+    """`KeyValueStore` in a Redis server. The braces in keys keep a project on one node of a cluster."""
 
     def __init__(self, url: str, project: str) -> None:
         self._redis = _client(url)
@@ -54,8 +54,8 @@ class RedisKeyValueStore:
     def get(self, entity: int) -> bytes | None:
         """The row of an entity; None where there is none."""
         with self._translate_errors():
-            found: bytes | None = self._redis.hget(self._entities, str(entity))
-            return found
+            row: bytes | None = self._redis.hget(self._entities, str(entity))
+            return row
 
     def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
         """The rows of entities, in their order, in one query."""
@@ -64,16 +64,16 @@ class RedisKeyValueStore:
         with self._translate_errors():
             return list(self._redis.hmget(self._entities, list(map(str, entities))))
 
-    def any(self) -> int | None:
+    def any_entity(self) -> int | None:
         """Some entity that has a row; None where none has."""
         with self._translate_errors():
-            found = self._redis.hrandfield(self._entities)
-        return None if found is None else int(found)
+            entity = self._redis.hrandfield(self._entities)
+        return None if entity is None else int(entity)
 
     def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows, some hundred at a time; says how many of them were new or replaced what was there."""
-        put, left = 0, iter(rows)
-        while batch := list(islice(left, _ROWS_PER_CALL)):
+        put, remaining = 0, iter(rows)
+        while batch := list(islice(remaining, _ROWS_PER_CALL)):
             flat = [cell for entity, _, row in batch for cell in (entity, row)]
             with self._translate_errors():
                 put += int(self._put([self._entities], flat))
@@ -92,13 +92,13 @@ class RedisKeyValueStore:
     def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
         with self._translate_errors():
-            found: bytes | None = self._redis.hget(self._notes, name)
-        return None if found is None else found[found.index(b",") + 1 : -1]
+            value: bytes | None = self._redis.hget(self._notes, name)
+        return None if value is None else value[value.index(b",") + 1 : -1]
 
-    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
+    def put_metadata(self, name: str, rank: int, value: bytes) -> None:
         """Put a note."""
         with self._translate_errors():
-            self._put([self._notes], [name, b"[%d,%b]" % (rank, note)])
+            self._put([self._notes], [name, b"[%d,%b]" % (rank, value)])
 
     def remove_metadata(self, name: str) -> None:
         """Remove a note. One that is not there is removed already."""
@@ -123,7 +123,7 @@ def _client(url: str) -> Redis:
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if parts.scheme != "unix" and database and not database.isdecimal():
-        raise ValueError("no number of a database")  # the client would take the first
+        raise ValueError("not the number of a database")  # the client would take the first
     client = Redis.from_url(
         url,
         socket_timeout=TIMEOUT,
@@ -134,5 +134,5 @@ def _client(url: str) -> Redis:
     try:
         pool.connection_class(**pool.connection_kwargs)  # connects later
     except TypeError as error:
-        raise ValueError("options that there are not") from error
+        raise ValueError("unknown options") from error
     return client

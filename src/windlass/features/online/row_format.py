@@ -1,8 +1,7 @@
-"""How a row lies in an online store: a JSON array of its rank, its layout, its age and the stored columns.
+"""Format of a row in an online store: a JSON array of its rank, its layout, `computed_at` and the stored columns.
 
-The rank orders what is known of an entity: its upper bits are the day of the event, its lower bits the number
-of the snapshot. A row that was written under another declaration of the view names another layout, so that it
-is read as it was meant.
+The rank orders the states of an entity: its upper bits are the day of the event, its lower bits the number of the
+snapshot. A row that another version of the view wrote names another layout, and is decoded by that.
 """
 
 import hashlib
@@ -23,9 +22,9 @@ HEADER_CELLS = 3  # cells before the stored columns
 
 
 class RowLayout(BaseModel):
-    """The stored columns in order, which of them are dates, and the version of the view that they are of.
+    """Layout of a row: the stored columns in order, which of them are dates, and the version of the view.
 
-    Dates are kept as days since 1 January of the year 1, which is day 1.
+    Dates are stored as days since 1 January of the year 1, which is day 1.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,28 +35,28 @@ class RowLayout(BaseModel):
 
     @cached_property
     def number(self) -> int:
-        """What rows name it by: 48 bits of the SHA-256 of what it says."""
+        """The id that rows refer to: 48 bits of the SHA-256 of the layout's content."""
         digest = hashlib.sha256(canonical_json(self.model_dump(mode="json")))
         return int.from_bytes(digest.digest()[:6], "big")
 
-    def place(self, column: str) -> int | None:
-        """Where in a row the column is; None where it is not stored."""
+    def position(self, column: str) -> int | None:
+        """Returns the index of a column in a row; None where it is not stored."""
         return HEADER_CELLS + self.columns.index(column) if column in self.columns else None
 
     def value(self, column: str, cell: Any) -> Any:
-        """What a cell of this column says."""
+        """Returns the decoded cell of a column."""
         return date.fromordinal(cell) if column in self.dates and cell is not None else cell
 
     def values(self, row: Sequence[Any]) -> dict[str, Any]:
-        """What a row says, by column."""
+        """Returns the decoded cells of a row, by column."""
         cells = zip(self.columns, row[HEADER_CELLS:], strict=True)
         return {column: self.value(column, cell) for column, cell in cells}
 
 
 class StoredRow(NamedTuple):
-    """What is known of one entity: a row of the store, and the layout that it is read by.
+    """Newest state of one entity: a row of the store, and its layout.
 
-    It is decoded as it is asked: a reader of a hundred entities needs only a part of it.
+    Fields are decoded when they are read: a reader of a hundred entities needs only some.
     """
 
     row: list[Any]

@@ -1,4 +1,4 @@
-"""An online store in a SQLite file with a write-ahead log: nothing to start, and read in microseconds."""
+"""Key-value store in a SQLite file with a write-ahead log: nothing to start, and read in microseconds."""
 
 import sqlite3
 import time
@@ -14,9 +14,9 @@ from windlass.errors import StorageError
 from windlass.features.online.key_value import URL_VARIABLE, RankedRow
 from windlass.storage.db_errors import next_step
 
-WRITE_TIMEOUT = 30.0  # that a writer waits for another
-READ_TIMEOUT = 2.0  # that a reader waits while the log is made or put away
-FILE_CHECK_INTERVAL = 1.0  # after which a reader looks whether the file is still the one it opened
+WRITE_TIMEOUT = 30.0  # seconds that a writer waits for another
+READ_TIMEOUT = 2.0  # seconds that a reader waits while the log is created or removed
+FILE_CHECK_INTERVAL = 1.0  # seconds between checks whether the file was replaced
 _CACHE_KIB = 1 << 16
 # an INTEGER PRIMARY KEY is SQLite's own row number: reading by it is faster than WITHOUT ROWID
 _TABLES = """
@@ -25,9 +25,7 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, rank INTEGER NOT NULL, 
 """
 _COUNT_TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('entities', 'notes')"
 _GET = "SELECT row FROM entities WHERE entity = ?"
-_GET_MANY = (
-    "SELECT entity, row FROM json_each(?) AS asked CROSS JOIN entities ON entity = asked.value"
-)
+_GET_MANY = "SELECT entity, row FROM json_each(?) AS requested CROSS JOIN entities ON entity = requested.value"
 _PUT = (
     "INSERT INTO entities VALUES (?, ?, ?) ON CONFLICT (entity)"
     " DO UPDATE SET rank = excluded.rank, row = excluded.row WHERE excluded.rank >= rank"
@@ -39,7 +37,7 @@ _PUT_NOTE = (
 
 
 class SqliteKeyValueStore:
-    """A `Shelf` in one file. Reading goes through one connection, a thread at a time; it never waits for writers."""
+    """`KeyValueStore` in one file. Reads share one connection, a thread at a time, and never wait for writers."""
 
     def __init__(self, file: Path) -> None:
         self.where = f"The online store {file}"
@@ -51,8 +49,8 @@ class SqliteKeyValueStore:
 
     def get(self, entity: int) -> bytes | None:
         """The row of an entity; None where there is none."""
-        found: bytes | None = self._fetch_value(_GET, entity)
-        return found
+        row: bytes | None = self._fetch_value(_GET, entity)
+        return row
 
     def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
         """The rows of entities, in their order, in one query."""
@@ -62,15 +60,15 @@ class SqliteKeyValueStore:
                 if connection is None:
                     return [None] * len(entities)
                 parameters = orjson.dumps(list(entities)).decode()
-                found = dict(connection.execute(_GET_MANY, (parameters,)).fetchall())
+                rows = dict(connection.execute(_GET_MANY, (parameters,)).fetchall())
             except sqlite3.Error as error:
-                raise self._failed(error) from error
-        return list(map(found.get, entities))
+                raise self._close_after(error) from error
+        return list(map(rows.get, entities))
 
-    def any(self) -> int | None:
+    def any_entity(self) -> int | None:
         """Some entity that has a row; None where none has."""
-        found: int | None = self._fetch_value("SELECT entity FROM entities LIMIT 1")
-        return found
+        entity: int | None = self._fetch_value("SELECT entity FROM entities LIMIT 1")
+        return entity
 
     def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows in one transaction; says how many of them were new or replaced what was there."""
@@ -80,7 +78,7 @@ class SqliteKeyValueStore:
             return connection.total_changes - before
 
     def remove(self, entity: int) -> bool:
-        """Remove the row of an entity, also from the log. False where there is none."""
+        """Removes the row of an entity, also from the log. False where there is none."""
         if not self._file.exists():
             return False
         with self._transaction() as connection:
@@ -97,13 +95,13 @@ class SqliteKeyValueStore:
 
     def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
-        found: bytes | None = self._fetch_value("SELECT note FROM notes WHERE name = ?", name)
-        return found
+        value: bytes | None = self._fetch_value("SELECT note FROM notes WHERE name = ?", name)
+        return value
 
-    def put_metadata(self, name: str, rank: int, note: bytes) -> None:
+    def put_metadata(self, name: str, rank: int, value: bytes) -> None:
         """Put a note."""
         with self._transaction() as connection:
-            connection.execute(_PUT_NOTE, (name, rank, note))
+            connection.execute(_PUT_NOTE, (name, rank, value))
 
     def remove_metadata(self, name: str) -> None:
         """Remove a note. One that is not there is removed already."""
@@ -121,37 +119,39 @@ class SqliteKeyValueStore:
                 connection = self._read_connection()
                 if connection is None:
                     return None
-                found = connection.execute(query, parameters).fetchone()
+                row = connection.execute(query, parameters).fetchone()
             except sqlite3.Error as error:
-                raise self._failed(error) from error
-        return None if found is None else found[0]
+                raise self._close_after(error) from error
+        return None if row is None else row[0]
 
     def _read_connection(self) -> sqlite3.Connection | None:
-        """The connection to read with; None where nothing was ever written. Another file is followed to."""
+        """Returns the connection for reads, to the file that is there now; None where nothing was ever written."""
         if self._connection is not None and time.monotonic() < self._next_check:
             return self._connection
         try:
-            found = self._file.stat()
+            status = self._file.stat()
         except (FileNotFoundError, NotADirectoryError):
             self._close()
             return None
         except OSError as error:
-            raise self._failed(error) from error
-        if self._connection is not None and self._file_id != (found.st_dev, found.st_ino):
+            raise self._close_after(error) from error
+        if self._connection is not None and self._file_id != (status.st_dev, status.st_ino):
             self._close()
         if self._connection is None:
             connection = self._connect("mode=rw", READ_TIMEOUT)
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-            if connection.execute(_COUNT_TABLES).fetchone() != (2,):  # another process is about to
+            if connection.execute(_COUNT_TABLES).fetchone() != (
+                2,
+            ):  # another process is creating them
                 connection.close()
                 return None
-            self._connection, self._file_id = connection, (found.st_dev, found.st_ino)
+            self._connection, self._file_id = connection, (status.st_dev, status.st_ino)
         self._next_check = time.monotonic() + FILE_CHECK_INTERVAL
         return self._connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction of a connection of its own. It waits for another writer, but not for ever."""
+        """Opens a write transaction on its own connection; waits at most `WRITE_TIMEOUT` for another writer."""
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -175,8 +175,8 @@ class SqliteKeyValueStore:
         except (sqlite3.Error, OSError) as error:
             raise self._translate_errors(error) from error
 
-    def _connect(self, how: str, timeout: float) -> sqlite3.Connection:
-        address = f"{self._file.absolute().as_uri()}?{how}"
+    def _connect(self, mode: str, timeout: float) -> sqlite3.Connection:
+        address = f"{self._file.absolute().as_uri()}?{mode}"
         return sqlite3.connect(
             address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
         )
@@ -186,7 +186,7 @@ class SqliteKeyValueStore:
             self._connection.close()
         self._connection = None
 
-    def _failed(self, error: Exception) -> StorageError:
+    def _close_after(self, error: Exception) -> StorageError:
         self._close()  # the next read opens another
         return self._translate_errors(error)
 
