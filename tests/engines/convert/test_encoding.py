@@ -42,7 +42,7 @@ def test_encoders(encoder: Any, columns: Any, mixed: Any, convert_exactly: Any) 
 def test_a_large_table_is_split_by_column(
     mixed: Any, convert_exactly: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "_LARGEST_TABLE", 10)
+    monkeypatch.setattr(encoding, "_MAX_TABLE_CELLS", 10)
     rows, target = mixed
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
     convert_exactly(model, (rows[WORDS], target))

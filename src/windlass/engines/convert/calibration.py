@@ -1,4 +1,4 @@
-"""CalibratedClassifierCV: sigmoid and isotonic curves over a classifier's scores."""
+"""Converters of calibrated classifiers (sigmoid, isotonic) and of classifiers with a decision threshold."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from windlass.engines.convert.graph import Columns, Graph
 
 
-def calibrated(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
+def calibrated_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append the mean over the calibrated classifiers."""
     graph, members = compiler.graph, model.calibrated_classifiers_
-    shares = [_member(compiler, member, columns) for member in members]
-    total = shares[0]
-    for share in shares[1:]:
-        total = graph.node("Add", total, share)
-    if len(shares) > 1:
-        total = graph.node("Div", total, graph.constant(float(len(shares))))
+    probabilities = [_member(compiler, member, columns) for member in members]
+    total = probabilities[0]
+    for each in probabilities[1:]:
+        total = graph.node("Add", total, each)
+    if len(members) > 1:
+        total = graph.node("Div", total, graph.constant(float(len(members))))
     return ClassifierOutput(graph.node("ArgMax", total, axis=1, keepdims=0), total)
 
 
@@ -41,13 +41,13 @@ def _member(compiler: Compiler, member: Any, columns: Columns) -> str:
     if classes == 2:
         return graph.node("Concat", graph.node("Sub", one, curve), curve, axis=1)
     total = graph.node("ReduceSum", curve, graph.constant([1]), keepdims=1)
-    nothing = graph.node("Equal", total, graph.constant(0.0))
+    all_zero = graph.node("Equal", total, graph.constant(0.0))
     uniform = graph.constant(1.0 / classes)
-    return graph.node("Where", nothing, uniform, graph.node("Div", curve, total))
+    return graph.node("Where", all_zero, uniform, graph.node("Div", curve, total))
 
 
 def _response(compiler: Compiler, member: Any, columns: Columns) -> str:
-    """Append what is calibrated: float64 [N, 1] for two classes, [N, c] for more."""
+    """Append the scores to calibrate, float64 [N, 1] for two classes, [N, c] for more."""
     scores = compiler.classify(member.estimator, columns)
     if scores.decision is not None:
         return scores.decision
@@ -59,7 +59,7 @@ def _response(compiler: Compiler, member: Any, columns: Columns) -> str:
 
 
 def _sigmoid(graph: Graph, response: str, curves: list[Any]) -> str:
-    """Append Platt's ``expit(-(a * response + b))``, all classes at once."""
+    """Append the sigmoid ``expit(-(a * response + b))`` of Platt (1999), for all classes at once."""
     slope = graph.constant(np.array([curve.a_ for curve in curves], np.float64))
     offset = graph.constant(np.array([curve.b_ for curve in curves], np.float64))
     line = graph.node("Add", graph.node("Mul", response, slope), offset)
@@ -68,11 +68,13 @@ def _sigmoid(graph: Graph, response: str, curves: list[Any]) -> str:
 
 def _isotonic(graph: Graph, response: str, curves: list[Any]) -> str:
     """Append the classes' step functions side by side."""
-    parts = [
+    curves_by_class = [
         _interpolate(graph, response if len(curves) == 1 else graph.gather(response, [k]), curve)
         for k, curve in enumerate(curves)
     ]
-    return parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
+    if len(curves) == 1:
+        return curves_by_class[0]
+    return graph.node("Concat", *curves_by_class, axis=1)
 
 
 def _interpolate(graph: Graph, value: str, curve: Any) -> str:
@@ -92,30 +94,30 @@ def _interpolate(graph: Graph, value: str, curve: Any) -> str:
 
 
 def fixed_threshold(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append a classifier and the threshold that was set for it."""
+    """Append a classifier with a threshold that was set by hand."""
     inner = getattr(model, "estimator_", model.estimator)
     threshold = model.threshold
     if threshold == "auto":
-        threshold = 0.5 if _by_share(model, inner) else 0.0
-    return _decided(compiler, model, inner, columns, threshold)
+        threshold = 0.5 if _is_probability_threshold(model, inner) else 0.0
+    return _apply_threshold(compiler, model, inner, columns, threshold)
 
 
 def tuned_threshold(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append a classifier and the threshold that was found for it."""
-    return _decided(compiler, model, model.estimator_, columns, model.best_threshold_)
+    """Append a classifier with a threshold that was tuned on data."""
+    return _apply_threshold(compiler, model, model.estimator_, columns, model.best_threshold_)
 
 
-def _decided(
+def _apply_threshold(
     compiler: Compiler, model: Any, inner: Any, columns: Columns, threshold: float
 ) -> ClassifierOutput:
-    """The classifier's own scores, with the label that the threshold decides."""
-    graph, positive = compiler.graph, _positive(model)
+    """Append the classifier, and the label by the threshold."""
+    graph, positive = compiler.graph, _positive_class(model)
     scores = compiler.classify(inner, columns)
-    by_share = _by_share(model, inner)
-    source = scores.probabilities if by_share else scores.decision
+    on_probability = _is_probability_threshold(model, inner)
+    source = scores.probabilities if on_probability else scores.decision
     if source is None:
         raise UnsupportedError(f"{type(model).__name__} over {type(inner).__name__}")
-    if by_share:
+    if on_probability:
         source = graph.gather(source, [positive])
     elif positive == 0:
         source = graph.node("Neg", source)
@@ -125,13 +127,13 @@ def _decided(
     return ClassifierOutput(flat, scores.probabilities, scores.decision)
 
 
-def _by_share(model: Any, inner: Any) -> bool:
-    """Whether the threshold is one of probability."""
+def _is_probability_threshold(model: Any, inner: Any) -> bool:
+    """Whether the threshold applies to the probability, not to the decision function."""
     return model.response_method != "decision_function" and hasattr(inner, "predict_proba")
 
 
-def _positive(model: Any) -> int:
-    """The index of the positive class."""
+def _positive_class(model: Any) -> int:
+    """Return the index of the positive class."""
     scorer = getattr(model, "_curve_scorer", None)
     label = model.pos_label if scorer is None else scorer._get_pos_label()  # noqa: SLF001 - it has no public name
     return 1 if label is None else model.classes_.tolist().index(label)

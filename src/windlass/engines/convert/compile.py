@@ -1,4 +1,4 @@
-"""From a fitted estimator to a serialized ONNX model with the inputs and outputs we serve."""
+"""Compiles a fitted estimator to a serialized ONNX model with the inputs and outputs that are served."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from windlass.engines.convert.types import FittedEstimator, UnsupportedError
 
 @dataclass(frozen=True)
 class CompiledModel:
-    """A model, and where its trees split the numeric columns (by index), as far as known."""
+    """A serialized model, and the known split points of its trees by index of the numeric column."""
 
     model: bytes
     splits: dict[int, Array]
 
 
 def compile_model(fitted: FittedEstimator) -> CompiledModel:
-    """Return the ONNX model of ``fitted``; raises ``UnsupportedError`` where no converter knows it."""
+    """Compile ``fitted`` to ONNX. Raises ``UnsupportedError`` where there is no converter."""
     compiler = Compiler(CONVERTERS)
     graph = compiler.graph
     columns = _inputs(graph, fitted)
@@ -69,14 +69,14 @@ def final_name(estimator: Any) -> str:
 def _inputs(graph: Graph, fitted: FittedEstimator) -> Columns:
     """Return the row's columns in declared order, as parts of the model's inputs."""
     graph.widths.update(numeric=len(fitted.numeric_columns), text=len(fitted.text_columns))
-    seen = {"numeric": 0, "text": 0}
+    next_index = {"numeric": 0, "text": 0}
     columns = []
     for name in fitted.columns:
         text = name in fitted.text
         kind = "text" if text else "numeric"
-        index = seen[kind]
+        index = next_index[kind]
         columns.append(GraphColumn(kind, index, text, None if text else ValueOrigin(index)))
-        seen[kind] += 1
+        next_index[kind] += 1
     return tuple(columns)
 
 
@@ -90,9 +90,9 @@ def _class_outputs(
     positions, count = class_positions(fitted), len(fitted.classes or ())
     if positions != list(range(count)):
         label = graph.node("Gather", graph.constant(positions), label, axis=0)
-        moves = np.zeros((len(positions), count))
-        moves[np.arange(len(positions)), positions] = 1.0
-        probabilities = graph.node("MatMul", probabilities, graph.constant(moves))
+        permutation = np.zeros((len(positions), count))
+        permutation[np.arange(len(positions)), positions] = 1.0
+        probabilities = graph.node("MatMul", probabilities, graph.constant(permutation))
     _output(graph, label, "label")
     _output(graph, probabilities, "probabilities")
     return [
@@ -115,12 +115,12 @@ def _serialize(graph: Graph, fitted: FittedEstimator, outputs: list[onnx.ValueIn
         ("text", TensorProto.STRING, len(fitted.text_columns)),
     ]
     inputs = [helper.make_tensor_value_info(n, kind, ["N", k]) for n, kind, k in kinds if k]
-    made = helper.make_graph(
+    onnx_graph = helper.make_graph(
         graph.nodes, "windlass", inputs, outputs, list(graph.initializers.values())
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)]
     model = helper.make_model(
-        made, producer_name="windlass", opset_imports=opsets, ir_version=IR_VERSION
+        onnx_graph, producer_name="windlass", opset_imports=opsets, ir_version=IR_VERSION
     )
     serialized: bytes = model.SerializeToString()
     return serialized

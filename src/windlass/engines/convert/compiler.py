@@ -1,4 +1,4 @@
-"""Walks an estimator step by step and hands each to the converter of its class."""
+"""Dispatches each step of an estimator to the converter of its class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from windlass.engines.convert.types import UnsupportedError
 
 @dataclass(frozen=True)
 class ClassifierOutput:
-    """What a classifier computes, classes in the order of its own ``classes_``.
+    """Tensor names of a classifier's outputs, classes in the order of its own ``classes_``.
 
     ``label`` is int64 [N], an index into ``classes_``, with ties broken as ``predict`` breaks
     them. ``probabilities`` is float64 [N, c]. ``decision`` is float64, [N, 1] for two classes
@@ -32,14 +32,14 @@ Regress = Callable[["Compiler", Any, Columns], str]
 
 @dataclass(frozen=True)
 class Converters:
-    """The converters by class name of scikit-learn, and what to try where there is none."""
+    """Converters by class name of scikit-learn, and a fallback for each kind of estimator."""
 
     transformers: Mapping[str, Transform]
     classifiers: Mapping[str, Classify]
     regressors: Mapping[str, Regress]
-    other_transformer: Transform
-    other_classifier: Classify
-    other_regressor: Regress
+    fallback_transformer: Transform
+    fallback_classifier: Classify
+    fallback_regressor: Regress
 
 
 @dataclass
@@ -54,24 +54,26 @@ class Compiler:
         """Append the transformer ``step`` and return its output columns."""
         if step is None or step == "passthrough":
             return columns
-        table, other = self.converters.transformers, self.converters.other_transformer
-        return _lookup(table, step, other)(self, step, columns)
+        table, fallback = self.converters.transformers, self.converters.fallback_transformer
+        return _lookup(table, step, fallback)(self, step, columns)
 
     def classify(self, estimator: Any, columns: Columns) -> ClassifierOutput:
         """Append the classifier ``estimator`` and return its outputs."""
-        table, other = self.converters.classifiers, self.converters.other_classifier
-        return _lookup(table, estimator, other)(self, estimator, columns)
+        table, fallback = self.converters.classifiers, self.converters.fallback_classifier
+        return _lookup(table, estimator, fallback)(self, estimator, columns)
 
     def regress(self, estimator: Any, columns: Columns) -> str:
         """Append the regressor ``estimator`` and return its values, float64 [N, 1]."""
-        table, other = self.converters.regressors, self.converters.other_regressor
-        return _lookup(table, estimator, other)(self, estimator, columns)
+        table, fallback = self.converters.regressors, self.converters.fallback_regressor
+        return _lookup(table, estimator, fallback)(self, estimator, columns)
 
 
-def _lookup(table: Mapping[str, T], step: Any, other: T) -> T:
+def _lookup(table: Mapping[str, T], step: Any, fallback: T) -> T:
     # A subclass may compute anything, so the class itself has to be scikit-learn's.
     kind = type(step)
-    is_known = kind.__module__.startswith("sklearn.") or kind.__module__ == "imblearn.pipeline"
-    if not is_known:
+    is_scikit_learn = (
+        kind.__module__.startswith("sklearn.") or kind.__module__ == "imblearn.pipeline"
+    )
+    if not is_scikit_learn:
         raise UnsupportedError(f"{kind.__name__}: not a scikit-learn class, no converter knows it")
-    return table.get(kind.__name__, other)
+    return table.get(kind.__name__, fallback)

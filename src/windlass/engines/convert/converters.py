@@ -1,4 +1,4 @@
-"""Which converter is for which class of scikit-learn, and of imbalanced-learn, whose pipelines resample."""
+"""Table of converters by class name of scikit-learn, and of imbalanced-learn's pipeline."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ TRANSFORMERS: dict[str, Transform] = {
 CLASSIFIERS: dict[str, Classify] = {
     "AdaBoostClassifier": voting.ada_boost_classifier,
     "BaggingClassifier": voting.bagging_classifier,
-    "CalibratedClassifierCV": calibration.calibrated,
+    "CalibratedClassifierCV": calibration.calibrated_classifier,
     "DecisionTreeClassifier": trees.tree_classifier,
     "ExtraTreeClassifier": trees.tree_classifier,
     "ExtraTreesClassifier": trees.forest_classifier,
@@ -91,16 +91,16 @@ CLASSIFIERS: dict[str, Classify] = {
     "GradientBoostingClassifier": gradient_boosting.boosting_classifier,
     "HistGradientBoostingClassifier": gradient_boosting.histogram_classifier,
     "KNeighborsClassifier": neighbors.neighbors_classifier,
-    "LinearDiscriminantAnalysis": linear.logistic,
-    "LinearSVC": linear.decision_only,
-    "LogisticRegression": linear.logistic,
-    "LogisticRegressionCV": linear.logistic,
+    "LinearDiscriminantAnalysis": linear.logistic_regression,
+    "LinearSVC": linear.linear_classifier,
+    "LogisticRegression": linear.logistic_regression,
+    "LogisticRegressionCV": linear.logistic_regression,
     "NuSVC": svm.support_vector_classifier,
     "Pipeline": pipelines.pipeline_classify,
     "RandomForestClassifier": trees.forest_classifier,
-    "RidgeClassifier": linear.decision_only,
-    "RidgeClassifierCV": linear.decision_only,
-    "SGDClassifier": linear.gradient_descent,
+    "RidgeClassifier": linear.linear_classifier,
+    "RidgeClassifierCV": linear.linear_classifier,
+    "SGDClassifier": linear.sgd_classifier,
     "SVC": svm.support_vector_classifier,
     "StackingClassifier": voting.stacking_classifier,
     "TunedThresholdClassifierCV": calibration.tuned_threshold,

@@ -1,4 +1,4 @@
-"""Encoders of categories, as one table look-up for all text and one for all numeric columns."""
+"""Converters of categorical encoders, as one lookup for all text and one for all numeric columns."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from windlass.engines.convert.types import UnsupportedError
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler
 
-_LARGEST_TABLE = 1_000_000  # cells; a shared table beyond this is split by column
+_MAX_TABLE_CELLS = 1_000_000  # cells; a shared table beyond this is split by column
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """How one column is encoded: ``rows[i]`` for ``keys[i]``, ``other`` for anything else."""
+    """Lookup table of one column: ``rows[i]`` for ``keys[i]``, ``other`` for any other value."""
 
     keys: tuple[str | float, ...]
     rows: Array  # float64 [len(keys), width]
@@ -29,7 +29,7 @@ class Lookup:
 
 def encoder(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append a one-hot, ordinal or target encoder."""
-    lookups = _probe(step, columns)
+    lookups = _read_lookups(step, columns)
     result: list[Columns] = [()] * len(columns)
     for text in (False, True):
         group = [i for i, column in enumerate(columns) if column.text is text]
@@ -44,15 +44,15 @@ def encoder(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     return tuple(column for part in result for column in part)
 
 
-def _probe(step: Any, columns: Columns) -> list[Lookup]:
-    """Ask the fitted encoder itself for the code of every category of every column.
+def _read_lookups(step: Any, columns: Columns) -> list[Lookup]:
+    """Return the lookup table of every column, by encoding every category with the fitted encoder.
 
-    That covers dropped, infrequent, unknown and missing categories in one way.
+    This covers dropped, infrequent, unknown and missing categories in one way.
     """
     categories = [list(values) for values in step.categories_]
     size = max(len(values) for values in categories)
-    known = [[values[min(row, len(values) - 1)] for row in range(size)] for values in categories]
-    codes = _transform(step, columns, known)
+    padded = [[values[min(row, len(values) - 1)] for row in range(size)] for values in categories]
+    codes = _transform(step, columns, padded)
     other = _other_codes(step, columns, categories, codes.shape[1])
     lookups, start = [], 0
     for column, values, width in zip(columns, categories, _widths(step, codes), strict=True):
@@ -69,12 +69,12 @@ def _other_codes(step: Any, columns: Columns, categories: list[list[Any]], width
     unseen: list[list[Any]] = []
     for column, values in zip(columns, categories, strict=True):
         numbers = [v for v in values if isinstance(v, int | float) and not pd.isna(v)]
-        word = "?" + "".join(str(value) for value in values)
-        unseen.append([word if column.text else float(max(numbers, default=0)) + 1.0])
+        new_text = "?" + "".join(str(value) for value in values)
+        unseen.append([new_text if column.text else float(max(numbers, default=0)) + 1.0])
     try:
         codes: Array = _transform(step, columns, unseen)[0]
     except ValueError:
-        # The encoder refuses what it has not seen; the row's schema has refused it before.
+        # The encoder rejects unseen categories; the row's schema rejects them before.
         return np.zeros(width)
     return codes
 
@@ -90,7 +90,7 @@ def _transform(step: Any, columns: Columns, values: list[list[Any]]) -> Array:
     else:
         frame = frame.to_numpy()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # unknown categories are asked for on purpose
+        warnings.simplefilter("ignore")  # unknown categories are intended here
         codes = step.transform(frame)
     dense = codes.toarray() if hasattr(codes, "toarray") else codes
     return np.asarray(dense, np.float64)
@@ -116,7 +116,7 @@ def _split(group: list[int], lookups: list[Lookup]) -> list[list[int]]:
     """Return the columns that share a table."""
     keys = len({key for i in group for key in lookups[i].keys}) + 1
     cells = keys * len(group) * sum(len(lookups[i].other) for i in group)
-    if len(group) > 1 and cells > _LARGEST_TABLE:
+    if len(group) > 1 and cells > _MAX_TABLE_CELLS:
         return [[i] for i in group]
     return [group] if group else []
 
@@ -130,25 +130,25 @@ def _encode(graph: Graph, columns: Columns, lookups: list[Lookup]) -> Columns:
     table = np.zeros((len(lookups), size, 1 if ordinal else width))
     start = 0
     for i, lookup in enumerate(lookups):
-        place = slice(0, 1) if ordinal else slice(start, start + len(lookup.other))
-        table[i, :, place] = lookup.other
-        table[i, [position[key] for key in lookup.keys], place] = lookup.rows
+        target = slice(0, 1) if ordinal else slice(start, start + len(lookup.other))
+        table[i, :, target] = lookup.other
+        table[i, [position[key] for key in lookup.keys], target] = lookup.rows
         start += len(lookup.other)
     codes = _positions(graph, columns, keys)
     if len(lookups) > 1:
         codes = graph.node("Add", codes, graph.constant(np.arange(len(lookups)) * size))
     if ordinal:
-        found = graph.node("Gather", graph.constant(table.ravel()), codes, axis=0)
-        return graph.tensor_columns(found, width)
-    found = graph.node("Gather", graph.constant(table.reshape(-1, width)), codes, axis=0)
+        encoded = graph.node("Gather", graph.constant(table.ravel()), codes, axis=0)
+        return graph.tensor_columns(encoded, width)
+    encoded = graph.node("Gather", graph.constant(table.reshape(-1, width)), codes, axis=0)
     axis = graph.constant([1])
     if len(lookups) == 1:
-        return graph.tensor_columns(graph.node("Squeeze", found, axis), width)
-    return graph.tensor_columns(graph.node("ReduceSum", found, axis, keepdims=0), width)
+        return graph.tensor_columns(graph.node("Squeeze", encoded, axis), width)
+    return graph.tensor_columns(graph.node("ReduceSum", encoded, axis, keepdims=0), width)
 
 
 def _positions(graph: Graph, columns: Columns, keys: list[str | float]) -> str:
-    """Return each cell's place in ``keys`` (``len(keys)`` if not there), int64 [N, k]."""
+    """Append each cell's index in ``keys`` (``len(keys)`` if absent), int64 [N, k]."""
     array = np.array(keys, object if columns[0].text else np.float64)
     return graph.node(
         "LabelEncoder",

@@ -1,4 +1,4 @@
-"""The ONNX graph under construction: nodes, constants and the columns that flow between steps."""
+"""Builder of an ONNX graph: nodes, constants, and the columns that steps pass on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class ValueOrigin:
-    """Where a number comes from: ``raw = slope * value + shift`` of numeric input ``index``."""
+    """Linear origin of a number: ``raw = slope * value + shift`` of numeric input ``index``."""
 
     index: int
     slope: float = 1.0
@@ -55,7 +55,7 @@ class GraphValue:
 
 
 class Graph:
-    """Collects nodes; every tensor that carries rows has them on its first axis."""
+    """Collects nodes and constants. Every tensor of rows has the rows on its first axis."""
 
     def __init__(self, prefix: str = "t") -> None:
         self._prefix = prefix
@@ -65,7 +65,7 @@ class Graph:
         self._names = 0
 
     def new_name(self) -> str:
-        """Return a tensor name that nothing else has."""
+        """Return a new, unique tensor name."""
         self._names += 1
         return f"{self._prefix}{self._names}"
 
@@ -118,15 +118,15 @@ class Graph:
     ) -> Columns:
         """Return all columns of the tensor ``name`` of shape [N, ``width``]."""
         self.widths[name] = width
-        found = origins or [None] * width
-        return tuple(GraphColumn(name, i, text, found[i]) for i in range(width))
+        column_origins = origins or [None] * width
+        return tuple(GraphColumn(name, i, text, column_origins[i]) for i in range(width))
 
     def gather(self, name: str, indices: Sequence[int], axis: int = 1) -> str:
         """Gather ``indices`` along ``axis``."""
         return self.node("Gather", name, self.constant(np.array(indices, np.int64)), axis=axis)
 
     def numeric_tensor(self, columns: Columns, owner: Any) -> str:
-        """Return one float64 tensor [N, len(columns)]; text columns are refused."""
+        """Return one float64 tensor [N, len(columns)]; raises UnsupportedError for text columns."""
         if any(column.text for column in columns):
             raise UnsupportedError(f"{type(owner).__name__}: a text column reaches it")
         return self.concatenate(columns)
@@ -157,13 +157,13 @@ class Graph:
     def prune(self, outputs: Sequence[str]) -> None:
         """Drop the nodes and constants that no output needs."""
         needed = set(outputs)
-        kept = []
+        nodes = []
         for node in reversed(self.nodes):
             if needed.intersection(node.output):
-                kept.append(node)
+                nodes.append(node)
                 needed.update(node.input)
                 needed.update(_captured(node))
-        self.nodes = kept[::-1]
+        self.nodes = nodes[::-1]
         self.initializers = {k: v for k, v in self.initializers.items() if k in needed}
 
 

@@ -1,4 +1,4 @@
-"""SimpleImputer on numbers and on text, where missing text is the empty string."""
+"""Converter of SimpleImputer, on numbers and on text; missing text is the empty string."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def simple_imputer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append the imputer; columns that were empty when it was fitted are dropped as it does."""
     graph = compiler.graph
-    kept = list(range(len(columns)))
+    retained = list(range(len(columns)))
     if not step.keep_empty_features:
-        kept = [i for i in kept if not _is_nan(step.statistics_[i])]
+        retained = [i for i in retained if not _is_nan(step.statistics_[i])]
     result: list[Any] = [None] * len(columns)
     for text in (False, True):
-        group = [i for i in kept if columns[i].text is text]
+        group = [i for i in retained if columns[i].text is text]
         if not group:
             continue
         parts = tuple(columns[i] for i in group)

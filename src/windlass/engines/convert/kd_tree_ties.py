@@ -1,4 +1,4 @@
-"""The k smallest distances, with ties for the last place decided as a k-d tree search does.
+"""The k smallest distances, with ties at the k-th decided as in scikit-learn's k-d tree search.
 
 The search keeps the k nearest rows so far in a heap, and which of several equally far rows leaves
 it depends on the order of visits. So where the k-th and the next distance are equal, the graph
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Graph
 
 _DOUBLE, _INT64 = 11, 7
-_FIRST = 32  # rows visited first, after which few others are near enough to matter
+_FIRST_VISITS = 32  # rows visited first, after which few others are near enough to matter
 
 
 def k_smallest(
     graph: Graph, distances: str, parts: list[str], model: Any, power: int
 ) -> tuple[str, str]:
-    """Append the search in ``distances`` [N, rows]; return the nearest and their rows, [N, k].
+    """Append the search in ``distances`` [N, rows]; return the k smallest and their rows, [N, k].
 
     ``parts`` are the row's features, float64 [N, 1] each; ``power`` is 1 or 2, that of the metric.
     """
@@ -42,16 +42,18 @@ def k_smallest(
     tied = graph.node("Equal", graph.node("ReduceMin", gap, keepdims=0), graph.constant(0.0))
     short, long = graph.subgraph(), graph.subgraph()
     plain = [short.gather(name, list(range(k))) for name in (nearest, indices)]
-    order = _visits(long, parts, tree, power)
-    walked = _walk(long, *_candidates(long, distances, order, k, rows), k)
-    branches = [inner.body([], _values(names)) for inner, names in ((long, walked), (short, plain))]
+    order = _visit_order(long, parts, tree, power)
+    searched = _heap_search(long, *_candidates(long, distances, order, k, rows), k)
+    branches = [
+        inner.body([], _values(names)) for inner, names in ((long, searched), (short, plain))
+    ]
     found = graph.multi_output_node(
         "If", [tied], 2, then_branch=branches[0], else_branch=branches[1]
     )
     return found[0], found[1]
 
 
-def _visits(graph: Graph, parts: list[str], tree: Any, power: int) -> str:
+def _visit_order(graph: Graph, parts: list[str], tree: Any, power: int) -> str:
     """Append when each training row is visited, float64 [N, rows]; the nearer child goes first."""
     _, order, nodes, bounds = tree.get_arrays()
     leaf = np.asarray(nodes["is_leaf"]) != 0
@@ -68,14 +70,14 @@ def _visits(graph: Graph, parts: list[str], tree: Any, power: int) -> str:
             graph.constant(place.reshape(1, -1)),
         )
     left_first = _left_first(graph, parts, np.asarray(bounds), inner, power)
-    weights, start = _waits(leaves, inner, sizes)
+    weights, start = _leaf_starts(leaves, inner, sizes)
     begin = graph.node("Gemm", left_first, graph.constant(weights), graph.constant(start))
     return graph.node(
         "Add", graph.gather(begin, leaf_of.tolist()), graph.constant(place.reshape(1, -1))
     )
 
 
-def _waits(leaves: Array, inner: Array, sizes: Array) -> tuple[Array, Array]:
+def _leaf_starts(leaves: Array, inner: Array, sizes: Array) -> tuple[Array, Array]:
     """Return how many rows each leaf waits for: ``start + left_first @ weights``.
 
     A leaf waits for the siblings of its ancestors that are visited before them.
@@ -115,7 +117,7 @@ def _candidates(graph: Graph, distances: str, order: str, k: int, rows: int) -> 
     those can enter; the rest gets an infinite distance, which never does.
     """
     infinite = graph.constant(np.inf)
-    first = graph.node("Less", order, graph.constant(float(max(_FIRST, k))))
+    first = graph.node("Less", order, graph.constant(float(max(_FIRST_VISITS, k))))
     early = graph.node("Where", first, distances, infinite)
     best = graph.multi_output_node("TopK", [early, graph.constant([k])], 2, axis=1, largest=0)[0]
     near = graph.node("Less", distances, graph.gather(best, [k - 1]))
@@ -135,7 +137,7 @@ def _candidates(graph: Graph, distances: str, order: str, k: int, rows: int) -> 
     return values, places
 
 
-def _walk(graph: Graph, values: str, places: str, k: int) -> list[str]:
+def _heap_search(graph: Graph, values: str, places: str, k: int) -> list[str]:
     """Append the heap's pass over the candidates; return distances and rows, [N, k]."""
     # Twice the width, so that every heap position has two children; the padding never moves.
     empty = np.full(2 * k + 1, -np.inf)

@@ -1,4 +1,4 @@
-"""Linear models, and the heads that turn scores into labels and probabilities."""
+"""Converters of linear models, and the output layer from scores to labels and probabilities."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def affine(graph: Graph, name: str, weights: Array, intercept: Array) -> str:
     return graph.node("Gemm", name, *constants)
 
 
-def logistic(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
+def logistic_regression(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a logistic regression or a linear discriminant analysis."""
     scores = linear_scores(compiler, model, columns)
     return softmax_scores(compiler.graph, scores, len(model.classes_))
 
 
-def gradient_descent(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append a linear classifier by stochastic gradient descent; its loss decides the shares."""
+def sgd_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
+    """Append an SGDClassifier; its loss decides how probabilities are computed, if at all."""
     graph, classes = compiler.graph, len(model.classes_)
     scores = linear_scores(compiler, model, columns)
     plain = softmax_scores(graph, scores, classes)
@@ -58,11 +58,11 @@ def gradient_descent(compiler: Compiler, model: Any, columns: Columns) -> Classi
         return ClassifierOutput(plain.label, None, plain.decision)
     if model.loss == "log_loss" and classes == 2:
         return plain
-    share = _shares(graph, _odds(graph, scores, model.loss), classes)
-    return ClassifierOutput(plain.label, share, plain.decision)
+    probabilities = _normalize(graph, _class_scores(graph, scores, model.loss), classes)
+    return ClassifierOutput(plain.label, probabilities, plain.decision)
 
 
-def _odds(graph: Graph, scores: str, loss: str) -> str:
+def _class_scores(graph: Graph, scores: str, loss: str) -> str:
     """Append each class's probability against the rest, float64 [N, c]."""
     if loss == "log_loss":
         return graph.node("Sigmoid", scores)
@@ -71,20 +71,20 @@ def _odds(graph: Graph, scores: str, loss: str) -> str:
     return graph.node("Div", graph.node("Add", clipped, one), graph.constant(2.0))
 
 
-def _shares(graph: Graph, odds: str, classes: int) -> str:
-    """Append what makes the odds of a row add up to 1, float64 [N, c]."""
+def _normalize(graph: Graph, scores: str, classes: int) -> str:
+    """Append probabilities that add up to 1 in each row, float64 [N, c]."""
     if classes == 2:
-        second = graph.gather(odds, [1])
+        second = graph.gather(scores, [1])
         first = graph.node("Sub", graph.constant(1.0), second)
         return graph.node("Concat", first, second, axis=1)
-    total = graph.node("ReduceSum", odds, graph.constant([1]), keepdims=1)
-    nothing = graph.node("Equal", total, graph.constant(0.0))
-    divided = graph.node("Div", odds, total)
-    # Where every class has zero, scikit-learn answers the uniform distribution.
-    return graph.node("Where", nothing, graph.constant(1.0 / classes), divided)
+    total = graph.node("ReduceSum", scores, graph.constant([1]), keepdims=1)
+    all_zero = graph.node("Equal", total, graph.constant(0.0))
+    divided = graph.node("Div", scores, total)
+    # Where every class has zero, scikit-learn returns the uniform distribution.
+    return graph.node("Where", all_zero, graph.constant(1.0 / classes), divided)
 
 
-def decision_only(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
+def linear_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a linear classifier without probabilities, to be calibrated."""
     scores = softmax_scores(
         compiler.graph, linear_scores(compiler, model, columns), len(model.classes_)

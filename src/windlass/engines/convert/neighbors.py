@@ -1,4 +1,4 @@
-"""k nearest neighbours by comparison with every training row."""
+"""Converters of k nearest neighbours, by comparison with every training row."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def neighbors_classifier(compiler: Compiler, model: Any, columns: Columns) -> Cl
     if model.outputs_2d_:
         raise UnsupportedError("KNeighborsClassifier: several targets")
     members = np.eye(len(model.classes_))[model._y]  # noqa: SLF001 - it has no public name
-    share = _mean(compiler.graph, model, columns, members)
-    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+    probabilities = _mean(compiler.graph, model, columns, members)
+    return ClassifierOutput(
+        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
+    )
 
 
 def neighbors_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
@@ -37,14 +39,14 @@ def _mean(graph: Graph, model: Any, columns: Columns, values: Array) -> str:
     if model.weights not in (None, "uniform", "distance"):
         raise UnsupportedError(f"{type(model).__name__}: weights by a function")
     distances, indices = _nearest(graph, model, graph.numeric_tensor(columns, model))
-    found = graph.node("Gather", graph.constant(values), indices, axis=0)
+    neighbor_values = graph.node("Gather", graph.constant(values), indices, axis=0)
     axis = graph.constant([1])
     if model.weights != "distance":
-        total = graph.node("ReduceSum", found, axis, keepdims=0)
+        total = graph.node("ReduceSum", neighbor_values, axis, keepdims=0)
         return graph.node("Div", total, graph.constant(float(model.n_neighbors)))
-    weights = _inverse(graph, distances)
+    weights = _inverse_distances(graph, distances)
     column = graph.node("Unsqueeze", weights, graph.constant([2]))
-    total = graph.node("ReduceSum", graph.node("Mul", found, column), axis, keepdims=0)
+    total = graph.node("ReduceSum", graph.node("Mul", neighbor_values, column), axis, keepdims=0)
     return graph.node("Div", total, graph.node("ReduceSum", weights, axis, keepdims=1))
 
 
@@ -73,7 +75,7 @@ def _nearest(graph: Graph, model: Any, rows: str) -> tuple[str, str]:
     return (graph.node("Sqrt", nearest) if power == 2 else nearest), indices
 
 
-def _inverse(graph: Graph, distances: str) -> str:
+def _inverse_distances(graph: Graph, distances: str) -> str:
     """Append weights 1 / distance; where a neighbour is at distance 0, only those count."""
     zero = graph.node("Cast", graph.node("Equal", distances, graph.constant(0.0)), to=11)
     hit = graph.node("ReduceMax", zero, graph.constant([1]), keepdims=1)

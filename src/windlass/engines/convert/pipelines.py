@@ -1,4 +1,4 @@
-"""Estimators made of estimators that only route columns: pipelines, column choices, searches."""
+"""Converters of estimators that route columns to others: pipelines, column transformers, searches."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _inner(wrapper: Any) -> Any:
 
 
 def transformed_target(compiler: Compiler, step: Any, columns: Columns) -> str:
-    """Append a regressor and the inverse of what was done to its target."""
+    """Append a regressor and the inverse transformation of its target."""
     graph, inverse = compiler.graph, step.transformer_
     value = compiler.regress(step.regressor_, columns)
     kind = type(inverse).__name__

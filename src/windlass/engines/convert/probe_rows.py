@@ -1,4 +1,4 @@
-"""Rows that try to tell two models apart: drawn, mixed, at split points, missing and unseen."""
+"""Generates rows that reveal differences between two models: uniform, at splits, missing, unseen."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 UNSEEN = "\u2047 unseen"
 _MARGIN = 0.25  # of the observed range, on either side
-_FEW = 20  # values: a column with no more may stand for categories
+_MAX_CATEGORIES = 20  # a numeric column with no more distinct values may hold categories
 
 
 @dataclass(frozen=True)
 class ProbeRowSampler:
-    """Draws rows like the training ``rows``; ``splits`` are raw split points by numeric column.
+    """Samples rows like the training ``rows``; ``splits`` are raw split points by numeric column.
 
-    A ``in_range`` sampler keeps numbers in the observed range, and leaves the columns alone that
-    have few values, for estimators that refuse what they have not seen.
+    With ``in_range``, numbers stay in the observed range and columns of few distinct values are
+    not changed, for estimators that reject unseen values.
     """
 
     fitted: FittedEstimator
@@ -32,7 +32,7 @@ class ProbeRowSampler:
     in_range: bool = False
 
     def recombined(self, count: int) -> pd.DataFrame:
-        """Return rows whose every cell comes from a training row of its own."""
+        """Return rows whose cells each come from a random training row."""
         size = len(self.rows)
         columns = {
             name: self.rows[name]
@@ -44,8 +44,8 @@ class ProbeRowSampler:
 
     def midpoints(self, count: int) -> pd.DataFrame:
         """Return rows half-way between two training rows: equally near to both."""
-        one, two = self._training(count), self._training(count)
-        return self._with_numbers(one, (self._numbers(one) + self._numbers(two)) / 2)
+        first, second = self._training(count), self._training(count)
+        return self._with_numbers(first, (self._numbers(first) + self._numbers(second)) / 2)
 
     def uniform(self, count: int) -> pd.DataFrame:
         """Return rows with numbers drawn uniformly from within and around the observed range."""
@@ -61,7 +61,7 @@ class ProbeRowSampler:
         frame = self._training(count)
         numbers, (low, high) = self._numbers(frame), _range(self._numbers(self.rows))
         for index in range(numbers.shape[1]):
-            points = self._points(index)
+            points = self._split_points(index)
             if self.in_range:
                 points = points[(points >= low[index]) & (points <= high[index])]
             if len(points):
@@ -70,7 +70,7 @@ class ProbeRowSampler:
         return self._with_numbers(frame, numbers)
 
     def with_missing(self, count: int, *, anywhere: bool) -> pd.DataFrame:
-        """Return mixed rows with more values missing: anywhere, or where training has some."""
+        """Return recombined rows with more values missing: anywhere, or where training has some."""
         frame = self.recombined(count)
         for name in self.fitted.columns:
             if anywhere or self.rows[name].isna().any():
@@ -78,7 +78,7 @@ class ProbeRowSampler:
         return frame
 
     def with_unseen_text(self, count: int) -> pd.DataFrame:
-        """Return mixed rows with some text that training never saw."""
+        """Return recombined rows with some text that is not in the training rows."""
         frame = self.recombined(count)
         for name in self.fitted.text_columns:
             chosen = self.random.random(count) < 0.5
@@ -99,11 +99,11 @@ class ProbeRowSampler:
         new: dict[str, Any] = {
             name: numbers[:, i]
             for i, name in enumerate(names)
-            if not self.in_range or self.rows[name].nunique() > _FEW
+            if not self.in_range or self.rows[name].nunique() > _MAX_CATEGORIES
         }
         return pd.DataFrame({name: new.get(name, frame[name]) for name in self.fitted.columns})
 
-    def _points(self, index: int) -> Array:
+    def _split_points(self, index: int) -> Array:
         """Return values of a numeric column at, and one float32 and float64 step beside, splits.
 
         Where no split is known, the middles between neighbouring training values stand in.
@@ -116,7 +116,7 @@ class ProbeRowSampler:
             points = np.concatenate([(values[1:] + values[:-1]) / 2, values])
         single = points.astype(np.float32)
         with np.errstate(over="ignore"):
-            beside = [np.nextafter(single, np.float32(way)) for way in (-np.inf, np.inf)]
+            beside = [np.nextafter(single, np.float32(limit)) for limit in (-np.inf, np.inf)]
         near = [single, *beside, np.nextafter(points, -np.inf), np.nextafter(points, np.inf)]
         # Half-way between float32 values is where rounding to float32 changes sides.
         halves = [(side.astype(np.float64) + single) / 2 for side in beside]

@@ -1,4 +1,4 @@
-"""Steps without a converter of ours: skl2onnx in float64, believed only if the check agrees."""
+"""Converts steps without a converter of our own through skl2onnx, in float64."""
 
 from __future__ import annotations
 

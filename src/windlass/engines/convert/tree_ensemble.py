@@ -1,4 +1,4 @@
-"""The TreeEnsemble operator in float64: many trees, one node, sums in the order they are added."""
+"""Builder of ONNX's TreeEnsemble operator in float64: many trees in one node, summed in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decision trees and forests, with thresholds that make float64 rows fall as float32 rows do."""
+"""Converters of decision trees and forests; thresholds reproduce scikit-learn's float32 comparison."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_tree(tree: Any, value: Array) -> Tree:
 
 
 def record_splits(compiler: Compiler, columns: Columns, feature: Array, threshold: Array) -> None:
-    """Tell the equality check where the raw columns are split, as far as that is known."""
+    """Record split points of the raw columns, where known, for the probe rows of the equivalence check."""
     for index in np.unique(feature).tolist():
         origin = columns[index].origin
         if origin is not None:
@@ -62,7 +62,7 @@ def record_splits(compiler: Compiler, columns: Columns, feature: Array, threshol
 
 
 def record_tree_splits(compiler: Compiler, columns: Columns, tree: Any) -> None:
-    """Note the splits of a scikit-learn ``tree_``."""
+    """Record the splits of a scikit-learn ``tree_``."""
     inner = tree.children_left != -1
     record_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
 
@@ -82,19 +82,23 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
     return graph.node("Div", total, graph.constant(float(len(members))))
 
 
-def _vote(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> ClassifierOutput:
-    share = _sum_of_trees(compiler, model, members, columns)
-    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+def _classifier_output(
+    compiler: Compiler, model: Any, members: list[Any], columns: Columns
+) -> ClassifierOutput:
+    probabilities = _sum_of_trees(compiler, model, members, columns)
+    return ClassifierOutput(
+        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
+    )
 
 
 def tree_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append one tree; its leaves hold the classes' shares."""
-    return _vote(compiler, model, [model], columns)
+    """Append one tree; its leaves hold the classes' probabilities."""
+    return _classifier_output(compiler, model, [model], columns)
 
 
 def forest_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append a forest: shares added in tree order, divided once, the first largest class."""
-    return _vote(compiler, model, list(model.estimators_), columns)
+    """Append a forest: probabilities are added in tree order and divided once; in a tie the first class wins."""
+    return _classifier_output(compiler, model, list(model.estimators_), columns)
 
 
 def tree_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:

@@ -1,4 +1,4 @@
-"""The values that go into and come out of a conversion."""
+"""Input and output types of a conversion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class FittedEstimator:
-    """A fitted estimator and the row that it was fitted on.
+    """A fitted estimator with the columns and classes that it was fitted on.
 
     ``estimator`` was fitted on a DataFrame whose columns are ``columns``, in that order. The
     columns in ``text`` hold categories as text; all others are float64 (NaN is missing,
@@ -25,18 +25,18 @@ class FittedEstimator:
 
     @property
     def numeric_columns(self) -> tuple[str, ...]:
-        """The columns of the model's ``numeric`` input, in declared order."""
+        """Names of the columns of the model's ``numeric`` input, in declared order."""
         return tuple(name for name in self.columns if name not in self.text)
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The columns of the model's ``text`` input, in declared order."""
+        """Names of the columns of the model's ``text`` input, in declared order."""
         return tuple(name for name in self.columns if name in self.text)
 
 
 @dataclass(frozen=True)
 class EquivalenceReport:
-    """What the comparison with scikit-learn found.
+    """Result of the comparison with scikit-learn.
 
     ``engine`` is ``"onnx"`` or ``"native"``, and ``reason`` says why it is native.
     ``max_difference`` is absolute for probabilities and relative to ``max(1, |value|)`` for
@@ -53,11 +53,11 @@ class EquivalenceReport:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A serialized ONNX model, or None where the estimator has to serve natively."""
+    """A serialized ONNX model, or None where the estimator is served natively, and the report."""
 
     model: bytes | None
     report: EquivalenceReport
 
 
 class UnsupportedError(Exception):
-    """An estimator, or a use of one, that no converter covers; the message names it."""
+    """No converter covers an estimator or one of its options; the message names it."""

@@ -1,4 +1,4 @@
-"""Estimators that let others decide together: bagging, AdaBoost, voting and stacking."""
+"""Converters of ensembles of other estimators: bagging, AdaBoost, voting and stacking."""
 
 from __future__ import annotations
 
@@ -22,34 +22,40 @@ _TREES = ("DecisionTree", "ExtraTreeC", "ExtraTreeR")
 
 
 def bagging_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append the mean of the members' probabilities, each from columns of its own."""
+    """Append the mean of the members' probabilities, each on its own subset of columns."""
     if any(len(member.classes_) != model.n_classes_ for member in model.estimators_):
         raise UnsupportedError("BaggingClassifier: a member has not seen every class")
-    share = _bagged(compiler, model, columns)
-    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+    probabilities = _bagged(compiler, model, columns)
+    return ClassifierOutput(
+        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
+    )
 
 
 def bagging_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
-    """Append the mean of the members' values, each from columns of its own."""
+    """Append the mean of the members' values, each on its own subset of columns."""
     return _bagged(compiler, model, columns)
 
 
 def _bagged(compiler: Compiler, model: Any, columns: Columns) -> str:
-    members, chosen = model.estimators_, model.estimators_features_
+    members, feature_sets = model.estimators_, model.estimators_features_
     if all(type(member).__name__.startswith(_TREES) for member in members):
         values = [member.tree_.value[:, 0, :] for member in members]
-        total = _trees(compiler, model, columns, values, chosen)
+        total = _sum_trees(compiler, model, columns, values, feature_sets)
         return compiler.graph.node("Div", total, compiler.graph.constant(float(len(members))))
     parts = []
-    for member, features in zip(members, chosen, strict=True):
-        own = tuple(columns[i] for i in features)
+    for member, features in zip(members, feature_sets, strict=True):
+        member_columns = tuple(columns[i] for i in features)
         classifies = hasattr(member, "classes_")
-        parts.append(_share(compiler, member, own) if classifies else compiler.regress(member, own))
+        parts.append(
+            _probabilities(compiler, member, member_columns)
+            if classifies
+            else compiler.regress(member, member_columns)
+        )
     return _average(compiler, parts, None)
 
 
 def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append AdaBoost over trees: each adds its weight to the class that it predicts."""
+    """Append AdaBoost (SAMME) over trees: each adds its weight to the class that it predicts."""
     graph, classes = compiler.graph, len(model.classes_)
     values = []
     for member, weight in zip(model.estimators_, model.estimator_weights_, strict=False):
@@ -58,14 +64,14 @@ def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> Cl
         votes = np.full((classes, classes), -1 / (classes - 1) * weight)
         np.fill_diagonal(votes, weight)
         values.append(votes[member.tree_.value[:, 0, :].argmax(axis=1)])
-    total = _trees(compiler, model, columns, values, [range(len(columns))] * len(values))
+    total = _sum_trees(compiler, model, columns, values, [range(len(columns))] * len(values))
     decision = graph.node("Div", total, graph.constant(float(model.estimator_weights_.sum())))
     if classes == 2:
         halves = np.array([[0.5, -0.5], [-0.5, 0.5]])
         scores = graph.node("MatMul", decision, graph.constant(halves))
-        found = softmax_scores(graph, scores, 2)
+        output = softmax_scores(graph, scores, 2)
         double = graph.node("Mul", graph.gather(scores, [1]), graph.constant(2.0))
-        return ClassifierOutput(found.label, found.probabilities, double)
+        return ClassifierOutput(output.label, output.probabilities, double)
     label = graph.node("ArgMax", decision, axis=1, keepdims=0)
     scaled = graph.node("Div", decision, graph.constant(float(classes - 1)))
     return ClassifierOutput(label, graph.node("Softmax", scaled, axis=1), decision)
@@ -75,9 +81,11 @@ def voting_classifier(compiler: Compiler, model: Any, columns: Columns) -> Class
     """Append soft voting."""
     if model.voting != "soft":
         raise UnsupportedError("VotingClassifier: voting='hard' gives no probabilities")
-    parts = [_share(compiler, member, columns) for member in model.estimators_]
-    share = _average(compiler, parts, _weights(model))
-    return ClassifierOutput(compiler.graph.node("ArgMax", share, axis=1, keepdims=0), share)
+    parts = [_probabilities(compiler, member, columns) for member in model.estimators_]
+    probabilities = _average(compiler, parts, _weights(model))
+    return ClassifierOutput(
+        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
+    )
 
 
 def voting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
@@ -87,12 +95,12 @@ def voting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
 
 
 def stacking_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
-    """Append a classifier over the members' answers."""
+    """Append a classifier over the members' predictions."""
     return compiler.classify(model.final_estimator_, _stacked(compiler, model, columns))
 
 
 def stacking_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
-    """Append a regressor over the members' answers."""
+    """Append a regressor over the members' predictions."""
     return compiler.regress(model.final_estimator_, _stacked(compiler, model, columns))
 
 
@@ -104,26 +112,26 @@ def _stacked(compiler: Compiler, model: Any, columns: Columns) -> Columns:
             result += graph.tensor_columns(compiler.regress(member, columns), 1)
             continue
         scores = compiler.classify(member, columns)
-        answer = scores.probabilities if method == "predict_proba" else scores.decision
-        if answer is None or method == "predict":
+        output = scores.probabilities if method == "predict_proba" else scores.decision
+        if output is None or method == "predict":
             raise UnsupportedError(f"{type(model).__name__}: {method} of {type(member).__name__}")
         classes = len(member.classes_)
         width = classes if classes > 2 or method == "predict_proba" else 1
         # For two classes scikit-learn keeps the second probability only.
-        result += graph.tensor_columns(answer, width)[1 if width == 2 else 0 :]
+        result += graph.tensor_columns(output, width)[1 if width == 2 else 0 :]
     return result + columns if model.passthrough else result
 
 
-def _trees(
+def _sum_trees(
     compiler: Compiler,
     model: Any,
     columns: Columns,
     values: list[Array],
-    chosen: Sequence[Any],
+    feature_sets: Sequence[Any],
 ) -> str:
     """Append the sum of the members' trees with ``values`` at their nodes."""
     ensemble = TreeEnsemble(values[0].shape[1])
-    for member, value, features in zip(model.estimators_, values, chosen, strict=False):
+    for member, value, features in zip(model.estimators_, values, feature_sets, strict=False):
         tree = read_tree(member.tree_, value)
         feature = np.asarray(features)[np.where(tree.leaf, 0, tree.feature)]
         ensemble.add(replace(tree, feature=feature))
@@ -131,7 +139,7 @@ def _trees(
     return ensemble.emit(compiler.graph, compiler.graph.numeric_tensor(columns, model))
 
 
-def _share(compiler: Compiler, member: Any, columns: Columns) -> str:
+def _probabilities(compiler: Compiler, member: Any, columns: Columns) -> str:
     scores = compiler.classify(member, columns)
     if scores.probabilities is None:
         raise UnsupportedError(f"{type(member).__name__}: it gives no probabilities")
