@@ -94,7 +94,7 @@ def test_by_content_every_row_stands_on_one_side(project_of: Make) -> None:
     _, parts = _by_content(project_of(_many(2000)))
     assert sorted([*parts.train, *parts.test]) == list(range(2000))
     assert len(parts.test) == pytest.approx(400, abs=60)
-    assert parts.by == "content"
+    assert parts.method == "content"
 
 
 def test_by_content_a_row_keeps_its_side(project_of: Make) -> None:

@@ -99,7 +99,7 @@ def test_about_the_share_of_groups_and_of_days_is_held_out(made: Any) -> None:
     events = list(zip(random.integers(0, 2000, 20000), random.integers(0, 700, 20000), strict=True))
     dataset, project = made([(int(person), int(day)) for person, day in events])
     parts = _split(dataset, project, 0.3)
-    assert parts.by == "group"
+    assert parts.method == "group"
     assert len(parts.test) == pytest.approx(0.09 * 20000, rel=0.1)
     assert len(parts.train) == pytest.approx(0.49 * 20000, rel=0.1)
 

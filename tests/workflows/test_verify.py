@@ -61,7 +61,7 @@ def test_every_test_row_is_compared(copy: Copy, trained: Train) -> None:
     (bundle / HOLDOUT_FILE).write_bytes(encode_holdout(held))
     reseal(bundle)
     assert verify(bundle).differences == (
-        "holdout.npz: some of 30 test rows have another truth or get another answer.",
+        "holdout.npz: some of 30 test rows have another truth or get another prediction.",
     )
     (bundle / HOLDOUT_FILE).write_bytes(encode_holdout(held.take(np.arange(29))))
     reseal(bundle)

@@ -84,7 +84,7 @@ def register(app: typer.Typer) -> None:
             from windlass.workflows.scoring.request import ScoreRequest
 
             columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
-            request = ScoreRequest.of(source, output, rejects, columns)
+            request = ScoreRequest.from_paths(source, output, rejects, columns)
             run = (
                 _score_here
                 if engine is ScoreTarget.LOCAL

@@ -1,1 +1,1 @@
-"""From a declaration and data to a fitted, scored model."""
+"""Training: from a project and its data to a fitted, evaluated model."""

@@ -1,4 +1,4 @@
-"""Everything a bundle holds besides its manifest, written into a staged folder."""
+"""Writes the files of a bundle, all but the manifest, into a staged folder."""
 
 import io
 import sys
@@ -19,13 +19,13 @@ from windlass.training.run import TrainingRun, bundle_schema, predict
 
 
 def write_results(run: TrainingRun, folder: Path) -> None:
-    """The files that must come out the same, byte for byte, from the same arguments."""
+    """Write the files of `result_files`, which are the same, byte for byte, for the same arguments."""
     for name, content in result_files(run).items():
         (folder / name).write_bytes(content)
 
 
 def result_files(run: TrainingRun) -> dict[str, bytes]:
-    """`metrics.json`, `params.json`; where they were measured, confusion matrix, calibration and fairness."""
+    """Return file contents by name: metrics, parameters, and confusion matrix, calibration and fairness if measured."""
     files = {
         "metrics.json": pretty_json(run.evaluation.metrics),
         "params.json": pretty_json(run.plan.params),
@@ -39,7 +39,7 @@ def result_files(run: TrainingRun) -> dict[str, bytes]:
 
 
 def write_model(run: TrainingRun, compiled: bytes | None, folder: Path, source: Path) -> None:
-    """The fitted pipeline, and the compiled model where there is one. Raises ParameterError.
+    """Write the fitted pipeline, and the ONNX model where there is one. Raises ParameterError.
 
     `source` is the project's folder.
     """
@@ -55,25 +55,27 @@ def write_model(run: TrainingRun, compiled: bytes | None, folder: Path, source: 
 
 
 def _pickle(estimator: Any, source: Path) -> bytes:
-    """The estimator as `joblib.load` reads it. Classes of the project's own files go in whole.
+    """Pickle the estimator for `joblib.load`, with the code of classes from the project's own files.
 
-    Otherwise the pickle would only name their module, which no other process can import.
+    Without the code the pickle would only name their module, which no other process can import.
     """
     import joblib
 
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
-    own = [module for module in list(sys.modules.values()) if _belongs_to(module, source)]
-    if not any(module.__name__.encode() in buffer.getvalue() for module in own):
+    project_modules = [
+        module for module in list(sys.modules.values()) if _belongs_to(module, source)
+    ]
+    if not any(module.__name__.encode() in buffer.getvalue() for module in project_modules):
         return buffer.getvalue()
     import cloudpickle
 
-    for module in own:
+    for module in project_modules:
         cloudpickle.register_pickle_by_value(module)
     try:
         whole: bytes = cloudpickle.dumps(estimator)
     finally:
-        for module in own:
+        for module in project_modules:
             cloudpickle.unregister_pickle_by_value(module)
     return whole
 
@@ -94,7 +96,10 @@ def write_metadata(
     engine: EngineRecord,
     gates: tuple[GateRecord, ...],
 ) -> None:
-    """Schema, profile, reference examples, holdout, environment and card. `source` is the project's folder."""
+    """Write schema, profile, reference examples, holdout, environment and model card.
+
+    `source` is the project's folder.
+    """
     files: dict[str, Any] = {
         "schema.json": bundle_schema(run.project).model_dump(mode="json"),
         "profile.json": _training_profile(run).model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""The calibration curve: does what is predicted happen as often as predicted?"""
+"""Calibration curve and confidence intervals of a classifier."""
 
 from math import sqrt
 from typing import Any
@@ -11,7 +11,7 @@ Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, by E. B. Wilson (1927), JASA 22:209-212: holds near 0 and 1."""
+    """Return the 95 % interval of `right / total` by E. B. Wilson (1927), JASA 22:209-212, valid near 0 and 1."""
     share = right / total
     spread = Z_95 * sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
     centre, scale = share + Z_95**2 / (2 * total), 1 + Z_95**2 / total
@@ -22,10 +22,10 @@ BINS = 10
 
 
 def calibration_curve(truth: Labels, positive: Numbers) -> dict[str, Any]:
-    """`calibration.json`: ten bins, each of a tenth of the rows [n] by their predicted probability, lowest first.
+    """Return what `calibration.json` holds: ten bins, each of a tenth of the rows [n] by predicted probability.
 
-    Rows of equal probability are in one bin, so there may be fewer. `predicted` is the mean probability of
-    a bin, `observed` the share that was positive, within its 95 % interval.
+    The lowest bin comes first. Rows of equal probability are in one bin, so there may be fewer.
+    `predicted` is the mean probability of a bin, `observed` the positive share, with its 95 % interval.
     """
     edges = np.quantile(positive, np.arange(1, BINS) / BINS, method="lower")
     bins = np.searchsorted(edges, positive, side="left")
@@ -35,14 +35,14 @@ def calibration_curve(truth: Labels, positive: Numbers) -> dict[str, Any]:
 
 
 def _calibration_bin(truth: Labels, positive: Numbers) -> dict[str, float]:
-    found, rows = int(truth.sum()), len(truth)
-    low, high = wilson_interval(found, rows)
+    positives, rows = int(truth.sum()), len(truth)
+    low, high = wilson_interval(positives, rows)
     return {
         "rows": rows,
         "from": float(positive.min()),
         "to": float(positive.max()),
         "predicted": float(positive.mean()),
-        "observed": found / rows,
+        "observed": positives / rows,
         "observed_low": low,
         "observed_high": high,
     }

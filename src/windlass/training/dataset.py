@@ -1,4 +1,4 @@
-"""The snapshot of a project's labelled rows: read once, checked against the declaration, digested."""
+"""Reads a project's labelled rows, validates them against the declaration and computes their digest."""
 
 import csv
 import hashlib
@@ -26,31 +26,31 @@ _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})  # as libraries r
 
 @dataclass(frozen=True)
 class RowOrigin:
-    """The `count` rows that data() returned, of `file` where one was named at training."""
+    """Origin of the `count` rows that data() returned; `file` is the data file of the training, if any."""
 
     file: Path | None
     count: int
 
     @property
     def location(self) -> str:
-        """Where rows are corrected or dropped."""
+        """Text that names where a user corrects or drops rows."""
         return "data()" if self.file is None else f"{self.file}, or in data()"
 
     def row(self, number: int, column: str, value: Any) -> str:
-        """Names a row by the line where it begins in the file, where that can be told; else by its number from 0.
+        """Describe a row by the line of the file where it begins, if that is known; else by its number from 0.
 
         `value` is what the row holds in this column: data() may have sorted the file's rows, or made others.
         """
         if self.file is not None and self.file.suffix.lower() == ".csv":
-            found = _find_line(self.file, number, self.count, column)
-            if found is not None and _same_value(found[1], value):
-                return f"line {found[0]} of {self.file.name}"
+            match = _find_line(self.file, number, self.count, column)
+            if match is not None and _same_value(match[1], value):
+                return f"line {match[0]} of {self.file.name}"
         return f"row {number} (counted from 0)"
 
 
 def _find_line(file: Path, number: int, count: int, column: str) -> tuple[int, str] | None:
-    """The line where the row begins, and its cell; None where the file has not `count` rows and this column."""
-    found, seen = None, 0
+    """Return the line where the row begins and its cell; None unless the file has `count` rows and this column."""
+    match, seen = None, 0
     try:
         with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
             rows = _csv_rows(text)
@@ -58,15 +58,15 @@ def _find_line(file: Path, number: int, count: int, column: str) -> tuple[int, s
             at = header.index(column)
             for line, row in rows:
                 if seen == number:
-                    found = line, row[at]
+                    match = line, row[at]
                 seen += 1
     except (OSError, csv.Error, StopIteration, ValueError, IndexError):
         return None
-    return found if seen == count else None
+    return match if seen == count else None
 
 
 def _csv_rows(text: Any) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the number of its first line, from 1."""
+    """Yield each row that is not blank, with the number of its first line, from 1."""
     reader = csv.reader(text)
     begins = 1
     for row in reader:
@@ -85,7 +85,7 @@ def _same_value(text: str, value: Any) -> bool:
         return text.lower() == str(value).strip().lower()
 
 
-RowsReader = Callable[[], Any]  # reads what was known at every event of a feature view
+RowsReader = Callable[[], Any]  # reads the training rows of a feature view
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def read_dataset(
     target, labels = _read_target(project.target, table, origin)
     digest = _digest(project, batch, target if labels is None else labels)
     frame = to_frame(project.schema, batch)
-    return Dataset(batch, frame, target, labels, digest, _metadata_columns(project, table, origin))
+    return Dataset(
+        batch, frame, target, labels, digest, _read_extra_columns(project, table, origin)
+    )
 
 
 def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> Any:
@@ -163,7 +165,7 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
     return table.select(list(names))
 
 
-def _metadata_columns(project: Project, table: Any, origin: RowOrigin) -> Any:
+def _read_extra_columns(project: Project, table: Any, origin: RowOrigin) -> Any:
     """The columns for split and slices; of those that the split is made by none may be missing."""
     import pyarrow as pa
 
@@ -213,16 +215,16 @@ def _read_target(
     if not isinstance(target, Classes):
         return _read_regression_target(target.name, values, origin), None
     index = {label: i for i, label in enumerate(target.labels)}
-    found = [index.get(value, -1) for value in values]
-    bad = [row for row, label in enumerate(found) if label < 0]
+    labels_or_missing = [index.get(value, -1) for value in values]
+    bad = [row for row, label in enumerate(labels_or_missing) if label < 0]
     if bad:
-        known = ", ".join(map(repr, target.labels))
+        declared = ", ".join(map(repr, target.labels))
         raise DataError(
             f"Target {target.name!r}: {len(bad)} of {len(values)} rows hold no declared class, the first is"
-            f" {origin.row(bad[0], target.name, values[bad[0]])}: {_describe_value(values[bad[0]])}. Declared: {known}."
-            f" Declare the class, or drop the rows in {origin.location}."
+            f" {origin.row(bad[0], target.name, values[bad[0]])}: {_describe_value(values[bad[0]])}. Declared:"
+            f" {declared}. Declare the class, or drop the rows in {origin.location}."
         )
-    labels = np.array(found, np.int64)
+    labels = np.array(labels_or_missing, np.int64)
     return np.array(target.labels)[labels], labels
 
 
@@ -247,7 +249,7 @@ def _describe_value(value: object) -> str:
 
 
 def _digest(project: Project, batch: Batch, target: NDArray[Any]) -> str:
-    """SHA-256 over the columns in declared order, then the target: the same for every table library.
+    """Return the SHA-256 over the columns in declared order, then the target: the same for every table library.
 
     First canonical JSON of names, kinds and the number of rows; numbers as little-endian float64 with
     one NaN and one zero; text as UTF-8, each value preceded by its length in bytes.

@@ -1,4 +1,4 @@
-"""What a training run ran on: Python, packages, platform, and the commit of the project."""
+"""Environment of a training run: Python, packages, platform, and the commit of the project."""
 
 import platform
 import subprocess
@@ -10,11 +10,11 @@ from typing import Any
 from windlass._version import __version__
 
 _NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
-_SECONDS = 5
+_GIT_TIMEOUT = 5
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """What `environment.json` holds: facts of this process, and the commit of `folder`, if it has one."""
+    """Return what `environment.json` holds, for this process and the git commit of `folder`, if it has one."""
     return {
         "windlass": __version__,
         "python": platform.python_version(),
@@ -26,7 +26,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
 
 
 def installed_version(name: str) -> str | None:
-    """The installed version of a package, or None."""
+    """Return the installed version of a package, or None."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -34,26 +34,26 @@ def installed_version(name: str) -> str | None:
 
 
 def _packages() -> dict[str, str]:
-    """Versions of all packages that this process has imported: those that may have decided the result."""
+    """Return the versions of all packages that this process has imported, since they may affect the result."""
     modules = {name.partition(".")[0] for name in list(sys.modules)}
     names = {
         _NAMES.get(name, name)
         for name in modules - sys.stdlib_module_names
         if not name.startswith("_")
     }
-    found = {name: installed_version(name) for name in sorted(names - {"windlass"})}
-    return {name: installed for name, installed in found.items() if installed is not None}
+    versions = {name: installed_version(name) for name in sorted(names - {"windlass"})}
+    return {name: installed for name, installed in versions.items() if installed is not None}
 
 
 def _commit(folder: Path) -> str | None:
-    """The commit, with `-dirty` where files differ from it; None without git or outside a repository."""
+    """Return the commit, with `-dirty` where files differ from it; None without git or outside a repository."""
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command and a path, no shell
             [*command, "--exclude=*"],
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=_GIT_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Metrics of a fitted model on the test rows: flat numbers, and tables of confusion, calibration and slices."""
+"""Evaluates a fitted model on the test rows: metrics, confusion matrix, calibration and fairness."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from windlass.training.split import Split
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics.json`, `confusion_matrix.json`, `calibration.json` and `fairness.json` as values.
+    """Contents of `metrics.json`, `confusion_matrix.json`, `calibration.json` and `fairness.json`.
 
     Rows of the matrix are true classes, columns are predicted ones; a regression has none. Calibration is
     measured where costs are declared, fairness where slices are.
@@ -38,16 +38,16 @@ def evaluate(
 ) -> Evaluation:
     """Score predictions of the test rows. Raises ParameterError for a metric that is no finite number."""
     if isinstance(project.target, Classes):
-        found = _evaluate_classes(project, project.target, dataset, split.test, prediction)
+        evaluation = _evaluate_classes(project, project.target, dataset, split.test, prediction)
     else:
-        found = Evaluation(_regression_metrics(dataset.target[split.test], prediction.values))
-    for name, value in found.metrics.items():
+        evaluation = Evaluation(_regression_metrics(dataset.target[split.test], prediction.values))
+    for name, value in evaluation.metrics.items():
         if not np.isfinite(value):
             raise ParameterError(
                 f"Metric {name} is {value} on {len(split.test)} test rows. Choose a larger test size."
             )
-    found.metrics.update(test_rows=len(split.test), train_rows=len(split.train))
-    return found
+    evaluation.metrics.update(test_rows=len(split.test), train_rows=len(split.train))
+    return evaluation
 
 
 def _evaluate_classes(
@@ -105,7 +105,7 @@ def _classification_metrics(
 
 
 def _binary_metrics(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> dict[str, float]:
-    """Metrics of two classes. The second declared class is the positive one."""
+    """Return the metrics of two classes. The second declared class is the positive one."""
     return {
         "roc_auc": formulas.roc_auc(truth, positive),
         "average_precision": formulas.average_precision(truth, positive),
@@ -116,17 +116,17 @@ def _binary_metrics(truth: NDArray[np.int64], positive: NDArray[np.float64]) -> 
 def _cost_metrics(
     costs: CostMatrix, truth: NDArray[np.int64], positive: NDArray[np.float64]
 ) -> dict[str, float]:
-    """What the rarer class is judged by: how much of it is found, at what price."""
-    taken = positive >= costs.threshold
-    found = int(np.count_nonzero(taken & (truth == 1)))
+    """Return metrics of the positive class at the threshold of the declared costs, and the cost per row."""
+    predicted = positive >= costs.threshold
+    true_positives = int(np.count_nonzero(predicted & (truth == 1)))
     return {
         "base_rate": float(np.mean(truth == 1)),
         "recall_at_precision": formulas.recall_at_precision(truth, positive, costs.precision),
         "threshold": costs.threshold,
-        "recall_at_threshold": found / max(int(truth.sum()), 1),
-        "precision_at_threshold": found / max(int(taken.sum()), 1),
-        "cost_per_row": formulas.cost(truth, taken, costs),
-        "cost_accepting_all": formulas.cost(truth, np.zeros_like(taken), costs),
+        "recall_at_threshold": true_positives / max(int(truth.sum()), 1),
+        "precision_at_threshold": true_positives / max(int(predicted.sum()), 1),
+        "cost_per_row": formulas.cost(truth, predicted, costs),
+        "cost_accepting_all": formulas.cost(truth, np.zeros_like(predicted), costs),
     }
 
 

@@ -1,4 +1,4 @@
-"""How the model treats the slices that a project names: columns beside the row, which no model sees."""
+"""Fairness metrics by slice; slices are columns that the model does not see."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,45 +18,49 @@ MISSING = "missing"
 def fairness_by_slice(
     names: Sequence[str], extra_columns: "pa.Table", truth: Labels, prediction: Prediction
 ) -> dict[str, Any]:
-    """`fairness.json`: for each slice, its values in order, and how the rows [n] of each are treated.
+    """Return what `fairness.json` holds: for each slice, its values in order, with metrics of the rows of each.
 
     `extra_columns` holds the slices' columns, `truth` and `prediction` are of two classes, the second positive. What
     is not defined is null: recall without a positive row, ROC AUC of one class.
     """
     return {
-        name: _values(extra_columns.column(name).fill_null(MISSING), truth, prediction)
+        name: _metrics_by_value(extra_columns.column(name).fill_null(MISSING), truth, prediction)
         for name in names
     }
 
 
-def _values(column: "pa.ChunkedArray", truth: Labels, prediction: Prediction) -> list[Any]:
+def _metrics_by_value(
+    column: "pa.ChunkedArray", truth: Labels, prediction: Prediction
+) -> list[Any]:
     coded = column.combine_chunks().dictionary_encode()
     codes, values = coded.indices.to_numpy(), coded.dictionary.to_pylist()
     return [
-        {"value": value, **_treated(codes == code, truth, prediction)}
+        {"value": value, **_slice_metrics(codes == code, truth, prediction)}
         for value, code in sorted(zip(values, range(len(values)), strict=True))
     ]
 
 
-def _treated(rows: NDArray[np.bool_], truth: Labels, prediction: Prediction) -> dict[str, Any]:
+def _slice_metrics(
+    rows: NDArray[np.bool_], truth: Labels, prediction: Prediction
+) -> dict[str, Any]:
     assert prediction.labels is not None
     assert prediction.probabilities is not None
     happened, taken = truth[rows] == 1, prediction.labels[rows] == 1
     positive = prediction.probabilities[rows, 1]
     return {
         "rows": int(rows.sum()),
-        "base_rate": _share(happened),
+        "base_rate": _mean(happened),
         "mean_probability": float(positive.mean()),
-        "predicted_positive": _share(taken),
-        "recall": _share(taken[happened]),
-        "false_positive_rate": _share(taken[~happened]),
-        "roc_auc": _defined(roc_auc(truth[rows], positive)),
+        "predicted_positive": _mean(taken),
+        "recall": _mean(taken[happened]),
+        "false_positive_rate": _mean(taken[~happened]),
+        "roc_auc": _finite_or_none(roc_auc(truth[rows], positive)),
     }
 
 
-def _share(flags: NDArray[np.bool_]) -> float | None:
+def _mean(flags: NDArray[np.bool_]) -> float | None:
     return float(flags.mean()) if len(flags) else None
 
 
-def _defined(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if np.isfinite(value) else None

@@ -12,7 +12,7 @@ from windlass.core.bundle import Bundle
 from windlass.settings import Settings
 from windlass.training.run import TrainingRun
 
-# a store that is away is told of after seconds, not after MLflow's own four minutes
+# a store that cannot be reached is reported after seconds, not after MLflow's default of four minutes
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -21,12 +21,12 @@ _DEFAULTS = {
 
 
 class TrackingError(Exception):
-    """A run could not be recorded. `str(error)` is fit to show to a user."""
+    """A run could not be recorded. `str(error)` is a message for the user."""
 
 
 @dataclass(frozen=True)
 class MlflowRecord:
-    """What is recorded of one run."""
+    """Record of one training run: parameters, metrics, tags and the bundle."""
 
     project: str
     params: dict[str, Any]
@@ -35,8 +35,8 @@ class MlflowRecord:
     bundle: Path
 
     @classmethod
-    def of(cls, run: TrainingRun, bundle: Bundle) -> "MlflowRecord":
-        """The record of a run that was published as `bundle`."""
+    def from_run(cls, run: TrainingRun, bundle: Bundle) -> "MlflowRecord":
+        """Return the record of a run that was published as `bundle`."""
         tags = {
             "windlass.data_digest": bundle.manifest.data_digest,
             "windlass.bundle_digest": bundle.digest,
@@ -48,12 +48,12 @@ class MlflowRecord:
 
 
 def mlflow_installed() -> bool:
-    """Whether MLflow is here, without importing it, which takes seconds."""
+    """Whether MLflow is installed; does not import it, which takes seconds."""
     return importlib.util.find_spec("mlflow") is not None
 
 
 def track(record: MlflowRecord, settings: Settings) -> str:
-    """Record a run; returns where: the store and the run's id. Raises TrackingError.
+    """Record a run in MLflow; returns the store and the run's id as text. Raises TrackingError.
 
     The store is `mlflow.db` in the home folder, unless MLFLOW_TRACKING_URI names another.
     """
@@ -95,19 +95,19 @@ def _write_run(record: MlflowRecord, uri: str, home: Path) -> str:
 
 
 def _experiment_id(client: Any, name: str, uri: str, home: Path) -> str:
-    """The experiment of the project. In a local store its artifacts lie under the home folder."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    place = (home / "mlartifacts" / name).as_uri() if uri.startswith("sqlite:") else None
-    return str(client.create_experiment(name, artifact_location=place))
+    """Return the project's experiment, created if needed. A local store keeps artifacts in the home folder."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    location = (home / "mlartifacts" / name).as_uri() if uri.startswith("sqlite:") else None
+    return str(client.create_experiment(name, artifact_location=location))
 
 
 def _mask_credentials(text: str) -> str:
-    """The text without the user and password that its addresses hold."""
+    """Return the text with user and password of its URLs masked."""
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def _metric_name(name: str) -> str:
-    """A metric's name in the characters that MLflow allows; the classes of a project may hold others."""
+    """Return a metric's name with the characters that MLflow does not allow replaced."""
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)

@@ -1,4 +1,4 @@
-"""The model card: what a bundle is, what it was trained on, how good it is, and what it is not for."""
+"""Renders the model card of a bundle as Markdown."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def render_model_card(run: TrainingRun, engine: EngineRecord, gates: Iterable[GateRecord]) -> str:
-    """`card.md`, after the headings of Mitchell et al. (2019), Model Cards for Model Reporting."""
+    """Return what `card.md` holds, with the headings of Mitchell et al. (2019), Model Cards for Model Reporting."""
     parts = [
         _heading(run),
         _data(run),
@@ -52,7 +52,7 @@ def _split(run: TrainingRun) -> str:
             f"split by `{rule.group}` and `{rule.time}`: the test rows are of other groups than the training"
             " rows, and later; what is of a held-out group but early, or of another but late, is left out"
         )
-    if run.split.by == "content":
+    if run.split.method == "content":
         return "split by their content, so that every version holds out the same rows"
     how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"
     return f"split {how} under seed {run.plan.seed}"
@@ -134,7 +134,7 @@ def _fairness(run: TrainingRun) -> str:
     names = " and ".join(f"`{name}`" for name in slices)
     text = (
         f"## Fairness\n\nHow rows are treated by {names}. These are no features: the model is not shown them,"
-        " though its features may tell of them. Look for recalls and false positive rates that are far apart."
+        " though its features may correlate with them. Look for recalls and false positive rates that are far apart."
     )
     header = ("Rows", "Base rate", "Mean probability", "Predicted positive", "Recall",
               "False positive rate", "ROC AUC")  # fmt: skip

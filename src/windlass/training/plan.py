@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and the refusal of what cannot be done, before any work starts."""
+"""Training requests, and the plan that a request is checked and resolved to before any work starts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from pydantic import ValidationError
 from windlass.core.project import Candidate, Project
 from windlass.errors import ParameterError
 
-ProgressCallback = Callable[[float, str], None]  # (share done 0..1, what is happening)
+ProgressCallback = Callable[[float, str], None]  # (progress 0..1, message)
 
 MAX_SEED = 2**32 - 1  # numpy's
-DEFAULT_SEED = 42  # where nobody says another
-DEFAULT_TEST_SIZE = 0.2  # share of the rows to hold out, where nobody says another
+DEFAULT_SEED = 42  # unless the request gives one
+DEFAULT_TEST_SIZE = 0.2  # share of the rows to hold out, unless the request gives one
 
 
 def ignore_progress(share: float, message: str) -> None:
-    """A Progress that tells nobody."""
+    """Progress callback that does nothing."""
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """Which model to train, how, and where the bundle goes. No `model` asks for the first candidate."""
+    """Request to train a model and write its bundle to `artifacts`. Without `model`, the first candidate."""
 
     artifacts: Path
     model: str | None = None
@@ -37,10 +37,10 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A request that was checked: the candidate with every hyperparameter resolved.
+    """Checked request: the candidate, with every hyperparameter resolved.
 
-    Of a project with a feature view, `view` is the view's version and `snapshot` the number of what is read;
-    None until the newest was looked up.
+    For a project with a feature view, `view` is the view's version and `snapshot` the number of the snapshot
+    to read; None until the newest is looked up.
     """
 
     candidate: Candidate
@@ -52,12 +52,12 @@ class TrainingPlan:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """Every hyperparameter, resolved, as JSON values."""
+        """Resolved hyperparameters as JSON values."""
         return self.candidate.model_dump(mode="json")
 
     @property
     def params(self) -> dict[str, Any]:
-        """What `params.json` holds."""
+        """Contents of `params.json`."""
         return {
             "model": self.candidate.name,
             "seed": self.seed,
@@ -69,7 +69,7 @@ class TrainingPlan:
 
     @classmethod
     def from_params(cls, project: Project, params: Mapping[str, Any]) -> "TrainingPlan":
-        """The plan that `params.json` records. Raises ParameterError, ProjectError where it no longer fits."""
+        """Return the plan that `params.json` records. Raises ParameterError, ProjectError where it no longer fits."""
         rest = dict(params)
         model, seed, test_size = (rest.pop(name, None) for name in ("model", "seed", "test_size"))
         file, snapshot, _ = (rest.pop(name, None) for name in ("data", "snapshot", "view"))
@@ -81,7 +81,7 @@ class TrainingPlan:
 
 
 def resolve_plan(project: Project, request: TrainingRequest) -> TrainingPlan:
-    """Check a request against the project.
+    """Check a request against the project and resolve its hyperparameters.
 
     Raises ProjectError for an unknown model, ParameterError for everything else that cannot be used.
     """
@@ -112,7 +112,7 @@ def resolve_plan(project: Project, request: TrainingRequest) -> TrainingPlan:
 
 
 def _require_usable_data(project: Project, request: TrainingRequest) -> None:
-    """Refuse a file or a snapshot that the project would not read."""
+    """Check that the project reads the file or the snapshot that is requested. Raises ParameterError."""
     if request.data is not None and project.view is not None:
         raise ParameterError(
             f"Project {project.name!r} reads the features of its view, and no data file. Build them from the"
@@ -152,5 +152,5 @@ def _require_known_hyperparameters(
                 f"{name} is a hyperparameter of {' and '.join(owners)}, and this run trains {kind.name}."
                 f" Leave it out, or choose model {' or '.join(owners)}."
             )
-        known = ", ".join(kind.model_fields) or "none"
-        raise ParameterError(f"Model {kind.name} has no hyperparameter {name}. It has: {known}.")
+        names = ", ".join(kind.model_fields) or "none"
+        raise ParameterError(f"Model {kind.name} has no hyperparameter {name}. It has: {names}.")

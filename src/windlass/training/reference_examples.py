@@ -1,4 +1,4 @@
-"""The reference examples: what a client would send, and what the fitted pipeline answers, at full precision."""
+"""Reference examples: test rows as JSON, with the predictions of the fitted pipeline at full precision."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ MAX_EXAMPLES = 20
 
 
 def select_reference_examples(run: TrainingRun) -> dict[str, Any]:
-    """What `golden.json` holds: up to 20 test rows, evenly spaced, those with missing values first."""
+    """Return what `golden.json` holds: up to 20 test rows, evenly spaced, those with missing values first."""
     schema = bundle_schema(run.project)
     batch = run.dataset.batch.take(_select_rows(run.dataset.batch, run.split.test))
     prediction = predict(run.estimator, schema, batch)
@@ -22,7 +22,7 @@ def select_reference_examples(run: TrainingRun) -> dict[str, Any]:
 
 
 def to_json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
-    """Rows as the JSON objects that a client would send."""
+    """Return rows as the JSON objects that a client would send."""
     columns: dict[str, list[Any]] = {}
     numeric, text = iter(batch.numeric.T), iter(batch.text.T)
     for column in schema.row.columns:
@@ -32,7 +32,7 @@ def to_json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
 
 
 def expected_answers(schema: BundleSchema, prediction: Prediction) -> list[dict[str, Any]]:
-    """Predictions as `golden.json` holds them: a class and its probabilities, or a value."""
+    """Return predictions as `golden.json` holds them: a class and its probabilities, or a value."""
     if prediction.values is not None:
         return [{"value": value} for value in prediction.values.tolist()]
     classes = schema.target.classes
@@ -40,18 +40,20 @@ def expected_answers(schema: BundleSchema, prediction: Prediction) -> list[dict[
     assert prediction.labels is not None
     assert prediction.probabilities is not None
     pairs = zip(prediction.labels.tolist(), prediction.probabilities.tolist(), strict=True)
-    return [{"label": classes[label], "probabilities": shares} for label, shares in pairs]
+    return [{"label": classes[label], "probabilities": values} for label, values in pairs]
 
 
 def _select_rows(batch: Batch, test: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Half of the reference examples have missing values, where the test rows hold so many."""
-    part = batch.take(test)
-    holes = np.isnan(part.numeric).any(axis=1) | (part.text == MISSING_TEXT).any(axis=1)
-    some = _evenly_spaced(test[holes], MAX_EXAMPLES // 2)
-    return np.concatenate([some, _evenly_spaced(test[~holes], MAX_EXAMPLES - len(some))])
+    """Return indices of test rows; half of them have missing values, if so many test rows do."""
+    rows = batch.take(test)
+    incomplete = np.isnan(rows.numeric).any(axis=1) | (rows.text == MISSING_TEXT).any(axis=1)
+    with_missing = _evenly_spaced(test[incomplete], MAX_EXAMPLES // 2)
+    return np.concatenate(
+        [with_missing, _evenly_spaced(test[~incomplete], MAX_EXAMPLES - len(with_missing))]
+    )
 
 
-def _evenly_spaced(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    if len(indices) <= most:
+def _evenly_spaced(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    if len(indices) <= count:
         return indices
-    return indices[np.linspace(0, len(indices) - 1, most).round().astype(np.int64)]
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]

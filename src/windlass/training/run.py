@@ -1,4 +1,4 @@
-"""One training run in memory: snapshot, split, fit under one seed, score. Writes nothing."""
+"""One training run in memory: reads the data, splits, fits with one seed, evaluates. Writes no file."""
 
 import warnings
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What one run made: the fitted estimator, and everything it was measured by."""
+    """Result of one training run: the fitted estimator, its evaluation, and the data of both."""
 
     project: Project
     plan: TrainingPlan
@@ -40,26 +40,28 @@ class TrainingRun:
 def run_training(
     project: Project, plan: TrainingPlan, progress: ProgressCallback, rows: RowsReader | None = None
 ) -> TrainingRun:
-    """Train and score, of a project with a feature view on `rows`. Raises DataError, ParameterError."""
+    """Train and evaluate; `rows` reads the training rows of a feature view. Raises DataError, ParameterError."""
     progress(0.02, f"Reading the data of {project.name}")
     dataset = read_dataset(project, plan.data, rows)
     progress(0.1, f"Splitting {len(dataset)} rows")
-    parts = _split(project, plan, dataset)
-    progress(0.12, f"Fitting {plan.candidate.name} to {len(parts.train)} rows")
-    estimator, noted = _fit(plan, dataset, parts, project.target)
-    progress(0.5, f"Scoring on {len(parts.test)} rows")
-    test = dataset.batch.take(parts.test)
+    split_rows = _split(project, plan, dataset)
+    progress(0.12, f"Fitting {plan.candidate.name} to {len(split_rows.train)} rows")
+    estimator, fit_warnings = _fit(plan, dataset, split_rows, project.target)
+    progress(0.5, f"Scoring on {len(split_rows.test)} rows")
+    test = dataset.batch.take(split_rows.test)
     prediction = predict(estimator, bundle_schema(project), test)
-    evaluation = evaluate(project, dataset, parts, prediction)
+    evaluation = evaluate(project, dataset, split_rows, prediction)
     truth = dataset.target if dataset.labels is None else dataset.labels
     holdout = Holdout.from_arrays(
-        row_identities(project, dataset, parts.test), truth[parts.test], prediction
+        row_identities(project, dataset, split_rows.test), truth[split_rows.test], prediction
     )
-    return TrainingRun(project, plan, dataset, parts, estimator, evaluation, holdout, noted)
+    return TrainingRun(
+        project, plan, dataset, split_rows, estimator, evaluation, holdout, fit_warnings
+    )
 
 
 def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
-    """Predictions of a fitted estimator, classes in declared order.
+    """Return predictions of a fitted estimator, classes in declared order.
 
     Raises ParameterError where it fails, or predicts something that is not finite.
     """
@@ -81,7 +83,7 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
 
 
 def bundle_schema(project: Project) -> BundleSchema:
-    """What `schema.json` holds."""
+    """Return the row and target that `schema.json` holds."""
     target = project.target
     if isinstance(target, Classes):
         record = TargetRecord(name=target.name, classes=target.labels)
@@ -91,9 +93,7 @@ def bundle_schema(project: Project) -> BundleSchema:
 
 
 def _split(project: Project, plan: TrainingPlan, dataset: Dataset) -> Split:
-    """By group and time where these are declared; by content where versions are compared, so that all hold out
-    the same rows.
-    """
+    """Split by group and time if the project declares it, by content if it compares versions, else by the seed."""
     size = plan.test_size
     if project.split is not None:
         return split_by_group(dataset, project.split, project.target, test_size=size)
@@ -103,14 +103,16 @@ def _split(project: Project, plan: TrainingPlan, dataset: Dataset) -> Split:
 
 
 def _fit(
-    plan: TrainingPlan, dataset: Dataset, parts: Split, target: Target
+    plan: TrainingPlan, dataset: Dataset, split_rows: Split, target: Target
 ) -> tuple[Any, tuple[str, ...]]:
-    """The fitted estimator, and what it warned of, each warning once."""
+    """Return the fitted estimator and its warnings, each once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             estimator = plan.candidate.build(plan.seed)
-            fitted = estimator.fit(dataset.frame.iloc[parts.train], dataset.target[parts.train])
+            fitted = estimator.fit(
+                dataset.frame.iloc[split_rows.train], dataset.target[split_rows.train]
+            )
         except (Exception, SystemExit) as error:
             raise ParameterError(
                 f"Fitting model {plan.candidate.name} failed: {describe_error(error)}. {_ADVICE}"
@@ -120,8 +122,8 @@ def _fit(
             f"Model {plan.candidate.name} has no predict_proba, so it gives no probabilities."
             " Wrap its classifier in sklearn.calibration.CalibratedClassifierCV in build()."
         )
-    noted = dict.fromkeys(_first_line(item.message) for item in caught)
-    return fitted, tuple(noted)
+    messages = dict.fromkeys(_first_line(item.message) for item in caught)
+    return fitted, tuple(messages)
 
 
 def _first_line(message: object) -> str:

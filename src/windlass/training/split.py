@@ -1,7 +1,7 @@
-"""The split into training and test rows: by the seed and stratified, by each row's content, or by groups and time.
+"""Splits rows into training and test rows: by seed, by content, or by group and time.
 
-By content where versions are compared with each other: two seeds would hold out different rows, and what
-one version learned from would judge the other. By groups and time where the project declares it.
+By content where versions are compared with each other: two seeds would hold out different rows, and one
+version would be evaluated on rows that the other was trained on. By groups and time where the project declares it.
 """
 
 from dataclasses import dataclass
@@ -24,26 +24,27 @@ if TYPE_CHECKING:
 
 
 def group_digests(groups: "pa.ChunkedArray") -> Digests:
-    """16 bytes [n, 16] for each row: BLAKE2b of its group's text, and of nothing else."""
+    """Return 16 bytes [n, 16] for each row: BLAKE2b of its group's text."""
     coded = groups.combine_chunks().dictionary_encode()
-    found = b"".join(
+    content = b"".join(
         _digest(text.encode(), b"windlass.group") for text in coded.dictionary.to_pylist()
     )
-    digests: Digests = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
+    digests: Digests = np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)
     chosen: NDArray[np.int64] = coded.indices.to_numpy()
     return digests[chosen]
 
 
 def days_since_epoch(times: "pa.ChunkedArray") -> NDArray[np.int64]:
-    """The dates [n] as days since 1970-01-01."""
-    found: NDArray[np.int64] = times.to_numpy().astype("datetime64[D]").astype(np.int64)
-    return found
+    """Return the dates [n] as days since 1970-01-01."""
+    result: NDArray[np.int64] = times.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return result
 
 
 def row_identities(project: Project, dataset: "Dataset", indices: NDArray[np.int64]) -> Digests:
-    """16 bytes [m, 16] that tell the rows at these indices from others, whatever version asks.
+    """Return 16 bytes [m, 16] that identify the rows at these indices, the same for every version.
 
-    By what they hold; where rows have a group and a day, by these too: two clients may look the same.
+    They are digests of the content, and of group and day where the split uses these: two clients may
+    have the same features.
     """
     rows = row_digests(project.schema, dataset.batch.take(indices))
     rule = project.split
@@ -56,8 +57,8 @@ def _event_digests(rows: Digests, rule: GroupTimeSplit, extra_columns: "pa.Table
         days_since_epoch(extra_columns.column(rule.time)),
     )
     parts = np.hstack([rows, groups, on.astype("<i8").view(np.uint8).reshape(-1, 8)])
-    found = b"".join(_digest(part.tobytes(), b"windlass.event") for part in parts)
-    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
+    content = b"".join(_digest(part.tobytes(), b"windlass.event") for part in parts)
+    return np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def _digest(content: bytes, person: bytes) -> bytes:
@@ -71,17 +72,17 @@ SplitMethod = Literal["seed", "content", "group"]
 class Split:
     """Indices of the training rows and of the test rows, in the order of the data.
 
-    `by` says what decided a row's side: the seed, its content, or its group and day. In the last case some
-    rows stand on neither.
+    `method` is what a row is assigned by: the seed, its content, or its group and day. In the last case some
+    rows are in neither.
     """
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
-    by: SplitMethod = "seed"
+    method: SplitMethod = "seed"
 
 
 def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> Split:
-    """Hold out a share of the rows; every class stands on both sides.
+    """Hold out a share of the rows; every class is in both.
 
     Raises ParameterError for a share too small or too large, DataError for a class too rare to split.
     """
@@ -101,9 +102,9 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
             f"Test size {test_size} cannot split {len(dataset)} rows: {str(error).rstrip('.')}."
             " Choose another test size."
         ) from error
-    found = Split(np.sort(train), np.sort(test))
-    _require_usable_split(found, dataset, target, test_size)
-    return found
+    result = Split(np.sort(train), np.sort(test))
+    _require_usable_split(result, dataset, target, test_size)
+    return result
 
 
 def split_by_content(
@@ -116,10 +117,10 @@ def split_by_content(
     if isinstance(target, Classes):
         _require_two_rows_per_class(dataset, target)
     out = holdout_mask(row_digests(schema, dataset.batch), test_size)
-    found = Split(np.flatnonzero(~out), np.flatnonzero(out), by="content")
-    _require_training_rows(found, dataset, test_size)
-    _require_usable_split(found, dataset, target, test_size)
-    return found
+    result = Split(np.flatnonzero(~out), np.flatnonzero(out), method="content")
+    _require_training_rows(result, dataset, test_size)
+    _require_usable_split(result, dataset, target, test_size)
+    return result
 
 
 def split_by_group(
@@ -137,10 +138,10 @@ def split_by_group(
     on = days_since_epoch(dataset.extra_columns.column(rule.time))
     first = max(1, int(np.ceil((1 - test_size) * len(on))))
     late = on > np.partition(on, first - 1)[first - 1]
-    found = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), by="group")
-    _require_training_rows(found, dataset, test_size)
-    _require_usable_split(found, dataset, target, test_size)
-    return found
+    result = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), method="group")
+    _require_training_rows(result, dataset, test_size)
+    _require_usable_split(result, dataset, target, test_size)
+    return result
 
 
 def _require_training_rows(parts: Split, dataset: Dataset, test_size: float) -> None:

@@ -1,4 +1,4 @@
-"""The training workflow: from a request to a published bundle. Prints nothing; a job or a route may call it."""
+"""The training workflow: from a request to a published bundle. Prints nothing."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,9 +31,9 @@ from windlass.workflows.features import resolve_snapshot
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The published bundle, and what a caller tells of it.
+    """Published bundle of a training, with its parameters, metrics and warnings.
 
-    `warnings` are those of the fit. `tracked` names the MLflow run; `untracked` says why there is none.
+    `warnings` are those of the fit. `tracked` names the MLflow run; `untracked` is the reason why there is none.
     """
 
     bundle: Bundle
@@ -53,8 +53,8 @@ def train(
 ) -> TrainingResult:
     """Train, seal and publish a bundle at `request.artifacts`; then track it.
 
-    Raises ProjectError, ParameterError, DataError, FeatureError or BundleError; the old bundle then still
-    stands.
+    Raises ProjectError, ParameterError, DataError, FeatureError or BundleError; a bundle that was there before
+    is then unchanged.
     """
     plan, rows = resolve_snapshot(project, resolve_plan(project, request), settings)
     check_replaceable(request.artifacts)
@@ -108,12 +108,12 @@ def _write(
 def _track(
     run: TrainingRun, bundle: Bundle, settings: Settings, progress: ProgressCallback
 ) -> tuple[str | None, str | None]:
-    """The MLflow run, or why there is none: tracking never loses a bundle. Neither without MLflow."""
+    """Record the run in MLflow; return the run, or the reason why it failed, or neither without MLflow."""
     if not mlflow_installed():
         return None, None
     progress(0.97, "Recording the run in MLflow")
     try:
-        return track(MlflowRecord.of(run, bundle), settings), None
+        return track(MlflowRecord.from_run(run, bundle), settings), None
     except TrackingError as error:
         return None, str(error)
 

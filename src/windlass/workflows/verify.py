@@ -1,4 +1,4 @@
-"""Verifying a bundle: trains again from what it says, and reports equal, or what differs and why."""
+"""Verifies a bundle: trains again with its parameters and reports what differs, with possible reasons."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ _DIGEST_DIGITS = 12  # hex digits of a digest
 
 @dataclass(frozen=True)
 class Verification:
-    """What training again found. Without differences it is equal; `reasons` say what may have made them."""
+    """Result of a verification: the differences, and changes that may have caused them."""
 
     bundle: Bundle
     differences: tuple[str, ...]
@@ -47,7 +47,7 @@ def verify(
 
     The project is looked for in `project_folder`, else above the bundle, else in the current folder.
     `settings` find the feature store, where the project has a view; the very snapshot is read again.
-    Raises BundleError for a bundle that is not whole, ProjectError, ParameterError, DataError or
+    Raises BundleError for an incomplete or changed bundle, ProjectError, ParameterError, DataError or
     FeatureError where the project cannot be trained any more.
     """
     progress(0.0, f"Checking the files of {bundle_path}")
@@ -92,10 +92,10 @@ def _compare_files(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
 
 
 def _describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Which values of a flat JSON object changed."""
+    """Describe which values of a flat JSON object changed."""
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    shown = [f"{name} is {now.get(name)}, was {before.get(name)}" for name in names]
-    return "; ".join(shown) or "the same values, in another form"
+    changes = [f"{name} is {now.get(name)}, was {before.get(name)}" for name in names]
+    return "; ".join(changes) or "the same values, in another form"
 
 
 def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
@@ -114,13 +114,13 @@ def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     ]
     if changed:
         yield (
-            f"Predictions: {len(changed)} of {len(now)} reference examples get another answer; the first is row"
+            f"Predictions: {len(changed)} of {len(now)} reference examples get another prediction; the first is row"
             f" {changed[0]}: {now[changed[0]]}, was {golden['expected'][changed[0]]}."
         )
 
 
 def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
-    """Every test row, not only the reference examples; a bundle of an earlier Windlass does not say which they were."""
+    """Compare all test rows, not only the reference examples; bundles of early versions hold no test rows."""
     before, now = read_holdout(bundle), run.holdout
     if before is None or bundle_schema(run.project) != bundle.schema:
         return
@@ -129,13 +129,13 @@ def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     if before.rows.tobytes() != now.rows.tobytes():
         yield f"{HOLDOUT_FILE}: other rows are held out: {len(now)} of them, there were {len(before)}."
     else:
-        yield f"{HOLDOUT_FILE}: some of {len(now)} test rows have another truth or get another answer."
+        yield f"{HOLDOUT_FILE}: some of {len(now)} test rows have another truth or get another prediction."
 
 
 def _reasons(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:
-    found = [*_input_changes(bundle, run, source), *_environment_changes(bundle, source)]
-    yield from found
-    if not found:
+    causes = [*_input_changes(bundle, run, source), *_environment_changes(bundle, source)]
+    yield from causes
+    if not causes:
         yield (
             "Nothing that the bundle records has changed: the training itself is not repeatable."
             " Pass the seed to everything random in build(), and fix the number of threads."

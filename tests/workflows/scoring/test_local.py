@@ -66,7 +66,7 @@ def bundle(classes: tuple[str, ...] | None = ("no", "yes")) -> Bundle:
 
 
 def run(source: Path, output: Path, engine: Any = None, **options: Any) -> ScoreSummary:
-    request = ScoreRequest.of(source, output, **options)
+    request = ScoreRequest.from_paths(source, output, **options)
     return score(bundle(), engine or Half(), request, lambda share, message: None)
 
 
@@ -130,7 +130,7 @@ def test_any_form_gives_any_form(source: str, target: str, tmp_path: Path) -> No
 
 def test_a_regression_has_no_probabilities(rows: Path) -> None:
     output = rows.with_name("out.csv")
-    request = ScoreRequest.of(rows, output, keep=("id",))
+    request = ScoreRequest.from_paths(rows, output, keep=("id",))
     score(bundle(classes=None), Double(), request, lambda share, message: None)
     table = pv.read_csv(output)
     assert table.column_names == ["row", "id", "prediction", "model_version"]
@@ -142,7 +142,7 @@ def test_rows_keep_their_numbers_over_many_batches_and_ragged_lines(tmp_path: Pa
     lines = [f"a,{n % 2}.0" if n % 1000 else "ragged" for n in range(400_000)]
     source.write_text("t,x\n" + "\n".join(lines), encoding="utf-8")
     shares: list[float] = []
-    request = ScoreRequest.of(source, output)
+    request = ScoreRequest.from_paths(source, output)
     summary = score(bundle(), Half(), request, lambda share, message: shares.append(share))
     assert summary.rejected == 400
     numbers = np.arange(400_000)

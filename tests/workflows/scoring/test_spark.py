@@ -13,7 +13,7 @@ from windlass.workflows.scoring.spark import score_on_spark
 
 def score(bundle: Path, source: Path, output: Path, master: str) -> None:
     """Score a file with the bundle on the cluster at `master`."""
-    request = ScoreRequest.of(source, output)
+    request = ScoreRequest.from_paths(source, output)
     score_on_spark(Bundle.open(bundle), request, master, lambda share, message: None)
 
 

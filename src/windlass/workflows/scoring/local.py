@@ -1,4 +1,4 @@
-"""Scores a file of rows with a bundle: streams it, writes predictions, and sets bad rows aside with the reason."""
+"""Scores a file of rows with a bundle: streams it, and writes predictions and rejected rows with the reason."""
 
 import csv
 from collections.abc import Callable
@@ -29,11 +29,11 @@ Progress = Callable[[float, str], None]
 def score(
     bundle: Bundle, engine: Engine, request: ScoreRequest, progress: Progress
 ) -> ScoreSummary:
-    """Predict every good row of a file, in constant memory.
+    """Predict every valid row of a file, in constant memory.
 
     The output holds `row` (from 0, in the input), the kept columns, `prediction`, `probability_<class>`
-    and `model_version`. The rejects hold a line for every reason. Both appear whole, at the end, or not
-    at all. Raises InputError where the input cannot be read, SettingsError where a file cannot be written.
+    and `model_version`. The rejects hold a line for every problem. Both files are written atomically, at
+    the end. Raises InputError where the input cannot be read, SettingsError where a file cannot be written.
     """
     started = perf_counter()
     require_distinct_paths(request)
@@ -53,10 +53,10 @@ def score(
                 numbers = rejects.number(batch.num_rows, broken)
                 checked = scorer.check(batch)
                 rejects.add(batch, numbers, checked)
-                answers = scorer.answers(batch, numbers, checked)
-                if answers.num_rows:
-                    writer.write_batch(answers)
-                scored += answers.num_rows
+                predictions = scorer.predict(batch, numbers, checked)
+                if predictions.num_rows:
+                    writer.write_batch(predictions)
+                scored += predictions.num_rows
                 progress(reader.share, f"{scored:,} rows scored")
         rejects.number(0, broken)
         if not scored + rejects.count:
@@ -66,7 +66,7 @@ def score(
 
 
 class _RejectsWriter:
-    """The file of rows that were not scored, a line for every reason; and the numbers of all rows."""
+    """Writes the file of rows that were not scored, a line for every problem, and numbers all rows."""
 
     def __init__(self, file: Any) -> None:
         self._write = csv.writer(file).writerow
@@ -75,7 +75,7 @@ class _RejectsWriter:
         self.count = 0
 
     def number(self, count: int, broken: list[BrokenLine]) -> NDArray[np.int64]:
-        """The numbers [count] of the next rows in the input; the broken lines before them are written and cleared."""
+        """Return the numbers [count] of the next rows; broken lines before them are written and cleared."""
         for line in broken:
             self._write((line.row, "", f"{line}".partition(" has ")[2], line.text))
         self.count += len(broken)

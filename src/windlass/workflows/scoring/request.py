@@ -1,4 +1,4 @@
-"""What is to be scored, and how what comes of it appears: whole, at the end, or not at all."""
+"""Requests to score a file, and the atomic writing of the output files."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from windlass.errors import SettingsError
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What to score. `rejects` is `<output>.rejects.csv` unless named; `keep` names columns to copy."""
+    """Request to score `input`. `rejects` is `<output>.rejects.csv` unless named; `keep` names columns to copy."""
 
     input: Path
     output: Path
@@ -20,23 +20,23 @@ class ScoreRequest:
     keep: tuple[str, ...] = ()
 
     @staticmethod
-    def of(
+    def from_paths(
         source: Path, output: Path, rejects: Path | None = None, keep: tuple[str, ...] = ()
     ) -> "ScoreRequest":
-        """A request with the default place for rejects."""
+        """Return a request; rejects go beside the output by default."""
         return ScoreRequest(
             source, output, rejects or output.with_name(f"{output.name}.rejects.csv"), keep
         )
 
     @property
     def paths(self) -> dict[str, Path]:
-        """What is named, by the option that names it."""
+        """Paths by the command-line option that names them."""
         return {"--input": self.input, "--output": self.output, "--rejects": self.rejects}
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """How scoring went."""
+    """Counts of rows, and the duration in seconds, of one scoring run."""
 
     rows: int
     scored: int
@@ -45,18 +45,20 @@ class ScoreSummary:
 
 
 def require_distinct_paths(request: ScoreRequest) -> None:
-    """Refuse to write one thing over another. Raises SettingsError."""
+    """Check that input, output and rejects are three files. Raises SettingsError."""
     seen: dict[Path, str] = {}
     for option, path in request.paths.items():
-        place = path.resolve()
-        if place in seen:
-            raise SettingsError(f"{option} and {seen[place]} are both {path}. Name another file.")
-        seen[place] = option
+        resolved = path.resolve()
+        if resolved in seen:
+            raise SettingsError(
+                f"{option} and {seen[resolved]} are both {path}. Name another file."
+            )
+        seen[resolved] = option
 
 
 @contextmanager
 def write_atomically(*paths: Path) -> Iterator[tuple[Path, ...]]:
-    """Files or folders to write beside `paths`, put in their places, in order, only if all went well."""
+    """Yield temporary paths to write; they replace `paths`, in order, only if no error is raised."""
     parts = tuple(path.with_name(f"{temporary_prefix(path)}part") for path in paths)
     for path in paths:
         remove_stale_files(path)

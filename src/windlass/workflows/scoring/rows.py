@@ -1,4 +1,4 @@
-"""Scores one batch of a table after another: judged by the declared row, predicted, laid out as columns."""
+"""Scores batches of a table: validates them, predicts, and lays out predictions as columns."""
 
 import json
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ from windlass.tables.arrow_numpy import mask_array, number_array, repeat_text
 from windlass.tables.validate import ValidatedTable, require_columns, validate_table
 from windlass.tables.writer import prediction_table
 
-REJECT_COLUMNS = ("row", "column", "reason", "values")  # the columns of what was refused
+REJECT_COLUMNS = ("row", "column", "reason", "values")  # the columns of the rejects file
 _INDEX = " A column without a name is a data frame's index: write the file with index=False."
 
 
 class RowScorer:
-    """Checks, predicts and lays out batches of a table whose schema is `table`.
+    """Validates and predicts batches of a table whose schema is `table`.
 
-    `schema` is that of the answers: `row`, the columns to `keep`, the prediction and the model's version.
-    With `strings` every column is text, as CSV has it. Raises InputError where columns are not those wanted.
+    `schema` is that of the predictions: `row`, the columns to `keep`, the prediction and the model's version.
+    With `strings` every column is text, as CSV has it. Raises InputError where columns are missing or unknown.
     """
 
     def __init__(
@@ -43,31 +43,31 @@ class RowScorer:
         self._keep = keep
         self._strings = strings
         self._columns = [name for name in table.names if name in self._row.names]
-        self._refuse_extra(table.names)
+        self._require_known_columns(table.names)
         self.schema = self._schema(table)
 
     def check(self, batch: Any) -> ValidatedTable:
-        """Judge every row of a batch; each reason is told."""
+        """Validate every row of a batch; every problem is reported."""
         rows = batch.select(self._columns)
-        most = max(batch.num_rows * len(self._columns), 1)
-        return validate_table(self._row, rows, strings=self._strings, limit=most)
+        limit = max(batch.num_rows * len(self._columns), 1)
+        return validate_table(self._row, rows, strings=self._strings, limit=limit)
 
-    def answers(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> Any:
-        """The answers to the good rows of a batch, a `pa.RecordBatch`; `numbers` [n] are those of all its rows."""
+    def predict(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> Any:
+        """Predict the valid rows of a batch; returns a `pa.RecordBatch`. `numbers` [n] are those of all its rows."""
         rows = checked.batch
         if checked.invalid.any():
-            good = ~checked.invalid
-            rows = rows.take(good)
-            batch, numbers = batch.filter(mask_array(good)), numbers[good]
+            valid = ~checked.invalid
+            rows = rows.take(valid)
+            batch, numbers = batch.filter(mask_array(valid)), numbers[valid]
         if not len(rows):
             return pa.RecordBatch.from_pylist([], self.schema)
-        answer = prediction_table(self._engine.predict(rows), self._classes)
-        kept = [_dense(batch.column(name)) for name in self._keep]
+        predictions = prediction_table(self._engine.predict(rows), self._classes)
+        kept_columns = [_dense(batch.column(name)) for name in self._keep]
         version = repeat_text(self._version, len(rows))
-        arrays = [number_array(numbers), *kept, *answer.columns, version]
+        arrays = [number_array(numbers), *kept_columns, *predictions.columns, version]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _refuse_extra(self, names: list[str]) -> None:
+    def _require_known_columns(self, names: list[str]) -> None:
         for name in self._keep:
             if name not in names:
                 raise InputError(
@@ -84,25 +84,25 @@ class RowScorer:
 
     def _schema(self, table: Any) -> Any:
         count = 0 if self._classes is None else len(self._classes)
-        nothing = Prediction(np.zeros(0, np.int64), np.zeros((0, count)))
+        empty = Prediction(np.zeros(0, np.int64), np.zeros((0, count)))
         if self._classes is None:
-            nothing = Prediction(values=np.zeros(0))
-        kept = [pa.field(name, _dense_type(table.field(name).type)) for name in self._keep]
-        answer = prediction_table(nothing, self._classes).schema
+            empty = Prediction(values=np.zeros(0))
+        kept_columns = [pa.field(name, _dense_type(table.field(name).type)) for name in self._keep]
+        predictions = prediction_table(empty, self._classes).schema
         version = pa.field("model_version", pa.string())
-        whole = pa.schema([pa.field("row", pa.int64()), *kept, *answer, version])
+        schema = pa.schema([pa.field("row", pa.int64()), *kept_columns, *predictions, version])
         for name in self._keep:
-            if whole.names.count(name) > 1:
+            if schema.names.count(name) > 1:
                 raise InputError(
                     f"The column {name!r} cannot be kept: the output has one of that name. Rename it."
                 )
-        return whole
+        return schema
 
 
 def reject_lines(
     batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable
 ) -> Iterator[tuple[int, str, str, str]]:
-    """A line for every reason why a row was refused: its number, the column, the reason, its values as JSON."""
+    """Yield a line for every problem: the row's number, the column, the reason, the row's values as JSON."""
     if not checked.problems:
         return
     rows = batch.filter(mask_array(checked.invalid)).to_pylist()

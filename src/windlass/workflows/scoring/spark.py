@@ -1,4 +1,4 @@
-"""Scores Parquet on a Spark cluster: Arrow batches go through the engine that serves, wherever they lie."""
+"""Scores Parquet on a Spark cluster: executors run Arrow batches through the ONNX engine."""
 
 import csv
 import shutil
@@ -34,17 +34,15 @@ from windlass.workflows.scoring.request import (
 )
 from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
 
-FILE_COLUMN, INDEX_COLUMN = (
-    "windlass_file",
-    "windlass_index",
-)  # of each row: its file's name, and its place in there
+FILE_COLUMN = "windlass_file"  # of each row: the name of its file
+INDEX_COLUMN = "windlass_index"  # of each row: its index in that file
 
 
 @dataclass(frozen=True)
 class PartitionScorer:
-    """Scores the rows of several files with the bundle that lies in the archive `digest`.
+    """Scores the rows of several files with the bundle in the archive `digest`.
 
-    `registered_version` is the bundle's version; `offsets` says how many rows stand before those of each file.
+    `registered_version` is the bundle's version; `offsets` says how many rows precede those of each file.
     """
 
     digest: str
@@ -52,18 +50,18 @@ class PartitionScorer:
     keep: tuple[str, ...]
     offsets: Mapping[str, int]
 
-    def answers(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """The answers to the good rows, as `score` writes them."""
+    def predict(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield the predictions of the valid rows, as `score` writes them."""
         for scorer, rows, numbers, checked in self._checked(batches):
-            yield scorer.answers(rows, numbers, checked)
+            yield scorer.predict(rows, numbers, checked)
 
     def reject_lines(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """A line for every reason why a row was refused."""
+        """Yield a line for every problem of a row."""
         for _, rows, numbers, checked in self._checked(batches):
             lines = list(reject_lines(rows, numbers, checked))
             if lines:
-                rows_refused, *texts = zip(*lines, strict=True)
-                columns = [number_array(np.array(rows_refused)), *map(text_array, texts)]
+                rejected_rows, *texts = zip(*lines, strict=True)
+                columns = [number_array(np.array(rejected_rows)), *map(text_array, texts)]
                 yield pa.RecordBatch.from_arrays(columns, REJECT_COLUMNS)
 
     def _checked(
@@ -77,7 +75,7 @@ class PartitionScorer:
             yield scorer, rows, self._numbers(batch), scorer.check(rows)
 
     def _numbers(self, batch: Any) -> NDArray[np.int64]:
-        """The numbers [n] of a batch's rows in the whole input."""
+        """Return the numbers [n] of a batch's rows in the whole input."""
         files = batch.column(FILE_COLUMN).dictionary_encode()
         before = [self.offsets[unquote(name.as_py())] for name in files.dictionary]
         numbers: NDArray[np.int64] = np.array(before, np.int64)[to_numpy(files.indices)] + to_numpy(
@@ -88,7 +86,7 @@ class PartitionScorer:
 
 @lru_cache(maxsize=1)
 def _load_bundle(digest: str) -> tuple[Bundle, Engine]:
-    """The bundle as this machine got it, every file verified, and its engine, proven on the reference examples."""
+    """Return the bundle on this machine, digests verified, and its engine, checked on the reference examples."""
     from pyspark import SparkFiles
 
     bundle = Bundle.open(Path(SparkFiles.get(digest)))
@@ -106,28 +104,28 @@ _SPARK_TYPES = {
 def score_on_spark(
     bundle: Bundle, request: ScoreRequest, master: str | None, progress: Progress
 ) -> ScoreSummary:
-    """Predict every good row of a Parquet file, or of a folder of them, on the cluster at `master`.
+    """Predict every valid row of a Parquet file, or of a folder of them, on the cluster at `master`.
 
-    The answers are those of `score`, in a folder of Parquet parts in no order: `row` counts through the input's
+    The predictions are those of `score`, in a folder of Parquet parts in no order: `row` counts through the input's
     files by their names. Executors have to see the folders of input and output, and need a Python with Windlass.
     Raises InputError where the input cannot be read, SettingsError where the output cannot be written,
     EngineError where the bundle has no ONNX model, FeatureError where Spark fails.
     """
     started = perf_counter()
     _check_request(bundle, request)
-    source = _ParquetInput.of(request.input)
+    source = _ParquetInput.open(request.input)
     scorer = RowScorer(bundle, load_engine(bundle), source.schema, request.keep)
     with write_atomically(request.rejects, request.output) as (rejects, output):
         progress(0.0, "starting on Spark")
         with _spark_job(bundle, source, request, master) as job:
             progress(0.1, f"scoring {source.rows:,} rows of {len(source.files)} files")
-            scored = job.answers(scorer.schema, output)
-            progress(0.8, "looking for what was refused")
-            refused = job.reject_lines(output / "_refused") if scored < source.rows else []
-        rejected = _write_rejects(refused, rejects)
+            scored = job.predict(scorer.schema, output)
+            progress(0.8, "collecting rejected rows")
+            reject_files = job.reject_lines(output / "_refused") if scored < source.rows else []
+        rejected = _write_rejects(reject_files, rejects)
         if scored + rejected != source.rows:
             raise FeatureError(
-                f"Spark's workers gave answers to {scored + rejected:,} of {source.rows:,} rows. Check that they"
+                f"Spark's workers returned {scored + rejected:,} of {source.rows:,} rows. Check that they"
                 f" share the disk of {request.output.absolute().parent}."
             )
         _remove_spark_files(output, scorer.schema)
@@ -143,8 +141,8 @@ class _ParquetInput:
     schema: Any
 
     @staticmethod
-    def of(path: Path) -> "_ParquetInput":
-        """The files at `path`. Raises InputError."""
+    def open(path: Path) -> "_ParquetInput":
+        """Read the footers of the files at `path`. Raises InputError."""
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
         if not files or table_format(files[0]) != "parquet":
             raise InputError(
@@ -164,25 +162,25 @@ class _ParquetInput:
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """Number of rows in all files."""
         return sum(self.counts)
 
     @property
     def offsets(self) -> dict[str, int]:
-        """How many rows stand before those of each file, by its name."""
+        """Number of rows before those of each file, by its name."""
         before = [sum(self.counts[:at]) for at in range(len(self.counts))]
         return dict(zip((file.name for file in self.files), before, strict=True))
 
 
 @dataclass(frozen=True)
 class _SparkJob:
-    """The rows on the cluster, and what scores them there."""
+    """Rows on the cluster, and the scorer of their partitions."""
 
     frame: Any
     scoring: PartitionScorer
 
-    def answers(self, schema: Any, into: Path) -> int:
-        """Write the answers, of this Arrow schema, to a folder; how many there are."""
+    def predict(self, schema: Any, into: Path) -> int:
+        """Write the predictions, of this Arrow schema, to a folder; return their number."""
         from pyspark.sql.types import StructType
 
         columns = StructType()
@@ -190,11 +188,11 @@ class _SparkJob:
             kept = field.name in self.scoring.keep
             kind = self.frame.schema[field.name].dataType if kept else _SPARK_TYPES[field.type]
             columns.add(field.name, kind)
-        parts = self._write(self.scoring.answers, columns, into)
+        parts = self._write(self.scoring.predict, columns, into)
         return sum(_read_footer(part).num_rows for part in parts)
 
     def reject_lines(self, into: Path) -> list[Path]:
-        """Write a line for every reason why a row was refused; the files."""
+        """Write a line for every problem; return the files."""
         row, *texts = REJECT_COLUMNS
         columns = f"{row} bigint, {', '.join(f'`{name}` string' for name in texts)}"
         return self._write(self.scoring.reject_lines, columns, into)
@@ -211,7 +209,7 @@ class _SparkJob:
 def _spark_job(
     bundle: Bundle, source: _ParquetInput, request: ScoreRequest, master: str | None
 ) -> Iterator[_SparkJob]:
-    """A session with the rows at hand, and the bundle on its way to the executors."""
+    """Open a Spark session with the rows, and send the bundle to the executors."""
     scoring = PartitionScorer(
         bundle.digest, bundle.registered_version, request.keep, source.offsets
     )
@@ -222,9 +220,9 @@ def _spark_job(
         packed = shutil.make_archive(str(Path(folder, bundle.digest)), "zip", bundle.path)
         session.sparkContext.addArchive(f"{packed}#{bundle.digest}")
         frame = session.read.parquet(*map(spark_path, source.files))
-        place = {FILE_COLUMN: "_metadata.file_name", INDEX_COLUMN: "_metadata.row_index"}
+        columns = {FILE_COLUMN: "_metadata.file_name", INDEX_COLUMN: "_metadata.row_index"}
         yield _SparkJob(
-            frame.selectExpr("*", *(f"{of} AS {name}" for name, of in place.items())), scoring
+            frame.selectExpr("*", *(f"{of} AS {name}" for name, of in columns.items())), scoring
         )
 
 
@@ -253,13 +251,13 @@ def _read_footer(file: Path) -> Any:
 
 
 def _write_rejects(parts: list[Path], rejects: Path) -> int:
-    """Write the lines of what was refused as CSV; the number of rows."""
+    """Write the rejected rows as one CSV file; return their number."""
     count = 0
     with rejects.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(REJECT_COLUMNS)
         for part in parts:
-            before = None  # the lines of a row stand together
+            before = None  # the lines of a row are adjacent
             for batch in pq.ParquetFile(part).iter_batches():
                 for row, *line in zip(*(column.to_pylist() for column in batch), strict=True):
                     writer.writerow((row, *line))
@@ -269,7 +267,7 @@ def _write_rejects(parts: list[Path], rejects: Path) -> int:
 
 
 def _remove_spark_files(folder: Path, schema: Any) -> None:
-    """Leave nothing in the folder but answers, and one part at least."""
+    """Remove everything but predictions from the folder; write an empty file if there are none."""
     for child in [*folder.iterdir()]:
         if child.is_dir():
             shutil.rmtree(child)
