@@ -14,7 +14,7 @@ from windlass.errors import InputError
 from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader, require_unique
 from windlass.tables.text_columns import is_text
 
-BATCH_ROWS = 1 << 16  # of a batch
+BATCH_ROWS = 1 << 16
 _BLOCK_BYTES = 1 << 18  # bytes of CSV parsed at a time, and the longest line
 _MAX_LINE_CHARS = 1000  # characters of a ragged line: an open quote makes it very long
 _ARROW_FILE = b"ARROW1"
@@ -24,15 +24,15 @@ class TableReader:
     """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
 
     CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken` before the
-    batch after it comes, and is refused where there is none. A batch may be empty. Arrow is a stream or
-    a file. Raises InputError for what cannot be read.
+    next batch, and is an error without `on_broken`. A batch may be empty. Arrow is a stream or a file.
+    Raises InputError for a source that cannot be read.
     """
 
     def __init__(
         self, source: Path | bytes, form: str, on_broken: Callable[[BrokenLine], None] | None = None
     ) -> None:
         self._on_broken = on_broken
-        self._refused: BrokenLine | None = None
+        self._rejected: BrokenLine | None = None
         self._name = str(source) if isinstance(source, Path) else "The body"
         self.form = form
         self._share: Callable[[], float] = lambda: 0.0
@@ -53,7 +53,7 @@ class TableReader:
 
     @property
     def share(self) -> float:
-        """How much of the table has been read, 0 to 1."""
+        """Share of the table that has been read, 0 to 1."""
         return min(1.0, self._share())
 
     def __iter__(self) -> Iterator[Any]:
@@ -126,7 +126,7 @@ class TableReader:
 
     def _report(self, line: BrokenLine) -> bool:
         if self._on_broken is None:
-            self._refused = line
+            self._rejected = line
             return False
         self._on_broken(replace(line, text=line.text[:_MAX_LINE_CHARS]))
         return True
@@ -141,8 +141,8 @@ class TableReader:
             ) from error
 
     def _why(self, error: Exception) -> str:
-        if self._refused is not None:
-            return f"{self._refused}. Correct that line."
+        if self._rejected is not None:
+            return f"{self._rejected}. Correct that line."
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             return "it is not UTF-8. Save it as UTF-8."
         if "straddling" in str(error):

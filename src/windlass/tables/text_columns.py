@@ -49,22 +49,22 @@ def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDA
     Every distinct text is validated once.
     """
     encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
-    known = encoded.dictionary.cast(pa.large_string())
+    distinct = encoded.dictionary.cast(pa.large_string())
     codes = to_numpy(encoded.indices)
     if cells.present is not None:
         codes = np.where(cells.present, codes, 0)
     if column.categories is not None:
         allowed = text_array(column.categories).cast(pa.large_string())
-        fits = to_mask(pc.is_in(known, value_set=allowed))
+        fits = to_mask(pc.is_in(distinct, value_set=allowed))
         _reject_texts(cells, codes, fits, type_error_message(column))
     else:
-        length = to_numpy(pc.utf8_length(known))
+        length = to_numpy(pc.utf8_length(distinct))
         longest = column.max_length or MAX_CATEGORY_LENGTH
         _reject_texts(cells, codes, length > 0, "String should have at least 1 character")
         reason = f"String should have at most {longest} character{'s' * (longest != 1)}"
         _reject_texts(cells, codes, length <= longest, reason)
-    objects = np.empty(len(known) + 1, object)
-    objects[:-1] = known.to_pylist()
+    objects = np.empty(len(distinct) + 1, object)
+    objects[:-1] = distinct.to_pylist()
     objects[-1] = MISSING_TEXT
     if cells.present is not None:
         codes = np.where(cells.present, codes, len(objects) - 1)
@@ -117,11 +117,11 @@ def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Ro
     cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
     validator = RowValidator(RowSchema.from_columns("cell", cell))
     encoded = texts.dictionary_encode()
-    known = encoded.dictionary.to_pylist()
+    distinct = encoded.dictionary.to_pylist()
     codes = to_numpy(encoded.indices)
-    values = np.zeros(len(known))
+    values = np.zeros(len(distinct))
     reasons: dict[str, list[int]] = {}
-    for code, text in enumerate(known):
+    for code, text in enumerate(distinct):
         try:
             values[code] = cell.to_float(validator.parse_text_row({cell.name: text})[cell.name])
         except RowsError as error:

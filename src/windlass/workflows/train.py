@@ -67,7 +67,7 @@ def train(
                 f"Cannot write {error.filename or folder}: {error.strerror}."
                 " Free some space, or choose another folder with --artifacts."
             ) from error
-        progress(0.95, "Putting the bundle in place")
+        progress(0.95, "Publishing the bundle")
         publish_bundle(folder, request.artifacts)
     bundle = Bundle.open(request.artifacts)
     tracked, untracked = _track(run, bundle, settings, progress) if request.track else (None, None)

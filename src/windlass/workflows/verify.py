@@ -103,19 +103,19 @@ def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     if schema != bundle.schema:
         yield "schema.json: the project declares another row or target now."
         return
-    golden = bundle.json("golden.json")
+    examples = bundle.json("golden.json")
     validator = RowValidator(schema.row)
-    batch = validator.to_batch(validator.parse_rows(canonical_json(golden["rows"])))
+    batch = validator.to_batch(validator.parse_rows(canonical_json(examples["rows"])))
     now = expected_answers(schema, predict(run.estimator, schema, batch))
     changed = [
         index
-        for index, pair in enumerate(zip(now, golden["expected"], strict=True))
+        for index, pair in enumerate(zip(now, examples["expected"], strict=True))
         if pair[0] != pair[1]
     ]
     if changed:
         yield (
             f"Predictions: {len(changed)} of {len(now)} reference examples get another prediction; the first is row"
-            f" {changed[0]}: {now[changed[0]]}, was {golden['expected'][changed[0]]}."
+            f" {changed[0]}: {now[changed[0]]}, was {examples['expected'][changed[0]]}."
         )
 
 

@@ -31,10 +31,10 @@ def k_smallest(
     k, rows = int(model.n_neighbors), len(model._fit_X)  # noqa: SLF001 - it has no public name
     tree = model._tree  # noqa: SLF001 - it has no public name
     if type(tree).__name__ != "KDTree" or k >= rows:
-        found = graph.multi_output_node(
+        smallest = graph.multi_output_node(
             "TopK", [distances, graph.constant([k])], 2, axis=1, largest=0
         )
-        return found[0], found[1]
+        return smallest[0], smallest[1]
     nearest, indices = graph.multi_output_node(
         "TopK", [distances, graph.constant([k + 1])], 2, axis=1, largest=0
     )
@@ -47,10 +47,10 @@ def k_smallest(
     branches = [
         inner.body([], _values(names)) for inner, names in ((long, searched), (short, plain))
     ]
-    found = graph.multi_output_node(
+    smallest = graph.multi_output_node(
         "If", [tied], 2, then_branch=branches[0], else_branch=branches[1]
     )
-    return found[0], found[1]
+    return smallest[0], smallest[1]
 
 
 def _visit_order(graph: Graph, parts: list[str], tree: Any, power: int) -> str:
@@ -59,21 +59,21 @@ def _visit_order(graph: Graph, parts: list[str], tree: Any, power: int) -> str:
     leaf = np.asarray(nodes["is_leaf"]) != 0
     starts, sizes = nodes["idx_start"], nodes["idx_end"] - nodes["idx_start"]
     leaves, inner = np.flatnonzero(leaf), np.flatnonzero(~leaf)
-    leaf_of, place = np.zeros(len(order), np.int64), np.zeros(len(order))
+    leaf_of, rank = np.zeros(len(order), np.int64), np.zeros(len(order))
     for number, node in enumerate(leaves.tolist()):
         inside = order[starts[node] : starts[node] + sizes[node]]
-        leaf_of[inside], place[inside] = number, np.arange(len(inside))
+        leaf_of[inside], rank[inside] = number, np.arange(len(inside))
     if not len(inner):
         return graph.node(
             "Add",
             graph.node("Mul", parts[0], graph.constant(0.0)),
-            graph.constant(place.reshape(1, -1)),
+            graph.constant(rank.reshape(1, -1)),
         )
     left_first = _left_first(graph, parts, np.asarray(bounds), inner, power)
     weights, start = _leaf_starts(leaves, inner, sizes)
     begin = graph.node("Gemm", left_first, graph.constant(weights), graph.constant(start))
     return graph.node(
-        "Add", graph.gather(begin, leaf_of.tolist()), graph.constant(place.reshape(1, -1))
+        "Add", graph.gather(begin, leaf_of.tolist()), graph.constant(rank.reshape(1, -1))
     )
 
 
@@ -125,19 +125,21 @@ def _candidates(graph: Graph, distances: str, order: str, k: int, rows: int) -> 
     late = graph.node("Where", chosen, order, graph.constant(float(rows)))
     counts = graph.node("Cast", chosen, to=_INT64)
     count = graph.node("ReduceSum", counts, graph.constant([1]), keepdims=0)
-    most = graph.node("Reshape", graph.node("ReduceMax", count, keepdims=0), graph.constant([1]))
-    places = graph.multi_output_node("TopK", [late, most], 2, axis=1, largest=0)[1]
-    open_ = graph.node("Where", chosen, distances, infinite)
-    values = graph.node("GatherElements", open_, places, axis=1)
-    last = graph.constant([2])
-    values, places = (
-        graph.node("Unsqueeze", graph.node("Transpose", name, perm=[1, 0]), last)
-        for name in (values, places)
+    max_count = graph.node(
+        "Reshape", graph.node("ReduceMax", count, keepdims=0), graph.constant([1])
     )
-    return values, places
+    candidates = graph.multi_output_node("TopK", [late, max_count], 2, axis=1, largest=0)[1]
+    open_ = graph.node("Where", chosen, distances, infinite)
+    values = graph.node("GatherElements", open_, candidates, axis=1)
+    last = graph.constant([2])
+    values, candidates = (
+        graph.node("Unsqueeze", graph.node("Transpose", name, perm=[1, 0]), last)
+        for name in (values, candidates)
+    )
+    return values, candidates
 
 
-def _heap_search(graph: Graph, values: str, places: str, k: int) -> list[str]:
+def _heap_search(graph: Graph, values: str, candidates: str, k: int) -> list[str]:
     """Append the heap's pass over the candidates; return distances and rows, [N, k]."""
     # Twice the width, so that every heap position has two children; the padding never moves.
     empty = np.full(2 * k + 1, -np.inf)
@@ -150,16 +152,20 @@ def _heap_search(graph: Graph, values: str, places: str, k: int) -> list[str]:
     heap = graph.node("Expand", graph.constant(empty), shape)
     rows = graph.node("Expand", zero, shape)
     states = graph.multi_output_node(
-        "Scan", [heap, rows, values, places], 2, body=_push(graph.subgraph(), k), num_scan_inputs=2
+        "Scan",
+        [heap, rows, values, candidates],
+        2,
+        body=_push(graph.subgraph(), k),
+        num_scan_inputs=2,
     )
     return [graph.gather(name, list(range(k))) for name in states]
 
 
 def _push(graph: Graph, k: int) -> Any:
     """Return the loop's body: ``heap_push`` of scikit-learn, for every row of the batch."""
-    heap, rows, value, place = names = [graph.new_name() for _ in range(4)]
+    heap, rows, value, row = names = [graph.new_name() for _ in range(4)]
     accepted = graph.node("Less", value, graph.gather(heap, [0]))
-    at, moving = graph.node("Mul", place, graph.constant(0)), accepted
+    at, moving = graph.node("Mul", row, graph.constant(0)), accepted
 
     def put(target: str, condition: str, new: str) -> str:
         old = graph.node("GatherElements", target, at, axis=1)
@@ -177,7 +183,7 @@ def _push(graph: Graph, k: int) -> Any:
         moved = graph.node("GatherElements", rows, child, axis=1)
         heap, rows = put(heap, moving, largest), put(rows, moving, moved)
         at = graph.node("Where", moving, child, at)
-    heap, rows = put(heap, accepted, value), put(rows, accepted, place)
+    heap, rows = put(heap, accepted, value), put(rows, accepted, row)
     return graph.body(_values(names), _values([heap, rows]))
 
 

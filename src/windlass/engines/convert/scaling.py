@@ -87,7 +87,7 @@ def _clip(graph: Graph, columns: Columns, bounds: tuple[float, float]) -> Column
 
 
 def pca(compiler: Compiler, step: Any, columns: Columns) -> Columns:
-    """Append the projection on the principal components, whitened where asked."""
+    """Append the projection on the principal components, whitened if the PCA is."""
     graph = compiler.graph
     weights = step.components_.T
     name = graph.node("MatMul", graph.numeric_tensor(columns, step), graph.constant(weights))

@@ -1,9 +1,8 @@
 """Scores a file of rows with a bundle: streams it, and writes predictions and rejected rows with the reason."""
 
 import csv
-from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +22,12 @@ from windlass.workflows.scoring.request import (
 )
 from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
 
-Progress = Callable[[float, str], None]
+if TYPE_CHECKING:
+    from windlass.training.plan import ProgressCallback
 
 
 def score(
-    bundle: Bundle, engine: Engine, request: ScoreRequest, progress: Progress
+    bundle: Bundle, engine: Engine, request: ScoreRequest, progress: "ProgressCallback"
 ) -> ScoreSummary:
     """Predict every valid row of a file, in constant memory.
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -25,7 +25,6 @@ from windlass.features.engines.spark_session import spark_path, spark_session
 from windlass.tables.arrow_numpy import number_array, text_array, to_numpy
 from windlass.tables.validate import ValidatedTable
 from windlass.tables.writer import table_format
-from windlass.workflows.scoring.local import Progress
 from windlass.workflows.scoring.request import (
     ScoreRequest,
     ScoreSummary,
@@ -33,6 +32,9 @@ from windlass.workflows.scoring.request import (
     write_atomically,
 )
 from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
+
+if TYPE_CHECKING:
+    from windlass.training.plan import ProgressCallback
 
 FILE_COLUMN = "windlass_file"  # of each row: the name of its file
 INDEX_COLUMN = "windlass_index"  # of each row: its index in that file
@@ -102,7 +104,7 @@ _SPARK_TYPES = {
 
 
 def score_on_spark(
-    bundle: Bundle, request: ScoreRequest, master: str | None, progress: Progress
+    bundle: Bundle, request: ScoreRequest, master: str | None, progress: "ProgressCallback"
 ) -> ScoreSummary:
     """Predict every valid row of a Parquet file, or of a folder of them, on the cluster at `master`.
 
