@@ -16,7 +16,7 @@ from windlass.engines.onnx import OnnxEngine
 from windlass.errors import EngineError
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bundle(iris: Path) -> Bundle:
     return Bundle.open(iris)
 
