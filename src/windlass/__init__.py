@@ -1,4 +1,7 @@
-"""Windlass: declare a model once, then train, seal, serve and monitor it. This module holds the public names."""
+"""Windlass takes a declared model to production: it trains, seals, serves and monitors it.
+
+This module holds the public names.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

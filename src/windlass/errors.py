@@ -1,4 +1,4 @@
-"""All error classes. Every message says what failed, on which named object, and what to do next.
+"""All error classes; every message says what failed, on which named object, and what to do next.
 
 WindlassError
 ├── SettingsError        an environment variable or option cannot be used
@@ -82,15 +82,15 @@ class LedgerError(WindlassError):
 
 
 class FeatureError(WindlassError):
-    """Features cannot be built, stored or read. What was stored before is unchanged."""
+    """Features cannot be built, stored or read; what was stored before is unchanged."""
 
 
 class QualityError(FeatureError):
-    """More raw rows break the contract than the view allows. They are in quarantine, with reasons."""
+    """More raw rows break the contract than the view allows; they are in quarantine, with reasons."""
 
 
 class StorageError(WindlassError):
-    """The database or the bundle store cannot be reached, read or written. A started change is rolled back."""
+    """The database or the bundle store cannot be reached, read or written; a started change is rolled back."""
 
 
 class RegistryError(WindlassError):

@@ -1,4 +1,4 @@
-"""JSON logs on standard error, one object per line. Only entry points set them up."""
+"""JSON logs on standard error, one object per line, set up by entry points only."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class DropOldestHandler(QueueHandler):
-    """Puts formatted lines into a bounded queue. If the queue is full, it drops the oldest line.
+    """Puts formatted lines into a bounded queue, and drops the oldest line if the queue is full.
 
     Logging never waits for whatever reads standard error.
     """
@@ -61,7 +61,7 @@ class DropOldestHandler(QueueHandler):
                 return
 
     def flush(self) -> None:
-        """Waits until all lines are written, but not longer than a second. Logging calls it at exit."""
+        """Waits until all lines are written, but not longer than a second; logging calls it at exit."""
         with self.queue.all_tasks_done:
             self.queue.all_tasks_done.wait_for(
                 lambda: not self.queue.unfinished_tasks, _FLUSH_SECONDS

@@ -1,4 +1,4 @@
-"""Settings from environment variables. An entry point reads them once and passes them on as a value."""
+"""Settings from environment variables; an entry point reads them once and passes them on as a value."""
 
 import os
 from collections.abc import Mapping

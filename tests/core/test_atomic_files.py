@@ -1,4 +1,4 @@
-"""Files on their way to a place: what killed processes left behind is told from what still grows."""
+"""Atomic files: leftovers of killed processes are removed, files of running ones stay."""
 
 import os
 import subprocess
@@ -24,15 +24,15 @@ def test_only_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
     dead = dead_pid()
     (tmp_path / f".out[1].csv.{dead}.part").write_text("half")
     (tmp_path / f".out[1].csv.{dead}.abc").mkdir()
-    kept = {
+    remaining = {
         tmp_path / f"{temporary_prefix(target)}part",
         tmp_path / ".out[1].csv.old.part",
         tmp_path / f".other.csv.{dead}.part",
     }
-    for path in kept:
+    for path in remaining:
         path.write_text("growing")
     remove_stale_files(target)
-    assert set(tmp_path.iterdir()) == kept
+    assert set(tmp_path.iterdir()) == remaining
 
 
 def test_processes_are_told_dead_from_alive() -> None:

@@ -18,14 +18,14 @@ def batch(**changes: Any) -> Batch:
     return Batch.from_tensors(tensors, **({"numeric": NUMBERS, "text": TEXT} | changes))
 
 
-def assert_rows(found: Batch, indices: list[int]) -> None:
-    assert len(found) == len(indices)
-    np.testing.assert_array_equal(found.numeric, NUMBERS[indices])
-    np.testing.assert_array_equal(found.text, TEXT[indices])
-    assert found.tensors.keys() == {"image", "sound"}
+def assert_rows(rows: Batch, indices: list[int]) -> None:
+    assert len(rows) == len(indices)
+    np.testing.assert_array_equal(rows.numeric, NUMBERS[indices])
+    np.testing.assert_array_equal(rows.text, TEXT[indices])
+    assert rows.tensors.keys() == {"image", "sound"}
     for name, whole in (("image", IMAGES), ("sound", SOUND)):
-        np.testing.assert_array_equal(found.tensors[name], whole[indices])
-        assert found.tensors[name].dtype == whole.dtype
+        np.testing.assert_array_equal(rows.tensors[name], whole[indices])
+        assert rows.tensors[name].dtype == whole.dtype
 
 
 def test_a_slice_has_the_rows_of_every_array() -> None:

@@ -40,15 +40,15 @@ def _digests(*rows: tuple[float, str, str]) -> list[bytes]:
 
 def test_a_digest_is_of_the_values_alone() -> None:
     rows = [(1.0, "red", ""), (float("nan"), "blue", "round"), (-0.0, "", "")]
-    found = _digests(*rows)
-    assert found == _digests(*rows[::-1])[::-1]
-    assert _digests((0.0, "", "")) == [found[2]]
-    assert _digests((-float("nan"), "blue", "round")) == [found[1]]
-    assert len(set(found)) == 3
+    result = _digests(*rows)
+    assert result == _digests(*rows[::-1])[::-1]
+    assert _digests((0.0, "", "")) == [result[2]]
+    assert _digests((-float("nan"), "blue", "round")) == [result[1]]
+    assert len(set(result)) == 3
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ((1.0, "red", ""), (1.0, "", "red")),
         ((1.0, "ab", "c"), (1.0, "a", "bc")),
@@ -56,13 +56,13 @@ def test_a_digest_is_of_the_values_alone() -> None:
         ((float("nan"), "a", "b"), (0.0, "a", "b")),
     ],
 )
-def test_other_values_have_another_digest(one: Any, other: Any) -> None:
-    assert _digests(one) != _digests(other)
+def test_other_values_have_another_digest(first: Any, second: Any) -> None:
+    assert _digests(first) != _digests(second)
 
 
 def test_other_columns_have_other_digests() -> None:
     numbers = Batch(np.zeros((1, 1)), np.empty((1, 0), object))
-    found = {
+    result = {
         bytes(
             row_digests(RowSchema.from_columns("Row", ColumnSchema(name=name, kind=kind)), numbers)[
                 0
@@ -71,7 +71,7 @@ def test_other_columns_have_other_digests() -> None:
         for name in ("x", "y")
         for kind in (ColumnKind.NUMBER, ColumnKind.INTEGER)
     }
-    assert len(found) == 4
+    assert len(result) == 4
 
 
 def test_the_digest_stays_what_it_is() -> None:
@@ -98,24 +98,24 @@ def _holdout(order: list[int]) -> Holdout:
 
 
 def test_equal_rows_are_told_apart_whatever_their_order() -> None:
-    one, other = _holdout([0, 1, 2, 3, 4]), _holdout([3, 4, 2, 1, 0])
-    assert encode_holdout(one) == encode_holdout(other)
-    assert len({bytes(row) for row in one.rows}) == 5
+    first, second = _holdout([0, 1, 2, 3, 4]), _holdout([3, 4, 2, 1, 0])
+    assert encode_holdout(first) == encode_holdout(second)
+    assert len({bytes(row) for row in first.rows}) == 5
     fewer = _holdout([0, 2, 4])
-    mine, theirs = common_rows(one, fewer)
+    mine, theirs = common_rows(first, fewer)
     assert len(mine) == 3
-    assert one.take(mine).truth.tolist() == fewer.take(theirs).truth.tolist()
+    assert first.take(mine).truth.tolist() == fewer.take(theirs).truth.tolist()
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     for holdout in (held(random.integers(0, 2, 30)), held(random.normal(size=30))):
-        found = read_holdout(sealed(tmp_path, holdout))
-        assert found is not None
-        assert found.rows.tobytes() == holdout.rows.tobytes()
-        assert found.truth.tolist() == holdout.truth.tolist()
+        result = read_holdout(sealed(tmp_path, holdout))
+        assert result is not None
+        assert result.rows.tobytes() == holdout.rows.tobytes()
+        assert result.truth.tolist() == holdout.truth.tolist()
         for name in ("labels", "probabilities", "values"):
-            before, now = getattr(holdout.prediction, name), getattr(found.prediction, name)
+            before, now = getattr(holdout.prediction, name), getattr(result.prediction, name)
             assert (before is None and now is None) or np.array_equal(before, now)
 
 
@@ -128,10 +128,10 @@ def test_a_bundle_from_before_has_none(tmp_path: Path) -> None:
 def _changed(name: str, value: Any = None) -> bytes:
     """A holdout of three rows, one of its arrays replaced, or left out."""
     with np.load(io.BytesIO(encode_holdout(held(np.array([0, 1, 1]))))) as arrays:
-        kept: dict[str, Any] = {key: arrays[key] for key in arrays.files}
-    kept[name] = value
+        changed_arrays: dict[str, Any] = {key: arrays[key] for key in arrays.files}
+    changed_arrays[name] = value
     buffer = io.BytesIO()
-    np.savez(buffer, **{key: array for key, array in kept.items() if array is not None})
+    np.savez(buffer, **{key: array for key, array in changed_arrays.items() if array is not None})
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The quick reader of plain rows: whatever it takes, the row's validator takes too, with the same numbers."""
+"""NumericRowReader: whatever it accepts, RowValidator accepts too, with the same numbers."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ ODD = st.dictionaries(st.sampled_from(["x", "n", "b", "more"]), VALUES, max_size
 @settings(max_examples=500, deadline=None)
 @given(st.lists(GOOD, max_size=3), st.lists(GOOD | ODD | VALUES, max_size=2))
 def test_what_it_takes_the_validator_takes_as_well(good: list[Any], odd: list[Any]) -> None:
-    _held_against_the_validator(json.dumps(good + odd).encode())
+    assert_same_as_the_validator(json.dumps(good + odd).encode())
 
 
 @settings(max_examples=300, deadline=None)
@@ -39,28 +39,28 @@ def test_what_it_takes_the_validator_takes_as_well(good: list[Any], odd: list[An
     lambda value: json.dumps(value).encode()
 ))  # fmt: skip
 def test_nothing_but_rows_is_taken(body: bytes) -> None:
-    _held_against_the_validator(body)
+    assert_same_as_the_validator(body)
 
 
-def _held_against_the_validator(body: bytes) -> None:
+def assert_same_as_the_validator(body: bytes) -> None:
     reader = NumericRowReader.from_schema(SCHEMA)
     assert reader is not None
-    found = reader.read(body)
+    result = reader.read(body)
     validator = RowValidator(SCHEMA)
     try:
         rows = validator.parse_rows(body)
     except RowsError:
-        assert found is None
+        assert result is None
         return
     if (
-        found is None
+        result is None
     ):  # left to the validator: none at all, or numbers that float64 does not tell apart
         assert not rows or any(abs(row["n"]) >= 2**53 for row in rows)
         return
-    assert found[0] == rows
+    assert result[0] == rows
     expected = validator.to_batch(rows)
-    np.testing.assert_array_equal(found[1].numeric, expected.numeric)
-    assert found[1].text.shape == expected.text.shape
+    np.testing.assert_array_equal(result[1].numeric, expected.numeric)
+    assert result[1].text.shape == expected.text.shape
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_one_bad_row_among_good_ones_is_refused(bad: dict[str, Any]) -> None:
     rows, batch = validator.parse_batch(json.dumps([good] * 3).encode())
     assert rows == [good] * 3
     assert batch.numeric.tolist() == [[2.0, 3.0, 0.0]] * 3
-    with pytest.raises(RowsError) as told:
+    with pytest.raises(RowsError) as message:
         validator.parse_batch(json.dumps([good, bad, good]).encode())
-    assert told.value.malformed or told.value.faults[0]["loc"][0] == 1
+    assert message.value.malformed or message.value.faults[0]["loc"][0] == 1
 
 
 def test_columns_that_are_not_plain_are_left_to_the_validator() -> None:

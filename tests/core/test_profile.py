@@ -9,43 +9,43 @@ NAN = float("nan")
 
 
 def test_bins_of_a_column_hold_a_tenth_each() -> None:
-    found = NumericProfile.from_values("x", np.arange(1000.0))
-    assert found.counts == (100,) * 10
-    assert found.missing == 0
-    assert found.mean == pytest.approx(499.5)
-    assert found.std == pytest.approx(np.arange(1000).std())
-    assert dict(found.quantiles)[0.5] == pytest.approx(499.5)
-    assert (found.quantiles[0], found.quantiles[-1]) == ((0.0, 0.0), (1.0, 999.0))
+    result = NumericProfile.from_values("x", np.arange(1000.0))
+    assert result.counts == (100,) * 10
+    assert result.missing == 0
+    assert result.mean == pytest.approx(499.5)
+    assert result.std == pytest.approx(np.arange(1000).std())
+    assert dict(result.quantiles)[0.5] == pytest.approx(499.5)
+    assert (result.quantiles[0], result.quantiles[-1]) == ((0.0, 0.0), (1.0, 999.0))
 
 
 def test_other_values_fall_into_the_same_bins_and_upper_edges_belong() -> None:
-    found = NumericProfile.from_values("x", np.array([0.0, 0.0, 1.0, 1.0]))
-    assert found.edges == (0.0, 1.0)
-    assert found.counts == (2, 2, 0)
-    assert found.histogram(np.array([-5.0, 0.0, 0.5, 1.0, 9.0, NAN])) == (2, 2, 1)
+    result = NumericProfile.from_values("x", np.array([0.0, 0.0, 1.0, 1.0]))
+    assert result.edges == (0.0, 1.0)
+    assert result.counts == (2, 2, 0)
+    assert result.histogram(np.array([-5.0, 0.0, 0.5, 1.0, 9.0, NAN])) == (2, 2, 1)
 
 
 def test_missing_values_are_a_share_and_in_no_bin() -> None:
-    found = NumericProfile.from_values("x", np.array([1.0, NAN, 3.0, NAN]))
-    assert found.missing == 0.5
-    assert sum(found.counts) == 2
+    result = NumericProfile.from_values("x", np.array([1.0, NAN, 3.0, NAN]))
+    assert result.missing == 0.5
+    assert sum(result.counts) == 2
     empty = NumericProfile.from_values("x", np.array([NAN, NAN]))
     assert (empty.missing, empty.mean, empty.edges, empty.counts) == (1.0, None, (), (0,))
 
 
 def test_categories_are_counted_declared_ones_always() -> None:
-    found = CategoryProfile.from_values("c", ["a", "b", "a", ""], ["a", "b", "z"])
-    assert found.counts == {"a": 2, "b": 1, "z": 0}
-    assert (found.other, found.missing) == (0, 0.25)
-    assert found.histogram(["z", "new", "", "a"]) == ({"a": 1, "b": 0, "z": 1}, 1)
+    result = CategoryProfile.from_values("c", ["a", "b", "a", ""], ["a", "b", "z"])
+    assert result.counts == {"a": 2, "b": 1, "z": 0}
+    assert (result.other, result.missing) == (0, 0.25)
+    assert result.histogram(["z", "new", "", "a"]) == ({"a": 1, "b": 0, "z": 1}, 1)
 
 
 def test_of_an_open_set_the_most_common_are_counted_by_name() -> None:
     values = [f"c{i:03}" for i in range(150)] + ["c149"]
-    found = CategoryProfile.from_values("c", values)
-    assert len(found.counts) == 100
-    assert next(iter(found.counts.items())) == ("c149", 2)
-    assert found.other == 50
+    result = CategoryProfile.from_values("c", values)
+    assert len(result.counts) == 100
+    assert next(iter(result.counts.items())) == ("c149", 2)
+    assert result.other == 50
 
 
 def test_a_profile_survives_json() -> None:
@@ -56,13 +56,13 @@ def test_a_profile_survives_json() -> None:
     )
     batch = Batch(np.array([[1.0], [NAN]]), np.array([["a"], [""]], object))
     shares = np.array([[0.2, 0.8], [0.6, 0.4]])
-    found = profile_rows(schema, [False, True], batch, Prediction(np.array([1, 0]), shares))
-    assert [column.name for column in found.columns] == ["c", "x"]
-    assert found.classes is not None
-    assert found.classes.counts == {"false": 1, "true": 1}
-    assert found.confidence is not None
-    assert found.confidence.mean == pytest.approx(0.7)
-    assert Profile.model_validate_json(found.model_dump_json()) == found
+    result = profile_rows(schema, [False, True], batch, Prediction(np.array([1, 0]), shares))
+    assert [column.name for column in result.columns] == ["c", "x"]
+    assert result.classes is not None
+    assert result.classes.counts == {"false": 1, "true": 1}
+    assert result.confidence is not None
+    assert result.confidence.mean == pytest.approx(0.7)
+    assert Profile.model_validate_json(result.model_dump_json()) == result
     values = profile_rows(schema, (), batch, Prediction(values=np.array([1.0, 2.0])))
     assert values.classes is None
     assert values.value is not None

@@ -75,7 +75,7 @@ def declare(**parts: Any) -> Project:
 
 
 @pytest.mark.parametrize(
-    ("parts", "told"),
+    ("parts", "message"),
     [
         ({"name": "Two Words"}, "not usable in a URL"),
         ({"name": ""}, "not usable in a URL"),
@@ -130,8 +130,8 @@ def declare(**parts: Any) -> Project:
         ({"row": Taken}, "'model_version' .* has the name of something that Windlass adds"),
     ],
 )
-def test_an_impossible_declaration_is_refused(parts: dict[str, Any], told: str) -> None:
-    with pytest.raises(ProjectError, match=told):
+def test_an_impossible_declaration_is_refused(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProjectError, match=message):
         declare(**parts)
 
 
@@ -168,7 +168,7 @@ def test_a_project_is_loaded_with_its_source(folder: Callable[[str], Path]) -> N
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("1 / 0", "failed: ZeroDivisionError"),
         ("import no_such_module", "failed: ModuleNotFoundError"),
@@ -180,9 +180,9 @@ def test_a_project_is_loaded_with_its_source(folder: Callable[[str], Path]) -> N
     ],
 )  # fmt: skip
 def test_a_broken_project_file_is_told_by_name(
-    folder: Callable[[str], Path], source: str, told: str
+    folder: Callable[[str], Path], source: str, message: str
 ) -> None:
-    with pytest.raises(ProjectError, match=told):
+    with pytest.raises(ProjectError, match=message):
         load_project(folder(source))
 
 
@@ -231,6 +231,6 @@ def test_a_declaration_says_what_a_server_must_know(tmp_path: Path) -> None:
 
 
 def test_what_stands_aside_is_for_split_and_slices() -> None:
-    made = declare(split=GroupTimeSplit("person", "day"), slices=["gender", "person"])
-    assert made.extra_columns == ("person", "day", "gender")
+    project = declare(split=GroupTimeSplit("person", "day"), slices=["gender", "person"])
+    assert project.extra_columns == ("person", "day", "gender")
     assert declare().extra_columns == ()

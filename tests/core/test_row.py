@@ -118,7 +118,7 @@ def test_an_argument_that_column_does_not_have_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "field", "told"),
+    ("annotation", "field", "message"),
     [
         (str, column("A text", ge=3), "is a category and has no ge"),
         (bool, column("A switch", multiple_of=2), "is a boolean and has no multiple_of"),
@@ -128,7 +128,7 @@ def test_an_argument_that_column_does_not_have_is_refused() -> None:
         (Literal["a"], column("One letter", example="b"), "its example, 'b', does not fit it"),
     ],
 )
-def test_a_contradiction_is_refused(annotation: Any, field: Any, told: str) -> None:
+def test_a_contradiction_is_refused(annotation: Any, field: Any, message: str) -> None:
     row = create_model("Odd", __base__=Row, field=(annotation, field))
-    with pytest.raises(ProjectError, match=told):
+    with pytest.raises(ProjectError, match=message):
         read_row(row)

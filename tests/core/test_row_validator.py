@@ -1,4 +1,4 @@
-"""The law of the two validators: a table is judged as its rows would be, one by one."""
+"""RowValidator and validate_table agree: a table is validated as its rows would be, one by one."""
 
 import json
 import tracemalloc
@@ -89,17 +89,17 @@ def text_columns(draw: st.DrawFn) -> tuple[RowSchema, list[str]]:
     )
 
 
-def said(checked: ValidatedTable, row: int) -> dict[str, str]:
-    """What was said of each column of a row; that a value is null is pydantic's type message with an addition."""
-    found = [problem for problem in checked.problems if problem.row == row]
-    assert len({problem.column for problem in found}) == len(found)
-    return {problem.column: problem.reason.removesuffix(", not null") for problem in found}
+def reasons_of(checked: ValidatedTable, row: int) -> dict[str, str]:
+    """The reason by column of a row; for a null, pydantic has a type message and the table adds to it."""
+    problems = [problem for problem in checked.problems if problem.row == row]
+    assert len({problem.column for problem in problems}) == len(problems)
+    return {problem.column: problem.reason.removesuffix(", not null") for problem in problems}
 
 
-def verdict(judge: Callable[[Any], Any], row: Any) -> tuple[Any, dict[str, str]]:
-    """What the row validator makes of a row: its values, or what it says of each column."""
+def parse(parser: Callable[[Any], Any], row: Any) -> tuple[Any, dict[str, str]]:
+    """The values of a row, or the reason by column."""
     try:
-        return judge(row), {}
+        return parser(row), {}
     except RowsError as error:
         return None, {str(fault["loc"][0]): fault["msg"] for fault in error.faults}
 
@@ -125,9 +125,9 @@ def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str
     validator = RowValidator(schema)
     for row in range(len(checked.invalid)):
         body = json.dumps({name: values[row] for name, values in data.items()}, default=str)
-        values, reasons = verdict(validator.parse_row, body)
+        values, reasons = parse(validator.parse_row, body)
         assert_row(checked, row, validator, values)
-        assert said(checked, row) == reasons
+        assert reasons_of(checked, row) == reasons
 
 
 @settings(max_examples=500, deadline=None)
@@ -140,9 +140,9 @@ def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[st
         if not text:
             assert checked.invalid[row] != schema["a"].nullable
             continue
-        values, reasons = verdict(validator.parse_text_row, {"a": text})
+        values, reasons = parse(validator.parse_text_row, {"a": text})
         assert_row(checked, row, validator, values)
-        assert said(checked, row) == reasons
+        assert reasons_of(checked, row) == reasons
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,4 @@
-"""Values and rules: what a project declares and what a bundle holds. No effects but a bundle's files."""
+"""Declarations of projects, schemas, metrics and bundles.
+
+The only side effects here are reading and writing a bundle's files.
+"""

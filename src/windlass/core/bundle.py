@@ -1,4 +1,4 @@
-"""The bundle: the sealed folder that training writes and serving reads. Its files never change."""
+"""The bundle: the sealed, immutable folder that training writes and serving reads."""
 
 import json
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class BundleModel(BaseModel):
-    """Base of the models of a bundle's JSON files. Unknown fields, of later versions, are ignored."""
+    """Base of the models of a bundle's JSON files; it ignores unknown fields, which later versions may add."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 

@@ -54,9 +54,10 @@ def seal_bundle(folder: Path, **facts: Any) -> Manifest:
 
 
 def publish_bundle(folder: Path, target: Path) -> None:
-    """Replaces `target` by a sealed folder. A crash at any time leaves either the old or the new bundle.
+    """Replaces `target` by a sealed folder.
 
-    Raises BundleError if `target` exists and is no bundle, or cannot be written.
+    A crash at any time leaves either the old or the new bundle. Raises BundleError if `target` exists and is
+    no bundle, or cannot be written.
     """
     target = target.resolve()
     check_replaceable(target)

@@ -84,7 +84,7 @@ class GateResult:
 def evaluate_thresholds(
     gates: Iterable[Gate], metrics: Mapping[str, object]
 ) -> tuple[GateResult, ...]:
-    """Compares metrics with their limits. A metric that is missing or not a number does not pass."""
+    """Compares metrics with their limits; a metric that is missing or not a number does not pass."""
     return tuple(_evaluate_threshold(gate, metrics.get(gate.metric)) for gate in gates)
 
 

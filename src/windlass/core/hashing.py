@@ -9,14 +9,20 @@ _BLOCK = 1 << 20
 
 
 def canonical_json(value: Any) -> bytes:
-    """Encodes as JSON with sorted keys and no spaces: equal values give equal bytes. NaN raises ValueError."""
+    """Encodes as JSON with sorted keys and no spaces, so that equal values give equal bytes.
+
+    Raises ValueError for NaN or infinity.
+    """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
 def pretty_json(value: Any) -> bytes:
-    """Encodes as indented JSON with keys in the given order and a final newline. NaN raises ValueError."""
+    """Encodes as indented JSON with keys in the given order and a final newline.
+
+    Raises ValueError for NaN or infinity.
+    """
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -26,7 +32,7 @@ def sha256(content: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Returns the SHA-256 of a file, as 64 hex digits. Reads it in blocks."""
+    """Returns the SHA-256 of a file, read in blocks, as 64 hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

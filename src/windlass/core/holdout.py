@@ -40,7 +40,7 @@ class Holdout:
 
     @staticmethod
     def from_arrays(digests: Digests, truth: NDArray[Any], prediction: Prediction) -> "Holdout":
-        """Makes a holdout. Equal rows get different digests, independent of the order of the rows.
+        """Makes a holdout in which equal rows have different digests, independent of the order of the rows.
 
         `digests` [n, 16] are the `row_digests` of the test rows, `truth` [n] class indices or float64.
         """
@@ -121,7 +121,7 @@ def encode_holdout(holdout: Holdout) -> bytes:
 
 
 def read_holdout(bundle: Bundle) -> Holdout | None:
-    """Reads the holdout of a bundle. Returns None for bundles of versions that sealed none.
+    """Reads the holdout of a bundle; returns None for old bundles that have none.
 
     Raises IntegrityError if it is damaged.
     """

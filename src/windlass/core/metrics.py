@@ -1,4 +1,4 @@
-"""Metrics over arrays, without scikit-learn. Training reports them; comparisons of versions resample them.
+"""Metrics over arrays, without scikit-learn, for training and for comparisons of versions.
 
 `truth` [n] holds indices of the declared classes, or float64. `labels` [n] are predicted classes,
 `probabilities` [n, c] those of each class, `positive` [n] that of the positive class, `values` [n] predicted
@@ -88,7 +88,10 @@ def log_loss(truth: Labels, probabilities: Numbers) -> float:
 
 
 def brier(truth: Labels, positive: Numbers) -> float:
-    """Mean squared error of the positive class's probability. G. W. Brier (1950), MWR 78:1-3."""
+    """Mean squared error of the positive class's probability.
+
+    G. W. Brier (1950), "Verification of forecasts expressed in terms of probability", MWR 78:1-3.
+    """
     return float(np.mean((positive - truth) ** 2))
 
 
@@ -109,12 +112,12 @@ def r2(truth: Numbers, values: Numbers) -> float:
 
 
 def roc_auc(truth: Labels, positive: Numbers) -> float:
-    """Area under the ROC curve; NaN where one class is absent. See `auc_of_counts`."""
+    """Area under the ROC curve; NaN if a class is absent (`auc_of_counts`)."""
     return auc_of_counts(*counts_by_score(truth, positive))
 
 
 def average_precision(truth: Labels, positive: Numbers) -> float:
-    """Sum of precision over the steps of recall; NaN without a positive row. See `average_precision_of_counts`."""
+    """Sum of precision over the steps of recall; NaN without a positive row (`average_precision_of_counts`)."""
     return average_precision_of_counts(*counts_by_score(truth, positive))
 
 

@@ -273,7 +273,7 @@ class Project:
 
     @property
     def comparisons(self) -> tuple[NotWorse, ...]:
-        """The gates that compare the version with production. If there is any, rows are split by their content."""
+        """The gates that compare the version with production; with any, the split is by the rows' content."""
         return tuple(gate for gate in self.gates if isinstance(gate, NotWorse))
 
     @property

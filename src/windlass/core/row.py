@@ -27,7 +27,10 @@ _BOUNDED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATE)
 
 
 class Row(BaseModel):
-    """Base of a project's row. Fields are float, int, bool, date, str, Literal or Enum; `| None` allows null."""
+    """Base of a project's row, the input of one prediction.
+
+    Fields are float, int, bool, date, str, Literal or an Enum of strings; `| None` allows null.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -25,7 +25,7 @@ class ColumnKind(StrEnum):
 
 
 class ColumnSchema(BaseModel):
-    """Column of a row. Bounds are inclusive (`ge`, `le`) or exclusive (`gt`, `lt`)."""
+    """Column of a row, with its kind, inclusive (`ge`, `le`) or exclusive (`gt`, `lt`) bounds, and description."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
