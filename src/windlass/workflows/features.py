@@ -1,4 +1,4 @@
-"""A build of features, as the process does it that has the project's code, and what is told of a snapshot."""
+"""Builds and materialises a project's features, and finds the snapshot that a training reads."""
 
 import json
 import sys
@@ -29,10 +29,10 @@ CLIENTS, SEED = 2_000, 7
 
 
 def generate_events(folder: Path, out: Path, clients: int = CLIENTS, seed: int = SEED) -> int:
-    """Have the project in `folder` write raw events of so many clients to `out` (CSV or Parquet); their number.
+    """Runs the project's `generate.py`, which writes made-up events of so many clients to `out` (CSV or Parquet).
 
-    It runs the project's code in this process. Raises FeatureError where there is no `generate.py`, or it
-    fails, and what it raises of ours.
+    Returns the number of events. The project's code runs in this process. Raises FeatureError where there is no
+    `generate.py`, or it fails, and any WindlassError that it raises.
     """
     if not (folder / "generate.py").is_file():
         raise FeatureError(
@@ -53,7 +53,7 @@ def generate_events(folder: Path, out: Path, clients: int = CLIENTS, seed: int =
 def build_features(
     project: Project, source: ProjectSource, task: Mapping[str, Any], progress: ProgressCallback
 ) -> dict[str, Any]:
-    """Build as a task asks (see Building), of a file or of what the project makes up: what the snapshot holds.
+    """Builds a snapshot as `task` requests, from a file or from generated events; returns its summary.
 
     Raises FeatureError; QualityError where too many raw rows break the contract.
     """
@@ -65,11 +65,11 @@ def build_features(
         raise FeatureError(
             f"Project {project.name} declares no feature view: there is nothing to build."
         )
-    asked = {name: value for name, value in task["build"].items() if value is not None}
-    named = asked.pop("file", None)
-    options = BuildOptions(**asked)
+    requested = {name: value for name, value in task["build"].items() if value is not None}
+    raw = requested.pop("file", None)
+    options = BuildOptions(**requested)
     check_memory(options.memory)
-    file = _generate_file(source, Path(task["staging"]), progress) if named is None else Path(named)
+    file = _generate_file(source, Path(task["staging"]), progress) if raw is None else Path(raw)
     store = OfflineStore.from_settings(Settings(home=Path(task["home"])), project.name)
     return snapshot_summary(
         build(project.view, project.view_record, store, file, options, progress)
@@ -85,7 +85,7 @@ def _generate_file(source: ProjectSource, staging: Path, progress: ProgressCallb
 
 
 def snapshot_summary(snapshot: "Snapshot") -> dict[str, Any]:
-    """What a job tells of a snapshot."""
+    """Returns the facts of a snapshot that a job reports."""
     return {
         "snapshot": snapshot.number,
         "view": snapshot.view,
@@ -99,7 +99,7 @@ def snapshot_summary(snapshot: "Snapshot") -> dict[str, Any]:
 def resolve_snapshot(
     project: Project, plan: TrainingPlan, settings: Settings
 ) -> tuple[TrainingPlan, RowsReader | None]:
-    """The plan, with the number of the snapshot that is read, and how to read it. Without a view neither.
+    """Returns the plan with the number of its snapshot, and a reader of its rows; None for a project without a view.
 
     Raises FeatureError where there is no such snapshot; reading does where another view computed it.
     """
@@ -113,37 +113,37 @@ def resolve_snapshot(
     return replace(plan, snapshot=snapshot.number), partial(training_rows, view, record, snapshot)
 
 
-_MAX_JOBS = 1_000  # of a project, the newest, that are looked at
+_MAX_JOBS = 1_000  # the newest of a project, that are searched
 
 
 def snapshot_users(registry: Registry, project: str) -> dict[int, list[str]]:
-    """By the number of a snapshot, what needs it: `v3`, the bundle in the project's folder, an unfinished job.
+    """Returns what needs a snapshot, by its number: versions (`v3`), the project folder's bundle, unfinished jobs.
 
     A version whose bundle was pruned needs none. Raises UnknownError for a project that the registry does not
     know, StorageError.
     """
-    found: defaultdict[int, list[str]] = defaultdict(list)
+    users: defaultdict[int, list[str]] = defaultdict(list)
     folder = Path(registry.declaration(project).folder) / "artifacts"
-    facts: list[tuple[str, Mapping[str, Any]]] = [
+    parameters: list[tuple[str, Mapping[str, Any]]] = [
         (version.name, version.facts["params"])
         for version in reversed(registry.versions(project))
         if version.pruned_at is None
     ]
-    facts.append((str(folder), _params(folder)))
+    parameters.append((str(folder), _params(folder)))
     jobs = JobQueue(registry.database).list(project, _MAX_JOBS)
-    facts += [(f"job {job.id}", job.request) for job in jobs if not job.state.is_final]
-    for name, fact in facts:
-        number = fact.get("snapshot")
+    parameters += [(f"job {job.id}", job.request) for job in jobs if not job.state.is_final]
+    for name, values in parameters:
+        number = values.get("snapshot")
         if isinstance(number, int):
-            found[number].append(name)
-    return dict(found)
+            users[number].append(name)
+    return dict(users)
 
 
 def _params(bundle: Path) -> Mapping[str, Any]:
-    """What a bundle was trained with; nothing where there is none that can be read."""
+    """Reads the training parameters of a bundle; empty where they cannot be read."""
     with suppress(OSError, ValueError):
-        describe_error = json.loads((bundle / "params.json").read_bytes())
-        return describe_error if isinstance(describe_error, dict) else {}
+        params = json.loads((bundle / "params.json").read_bytes())
+        return params if isinstance(params, dict) else {}
     return {}
 
 
@@ -154,10 +154,10 @@ def materialise_features(
     number: int | None,
     progress: ProgressCallback,
 ) -> tuple["Snapshot", "MaterialisationResult"]:
-    """Write the newest states of the snapshot of this number, or of the current one: which it was, what was done.
+    """Materialises the snapshot of this number, or the current one; returns the snapshot and the result.
 
-    Raises FeatureError where there is no such snapshot, or a part of it is not as it was written; SettingsError;
-    StorageError where the online store fails.
+    Raises FeatureError where there is no such snapshot, or a part of it was changed; SettingsError; StorageError
+    where the online store fails.
     """
     from windlass.features.offline.snapshot import LATEST
     from windlass.features.offline.store import OfflineStore

@@ -137,7 +137,7 @@ def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path)
     store = grown(tmp_path)
     stored = SnapshotParts.open(store.snapshot(1), STATES)
     prune(store, 1, ())
-    with pytest.raises(FeatureError, match="is gone, as `windlass features prune` removes"):
+    with pytest.raises(FeatureError, match="is gone: `windlass features prune` removes"):
         stored.rows()
 
 
@@ -145,7 +145,7 @@ def test_who_reads_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
     store = grown(tmp_path)
     snapshot = store.snapshot(1)
     prune(store, 1, ())
-    told = "is gone, as `windlass features prune` removes"
+    told = "is gone: `windlass features prune` removes"
     with pytest.raises(FeatureError, match=told):
         snapshot.verified_parts(STATES)
     with pytest.raises(FeatureError, match=told):

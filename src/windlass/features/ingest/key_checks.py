@@ -55,7 +55,7 @@ def changed_entities(
 ) -> dict[str, tuple[int, int]]:
     """Counts for each column but the first, the entity's: entities of `keys` with several values, and their rows.
 
-    The rows counted are those of `keys`, without those whose numbers are `doubled`. Values that are stored are
+    The rows counted are those of `keys`, without those whose numbers are `duplicates`. Values that are stored are
     compared too; nulls are not. DuckDB groups on disk what does not fit into its memory.
     """
     if not keys.exists():

@@ -68,9 +68,9 @@ def _failed_checks(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _to_faults(cases: pl.DataFrame) -> pl.DataFrame:
     """Returns Pandera's failure cases as faults."""
-    whole = cases.filter(pl.col("index").is_null())
-    if whole.height:
-        check = whole["check"][0]
+    of_frame = cases.filter(pl.col("index").is_null())
+    if of_frame.height:
+        check = of_frame["check"][0]
         raise FeatureError(
             f"Check {check} of the contract failed, and does not say for which rows."
             " Have it return a column of booleans, one for each row."

@@ -123,5 +123,5 @@ def _translate_read_errors(path: Path) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         line = str(error).splitlines()[0]
         raise FeatureError(
-            f"{path} cannot be read: {line}. See whether it is whole, and what its name says."
+            f"{path} cannot be read: {line}. Check that it is complete, and that its name has the right ending."
         ) from error

@@ -102,7 +102,7 @@ def content_digest(files: dict[str, str]) -> str:
 def _incomplete(folder: Path) -> FeatureError:
     if not folder.is_dir():
         return FeatureError(
-            f"{folder} is gone, as `windlass features prune` removes old snapshots. `windlass features snapshots`"
+            f"{folder} is gone: `windlass features prune` removes old snapshots. `windlass features snapshots`"
             " lists those there are."
         )
     return FeatureError(

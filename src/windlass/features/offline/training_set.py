@@ -36,8 +36,8 @@ def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame)
         for name in record.stored_columns
     ]
     before = states.lazy().select(entity, *(pl.col(name) for name in view.order), *stored)
-    made: pl.LazyFrame = add_on_demand_features(record, before, record.timestamp)
-    return made.collect()
+    features: pl.LazyFrame = add_on_demand_features(record, before, record.timestamp)
+    return features.collect()
 
 
 def require_same_view(record: ViewRecord, snapshot: Snapshot) -> None:

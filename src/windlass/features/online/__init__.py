@@ -1,1 +1,1 @@
-"""The online store: what is known of every entity now, read in microseconds."""
+"""Serves the newest state of every entity from an online store, in microseconds."""

@@ -1,4 +1,4 @@
-"""Bringing an online store up to a snapshot: parts are read, written in batches, and marked as they are done."""
+"""Materialises a snapshot in an online store: writes its parts in batches, and saves the progress."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,22 +19,22 @@ from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.snapshot import COMPUTED_AT
 from windlass.features.online.store import Freshness, MaterialisationProgress, OnlineStore
 
-BATCH = 250_000  # rows that are written at once
+BATCH = 250_000  # rows that are written in one call
 
 ProgressCallback = Callable[[float, str], None]
 
 
 class SnapshotInfo(Protocol):
-    """What a materialisation wants to know of a snapshot."""
+    """Protocol of a snapshot to materialise."""
 
     @property
     def number(self) -> int:
-        """From 1."""
+        """The snapshot's number, from 1."""
         ...
 
     @property
     def created(self) -> float:
-        """When it was made, epoch seconds."""
+        """When it was built, epoch seconds."""
         ...
 
     @property
@@ -44,15 +44,15 @@ class SnapshotInfo(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where it lies in its offline store."""
+        """Its folder in the offline store."""
         ...
 
 
 @dataclass(frozen=True)
 class MaterialisationResult:
-    """What a materialisation did. `resumed` parts had been written by one that was broken off.
+    """Result of a materialisation. `resumed` of `parts` had been written by an interrupted one.
 
-    Of `rows` that were read, `written` were new or newer than what the store held.
+    Of `rows` that were read, `written` were new or newer than the stored rows.
     """
 
     freshness: Freshness
@@ -70,40 +70,40 @@ def materialise(
     progress: ProgressCallback,
     batch: int = BATCH,
 ) -> MaterialisationResult:
-    """Write the `latest` parts of a snapshot to the store, and then keep that it is fresh.
+    """Writes the `latest` parts of a snapshot to the store, then saves its freshness.
 
-    Leaves out who was erased. Goes on where a materialisation of the same snapshot was broken off. `progress` is
-    told the share that is done, from 0 to 1, and what is being done. Raises FeatureError for parts that cannot be
-    read or kept, StorageError where the store fails; what was written stays, and the next run goes on from there.
+    Erased entities are left out. An interrupted materialisation of the same snapshot is resumed. `progress` is called
+    with the share that is done, from 0 to 1, and what is being done. Raises FeatureError for parts that cannot be
+    read or stored, StorageError where the store fails; what was written stays, and the next run resumes there.
     """
-    run = _BatchedWriter(store, record, _resume_point(store, snapshot))
+    writer = _BatchedWriter(store, record, _resume_point(store, snapshot))
     erased = ErasedEntities.of_snapshot(snapshot.folder)
-    resumed = run.progress.parts
-    todo = [part for part in sorted(parts) if part.name > run.progress.last]
-    for place, part in enumerate(todo, resumed + 1):
-        progress((place - 1) / len(parts), f"part {place} of {len(parts)}")
+    resumed = writer.progress.parts
+    todo = [part for part in sorted(parts) if part.name > writer.progress.last]
+    for number, part in enumerate(todo, resumed + 1):
+        progress((number - 1) / len(parts), f"part {number} of {len(parts)}")
         for rows in _read(part, record, batch, erased):
-            if run.buffered >= batch:
-                run.write()
-            run.add(rows)
-        run.end_part(part)
-        if run.buffered >= batch or part == todo[-1]:
-            run.write()
-    fresh = store.finish(run.progress)
-    progress(1.0, f"{run.rows:,} entities")
-    return MaterialisationResult(fresh, len(parts), resumed, run.rows, run.written)
+            if writer.buffered >= batch:
+                writer.write()
+            writer.add(rows)
+        writer.end_part(part)
+        if writer.buffered >= batch or part == todo[-1]:
+            writer.write()
+    freshness = store.finish(writer.progress)
+    progress(1.0, f"{writer.rows:,} entities")
+    return MaterialisationResult(freshness, len(parts), resumed, writer.rows, writer.written)
 
 
 def _resume_point(store: OnlineStore, snapshot: SnapshotInfo) -> MaterialisationProgress:
-    fresh = store.freshness()
-    if fresh is not None and fresh.snapshot > snapshot.number and fresh.created < snapshot.created:
+    newest = store.freshness()
+    if newest and newest.snapshot > snapshot.number and newest.created < snapshot.created:
         raise FeatureError(
-            f"The online store holds snapshot {fresh.snapshot}, which is older than snapshot {snapshot.number}: the"
+            f"The online store holds snapshot {newest.snapshot}, which is older than snapshot {snapshot.number}: the"
             " offline store was begun anew. Empty the online store (docs/online.md), then materialise again."
         )
-    begun = store.progress(snapshot.number)
-    if begun is not None and (begun.created, begun.view) == (snapshot.created, snapshot.view):
-        return begun
+    saved = store.progress(snapshot.number)
+    if saved and (saved.created, saved.view) == (snapshot.created, snapshot.view):
+        return saved
     return MaterialisationProgress(
         snapshot=snapshot.number, created=snapshot.created, view=snapshot.view
     )
@@ -111,7 +111,7 @@ def _resume_point(store: OnlineStore, snapshot: SnapshotInfo) -> Materialisation
 
 @dataclass(frozen=True)
 class _PartRows:
-    """Rows of a part, and which file it was."""
+    """Batch of rows of a part. `file` identifies the file that was read."""
 
     part: Path
     file: tuple[int, int]
@@ -119,7 +119,7 @@ class _PartRows:
 
 
 class _BatchedWriter:
-    """What is read and not written yet, and how far all of it has come."""
+    """Writes rows to the store in batches. `progress` is what was saved last."""
 
     def __init__(
         self, store: OnlineStore, record: ViewRecord, progress: MaterialisationProgress
@@ -134,18 +134,18 @@ class _BatchedWriter:
         self._next_progress = progress
 
     def add(self, rows: _PartRows) -> None:
-        """Take rows to be written."""
+        """Buffer rows to be written."""
         self._buffer.append(rows)
         self.buffered += len(rows.batch)
 
     def end_part(self, part: Path) -> None:
-        """Say that all rows of a part are taken."""
+        """Note that all rows of a part are buffered."""
         self._next_progress = self._next_progress.model_copy(
             update={"parts": self._next_progress.parts + 1, "last": part.name}
         )
 
     def write(self) -> None:
-        """Write what is held, and mark the parts that are done with it."""
+        """Write the buffered rows, and save the progress where parts are finished."""
         if self._buffer:
             table = pa.Table.from_batches([rows.batch for rows in self._buffer])
             self.rows += len(table)
@@ -161,15 +161,15 @@ class _BatchedWriter:
         self.progress = self._next_progress
 
     def _erase_again(self) -> None:
-        """Erasing replaces a part and then erases online: what was read before that must not stay behind it."""
+        """Erase again what an erasure took out of a part after it was read: it may have been online before."""
         for rows in self._buffer:
             with _translate_read_errors(rows.part):
                 if _file_identity(rows.part.stat()) == rows.file:
                     continue
-                left = pq.read_table(rows.part, columns=[self._record.entity])
+                remaining = pq.read_table(rows.part, columns=[self._record.entity])
             read = rows.batch[self._record.entity]
-            is_left = pc.is_in(read, value_set=left[self._record.entity].combine_chunks())
-            for entity in read.filter(pc.invert(is_left)).to_pylist():
+            remains = pc.is_in(read, value_set=remaining[self._record.entity].combine_chunks())
+            for entity in read.filter(pc.invert(remains)).to_pylist():
                 self._store.erase(entity)
 
 
@@ -179,26 +179,28 @@ def _read(
     wanted = (record.entity, record.timestamp, COMPUTED_AT, *record.stored_columns)
     with _translate_read_errors(part), part.open("rb") as file:
         source = pq.ParquetFile(file)
-        there = set(source.schema_arrow.names)
-        columns = [name for name in dict.fromkeys(wanted) if name in there]
+        available = set(source.schema_arrow.names)
+        columns = [name for name in dict.fromkeys(wanted) if name in available]
         identity = _file_identity(os.fstat(file.fileno()))
         for rows in source.iter_batches(batch_size=batch, columns=columns):
             yield _PartRows(part, identity, _drop_erased(erased, record.entity, rows))
 
 
 def _drop_erased(erased: ErasedEntities, entity: str, rows: pa.RecordBatch) -> pa.RecordBatch:
-    gone = erased.erased_in(pl.Series(rows[entity]))
+    entities = erased.erased_in(pl.Series(rows[entity]))
     return (
-        rows.filter(pc.invert(pc.is_in(rows[entity], value_set=pa.array(gone)))) if gone else rows
+        rows.filter(pc.invert(pc.is_in(rows[entity], value_set=pa.array(entities))))
+        if entities
+        else rows
     )
 
 
-def _file_identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_ino, found.st_mtime_ns
+def _file_identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_mtime_ns
 
 
-def _later(one: date | None, other: date | None) -> date | None:
-    return max((day for day in (one, other) if day is not None), default=None)
+def _later(first: date | None, second: date | None) -> date | None:
+    return max((day for day in (first, second) if day is not None), default=None)
 
 
 @contextmanager

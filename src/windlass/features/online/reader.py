@@ -1,6 +1,6 @@
-"""Features of an entity now: what the online store knows of it, and what follows from the day it is asked.
+"""Reads the features of an entity for today from an online store.
 
-All that a server needs to read features. Neither pyarrow nor what computes features is imported here.
+All that a server needs to read features; pyarrow and the code that computes features are not imported here.
 """
 
 import time
@@ -15,17 +15,18 @@ from windlass.core.feature_view import ViewRecord
 from windlass.features.online.row_format import SNAPSHOT_BITS, RowLayout, StoredRow
 from windlass.features.online.store import OnlineStore
 
-FRESHNESS_INTERVAL = 1.0  # for which a reader takes the store's freshness as it last saw it
+FRESHNESS_INTERVAL = 1.0  # seconds between two looks at the store's freshness
 
+# picks a row's cells in the order of the features; functions for those that need decoding
 Plan = tuple[Callable[[list[Any]], tuple[Any, ...]], list[tuple[str, Callable[[Any], Any]]]]
 
 
 class Features(NamedTuple):
-    """The features of one entity, on the day they were asked for, in the order of the view.
+    """Features of one entity, on the day of the request, in the order of the view.
 
-    `as_of` is the day of the newest event that they tell of, `computed_at` when the stored ones were computed
-    (epoch seconds). `stale` says that the store was not brought up to date for longer than the view allows,
-    `view` which version of the view computed them.
+    `as_of` is the day of the newest event, `computed_at` when the stored features were computed (epoch seconds).
+    `stale` is true where the store was not materialised for longer than the view's `max_age`; `view` is the version
+    of the view that computed them.
     """
 
     entity: int
@@ -37,14 +38,14 @@ class Features(NamedTuple):
 
 
 def today_utc() -> date:
-    """The day it is in UTC."""
+    """Returns today's date in UTC."""
     return datetime.now(UTC).date()
 
 
 class FeatureReader:
     """Reads features of entities from an online store. Safe to share between threads, as its store is.
 
-    What is older than the view's `ttl` on the day it is asked for counts as unknown: its features are null.
+    Where the newest event is older than the view's `ttl`, every feature is null.
     """
 
     def __init__(
@@ -63,33 +64,34 @@ class FeatureReader:
         self._stale_from = float("-inf")  # epoch seconds
 
     def get(self, entity: int) -> Features | None:
-        """The features of an entity; None for one that is unknown.
+        """Returns the features of an entity; None for one that is unknown.
 
-        Raises FeatureError for what is no 64-bit integer, StorageError where the store fails.
+        Raises FeatureError for anything but a 64-bit integer, StorageError where the store fails.
         """
-        known = self._store.read(entity)
-        if known is None:
+        stored = self._store.read(entity)
+        if stored is None:
             return None
-        return self._at(self._today()).features((entity,), (known,), self._stale())[0]
+        return self._decoder(self._today()).features((entity,), (stored,), self._stale())[0]
 
     def get_many(self, entities: Sequence[int]) -> list[Features | None]:
-        """The features of each of these entities, in their order, all of one day. Raises as `get`."""
-        found = self._store.read_many(entities)
-        return self._at(self._today()).features(entities, found, self._stale())
+        """Returns the features of each of these entities, in their order, all of one day. Raises as `get`."""
+        stored = self._store.read_many(entities)
+        return self._decoder(self._today()).features(entities, stored, self._stale())
 
-    def _at(self, day: date) -> "_DayDecoder":
+    def _decoder(self, day: date) -> "_DayDecoder":
         if self._day.date != day:
             self._day = _DayDecoder(self._record, day)
         return self._day
 
     def _stale(self) -> bool:
-        most = self._record.max_age_seconds
-        if most is None:
+        max_age = self._record.max_age_seconds
+        if max_age is None:
             return False
         now = self._clock()
         if not self._next_check - FRESHNESS_INTERVAL <= now < self._next_check:
-            fresh = self._store.freshness()
-            self._stale_from = float("-inf") if fresh is None else fresh.materialised_at + most
+            freshness = self._store.freshness()
+            materialised_at = float("-inf") if freshness is None else freshness.materialised_at
+            self._stale_from = materialised_at + max_age
             self._next_check = now + FRESHNESS_INTERVAL
         return now > self._stale_from
 
@@ -106,51 +108,51 @@ class _DayDecoder:
         self._plans: dict[int, Plan] = {}
 
     def features(
-        self, entities: Sequence[int], found: Sequence[StoredRow | None], stale: bool
+        self, entities: Sequence[int], stored: Sequence[StoredRow | None], stale: bool
     ) -> list[Features | None]:
-        """The features of entities on this day. Columns that an older version did not store are null."""
+        """Returns the features of entities on this day. Columns that an older version did not store are null."""
         names, oldest, day, plans = self._names, self._oldest, date.fromordinal, self._plans
         features: list[Features | None] = []
-        for entity, known in zip(entities, found, strict=True):
-            if known is None:
+        for entity, state in zip(entities, stored, strict=True):
+            if state is None:
                 features.append(None)
                 continue
-            row, layout = known
+            row, layout = state
             rank = row[0]
             if rank < oldest:
                 values: dict[str, Any] = dict.fromkeys(names)
             else:
-                pick, made = plans.get(row[1]) or self._plan(layout)
-                values = dict(zip(names, pick(row)))  # noqa: B905 - it costs a tenth of the whole
-                for name, of in made:
-                    values[name] = of(values[name])
+                pick, decoded = plans.get(row[1]) or self._plan(layout)
+                values = dict(zip(names, pick(row)))  # noqa: B905 - the check costs a tenth of a read
+                for name, decode in decoded:
+                    values[name] = decode(values[name])
             as_of = day(rank >> SNAPSHOT_BITS)
             features.append(Features(entity, values, as_of, row[2], stale, layout.view))
         return features
 
     def _plan(self, layout: RowLayout) -> "Plan":
-        """Where in a row each feature is, and which of them are made from what is there."""
-        made = self._record.at_request
-        columns = [made[name].column if name in made else name for name in self._names]
-        snapshot_folders = [layout.position(column) for column in columns]
-        picked = [0 if place is None else place for place in snapshot_folders]
+        """Plans how rows of a layout are decoded: where each feature is, and which need a function."""
+        on_demand = self._record.at_request
+        columns = [on_demand[name].column if name in on_demand else name for name in self._names]
+        positions = [layout.position(column) for column in columns]
+        picked = [0 if position is None else position for position in positions]
         functions = [
-            (name, self._made(layout, name, column, place))
-            for name, column, place in zip(self._names, columns, snapshot_folders, strict=True)
-            if name in made or column in layout.dates or place is None
+            (name, self._decode_function(layout, name, column, position))
+            for name, column, position in zip(self._names, columns, positions, strict=True)
+            if name in on_demand or column in layout.dates or position is None
         ]
-        pick = itemgetter(*picked, 0)  # of two at least it makes a tuple
+        pick = itemgetter(*picked, 0)  # of at least two it makes a tuple
         plan = self._plans[layout.number] = pick, functions
         return plan
 
-    def _made(
-        self, layout: RowLayout, name: str, column: str, place: int | None
+    def _decode_function(
+        self, layout: RowLayout, name: str, column: str, position: int | None
     ) -> Callable[[Any], Any]:
-        made, day = self._record.at_request.get(name), self.date
+        on_demand, day = self._record.at_request.get(name), self.date
 
-        @cache  # as many as there are different dates
-        def of(cell: Any) -> Any:
-            value = None if place is None else layout.value(column, cell)
-            return value if made is None else made.value_on(day, {column: value})
+        @cache  # one entry for each different cell
+        def decode(cell: Any) -> Any:
+            value = None if position is None else layout.value(column, cell)
+            return value if on_demand is None else on_demand.value_on(day, {column: value})
 
-        return of
+        return decode
