@@ -32,13 +32,13 @@ class BrokenLine:
     """
 
     row: int
-    expected: int
-    found: int
+    expected_cells: int
+    cells: int
     text: str
     opens_quote: bool = False
 
     def __str__(self) -> str:
-        return f"Row {self.row} has {self.found} cells, the header names {self.expected}"
+        return f"Row {self.row} has {self.cells} cells, the header names {self.expected_cells}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a cell of text means: missing, a number, an integer, a boolean or a date. All readers of CSV share it.
+"""Reads cells of text for all readers of CSV: missing cells, numbers, integers, booleans, dates.
 
 Every function takes an Arrow array [n] of text, and gives an Arrow array [n] with null where a cell is missing or
 has another form. What else a reader accepts, it reads itself (`text_columns` asks pydantic, as for JSON).

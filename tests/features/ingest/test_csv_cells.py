@@ -106,7 +106,7 @@ def test_both_report_the_lines_that_are_no_rows_with_their_numbers(tmp_path: Pat
     (batch,) = RawFile.open(file).batches()
     assert batch.rows.to_list() == [1, 3, 5]
     assert batch.broken == reported
-    assert [(line.row, line.found, line.text) for line in reported] == [
+    assert [(line.row, line.cells, line.text) for line in reported] == [
         (1, 1, "3"),
         (3, 3, "6,7,8"),
     ]

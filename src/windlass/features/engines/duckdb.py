@@ -26,7 +26,7 @@ from windlass.features.offline.training_set import features_before
 
 
 class DuckDBEngine:
-    """`FeatureEngine` on DuckDB in this process. What does not fit into `memory` spills to `folder`."""
+    """`FeatureEngine` on DuckDB in this process; what does not fit into `memory` spills to `folder`."""
 
     def __init__(self, memory: str, folder: Path) -> None:
         self._connection = _connect(memory, folder)

@@ -80,7 +80,9 @@ def _map_dtype(kind: DType, leaf: Callable[[DType], DType]) -> DType:
     if isinstance(kind, pl.Array):
         return pl.Array(_map_dtype(kind.inner, leaf), kind.size)
     if isinstance(kind, pl.Struct):
-        return pl.Struct([pl.Field(one.name, _map_dtype(one.dtype, leaf)) for one in kind.fields])
+        return pl.Struct(
+            [pl.Field(field.name, _map_dtype(field.dtype, leaf)) for field in kind.fields]
+        )
     return leaf(kind)
 
 

@@ -72,7 +72,7 @@ class ErasedEntities:
         self._save(folder, self._hashes | {self._hash(entity)})
 
     def discard(self, folder: Path, entity: int) -> bool:
-        """Remove an entity's hash from the file in `folder`. False where it was not there."""
+        """Remove an entity's hash from the file in `folder`; False where it was not there."""
         if self._hash(entity) not in self._hashes:
             return False
         self._save(folder, self._hashes - {self._hash(entity)})
@@ -209,9 +209,9 @@ class _Eraser:
             inode = part.stat().st_ino
             if inode not in self._replaced:
                 frame = pl.read_parquet(part)
-                others = frame.filter(pl.col(snapshot.order[0]) != self._entity)
+                remaining = frame.filter(pl.col(snapshot.order[0]) != self._entity)
                 self._replaced[inode] = (
-                    self._write(others) if others.height < frame.height else None
+                    self._write(remaining) if remaining.height < frame.height else None
                 )
             self._replace(part, self._replaced[inode])
 
@@ -228,12 +228,12 @@ class _Eraser:
         erased = 0
         with self.skip_unreadable(*(_quarantine_owner(part) for part in parts)):
             frame = pl.read_parquet(parts[0])
-            others = frame.filter(
+            remaining = frame.filter(
                 [self._entity not in numbers_in(cell) for cell in frame["entity"]]
             )
-            erased = frame.height - others.height
+            erased = frame.height - remaining.height
             if erased:
-                replacement = self._write(others)
+                replacement = self._write(remaining)
                 for part in parts:
                     self._replace(part, replacement)
         return erased
@@ -246,9 +246,9 @@ class _Eraser:
     def _replace(self, part: Path, replacement: Path | None) -> None:
         if replacement is None:
             return
-        link = self._staging / "link"
-        os.link(replacement, link)
-        link.replace(part)
+        hard_link = self._staging / "link"
+        os.link(replacement, hard_link)
+        hard_link.replace(part)
         fsync_path(part.parent)
 
 

@@ -41,7 +41,7 @@ _CURRENT, _SNAPSHOTS, _STAGING = "current", "snapshots", ".staging"
 
 
 class OfflineStore:
-    """Snapshots of one project, below one folder. Any number of processes may read while one writes."""
+    """Snapshots of one project below one folder: any number of processes may read while one writes."""
 
     def __init__(self, folder: Path, project: str) -> None:
         self.folder = folder
@@ -107,7 +107,7 @@ class OfflineStore:
                     shutil.rmtree(staging, ignore_errors=True)
 
     def publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
-        """Publish a folder of flushed parts as the current snapshot. Call it within `write_lock`."""
+        """Publish a folder of flushed parts as the current snapshot, within `write_lock`."""
         target = self._snapshot_folder(snapshot.number)
         write_metadata(folder, snapshot)
         for child in [*(child for child in folder.iterdir() if child.is_dir()), folder]:
@@ -153,9 +153,9 @@ class OfflineStore:
         return int(name) if name.isdecimal() and self._snapshot_folder(int(name)).is_dir() else None
 
     def _set_current(self, number: int) -> None:
-        link = self.folder / f"{temporary_prefix(self.folder / _CURRENT)}link"
-        link.symlink_to(self._link_target(number), target_is_directory=True)
-        link.replace(self.folder / _CURRENT)
+        new_link = self.folder / f"{temporary_prefix(self.folder / _CURRENT)}link"
+        new_link.symlink_to(self._link_target(number), target_is_directory=True)
+        new_link.replace(self.folder / _CURRENT)
         fsync_path(self.folder)
 
     def _numbers(self) -> list[int]:
@@ -188,8 +188,8 @@ class OfflineStore:
                 shutil.rmtree(self._snapshot_folder(number))
 
     def _check_link(self, number: int | None) -> None:
-        link = self.folder / _CURRENT
-        if link.is_symlink() or not link.exists():
+        current = self.folder / _CURRENT
+        if current.is_symlink() or not current.exists():
             return
         then = (
             ""
@@ -197,7 +197,7 @@ class OfflineStore:
             else f", then run `ln -sfn {self._link_target(number)} current` in {self.folder}"
         )
         raise FeatureError(
-            f"{link} is no link, as a copy that follows links leaves it. Move it away{then}."
+            f"{current} is no link, as a copy that follows links leaves it. Move it away{then}."
         )
 
 

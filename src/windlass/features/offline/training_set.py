@@ -23,14 +23,14 @@ def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame)
     and, for the columns `view.request_columns`, the values of the event itself.
     """
     entity, time = pl.col(record.entity), pl.col(record.timestamp)
-    has_earlier = (entity == entity.shift(1)).fill_null(value=False)
+    has_previous = (entity == entity.shift(1)).fill_null(value=False)
     fresh = pl.lit(value=True)
     if record.ttl_days is not None:
         fresh = time - time.shift(1) <= timedelta(days=record.ttl_days)
     stored = [
-        pl.when(has_earlier & fresh)
+        pl.when(has_previous & fresh)
         .then(pl.col(name).shift(1))
-        .when(~has_earlier)
+        .when(~has_previous)
         .then(pl.col(name) if name in view.request_columns else pl.lit(view.defaults.get(name)))
         .alias(name)
         for name in record.stored_columns

@@ -1,4 +1,4 @@
-"""Encodes tables of the offline store as rows of an online store. Only writers import it: it needs pyarrow."""
+"""Encodes tables of the offline store as rows of an online store; only writers import it, as it needs pyarrow."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -59,7 +59,7 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
 def encode(
     rows: pa.Table, record: ViewRecord, snapshot: int, layout: RowLayout
 ) -> Iterator[RankedRow]:
-    """Yields the encoded rows, sorted by entity. NaN and infinity become null. Raises FeatureError."""
+    """Yields the encoded rows, sorted by entity, with NaN and infinity as null. Raises FeatureError."""
     if not 0 < snapshot <= MAX_SNAPSHOTS:
         raise FeatureError(f"Snapshots are numbered from 1 to {MAX_SNAPSHOTS}, not {snapshot}.")
     table = pa.table(

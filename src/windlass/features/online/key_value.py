@@ -8,7 +8,9 @@ RankedRow = tuple[int, int, bytes]  # entity, rank, row
 
 
 class KeyValueStore(Protocol):
-    """Key-value store of one project: rows by entity, metadata by name. Safe between threads, not over a fork.
+    """Key-value store of one project: rows by entity, metadata by name.
+
+    It is safe to share between threads, not over a fork.
 
     A put replaces the stored value unless that has a higher rank; the database itself decides, atomically. A row is
     a JSON array that begins with its rank. Puts are durable. Every method raises StorageError where the database
@@ -37,7 +39,7 @@ class KeyValueStore(Protocol):
         ...
 
     def remove(self, entity: int) -> bool:
-        """Remove the row of an entity. False where there is none."""
+        """Removes the row of an entity; False where there is none."""
         ...
 
     def count(self) -> int:

@@ -51,7 +51,7 @@ _REMOVE_NOTE = "DELETE FROM windlass_online_notes WHERE project = %s AND name = 
 
 
 class PostgresKeyValueStore:
-    """`KeyValueStore` in a PostgreSQL database. Each reading thread takes a connection from a pool."""
+    """`KeyValueStore` in a PostgreSQL database: each reading thread takes a connection from a pool."""
 
     def __init__(self, url: str, project: str) -> None:
         try:
@@ -91,7 +91,7 @@ class PostgresKeyValueStore:
             return connection.execute(_PUT, (self._project,)).rowcount
 
     def remove(self, entity: int) -> bool:
-        """Remove the row of an entity. False where there is none."""
+        """Removes the row of an entity; False where there is none."""
         return self._change(_REMOVE, entity) > 0
 
     def count(self) -> int:
@@ -109,7 +109,7 @@ class PostgresKeyValueStore:
             connection.execute(_PUT_NOTE, (self._project, name, rank, value))
 
     def remove_metadata(self, name: str) -> None:
-        """Remove a note. One that is not there is removed already."""
+        """Remove metadata, if there is any."""
         self._change(_REMOVE_NOTE, name)
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ def today_utc() -> date:
 
 
 class FeatureReader:
-    """Reads features of entities from an online store. Safe to share between threads, as its store is.
+    """Reads features of entities from an online store; safe to share between threads, as its store is.
 
     Where the newest event is older than the view's `ttl`, every feature is null.
     """

@@ -40,7 +40,7 @@ _DEFAULT_ADVICE = "See whether it runs and can be reached, then try again."
 
 
 class RedisKeyValueStore:
-    """`KeyValueStore` in a Redis server. The braces in keys keep a project on one node of a cluster."""
+    """`KeyValueStore` in a Redis server: braces in the keys keep a project on one node of a cluster."""
 
     def __init__(self, url: str, project: str) -> None:
         self._redis = _client(url)
@@ -80,7 +80,7 @@ class RedisKeyValueStore:
         return put
 
     def remove(self, entity: int) -> bool:
-        """Remove the row of an entity. False where there is none."""
+        """Removes the row of an entity; False where there is none."""
         with self._translate_errors():
             return bool(self._redis.hdel(self._entities, str(entity)))
 
@@ -101,7 +101,7 @@ class RedisKeyValueStore:
             self._put([self._notes], [name, b"[%d,%b]" % (rank, value)])
 
     def remove_metadata(self, name: str) -> None:
-        """Remove a note. One that is not there is removed already."""
+        """Remove metadata, if there is any."""
         with self._translate_errors():
             self._redis.hdel(self._notes, name)
 

@@ -37,7 +37,7 @@ _PUT_NOTE = (
 
 
 class SqliteKeyValueStore:
-    """`KeyValueStore` in one file. Reads share one connection, a thread at a time, and never wait for writers."""
+    """`KeyValueStore` in one file: reads share one connection, a thread at a time, and never wait for writers."""
 
     def __init__(self, file: Path) -> None:
         self.where = f"The online store {file}"
@@ -78,7 +78,7 @@ class SqliteKeyValueStore:
             return connection.total_changes - before
 
     def remove(self, entity: int) -> bool:
-        """Removes the row of an entity, also from the log. False where there is none."""
+        """Removes the row of an entity, also from the log; False where there is none."""
         if not self._file.exists():
             return False
         with self._transaction() as connection:
@@ -104,7 +104,7 @@ class SqliteKeyValueStore:
             connection.execute(_PUT_NOTE, (name, rank, value))
 
     def remove_metadata(self, name: str) -> None:
-        """Remove a note. One that is not there is removed already."""
+        """Remove metadata, if there is any."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM notes WHERE name = ?", (name,))
 

@@ -64,12 +64,12 @@ _FRESHNESS = "freshness"
 
 
 class OnlineStore:
-    """Newest state of each entity of one project. Safe to share between threads, not over a fork.
+    """Newest state of each entity of one project, in a key-value store.
 
-    Any number of processes may read and write one store at once. A row replaces the stored row of its entity
-    unless that is of a newer event, or of the same day from a newer snapshot; so rows may be written in any order,
-    and more than once. Entities are 64-bit integers; others raise FeatureError. Every method raises StorageError
-    where the store cannot be reached, read or written.
+    It is safe to share between threads, not over a fork. Any number of processes may read and write one store at
+    once. A row replaces the stored row of its entity unless that is of a newer event, or of the same day from a
+    newer snapshot; so rows may be written in any order, and more than once. Entities are 64-bit integers; others
+    raise FeatureError. Every method raises StorageError where the store cannot be reached, read or written.
     """
 
     def __init__(self, key_values: KeyValueStore, record: ViewRecord) -> None:
@@ -124,7 +124,7 @@ class OnlineStore:
         self._put(_progress_name(progress.snapshot), progress.parts, progress)
 
     def finish(self, progress: MaterialisationProgress) -> Freshness:
-        """Saves that a snapshot is written completely. An older one leaves the stored freshness as it is."""
+        """Saves that a snapshot is written completely; an older one leaves the stored freshness as it is."""
         freshness = Freshness(
             **progress.model_dump(exclude={"parts", "last"}),
             name=self._record.name,
@@ -141,7 +141,7 @@ class OnlineStore:
         return None if stored is None else Freshness.model_validate_json(stored)
 
     def erase(self, entity: int) -> bool:
-        """Removes the row of an entity at once. False where there was none."""
+        """Removes the row of an entity at once; False where there was none."""
         _check_entity(entity)
         return self._key_values.remove(entity)
 
