@@ -55,7 +55,7 @@ class Versions:
             for line in self.log.read_bytes().splitlines()
             if b"version ready" in line
         ]
-        return [line for line in lines if line["before"] is not None]
+        return [line for line in lines if line["previous"] is not None]
 
     def _swap(self, every: float, ended: threading.Event) -> None:
         for name in cycle(self.names):

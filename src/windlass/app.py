@@ -13,18 +13,17 @@ from windlass.errors import SettingsError, WindlassError
 from windlass.logs import set_up_logs
 from windlass.monitoring.ledger import Ledger
 from windlass.monitoring.metrics import ServerMetrics
-from windlass.monitoring.shared_counters import SharedCounters, shared_folder
+from windlass.monitoring.shared_counters import SharedCounters, counters_folder
 from windlass.serving.online_features import OnlineFeatures, StoreOpener
-from windlass.serving.openapi.operations import about, chapter
 from windlass.serving.rollout.deployment import ProjectDeployment
 from windlass.serving.rollout.live_state import LiveStateFile
-from windlass.serving.rollout.loader import ModelLoader, VersionLoader, load_bare
+from windlass.serving.rollout.loader import ModelLoader, VersionLoader, load_bundle
 from windlass.serving.rollout.pinned_versions import VersionCache
 from windlass.serving.rollout.watcher import FeatureViewWatcher, RegistryWatcher
-from windlass.serving.routes import routes_of
+from windlass.serving.routes import inference_routes
 from windlass.serving.served_project import ServedProject
 from windlass.serving.status import StatusRoutes
-from windlass.serving.targets import ServeTarget, ServiceRole, subjects
+from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
 from windlass.settings import Settings
 from windlass.storage.urls import pin_database
 from windlass.web.asgi import AsgiService
@@ -62,7 +61,7 @@ def application(
         except WindlassError as error:
             sys.exit(f"windlass: {error}")
     settings = pin_database(settings or Settings.read())
-    process = _WebProcess(settings, subjects(paths, settings), only)
+    process = _WebProcess(settings, resolve_targets(paths, settings), only)
     return AsgiService(
         process.routes,
         process.metrics,
@@ -104,7 +103,7 @@ class _WebProcess:
         has_control = bool(names) and self._predicts
         self._control = ControlPlane.from_settings(settings, names) if has_control else None
         self._status = StatusRoutes(self._projects, self.metrics)
-        routes = routes_of(self._projects, self._status, settings, only)
+        routes = inference_routes(self._projects, self._status, settings, only)
         if self._control is not None:
             routes += self._control.routes
         docs = DocsRoutes(self._openapi, routes, self._openapi_state)
@@ -127,11 +126,15 @@ class _WebProcess:
         return project, ProjectDeployment(project, loader, _live_state(settings, target))
 
     def _openapi(self) -> OpenApiDocument:
-        sections = [chapter(self._projects)]
+        # the models of the document are built when it is first asked for
+        from windlass.serving.openapi.operations import openapi_section, project_summary
+
+        sections = [openapi_section(self._projects)]
         if self._control is not None:
             sections.append(self._control.section)
         names = [project.name for project in self._projects]
-        return OpenApiDocument(names, about(self._projects), sections, self._settings.auth)
+        about = project_summary(self._projects)
+        return OpenApiDocument(names, about, sections, self._settings.auth)
 
     async def _openapi_state(self) -> object:
         """What the document depends on: declarations, live versions and feature views."""
@@ -156,11 +159,11 @@ class _WebProcess:
     async def _load(self) -> None:
         for project, bundle in zip(self._projects, self._bundles, strict=True):
             if bundle is not None:
-                await load_bare(project, bundle, self._loader)
+                await load_bundle(project, bundle, self._loader)
         for watcher in (self._watcher, self._views):
             if watcher is not None:
                 self._tasks.append(asyncio.create_task(watcher.run()))
-                await watcher.settle()
+                await watcher.wait_until_synced()
         # what is loaded stays: the collector need not walk it again and again while requests wait
         gc.collect()
         gc.freeze()
@@ -199,7 +202,7 @@ def _require_features(targets: Sequence[ServeTarget]) -> None:
 def _live_state(settings: Settings, target: ServeTarget) -> LiveStateFile | None:
     """The file where the workers of this server note what is live; None where the home cannot be written."""
     try:
-        return LiveStateFile(shared_folder(settings.home), target.project, target.session)
+        return LiveStateFile(counters_folder(settings.home), target.project, target.session)
     except OSError:
         return None
 
@@ -207,6 +210,6 @@ def _live_state(settings: Settings, target: ServeTarget) -> LiveStateFile | None
 def _counters(settings: Settings) -> SharedCounters:
     """Counters shared by all workers; where the home folder cannot be written, this process's own."""
     try:
-        return SharedCounters(shared_folder(settings.home))
+        return SharedCounters(counters_folder(settings.home))
     except OSError:
         return SharedCounters()

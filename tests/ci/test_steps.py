@@ -27,7 +27,7 @@ from windlass.auth.key import Role
 from windlass.auth.key_store import KeyStore
 from windlass.cli.banner import banner
 from windlass.registry.registry import Registry
-from windlass.serving.targets import subjects
+from windlass.serving.targets import resolve_targets
 from windlass.settings import Settings
 
 DIGEST = "sha256:" + "ab12" * 16
@@ -183,7 +183,7 @@ def approver(home: Path) -> str:
 def assert_lines_work(server: Server, lending: Lending) -> None:
     """The lines about entities that `windlass serve` prints are there, and can be pasted."""
     settings = Settings(home=server.home)
-    told = banner(subjects([lending.folder], settings), settings, "127.0.0.1", server.port)
+    told = banner(resolve_targets([lending.folder], settings), settings, "127.0.0.1", server.port)
     lines = [
         line.split() for line in told.splitlines() if "/features/" in line or "/predict/" in line
     ]

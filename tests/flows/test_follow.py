@@ -91,7 +91,7 @@ def test_what_status_and_documents_say_follows(
     )
     _, switch = wait_for_log(server, "version ready", 2)
     assert switch["version"] == "v2"
-    assert switch["before"] == "v1"
+    assert switch["previous"] == "v1"
     assert 0 < switch["load_seconds"] < 30
     assert 0 < switch["test_seconds"] < 30
 

@@ -21,7 +21,7 @@ from windlass.core.bundle import MANIFEST, Bundle
 from windlass.errors import BundleError, IntegrityError
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
-from windlass.serving.rollout.loader import ModelLoader, load_bare
+from windlass.serving.rollout.loader import ModelLoader, load_bundle
 from windlass.serving.served_project import ServedProject
 from windlass.settings import Settings
 from windlass.web.offload import DaemonExecutor
@@ -50,7 +50,7 @@ def loaded(bundle: Path) -> ServedProject:
 
 def served(opened: Bundle) -> ServedProject:
     hosted = ServedProject(opened.manifest.project, None, ServerMetrics(SharedCounters()))
-    asyncio.run(load_bare(hosted, opened, ModelLoader(DaemonExecutor("model"))))
+    asyncio.run(load_bundle(hosted, opened, ModelLoader(DaemonExecutor("model"))))
     return hosted
 
 

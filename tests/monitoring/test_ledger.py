@@ -305,8 +305,8 @@ def test_what_was_appended_survives_a_kill(home: Path, folder: Path) -> None:
         for _ in range(500):
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
-        told = [int(number) for number in process.stdout.read().split(b"\n")[:-1] if number]
+        status = [int(number) for number in process.stdout.read().split(b"\n")[:-1] if number]
     found = set(map(int, ids(home)))
-    last = max(told, default=499)
+    last = max(status, default=499)
     assert set(range(last + 1)) <= found
     assert len(found) <= last + 2  # one more may be written than was told

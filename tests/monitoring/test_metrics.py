@@ -10,8 +10,8 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.server import FLOWER, Server
 
-from windlass.monitoring.metrics import BOUNDS, READ_RESULTS, ServerMetrics, quantiles
-from windlass.monitoring.prometheus import FeatureAge, expose
+from windlass.monitoring.metrics import BUCKET_BOUNDS, READ_RESULTS, ServerMetrics, quantiles
+from windlass.monitoring.prometheus import FeatureAge, render_metrics
 from windlass.monitoring.shared_counters import SharedCounters
 
 LABELS = {"project", "version", "route", "status", "label", "le", "result"}
@@ -47,31 +47,31 @@ def test_predictions_by_class() -> None:
     }
 
 
-@pytest.mark.parametrize("bound", range(len(BOUNDS)))
+@pytest.mark.parametrize("bound", range(len(BUCKET_BOUNDS)))
 def test_a_bound_belongs_to_its_bucket(bound: int) -> None:
-    (buckets,) = observed(BOUNDS[bound])
+    (buckets,) = observed(BUCKET_BOUNDS[bound])
     assert buckets[bound] == 1
-    (buckets,) = observed(BOUNDS[bound] * 1.001)
+    (buckets,) = observed(BUCKET_BOUNDS[bound] * 1.001)
     assert buckets[bound + 1] == 1
 
 
 def test_quantiles() -> None:
     assert quantiles([], [0.5]) == [None]
-    assert quantiles([(0.0,) * (len(BOUNDS) + 1)], [0.5, 0.99]) == [None, None]
+    assert quantiles([(0.0,) * (len(BUCKET_BOUNDS) + 1)], [0.5, 0.99]) == [None, None]
     assert quantiles(observed(*[0.0015] * 10), [0.0, 1.0]) == pytest.approx([0.001, 0.0025])
     (median,) = quantiles(observed(*[0.0015] * 10), [0.5])
     assert median == pytest.approx(0.00175)  # half way through the bucket
     assert quantiles(observed(*[0.0004] * 90, *[0.3] * 10), [0.9, 0.95]) == pytest.approx(
         [0.0005, 0.375]
     )
-    assert quantiles(observed(100.0), [0.5]) == [BOUNDS[-1]]
+    assert quantiles(observed(100.0), [0.5]) == [BUCKET_BOUNDS[-1]]
     assert quantiles([*observed(0.0004), *observed(0.3)], [0.5, 1.0]) == pytest.approx(
         [0.0005, 0.5]
     )
 
 
 def text_of(telemetry: ServerMetrics) -> str:
-    body, kind = expose(telemetry.snapshot(), {"iris": "v1"}, "text/plain", 1_700_000_000.0)
+    body, kind = render_metrics(telemetry.snapshot(), {"iris": "v1"}, "text/plain", 1_700_000_000.0)
     assert kind.startswith("text/plain")
     return body.decode()
 
@@ -114,7 +114,7 @@ def test_features(telemetry: ServerMetrics) -> None:
         "loans": FeatureAge("ab", 7, 1_700_000_000.5, date(2020, 12, 30), 36_457, stale=True),
         "empty": FeatureAge("cd", 1, 1_700_000_000.5, None, 0, stale=False),
     }
-    body, _ = expose(telemetry.snapshot(), {}, "text/plain", 0.0, ages)
+    body, _ = render_metrics(telemetry.snapshot(), {}, "text/plain", 0.0, ages)
     assert naming_faults(body.decode()) == []
     found = {
         (sample.name, *sample.labels.values()): sample.value
@@ -138,7 +138,7 @@ def test_features(telemetry: ServerMetrics) -> None:
 
 def test_openmetrics(telemetry: ServerMetrics) -> None:
     accept = "application/openmetrics-text; version=1.0.0"
-    body, kind = expose(telemetry.snapshot(), {"iris": "v1"}, accept, 0.0)
+    body, kind = render_metrics(telemetry.snapshot(), {"iris": "v1"}, accept, 0.0)
     assert kind.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
     read: Callable[[str], Iterator[Metric]] = openmetrics.text_string_to_metric_families

@@ -1,4 +1,4 @@
-"""Numbers that several processes share: summed, never lost, never grown without end."""
+"""Shared counters: sums over processes, none lost, bounded size; and the counts of other workers."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from windlass.monitoring import shared_counters as module
-from windlass.monitoring.shared_counters import SharedCounters, shared_folder
+from windlass.monitoring.shared_counters import PeerCounters, SharedCounters, counters_folder
 
 CellsOf = Callable[[Path], SharedCounters]
 KEY = ("requests", "iris", "v1")
 WORKER = """
 import sys
 from pathlib import Path
-from windlass.monitoring.shared_counters import Cells
+from windlass.monitoring.shared_counters import SharedCounters
 
-cells = Cells(Path(sys.argv[1]))
+cells = SharedCounters(Path(sys.argv[1]))
 series = cells.series(("requests", "iris", "v1"), 2)
 for line in sys.stdin:
     series[0] += float(line)
@@ -65,7 +65,7 @@ def worker(folder: Path) -> Iterator[Worker]:
 
 @pytest.fixture
 def cells_of() -> Iterator[CellsOf]:
-    """Cells of this process, closed afterwards."""
+    """SharedCounters of this process, closed afterwards."""
     with ExitStack() as opened:
 
         def make(folder: Path) -> SharedCounters:
@@ -185,7 +185,7 @@ def test_the_folder_of_a_server(tmp_path: Path) -> None:
     )
     for name in (gone.stdout.decode().strip(), str(os.getppid()), "notes"):
         (tmp_path / "run" / name).mkdir(parents=True)
-    folder = shared_folder(tmp_path)
+    folder = counters_folder(tmp_path)
     assert folder.name == str(os.getpid())
     assert files(tmp_path / "run") == sorted([str(os.getpid()), str(os.getppid()), "notes"])
 
@@ -193,4 +193,58 @@ def test_the_folder_of_a_server(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(OSError, match="run"):
-        shared_folder(tmp_path)
+        counters_folder(tmp_path)
+
+
+RATE, LATER_RATE = ("rate", "ci"), ("rate", "later")
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[list[SharedCounters]]:
+    workers = [SharedCounters(tmp_path) for _ in range(3)]
+    yield workers
+    for worker in workers:
+        worker.close()
+
+
+def test_all_but_ones_own(workers: list[SharedCounters]) -> None:
+    series = [worker.series(RATE, 2) for worker in workers]
+    peers = [PeerCounters(worker) for worker in workers]
+    for peer in peers:
+        peer.refresh()
+    series[0][1], series[1][1], series[2][1] = 1.0, 10.0, 100.0
+    seen = [sorted(cells[1] for cells in peer.cells(RATE)) for peer in peers]
+    assert seen == [[10.0, 100.0], [1.0, 100.0], [1.0, 10.0]]
+    series[2][1] += 5.0
+    assert sorted(cells[1] for cells in peers[0].cells(RATE)) == [10.0, 105.0]
+
+
+def test_series_and_workers_that_come_later(workers: list[SharedCounters], tmp_path: Path) -> None:
+    peers = PeerCounters(workers[0])
+    peers.refresh()
+    assert peers.cells(LATER_RATE) == ()
+    workers[1].series(RATE, 3)
+    workers[1].series(LATER_RATE, 1)[0] = 7.0
+    newcomer = SharedCounters(tmp_path)
+    newcomer.series(LATER_RATE, 1)[0] = 8.0
+    peers.refresh()
+    assert sorted(cells[0] for cells in peers.cells(LATER_RATE)) == [7.0, 8.0]
+    newcomer.close()
+
+
+def test_a_worker_that_is_starting_is_left_for_the_next_look(
+    workers: list[SharedCounters], tmp_path: Path
+) -> None:
+    peers = PeerCounters(workers[0])
+    (tmp_path / "9.cells").write_bytes(b"")
+    peers.refresh()
+    assert peers.cells(RATE) == ()
+    workers[1].series(RATE, 1)[0] = 3.0
+    peers.refresh()
+    assert [cells[0] for cells in peers.cells(RATE)] == [3.0]
+
+
+def test_numbers_of_this_process_alone_have_no_peers() -> None:
+    peers = PeerCounters(SharedCounters())
+    peers.refresh()
+    assert peers.cells(RATE) == ()

@@ -1,4 +1,4 @@
-"""What tests of features share: one server of clients, for tests that leave it as it is."""
+"""Shared fixtures of the feature tests: one server with a client project, which tests only read."""
 
 import pytest
 from tests.conftest import BundleOf, Serve

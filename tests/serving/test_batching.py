@@ -1,4 +1,4 @@
-"""Natural batching: what waited while the last batch ran is the next, and nobody gets another's answer."""
+"""Natural batching: rows that arrive during a call form the next batch, and each gets its own prediction."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Features over HTTP: of one entity, of many, as Feast asks, and what is refused."""
+"""Features over HTTP: of one entity, of many, in Feast's protocol, and errors."""
 
 from typing import Any
 

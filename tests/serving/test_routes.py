@@ -1,4 +1,4 @@
-"""Every route of one project's server: shapes, headers, and what is refused."""
+"""Routes of a server of one project: answers, headers and errors."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Any valid row is answered, any row with one broken field is refused naming that field: property-based."""
+"""Properties of row validation: any valid row is answered; a row with one invalid field is rejected by that field."""
 
 from datetime import date, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`/predict_batch` with CSV, Arrow streams and Parquet: the same answers as JSON, in the form asked for."""
+"""`/predict_batch` with CSV, Arrow streams and Parquet: the same answers as JSON, in the requested format."""
 
 import io
 import json

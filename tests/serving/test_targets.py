@@ -1,4 +1,4 @@
-"""What a path or a name stands for: a bundle by itself, or a project that the registry decides about."""
+"""Targets of `windlass serve`: a bundle by itself, or a project of the registry."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.server import Server, free_port
 from windlass.app import application
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import BundleError, ProjectError, RegistryError, StorageError
-from windlass.serving.targets import ServeTarget, subjects
+from windlass.serving.targets import ServeTarget, resolve_targets
 from windlass.settings import Settings
 
 
@@ -33,7 +33,7 @@ def project(tmp_path: Path, iris: Path) -> Path:
 
 
 def one(path: Path | str, settings: Settings) -> ServeTarget:
-    (found,) = subjects([path], settings)
+    (found,) = resolve_targets([path], settings)
     return found
 
 
@@ -115,7 +115,7 @@ def test_a_server_of_a_bundle_that_is_no_version_ends(
 def test_two_of_one_project(registered: RegistryHome, iris: Path) -> None:
     registered.live(iris)
     with pytest.raises(ProjectError, match="'iris'"):
-        subjects([iris, "iris"], registered.settings)
+        resolve_targets([iris, "iris"], registered.settings)
 
 
 def test_a_database_that_is_away(
@@ -134,5 +134,5 @@ def test_a_database_that_is_away(
 
 def test_a_subject_stands_for_itself_and_for_one_start(tmp_path: Path) -> None:
     first, second = ServeTarget("iris"), ServeTarget("iris")
-    assert subjects([first], Settings(home=tmp_path)) == [first]
+    assert resolve_targets([first], Settings(home=tmp_path)) == [first]
     assert first.session != second.session

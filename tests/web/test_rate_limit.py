@@ -17,13 +17,13 @@ START = 60.0 * 1000
 WORKER = """
 import sys
 from pathlib import Path
-from windlass.monitoring.shared_counters import Cells
-from windlass.web.rate_limit import Rates
-rates = Rates(Cells(Path(sys.argv[1])))
-meter = rates.meter("ci", 100)
+from windlass.monitoring.shared_counters import SharedCounters
+from windlass.web.rate_limit import RateLimits
+rates = RateLimits(SharedCounters(Path(sys.argv[1])))
+limiter = rates.limiter("ci", 100)
 for line in sys.stdin:
     rates.refresh()
-    wait, _ = meter.take(float(line))
+    wait, _ = limiter.acquire(float(line))
     print(wait, flush=True)
 """
 

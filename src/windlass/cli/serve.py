@@ -127,10 +127,10 @@ def _reject_open_control_plane(served: "list[ServeTarget]") -> None:
 
 
 def _load_targets(paths: list[Path], settings: Settings) -> "list[ServeTarget]":
-    from windlass.serving.targets import subjects
+    from windlass.serving.targets import resolve_targets
 
     set_up_logs(settings.log_level)
-    return subjects(paths, settings)
+    return resolve_targets(paths, settings)
 
 
 def _serve(

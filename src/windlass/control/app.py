@@ -7,8 +7,6 @@ from windlass.control.backend import ControlBackend, ControlStores, ControlTimin
 from windlass.control.error_mapping import translate_errors
 from windlass.control.job_events import JobEventStreams
 from windlass.control.jobs import JobRoutes
-from windlass.control.openapi_operations import OPERATIONS
-from windlass.control.openapi_schemas import RESPONSE_SCHEMAS
 from windlass.control.request_body import Json
 from windlass.control.train import TrainRoutes
 from windlass.control.train_request import body_schema
@@ -68,7 +66,6 @@ class ControlPlane:
         self._backend = backend
         self._declared: dict[str, ProjectSpec] = {}
         self.routes = control_routes(self._names, backend)
-        self.section = OpenApiSection(OPERATIONS, self._schemas)
 
     @classmethod
     def from_settings(
@@ -91,8 +88,18 @@ class ControlPlane:
             self._declared = {spec.name: spec for spec in declarations if spec.name in self._names}
         return tuple(self._declared.values())
 
+    @property
+    def section(self) -> OpenApiSection:
+        """The operations and schemas of the control routes, imported when the document is first asked for."""
+        from windlass.control.openapi_operations import OPERATIONS
+
+        return OpenApiSection(OPERATIONS, self._schemas)
+
     def _schemas(self) -> Json:
-        schemas = dict(RESPONSE_SCHEMAS)
+        from windlass.control.openapi_models import MODELS
+        from windlass.web.openapi_models import component_schemas
+
+        schemas = component_schemas(MODELS)
         for name in self._names:
             declaration = self._declared.get(name)
             base = f"#/components/schemas/{name}.Training"

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from windlass.control.jobs import JOB_ID, MAX_LISTED
-from windlass.control.openapi_schemas import STATES
 from windlass.control.prefer_header import KEY_PATTERN
 from windlass.control.request_body import Json
 from windlass.control.versions import DECISION_BODY, ROLLBACK_BODY, VERSION_SCHEMA
-from windlass.web.openapi import Operation
+from windlass.jobs.job import JobState
+from windlass.web.openapi import Operation, json_content, reference
 
 _AWAY = ("404", "503")
 _DECIDES = ("400", "404", "409", "413", "415", "422", "503")
@@ -16,19 +16,15 @@ _VERSION: Json = {"type": "string", "pattern": VERSION_SCHEMA["pattern"]}
 
 
 def _training(projects: Sequence[str]) -> Json:
-    return _json({"$ref": f"#/components/schemas/{projects[0]}.Training"})
+    return json_content(reference(f"{projects[0]}.Training"))
 
 
 def _reason(_: Sequence[str]) -> Json:
-    return _json(DECISION_BODY)
+    return json_content(DECISION_BODY)
 
 
 def _return(_: Sequence[str]) -> Json:
-    return _json(ROLLBACK_BODY)
-
-
-def _json(schema: Json) -> Json:
-    return {"application/json": {"schema": schema}}
+    return json_content(ROLLBACK_BODY)
 
 
 TRAINING: dict[str, Operation] = {
@@ -65,7 +61,10 @@ TRAINING: dict[str, Operation] = {
         "Jobs",
         errors=("422", "503"),
         query={
-            "state": {"enum": STATES, "description": "Only jobs in this state."},
+            "state": {
+                "enum": [state.value for state in JobState],
+                "description": "Only jobs in this state.",
+            },
             "limit": {
                 "type": "integer",
                 "minimum": 1,

@@ -1,1 +1,1 @@
-"""What a running service tells of itself: the ledger and its metrics."""
+"""Records of a running server: its prediction ledger and its metrics."""

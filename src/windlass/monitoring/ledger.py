@@ -1,7 +1,7 @@
-"""The ledger: every answered prediction, appended to segment files before its answer leaves.
+"""The ledger: segment files to which every answered prediction is appended before its answer is sent.
 
-A segment belongs to one process. `.jsonl` segments hold a line an answer: `{"time", "request_id",
-"row" or "rows", "answer"}`; `.arrows` segments hold one Arrow IPC stream after another, each a columnar answer.
+A segment belongs to one process. `.jsonl` segments hold one line after another, `.arrows` segments one Arrow IPC
+stream after another, as `ledger_record` encodes them.
 """
 
 import os
@@ -16,9 +16,10 @@ SEGMENT_SECONDS = 3600.0
 
 
 class Ledger:
-    """Appends to the segments of one project. Safe to call from several threads.
+    """Appends records to the segments of one project. Safe to call from several threads.
 
-    What `append` returned from survives the death of this process; a failed append leaves no trace.
+    `append` takes a line, `append_table` an Arrow stream. A record survives the death of this process once the call
+    has returned; a failed append leaves nothing in the file.
     """
 
     def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -36,58 +37,62 @@ class Ledger:
         self.append_table = self._tables.append
 
     def close(self) -> None:
-        """Close the open segments."""
+        """Closes the open segments."""
         self._lines.close()
         self._tables.close()
 
 
 class _Segments:
-    """The segments of one form, one open at a time."""
+    """Segments of one format, one of them open at a time."""
 
-    def __init__(self, folder: Path, suffix: str, limit: int) -> None:
+    def __init__(self, folder: Path, suffix: str, max_bytes: int) -> None:
         self._folder = folder
         self._suffix = suffix
-        self._limit = limit
+        self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._file = -1
         self._size = 0
-        self._until = 0.0
+        self._expires_at = 0.0
 
-    def append(self, record: bytes) -> None:
-        """Write one record, whole. Raises LedgerError where it cannot be written, and leaves nothing of it."""
+    def append(self, record: bytes | memoryview) -> None:
+        """Writes one whole record. Raises LedgerError, and leaves nothing of it, where that fails."""
         with self._lock:
             try:
-                if self._file < 0 or self._size >= self._limit or time.monotonic() >= self._until:
-                    self._roll()
+                if (
+                    self._file < 0
+                    or self._size >= self._max_bytes
+                    or time.monotonic() >= self._expires_at
+                ):
+                    self._open_next()
                 if os.write(self._file, record) != len(record):
-                    self._finish(record)
+                    self._write_rest(record)
                 self._size += len(record)
             except OSError as error:
-                self._undo()
+                self._truncate()
                 raise LedgerError(
                     f"Cannot append to the ledger in {self._folder}: {error.strerror}. Free space on its disk."
                 ) from error
 
     def close(self) -> None:
-        """Close the open segment; the next append opens another."""
+        """Closes the open segment; the next append opens another."""
         with self._lock:
             self._close()
 
-    def _roll(self) -> None:
+    def _open_next(self) -> None:
         self._close()
         name = f"{time.time_ns()}-{os.getpid()}.{self._suffix}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self._folder / name, flags, 0o640)
         self._size = 0
-        self._until = time.monotonic() + SEGMENT_SECONDS
+        self._expires_at = time.monotonic() + SEGMENT_SECONDS
 
-    def _finish(self, record: bytes) -> None:
-        """Write what a short write left over: from the end of the file, for the file is only ours."""
+    def _write_rest(self, record: bytes | memoryview) -> None:
+        """Writes what a short write left over. Only this process writes to the file, so its size says how much."""
         rest = memoryview(record)[os.fstat(self._file).st_size - self._size :]
         while rest:
             rest = rest[os.write(self._file, rest) :]
 
-    def _undo(self) -> None:
+    def _truncate(self) -> None:
         if self._file >= 0:
             try:
                 os.ftruncate(self._file, self._size)

@@ -1,4 +1,4 @@
-"""What a server counts: requests and their latency, predictions by class; as Prometheus text and as numbers."""
+"""Server metrics: request counts and latency histograms, predictions by class, feature reads."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from windlass.monitoring.shared_counters import Numbers, SeriesKey, SharedCounters
 
-# seconds; a quarter of a millisecond is a busy server's median, ten seconds a large batch
-BOUNDS = (
+# seconds; the median of a busy server is a quarter of a millisecond, a large batch takes ten seconds
+BUCKET_BOUNDS = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
     0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
-_SUM = len(BOUNDS) + 1  # after the buckets, the last of which is +Inf
+_SUM = len(BUCKET_BOUNDS) + 1  # after the buckets, the last of which is +Inf
 _WIDTH = _SUM + 1
 
-LATENCY = "windlass_request_duration_seconds"
-PREDICTIONS = "windlass_predictions_total"
-READS = "windlass_feature_reads_total"
-READ_RESULTS = ("found", "unknown", "failed")  # of an entity that was asked for
+LATENCY_SERIES = "windlass_request_duration_seconds"
+PREDICTIONS_SERIES = "windlass_predictions_total"
+READS_SERIES = "windlass_feature_reads_total"
+READ_RESULTS = ("found", "unknown", "failed")  # outcomes of one entity's lookup
 
 
 class LatencyCounter:
-    """The latency histogram of one (project, version, route, status class)."""
+    """Latency histogram of one (project, version, route, status class)."""
 
     __slots__ = ("_cells",)
 
@@ -29,45 +29,45 @@ class LatencyCounter:
         self._cells = cells
 
     def observe(self, seconds: float) -> None:
-        """Count one request."""
+        """Counts one request that took so many seconds."""
         cells = self._cells
-        cells[bisect_left(BOUNDS, seconds)] += 1.0
+        cells[bisect_left(BUCKET_BOUNDS, seconds)] += 1.0
         cells[_SUM] += seconds
 
 
 class ServerMetrics:
-    """The counters of one worker, and their sums over all workers of the server."""
+    """Counters of this worker process, and their sums over all workers of the server."""
 
-    def __init__(self, cells: SharedCounters) -> None:
-        self._cells = cells
+    def __init__(self, counters: SharedCounters) -> None:
+        self._counters = counters
         self._latencies: dict[tuple[str, str, str, int], LatencyCounter] = {}
 
     def latency(self, project: str, version: str, route: str, status: int) -> LatencyCounter:
-        """The histogram to observe a request in."""
+        """Returns the histogram for requests of these labels; `status` is the HTTP status."""
         key = (project, version, route, status // 100)
-        found = self._latencies.get(key)
-        if found is None:
-            labels = (LATENCY, project, version, route, f"{status // 100}xx")
-            found = self._latencies[key] = LatencyCounter(self._cells.series(labels, _WIDTH))
-        return found
+        counter = self._latencies.get(key)
+        if counter is None:
+            labels = (LATENCY_SERIES, project, version, route, f"{status // 100}xx")
+            counter = self._latencies[key] = LatencyCounter(self._counters.series(labels, _WIDTH))
+        return counter
 
     def predictions(self, project: str, version: str, classes: Sequence[str]) -> Numbers:
-        """One counter a class, in order; one in all where there are no classes."""
+        """Returns one counter for each class, in order; a single one for a regression, which has no classes."""
         labels = tuple(classes) or ("",)
-        return self._cells.series((PREDICTIONS, project, version, *labels), len(labels))
+        return self._counters.series((PREDICTIONS_SERIES, project, version, *labels), len(labels))
 
     def feature_reads(self, project: str) -> Numbers:
-        """One counter for each of READ_RESULTS, in order."""
-        return self._cells.series((READS, project, *READ_RESULTS), len(READ_RESULTS))
+        """Returns one counter for each of READ_RESULTS, in order."""
+        return self._counters.series((READS_SERIES, project, *READ_RESULTS), len(READ_RESULTS))
 
     def snapshot(self) -> "MetricsSnapshot":
-        """The sums over all workers, now."""
-        return MetricsSnapshot.of(self._cells.sums())
+        """Returns the sums over all workers."""
+        return MetricsSnapshot.from_sums(self._counters.sums())
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Requests of one (project, version, route, status class): a count a bucket, and the seconds in all."""
+    """Request counts of one (project, version, route, status class), by latency bucket; `seconds` is their sum."""
 
     project: str
     version: str
@@ -78,14 +78,15 @@ class Histogram:
 
     @property
     def count(self) -> float:
-        """Requests in all."""
+        """Number of requests."""
         return sum(self.buckets)
 
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """What all workers counted: `predictions` by (project, version), then by class; `reads` of features by
-    project, then by result.
+    """Counts over all workers at one time.
+
+    `predictions` are by (project, version), then by class; `reads` of features by project, then by result.
     """
 
     histograms: tuple[Histogram, ...]
@@ -93,25 +94,26 @@ class MetricsSnapshot:
     reads: dict[str, dict[str, float]]
 
     @staticmethod
-    def of(sums: dict[SeriesKey, list[float]]) -> "MetricsSnapshot":
-        """Read the summed cells."""
+    def from_sums(sums: dict[SeriesKey, list[float]]) -> "MetricsSnapshot":
+        """Builds the snapshot from the summed series of the workers."""
         histograms, predictions, reads = [], {}, {}
         for key, values in sorted(sums.items()):
-            if key[0] == LATENCY:
+            if key[0] == LATENCY_SERIES:
                 project, version, route, status = key[1:]
                 buckets = tuple(values[:_SUM])
                 histograms.append(Histogram(project, version, route, status, buckets, values[_SUM]))
-            elif key[0] == PREDICTIONS:
+            elif key[0] == PREDICTIONS_SERIES:
                 predictions[key[1], key[2]] = dict(zip(key[3:], values, strict=True))
-            elif key[0] == READS:
+            elif key[0] == READS_SERIES:
                 reads[key[1]] = dict(zip(key[2:], values, strict=True))
         return MetricsSnapshot(tuple(histograms), predictions, reads)
 
 
 def quantiles(buckets: Iterable[Sequence[float]], wanted: Sequence[float]) -> list[float | None]:
-    """Latency quantiles in seconds, interpolated within the buckets of several histograms together.
+    """Returns latency quantiles in seconds over several histograms together, interpolated within a bucket.
 
-    None where nothing was counted. Above the last bound the last bound is the answer.
+    `wanted` are the quantiles, from 0 to 1. A value is None where nothing was counted, and the last bucket's lower
+    bound where the quantile lies beyond it.
     """
     total = [sum(column) for column in zip(*buckets, strict=True)]
     count = sum(total)
@@ -124,9 +126,9 @@ def _quantile(counts: Sequence[float], rank: float) -> float:
     below = 0.0
     for index, count in enumerate(counts):
         if count and below + count >= rank:
-            if index == len(BOUNDS):
+            if index == len(BUCKET_BOUNDS):
                 break
-            low = BOUNDS[index - 1] if index else 0.0
-            return low + (BOUNDS[index] - low) * (rank - below) / count
+            low = BUCKET_BOUNDS[index - 1] if index else 0.0
+            return low + (BUCKET_BOUNDS[index] - low) * (rank - below) / count
         below += count
-    return BOUNDS[-1]
+    return BUCKET_BOUNDS[-1]

@@ -1,4 +1,4 @@
-"""A server's counters as Prometheus text."""
+"""Renders the server's metrics as Prometheus text."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -18,15 +18,14 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from windlass.monitoring.metrics import BOUNDS, Histogram, MetricsSnapshot
+from windlass.monitoring.metrics import BUCKET_BOUNDS, Histogram, MetricsSnapshot
 
 
 @dataclass(frozen=True)
 class FeatureAge:
-    """The snapshot that was materialised last, by which view, and when, in seconds since 1970.
+    """The feature snapshot that was materialised last, its view's version, and when, in seconds since 1970.
 
-    `newest` is the day of the newest event in it. Features are `stale` that were not materialised for longer
-    than their view allows.
+    `newest` is the day of its newest event. Features are `stale` once they are older than their view allows.
     """
 
     view_version: str
@@ -38,14 +37,14 @@ class FeatureAge:
 
     @property
     def newest_at(self) -> float | None:
-        """The beginning of the newest event's day, in seconds since 1970."""
+        """Start of the newest event's day, in seconds since 1970."""
         if self.newest is None:
             return None
         day = datetime(self.newest.year, self.newest.month, self.newest.day, tzinfo=UTC)
         return day.timestamp()
 
-    def told(self) -> dict[str, Any]:
-        """What `/status` says."""
+    def status(self) -> dict[str, Any]:
+        """Returns the fields that `/status` shows."""
         return {
             "snapshot": self.snapshot,
             "view_version": self.view_version,
@@ -56,8 +55,8 @@ class FeatureAge:
         }
 
 
-def age_families(ages: Mapping[str, FeatureAge]) -> Iterator[Metric]:
-    """A family for each figure, of the projects whose features were materialised; none where there are none."""
+def feature_age_metrics(ages: Mapping[str, FeatureAge]) -> Iterator[Metric]:
+    """Yields one gauge for each figure, over the projects whose features were materialised."""
     for name, text, attribute in (
         ("materialised_timestamp_seconds", "When features were last materialised, since 1970.", "materialised_at"),
         ("newest_event_timestamp_seconds", "The day of the newest event in them, since 1970.", "newest_at"),
@@ -74,30 +73,31 @@ def age_families(ages: Mapping[str, FeatureAge]) -> Iterator[Metric]:
             yield family
 
 
-_NONE: Mapping[str, FeatureAge] = MappingProxyType({})
+_NO_FEATURES: Mapping[str, FeatureAge] = MappingProxyType({})
 
 
-def expose(
+def render_metrics(
     snapshot: MetricsSnapshot,
     live: Mapping[str, str],
     accept: str,
     started: float,
-    features: Mapping[str, FeatureAge] = _NONE,
+    features: Mapping[str, FeatureAge] = _NO_FEATURES,
 ) -> tuple[bytes, str]:
-    """The text of `/metrics` and its content type.
+    """Returns the text of `/metrics` and its content type, negotiated by the `Accept` header.
 
-    `live` names the version of each ready project, `features` how fresh those of each project are that has any.
+    `live` maps each ready project to its version, `features` each project with features to their age; `started`
+    is in seconds since 1970.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(snapshot, live, started, features))
+    registry.register(_MetricFamilies(snapshot, live, started, features))
     try:
         encode, content_type = choose_encoder(accept)
-    except (TypeError, ValueError):  # a version in Accept that is none
+    except (TypeError, ValueError):  # Accept names a malformed version of the format
         encode, content_type = choose_encoder("")
     return encode(registry), content_type
 
 
-class _Families(Collector):
+class _MetricFamilies(Collector):
     def __init__(
         self,
         snapshot: MetricsSnapshot,
@@ -111,7 +111,7 @@ class _Families(Collector):
         self._features = features
 
     def collect(self) -> Iterator[Metric]:
-        """Every family, in a fixed order."""
+        """Yields every metric family, in a fixed order."""
         labels = ["project", "version", "route", "status"]
         latency = HistogramMetricFamily(
             "windlass_request_duration_seconds",
@@ -133,7 +133,7 @@ class _Families(Collector):
             live.add_metric([project], {"version": version})
         yield live
         yield from self._feature_reads()
-        yield from age_families(self._features)
+        yield from feature_age_metrics(self._features)
         yield GaugeMetricFamily(
             "windlass_start_time_seconds",
             "When the server started, since 1970.",
@@ -166,6 +166,6 @@ class _Families(Collector):
 
 def _cumulative(histogram: Histogram) -> Iterator[tuple[str, float]]:
     total = 0.0
-    for bound, count in zip((*BOUNDS, math.inf), histogram.buckets, strict=True):
+    for bound, count in zip((*BUCKET_BOUNDS, math.inf), histogram.buckets, strict=True):
         total += count
         yield ("+Inf" if bound == math.inf else repr(bound)), total

@@ -1,4 +1,4 @@
-"""Numbers that several processes write and any of them can sum: one small memory-mapped file a worker."""
+"""Counters shared by the worker processes of a server: one small memory-mapped file for each worker."""
 
 import fcntl
 import json
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 else:
     Numbers = memoryview  # not subscriptable before Python 3.14
 
-CAPACITY = 1 << 20  # bytes a worker; room for some 3,000 latency series, five or so a version
+CAPACITY = (
+    1 << 20
+)  # bytes for each worker: room for about 3,000 latency series, of which a version needs about five
 _HEADER = struct.Struct("<II")  # length of the key's JSON (written last), number of float64 cells
 
 
 class SharedCounters:
-    """One worker's numbers. Only this process writes them; a restarted worker carries on with them.
+    """Counters of one worker. Only this process writes them; a restarted worker continues them.
 
-    The file belongs to the lowest slot that is free, so a worker that died leaves nothing behind.
-    Without a folder, the numbers live in this process alone.
+    The worker takes the file of the lowest free slot, so one that died leaves no file behind for ever.
+    Without a folder the counters are in this process's memory only.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -36,29 +38,29 @@ class SharedCounters:
         if folder is None:
             self._map = mmap.mmap(-1, CAPACITY)
         else:
-            self._file = _claim(folder)
+            self._file = _claim_slot(folder)
             self.path = Path(self._file.name)
             self._map = mmap.mmap(self._file.fileno(), CAPACITY)
         self._view = memoryview(self._map)
-        self._known: dict[SeriesKey, Numbers] = {}
+        self._series: dict[SeriesKey, Numbers] = {}
         self._end = 0
-        for key, start, stop in records(self._map):
-            self._known[key] = self._view[start:stop].cast("d")
+        for key, start, stop in iter_series(self._map):
+            self._series[key] = self._view[start:stop].cast("d")
             self._end = stop
         self._folder = folder
 
     def series(self, key: SeriesKey, width: int) -> Numbers:
-        """The `width` float64 cells of `key`, made on first use; `cells[i] += x` is the way to count.
+        """Returns the `width` float64 cells of `key`, created on first use. Count with `cells[i] += x`.
 
-        Where the file is full the cells are counted by nobody: labels are bounded, so that is a fault.
+        Where the file is full, the cells are in no sum. Labels are bounded, so that does not happen without a bug.
         """
-        cells = self._known.get(key)
+        cells = self._series.get(key)
         if cells is None:
-            cells = self._known[key] = self._append(key, width)
+            cells = self._series[key] = self._append(key, width)
         return cells
 
     def close(self) -> None:
-        """Leave the slot and its numbers to a successor. What is counted from now on nobody may see."""
+        """Releases the slot and its counts to a successor. Counts made after this may be lost."""
         if self._file is not None:
             fcntl.flock(
                 self._file, fcntl.LOCK_UN
@@ -80,10 +82,10 @@ class SharedCounters:
         return self._view[start:stop].cast("d")
 
     def sums(self) -> dict[SeriesKey, list[float]]:
-        """Every series, summed over all workers that share the folder."""
+        """Returns every series, summed over all workers that share the folder."""
         total: dict[SeriesKey, list[float]] = {}
         for content in self._contents():
-            for key, start, stop in records(content):
+            for key, start, stop in iter_series(content):
                 cells: Numbers = memoryview(content)[start:stop].cast("d")
                 values = list(cells)
                 for index, value in enumerate(total.get(key, ())):
@@ -99,26 +101,26 @@ class SharedCounters:
             yield path.read_bytes()
 
 
-def shared_folder(home: Path) -> Path:
-    """The folder that the workers of one server share, named by the process that started them.
+def counters_folder(home: Path) -> Path:
+    """Returns the folder that the workers of one server share, named after the process that started them.
 
-    What servers that are gone left behind is removed. Raises OSError where `home` cannot be written.
+    Removes the folders of servers that have ended. Raises OSError where `home` cannot be written.
     """
     from multiprocessing import parent_process
 
     parent = parent_process()
     owner = os.getpid() if parent is None or parent.pid is None else parent.pid
-    run = home.absolute() / "run"
-    folder = run / str(owner)
+    folders = home.absolute() / "run"
+    folder = folders / str(owner)
     folder.mkdir(parents=True, exist_ok=True)
-    for other in run.iterdir():
+    for other in folders.iterdir():
         if other.name.isdecimal() and not is_process_alive(int(other.name)):
             shutil.rmtree(other, ignore_errors=True)
     return folder
 
 
-def _claim(folder: Path) -> IO[bytes]:
-    """Open and lock the lowest free slot; the lock ends with the process."""
+def _claim_slot(folder: Path) -> IO[bytes]:
+    """Opens and locks the file of the lowest free slot; the lock ends with the process."""
     slot = 0
     while True:
         file = (folder / f"{slot}.cells").open("a+b")
@@ -129,7 +131,7 @@ def _claim(folder: Path) -> IO[bytes]:
             slot += 1
             continue
         try:
-            # written, not only sized: on a full disk this fails, where a mapped hole would kill us
+            # written, not only sized: on a full disk this fails, where a hole in a mapped file would kill the process
             file.write(bytes(CAPACITY - file.seek(0, os.SEEK_END)))
             file.flush()
         except OSError:
@@ -138,8 +140,10 @@ def _claim(folder: Path) -> IO[bytes]:
         return file
 
 
-def records(content: bytes | mmap.mmap, position: int = 0) -> Iterator[tuple[SeriesKey, int, int]]:
-    """Each series from `position` on as (key, first byte, last byte + 1) of its cells."""
+def iter_series(
+    content: bytes | mmap.mmap, position: int = 0
+) -> Iterator[tuple[SeriesKey, int, int]]:
+    """Yields each series from `position` on as (key, first byte, last byte + 1) of its cells."""
     while position + _HEADER.size <= len(content):
         length, width = _HEADER.unpack_from(content, position)
         if not length:
@@ -155,31 +159,31 @@ def _aligned(position: int) -> int:
 
 
 class PeerCounters:
-    """The cells of every worker that shares a folder with `cells`, but its own. For one thread.
+    """Counters of the other workers that share a folder with this one. For use by one thread.
 
-    A worker that died still counts, until a successor takes its slot over.
+    A worker that died still counts until a successor takes over its slot.
     """
 
-    def __init__(self, cells: SharedCounters) -> None:
-        self._own = cells.path
+    def __init__(self, counters: SharedCounters) -> None:
+        self._own = counters.path
         self._peers: dict[Path, _Peer] = {}
 
-    def look(self) -> None:
-        """Find workers, and series of theirs, that came since the last look."""
+    def refresh(self) -> None:
+        """Finds workers, and series of theirs, that were added since the last refresh."""
         if self._own is None:
             return
         for path in self._own.parent.glob("*.cells"):
             if path != self._own and path not in self._peers:
                 with suppress(
                     OSError, ValueError
-                ):  # one that is starting: its file is not whole yet
+                ):  # a worker that is starting: its file is not complete yet
                     self._peers[path] = _Peer(path)
         for peer in self._peers.values():
-            peer.look()
+            peer.refresh()
 
-    def of(self, key: SeriesKey) -> tuple[Numbers, ...]:
-        """The cells of `key` of each other worker that has them, as of the last look; they go on changing."""
-        return tuple(peer.known[key] for peer in self._peers.values() if key in peer.known)
+    def cells(self, key: SeriesKey) -> tuple[Numbers, ...]:
+        """Returns the live cells of `key` of each other worker that had that series at the last refresh."""
+        return tuple(peer.series[key] for peer in self._peers.values() if key in peer.series)
 
 
 class _Peer:
@@ -187,10 +191,10 @@ class _Peer:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), CAPACITY, access=mmap.ACCESS_READ)
         self._view = memoryview(self._map)
-        self.known: dict[SeriesKey, Numbers] = {}
+        self.series: dict[SeriesKey, Numbers] = {}
         self._end = 0
 
-    def look(self) -> None:
-        for key, start, stop in records(self._map, self._end):
-            self.known[key] = self._view[start:stop].cast("d")
+    def refresh(self) -> None:
+        for key, start, stop in iter_series(self._map, self._end):
+            self.series[key] = self._view[start:stop].cast("d")
             self._end = stop

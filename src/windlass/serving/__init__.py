@@ -1,1 +1,1 @@
-"""The inference process: from a request's bytes to an answer's bytes."""
+"""The inference server: loaded versions, prediction routes, online features and protocols."""

@@ -1,4 +1,4 @@
-"""The feature routes of one project: what is known of an entity now, and of many."""
+"""Feature routes of one project: the stored features of one entity, and of many."""
 
 import re
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from windlass.core.feature_view import ViewRecord
 from windlass.core.row_validator import rows_error
 from windlass.errors import Fault
 from windlass.serving.online_features import OnlineFeatures
-from windlass.serving.predict import refused, require_json
+from windlass.serving.predict import require_json, rows_problem
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 
 if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
-LEAST, MOST = -(2**63), 2**63 - 1
+MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 MAX_IDS = 10_000  # in one request
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}").fullmatch
-_ID = core_schema.int_schema(strict=True, ge=LEAST, le=MOST)
+_ID = core_schema.int_schema(strict=True, ge=MIN_ID, le=MAX_ID)
 IDS = core_schema.list_schema(_ID, min_length=1, max_length=MAX_IDS, strict=True, fail_fast=True)
 _LIST = SchemaValidator(IDS)
 _OBJECT = SchemaValidator(
@@ -34,67 +34,71 @@ _OBJECT = SchemaValidator(
 )
 
 
-def path_id(exchange: Request) -> int:
-    """The id that the path names. Raises Problem 422."""
-    text = exchange.path_params["id"]
+def path_id(request: Request) -> int:
+    """Returns the id in the path. Raises Problem 422."""
+    text = request.path_params["id"]
     if _INTEGER(text):
-        found = int(text)
-        if LEAST <= found <= MOST:
-            return found
-    raise _unfit([{"loc": ["id"], "msg": "Input should be an integer of 64 bits"}])
+        entity = int(text)
+        if MIN_ID <= entity <= MAX_ID:
+            return entity
+    raise _invalid_id([{"loc": ["id"], "msg": "Input should be an integer of 64 bits"}])
 
 
 def body_ids(body: bytes) -> list[int]:
-    """The ids in a body: `{"ids": […]}`, or the list alone. Raises Problem 400 or 422."""
+    """Returns the ids of a body: `{"ids": […]}`, or the list alone. Raises Problem 400 or 422."""
     try:
         if body.lstrip()[:1] == b"[":
             bare: list[int] = _LIST.validate_json(body)
             return bare
-        named: dict[str, list[int]] = _OBJECT.validate_json(body)
-        return named["ids"]
+        content: dict[str, list[int]] = _OBJECT.validate_json(body)
+        return content["ids"]
     except ValidationError as error:
-        found = rows_error(error)
-    raise refused(found) if found.malformed else _unfit(found.faults)
+        invalid_rows = rows_error(error)
+    raise rows_problem(invalid_rows) if invalid_rows.malformed else _invalid_id(invalid_rows.faults)
 
 
-def _unfit(faults: Sequence[Fault]) -> Problem:
+def _invalid_id(faults: Sequence[Fault]) -> Problem:
     return Problem(422, "An id is an integer of 64 bits; see errors.", faults)
 
 
 UNKNOWN = "unknown"
-TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+TIME_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 
 class FeatureRoutes:
-    """`/features`."""
+    """Routes below `/features`."""
 
     def __init__(self, online: OnlineFeatures) -> None:
         self._online = online
 
-    async def one(self, exchange: Request) -> Response:
-        """`GET /features/{id}`: the features of one entity."""
-        entity = path_id(exchange)
-        exchange.parsed = perf_counter()
+    async def get(self, request: Request) -> Response:
+        """Answers `GET /features/{id}`: the features of one entity."""
+        entity = path_id(request)
+        request.parsed = perf_counter()
         features = await self._online.get(entity)
-        exchange.fetched = perf_counter()
-        return Response(orjson.dumps(_known(self._online.declared, features), option=TIMES))
+        request.fetched = perf_counter()
+        return Response(
+            orjson.dumps(_result(self._online.required_view(), features), option=TIME_OPTIONS)
+        )
 
-    async def many(self, exchange: Request) -> Response:
-        """`POST /features`: of each of these entities, in order; one that is unknown fails no other."""
-        require_json(exchange)
-        entities = body_ids(await exchange.body())
-        exchange.parsed = perf_counter()
-        found = await self._online.get_many(entities)
-        exchange.fetched = perf_counter()
-        view = self._online.declared
+    async def get_many(self, request: Request) -> Response:
+        """Answers `POST /features`: one result for each entity, in order; an unknown one does not fail the others."""
+        require_json(request)
+        entities = body_ids(await request.body())
+        request.parsed = perf_counter()
+        stored = await self._online.get_many(entities)
+        request.fetched = perf_counter()
+        view = self._online.required_view()
         results = [
-            unknown(view, entity, "features") if features is None else _known(view, features)
-            for entity, features in zip(entities, found, strict=True)
+            missing_result(view, entity, "features")
+            if features is None
+            else _result(view, features)
+            for entity, features in zip(entities, stored, strict=True)
         ]
-        return Response(orjson.dumps({"results": results}, option=TIMES))
+        return Response(orjson.dumps({"results": results}, option=TIME_OPTIONS))
 
 
-def _known(view: ViewRecord, features: "Features") -> dict[str, Any]:
+def _result(view: ViewRecord, features: "Features") -> dict[str, Any]:
     return {
         view.entity: features.entity,
         "features": features.values,
@@ -106,6 +110,6 @@ def _known(view: ViewRecord, features: "Features") -> dict[str, Any]:
     }
 
 
-def unknown(view: ViewRecord, entity: int, what: str) -> dict[str, Any]:
-    """What one of several answers says of an entity of which nothing is known; `what` is what there is none of."""
-    return {view.entity: entity, what: None, "error": UNKNOWN}
+def missing_result(view: ViewRecord, entity: int, field: str) -> dict[str, Any]:
+    """Returns the result of an entity that the store does not have; `field` is null in it."""
+    return {view.entity: entity, field: None, "error": UNKNOWN}

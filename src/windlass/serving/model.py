@@ -1,4 +1,4 @@
-"""A version that is loaded and has proven itself, ready to answer."""
+"""A loaded version that has reproduced its reference examples and is ready to answer."""
 
 from time import perf_counter
 from typing import Any
@@ -15,19 +15,22 @@ from windlass.monitoring.metrics import ServerMetrics
 from windlass.serving.batching import prediction_batcher
 from windlass.web.offload import DaemonExecutor
 
-INLINE_SECONDS = 0.001  # an engine that takes longer for a row gets a thread of its own
-INLINE_ROWS = 64  # a body of more rows is worked off the event loop
+INLINE_SECONDS = 0.001  # an engine that takes longer for one row runs on a thread
+INLINE_ROWS = 64  # more rows are predicted off the event loop
 
 
 class ServedModel:
-    """One version of a project. Everything it needs is in memory; its bundle may go."""
+    """One version of a project, whole in memory: its bundle may be removed."""
 
     def __init__(self, bundle: Bundle, executor: DaemonExecutor) -> None:
-        """Load, prove and warm up; `load_seconds` and `test_seconds` say how long that took."""
+        """Loads, checks against the reference examples and warms up; `load_seconds` and `test_seconds` are the times.
+
+        Raises IntegrityError or EngineError.
+        """
         started = perf_counter()
         self.bundle = bundle
         self.version = bundle.version
-        self.view = _view(bundle)
+        self.view_version = _view_version(bundle)
         self.engine = open_engine(bundle)
         loaded = perf_counter()
         check_reference_examples(bundle, self.engine)
@@ -35,23 +38,25 @@ class ServedModel:
         self.target = bundle.schema.target
         self.validator = RowValidator(self.schema)
         self.classes = self.target.classes
-        self.keys = [class_key(label) for label in self.classes or ()]
+        self.class_keys = [class_key(label) for label in self.classes or ()]
         self.predict = self.engine.predict
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
         self.executor = executor
         self.batcher = prediction_batcher(self.predict, executor)
-        self.counts = memoryview(bytearray(8 * max(len(self.keys), 1))).cast("d")
+        self.counts = memoryview(bytearray(8 * max(len(self.class_keys), 1))).cast("d")
         self.load_seconds = loaded - started
         self.test_seconds = perf_counter() - loaded
 
-    def count_in(self, telemetry: ServerMetrics) -> None:
-        """Count among all that the server counts. On the event loop, before the first request."""
-        self.counts = telemetry.predictions(self.bundle.manifest.project, self.version, self.keys)
+    def use_metrics(self, metrics: ServerMetrics) -> None:
+        """Counts predictions in the server's metrics. Called on the event loop, before the first request."""
+        self.counts = metrics.predictions(
+            self.bundle.manifest.project, self.version, self.class_keys
+        )
 
     def _warm_up(self) -> float:
-        """Run reference examples one by one; the quickest tells what a row costs."""
-        rows = self.validator.parse_rows(_golden(self.bundle))
+        """Predicts reference rows one by one; returns the seconds of the quickest call."""
+        rows = self.validator.parse_rows(_reference_rows(self.bundle))
         quickest = float("inf")
         for row in (rows * 20)[:20]:
             batch = self.validator.to_batch([row])
@@ -60,14 +65,14 @@ class ServedModel:
             quickest = min(quickest, perf_counter() - started)
         return quickest
 
-    async def run(self, batch: Batch) -> Prediction:
-        """Predict a few rows: on the event loop where that is cheap, with whoever waits elsewhere."""
+    async def predict_async(self, batch: Batch) -> Prediction:
+        """Predicts a few rows: on the event loop where that is cheap, else on a thread, batched with other requests."""
         if self.inline and len(batch) <= INLINE_ROWS:
             return self.predict(batch)
         return await self.batcher.submit(batch)
 
-    def answer(self, prediction: Prediction) -> dict[str, Any]:
-        """The prediction of a single row as `/predict` answers it."""
+    def row_answer(self, prediction: Prediction) -> dict[str, Any]:
+        """Counts the prediction of a single row, and returns it in the form of `/predict`."""
         if prediction.values is not None:
             self.counts[0] += 1.0
             return {"prediction": prediction.values.item(0)}
@@ -77,18 +82,18 @@ class ServedModel:
         index = prediction.labels.item(0)
         self.counts[index] += 1.0
         label = self.classes[index]
-        (shares,) = by_class(self.keys, prediction.probabilities.tolist())
-        return {"predicted_label": label, "prediction": label, "class_probabilities": shares}
+        (by_class,) = probabilities_by_class(self.class_keys, prediction.probabilities.tolist())
+        return {"predicted_label": label, "prediction": label, "class_probabilities": by_class}
 
-    def answers(self, prediction: Prediction) -> dict[str, Any]:
-        """The predictions of several rows as `/predict_batch` answers them."""
+    def batch_answer(self, prediction: Prediction) -> dict[str, Any]:
+        """Returns the predictions of several rows in the form of `/predict_batch`."""
         if prediction.probabilities is None:
             return {"predictions": self.predictions(prediction)}
-        shares = by_class(self.keys, prediction.probabilities.tolist())
-        return {"predictions": self.predictions(prediction), "class_probabilities": shares}
+        by_class = probabilities_by_class(self.class_keys, prediction.probabilities.tolist())
+        return {"predictions": self.predictions(prediction), "class_probabilities": by_class}
 
     def predictions(self, prediction: Prediction) -> list[Any]:
-        """A label or a value for each row."""
+        """Returns a label or a value for each row."""
         if prediction.values is not None:
             values: list[float] = prediction.values.tolist()
             return values
@@ -97,30 +102,32 @@ class ServedModel:
         return list(map(self.classes.__getitem__, prediction.labels.tolist()))
 
     def count(self, prediction: Prediction) -> None:
-        """Count what was predicted. On the event loop only: an addition is not atomic."""
+        """Counts the predictions. Called on the event loop only: an addition is not atomic."""
         if prediction.labels is None:
             self.counts[0] += len(prediction)
             return
-        for index, count in enumerate(np.bincount(prediction.labels, minlength=len(self.keys))):
+        for index, count in enumerate(
+            np.bincount(prediction.labels, minlength=len(self.class_keys))
+        ):
             self.counts[index] += count
 
 
-def by_class(keys: list[str], rows: list[list[float]]) -> list[dict[str, float]]:
-    """The numbers of each row by class. Two and three classes are spelled out, which takes a third of the time."""
+def probabilities_by_class(keys: list[str], rows: list[list[float]]) -> list[dict[str, float]]:
+    """Returns a dict of probabilities for each row. Two and three classes are spelled out: a third of the time."""
     match keys:
-        case [one, two]:
-            return [{one: a, two: b} for a, b in rows]
-        case [one, two, three]:
-            return [{one: a, two: b, three: c} for a, b, c in rows]
+        case [first, second]:
+            return [{first: a, second: b} for a, b in rows]
+        case [first, second, third]:
+            return [{first: a, second: b, third: c} for a, b, c in rows]
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
-def _view(bundle: Bundle) -> str | None:
-    """The version of the feature view that it was trained on; None where the bundle does not say."""
+def _view_version(bundle: Bundle) -> str | None:
+    """Returns the version of the feature view that it was trained on; None where the bundle does not say."""
     params = bundle.json("params.json") if "params.json" in bundle.manifest.files else {}
     view: str | None = params.get("view")
     return view
 
 
-def _golden(bundle: Bundle) -> bytes:
+def _reference_rows(bundle: Bundle) -> bytes:
     return orjson.dumps(bundle.json("golden.json")["rows"])

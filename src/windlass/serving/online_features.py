@@ -1,4 +1,4 @@
-"""One project's features in this server: by which view they are read, how fresh they are, and what was read."""
+"""Online features of one project: opens its feature store, reads entities and reports how fresh they are."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenedStore:
-    """The store of one project, and how its features are read by a view. Any thread may use it."""
+    """The open store of one project, and the reader of one view. Any thread may use it."""
 
     view: ViewRecord
     store: "OnlineStore"
@@ -39,11 +39,11 @@ class StoreOpener:
 
     @property
     def inline(self) -> bool:
-        """Whether the store is a file, read so fast that the event loop need not be spared."""
+        """Whether the store is a file, which is fast enough to read on the event loop."""
         return self.settings.online_url is None
 
     def open(self, view: ViewRecord) -> OpenedStore:
-        """The store, to be read by this view. Raises SettingsError or StorageError."""
+        """Opens the store, to be read by this view. Raises SettingsError or StorageError."""
         from windlass.features.online.reader import FeatureReader
         from windlass.features.online.store import online_store
 
@@ -51,249 +51,254 @@ class StoreOpener:
         return OpenedStore(view, store, FeatureReader(view, store))
 
 
-TIMEOUT_SECONDS = 5.0  # after which a store that gives no answer is told to be away
-AGAIN_SECONDS = 1.0  # for which a store on another machine that is away is not asked again
-INLINE_IDS = 256  # more are read on the thread
+TIMEOUT_SECONDS = 5.0  # after which a store that does not answer counts as unreachable
+RETRY_SECONDS = 1.0  # for which a remote store that failed is not tried again
+INLINE_IDS = 256  # more entities are read on the thread
 
-_FOUND, _UNKNOWN, _FAILED = range(3)  # of READ_RESULTS
+_FOUND, _UNKNOWN, _FAILED = range(3)  # positions in READ_RESULTS
 _log = logging.getLogger("windlass.serving")
 
 
 class OnlineFeatures:
-    """The features of one project, on the event loop.
+    """Reads the features of one project. Used on the event loop.
 
-    A store that is a file is read right there: that takes microseconds. Any other is read on a thread.
+    A store that is a file is read on the event loop, which takes microseconds; any other store on a thread.
     """
 
     def __init__(
-        self, opener: StoreOpener, telemetry: ServerMetrics, view: ViewRecord | None
+        self, opener: StoreOpener, metrics: ServerMetrics, view: ViewRecord | None
     ) -> None:
-        """`view` is what is known to be declared as yet; `follow` tells what is declared later."""
+        """`view` is the declared view as of now; `update_view` takes later declarations."""
         self.project = opener.project
         self.view = view
-        self.reason: str | None = "The feature store is being opened."  # why it cannot be read
-        self._opener = opener
-        self._telemetry = telemetry
-        self._opened: OpenedStore | None = None
-        self._fresh: Freshness | None = None
-        self._executor = DaemonExecutor(
-            f"features-{self.project}", timeout=TIMEOUT_SECONDS, on_abandon=self._abandon
+        self.reason: str | None = (
+            "The feature store is being opened."  # why the store cannot be read
         )
-        self._reads: MicroBatcher[Sequence[int], Sequence[Features | None]] | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._tried = False  # to open the store
-        self._not_before = 0.0
+        self._opener = opener
+        self._metrics = metrics
+        self._open_store: OpenedStore | None = None
+        self._freshness: Freshness | None = None
+        self._executor = DaemonExecutor(
+            f"features-{self.project}", timeout=TIMEOUT_SECONDS, on_abandon=self._forget_store
+        )
+        self._batcher: MicroBatcher[Sequence[int], Sequence[Features | None]] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._open_attempted = False
+        self._retry_at = 0.0
         self._counts = memoryview(bytearray(24)).cast("d")
 
-    def is_there(self) -> bool:
-        """Whether the project has a feature view."""
+    def has_view(self) -> bool:
+        """Returns whether the project has a feature view."""
         return self.view is not None
 
     @property
-    def lack(self) -> str | None:
-        """Why no features can be answered; None where they can."""
+    def unready_reason(self) -> str | None:
+        """Why features cannot be answered; None where they can."""
         if self.view is None:
             return f"Project {self.project} has no feature view."
         if self.reason is not None:
             return self.reason
-        return None if self._fresh is not None else self._advice
+        return None if self._freshness is not None else self._how_to_fill
 
     @property
-    def _advice(self) -> str:
+    def _how_to_fill(self) -> str:
         return (
             f"No features of {self.project} are materialised yet. Run `windlass features build {self.project}`,"
             f" then `windlass features materialise {self.project}`."
         )
 
-    @property
-    def declared(self) -> ViewRecord:
-        """The view by which features are read. Raises Problem 404 where there is none any more."""
+    def required_view(self) -> ViewRecord:
+        """Returns the view that features are read by. Raises Problem 404 where the project no longer has one."""
         if self.view is None:
             raise Problem(404, f"Project {self.project} has no feature view.")
         return self.view
 
-    async def follow(self, declared: ViewRecord | None) -> None:
-        """Read by this view from now on, as soon as the store holds it; look how fresh the store is."""
+    async def update_view(self, declared: ViewRecord | None) -> None:
+        """Reads by this view as soon as the store holds it, and refreshes the store's freshness."""
         if declared is None:
             self.view = None
             return
         if self.view is None:
             self.view = declared
-        await self._look(declared)
+        await self._refresh(declared)
 
     async def get(self, entity: int) -> "Features":
-        """The features of an entity. Raises Problem 404 where it is unknown, 503 where they cannot be read."""
-        opened = self._opened
+        """Returns the features of an entity. Raises Problem 404 for an unknown entity, or 503."""
+        opened = self._open_store
         if opened is not None and self._opener.inline:
             try:
-                found = opened.reader.get(entity)
-            except Exception as error:  # noqa: BLE001 - whatever it was, it is told and the server goes on
+                features = opened.reader.get(entity)
+            except Exception as error:  # noqa: BLE001 - any error is reported, and the server goes on
                 raise self._failed(error, 1) from None
         else:
-            (found,) = await self._read([entity])
-        if found is None:
+            (features,) = await self._read_on_thread([entity])
+        if features is None:
             await self._require_materialised(1)
             self._counts[_UNKNOWN] += 1.0
-            raise Problem(404, "No features are known of this id.")
+            raise Problem(404, "The feature store does not have this id.")
         self._counts[_FOUND] += 1.0
-        return found
+        return features
 
     async def get_many(self, entities: Sequence[int]) -> "Sequence[Features | None]":
-        """The features of entities, in order; None for one that is unknown. Raises Problem 503."""
-        opened = self._opened
+        """Returns the features of entities, in order; None for an unknown one. Raises Problem 503."""
+        opened = self._open_store
         if opened is not None and self._opener.inline and len(entities) <= INLINE_IDS:
             try:
-                found: Sequence[Features | None] = opened.reader.get_many(entities)
+                features: Sequence[Features | None] = opened.reader.get_many(entities)
             except Exception as error:  # noqa: BLE001 - as above
                 raise self._failed(error, len(entities)) from None
         else:
-            found = await self._read(entities)
-        unknown = found.count(None)
-        if unknown == len(found):
+            features = await self._read_on_thread(entities)
+        unknown = features.count(None)
+        if unknown == len(features):
             await self._require_materialised(unknown)
         self._counts[_UNKNOWN] += unknown
-        self._counts[_FOUND] += len(found) - unknown
-        return found
+        self._counts[_FOUND] += len(features) - unknown
+        return features
 
     def age(self) -> FeatureAge | None:
-        """How fresh the store was when it was last looked at; None where it was never materialised."""
-        fresh, view = self._fresh, self.view
+        """Returns how fresh the store was at the last refresh; None where nothing was materialised yet."""
+        fresh, view = self._freshness, self.view
         if fresh is None or view is None:
             return None
-        most = view.max_age_seconds
+        max_age = view.max_age_seconds
         return FeatureAge(
             view_version=fresh.view,
             snapshot=fresh.snapshot,
             materialised_at=fresh.materialised_at,
             newest=fresh.newest,
             entities=fresh.entities,
-            stale=most is not None and time.time() - fresh.materialised_at > most,
+            stale=max_age is not None and time.time() - fresh.materialised_at > max_age,
         )
 
-    def told(self, trained: str | None = None) -> dict[str, Any] | None:
-        """What `/status` says; None where there is no view. `trained` is the one that the live version knows."""
+    def status(self, trained_view: str | None = None) -> dict[str, Any] | None:
+        """Returns what `/status` says; None without a view. `trained_view` is the live version's view version."""
         if self.view is None:
             return None
         age = self.age()
         return {
             "view": self.view.name,
             "view_version": self.view.version,
-            "trained_view_version": trained,
+            "trained_view_version": trained_view,
             "reason": self.reason,
-            "materialised": None if age is None else age.told(),
+            "materialised": None if age is None else age.status(),
         }
 
     def close(self) -> None:
-        """Let go of the store."""
-        if self._looking is not None:
-            self._looking.cancel()
-        if self._opened is not None:
-            self._opened.store.close()
+        """Closes the store and its thread."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        if self._open_store is not None:
+            self._open_store.store.close()
         self._executor.close()
 
-    async def _read(self, entities: Sequence[int]) -> "Sequence[Features | None]":
-        """On the thread, with whatever else waits to be read."""
-        if self._opened is None:
-            await self._require_opened(len(entities))
-        if time.monotonic() < self._not_before:
+    async def _read_on_thread(self, entities: Sequence[int]) -> "Sequence[Features | None]":
+        """Reads on the thread, in one batch with other waiting requests."""
+        if self._open_store is None:
+            await self._require_store(len(entities))
+        if time.monotonic() < self._retry_at:
             raise self._unavailable(len(entities))
-        reads = self._reads
-        assert reads is not None
+        batcher = self._batcher
+        assert batcher is not None
         try:
-            return await reads.submit(entities)
+            return await batcher.submit(entities)
         except Problem:
             self._counts[_FAILED] += len(entities)
             raise
         except TimeoutError:
-            if reads is self._reads:  # else the store is opened anew already
-                self._is(self._silent)
+            if batcher is self._batcher:  # else another store is open already
+                self._set_reason(self._timeout_reason)
             raise self._unavailable(len(entities)) from None
         except Exception as error:  # noqa: BLE001 - as above
             if isinstance(error, StorageError) and not self._opener.inline:
-                self._not_before = time.monotonic() + AGAIN_SECONDS
+                self._retry_at = time.monotonic() + RETRY_SECONDS
             raise self._failed(error, len(entities)) from None
 
-    async def _require_opened(self, asked: int) -> None:
-        """Once it was tried and failed, whoever follows the views tries again; requests need not wait for that."""
-        if not self._tried:
-            await self._look(self.declared)
-        if self._opened is None:
-            raise self._unavailable(asked)
+    async def _require_store(self, entities: int) -> None:
+        """Opens the store if that was not tried yet. Later attempts are made by the view watcher, not by requests."""
+        if not self._open_attempted:
+            await self._refresh(self.required_view())
+        if self._open_store is None:
+            raise self._unavailable(entities)
 
-    async def _require_materialised(self, asked: int) -> None:
-        """Nobody is unknown to a store that was never filled: raise Problem 503 then."""
-        if self._fresh is None:
-            await self._look(self.declared)
-        if self._fresh is None:
-            raise self._unavailable(asked)
+    async def _require_materialised(self, entities: int) -> None:
+        """Raises Problem 503 where the store was never filled: no entity counts as unknown to it."""
+        if self._freshness is None:
+            await self._refresh(self.required_view())
+        if self._freshness is None:
+            raise self._unavailable(entities)
 
-    def _unavailable(self, asked: int) -> Problem:
-        self._counts[_FAILED] += asked
-        if self.reason is not None or self._opened is None:
+    def _unavailable(self, entities: int) -> Problem:
+        self._counts[_FAILED] += entities
+        if self.reason is not None or self._open_store is None:
             return unavailable(
                 "Features cannot be read now. The server's log tells why.", retry_after=5
             )
-        return unavailable(self._advice, retry_after=5)
+        return unavailable(self._how_to_fill, retry_after=5)
 
-    def _failed(self, error: Exception, asked: int) -> Problem:
-        self._is(_told(error))
-        return self._unavailable(asked)
+    def _failed(self, error: Exception, entities: int) -> Problem:
+        self._set_reason(_error_text(error))
+        return self._unavailable(entities)
 
-    async def _look(self, declared: ViewRecord) -> None:
-        """Open the store where that was not done, and see how fresh it is. Who asks meanwhile waits for the same."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_now(declared))
-        await asyncio.shield(self._looking)
+    async def _refresh(self, declared: ViewRecord) -> None:
+        """Opens the store if it is not open, and reads its freshness. Concurrent callers share one refresh."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh_now(declared))
+        await asyncio.shield(self._refreshing)
 
-    async def _look_now(self, declared: ViewRecord) -> None:
+    async def _refresh_now(self, declared: ViewRecord) -> None:
         try:
-            opened, fresh = await self._executor.run(self._see, self._opened, declared)
+            opened, fresh = await self._executor.run(
+                self._open_and_check, self._open_store, declared
+            )
         except TimeoutError:
-            self._is(self._silent)
+            self._set_reason(self._timeout_reason)
         except Exception as error:  # noqa: BLE001 - as above
-            self._is(_told(error))
+            self._set_reason(_error_text(error))
         else:
-            self._fresh = fresh
-            if opened is not self._opened:
-                self._adopt(opened)
+            self._freshness = fresh
+            if opened is not self._open_store:
+                self._use_store(opened)
             self.view = opened.view
-            self._is(None)
-        self._tried = True
+            self._set_reason(None)
+        self._open_attempted = True
 
-    def _see(
+    def _open_and_check(
         self, opened: OpenedStore | None, declared: ViewRecord
     ) -> "tuple[OpenedStore, Freshness | None]":
-        """On the thread. Until the store holds a newly declared view, what it holds is read by the one before."""
+        """Runs on the thread. Until the store holds a newly declared view, it is read by the view before."""
         opened = opened or self._opener.open(declared)
         fresh = opened.store.freshness()
         if opened.view != declared and (fresh is None or fresh.view == declared.version):
             opened = self._opener.open(declared)
         return opened, fresh
 
-    def _adopt(self, opened: OpenedStore) -> None:
-        before, self._opened = self._opened, opened
-        self._reads = read_batcher(opened.reader.get_many, self._executor)
-        self._counts = self._telemetry.feature_reads(self.project)
-        if before is not None:
-            self._executor.submit(before.store.close)  # after what it is asked now
+    def _use_store(self, opened: OpenedStore) -> None:
+        previous, self._open_store = self._open_store, opened
+        self._batcher = read_batcher(opened.reader.get_many, self._executor)
+        self._counts = self._metrics.feature_reads(self.project)
+        if previous is not None:
+            self._executor.submit(previous.store.close)  # after the reads that are queued now
 
-    def _abandon(self) -> None:
-        """Open the store anew on the next thread: a connection whose other end is gone may be silent for an hour."""
-        self._is(self._silent)
-        self._opened = self._reads = None
+    def _forget_store(self) -> None:
+        """Lets the next read open the store again, on a new thread: a broken connection may block for an hour."""
+        self._set_reason(self._timeout_reason)
+        self._open_store = self._batcher = None
 
     @property
-    def _silent(self) -> str:
+    def _timeout_reason(self) -> str:
         return f"The feature store has not answered for {self._executor.timeout:g} seconds."
 
-    def _is(self, reason: str | None) -> None:
-        """Note how it stands; a change is logged once."""
+    def _set_reason(self, reason: str | None) -> None:
+        """Sets why the store cannot be read, or None; logs a change once."""
         if reason is not None and self.reason != reason:
-            _log.error("features away", extra={"project": self.project, "reason": reason})
+            _log.error(
+                "feature store unreachable", extra={"project": self.project, "reason": reason}
+            )
         elif reason is None and self.reason is not None:
-            _log.info("features can be read", extra={"project": self.project})
+            _log.info("feature store readable", extra={"project": self.project})
         self.reason = reason
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error) if isinstance(error, WindlassError) else f"{type(error).__name__}: {error}"

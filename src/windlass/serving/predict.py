@@ -1,8 +1,8 @@
-"""The hot path: `/predict` and `/predict_batch`, from body bytes to answer bytes, ledger included."""
+"""The hot path: `/predict` and `/predict_batch`, from the bytes of the body to the ledger and the answer."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
@@ -10,177 +10,181 @@ import orjson
 from windlass.core.batch import Batch, Prediction
 from windlass.core.row_validator import Values
 from windlass.errors import RowsError
+from windlass.monitoring.ledger_record import encode_row, encode_rows
+from windlass.serving.content_negotiation import response_format
 from windlass.serving.model import ServedModel
 from windlass.serving.served_project import ServedProject
-from windlass.serving.tabular import wanted
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem, invalid, malformed, unsupported
 
-_JSON_TYPES = ("application/json", "")  # a client that names no type gets the benefit of the doubt
+_JSON_TYPES = ("application/json", "")  # a client may leave the type out
 _INLINE_BYTES = 1 << 14
-_ONE = b'{"time":%.6f,"request_id":"%b","row":%b,"answer":%b}\n'
-_MANY = b'{"time":%.6f,"request_id":"%b","rows":%b,"answer":%b}\n'
 _dumps = orjson.dumps
-Rows = tuple[list[Values], Batch]  # validated, and the same as arrays
-Counted = tuple[Response, list[Prediction]]  # what the event loop still has to count
+Rows = tuple[list[Values], Batch]  # validated rows, and the same as arrays
+Uncounted = tuple[Response, list[Prediction]]  # predictions that the event loop has yet to count
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Predictor:
-    """The prediction routes of one project."""
+    """Prediction routes of one project."""
 
-    def __init__(self, hosted: ServedProject) -> None:
-        self._hosted = hosted
-        self._append = None if hosted.ledger is None else hosted.ledger.append
+    def __init__(self, project: ServedProject) -> None:
+        self._project = project
+        self._append = None if project.ledger is None else project.ledger.append
 
-    async def one(self, exchange: Request) -> Response:
-        """`POST /predict`: one row."""
-        body = await exchange.body()
+    async def predict(self, request: Request) -> Response:
+        """Answers `POST /predict`: one row."""
+        body = await request.body()
         model = (
-            await self._asked(exchange) if exchange.scope["query_string"] else self._hosted.live()
+            await self._find_model(request)
+            if request.scope["query_string"]
+            else self._project.live_model()
         )
-        exchange.version = model.version
-        if exchange.content_type != b"application/json":
-            require_json(exchange)
+        request.version = model.version
+        if request.content_type != b"application/json":
+            require_json(request)
         try:
             row = model.validator.parse_row(body)
         except RowsError as error:
-            raise refused(error) from None
-        exchange.parsed = perf_counter()
-        return await self.row(exchange, model, row, {})
+            raise rows_problem(error) from None
+        request.parsed = perf_counter()
+        return await self.predict_row(request, model, row, {})
 
-    async def row(
-        self, exchange: Request, model: ServedModel, row: Values, more: Mapping[str, Any]
+    async def predict_row(
+        self, request: Request, model: ServedModel, row: Values, extra: Mapping[str, Any]
     ) -> Response:
-        """Predict one validated row, and answer that and `more`, after it was appended to the ledger."""
+        """Predicts one validated row and appends the answer, with the fields `extra`, to the ledger."""
         batch = model.validator.to_batch((row,))
-        prediction = model.predict(batch) if model.inline else await model.run(batch)
-        exchange.predicted = now = perf_counter()
-        answer = model.answer(prediction)
+        prediction = model.predict(batch) if model.inline else await model.predict_async(batch)
+        request.predicted = now = perf_counter()
+        answer = model.row_answer(prediction)
         answer["model_version"] = model.version
-        answer["latency_ms"] = round((now - exchange.started) * 1e3, 3)
-        answer["prediction_id"] = exchange.id
-        answer.update(more)
+        answer["latency_ms"] = round((now - request.started) * 1e3, 3)
+        answer["prediction_id"] = request.id
+        answer.update(extra)
         encoded = _dumps(answer)
         if self._append is not None:
-            self._append(_ONE % (time(), exchange.request_id, _dumps(row), encoded))
+            self._append(encode_row(request.request_id, row, encoded))
         return Response(encoded)
 
-    async def many(self, exchange: Request) -> Response:
-        """`POST /predict_batch`: a JSON array of rows, or a table."""
-        body = await exchange.body()
-        model = await self.model(exchange)
-        if exchange.media_type() not in _JSON_TYPES:
-            answer, parts = await off_loop(model, self._table, exchange, body, model)
+    async def predict_batch(self, request: Request) -> Response:
+        """Answers `POST /predict_batch`: a JSON array of rows, or a table."""
+        body = await request.body()
+        model = await self.resolve_model(request)
+        if request.media_type() not in _JSON_TYPES:
+            answer, predictions = await run_off_loop(model, self._table, request, body, model)
         elif len(body) <= _INLINE_BYTES and model.inline:
-            answer, parts = self._json_batch(exchange, body, model)
+            answer, predictions = self._json_batch(request, body, model)
         else:
-            answer, parts = await off_loop(model, self._json_batch, exchange, body, model)
-        for part in parts:
-            model.count(part)
+            answer, predictions = await run_off_loop(model, self._json_batch, request, body, model)
+        for prediction in predictions:
+            model.count(prediction)
         return answer
 
-    def _table(self, exchange: Request, body: bytes, model: ServedModel) -> Counted:
-        from windlass.serving.tabular import answer_table  # pyarrow, which most servers never need
+    def _table(self, request: Request, body: bytes, model: ServedModel) -> Uncounted:
+        from windlass.serving.tabular import predict_table  # pyarrow, which most servers never need
 
-        return answer_table(exchange, body, model, self._hosted.ledger)
+        return predict_table(request, body, model, self._project.ledger)
 
-    def _json_batch(self, exchange: Request, body: bytes, model: ServedModel) -> Counted:
-        form = wanted(exchange, "json")
+    def _json_batch(self, request: Request, body: bytes, model: ServedModel) -> Uncounted:
+        form = response_format(request, "json")
         rows, batch = parse_rows(model, body)
-        exchange.parsed = perf_counter()
+        request.parsed = perf_counter()
         prediction = model.predict(batch)
-        exchange.predicted = perf_counter()
-        _, encoded = self.record(exchange, model, rows, prediction)
+        request.predicted = perf_counter()
+        _, encoded = self.record_batch(request, model, rows, prediction)
         if form == "json":
             return Response(encoded), [prediction]
-        from windlass.serving.tabular import as_table
+        from windlass.serving.tabular import table_response
         from windlass.tables.writer import prediction_table
 
-        answer = prediction_table(prediction, model.classes)
-        return as_table(exchange, model, [answer], form), [prediction]
+        table = prediction_table(prediction, model.classes)
+        return table_response(request, model, [table], form), [prediction]
 
-    async def rows(
-        self, exchange: Request, model: ServedModel, read: Callable[[ServedModel], Rows], size: int
+    async def predict_rows(
+        self, request: Request, model: ServedModel, read: Callable[[ServedModel], Rows], size: int
     ) -> dict[str, Any]:
-        """Predict rows that another protocol carried in a body of `size` bytes, and `read` reads.
+        """Predicts the rows of another protocol, which `read` parses from a body of `size` bytes.
 
-        What is answered, and kept, is a batch. A large body is worked off the event loop, whole.
+        Returns the answer of a batch, after it was appended to the ledger. A large body is parsed and predicted
+        off the event loop.
         """
         if size <= _INLINE_BYTES:
             rows, batch = read(model)
-            exchange.parsed = perf_counter()
-            prediction = await model.run(batch)
-            exchange.predicted = perf_counter()
-            answer = self.record(exchange, model, rows, prediction)[0]
+            request.parsed = perf_counter()
+            prediction = await model.predict_async(batch)
+            request.predicted = perf_counter()
+            answer = self.record_batch(request, model, rows, prediction)[0]
         else:
-            answer, prediction = await off_loop(model, self._read_batch, exchange, read, model)
+            answer, prediction = await run_off_loop(model, self._read_batch, request, read, model)
         model.count(prediction)
         return answer
 
     def _read_batch(
-        self, exchange: Request, read: Callable[[ServedModel], Rows], model: ServedModel
+        self, request: Request, read: Callable[[ServedModel], Rows], model: ServedModel
     ) -> tuple[dict[str, Any], Prediction]:
         rows, batch = read(model)
-        exchange.parsed = perf_counter()
+        request.parsed = perf_counter()
         prediction = model.predict(batch)
-        exchange.predicted = perf_counter()
-        return self.record(exchange, model, rows, prediction)[0], prediction
+        request.predicted = perf_counter()
+        return self.record_batch(request, model, rows, prediction)[0], prediction
 
-    def record(
-        self, exchange: Request, model: ServedModel, rows: list[Values], prediction: Prediction
+    def record_batch(
+        self, request: Request, model: ServedModel, rows: list[Values], prediction: Prediction
     ) -> tuple[dict[str, Any], bytes]:
-        """The batch answer and its JSON, after it was appended to the ledger."""
-        answer = model.answers(prediction)
+        """Returns the batch answer and its JSON, after it was appended to the ledger."""
+        answer = model.batch_answer(prediction)
         answer["model_version"] = model.version
-        answer["latency_ms"] = round((perf_counter() - exchange.started) * 1e3, 3)
-        answer["prediction_id"] = exchange.id
+        answer["latency_ms"] = round((perf_counter() - request.started) * 1e3, 3)
+        answer["prediction_id"] = request.id
         encoded = _dumps(answer)
         if self._append is not None:
-            self._append(_MANY % (time(), exchange.request_id, _dumps(rows), encoded))
+            self._append(encode_rows(request.request_id, rows, encoded))
         return answer, encoded
 
-    async def model(self, exchange: Request) -> ServedModel:
-        """The version that the path or `?version=` names, else the live one. Raises Problem 404, 409 or 503."""
-        model = await self._asked(exchange)
-        exchange.version = model.version
+    async def resolve_model(self, request: Request) -> ServedModel:
+        """Returns the version that the path or `?version=` names, else the live one. Raises Problem 404, 409 or 503."""
+        model = await self._find_model(request)
+        request.version = model.version
         return model
 
-    async def _asked(self, exchange: Request) -> ServedModel:
-        name = exchange.path_params.get("version")
-        if name is None and exchange.scope["query_string"]:
-            name = exchange.query().get("version")
-        return self._hosted.live() if name is None else await self._hosted.named(name)
+    async def _find_model(self, request: Request) -> ServedModel:
+        name = request.path_params.get("version")
+        if name is None and request.scope["query_string"]:
+            name = request.query().get("version")
+        return (
+            self._project.live_model() if name is None else await self._project.find_version(name)
+        )
 
 
-async def off_loop(
+async def run_off_loop(
     model: ServedModel, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run long work on the model's thread, while the event loop answers others."""
+    """Runs long work on the model's thread, while the event loop answers other requests."""
     run = partial(work, *args, **kwargs)
     return await model.executor.submit(run)
 
 
-def require_json(exchange: Request) -> None:
-    """Raise Problem 415 unless the body is said to be JSON."""
-    if exchange.media_type() not in _JSON_TYPES:
+def require_json(request: Request) -> None:
+    """Raises Problem 415 unless the content type is JSON, or none is given."""
+    if request.media_type() not in _JSON_TYPES:
         raise unsupported(["application/json"])
 
 
 def parse_rows(model: ServedModel, body: bytes) -> Rows:
-    """A JSON array of rows. Raises Problem 400 or 422."""
+    """Validates a JSON array of rows. Raises Problem 400 or 422."""
     try:
         rows, batch = model.validator.parse_batch(body)
     except RowsError as error:
-        raise refused(error) from None
+        raise rows_problem(error) from None
     if not rows:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
     return rows, batch
 
 
-def refused(error: RowsError) -> Problem:
-    """The problem that rows which do not fit are: 400 where the body is no JSON, 422 where it does not fit."""
+def rows_problem(error: RowsError) -> Problem:
+    """Returns Problem 400 for a body that is not JSON, 422 for rows that do not fit the schema."""
     if error.malformed:
         return malformed("The body is not valid JSON.")
     return invalid(error.faults)

@@ -1,6 +1,6 @@
-"""Prediction by id: the features that are known of an entity now are its row, and are predicted like any other.
+"""Prediction by id: the stored features of an entity are its row, and are predicted like any other row.
 
-An id is nowhere kept: the ledger has the features, and nothing that says whose they are.
+Ids are never stored: the ledger has the features, without the entity that they belong to.
 """
 
 import logging
@@ -13,10 +13,10 @@ import orjson
 from windlass.core.batch import Prediction
 from windlass.core.row_validator import Values
 from windlass.errors import RowsError
-from windlass.serving.feature_routes import body_ids, path_id, unknown
+from windlass.serving.feature_routes import body_ids, missing_result, path_id
 from windlass.serving.model import INLINE_ROWS, ServedModel
 from windlass.serving.online_features import OnlineFeatures
-from windlass.serving.predict import Predictor, off_loop, require_json
+from windlass.serving.predict import Predictor, require_json, run_off_loop
 from windlass.web.messages import Request, Response
 from windlass.web.openapi import Json
 from windlass.web.problems import Problem
@@ -24,117 +24,125 @@ from windlass.web.problems import Problem
 if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
-    _Found = Sequence[Features | None]
+    _MaybeFeatures = Sequence[Features | None]
 
-UNFIT = "unfit"  # features that the model's row does not allow, or of another view than it was trained on
+# the error of features that do not fit the model's row, or of another view than it was trained on
+UNPROCESSABLE = "unfit"
 
 _log = logging.getLogger("windlass.serving")
 
 
 class PredictById:
-    """The routes of one project that predict by id."""
+    """Routes of one project that predict by id."""
 
     def __init__(self, predictor: Predictor, online: OnlineFeatures) -> None:
         self._predictor = predictor
         self._online = online
-        self._strange: set[tuple[str, str]] = (
-            set()
-        )  # versions, and views that they were not trained on
+        # (version, view version that it was not trained on), of which each was logged once
+        self._logged_mismatches: set[tuple[str, str]] = set()
 
-    async def one(self, exchange: Request) -> Response:
-        """`POST /predict/{id}`: as `/predict`, and the features used."""
-        entity = path_id(exchange)
-        model = await self._predictor.model(exchange)
-        exchange.parsed = perf_counter()
+    async def predict(self, request: Request) -> Response:
+        """Answers `POST /predict/{id}`: as `/predict`, with the features used."""
+        entity = path_id(request)
+        model = await self._predictor.resolve_model(request)
+        request.parsed = perf_counter()
         features = await self._online.get(entity)
-        exchange.fetched = perf_counter()
+        request.fetched = perf_counter()
         try:
             row = self._row(model, features)
         except RowsError as error:
-            raise _unfit(model, error) from None
-        return await self._predictor.row(exchange, model, row, _used(features, row))
+            raise _unprocessable(model, error) from None
+        return await self._predictor.predict_row(request, model, row, _features_used(features, row))
 
-    async def many(self, exchange: Request) -> Response:
-        """`POST /predict_by_id`: a prediction an entity, in order; one that cannot be predicted fails no other."""
-        require_json(exchange)
-        entities = body_ids(await exchange.body())
-        model = await self._predictor.model(exchange)
-        exchange.parsed = perf_counter()
-        found = await self._online.get_many(entities)
-        exchange.fetched = perf_counter()
+    async def predict_many(self, request: Request) -> Response:
+        """Answers `POST /predict_by_id`: one result for each entity, in order.
+
+        An entity that cannot be predicted has an error in its result, and does not fail the others.
+        """
+        require_json(request)
+        entities = body_ids(await request.body())
+        model = await self._predictor.resolve_model(request)
+        request.parsed = perf_counter()
+        features = await self._online.get_many(entities)
+        request.fetched = perf_counter()
         if model.inline and len(entities) <= INLINE_ROWS:
-            answer, prediction = self._predict(exchange, model, entities, found)
+            answer, prediction = self._predict(request, model, entities, features)
         else:
             work = self._predict
-            answer, prediction = await off_loop(model, work, exchange, model, entities, found)
+            answer, prediction = await run_off_loop(model, work, request, model, entities, features)
         if prediction is not None:
             model.count(prediction)
         return answer
 
     def _predict(
-        self, exchange: Request, model: ServedModel, entities: Sequence[int], found: "_Found"
+        self,
+        request: Request,
+        model: ServedModel,
+        entities: Sequence[int],
+        stored: "_MaybeFeatures",
     ) -> tuple[Response, Prediction | None]:
-        results, fitting = self._fit(model, entities, found)
-        rows = [row for *_, row in fitting]
+        results, predictable = self._build_rows(model, entities, stored)
+        rows = [row for *_, row in predictable]
         prediction = model.predict(model.validator.to_batch(rows)) if rows else None
-        exchange.predicted = perf_counter()
+        request.predicted = perf_counter()
         if prediction is not None:
-            kept, _ = self._predictor.record(exchange, model, rows, prediction)
-            for index, (result, features, row) in enumerate(fitting):
-                result.update(_outcome(kept, index) | _used(features, row))
-                result["prediction_id"] = f"{exchange.id}.{index}"
+            answers, _ = self._predictor.record_batch(request, model, rows, prediction)
+            for index, (result, features, row) in enumerate(predictable):
+                result.update(_outcome(answers, index) | _features_used(features, row))
+                result["prediction_id"] = f"{request.id}.{index}"
         answer = {
             "results": results,
             "model_version": model.version,
-            "latency_ms": round((perf_counter() - exchange.started) * 1e3, 3),
-            "prediction_id": exchange.id,
+            "latency_ms": round((perf_counter() - request.started) * 1e3, 3),
+            "prediction_id": request.id,
         }
         return Response(orjson.dumps(answer)), prediction
 
-    def _fit(
-        self, model: ServedModel, entities: Sequence[int], found: "_Found"
+    def _build_rows(
+        self, model: ServedModel, entities: Sequence[int], stored: "_MaybeFeatures"
     ) -> tuple[list[Json], "list[tuple[Json, Features, Values]]"]:
-        """A result an entity, to be filled where its features fit the row, and those that do with their rows."""
-        view = self._online.declared
+        """Returns a result for each entity, and (result, features, row) of those whose features fit the row."""
+        view = self._online.required_view()
         results: list[Json] = []
-        fitting: list[tuple[Json, Features, Values]] = []
-        for entity, features in zip(entities, found, strict=True):
+        predictable: list[tuple[Json, Features, Values]] = []
+        for entity, features in zip(entities, stored, strict=True):
             if features is None:
-                results.append(unknown(view, entity, "prediction"))
+                results.append(missing_result(view, entity, "prediction"))
                 continue
             result: Json = {view.entity: entity}
             try:
-                fitting.append((result, features, self._row(model, features)))
+                predictable.append((result, features, self._row(model, features)))
             except RowsError as error:
-                result |= {"prediction": None, "error": UNFIT, "errors": error.faults}
+                result |= {"prediction": None, "error": UNPROCESSABLE, "errors": error.faults}
             results.append(result)
-        return results, fitting
+        return results, predictable
 
     def _row(self, model: ServedModel, features: "Features") -> Values:
-        """Features as a row, by the row's own validator. Raises RowsError."""
-        if model.view is not None and features.view != model.view:
-            raise self._of_another_view(model, features.view)
+        """Returns the features as a validated row. Raises RowsError."""
+        if model.view_version is not None and features.view != model.view_version:
+            raise self._view_mismatch(model, features.view)
         return model.validator.parse_row(orjson.dumps(features.values))
 
-    def _of_another_view(self, model: ServedModel, view: str) -> RowsError:
-        """The fault of the whole row; logged when it is first met."""
-        if (model.version, view) not in self._strange:
-            self._strange.add((model.version, view))
+    def _view_mismatch(self, model: ServedModel, view: str) -> RowsError:
+        """Returns the fault of the whole row; logged the first time."""
+        if (model.version, view) not in self._logged_mismatches:
+            self._logged_mismatches.add((model.version, view))
             _log.warning(
                 "features of another view",
                 extra={
                     "project": self._online.project,
                     "version": model.version,
-                    "trained_view_version": model.view,
+                    "trained_view_version": model.view_version,
                     "view_version": view,
                 },
             )
-        advice = f"Train again, or materialise a snapshot of view {model.view}."
-        told = f"The features are of view {view}, and version {model.version} was trained on view {model.view}."
-        return RowsError([{"loc": [], "msg": f"{told} {advice}"}])
+        trained = model.view_version
+        mismatch = f"The features are of view {view}, and version {model.version} was trained on view {trained}."
+        advice = f"Train again, or materialise a snapshot of view {trained}."
+        return RowsError([{"loc": [], "msg": f"{mismatch} {advice}"}])
 
 
-def _used(features: "Features", row: Values) -> Json:
+def _features_used(features: "Features", row: Values) -> Json:
     return {
         "features": row,
         "as_of": features.as_of,
@@ -143,16 +151,16 @@ def _used(features: "Features", row: Values) -> Json:
     }
 
 
-def _outcome(kept: Json, index: int) -> Json:
-    """What a batch's answer says of one row, as `/predict` says it."""
-    outcome = kept["predictions"][index]
-    if "class_probabilities" not in kept:
+def _outcome(answers: Json, index: int) -> Json:
+    """Returns one row of a batch answer in the form of `/predict`."""
+    outcome = answers["predictions"][index]
+    if "class_probabilities" not in answers:
         return {"prediction": outcome}
-    shares = kept["class_probabilities"][index]
-    return {"predicted_label": outcome, "prediction": outcome, "class_probabilities": shares}
+    by_class = answers["class_probabilities"][index]
+    return {"predicted_label": outcome, "prediction": outcome, "class_probabilities": by_class}
 
 
-def _unfit(model: ServedModel, error: RowsError) -> Problem:
-    of_a_cell = error.faults[0]["loc"]
-    told = f"The features of this id do not fit the row of version {model.version}; see errors."
-    return Problem(409, told if of_a_cell else str(error), error.faults)
+def _unprocessable(model: ServedModel, error: RowsError) -> Problem:
+    names_a_column = error.faults[0]["loc"]
+    detail = f"The features of this id do not fit the row of version {model.version}; see errors."
+    return Problem(409, detail if names_a_column else str(error), error.faults)

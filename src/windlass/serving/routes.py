@@ -1,4 +1,4 @@
-"""Every route of the inference process, in one table."""
+"""The table of all routes of the inference server."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,112 +19,115 @@ from windlass.settings import Settings
 from windlass.web.messages import Handler, Request, Response
 from windlass.web.routing import Route
 
-_CALLER = Role.PREDICT
-_Line = tuple[
-    str, str, Handler, Callable[[], bool] | None
-]  # method, path, who answers, whether it is there
+_ROLE = Role.PREDICT
+# method, path, handler, and whether the route exists now
+_RouteRow = tuple[str, str, Handler, Callable[[], bool] | None]
 
 
-def routes_of(
-    hosted: Sequence[ServedProject],
-    observer: StatusRoutes,
+def inference_routes(
+    projects: Sequence[ServedProject],
+    status_routes: StatusRoutes,
     settings: Settings,
     only: ServiceRole | None = None,
 ) -> list[Route]:
-    """The server's own routes, each project's under its name, and at the root too where there is one.
+    """Returns the server's own routes and each project's under its name; at the root too where there is one project.
 
-    With `only`, those of one of the two services, and what both tell of themselves.
+    With `only`, the routes of that service, and those about the server itself.
     """
-    predictors = {one.name: Predictor(one) for one in hosted}
+    predictors = {project.name: Predictor(project) for project in projects}
     routes = [
-        Route("GET", "/health", observer.alive),
-        Route("GET", "/livez", observer.alive),
-        Route("GET", "/readyz", observer.ready),
-        Route("GET", "/metrics", observer.metrics, role=_CALLER),
+        Route("GET", "/health", status_routes.alive),
+        Route("GET", "/livez", status_routes.alive),
+        Route("GET", "/readyz", status_routes.ready),
+        Route("GET", "/metrics", status_routes.metrics, role=_ROLE),
     ]
     if only is not ServiceRole.FEATURES:
         routes += [
-            *OpenInferenceV2(hosted, predictors, observer).routes(),
-            *KServeV1(hosted, predictors).routes(),
+            *OpenInferenceV2(projects, predictors, status_routes).routes(),
+            *KServeV1(projects, predictors).routes(),
         ]
-    for one in hosted:
-        for prefix in (f"/{one.name}", "") if len(hosted) == 1 else (f"/{one.name}",):
-            routes += _project(one, predictors[one.name], observer, prefix, only)
-    if len(hosted) > 1:
-        routes.append(Route("GET", "/status", observer.status, role=_CALLER))
+    for project in projects:
+        for prefix in (f"/{project.name}", "") if len(projects) == 1 else (f"/{project.name}",):
+            routes += _project_routes(
+                project, predictors[project.name], status_routes, prefix, only
+            )
+    if len(projects) > 1:
+        routes.append(Route("GET", "/status", status_routes.status, role=_ROLE))
     elif only is not ServiceRole.FEATURES:
-        routes += _only(hosted[0], predictors[hosted[0].name], observer, settings)
-    return [_labelled(route) for route in routes]
+        routes += _single_project_routes(
+            projects[0], predictors[projects[0].name], status_routes, settings
+        )
+    return [_with_label(route) for route in routes]
 
 
-def _project(
-    hosted: ServedProject,
+def _project_routes(
+    project: ServedProject,
     predictor: Predictor,
-    observer: StatusRoutes,
+    status_routes: StatusRoutes,
     prefix: str,
     only: ServiceRole | None,
 ) -> list[Route]:
-    status = _ignoring(partial(observer.project_status, hosted))
-    table: list[_Line] = [("GET", "/status", status, None)]
+    status = _without_request(partial(status_routes.project_status, project))
+    table: list[_RouteRow] = [("GET", "/status", status, None)]
     if only is not ServiceRole.FEATURES:
-        table += _predictions(hosted, predictor)
+        table += _prediction_routes(project, predictor)
     if only is not ServiceRole.PREDICT:
-        table += _features(hosted)
+        table += _feature_routes(project)
     return [
-        Route(method, f"{prefix}{path}", handler, hosted.name, path, _CALLER, there)
-        for method, path, handler, there in table
+        Route(method, f"{prefix}{path}", handler, project.name, path, _ROLE, exists)
+        for method, path, handler, exists in table
     ]
 
 
-def _predictions(hosted: ServedProject, predictor: Predictor) -> Iterator[_Line]:
-    yield "POST", "/predict", predictor.one, None
-    yield "POST", "/predict_batch", predictor.many, None
-    if hosted.online is not None:
-        by_id, there = PredictById(predictor, hosted.online), hosted.online.is_there
-        yield "POST", "/predict/{id}", by_id.one, there
-        yield "POST", "/predict_by_id", by_id.many, there
+def _prediction_routes(project: ServedProject, predictor: Predictor) -> Iterator[_RouteRow]:
+    yield "POST", "/predict", predictor.predict, None
+    yield "POST", "/predict_batch", predictor.predict_batch, None
+    if project.online is not None:
+        by_id, exists = PredictById(predictor, project.online), project.online.has_view
+        yield "POST", "/predict/{id}", by_id.predict, exists
+        yield "POST", "/predict_by_id", by_id.predict_many, exists
 
 
-def _features(hosted: ServedProject) -> Iterator[_Line]:
-    if hosted.online is not None:
-        features, there = FeatureRoutes(hosted.online), hosted.online.is_there
-        yield "GET", "/features/{id}", features.one, there
-        yield "POST", "/features", features.many, there
-        yield "POST", "/get-online-features", FeastFeatureServer(hosted.online).get, there
+def _feature_routes(project: ServedProject) -> Iterator[_RouteRow]:
+    if project.online is not None:
+        features, exists = FeatureRoutes(project.online), project.online.has_view
+        yield "GET", "/features/{id}", features.get, exists
+        yield "POST", "/features", features.get_many, exists
+        yield "POST", "/get-online-features", FeastFeatureServer(project.online).get, exists
 
 
-def _only(
-    hosted: ServedProject, predictor: Predictor, observer: StatusRoutes, settings: Settings
+def _single_project_routes(
+    project: ServedProject, predictor: Predictor, status_routes: StatusRoutes, settings: Settings
 ) -> list[Route]:
-    """What answers predictions at the root where exactly one project is served: SageMaker's, MLflow's, Vertex's."""
+    """Returns the prediction routes at the root of a server of one project: SageMaker's, MLflow's and Vertex AI's."""
     scoring = ScoringServer(predictor)
     routes = [
-        Route("GET", "/ping", observer.ping),
+        Route("GET", "/ping", status_routes.ping),
         Route("GET", "/version", scoring.version),
-        Route("POST", "/invocations", scoring.invoke, hosted.name, role=_CALLER),
+        Route("POST", "/invocations", scoring.invoke, project.name, role=_ROLE),
     ]
     vertex = settings.vertex
     if vertex is not None:
-        instances = KServeV1([hosted], {hosted.name: predictor}).only
-        routes += [  # last, for a route that Vertex names wins over ours of the same path
-            Route("GET", vertex.health_route, observer.ready, label="/readyz"),
+        instances = KServeV1([project], {project.name: predictor}).predict_only_model
+        routes += [  # last: a route that Vertex AI names replaces ours of the same path
+            Route("GET", vertex.health_route, status_routes.ready, label="/readyz"),
             Route(
                 "POST",
                 vertex.predict_route,
                 instances,
-                hosted.name,
+                project.name,
                 "/v1/models/{model}:predict",
-                _CALLER,
+                _ROLE,
             ),
         ]
     return routes
 
 
-def _labelled(route: Route) -> Route:
+def _with_label(route: Route) -> Route:
     return route if route.label else replace(route, label=route.path)
 
 
-def _ignoring(
+def _without_request(
     answer: Callable[[], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
     async def handler(_: Request) -> Response:

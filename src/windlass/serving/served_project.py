@@ -1,4 +1,4 @@
-"""A project in this server: which version answers, which others are at hand, and why there is none."""
+"""A project of this server: its live version, the other versions that are loaded, and why it is not ready."""
 
 import logging
 import time
@@ -13,14 +13,14 @@ from windlass.serving.model import ServedModel
 from windlass.serving.online_features import OnlineFeatures
 from windlass.web.problems import Problem, unavailable
 
-MAX_AT_HAND = 3  # versions kept loaded beside the live one and its predecessor
+MAX_LOADED_VERSIONS = 3  # beside the live one and its predecessor
 
 _log = logging.getLogger("windlass.serving")
 
 
 @dataclass(frozen=True)
-class Unavailable:
-    """A version that was to be live and is not: why, and since when, in seconds since 1970."""
+class RefusedVersion:
+    """A version that was approved but cannot be served: the reason, and when that was found, in seconds since 1970."""
 
     version: str
     reason: str
@@ -34,30 +34,30 @@ class VersionFinder(Protocol):
         """Returns the version of this name, loaded. Raises Problem 404, 409 or 503."""
 
     def registry_status(self) -> dict[str, Any]:
-        """What `/status` shows: whether the registry can be reached, since when that is so, and why not."""
+        """Returns what `/status` shows of the registry: whether it can be reached, since when, and why not."""
 
 
 class ServedProject:
-    """A project in this server. Everything happens on the event loop; `model` is what answers now.
+    """A project of this server; `model` is the live version. Used on the event loop only.
 
-    A request holds the model that it began with, so that a switch is one assignment: whoever comes later
-    gets the new version, and the old one is gone once nobody holds it.
+    A request keeps the model that it started with, so that a switch is one assignment: later requests get the new
+    version, and the old one is freed after its last request.
     """
 
     def __init__(
         self,
         name: str,
         ledger: Ledger | None,
-        telemetry: ServerMetrics,
+        metrics: ServerMetrics,
         online: OnlineFeatures | None = None,
         *,
         versions: VersionFinder | None = None,
         predicts: bool = True,
     ) -> None:
-        """`online` and `versions` are there where the registry decides about the project.
+        """`online` and `versions` are given for a project of the registry.
 
-        `online` reads its features; `versions` loads others than the live one; without `predicts`, features are
-        all that it serves.
+        `online` reads its features, `versions` finds versions that are not live. Without `predicts`, the project
+        serves features only.
         """
         self.name = name
         self.ledger = ledger
@@ -65,12 +65,14 @@ class ServedProject:
         self._predicts = predicts
         self.model: ServedModel | None = None
         self.reason: str | None = "loading"
-        self.since: float | None = None  # when it was decided that the live version be live
-        self.production: str | None = None  # the version that the registry wants to be live
-        self.refused: Unavailable | None = None
-        self.versions: tuple[str, ...] = ()  # those that may be asked for
+        self.live_since: float | None = (
+            None  # when the live version was approved, in seconds since 1970
+        )
+        self.production: str | None = None  # the version in production, as the registry has it
+        self.refused: RefusedVersion | None = None
+        self.available_versions: tuple[str, ...] = ()  # that a request may name
         self._finder = versions
-        self._telemetry = telemetry
+        self._metrics = metrics
         self._predecessor: ServedModel | None = None
         self._others: OrderedDict[str, ServedModel] = OrderedDict()
 
@@ -81,87 +83,86 @@ class ServedProject:
 
     @property
     def stage(self) -> str | None:
-        """The live version's in the registry; None for a bare bundle, and where nothing is live."""
+        """The live version's stage in the registry; None for a bundle by itself, and where nothing is live."""
         if self.model is None or self.production is None:
             return None
         return "production" if self.model.version == self.production else "archived"
 
     @property
-    def lack(self) -> str | None:
-        """Why it does not answer what it is here for; None where it does."""
+    def unready_reason(self) -> str | None:
+        """Why the project cannot answer; None where it is ready."""
         if self._predicts:
             return None if self.model is not None else str(self.reason)
-        return None if self.online is None else self.online.lack
+        return None if self.online is None else self.online.unready_reason
 
-    def live(self) -> ServedModel:
-        """The live model. Raises Problem 503 where there is none."""
+    def live_model(self) -> ServedModel:
+        """Returns the live model. Raises Problem 503 where there is none."""
         if self.model is None:
             raise unavailable(f"Project {self.name} is not ready: {self.reason}")
         return self.model
 
-    async def named(self, version: str) -> ServedModel:
-        """The version of this name, if it is or was in production. Raises Problem 404, 409 or 503."""
-        found = self.at_hand(version)
-        if found is not None:
-            return found
+    async def find_version(self, version: str) -> ServedModel:
+        """Returns the version of this name, if it is or was in production. Raises Problem 404, 409 or 503."""
+        loaded = self.loaded_version(version)
+        if loaded is not None:
+            return loaded
         if self._finder is None:
             raise Problem(404, "There is no such version here. See /status for the live one.")
         model = await self._finder.find(version)
-        if (
-            self.at_hand(version) is not model
-        ):  # another request that waited for it may have kept it
-            self.keep(model)
+        # another request that waited for the same load may have added it
+        if self.loaded_version(version) is not model:
+            self.add_loaded(model)
         return model
 
-    def at_hand(self, version: str) -> ServedModel | None:
-        """A version that is loaded."""
+    def loaded_version(self, version: str) -> ServedModel | None:
+        """Returns the version of this name if it is loaded."""
         for model in (self.model, self._predecessor):
             if model is not None and model.version == version:
                 return model
-        found = self._others.get(version)
-        if found is not None:
+        other = self._others.get(version)
+        if other is not None:
             self._others.move_to_end(version)
-        return found
+        return other
 
-    def keep(self, model: ServedModel) -> None:
-        """Have a version at hand that is not live. Of too many, the one asked for longest ago goes."""
-        model.count_in(self._telemetry)
+    def add_loaded(self, model: ServedModel) -> None:
+        """Keeps a version loaded that is not live. Above MAX_LOADED_VERSIONS the least recently used one goes."""
+        model.use_metrics(self._metrics)
         self._others[model.version] = model
         self._others.move_to_end(model.version)
-        while len(self._others) > MAX_AT_HAND:
+        while len(self._others) > MAX_LOADED_VERSIONS:
             self._others.popitem(last=False)
 
     def switch(self, model: ServedModel, since: float) -> None:
-        """Let `model` answer from now on. Its predecessor stays at hand, for a rollback."""
-        before, started = self.model, time.time()
-        if model is not before:
-            model.count_in(self._telemetry)
+        """Makes `model` the live version. Its predecessor stays loaded, for a rollback."""
+        previous, started = self.model, time.time()
+        if model is not previous:
+            model.use_metrics(self._metrics)
             self._others.pop(model.version, None)
-            self._predecessor, self.model = before, model
-        self.since = since
+            self._predecessor, self.model = previous, model
+        self.live_since = since
         self.reason = self.refused = None
-        self._say_ready(model, before, started - since)
+        self._log_switch(model, previous, started - since)
 
-    def _say_ready(self, model: ServedModel, before: ServedModel | None, late: float) -> None:
+    def _log_switch(self, model: ServedModel, previous: ServedModel | None, seconds: float) -> None:
         for gate in model.bundle.manifest.gates:
-            if not gate.passed and before is not model:
+            if not gate.passed and previous is not model:
                 _log.warning("gate not passed", extra={"project": self.name, "rule": gate.rule})
         _log.info(
             "version ready",
             extra={
                 "project": self.name,
                 "version": model.version,
-                "before": None if before is None else before.version,
+                "previous": None if previous is None else previous.version,
                 "engine": model.engine.name,
                 "load_seconds": round(model.load_seconds, 4),
                 "test_seconds": round(model.test_seconds, 4),
-                "seconds_after_decision": None if self.production is None else round(late, 3),
+                "seconds_after_decision": None if self.production is None else round(seconds, 3),
             },
         )
 
     def refuse(self, version: str, reason: str) -> None:
-        """Go on as before: `version` was to be live, and is not fit."""
-        self.refused = Unavailable(version, reason, time.time())
+        """Records that `version` was approved but cannot be served. What is live stays live."""
+        self.refused = RefusedVersion(version, reason, time.time())
         if self.model is None:
             self.reason = reason
         _log.error(
@@ -174,19 +175,19 @@ class ServedProject:
             },
         )
 
-    def told(self) -> dict[str, Any]:
-        """What `/status` says of versions."""
+    def status(self) -> dict[str, Any]:
+        """Returns what `/status` says of versions, registry and features."""
         model = self.model
-        trained = None if model is None else model.view
+        trained_view = None if model is None else model.view_version
         return {
-            "ready": self.lack is None,
-            "reason": self.reason if self._predicts else self.lack,
+            "ready": self.unready_reason is None,
+            "reason": self.reason if self._predicts else self.unready_reason,
             "live_version": None if model is None else model.version,
-            "live_since": self.since,
+            "live_since": self.live_since,
             "stage": self.stage,
             "engine": None if model is None else model.engine.name,
             "bundle_digest": None if model is None else model.bundle.digest,
             "refused": None if self.refused is None else asdict(self.refused),
             "registry": None if self._finder is None else self._finder.registry_status(),
-            "features": None if self.online is None else self.online.told(trained),
+            "features": None if self.online is None else self.online.status(trained_view),
         }

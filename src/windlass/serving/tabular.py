@@ -1,106 +1,84 @@
-"""Tables as bodies of `/predict_batch`: CSV, Arrow streams and Parquet in, the same or JSON out."""
+"""Table bodies of `/predict_batch`: reads CSV, Arrow streams and Parquet; answers in these or in JSON."""
 
 import io
 from collections.abc import Iterator, Sequence
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.row_schema import MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import InputError
 from windlass.monitoring.ledger import Ledger
+from windlass.monitoring.ledger_record import TableMetadata, encode_table
+from windlass.serving.content_negotiation import FORMATS, MEDIA_TYPES, response_format
 from windlass.serving.model import ServedModel
-from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 from windlass.tables.reader import TableReader
 from windlass.tables.validate import require_columns, validate_table
-from windlass.tables.writer import open_writer, prediction_table
+from windlass.tables.writer import open_writer, prediction_table, row_table
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem, invalid, malformed, unsupported
 
-FORMS = {
-    "text/csv": "csv",
-    "application/vnd.apache.arrow.stream": "arrow",
-    "application/vnd.apache.parquet": "parquet",
-}
-TYPES = {form: kind.encode() for kind, form in FORMS.items()}
-_JSON = ("application/json", "application/*")
+CHUNK_ROWS = 1 << 16  # predicted at a time
+MAX_JSON_ROWS = 500_000  # as Python objects a row takes a hundred times its size
+MAX_EXPANSION = 4  # size of a decompressed table, in multiples of the largest body
 
 
-def wanted(exchange: Request, form: str) -> str:
-    """The form that `Accept` names first; `form`, the body's own, where it leaves the choice.
-
-    Raises Problem 406 where it names none that there is.
-    """
-    if exchange.accept in (b"", b"*/*"):
-        return form
-    for item in exchange.accept.decode("latin-1").split(","):
-        kind = item.partition(";")[0].strip().lower()
-        if kind in ("", "*/*"):
-            return form
-        if kind in _JSON:
-            return "json"
-        if kind in FORMS:
-            return FORMS[kind]
-    raise Problem(406, f"Accept one of: application/json, {', '.join(FORMS)}.")
-
-
-CHUNK = 1 << 16  # rows predicted at a time
-MAX_AS_JSON = 500_000  # rows: each takes a hundred times its size as objects
-EXPANSION = 4  # what a compressed body may grow to, in bodies of the largest size
-
-
-def answer_table(
-    exchange: Request, body: bytes, model: ServedModel, ledger: Ledger | None
+def predict_table(
+    request: Request, body: bytes, model: ServedModel, ledger: Ledger | None
 ) -> tuple[Response, list[Prediction]]:
-    """Predict a table; also what was predicted. Nothing is answered, or kept, unless every row is good."""
-    form = FORMS.get(exchange.media_type())
+    """Predicts a table; returns the response and the predictions. One invalid row fails the whole table.
+
+    Raises Problem 400, 406, 413, 415 or 422.
+    """
+    form = FORMATS.get(request.media_type())
     if form is None:
-        raise unsupported(["application/json", *FORMS])
-    asked = wanted(exchange, form)
-    batch = _read(model, body, form, exchange.max_body * EXPANSION)
-    if asked == "json" and len(batch) > MAX_AS_JSON:
-        raise _too_many()
-    exchange.parsed = perf_counter()
-    parts = [model.predict(batch.slice(at, at + CHUNK)) for at in range(0, len(batch), CHUNK)]
-    exchange.predicted = perf_counter()
-    answers = [prediction_table(part, model.classes) for part in parts]
-    if ledger is not None:
-        ledger.append_table(_entry(exchange, model, batch, answers))
-    if asked == "json":
-        return Response(_json(exchange, model, parts)), parts
-    return as_table(exchange, model, answers, asked), parts
-
-
-def as_table(exchange: Request, model: ServedModel, answers: Sequence[Any], form: str) -> Response:
-    """Predictions as a table; who answered, and under which id, stands in headers."""
-    sink = io.BytesIO()
-    with open_writer(sink, answers[0].schema, form) as writer:
-        for answer in answers:
-            writer.write_batch(answer)
-    named = [
-        (b"x-model-version", model.version.encode()),
-        (b"x-prediction-id", exchange.id.encode()),
+        raise unsupported(["application/json", *FORMATS])
+    answer_form = response_format(request, form)
+    batch = _read_table(model, body, form, request.max_body * MAX_EXPANSION)
+    if answer_form == "json" and len(batch) > MAX_JSON_ROWS:
+        raise _too_many_rows()
+    request.parsed = perf_counter()
+    predictions = [
+        model.predict(batch.slice(at, at + CHUNK_ROWS)) for at in range(0, len(batch), CHUNK_ROWS)
     ]
-    return Response(sink.getvalue(), TYPES[form], headers=named)
+    request.predicted = perf_counter()
+    tables = [prediction_table(prediction, model.classes) for prediction in predictions]
+    if ledger is not None:
+        ledger.append_table(_ledger_record(request, model, batch, tables))
+    if answer_form == "json":
+        return Response(_json_answer(request, model, predictions)), predictions
+    return table_response(request, model, tables, answer_form), predictions
 
 
-def _read(model: ServedModel, body: bytes, form: str, most: int) -> Batch:
-    """The body's rows as arrays. Raises Problem 400, 413 where they take more than `most` bytes, or 422."""
+def table_response(
+    request: Request, model: ServedModel, tables: Sequence[Any], form: str
+) -> Response:
+    """Returns predictions as a table; version and prediction id are in its headers."""
+    sink = io.BytesIO()
+    with open_writer(sink, tables[0].schema, form) as writer:
+        for table in tables:
+            writer.write_batch(table)
+    headers = [
+        (b"x-model-version", model.version.encode()),
+        (b"x-prediction-id", request.id.encode()),
+    ]
+    return Response(sink.getvalue(), MEDIA_TYPES[form], headers=headers)
+
+
+def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> Batch:
+    """Returns the rows of a body as arrays. Raises Problem 400, 413 above `max_bytes` of memory, or 422."""
     try:
         if form == "csv":
             body.decode()
         with TableReader(body, form) as reader:
-            _refuse_columns(model, reader.names)  # before a row is read, for there may be very many
-            table = pa.Table.from_batches(_bounded(reader, most), reader.schema)
+            _refuse_columns(model, reader.names)  # before any row is read: there may be very many
+            table = pa.Table.from_batches(_bounded_batches(reader, max_bytes), reader.schema)
     except UnicodeDecodeError:
         raise malformed("The body is not UTF-8.") from None
     except (InputError, pa.ArrowException):
-        # what the readers say of a body quotes it
+        # the readers' own messages quote the body
         raise malformed(f"The body cannot be read as a table in the form {form}.") from None
     if not table.num_rows:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
@@ -120,94 +98,51 @@ def _refuse_columns(model: ServedModel, names: Sequence[str]) -> None:
         raise invalid([{"loc": [], "msg": str(error)}]) from None
 
 
-def _bounded(reader: TableReader, most: int) -> Iterator[Any]:
-    """The batches, as long as they fit: a few bytes of Parquet may stand for any number of rows."""
+def _bounded_batches(reader: TableReader, max_bytes: int) -> Iterator[Any]:
+    """Yields the batches. Raises Problem 413 above `max_bytes`: a few bytes of Parquet may hold any number of rows."""
     size = 0
     for batch in reader:
         size += batch.num_rows * max(batch.num_columns, 1) * 8
-        size += sum(_bytes(column) for column in batch.columns)
-        if size > most:
-            raise _too_many()
+        size += sum(_expanded_bytes(column) for column in batch.columns)
+        if size > max_bytes:
+            raise _too_many_rows()
         yield batch
 
 
-def _bytes(array: Any) -> int:
-    """What a column takes once each of its values is written out."""
+def _expanded_bytes(array: Any) -> int:
+    """Returns the size of a column without dictionary encoding."""
     if not pa.types.is_dictionary(array.type):
         return int(array.nbytes)
     longest = max(map(len, map(str, array.dictionary.to_pylist())), default=0)
     return len(array) * int(longest)
 
 
-def _too_many() -> Problem:
+def _too_many_rows() -> Problem:
     return Problem(413, "The table holds more than is answered at once. Send fewer rows at a time.")
 
 
-def _entry(exchange: Request, model: ServedModel, batch: Batch, answers: Sequence[Any]) -> bytes:
-    """Rows and predictions as one Arrow stream; what they share stands in its metadata."""
-    shared = {
-        "prediction_id": exchange.id,
-        "request_id": exchange.request_id.decode(),
-        "predicted_at": f"{time():.6f}",
-        "model_version": model.version,
-        "latency_ms": f"{(exchange.predicted - exchange.started) * 1e3:.3f}",
-    }
-    sink = pa.BufferOutputStream()
-    writer = None
-    for index, answer in enumerate(answers):
-        rows = row_columns(model.schema, batch.slice(index * CHUNK, (index + 1) * CHUNK))
-        columns = dict(zip(answer.schema.names, answer.columns, strict=True)) | dict(rows)
-        part = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-        writer = writer or pa.ipc.new_stream(sink, part.schema.with_metadata(shared))
-        writer.write_batch(part)
-    assert writer is not None
-    writer.close()
-    return memoryview(sink.getvalue())  # type: ignore[return-value]  # a buffer that os.write takes as it is
+def _ledger_record(
+    request: Request, model: ServedModel, batch: Batch, tables: Sequence[Any]
+) -> memoryview:
+    metadata = TableMetadata(
+        prediction_id=request.id,
+        request_id=request.request_id.decode(),
+        model_version=model.version,
+        latency_ms=(request.predicted - request.started) * 1e3,
+    )
+    rows = (
+        row_table(model.schema, batch.slice(start, start + CHUNK_ROWS))
+        for start in range(0, len(batch), CHUNK_ROWS)
+    )
+    return encode_table(metadata, zip(tables, rows, strict=True))
 
 
-def row_columns(schema: RowSchema, batch: Batch) -> Iterator[tuple[str, Any]]:
-    """Every column of validated rows as its name and an Arrow array of what JSON would carry."""
-    numbers, texts = iter(batch.numeric.T), iter(batch.text.T)
-    for column in schema.columns:
-        if column.is_text:
-            yield column.name, _texts(next(texts))
-        else:
-            yield column.name, _numbers(column, next(numbers))
-
-
-def _texts(values: NDArray[np.object_]) -> Any:
-    return _with_nulls(text_array(values.tolist()), values != MISSING_TEXT)
-
-
-def _numbers(column: ColumnSchema, values: NDArray[np.float64]) -> Any:
-    there = ~np.isnan(values)
-    filled = np.where(there, values, 0.0)
-    match column.kind:
-        case ColumnKind.NUMBER:
-            found = number_array(filled)
-        case ColumnKind.INTEGER:
-            found = number_array(filled.astype(np.int64))
-        case ColumnKind.BOOLEAN:
-            found = mask_array(filled != 0)
-        case _:  # a date, in days
-            found = number_array(filled.astype(np.int32)).cast(pa.date32()).cast(pa.string())
-    return _with_nulls(found, there)
-
-
-def _with_nulls(array: Any, there: NDArray[np.bool_]) -> Any:
-    """The array, null where `there` is false. (pyarrow's own way to a null imports pandas.)"""
-    if there.all():
-        return array
-    _, *buffers = array.buffers()
-    return pa.Array.from_buffers(array.type, len(array), [mask_array(there).buffers()[1], *buffers])
-
-
-def _json(exchange: Request, model: ServedModel, parts: list[Prediction]) -> bytes:
-    answers = [model.answers(part) for part in parts]
+def _json_answer(request: Request, model: ServedModel, predictions: list[Prediction]) -> bytes:
+    parts = [model.batch_answer(prediction) for prediction in predictions]
     answer: dict[str, Any] = {
-        key: [item for part in answers for item in part[key]] for key in answers[0]
+        key: [item for part in parts for item in part[key]] for key in parts[0]
     }
     answer["model_version"] = model.version
-    answer["latency_ms"] = round((perf_counter() - exchange.started) * 1e3, 3)
-    answer["prediction_id"] = exchange.id
+    answer["latency_ms"] = round((perf_counter() - request.started) * 1e3, 3)
+    answer["prediction_id"] = request.id
     return orjson.dumps(answer)

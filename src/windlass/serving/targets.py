@@ -1,4 +1,4 @@
-"""What a path or a name on the command line stands for: a bundle by itself, or a project of the registry."""
+"""Targets of `windlass serve`: resolves a path or a name to a bundle by itself or a project of the registry."""
 
 import re
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServeTarget:
-    """What one project of a server is: `bundle` by itself; where that is None, what the registry decides.
+    """One project to serve: `bundle` by itself or, where that is None, the version that the registry decides on.
 
-    `view` is the feature view that the registry has declared of it when the server is started.
-    `session` is another each time that a server is started, and the same for all of its workers.
+    `view` is the feature view that the registry had when the server was started. `session` is a new random text
+    for each start of a server, and the same for all of its workers.
     """
 
     project: str
@@ -33,39 +33,39 @@ class ServeTarget:
     session: str = field(default_factory=partial(token_hex, 8))
 
 
-def subjects(paths: Sequence[Path | str | ServeTarget], settings: Settings) -> list[ServeTarget]:
-    """What these paths stand for, each a bundle, a project's folder, or a project's name in the registry.
+def resolve_targets(
+    paths: Sequence[Path | str | ServeTarget], settings: Settings
+) -> list[ServeTarget]:
+    """Returns the target of each path: a bundle, a project's folder, or a project's name in the registry.
 
-    A Subject stands for itself.
-
-    Raises BundleError, IntegrityError; RegistryError for a bundle that was never approved where the
-    registry knows its project; StorageError where that cannot be asked; ProjectError where two are of
-    one project.
+    A ServeTarget is returned as it is. Raises BundleError or IntegrityError; RegistryError for a bundle that was
+    never approved, where the registry has its project; StorageError where the registry cannot be read; ProjectError
+    where two targets are of one project.
     """
-    registry = _Registry(settings)
+    registry = _LazyRegistry(settings)
     try:
-        found = [
-            path if isinstance(path, ServeTarget) else _subject(Path(path), registry)
+        targets = [
+            path if isinstance(path, ServeTarget) else _resolve(Path(path), registry)
             for path in paths
         ]
     finally:
         registry.close()
-    refuse_twins([subject.project for subject in found])
-    return found
+    require_distinct_projects([target.project for target in targets])
+    return targets
 
 
-def refuse_twins(names: Sequence[str]) -> None:
-    """Raise ProjectError where two of what is served are of one project."""
+def require_distinct_projects(names: Sequence[str]) -> None:
+    """Raises ProjectError where a name comes twice."""
     for name in names:
         if names.count(name) > 1:
             raise ProjectError(
-                f"Two of the bundles are of project {name!r}, and its routes can lead to one only."
+                f"Two of the paths are of project {name!r}, and a server serves one version of each project."
                 " Name one of them."
             )
 
 
-class _Registry:
-    """The registry of these settings, opened only where there is one and it is needed."""
+class _LazyRegistry:
+    """The registry of these settings, opened when first needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -73,7 +73,7 @@ class _Registry:
         self.exists = has_database(settings)
 
     def open(self) -> "Registry":
-        """Raises StorageError."""
+        """Returns the open registry. Raises StorageError."""
         if self._opened is None:
             from windlass.registry.registry import Registry
 
@@ -85,21 +85,21 @@ class _Registry:
             self._opened.close()
 
 
-def _subject(path: Path, registry: _Registry) -> ServeTarget:
+def _resolve(path: Path, registry: _LazyRegistry) -> ServeTarget:
     if registry.exists and not (path / MANIFEST).is_file():
-        found = _followed(path, registry)
-        if found is not None:
-            return found
+        target = _registry_target(path, registry)
+        if target is not None:
+            return target
     bundle = Bundle.open(find_bundle_folder(path))
     if registry.exists:
-        _refuse_unapproved(bundle, registry)
+        _require_approved(bundle, registry)
     return ServeTarget(bundle.manifest.project, bundle)
 
 
-def _followed(path: Path, registry: _Registry) -> ServeTarget | None:
-    """The project of the registry that a folder or a name stands for.
+def _registry_target(path: Path, registry: _LazyRegistry) -> ServeTarget | None:
+    """Returns the project of the registry that has this folder or name; None where there is none.
 
-    Where the registry is away, a name stands for itself: the server starts, and goes on asking.
+    Where the registry cannot be reached, a name is taken as it is: the server starts, and asks again later.
     """
     from windlass.core.project_spec import find_project
 
@@ -110,12 +110,12 @@ def _followed(path: Path, registry: _Registry) -> ServeTarget | None:
             raise
         return ServeTarget(str(path))
     project = find_project(declarations, path)
-    views = {one.name: one.view for one in declarations}
+    views = {declaration.name: declaration.view for declaration in declarations}
     return None if project is None else ServeTarget(project, view=views[project])
 
 
-def _refuse_unapproved(bundle: Bundle, registry: _Registry) -> None:
-    """Of a project that the registry knows only what was approved: a version altered by a byte is none."""
+def _require_approved(bundle: Bundle, registry: _LazyRegistry) -> None:
+    """Raises RegistryError where the registry has the bundle's project, but this very bundle is not approved there."""
     project = bundle.manifest.project
     try:
         versions = registry.open().versions(project)
@@ -139,7 +139,7 @@ def _refuse_unapproved(bundle: Bundle, registry: _Registry) -> None:
 
 
 class ServiceRole(StrEnum):
-    """What a server is to answer alone: features, or predictions."""
+    """The one service that a server is limited to: features or predictions."""
 
     FEATURES = "features"
     PREDICT = "predict"

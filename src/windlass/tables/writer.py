@@ -1,4 +1,4 @@
-"""Writes tables as streams of record batches, and lays out predictions as columns."""
+"""Writes tables as streams of record batches; builds the columns of predictions and of validated rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,8 +7,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from windlass.core.batch import Prediction
+from windlass.core.batch import Batch, Prediction
+from windlass.core.row_schema import MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.core.target import Label, class_key
 from windlass.errors import InputError
 from windlass.tables.arrow_numpy import mask_array, number_array, text_array
@@ -81,3 +83,41 @@ def _labels(labels: Any, classes: Sequence[Label]) -> Any:
     if isinstance(classes[0], int):
         return number_array(np.array(classes, np.int64)[labels])
     return text_array([str(label) for label in classes]).take(number_array(labels))
+
+
+def row_table(schema: RowSchema, batch: Batch) -> Any:
+    """Returns a `pa.RecordBatch` of n validated rows: a column each, with the values that JSON would carry."""
+    numbers, texts = iter(batch.numeric.T), iter(batch.text.T)
+    arrays = [
+        _text_column(next(texts)) if column.is_text else _number_column(column, next(numbers))
+        for column in schema.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, list(schema.names))
+
+
+def _text_column(values: NDArray[np.object_]) -> Any:
+    return _with_nulls(text_array(values.tolist()), values != MISSING_TEXT)
+
+
+def _number_column(column: ColumnSchema, values: NDArray[np.float64]) -> Any:
+    present = ~np.isnan(values)
+    filled = np.where(present, values, 0.0)
+    match column.kind:
+        case ColumnKind.NUMBER:
+            array = number_array(filled)
+        case ColumnKind.INTEGER:
+            array = number_array(filled.astype(np.int64))
+        case ColumnKind.BOOLEAN:
+            array = mask_array(filled != 0)
+        case _:  # a date, in days
+            array = number_array(filled.astype(np.int32)).cast(pa.date32()).cast(pa.string())
+    return _with_nulls(array, present)
+
+
+def _with_nulls(array: Any, present: NDArray[np.bool_]) -> Any:
+    """Returns the array, null where `present` is false. (pyarrow's own conversion to null imports pandas.)"""
+    if present.all():
+        return array
+    _, *buffers = array.buffers()
+    validity = mask_array(present).buffers()[1]
+    return pa.Array.from_buffers(array.type, len(array), [validity, *buffers])

@@ -16,7 +16,7 @@ from windlass.auth.failed_attempts import MAX_FAILURES, FailedAttempts
 from windlass.auth.key import ApiKey, Role
 from windlass.auth.key_source import DatabaseKeySource, KeySource
 from windlass.errors import WindlassError
-from windlass.monitoring.shared_counters import SharedCounters, shared_folder
+from windlass.monitoring.shared_counters import SharedCounters, counters_folder
 from windlass.settings import Settings
 from windlass.web.messages import Request
 from windlass.web.problems import Problem, unavailable
@@ -219,7 +219,7 @@ def _forbidden(route: Route) -> Problem:
 def _rate_counters(settings: Settings) -> SharedCounters:
     """Counters for rates alone, shared by all workers; where the home folder cannot be written, this process's own."""
     try:
-        folder = shared_folder(settings.home) / "rates"
+        folder = counters_folder(settings.home) / "rates"
         folder.mkdir(exist_ok=True)
         return SharedCounters(folder)
     except OSError:

@@ -14,6 +14,16 @@ Body = Callable[[Sequence[str]], Json]  # from the projects that a route may be 
 BINARY: Json = {"schema": {"type": "string", "format": "binary"}}
 
 
+def reference(name: str) -> Json:
+    """Returns a reference to the component schema of this name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def json_content(schema: Json) -> Json:
+    """Returns the content of a JSON body."""
+    return {"application/json": {"schema": schema}}
+
+
 @dataclass(frozen=True)
 class Operation:
     """A route in words. `answer` names a schema, "" for none; `{}` in it stands for the project."""
@@ -114,7 +124,13 @@ def describe(document: OpenApiDocument, routes: Sequence[Route]) -> Json:
 
 
 def _schemas(document: OpenApiDocument) -> Json:
-    return {name: schema for part in document.sections for name, schema in part.schemas().items()}
+    from windlass.web.openapi_models import Problem, component_schemas
+
+    schemas: Json = {"Any": {"type": "object"}, "Text": {"type": "string"}}
+    schemas |= component_schemas([Problem])
+    for section in document.sections:
+        schemas |= section.schemas()
+    return schemas
 
 
 def _operation(route: Route, operation: Operation, document: OpenApiDocument) -> Json:
@@ -165,7 +181,7 @@ def _success_response(operation: Operation, status: str, projects: Sequence[str]
     described: Json = {"description": _GOOD[status], "headers": _HEADERS | told}
     if answer:
         name = answer.format(projects[0] if projects else "")
-        content: Json = {operation.media: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+        content: Json = {operation.media: {"schema": reference(name)}}
         described["content"] = content | dict.fromkeys(operation.tables, BINARY)
     return described
 
@@ -179,5 +195,5 @@ def _error_response(operation: Operation, status: str) -> Json:
     return {
         "description": _ERRORS[status],
         "headers": headers,
-        "content": {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+        "content": {kind: {"schema": reference(name)}},
     }

@@ -35,9 +35,9 @@ class RateLimits:
 
     def refresh(self) -> None:
         """Finds other workers, and their counters."""
-        self._peers.look()
+        self._peers.refresh()
         for name, limiter in self._limiters.items():
-            limiter.other_workers = self._peers.of(("rate", name))
+            limiter.other_workers = self._peers.cells(("rate", name))
 
     def close(self) -> None:
         """Closes the counters; their file stays, for the other workers and for a successor."""

@@ -1,6 +1,6 @@
-"""`/openapi.json`, and `/docs`: Swagger UI from an installed package, so that it needs no other host."""
+"""Routes of the API documentation: `/openapi.json`, and `/docs` with the Swagger UI files of this package."""
 
-import importlib.util
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from windlass.web.openapi import OpenApiDocument, describe
 from windlass.web.problems import Problem
 from windlass.web.routing import Route
 
+_FOLDER = Path(__file__).parent / "static" / "swagger_ui"
 _ASSETS = {
     "swagger-ui-bundle.js": b"text/javascript",
     "swagger-ui.css": b"text/css",
@@ -79,11 +80,17 @@ class DocsRoutes:
     async def openapi(self, _: Request) -> Response:
         """Returns the description of every route, made once for each state of the server."""
         state = await self._state()
-        if self._body is None or state != self._described_state:
-            routes = [route for route in self._described if route.is_there()]
-            self._body = orjson.dumps(describe(self._document(), routes))
-            self._described_state = state
-        return Response(self._body)
+        body = self._body
+        if body is None or state != self._described_state:
+            # on a thread: the first document takes a tenth of a second, with the models that it is generated from
+            body = await asyncio.to_thread(self._describe)
+            if state == await self._state():  # else it may be of two states
+                self._body, self._described_state = body, state
+        return Response(body)
+
+    def _describe(self) -> bytes:
+        routes = [route for route in self._described if route.is_there()]
+        return orjson.dumps(describe(self._document(), routes))
 
     async def page(self, _: Request) -> Response:
         """Returns the page of Swagger UI."""
@@ -94,17 +101,7 @@ class DocsRoutes:
         name = request.path_params["asset"]
         if name == "start.js":
             return Response(_START, b"text/javascript")
-        found = _folder() / name if name in _ASSETS else None
-        if found is None or not found.is_file():
+        if name not in _ASSETS:
             raise Problem(404, "There is no such file here.")
         cache = [(b"cache-control", b"public, max-age=86400")]
-        return Response(found.read_bytes(), _ASSETS[name], headers=cache)
-
-
-def _folder() -> Path:
-    spec = importlib.util.find_spec(
-        "fastapi_offline"
-    )  # found, not imported: only its files are used
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "static"
+        return Response((_FOLDER / name).read_bytes(), _ASSETS[name], headers=cache)

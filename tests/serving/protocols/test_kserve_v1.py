@@ -66,11 +66,15 @@ def test_unknown_model(iris_server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "route", ["/vertex/predict", "/predict", "/v1/endpoints/7/deployedModels/9:predict"]
+    ("health", "route"),
+    [
+        ("/vertex/health", "/vertex/predict"),
+        ("/health", "/predict"),
+        ("/ping", "/v1/endpoints/7/deployedModels/9:predict"),
+    ],
 )
-@pytest.mark.parametrize("health", ["/vertex/health", "/health", "/ping"])
-def test_vertex(serve: Serve, iris: Path, route: str, health: str) -> None:
-    """Vertex's routes win over ours of the same name."""
+def test_vertex(serve: Serve, iris: Path, health: str, route: str) -> None:
+    """Vertex AI's routes replace ours of the same path."""
     server = serve(iris, AIP_HEALTH_ROUTE=health, AIP_PREDICT_ROUTE=route, AIP_HTTP_PORT="1")
     assert server.client.get(health).status_code == 200
     answer = server.client.post(route, json={"instances": BOTH, "parameters": {}})

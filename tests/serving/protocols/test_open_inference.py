@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2, as its text and its binary extension have it, spoken by hand."""
+"""The Open Inference Protocol V2 and its binary extension, over plain HTTP."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""NVIDIA's own client of the Open Inference Protocol: `pip install tritonclient[http]`. Not needed but in CI."""
+"""NVIDIA's own client of the Open Inference Protocol: `pip install tritonclient[http]`. Needed in CI only."""
 
 import importlib
 import importlib.util

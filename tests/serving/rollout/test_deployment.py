@@ -1,4 +1,4 @@
-"""Decisions are kept up with though a store is silent: what is outdated is given up, and threads stay few."""
+"""Rollouts while a store does not answer: outdated ones are cancelled, and threads stay few."""
 
 import asyncio
 import threading
@@ -39,9 +39,9 @@ class Gated:
         loader = ModelLoader(executor)
         self._load_for_real = loader.load
         loader.load = self._load  # type: ignore[method-assign]
-        self.hosted = ServedProject(NAME, None, ServerMetrics(SharedCounters()))
+        self.project = ServedProject(NAME, None, ServerMetrics(SharedCounters()))
         self.loader = VersionLoader(NAME, client, loader)
-        self.following = ProjectDeployment(self.hosted, self.loader)
+        self.deployment = ProjectDeployment(self.project, self.loader)
 
     def fetch(self, version: Version) -> Bundle:
         self.fetched.append(version.name)
@@ -62,7 +62,7 @@ class Gated:
 
     @property
     def live(self) -> str | None:
-        return None if self.hosted.model is None else self.hosted.model.version
+        return None if self.project.model is None else self.project.model.version
 
     @property
     def threads(self) -> list[str]:
@@ -80,7 +80,7 @@ def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
     made = Gated(registered, executor)
     yield made
     made.let_go.set()
-    made.following.close()
+    made.deployment.close()
     executor.close()
     registered.close()
 
@@ -95,13 +95,13 @@ async def until(check: Callable[[], object]) -> None:
 def test_a_decision_waits_for_no_version_that_a_client_asked_for(gated: Gated) -> None:
     async def check() -> None:
         gated.held = {"v2", "v3"}
-        asked = [asyncio.ensure_future(gated.loader.requested(name)) for name in ("v2", "v3")]
+        asked = [asyncio.ensure_future(gated.loader.load_requested(name)) for name in ("v2", "v3")]
         await until(lambda: set(gated.fetched) == gated.held)
-        gated.following.aim(gated.decided("v1"))
-        await gated.following.settle()
+        gated.deployment.reconcile(gated.decided("v1"))
+        await gated.deployment.wait_until_idle()
         assert gated.live == "v1"
         assert not any(one.done() for one in asked)
-        assert (await gated.loader.requested("v4")).version == "v4"  # nor does another client
+        assert (await gated.loader.load_requested("v4")).version == "v4"  # nor does another client
         gated.let_go.set()
         assert [model.version for model in await asyncio.gather(*asked)] == ["v2", "v3"]
 
@@ -111,18 +111,18 @@ def test_a_decision_waits_for_no_version_that_a_client_asked_for(gated: Gated) -
 def test_what_a_decision_overtook_is_thrown_away(gated: Gated) -> None:
     async def check() -> None:
         gated.held = {"v2"}
-        gated.following.aim(gated.decided("v2"))
+        gated.deployment.reconcile(gated.decided("v2"))
         await until(lambda: gated.fetched == ["v2"])
-        gated.following.aim(gated.decided("v2"))  # the same: it is under way
-        settled = asyncio.ensure_future(gated.following.settle())
-        gated.following.aim(gated.decided("v1"))
+        gated.deployment.reconcile(gated.decided("v2"))  # the same: it is under way
+        settled = asyncio.ensure_future(gated.deployment.wait_until_idle())
+        gated.deployment.reconcile(gated.decided("v1"))
         await settled  # also who waited before
         assert gated.live == "v1"
         gated.let_go.set()
         await until(lambda: not gated.threads)
         await asyncio.sleep(0)
         assert gated.loaded == ["v1"]
-        assert (gated.live, gated.hosted.production, gated.hosted.refused) == ("v1", "v1", None)
+        assert (gated.live, gated.project.production, gated.project.refused) == ("v1", "v1", None)
 
     asyncio.run(check())
 
@@ -152,17 +152,17 @@ def test_no_more_is_fetched_at_once_than_may_be(gated: Gated) -> None:
     async def check() -> None:
         gated.held = {"v1", "v2"}
         for name in ("v1", "v2"):
-            gated.following.aim(gated.decided(name))
+            gated.deployment.reconcile(gated.decided(name))
             await until(lambda name=name: name in gated.fetched)  # type: ignore[misc]
-        gated.following.aim(gated.decided("v3"))
-        await gated.following.settle()
+        gated.deployment.reconcile(gated.decided("v3"))
+        await gated.deployment.wait_until_idle()
         assert sorted(gated.threads) == ["fetch-iris-v1", "fetch-iris-v2"]
-        assert "2 bundles of iris are being fetched" in str(gated.hosted.reason)
+        assert "2 bundles of iris are being fetched" in str(gated.project.reason)
         gated.let_go.set()
         await until(lambda: not gated.threads)
 
         def again() -> bool:
-            gated.following.aim(gated.decided("v3"))
+            gated.deployment.reconcile(gated.decided("v3"))
             return gated.live == "v3"
 
         await until(again)
@@ -176,13 +176,13 @@ def test_where_nothing_is_in_production_any_more_what_is_under_way_is_given_up(
 ) -> None:
     async def check() -> None:
         gated.held = {"v2"}
-        gated.following.aim(gated.decided("v2"))
+        gated.deployment.reconcile(gated.decided("v2"))
         await until(lambda: gated.fetched == ["v2"])
-        gated.following.aim(None)
-        await gated.following.settle()
+        gated.deployment.reconcile(None)
+        await gated.deployment.wait_until_idle()
         gated.let_go.set()
         await until(lambda: not gated.threads)
         assert gated.live is None
-        assert "No version of iris is in production" in str(gated.hosted.reason)
+        assert "No version of iris is in production" in str(gated.project.reason)
 
     asyncio.run(check())

@@ -1,4 +1,4 @@
-"""What is live, kept on disk: the very bundle again, or nothing."""
+"""The file of the live version: the very same bundle is restored, or none."""
 
 from pathlib import Path
 

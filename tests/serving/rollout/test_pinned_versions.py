@@ -1,4 +1,4 @@
-"""`?version=` and `/versions/{v}`: what is or was in production answers; the rest is refused, at little cost."""
+"""`?version=` and `/versions/{v}`: versions that are or were in production answer; others are rejected cheaply."""
 
 import asyncio
 import shutil
@@ -23,7 +23,7 @@ from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.serving.rollout import pinned_versions
 from windlass.serving.rollout.loader import ModelLoader, VersionLoader
-from windlass.serving.served_project import MAX_AT_HAND
+from windlass.serving.served_project import MAX_LOADED_VERSIONS
 from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import Problem
 from windlass.web.registry_client import RegistryClient
@@ -100,10 +100,10 @@ def test_what_is_refused_is_remembered_for_a_while(
 ) -> None:
     """So that asking for what is not there asks the database but seldom."""
     asked = Asked(home, monkeypatch)
-    monkeypatch.setattr(pinned_versions, "REMEMBERED_SECONDS", 3600.0)
+    monkeypatch.setattr(pinned_versions, "ERROR_SECONDS", 3600.0)
     assert [asked.status(version) for _ in range(3)] == [status] * 3
     assert asked.questions == [version] * questions
-    monkeypatch.setattr(pinned_versions, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(pinned_versions, "ERROR_SECONDS", 0.0)
     forgetful = Asked(home, monkeypatch)
     assert [forgetful.status(version) for _ in range(3)] == [status] * 3
     assert forgetful.questions == [version] * questions * 3
@@ -199,7 +199,7 @@ def test_one_load_is_shared_and_few_are_kept(
     assert loads(server, 1) == ["v3"]
     for version in ("v4", "v5", "v1"):
         assert server.client.post(f"/predict?version={version}", json=FLOWER).status_code == 200
-    assert MAX_AT_HAND == 3
+    assert MAX_LOADED_VERSIONS == 3
     assert server.client.post("/predict?version=v5", json=FLOWER).status_code == 200  # at hand
     assert server.client.post("/predict?version=v3", json=FLOWER).status_code == 200  # again
     assert loads(server, 5) == ["v3", "v4", "v5", "v1", "v3"]

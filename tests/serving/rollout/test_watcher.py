@@ -1,4 +1,4 @@
-"""Following the registry ends when it is told to."""
+"""The watchers end when they are cancelled, whatever the registry does at that time."""
 
 import asyncio
 from pathlib import Path

@@ -1,72 +1,55 @@
-"""What each route is for, what it reads, answers and refuses: the words of the OpenAPI document."""
+"""Operations of the inference routes: what each route is for, what it reads, answers and rejects."""
 
 from collections.abc import Sequence
 
-from windlass.core.bundle import Bundle
-from windlass.core.json_schema import json_schema
-from windlass.serving.openapi.feature_schemas import ID, SHARED, feature_schemas
-from windlass.serving.openapi.schemas import (
-    ANSWERS,
-    UNKNOWN,
-    V2_REQUEST,
-    batch_answer,
+from windlass.serving.content_negotiation import FORMATS
+from windlass.serving.openapi.models import MODELS
+from windlass.serving.openapi.project_schemas import (
+    ENTITY_ID,
     instances,
     invocations,
-    one_answer,
-    values,
+    project_schemas,
 )
 from windlass.serving.served_project import ServedProject
-from windlass.serving.tabular import FORMS
-from windlass.web.openapi import BINARY, Json, OpenApiSection, Operation
+from windlass.web.openapi import BINARY, Json, OpenApiSection, Operation, json_content, reference
+from windlass.web.openapi_models import component_schemas
 
-TABLES = tuple(FORMS)
+TABLES = tuple(FORMATS)
 _VERSION = {"version": "Another version than the live one: one that is or was in production."}
-_READING = (
-    "400",
-    "404",
-    "409",
-    "413",
-    "415",
-    "422",
-    "503",
-)  # what every route that reads rows may refuse
+# the errors of every route that reads rows
+_READING = ("400", "404", "409", "413", "415", "422", "503")
 
 
-def row_body(projects: Sequence[str]) -> Json:
-    """One row, as JSON."""
-    return {"application/json": {"schema": _row(projects)}}
+def _row_body(projects: Sequence[str]) -> Json:
+    return json_content(reference(f"{projects[0]}.Row"))
 
 
-def rows_body(projects: Sequence[str]) -> Json:
-    """Many rows, as JSON or as a table."""
-    rows = {"type": "array", "items": _row(projects), "minItems": 1}
-    return {"application/json": {"schema": rows}, **dict.fromkeys(TABLES, BINARY)}
-
-
-def _row(projects: Sequence[str]) -> Json:
-    return {"$ref": f"#/components/schemas/{projects[0]}.Row"}
+def _rows_body(projects: Sequence[str]) -> Json:
+    rows = {"type": "array", "items": reference(f"{projects[0]}.Row"), "minItems": 1}
+    return {**json_content(rows), **dict.fromkeys(TABLES, BINARY)}
 
 
 def _scoring_body(projects: Sequence[str]) -> Json:
-    table = {"text/csv": {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": invocations(projects[0])}, **table}
+    return {
+        **json_content(invocations(projects[0])),
+        "text/csv": {"schema": {"type": "string"}},
+    }
 
 
 def _instances_body(projects: Sequence[str]) -> Json:
-    return {"application/json": {"schema": instances(projects)}}
+    return json_content(instances(projects))
 
 
 def _ids_body(_: Sequence[str]) -> Json:
-    return {"application/json": {"schema": {"$ref": "#/components/schemas/Ids"}}}
+    return json_content(reference("Ids"))
 
 
 def _online_features_body(projects: Sequence[str]) -> Json:
-    schema = {"$ref": f"#/components/schemas/{projects[0]}.OnlineFeaturesQuery"}
-    return {"application/json": {"schema": schema}}
+    return json_content(reference(f"{projects[0]}.OnlineFeaturesQuery"))
 
 
 def _infer_body(_: Sequence[str]) -> Json:
-    return {"application/json": {"schema": V2_REQUEST}}
+    return json_content(reference("V2Request"))
 
 
 def _v2(summary: str, answer: str = "Any", errors: Sequence[str] = ("503",)) -> Operation:
@@ -78,7 +61,7 @@ _V2_MODEL = {
     "/ready": _v2("Model readiness", errors=("404", "503")),
     "/infer": Operation(
         "Infer",
-        "Open Inference Protocol V2: a tensor a column, or a matrix of all numeric columns.",
+        "Open Inference Protocol V2: a tensor for each column, or a matrix of all numeric columns.",
         "V2Response",
         errors=("400", "404", "413", "503"),
         body=_infer_body,
@@ -89,14 +72,14 @@ _V2_MODEL = {
 _FEATURES = {
     "/features/{id}": Operation(
         "Features of an entity",
-        "The newest that is known of it, and what follows from that today.",
+        "The stored features of the entity, and the values that follow from them today.",
         "{}.Features",
         errors=("404", "422", "503"),
-        path={"id": ID},
+        path={"id": ENTITY_ID},
     ),
     "/features": Operation(
         "Features of many entities",
-        '`{"ids": […]}`, or the list alone; in order. One that is unknown is named, and fails no other.',
+        '`{"ids": […]}`, or the list alone; in order. An unknown one does not fail the others.',
         "{}.ManyFeatures",
         errors=("400", "413", "415", "422", "503"),
         body=_ids_body,
@@ -107,19 +90,19 @@ _FEATURES = {
         "{}.PredictionById",
         errors=("404", "409", "422", "503"),
         query=_VERSION,
-        path={"id": ID},
+        path={"id": ENTITY_ID},
     ),
     "/predict_by_id": Operation(
         "Predict many by id",
-        '`{"ids": […]}`, or the list alone; in order. One that cannot be predicted is named, and fails no other.',
+        '`{"ids": […]}`, or the list alone; in order. A result without a prediction says why.',
         "{}.PredictionsById",
         errors=_READING,
         body=_ids_body,
         query=_VERSION,
     ),
     "/get-online-features": Operation(
-        "Features, as Feast asks",
-        "A column of values a feature.",
+        "Features, in Feast's protocol",
+        "A column of values for each feature.",
         "OnlineFeatures",
         errors=("400", "413", "415", "422", "503"),
         body=_online_features_body,
@@ -151,10 +134,10 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "/predict": Operation(
         "Predict one row",
-        "Validated, predicted, and appended to the ledger before the answer leaves.",
+        "The row is validated, predicted, and appended to the ledger before the answer is sent.",
         "{}.Prediction",
         errors=_READING,
-        body=row_body,
+        body=_row_body,
         query=_VERSION,
     ),
     "/predict_batch": Operation(
@@ -162,14 +145,14 @@ OPERATIONS: dict[str, Operation] = {
         "A JSON array of rows, or a table as CSV, Arrow stream or Parquet. `Accept` chooses the answer's form.",
         "{}.Predictions",
         errors=("400", "404", "406", "409", "413", "415", "422", "503"),
-        body=rows_body,
+        body=_rows_body,
         tables=TABLES,
         query=_VERSION,
     ),
     **_FEATURES,
     "/invocations": Operation(
-        "Predict, as MLflow and SageMaker ask",
-        "MLflow's shapes in JSON, or CSV.",
+        "Predict, in MLflow's and SageMaker's protocol",
+        "MLflow's formats in JSON, or CSV.",
         "InstancePredictions",
         errors=_READING,
         body=_scoring_body,
@@ -197,47 +180,28 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def chapter(hosted: Sequence[ServedProject]) -> OpenApiSection:
-    """The chapter of these projects."""
+def openapi_section(projects: Sequence[ServedProject]) -> OpenApiSection:
+    """Returns the operations and schemas of the inference routes."""
 
     def schemas() -> Json:
-        found: Json = ANSWERS | SHARED
-        for one in hosted:
-            found |= {f"{one.name}.{name}": schema for name, schema in _of(one).items()}
-        return found
+        components = component_schemas(MODELS)
+        for project in projects:
+            own = project_schemas(project)
+            components |= {f"{project.name}.{name}": schema for name, schema in own.items()}
+        return components
 
     return OpenApiSection(OPERATIONS, schemas)
 
 
-def _of(hosted: ServedProject) -> Json:
-    described = _of_bundle(hosted.bundle)
-    view = None if hosted.online is None else hosted.online.view
-    if view is None:
-        return described
-    return described | feature_schemas(view, hosted.name, described["Prediction"])
+def project_summary(projects: Sequence[ServedProject]) -> str:
+    """Returns a line for each project: its version, what it predicts, and its feature view."""
+    return "\n".join(map(_summary, projects))
 
 
-def _of_bundle(bundle: Bundle | None) -> Json:
-    if bundle is None:  # nothing is live yet, and what will be may have any columns
-        return UNKNOWN
-    row = json_schema(bundle.schema.row)
-    return {
-        "Row": row,
-        "Values": values(row),
-        "Prediction": one_answer(bundle.schema.target),
-        "Predictions": batch_answer(bundle.schema.target),
-    }
-
-
-def about(hosted: Sequence[ServedProject]) -> str:
-    """A line a project: its version, what it predicts, and from which feature view."""
-    return "\n".join(map(_about, hosted))
-
-
-def _about(hosted: ServedProject) -> str:
-    view = None if hosted.online is None else hosted.online.view
+def _summary(project: ServedProject) -> str:
+    view = None if project.online is None else project.online.view
     features = "" if view is None else f"; features of `{view.entity}` by the view `{view.name}`"
-    if hosted.bundle is None:
-        return f"- **{hosted.name}**: no version is live{features}"
-    version, target = hosted.bundle.version, hosted.bundle.schema.target.name
-    return f"- **{hosted.name}** {version}: predicts `{target}`{features}"
+    if project.bundle is None:
+        return f"- **{project.name}**: no version is live{features}"
+    version, target = project.bundle.version, project.bundle.schema.target.name
+    return f"- **{project.name}** {version}: predicts `{target}`{features}"

@@ -1,1 +1,1 @@
-"""What clients of other systems say on the wire, translated to rows and back."""
+"""Prediction and feature protocols of other systems: KServe, Open Inference, MLflow, SageMaker, Feast."""

@@ -1,4 +1,4 @@
-"""The shape of Feast's feature server: `POST /get-online-features`, a column of values a feature."""
+"""Protocol of Feast's feature server: `POST /get-online-features`, one column of values for each feature."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
@@ -10,9 +10,9 @@ from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.feature_view import ViewRecord
 from windlass.core.row_validator import rows_error
-from windlass.serving.feature_routes import IDS, TIMES
+from windlass.serving.feature_routes import IDS, TIME_OPTIONS
 from windlass.serving.online_features import OnlineFeatures
-from windlass.serving.predict import refused, require_json
+from windlass.serving.predict import require_json, rows_problem
 from windlass.web.messages import Request, Response
 from windlass.web.openapi import Json
 from windlass.web.problems import Problem
@@ -20,51 +20,57 @@ from windlass.web.problems import Problem
 if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
-MAX_FEATURES = 1000  # in one request, for one may be asked for twice
+MAX_FEATURES = 1000  # in one request, which may name a feature twice
 
-_NEVER = datetime.fromtimestamp(0, UTC)  # the time of what has none, as Feast tells it
+_EPOCH = datetime.fromtimestamp(
+    0, UTC
+)  # the event time of an id or of a missing value, as Feast has it
 
 
 class FeastFeatureServer:
-    """The route of one project."""
+    """Feast's route of one project."""
 
     def __init__(self, online: OnlineFeatures) -> None:
         self._online = online
-        self._asking: tuple[ViewRecord, SchemaValidator] | None = None
+        self._cached: tuple[ViewRecord, SchemaValidator] | None = None
 
-    async def get(self, exchange: Request) -> Response:
-        """The features asked for, of the entities asked for; null where there is none, with the reason."""
-        require_json(exchange)
-        body, view = await exchange.body(), self._online.declared
+    async def get(self, request: Request) -> Response:
+        """Returns the requested features of the requested entities; null where there is none, with a status."""
+        require_json(request)
+        body, view = await request.body(), self._online.required_view()
         try:
-            asked: Json = self._validator(view).validate_json(body)
+            query: Json = self._validator(view).validate_json(body)
         except ValidationError as error:
-            found = rows_error(error)
-            if found.malformed:
-                raise refused(found) from None
+            invalid_rows = rows_error(error)
+            if invalid_rows.malformed:
+                raise rows_problem(invalid_rows) from None
             raise Problem(
-                422, "This is not asked as Feast asks; see errors.", found.faults
+                422,
+                "The body is not a request of Feast's feature server; see errors.",
+                invalid_rows.faults,
             ) from None
-        entities: list[int] = asked["entities"][view.entity]
-        exchange.parsed = perf_counter()
-        known = await self._online.get_many(entities)
-        exchange.fetched = perf_counter()
-        names = [name.partition(":")[2] for name in asked["features"]]
-        shown = [f"{view.name}__{name}" for name in names] if asked["full_feature_names"] else names
+        entities: list[int] = query["entities"][view.entity]
+        request.parsed = perf_counter()
+        stored = await self._online.get_many(entities)
+        request.fetched = perf_counter()
+        names = [name.partition(":")[2] for name in query["features"]]
+        columns = (
+            [f"{view.name}__{name}" for name in names] if query["full_feature_names"] else names
+        )
         answer = {
-            "metadata": {"feature_names": [view.entity, *shown]},
-            "results": [_ids(entities), *(_column(name, known) for name in names)],
+            "metadata": {"feature_names": [view.entity, *columns]},
+            "results": [_ids(entities), *(_column(name, stored) for name in names)],
         }
-        return Response(orjson.dumps(answer, option=TIMES))
+        return Response(orjson.dumps(answer, option=TIME_OPTIONS))
 
     def _validator(self, view: ViewRecord) -> SchemaValidator:
-        if self._asking is None or self._asking[0] != view:
-            self._asking = view, SchemaValidator(_asked(view))
-        return self._asking[1]
+        if self._cached is None or self._cached[0] != view:
+            self._cached = view, SchemaValidator(_request_schema(view))
+        return self._cached[1]
 
 
-def _asked(view: ViewRecord) -> core_schema.CoreSchema:
-    """What a request may hold: features as `view:feature`, and ids under the entity's name."""
+def _request_schema(view: ViewRecord) -> core_schema.CoreSchema:
+    """Returns the schema of a request: features as `view:feature`, and ids under the entity's name."""
     field = core_schema.typed_dict_field
     features = core_schema.literal_schema([f"{view.name}:{name}" for name in view.features])
     entities = core_schema.typed_dict_schema({view.entity: field(IDS)}, extra_behavior="forbid")
@@ -86,23 +92,25 @@ def _ids(entities: Sequence[int]) -> Json:
     return {
         "values": entities,
         "statuses": ["PRESENT"] * count,
-        "event_timestamps": [_NEVER] * count,
+        "event_timestamps": [_EPOCH] * count,
     }
 
 
-def _column(name: str, known: "Sequence[Features | None]") -> Json:
+def _column(name: str, stored: "Sequence[Features | None]") -> Json:
     return {
-        "values": [None if one is None else one.values[name] for one in known],
-        "statuses": [_status(name, one) for one in known],
-        "event_timestamps": [_NEVER if one is None else _event(one) for one in known],
+        "values": [None if features is None else features.values[name] for features in stored],
+        "statuses": [_status(name, features) for features in stored],
+        "event_timestamps": [
+            _EPOCH if features is None else _event_time(features) for features in stored
+        ],
     }
 
 
-def _status(name: str, one: "Features | None") -> str:
-    if one is None:
+def _status(name: str, features: "Features | None") -> str:
+    if features is None:
         return "NOT_FOUND"
-    return "NULL_VALUE" if one.values[name] is None else "PRESENT"
+    return "NULL_VALUE" if features.values[name] is None else "PRESENT"
 
 
-def _event(one: "Features") -> datetime:
-    return datetime.combine(one.as_of, time(), UTC)
+def _event_time(features: "Features") -> datetime:
+    return datetime.combine(features.as_of, time(), UTC)

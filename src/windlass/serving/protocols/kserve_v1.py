@@ -1,4 +1,4 @@
-"""The V1 protocol of KServe and TensorFlow Serving, and Vertex AI's: `{"instances": […]}`."""
+"""V1 protocol of KServe and TensorFlow Serving, and Vertex AI's: `{"instances": […]}`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import orjson
 from windlass.auth.key import Role
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import Predictor, Rows, require_json
-from windlass.serving.protocols.rows import parse_object, read_rows, rows_of
+from windlass.serving.protocols.rows import parse_object, rows_from_items, validate_rows
 from windlass.serving.served_project import ServedProject
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
@@ -15,16 +15,16 @@ from windlass.web.routing import Route
 
 
 class KServeV1:
-    """`/v1/models` and below."""
+    """Routes at `/v1/models` and below."""
 
     def __init__(
-        self, hosted: Sequence[ServedProject], predictors: Mapping[str, Predictor]
+        self, projects: Sequence[ServedProject], predictors: Mapping[str, Predictor]
     ) -> None:
-        self._hosted = {one.name: one for one in hosted}
+        self._projects = {project.name: project for project in projects}
         self._predictors = predictors
 
     def routes(self) -> list[Route]:
-        """The routes of the protocol."""
+        """Returns the routes of the protocol."""
         return [
             Route("GET", "/v1/models", self.models, role=Role.PREDICT),
             Route("POST", "/v1/models/{model}:predict", self.predict, role=Role.PREDICT),
@@ -32,39 +32,39 @@ class KServeV1:
         ]
 
     async def models(self, _: Request) -> Response:
-        """Which models there are."""
-        return Response(orjson.dumps({"models": list(self._hosted)}))
+        """Answers `GET /v1/models`: the names of the models."""
+        return Response(orjson.dumps({"models": list(self._projects)}))
 
-    async def model(self, exchange: Request) -> Response:
-        """Whether one model is ready."""
-        hosted = self._find(exchange)
-        return Response(orjson.dumps({"name": hosted.name, "ready": hosted.model is not None}))
+    async def model(self, request: Request) -> Response:
+        """Answers `GET /v1/models/{model}`: whether the model is ready."""
+        project = self._find(request)
+        return Response(orjson.dumps({"name": project.name, "ready": project.model is not None}))
 
-    async def predict(self, exchange: Request) -> Response:
-        """One prediction an instance, in order."""
-        return await self._answer(exchange, self._find(exchange))
+    async def predict(self, request: Request) -> Response:
+        """Answers `POST /v1/models/{model}:predict`: one prediction for each instance, in order."""
+        return await self._answer(request, self._find(request))
 
-    async def only(self, exchange: Request) -> Response:
-        """As `predict`, where the path names no model: Vertex AI's predict route."""
-        (hosted,) = self._hosted.values()
-        return await self._answer(exchange, hosted)
+    async def predict_only_model(self, request: Request) -> Response:
+        """Answers as `predict` on a path without a model name: Vertex AI's predict route."""
+        (project,) = self._projects.values()
+        return await self._answer(request, project)
 
-    def _find(self, exchange: Request) -> ServedProject:
-        hosted = self._hosted.get(exchange.path_params["model"])
-        if hosted is None:
+    def _find(self, request: Request) -> ServedProject:
+        project = self._projects.get(request.path_params["model"])
+        if project is None:
             raise Problem(404, "There is no such model here. See /v1/models.")
-        exchange.project = hosted.name
-        return hosted
+        request.project = project.name
+        return project
 
-    async def _answer(self, exchange: Request, hosted: ServedProject) -> Response:
-        require_json(exchange)
-        body = await exchange.body()
-        predictor = self._predictors[hosted.name]
-        model = await predictor.model(exchange)
+    async def _answer(self, request: Request, project: ServedProject) -> Response:
+        require_json(request)
+        body = await request.body()
+        predictor = self._predictors[project.name]
+        model = await predictor.resolve_model(request)
 
         def read(model: ServedModel) -> Rows:
             items = parse_object(body).get("instances")
-            return read_rows(model, rows_of(model.schema, items, "instances"))
+            return validate_rows(model, rows_from_items(model.schema, items, "instances"))
 
-        answer = await predictor.rows(exchange, model, read, len(body))
+        answer = await predictor.predict_rows(request, model, read, len(body))
         return Response(orjson.dumps({"predictions": answer["predictions"]}))

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2: `/v2` and below."""
+"""Open Inference Protocol V2: the routes at `/v2` and below."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import EngineError
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import Predictor, Rows
-from windlass.serving.protocols.rows import read_rows
+from windlass.serving.protocols.rows import validate_rows
 from windlass.serving.protocols.tensors import BinaryTail, Tensor, TensorError, encode, read_tensor
 from windlass.serving.served_project import ServedProject
 from windlass.serving.status import StatusRoutes
@@ -32,63 +32,63 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class OpenInferenceV2:
-    """The protocol's routes. Its errors are `{"error": …}`."""
+    """Routes of the protocol. Its errors are `{"error": …}`."""
 
     def __init__(
         self,
-        hosted: Sequence[ServedProject],
+        projects: Sequence[ServedProject],
         predictors: Mapping[str, Predictor],
-        observer: StatusRoutes,
+        status_routes: StatusRoutes,
     ) -> None:
-        self._hosted = {one.name: one for one in hosted}
+        self._projects = {project.name: project for project in projects}
         self._predictors = predictors
-        self._observer = observer
+        self._status_routes = status_routes
 
     def routes(self) -> list[Route]:
-        """The routes of the protocol."""
+        """Returns the routes of the protocol."""
         routes = [
-            Route("GET", "/v2", _plain(self.server)),
-            Route("GET", "/v2/health/live", _plain(self.live)),
-            Route("GET", "/v2/health/ready", _plain(self.ready)),
+            Route("GET", "/v2", _with_v2_errors(self.server)),
+            Route("GET", "/v2/health/live", _with_v2_errors(self.live)),
+            Route("GET", "/v2/health/ready", _with_v2_errors(self.ready)),
         ]
         for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
             routes += [
-                Route("GET", path, _plain(self.metadata), role=Role.PREDICT),
-                Route("GET", f"{path}/ready", _plain(self.model_ready)),
-                Route("POST", f"{path}/infer", _plain(self.infer), role=Role.PREDICT),
+                Route("GET", path, _with_v2_errors(self.metadata), role=Role.PREDICT),
+                Route("GET", f"{path}/ready", _with_v2_errors(self.model_ready)),
+                Route("POST", f"{path}/infer", _with_v2_errors(self.infer), role=Role.PREDICT),
             ]
         return routes
 
     async def server(self, _: Request) -> Response:
-        """The server's own metadata."""
+        """Answers `GET /v2`: the server's metadata."""
         extensions = ["binary_tensor_data"]
         return _json({"name": "windlass", "version": __version__, "extensions": extensions})
 
     async def live(self, _: Request) -> Response:
-        """The server is up."""
+        """Answers `GET /v2/health/live`: 200 while the process runs."""
         return _json({"live": True})
 
     async def ready(self, _: Request) -> Response:
-        """200 where every model is ready, else 503."""
-        ready = self._observer.is_ready()
+        """Answers `GET /v2/health/ready`: 200 once every model is ready, else 503."""
+        ready = self._status_routes.is_ready()
         return _json({"ready": ready}, 200 if ready else 503)
 
-    async def model_ready(self, exchange: Request) -> Response:
-        """200 where this model is ready, else 503."""
-        hosted = self._find(exchange)
+    async def model_ready(self, request: Request) -> Response:
+        """Answers `GET …/ready` of a model: 200 once it is ready, else 503."""
+        project = self._find(request)
         try:
-            await self._predictors[hosted.name].model(exchange)
+            await self._predictors[project.name].resolve_model(request)
             status = 200
         except Problem as problem:
             if problem.status != 503:
                 raise
             status = 503
-        return _json({"name": hosted.name, "ready": status == 200, "live": True}, status)
+        return _json({"name": project.name, "ready": status == 200, "live": True}, status)
 
-    async def metadata(self, exchange: Request) -> Response:
-        """Name, versions, platform, inputs and outputs."""
-        hosted = self._find(exchange)
-        model = await self._predictors[hosted.name].model(exchange)
+    async def metadata(self, request: Request) -> Response:
+        """Answers `GET /v2/models/{model}`: name, versions, platform, inputs and outputs."""
+        project = self._find(request)
+        model = await self._predictors[project.name].resolve_model(request)
         inputs = [
             {"name": column.name, "datatype": _DATATYPES[column.kind], "shape": [-1, 1]}
             for column in model.schema.columns
@@ -100,48 +100,48 @@ class OpenInferenceV2:
         platform = "onnx_onnxruntime" if model.engine.name == "onnx" else "sklearn"
         return _json(
             {
-                "name": hosted.name,
-                "versions": hosted.versions or [model.version],
+                "name": project.name,
+                "versions": project.available_versions or [model.version],
                 "platform": platform,
                 "inputs": inputs,
                 "outputs": outputs,
             }
         )
 
-    async def infer(self, exchange: Request) -> Response:
-        """Predict the rows that the input tensors hold."""
-        hosted = self._find(exchange)
-        body = await exchange.body()
-        predictor = self._predictors[hosted.name]
-        model = await predictor.model(exchange)
-        request, tail = _split(exchange, body)
-        specs = request.get("inputs")
+    async def infer(self, request: Request) -> Response:
+        """Answers `POST …/infer`: predicts the rows that the input tensors hold."""
+        project = self._find(request)
+        body = await request.body()
+        predictor = self._predictors[project.name]
+        model = await predictor.resolve_model(request)
+        payload, tail = _split_body(request, body)
+        specs = payload.get("inputs")
         if not isinstance(specs, list) or not specs:
             raise TensorError("inputs must be a list of tensors")
-        wanted = _wanted(model, request)
+        binary_by_output = _requested_outputs(model, payload)
 
         def read(model: ServedModel) -> Rows:
             tensors = [read_tensor(spec, tail) for spec in specs]
             tail.end()
-            return read_rows(model, _rows(model.schema, tensors))
+            return validate_rows(model, _rows(model.schema, tensors))
 
-        answer = await predictor.rows(exchange, model, read, len(body))
-        return _answer(request, model, answer, wanted)
+        answer = await predictor.predict_rows(request, model, read, len(body))
+        return _encode_answer(payload, model, answer, binary_by_output)
 
-    def _find(self, exchange: Request) -> ServedProject:
-        hosted = self._hosted.get(exchange.path_params["model"])
-        if hosted is None:
+    def _find(self, request: Request) -> ServedProject:
+        project = self._projects.get(request.path_params["model"])
+        if project is None:
             raise Problem(404, "There is no such model here.")
-        exchange.project = hosted.name
-        return hosted
+        request.project = project.name
+        return project
 
 
-def _plain(handler: Handler) -> Handler:
-    """The protocol's own form of errors around a handler."""
+def _with_v2_errors(handler: Handler) -> Handler:
+    """Wraps a handler so that its errors have the protocol's form."""
 
-    async def wrapped(exchange: Request) -> Response:
+    async def wrapped(request: Request) -> Response:
         try:
-            return await handler(exchange)
+            return await handler(request)
         except TensorError as error:
             return _json({"error": str(error)}, 400)
         except EngineError:
@@ -165,23 +165,23 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), JSON, status)
 
 
-def _split(exchange: Request, body: bytes) -> tuple[dict[str, Any], BinaryTail]:
-    """The JSON part of a body and the binary part behind it."""
-    header = exchange.header(_JSON_LENGTH)
+def _split_body(request: Request, body: bytes) -> tuple[dict[str, Any], BinaryTail]:
+    """Returns the JSON part of a body and the binary data behind it. Raises TensorError."""
+    header = request.header(_JSON_LENGTH)
     if header is not None and (len(header) > 18 or not header.isdigit() or int(header) > len(body)):
         raise TensorError("Inference-Header-Content-Length is not within the body")
     length = len(body) if header is None else int(header)
     try:
-        request = orjson.loads(body[:length])
+        payload = orjson.loads(body[:length])
     except orjson.JSONDecodeError:
         raise TensorError("the request is not valid JSON") from None
-    if not isinstance(request, dict):
+    if not isinstance(payload, dict):
         raise TensorError("the request must be an object")
-    return request, BinaryTail(body[length:])
+    return payload, BinaryTail(body[length:])
 
 
 def _rows(schema: RowSchema, tensors: list[Tensor]) -> list[dict[str, Any]]:
-    """Rows from a tensor a column, or from one matrix of all numeric columns and others beside it."""
+    """Returns the rows of one tensor for each column, or of a matrix of all numeric columns and other tensors."""
     columns: dict[str, list[Any]] = {}
     for tensor in tensors:
         for name, values in _columns(schema, tensor):
@@ -213,7 +213,7 @@ def _columns(schema: RowSchema, tensor: Tensor) -> list[tuple[str, list[Any]]]:
 
 
 def _value(column: ColumnSchema, value: Any) -> Any:
-    """What a matrix or a client's types turned into floats, turned back."""
+    """Returns a value in its column's type, where a matrix or the client made a float of it."""
     if column.kind is ColumnKind.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)
     if column.kind is ColumnKind.BOOLEAN and value in (0, 1):
@@ -231,26 +231,29 @@ def _outputs(model: ServedModel) -> list[tuple[str, str, list[int]]]:
     return [("prediction", datatype, []), ("probabilities", "FP64", [len(model.classes)])]
 
 
-def _wanted(model: ServedModel, request: dict[str, Any]) -> dict[str, bool]:
-    """The outputs asked for, and whether in binary."""
-    known = [name for name, _, _ in _outputs(model)]
-    parameters = request.get("parameters")
+def _requested_outputs(model: ServedModel, payload: dict[str, Any]) -> dict[str, bool]:
+    """Returns the requested outputs, and whether each is in binary. Raises TensorError."""
+    names = [name for name, _, _ in _outputs(model)]
+    parameters = payload.get("parameters")
     binary = isinstance(parameters, dict) and parameters.get("binary_data_output") is True
-    asked = request.get("outputs")
-    if asked is None:
-        return dict.fromkeys(known, binary)
-    wanted = {}
-    for output in asked if isinstance(asked, list) else [asked]:
-        if not isinstance(output, dict) or output.get("name") not in known:
-            raise TensorError(f"the outputs are {', '.join(known)}")
+    requested = payload.get("outputs")
+    if requested is None:
+        return dict.fromkeys(names, binary)
+    binary_by_output = {}
+    for output in requested if isinstance(requested, list) else [requested]:
+        if not isinstance(output, dict) or output.get("name") not in names:
+            raise TensorError(f"the outputs are {', '.join(names)}")
         options = output.get("parameters")
         own = options.get("binary_data", binary) if isinstance(options, dict) else binary
-        wanted[output["name"]] = own is True
-    return wanted
+        binary_by_output[output["name"]] = own is True
+    return binary_by_output
 
 
-def _answer(
-    request: dict[str, Any], model: ServedModel, answer: dict[str, Any], wanted: dict[str, bool]
+def _encode_answer(
+    payload: dict[str, Any],
+    model: ServedModel,
+    answer: dict[str, Any],
+    binary_by_output: dict[str, bool],
 ) -> Response:
     values = {"prediction": answer["predictions"]}
     if "class_probabilities" in answer:
@@ -259,12 +262,12 @@ def _answer(
         ]
     outputs, tails = [], []
     for name, datatype, rest in _outputs(model):
-        if name not in wanted:
+        if name not in binary_by_output:
             continue
         output: dict[str, Any] = {
             "name": name, "shape": [len(answer["predictions"]), *rest], "datatype": datatype,
         }  # fmt: skip
-        if wanted[name]:
+        if binary_by_output[name]:
             tails.append(encode(values[name], datatype))
             output["parameters"] = {"binary_data_size": len(tails[-1])}
         else:
@@ -274,8 +277,8 @@ def _answer(
         "model_name": model.bundle.manifest.project,
         "model_version": model.version,
     }
-    identity = request.get("id")
-    body["id"] = identity if isinstance(identity, str) else answer["prediction_id"]
+    request_id = payload.get("id")
+    body["id"] = request_id if isinstance(request_id, str) else answer["prediction_id"]
     body["outputs"] = outputs
     encoded = orjson.dumps(body)
     if not tails:

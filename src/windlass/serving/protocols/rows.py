@@ -1,4 +1,4 @@
-"""From the shapes that other protocols send to our rows."""
+"""Rows of other protocols: parses JSON objects and lists, and validates them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from windlass.web.problems import invalid, malformed
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """A body that is a JSON object. Raises Problem 400 or 422."""
+    """Parses a body that is a JSON object. Raises Problem 400 or 422."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -22,16 +22,18 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def rows_of(schema: RowSchema, items: Any, name: str) -> list[Any]:
-    """Items that are objects, or lists of values in declared order. Raises Problem 422."""
+def rows_from_items(schema: RowSchema, items: Any, name: str) -> list[Any]:
+    """Returns a row for each item, an object or a list of values in declared order. Raises Problem 422."""
     if not isinstance(items, list):
         raise invalid([{"loc": [name], "msg": "Input should be a list"}])
-    return [named(schema.names, item, [name, index]) if isinstance(item, list) else item
+    return [row_from_values(schema.names, item, [name, index]) if isinstance(item, list) else item
             for index, item in enumerate(items)]  # fmt: skip
 
 
-def named(names: Sequence[str], values: Sequence[Any], loc: list[str | int]) -> dict[str, Any]:
-    """A row from values in the order of `names`. Raises Problem 422 where their numbers differ."""
+def row_from_values(
+    names: Sequence[str], values: Sequence[Any], loc: list[str | int]
+) -> dict[str, Any]:
+    """Returns a row from values in the order of `names`. Raises Problem 422 where their numbers differ."""
     if len(values) != len(names):
         raise invalid(
             [{"loc": loc, "msg": f"Input should have {len(names)} values, got {len(values)}"}]
@@ -39,8 +41,8 @@ def named(names: Sequence[str], values: Sequence[Any], loc: list[str | int]) -> 
     return dict(zip(names, values, strict=True))
 
 
-def read_rows(model: ServedModel, rows: Sequence[Any]) -> Rows:
-    """Rows, validated as any other: by the row's own validator, from JSON. Raises Problem 422."""
+def validate_rows(model: ServedModel, rows: Sequence[Any]) -> Rows:
+    """Validates rows by the model's schema, as JSON. Raises Problem 422."""
     try:
         encoded = orjson.dumps(rows)
     except orjson.JSONEncodeError:

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol V2: JSON or binary, to lists of Python values and back."""
+"""Tensors of the Open Inference Protocol V2: decodes JSON and binary data, and encodes binary data."""
 
 import math
 import struct
@@ -17,12 +17,12 @@ _MAX_DIMENSIONS = 8
 
 
 class TensorError(Exception):
-    """A tensor that cannot be read; the message is fit for the client."""
+    """A tensor that cannot be read; its message may be shown to the client."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named tensor, its values flat in row-major order. BYTES are str."""
+    """A named tensor; `values` are flat, in row-major order. BYTES are str."""
 
     name: str
     datatype: str
@@ -31,7 +31,7 @@ class Tensor:
 
 
 def read_tensor(spec: Any, binary: "BinaryTail") -> Tensor:
-    """One of a request's `inputs`. Raises TensorError."""
+    """Decodes one of a request's `inputs`. Raises TensorError."""
     if not isinstance(spec, dict):
         raise TensorError("every input is an object")
     name, datatype = spec.get("name"), spec.get("datatype")
@@ -45,34 +45,34 @@ def read_tensor(spec: Any, binary: "BinaryTail") -> Tensor:
     values = _flat(spec.get("data")) if size is None else _decode(binary.take(size), datatype)
     if len(values) != math.prod(shape):
         raise TensorError(f"shape {list(shape)} does not fit {len(values)} values")
-    return Tensor(name, datatype, shape, [_checked(value, datatype) for value in values])
+    return Tensor(name, datatype, shape, [_check_value(value, datatype) for value in values])
 
 
 class BinaryTail:
-    """What follows the JSON part of a body, taken tensor by tensor."""
+    """Binary data behind the JSON part of a body, consumed tensor by tensor."""
 
     def __init__(self, content: bytes) -> None:
         self._content = memoryview(content)
 
     def take(self, size: Any) -> bytes:
-        """The next `size` bytes. Raises TensorError where there are fewer."""
+        """Returns the next `size` bytes. Raises TensorError where there are fewer."""
         if (
             not isinstance(size, int)
             or isinstance(size, bool)
             or not 0 <= size <= len(self._content)
         ):
             raise TensorError("a binary_data_size is not within the body")
-        part, self._content = self._content[:size], self._content[size:]
-        return bytes(part)
+        taken, self._content = self._content[:size], self._content[size:]
+        return bytes(taken)
 
     def end(self) -> None:
-        """Raise TensorError where something is left."""
+        """Raises TensorError where bytes are left."""
         if self._content:
             raise TensorError("the body is longer than its binary_data_size")
 
 
 def encode(values: Sequence[Any], datatype: str) -> bytes:
-    """Values as binary data: little-endian, BYTES with a 4-byte length before each."""
+    """Returns values as binary data: little-endian, each of BYTES after its length in 4 bytes."""
     if datatype == "BYTES":
         texts = [str(value).encode() for value in values]
         return b"".join(struct.pack("<I", len(text)) + text for text in texts)
@@ -80,14 +80,14 @@ def encode(values: Sequence[Any], datatype: str) -> bytes:
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
-    if not whole or not 1 <= len(shape) <= _MAX_DIMENSIONS:
+    valid = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+    if not valid or not 1 <= len(shape) <= _MAX_DIMENSIONS:
         raise TensorError("every input has a shape: a list of 1 to 8 sizes")
     return tuple(shape)
 
 
 def _flat(data: Any) -> list[Any]:
-    """`data` in row-major order, flat as it came or nested."""
+    """Returns `data`, flat or nested, as a flat list in row-major order."""
     if not isinstance(data, list):
         raise TensorError("every input has data: a list, flat or nested")
     for _ in range(_MAX_DIMENSIONS):
@@ -127,8 +127,8 @@ def _decode_texts(content: bytes) -> list[str]:
     return texts
 
 
-def _checked(value: Any, datatype: str) -> Any:
-    """A value as its datatype says, null and NaN included: they are missing values."""
+def _check_value(value: Any, datatype: str) -> Any:
+    """Returns a value of its datatype; None for null and NaN, which are missing values. Raises TensorError."""
     if value is None or value != value:  # noqa: PLR0124 - NaN, as binary data has it
         return None
     if value in (math.inf, -math.inf):

@@ -1,1 +1,1 @@
-"""Rolls out versions: watches the registry, loads bundles, switches versions."""
+"""Rollout of versions: watches the registry, fetches and loads bundles, switches versions."""

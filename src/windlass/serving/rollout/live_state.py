@@ -1,4 +1,4 @@
-"""What is live in a server, on disk: a worker that is replaced while the registry is away goes on with it."""
+"""Live version of each project on disk: a worker that is replaced while the registry is unreachable restores it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from windlass.errors import IntegrityError
 
 @dataclass(frozen=True)
 class LiveRecord:
-    """A version that the registry had in production, as a worker of this server found and verified it."""
+    """A version in production, as a worker of this server verified and loaded it. `since` is in seconds since 1970."""
 
     version: str
     digest: str
@@ -19,7 +19,7 @@ class LiveRecord:
     folder: str
 
     def bundle(self) -> Bundle:
-        """The bundle, every file verified. Raises BundleError or IntegrityError."""
+        """Opens the bundle and verifies every file. Raises BundleError or IntegrityError."""
         bundle = Bundle.open(Path(self.folder))
         if bundle.digest != self.digest:
             raise IntegrityError(
@@ -29,26 +29,27 @@ class LiveRecord:
 
 
 class LiveStateFile:
-    """One project of one server. `folder` is the server's own; `session` is another each time it is started.
+    """File with the live version of one project, shared by the workers of one server.
 
-    A server that is started afresh must ask the registry, for much may have been decided meanwhile.
+    `session` differs for each start of a server: a new server must ask the registry, where decisions may have
+    been taken since.
     """
 
     def __init__(self, folder: Path, project: str, session: str) -> None:
         self._path = folder / f"{project}.{session}.live"
 
     def write(self, bundle: Bundle, since: float) -> None:
-        """Remember a version; where the disk does not let us, the next worker has to ask."""
+        """Writes the live version. An OSError is ignored: the next worker then has to ask the registry."""
         live = LiveRecord(bundle.version, bundle.digest, since, str(bundle.path.resolve()))
-        aside = self._path.with_suffix(f".{os.getpid()}")
+        temporary = self._path.with_suffix(f".{os.getpid()}")
         try:
-            aside.write_text(json.dumps(asdict(live)))
-            aside.replace(self._path)
+            temporary.write_text(json.dumps(asdict(live)))
+            temporary.replace(self._path)
         except OSError:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     def read(self) -> LiveRecord | None:
-        """What was written last, if anything was."""
+        """Returns what was written last; None where there is nothing readable."""
         try:
             return LiveRecord(**json.loads(self._path.read_text()))
         except (OSError, ValueError, TypeError):

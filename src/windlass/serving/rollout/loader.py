@@ -1,4 +1,4 @@
-"""From a version to a model that may answer: found, fetched, verified, loaded, proven on its reference examples."""
+"""Loaders of models: find versions in the registry, fetch and verify their bundles, and load them, one at a time."""
 
 import asyncio
 import threading
@@ -19,48 +19,50 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-QUERY_SECONDS = 5.0  # after which a registry that gives no answer counts as away
-MAX_FETCHES = 16  # at once: more than clients may ask for by name, so that decisions have theirs
+QUERY_SECONDS = 5.0  # after which a registry that does not answer counts as unreachable
+MAX_FETCHES = (
+    16  # at once: more than clients may cause by naming versions, so that rollouts are not held up
+)
 
 
 class ModelLoader:
-    """Loads models, one at a time; they compute on `executor` where they do not on the event loop."""
+    """Loads bundles as models, one at a time. The models predict on `executor` where they do not on the event loop."""
 
     def __init__(self, executor: DaemonExecutor) -> None:
         self._executor = executor
-        self._turn, self._line = threading.Lock(), threading.Lock()
+        self._loading, self._request_queue = threading.Lock(), threading.Lock()
 
     def load(self, bundle: Bundle) -> ServedModel:
-        """Returns the model of a bundle, loaded on this thread. Raises IntegrityError or EngineError.
+        """Loads a bundle on this thread, checks and warms up its model. Raises IntegrityError or EngineError.
 
-        Whoever asks meanwhile waits: two loads at once would hold up requests twice as much.
+        Concurrent calls wait for one another: two loads at once would delay requests twice as much.
         """
-        with self._turn:
+        with self._loading:
             return ServedModel(bundle, self._executor)
 
-    def load_in_line(self, bundle: Bundle) -> ServedModel:
-        """As `load`, for what no decision waits for: a decision's load comes before all of these but one."""
-        with self._line:
+    def load_for_request(self, bundle: Bundle) -> ServedModel:
+        """Loads a version that a request names. These queue among themselves, so a rollout waits for one at most."""
+        with self._request_queue:
             return self.load(bundle)
 
 
-async def load_bare(hosted: ServedProject, bundle: Bundle, loader: ModelLoader) -> None:
-    """Loads a bundle that no registry decides about, and lets it answer. A failure is kept as the reason."""
+async def load_bundle(project: ServedProject, bundle: Bundle, loader: ModelLoader) -> None:
+    """Loads a bundle by itself and makes it live. A failure becomes the reason why the project is not ready."""
     try:
         model = await asyncio.to_thread(loader.load, bundle)
     except WindlassError as error:
-        hosted.refuse(bundle.version, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever a bundle holds, the others go on serving
-        hosted.refuse(bundle.version, f"{type(error).__name__}: {error}")
+        project.refuse(bundle.version, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a bundle holds, the other projects go on
+        project.refuse(bundle.version, f"{type(error).__name__}: {error}")
     else:
-        hosted.switch(model, time.time())
+        project.switch(model, time.time())
 
 
 class VersionLoader:
-    """Loads versions of one project from the registry. On the event loop; work goes to threads.
+    """Loads versions of one project from the registry. Used on the event loop; work goes to threads.
 
-    Queries, fetches, decided loads and requested loads have threads apart, so that a decision waits neither
-    for a store that is silent nor for what clients request.
+    Registry queries, fetches, loads for a rollout and loads for a request have separate threads, so that a rollout
+    waits neither for a store that does not answer nor for versions that clients name.
     """
 
     def __init__(self, project: str, client: RegistryClient, loader: ModelLoader) -> None:
@@ -69,37 +71,37 @@ class VersionLoader:
         self._loader = loader
         self._queries = DaemonExecutor(f"queries-{project}", timeout=QUERY_SECONDS)
         self._fetches = SharedCalls[str, Bundle](MAX_FETCHES)
-        self._decided = DaemonExecutor(f"decided-{project}")
-        self._requested = DaemonExecutor(f"requested-{project}")
+        self._rollout_thread = DaemonExecutor(f"rollout-{project}")
+        self._request_thread = DaemonExecutor(f"requested-{project}")
 
-    async def decided(self, live: "LiveVersion") -> ServedModel:
-        """Returns the version in production, loaded. Raises what the registry, the store or the bundle raises."""
+    async def load_production(self, live: "LiveVersion") -> ServedModel:
+        """Loads the version in production. Raises what the registry, the store or the bundle raises."""
         version = await self._approved(live.name)
         if version.digest != live.digest:
             raise self._not_approved(live.name)
-        return await self._decided.submit(self._loader.load, await self.fetch(version))
+        return await self._rollout_thread.submit(self._loader.load, await self.fetch(version))
 
-    async def requested(self, name: str) -> ServedModel:
-        """Returns a version that is or was in production, loaded. Raises as `decided`."""
+    async def load_requested(self, name: str) -> ServedModel:
+        """Loads a version that is or was in production. Raises what the registry, the store or the bundle raises."""
         bundle = await self.fetch(await self._approved(name))
-        return await self._requested.submit(self._loader.load_in_line, bundle)
+        return await self._request_thread.submit(self._loader.load_for_request, bundle)
 
-    async def recalled(self, live: LiveRecord) -> ServedModel:
-        """Returns the version that other workers of this server have live, without the registry."""
-        return await self._decided.submit(lambda: self._loader.load(live.bundle()))
+    async def load_recorded(self, live: LiveRecord) -> ServedModel:
+        """Loads the version that other workers of this server have live, without the registry."""
+        return await self._rollout_thread.submit(lambda: self._loader.load(live.bundle()))
 
-    async def available(self) -> tuple[str, ...]:
-        """Returns the names of the versions that clients may request. Raises StorageError."""
+    async def available_versions(self) -> tuple[str, ...]:
+        """Returns the names of the versions that a request may name. Raises StorageError."""
         versions = await self._query(
             lambda: self._client.registry().servable_versions(self.project)
         )
         return tuple(version.name for version in versions)
 
     async def fetch(self, version: "Version") -> Bundle:
-        """Returns a version's bundle. Callers that ask for one that is under way share it.
+        """Fetches a version's bundle. Concurrent calls for one version share the fetch.
 
         Raises what the store raises, IntegrityError where it is not the bundle that was approved, and
-        StorageError where too many are under way.
+        StorageError where too many fetches are running.
         """
         try:
             return await self._fetches.get(version.digest, lambda: self._begin(version))
@@ -110,8 +112,8 @@ class VersionLoader:
             ) from None
 
     def close(self) -> None:
-        """Takes no more calls."""
-        for executor in (self._queries, self._decided, self._requested):
+        """Closes the threads. Fetches that are running end by themselves."""
+        for executor in (self._queries, self._rollout_thread, self._request_thread):
             executor.close()
 
     def _begin(self, version: "Version") -> "asyncio.Future[Bundle]":
@@ -121,7 +123,7 @@ class VersionLoader:
         return fetched
 
     def _fetch(self, version: "Version") -> Bundle:
-        """On a thread: nothing is loaded but the very bundle that was approved."""
+        """Fetches a bundle, on a thread. Raises IntegrityError unless it is the very bundle that was approved."""
         bundle = self._client.registry().fetch(version)
         if bundle.digest != version.digest:
             raise self._not_approved(version.name)

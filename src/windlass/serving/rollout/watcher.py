@@ -1,4 +1,4 @@
-"""Follows the registry: asks what is in production, again and again, and has each project keep up."""
+"""Watchers of the registry: poll the versions in production and the declared feature views."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,74 +13,77 @@ if TYPE_CHECKING:
     from windlass.registry.registry import Registry
 
 POLL_SECONDS = 0.4
-LOOK_SECONDS = 1.0
+VIEW_POLL_SECONDS = 1.0
 
 
 class RegistryWatcher:
-    """All projects of this process that the registry decides about."""
+    """Polls the registry for the versions in production, and passes them to the deployment of each project."""
 
-    def __init__(self, client: RegistryClient, followings: Sequence[ProjectDeployment]) -> None:
+    def __init__(self, client: RegistryClient, deployments: Sequence[ProjectDeployment]) -> None:
         self._client = client
-        self._followings = followings
-        self._looked = asyncio.Event()
+        self._deployments = deployments
+        self._first_answer = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow until cancelled."""
-        names = [following.hosted.name for following in self._followings]
+        """Polls until cancelled."""
+        names = [deployment.project.name for deployment in self._deployments]
         while True:
             live = await self._client.poll(lambda registry: registry.live_versions(names))
-            for following in self._followings:
+            for deployment in self._deployments:
                 if live is None:
-                    following.away(self._client.reason or "")
+                    deployment.registry_unreachable(self._client.reason or "")
                 else:
-                    following.aim(live.get(following.hosted.name))
-            self._looked.set()
+                    deployment.reconcile(live.get(deployment.project.name))
+            self._first_answer.set()
             await asyncio.sleep(POLL_SECONDS)
 
-    async def settle(self) -> None:
-        """Return once the first answer came, and what it asks for is loaded or refused."""
-        await self._looked.wait()
-        await asyncio.gather(*(following.settle() for following in self._followings))
+    async def wait_until_synced(self) -> None:
+        """Returns once the first answer came, and its versions are loaded or refused."""
+        await self._first_answer.wait()
+        await asyncio.gather(*(deployment.wait_until_idle() for deployment in self._deployments))
 
     def close(self) -> None:
-        """End what is under way."""
-        for following in self._followings:
-            following.close()
+        """Closes the deployments."""
+        for deployment in self._deployments:
+            deployment.close()
 
 
 class FeatureViewWatcher:
-    """The views of all projects of this process that the registry decides about."""
+    """Polls the registry for the declared feature views, and passes them to the features of each project."""
 
-    def __init__(self, client: RegistryClient, followed: Sequence[OnlineFeatures]) -> None:
+    def __init__(self, client: RegistryClient, features: Sequence[OnlineFeatures]) -> None:
         self._client = client
-        self._followed = followed
-        self._asked = asyncio.Event()
+        self._features = features
+        self._first_answer = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow until cancelled. While the registry is away the views stay what they were."""
+        """Polls until cancelled. While the registry is unreachable the views stay as they were."""
         while True:
-            await self._look()
-            await asyncio.sleep(LOOK_SECONDS)
+            await self._update()
+            await asyncio.sleep(VIEW_POLL_SECONDS)
 
-    async def _look(self) -> None:
+    async def _update(self) -> None:
         views = await self._client.poll(_declared_views) or {}
-        declared = [views.get(online.project, online.view) for online in self._followed]
-        following = asyncio.gather(
-            *(one.follow(view) for one, view in zip(self._followed, declared, strict=True))
+        declared = [views.get(online.project, online.view) for online in self._features]
+        updates = asyncio.gather(
+            *(
+                online.update_view(view)
+                for online, view in zip(self._features, declared, strict=True)
+            )
         )
-        self._asked.set()
-        await following
+        self._first_answer.set()
+        await updates
 
-    async def settle(self) -> None:
-        """Return once it was asked which views there are. No store is waited for."""
-        await self._asked.wait()
+    async def wait_until_synced(self) -> None:
+        """Returns once the first answer came. Does not wait for the stores."""
+        await self._first_answer.wait()
 
     def close(self) -> None:
-        """Let go of the stores."""
-        for online in self._followed:
+        """Closes the stores."""
+        for online in self._features:
             online.close()
 
 
 def _declared_views(registry: "Registry") -> "dict[str, ViewRecord | None]":
-    """The feature view that each project declares, by project."""
+    """Returns the feature view that each project declares, by project."""
     return {project.name: project.view for project in registry.declarations()}

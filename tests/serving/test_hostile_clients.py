@@ -1,4 +1,4 @@
-"""Clients that break the rules of HTTP: the service answers what can be answered, and goes on."""
+"""Clients that break the rules of HTTP: valid requests are answered, and the server goes on."""
 
 import contextlib
 import json

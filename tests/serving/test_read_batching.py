@@ -1,4 +1,4 @@
-"""Reads on a thread: those that wait go together, in their order; what fails for one fails for no other."""
+"""Batches of key lookups: concurrent requests share a read, and one failure does not fail the others."""
 
 import asyncio
 import threading

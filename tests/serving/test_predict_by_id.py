@@ -1,4 +1,4 @@
-"""Prediction by id: the same as of the row that the features are, and in the ledger without the id."""
+"""Prediction by id: the same as for the row of features, and in the ledger without the id."""
 
 import re
 from pathlib import Path

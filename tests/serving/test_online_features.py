@@ -1,4 +1,4 @@
-"""One project's features in a server, over stores that do what a test wants: silent, torn, filled meanwhile."""
+"""Online features of one project over test stores: silent, broken, filled later."""
 
 import asyncio
 import threading
@@ -114,7 +114,7 @@ def test_the_first_request_opens_the_store(url: str | None) -> None:
         found = await served.get_many([STRANGER, KNOWN])
         assert [one is None for one in found] == [True, False]
         assert await served.get_many([STRANGER]) == [None]
-        assert served.lack is None
+        assert served.unready_reason is None
 
     counted = run(work, Store(), url=url).snapshot().reads
     assert counted == {"clients": {"found": 2, "unknown": 3, "failed": 0}}
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> 
         assert (await refused(served.get(TORN))).status == 503
         assert (await served.get(KNOWN)).entity == KNOWN
         assert served.reason == "KeyError: 'torn'"
-        await served.follow(PROJECT_VIEW)
+        await served.update_view(PROJECT_VIEW)
         assert served.reason is None
 
     counted = run(work, Store(), url=url).snapshot().reads
@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> 
 def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(online_features, "AGAIN_SECONDS", 600.0)
+    monkeypatch.setattr(online_features, "RETRY_SECONDS", 600.0)
     store = Store()
 
     async def work(served: OnlineFeatures) -> None:
@@ -154,7 +154,7 @@ def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
 
 
 def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online_features, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(online_features, "RETRY_SECONDS", 0.0)
     store = Store()
 
     async def work(served: OnlineFeatures) -> None:
@@ -180,7 +180,7 @@ def test_a_silent_store_is_given_up_and_opened_anew() -> None:
         assert (await refused(served.get(KNOWN))).status == 503
         assert fresh.asked == []  # nobody asks before it is looked for again
         served._executor.timeout = TIMEOUT
-        await served.follow(PROJECT_VIEW)
+        await served.update_view(PROJECT_VIEW)
         assert (await served.get(KNOWN)).entity == KNOWN
         assert served.reason is None
 
@@ -194,13 +194,13 @@ def test_a_silent_store_holds_up_nobody_at_the_start() -> None:
 
     async def work(served: OnlineFeatures) -> None:
         served._executor.timeout = 0.05
-        await served.follow(PROJECT_VIEW)
-        assert served.lack == served.reason
+        await served.update_view(PROJECT_VIEW)
+        assert served.unready_reason == served.reason
         assert "has not answered" in str(served.reason)
         assert (await refused(served.get(KNOWN))).status == 503
         silent.let.set()
         served._executor.timeout = TIMEOUT
-        await served.follow(PROJECT_VIEW)
+        await served.update_view(PROJECT_VIEW)
         assert (await served.get(KNOWN)).entity == KNOWN
 
     run(work, silent)
@@ -230,17 +230,17 @@ def test_a_new_view_is_read_once_the_store_holds_it() -> None:
     newer = PROJECT_VIEW.model_copy(update={"version": "newer"})
 
     async def work(served: OnlineFeatures) -> None:
-        await served.follow(PROJECT_VIEW)
-        await served.follow(newer)
+        await served.update_view(PROJECT_VIEW)
+        await served.update_view(newer)
         assert served.view == PROJECT_VIEW
         assert before.fresh is not None
         before.fresh = before.fresh.model_copy(update={"view": "newer"})
-        await served.follow(newer)
+        await served.update_view(newer)
         assert served.view == newer
-        await served.follow(None)
-        assert not served.is_there()
+        await served.update_view(None)
+        assert not served.has_view()
         assert (await refused(served.get(STRANGER))).status == 404
-        await served.follow(newer)
+        await served.update_view(newer)
 
     run(work, before, after)
     assert before.closed

@@ -1,4 +1,4 @@
-"""Ids of entities: whatever 64 bits hold is one, and nothing else is."""
+"""Ids of entities: integers of 64 bits, and nothing else."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windlass.serving.feature_routes import LEAST, MAX_IDS, MOST, body_ids, path_id
+from windlass.serving.feature_routes import MAX_ID, MAX_IDS, MIN_ID, body_ids, path_id
 from windlass.web.messages import Request
 from windlass.web.problems import Problem
 
-ids = st.integers(LEAST, MOST)
+ids = st.integers(MIN_ID, MAX_ID)
 kept = settings(derandomize=True, deadline=None, max_examples=100)
 
 
@@ -28,7 +28,7 @@ def test_every_integer_of_64_bits(number: int) -> None:
 
 
 @kept
-@given(st.integers().filter(lambda number: not LEAST <= number <= MOST))
+@given(st.integers().filter(lambda number: not MIN_ID <= number <= MAX_ID))
 def test_no_other_integer(number: int) -> None:
     with pytest.raises(Problem) as caught:
         asked(str(number))
@@ -52,7 +52,11 @@ def test_lists_named_or_bare(numbers: list[int], named: bool, space: bytes) -> N
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(LEAST, MOST) | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(MIN_ID, MAX_ID)
+    | st.floats(allow_nan=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 

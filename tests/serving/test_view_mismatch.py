@@ -1,4 +1,4 @@
-"""By id, a version predicts features of the view that it was trained on alone; and a silent store holds up no start."""
+"""Features by another view version than the model was trained on; and starts that do not wait for the store."""
 
 import asyncio
 import gc
@@ -79,9 +79,9 @@ def test_features_of_another_view_are_no_row(
         for version in ("v1", "v2"):
             answer = await ask.post(f"/predict/{PLAIN}?version={version}")
             assert answer.json()["model_version"] == version
-        told = (await ask.get("/status")).json()["features"]
-        assert told["trained_view_version"] == "another"
-        assert told["materialised"]["view_version"] == PROJECT_VIEW.version
+        status = (await ask.get("/status")).json()["features"]
+        assert status["trained_view_version"] == "another"
+        assert status["materialised"]["view_version"] == PROJECT_VIEW.version
 
     serve(registered.settings, monkeypatch, work)
     assert [record.message for record in caplog.records].count("features of another view") == 1
@@ -93,9 +93,9 @@ def test_a_store_that_says_nothing_holds_up_no_start(
 ) -> None:
     async def work(ask: httpx.AsyncClient) -> None:
         assert (await ask.get("/health")).status_code == 200
-        told = (await ask.get("/status")).json()
-        assert told["ready"] is (only is None)
-        assert told["features"]["reason"] == "The feature store is being opened."
+        status = (await ask.get("/status")).json()
+        assert status["ready"] is (only is None)
+        assert status["features"]["reason"] == "The feature store is being opened."
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"

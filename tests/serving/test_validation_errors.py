@@ -1,4 +1,4 @@
-"""What a server refuses, with which status, naming which field, and never echoing what was sent."""
+"""Invalid requests: their status, the named field, and no echo of what was sent."""
 
 import json
 from typing import Any

@@ -1,0 +1,166 @@
+"""Response models of the control routes."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from windlass.jobs.job import JobState
+from windlass.registry.version import Action, Stage
+from windlass.web.openapi_models import ApiModel
+
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(description="Seconds since 1970.")]
+
+
+class Gate(ApiModel):
+    """A rule, and how the version did when it was registered."""
+
+    rule: str
+    value: float | None
+    passed: bool
+    note: str
+    undecided: bool = Field(
+        description="It could not be evaluated: nothing is automatic, but a person may approve."
+    )
+
+
+class Version(ApiModel):
+    """A version of a project, as the registry has it."""
+
+    project: str
+    version: str
+    stage: Stage
+    digest: str = Field(description="Of its bundle; decisions are bound to it.")
+    created_at: Seconds
+    trained_by: str
+    job_id: str | None
+    pruned_at: float | None = Field(description="When its bundle was removed.")
+    params: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    gates: list[Gate]
+    engine: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What serves it, and how it compared with the fitted pipeline.",
+    )
+    data_digest: str = Field("", description="Of the rows it was trained on.")
+    source_digest: str | None = Field(None, description="Of its project.py.")
+
+
+class Versions(ApiModel):
+    """Versions, the newest first."""
+
+    versions: list[Version]
+
+
+class Difference(ApiModel):
+    """A metric of both versions, and the confidence interval of a - b."""
+
+    metric: str
+    a: float
+    b: float
+    low: float
+    high: float
+    difference: float
+    less_is_better: bool
+
+
+class McNemar(ApiModel):
+    """Rows on which only one of them was right; the exact two-sided test."""
+
+    only_a: Count
+    only_b: Count
+    p_value: float
+
+
+class Comparison(ApiModel):
+    """Differences of metrics on rows that neither was trained on, with intervals."""
+
+    versions: list[str] = Field(description="Which two, in order: a, b.")
+    rows: Count = Field(description="That both held out.")
+    confidence: float
+    metrics: list[Difference]
+    mcnemar: McNemar | None
+    relabelled: Count = Field(description="Rows whose label differs between them.")
+    obstacle: str | None = Field(description="Why they cannot be compared.")
+
+
+class Decision(ApiModel):
+    """A decision about a version, bound to the decision before."""
+
+    project: str
+    sequence: Count
+    action: Action
+    version: str
+    digest: str
+    actor: str = Field(description="The name of the key that decided.")
+    reason: str
+    decided_at: Seconds
+    previous: str = Field(description="The hash of the decision before.")
+    hash: str
+
+
+class Decisions(ApiModel):
+    """Decisions, the oldest first."""
+
+    decisions: list[Decision]
+    verified: bool = Field(description="Whether the chain is whole and unchanged.")
+    faults: list[str]
+
+
+class Decided(ApiModel):
+    """The version that was moved, its new stage, and the decision."""
+
+    version: str
+    stage: Stage
+    decision: Decision
+
+
+class Job(ApiModel):
+    """A job of the queue."""
+
+    job_id: str
+    project: str
+    kind: str
+    state: JobState
+    cancelling: bool = Field(description="Its worker was asked to cancel it.")
+    progress: Annotated[float, Field(ge=0, le=1)]
+    message: str
+    error: str | None = Field(description="Why it failed.")
+    result: dict[str, Any] | None = Field(description="What it produced.")
+    request: dict[str, Any]
+    asked_by: str
+    worker: str | None
+    attempts: Count
+    created_at: Seconds
+    started_at: Seconds | None
+    finished_at: Seconds | None
+
+
+class Jobs(ApiModel):
+    """Jobs, the newest first."""
+
+    jobs: list[Job]
+
+
+class Trained(ApiModel):
+    """The version that a training has registered."""
+
+    message: str
+    new_model_version: str
+    stage: Stage
+    job_id: str
+    digest: str = ""
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    gates: list[Gate] = Field(default_factory=list)
+
+
+class Accepted(ApiModel):
+    """A training that has not ended yet."""
+
+    message: str = Field(description="What it waits for.")
+    job_id: str
+    state: JobState
+    location: str = Field(description="Where to ask for its progress.")
+
+
+MODELS = (Versions, Comparison, Decisions, Decided, Jobs, Trained, Accepted)
