@@ -128,7 +128,7 @@ class Job(ApiModel):
     error: str | None = Field(description="Why it failed.")
     result: dict[str, Any] | None = Field(description="What it produced.")
     request: dict[str, Any]
-    asked_by: str
+    requested_by: str = Field(alias="asked_by")
     worker: str | None
     attempts: Count
     created_at: Seconds

@@ -16,7 +16,9 @@ SEGMENT_SECONDS = 3600.0
 
 
 class Ledger:
-    """Appends records to the segments of one project. Safe to call from several threads.
+    """Appends records to the segments of one project.
+
+    Safe to call from several threads.
 
     `append` takes a line, `append_table` an Arrow stream. A record survives the death of this process once the call
     has returned; a failed append leaves nothing in the file.

@@ -26,7 +26,9 @@ _HEADER = struct.Struct("<II")  # length of the key's JSON (written last), numbe
 
 
 class SharedCounters:
-    """Counters of one worker. Only this process writes them; a restarted worker continues them.
+    """Counters of one worker.
+
+    Only this process writes them; a restarted worker continues them.
 
     The worker takes the file of the lowest free slot, so one that died leaves no file behind for ever.
     Without a folder the counters are in this process's memory only.
@@ -50,7 +52,9 @@ class SharedCounters:
         self._folder = folder
 
     def series(self, key: SeriesKey, width: int) -> Numbers:
-        """Returns the `width` float64 cells of `key`, created on first use. Count with `cells[i] += x`.
+        """Returns the `width` float64 cells of `key`, created on first use.
+
+        Count with `cells[i] += x`.
 
         Where the file is full, the cells are in no sum. Labels are bounded, so that does not happen without a bug.
         """
@@ -60,7 +64,10 @@ class SharedCounters:
         return cells
 
     def close(self) -> None:
-        """Releases the slot and its counts to a successor. Counts made after this may be lost."""
+        """Releases the slot and its counts to a successor.
+
+        Counts made after this may be lost.
+        """
         if self._file is not None:
             fcntl.flock(
                 self._file, fcntl.LOCK_UN
@@ -159,7 +166,9 @@ def _aligned(position: int) -> int:
 
 
 class PeerCounters:
-    """Counters of the other workers that share a folder with this one. For use by one thread.
+    """Counters of the other workers that share a folder with this one.
+
+    For use by one thread.
 
     A worker that died still counts until a successor takes over its slot.
     """

@@ -1,4 +1,7 @@
-"""Natural batching: what waits while one batch runs is the next batch. No item waits for others to come."""
+"""Natural batching: what waits while one batch runs is the next batch.
+
+No item waits for others to come.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,7 +23,9 @@ T = TypeVar("T")
 
 
 class MicroBatcher(Generic[Item, Result]):
-    """Runs one batch at a time on an executor, with all items that wait. For one event loop.
+    """Runs one batch at a time on an executor, with all items that wait.
+
+    For one event loop.
 
     Where a batch of several fails, each of its items runs by itself, so that no item fails another; but after a
     StorageError or a timeout everything that waits fails alike, for it would wait for the same.

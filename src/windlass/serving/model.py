@@ -49,7 +49,10 @@ class ServedModel:
         self.test_seconds = perf_counter() - loaded
 
     def use_metrics(self, metrics: ServerMetrics) -> None:
-        """Counts predictions in the server's metrics. Called on the event loop, before the first request."""
+        """Counts predictions in the server's metrics.
+
+        Called on the event loop, before the first request.
+        """
         self.counts = metrics.predictions(
             self.bundle.manifest.project, self.version, self.class_keys
         )
@@ -102,7 +105,10 @@ class ServedModel:
         return list(map(self.classes.__getitem__, prediction.labels.tolist()))
 
     def count(self, prediction: Prediction) -> None:
-        """Counts the predictions. Called on the event loop only: an addition is not atomic."""
+        """Counts the predictions.
+
+        Called on the event loop only: an addition is not atomic.
+        """
         if prediction.labels is None:
             self.counts[0] += len(prediction)
             return
@@ -113,7 +119,10 @@ class ServedModel:
 
 
 def probabilities_by_class(keys: list[str], rows: list[list[float]]) -> list[dict[str, float]]:
-    """Returns a dict of probabilities for each row. Two and three classes are spelled out: a third of the time."""
+    """Returns a dict of probabilities for each row.
+
+    Two and three classes are spelled out: a third of the time.
+    """
     match keys:
         case [first, second]:
             return [{first: a, second: b} for a, b in rows]

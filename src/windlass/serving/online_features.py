@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenedStore:
-    """The open store of one project, and the reader of one view. Any thread may use it."""
+    """The open store of one project, and the reader of one view.
+
+    Any thread may use it.
+    """
 
     view: ViewRecord
     store: "OnlineStore"
@@ -55,12 +58,14 @@ TIMEOUT_SECONDS = 5.0  # after which a store that does not answer counts as unre
 RETRY_SECONDS = 1.0  # for which a remote store that failed is not tried again
 INLINE_IDS = 256  # more entities are read on the thread
 
-_FOUND, _UNKNOWN, _FAILED = range(3)  # positions in READ_RESULTS
+_HITS, _MISSES, _FAILURES = range(3)  # positions in READ_RESULTS
 _log = logging.getLogger("windlass.serving")
 
 
 class OnlineFeatures:
-    """Reads the features of one project. Used on the event loop.
+    """Reads the features of one project.
+
+    Used on the event loop.
 
     A store that is a file is read on the event loop, which takes microseconds; any other store on a thread.
     """
@@ -134,9 +139,9 @@ class OnlineFeatures:
             (features,) = await self._read_on_thread([entity])
         if features is None:
             await self._require_materialised(1)
-            self._counts[_UNKNOWN] += 1.0
+            self._counts[_MISSES] += 1.0
             raise Problem(404, "The feature store does not have this id.")
-        self._counts[_FOUND] += 1.0
+        self._counts[_HITS] += 1.0
         return features
 
     async def get_many(self, entities: Sequence[int]) -> "Sequence[Features | None]":
@@ -152,8 +157,8 @@ class OnlineFeatures:
         unknown = features.count(None)
         if unknown == len(features):
             await self._require_materialised(unknown)
-        self._counts[_UNKNOWN] += unknown
-        self._counts[_FOUND] += len(features) - unknown
+        self._counts[_MISSES] += unknown
+        self._counts[_HITS] += len(features) - unknown
         return features
 
     def age(self) -> FeatureAge | None:
@@ -203,7 +208,7 @@ class OnlineFeatures:
         try:
             return await batcher.submit(entities)
         except Problem:
-            self._counts[_FAILED] += len(entities)
+            self._counts[_FAILURES] += len(entities)
             raise
         except TimeoutError:
             if batcher is self._batcher:  # else another store is open already
@@ -229,7 +234,7 @@ class OnlineFeatures:
             raise self._unavailable(entities)
 
     def _unavailable(self, entities: int) -> Problem:
-        self._counts[_FAILED] += entities
+        self._counts[_FAILURES] += entities
         if self.reason is not None or self._open_store is None:
             return unavailable(
                 "Features cannot be read now. The server's log tells why.", retry_after=5

@@ -38,7 +38,9 @@ class VersionFinder(Protocol):
 
 
 class ServedProject:
-    """A project of this server; `model` is the live version. Used on the event loop only.
+    """A project of this server; `model` is the live version.
+
+    Used on the event loop only.
 
     A request keeps the model that it started with, so that a switch is one assignment: later requests get the new
     version, and the old one is freed after its last request.
@@ -74,7 +76,7 @@ class ServedProject:
         self._finder = versions
         self._metrics = metrics
         self._predecessor: ServedModel | None = None
-        self._others: OrderedDict[str, ServedModel] = OrderedDict()
+        self._recently_used: OrderedDict[str, ServedModel] = OrderedDict()
 
     @property
     def bundle(self) -> Bundle | None:
@@ -119,25 +121,31 @@ class ServedProject:
         for model in (self.model, self._predecessor):
             if model is not None and model.version == version:
                 return model
-        other = self._others.get(version)
+        other = self._recently_used.get(version)
         if other is not None:
-            self._others.move_to_end(version)
+            self._recently_used.move_to_end(version)
         return other
 
     def add_loaded(self, model: ServedModel) -> None:
-        """Keeps a version loaded that is not live. Above MAX_LOADED_VERSIONS the least recently used one goes."""
+        """Keeps a version loaded that is not live.
+
+        Above MAX_LOADED_VERSIONS the least recently used one goes.
+        """
         model.use_metrics(self._metrics)
-        self._others[model.version] = model
-        self._others.move_to_end(model.version)
-        while len(self._others) > MAX_LOADED_VERSIONS:
-            self._others.popitem(last=False)
+        self._recently_used[model.version] = model
+        self._recently_used.move_to_end(model.version)
+        while len(self._recently_used) > MAX_LOADED_VERSIONS:
+            self._recently_used.popitem(last=False)
 
     def switch(self, model: ServedModel, since: float) -> None:
-        """Makes `model` the live version. Its predecessor stays loaded, for a rollback."""
+        """Makes `model` the live version.
+
+        Its predecessor stays loaded, for a rollback.
+        """
         previous, started = self.model, time.time()
         if model is not previous:
             model.use_metrics(self._metrics)
-            self._others.pop(model.version, None)
+            self._recently_used.pop(model.version, None)
             self._predecessor, self.model = previous, model
         self.live_since = since
         self.reason = self.refused = None
@@ -161,7 +169,10 @@ class ServedProject:
         )
 
     def refuse(self, version: str, reason: str) -> None:
-        """Records that `version` was approved but cannot be served. What is live stays live."""
+        """Records that `version` was approved but cannot be served.
+
+        What is live stays live.
+        """
         self.refused = RefusedVersion(version, reason, time.time())
         if self.model is None:
             self.reason = reason

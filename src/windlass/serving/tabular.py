@@ -28,7 +28,9 @@ MAX_EXPANSION = 4  # size of a decompressed table, in multiples of the largest b
 def predict_table(
     request: Request, body: bytes, model: ServedModel, ledger: Ledger | None
 ) -> tuple[Response, list[Prediction]]:
-    """Predicts a table; returns the response and the predictions. One invalid row fails the whole table.
+    """Predicts a table; returns the response and the predictions.
+
+    One invalid row fails the whole table.
 
     Raises Problem 400, 406, 413, 415 or 422.
     """
@@ -73,7 +75,7 @@ def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> B
         if form == "csv":
             body.decode()
         with TableReader(body, form) as reader:
-            _refuse_columns(model, reader.names)  # before any row is read: there may be very many
+            _check_columns(model, reader.names)  # before any row is read: there may be very many
             table = pa.Table.from_batches(_bounded_batches(reader, max_bytes), reader.schema)
     except UnicodeDecodeError:
         raise malformed("The body is not UTF-8.") from None
@@ -91,7 +93,7 @@ def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> B
     return checked.batch
 
 
-def _refuse_columns(model: ServedModel, names: Sequence[str]) -> None:
+def _check_columns(model: ServedModel, names: Sequence[str]) -> None:
     try:
         require_columns(model.schema, names)
     except InputError as error:

@@ -88,7 +88,7 @@ _SCHEMES: Json = {
 
 @dataclass(frozen=True)
 class OpenApiDocument:
-    """What the document is made of: the projects, every room's chapter, whether keys are asked for."""
+    """Content of the document: the projects, the sections, and whether API keys are required."""
 
     names: Sequence[str]
     about: str
@@ -99,7 +99,9 @@ class OpenApiDocument:
     def operations(self) -> Mapping[str, Operation]:
         """Every operation, by the label of its route."""
         return {
-            label: one for section in self.sections for label, one in section.operations.items()
+            label: operation
+            for section in self.sections
+            for label, operation in section.operations.items()
         }
 
 
@@ -161,24 +163,28 @@ def _operation(route: Route, operation: Operation, document: OpenApiDocument) ->
 
 
 def _parameters(route: Route, operation: Operation, names: Sequence[str]) -> list[Json]:
-    found: list[Json] = []
+    parameters: list[Json] = []
     for name in re.findall(r"\{(\w+)\}", route.path):
         schema: Json = dict(operation.path.get(name, {"type": "string"}))
         if name == "model":
             schema["enum"] = list(names)
-        found.append({"name": name, "in": "path", "required": True, "schema": schema})
-    for place, parameters in (("query", operation.query), ("header", operation.headers)):
-        for name, told in parameters.items():
-            schema = {"type": "string", "description": told} if isinstance(told, str) else told
-            found.append({"name": name, "in": place, "required": False, "schema": schema})
-    return found
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+    for location, declared in (("query", operation.query), ("header", operation.headers)):
+        for name, description in declared.items():
+            schema = (
+                {"type": "string", "description": description}
+                if isinstance(description, str)
+                else description
+            )
+            parameters.append({"name": name, "in": location, "required": False, "schema": schema})
+    return parameters
 
 
 def _success_response(operation: Operation, status: str, projects: Sequence[str]) -> Json:
     answer = operation.also.get(status, operation.answer if status == "200" else "")
-    told = {name: {"description": text, "schema": {"type": "string"}}
+    extra = {name: {"description": text, "schema": {"type": "string"}}
             for name, text in operation.tells.get(status, {}).items()}  # fmt: skip
-    described: Json = {"description": _GOOD[status], "headers": _HEADERS | told}
+    described: Json = {"description": _GOOD[status], "headers": _HEADERS | extra}
     if answer:
         name = answer.format(projects[0] if projects else "")
         content: Json = {operation.media: {"schema": reference(name)}}

@@ -1,4 +1,7 @@
-"""JSON Schemas of the OpenAPI document, generated from pydantic models. Imported only when the document is made."""
+"""JSON Schemas of the OpenAPI document, generated from pydantic models.
+
+Imported only when the document is made.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +28,10 @@ class Fault(ApiModel):
 
 
 class Problem(ApiModel):
-    """RFC 9457 problem details. They never echo what was sent."""
+    """RFC 9457 problem details.
+
+    They never echo what was sent.
+    """
 
     type: str
     title: str

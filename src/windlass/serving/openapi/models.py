@@ -61,7 +61,10 @@ class FeatureStatus(ApiModel):
 
 
 class Status(ApiModel):
-    """Status of one project. A server of several projects has a list of them in `projects`."""
+    """Status of one project.
+
+    A server of several projects has a list of them in `projects`.
+    """
 
     uptime_seconds: Annotated[float, Field(ge=0)]
     project: str = ""

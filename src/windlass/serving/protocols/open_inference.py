@@ -32,7 +32,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class OpenInferenceV2:
-    """Routes of the protocol. Its errors are `{"error": …}`."""
+    """Routes of the protocol.
+
+    Its errors are `{"error": …}`.
+    """
 
     def __init__(
         self,

@@ -22,7 +22,10 @@ class TensorError(Exception):
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named tensor; `values` are flat, in row-major order. BYTES are str."""
+    """A named tensor; `values` are flat, in row-major order.
+
+    BYTES are str.
+    """
 
     name: str
     datatype: str

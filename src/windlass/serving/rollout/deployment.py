@@ -28,7 +28,9 @@ _log = logging.getLogger("windlass.serving")
 
 
 class ProjectDeployment:
-    """Keeps the live version of one project equal to the one in production. Used on the event loop.
+    """Keeps the live version of one project equal to the one in production.
+
+    Used on the event loop.
 
     `loader` does the work on its threads.
     """

@@ -39,7 +39,10 @@ class LiveStateFile:
         self._path = folder / f"{project}.{session}.live"
 
     def write(self, bundle: Bundle, since: float) -> None:
-        """Writes the live version. An OSError is ignored: the next worker then has to ask the registry."""
+        """Writes the live version.
+
+        An OSError is ignored: the next worker then has to ask the registry.
+        """
         live = LiveRecord(bundle.version, bundle.digest, since, str(bundle.path.resolve()))
         temporary = self._path.with_suffix(f".{os.getpid()}")
         try:

@@ -26,7 +26,10 @@ MAX_FETCHES = (
 
 
 class ModelLoader:
-    """Loads bundles as models, one at a time. The models predict on `executor` where they do not on the event loop."""
+    """Loads bundles as models, one at a time.
+
+    The models predict on `executor` where they do not on the event loop.
+    """
 
     def __init__(self, executor: DaemonExecutor) -> None:
         self._executor = executor
@@ -41,13 +44,19 @@ class ModelLoader:
             return ServedModel(bundle, self._executor)
 
     def load_for_request(self, bundle: Bundle) -> ServedModel:
-        """Loads a version that a request names. These queue among themselves, so a rollout waits for one at most."""
+        """Loads a version that a request names.
+
+        These queue among themselves, so a rollout waits for one at most.
+        """
         with self._request_queue:
             return self.load(bundle)
 
 
 async def load_bundle(project: ServedProject, bundle: Bundle, loader: ModelLoader) -> None:
-    """Loads a bundle by itself and makes it live. A failure becomes the reason why the project is not ready."""
+    """Loads a bundle by itself and makes it live.
+
+    A failure becomes the reason why the project is not ready.
+    """
     try:
         model = await asyncio.to_thread(loader.load, bundle)
     except WindlassError as error:
@@ -59,7 +68,9 @@ async def load_bundle(project: ServedProject, bundle: Bundle, loader: ModelLoade
 
 
 class VersionLoader:
-    """Loads versions of one project from the registry. Used on the event loop; work goes to threads.
+    """Loads versions of one project from the registry.
+
+    Used on the event loop; work goes to threads.
 
     Registry queries, fetches, loads for a rollout and loads for a request have separate threads, so that a rollout
     waits neither for a store that does not answer nor for versions that clients name.
@@ -98,7 +109,9 @@ class VersionLoader:
         return tuple(version.name for version in versions)
 
     async def fetch(self, version: "Version") -> Bundle:
-        """Fetches a version's bundle. Concurrent calls for one version share the fetch.
+        """Fetches a version's bundle.
+
+        Concurrent calls for one version share the fetch.
 
         Raises what the store raises, IntegrityError where it is not the bundle that was approved, and
         StorageError where too many fetches are running.
@@ -112,7 +125,10 @@ class VersionLoader:
             ) from None
 
     def close(self) -> None:
-        """Closes the threads. Fetches that are running end by themselves."""
+        """Closes the threads.
+
+        Fetches that are running end by themselves.
+        """
         for executor in (self._queries, self._rollout_thread, self._request_thread):
             executor.close()
 

@@ -37,7 +37,10 @@ _UNKNOWN = "There is no such version here. See /status for the live one."
 
 
 class VersionCache:
-    """Finds and loads versions of one project. Concurrent requests for one version share its load."""
+    """Finds and loads versions of one project.
+
+    Concurrent requests for one version share its load.
+    """
 
     def __init__(self, client: RegistryClient, loader: VersionLoader) -> None:
         self._client = client
