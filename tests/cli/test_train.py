@@ -129,7 +129,7 @@ def test_the_command_refuses_as_train_py_does(run: Run, arguments: list[str], re
     [
         (["--frobnicate"], "No such option '--frobnicate'"),
         (["--seed", "x"], "'--seed': 'x' is not a valid integer"),
-        (["--test-size", "half"], "'--test-size': 'half' is not a valid float"),
+        (["--test-size", "half"], "'--test_size': 'half' is not a valid float"),
         (["--C"], "'--C' requires an argument"),
         (["--C", "--json"], "'--C' requires an argument"),
         (["stray"], "unexpected extra argument (stray)"),
