@@ -1,10 +1,11 @@
-"""Resolves what a command works on: the registry, the project and version, the actor of a decision."""
+"""Resolves what a command works on: the registry, the project, its version or bundle, the actor of a decision."""
 
 import os
 import pwd
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,11 @@ import typer
 
 from windlass.auth.key import RESERVED_NAMES, Role, hash_secret
 from windlass.cli.console import fail_usage
+from windlass.core.bundle import MANIFEST, Bundle, find_bundle_folder
 from windlass.core.project_loader import load_project
 from windlass.errors import AccessError, UnknownError
 from windlass.settings import Settings
+from windlass.storage.urls import has_database
 
 if TYPE_CHECKING:
     from windlass.registry.registry import Registry
@@ -100,6 +103,49 @@ def select_version(
         if fits(version):
             return version
     raise UnknownError(f"Project {project} has no {kind}. See `windlass versions {project}`.")
+
+
+@dataclass(frozen=True)
+class BundleReference:
+    """Verified bundle, and the folder of its project where that is known."""
+
+    bundle: Bundle
+    project: Path | None
+
+
+def resolve_bundle(target: Path, versions: list[str]) -> BundleReference:
+    """Opens the bundle in folder `target`; of a project the named version, or production's, or its artifacts.
+
+    Raises BundleError, UnknownError, IntegrityError or StorageError.
+    """
+    if versions:
+        return _registered_bundle(target, versions[0])
+    if not (target / MANIFEST).is_file() and has_database(Settings.read()):
+        production = _production_bundle(target)
+        if production is not None:
+            return production
+    bundle = Bundle.open(find_bundle_folder(target))
+    return BundleReference(bundle, target if (target / "project.py").is_file() else None)
+
+
+def _registered_bundle(target: Path, name: str) -> BundleReference:
+    with open_registry() as registry:
+        project = resolve_project(registry, target)
+        version = registry.version(project, name)
+        folder = Path(registry.declaration(project).folder)
+        return BundleReference(registry.fetch(version), folder)
+
+
+def _production_bundle(target: Path) -> BundleReference | None:
+    from windlass.core.project_spec import find_project
+
+    with open_registry() as registry:
+        project = find_project(registry.declarations(), target)
+        version = None if project is None else registry.production(project)
+        if project is None or version is None:
+            return None
+        folder = Path(registry.declaration(project).folder)
+        return BundleReference(registry.fetch(version), folder)
 
 
 Key = Annotated[

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.bundles import BundleReference, resolve_bundle
 from windlass.cli.console import (
     DONE,
     FAILED,
@@ -21,7 +20,12 @@ from windlass.cli.console import (
     progress,
     run_command,
 )
-from windlass.cli.context import require_spark_engine, split_arguments
+from windlass.cli.context import (
+    BundleReference,
+    require_spark_engine,
+    resolve_bundle,
+    split_arguments,
+)
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle

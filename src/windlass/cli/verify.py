@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.bundles import resolve_bundle
 from windlass.cli.console import DONE, FAILED, echo, echo_json, progress, run_command
-from windlass.cli.context import split_arguments
+from windlass.cli.context import resolve_bundle, split_arguments
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
