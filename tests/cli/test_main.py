@@ -1,4 +1,4 @@
-"""The way in: Ctrl+C while commands are still being imported."""
+"""The start of `windlass`: what it imports, and Ctrl+C meanwhile."""
 
 import os
 import signal
@@ -10,6 +10,19 @@ import pytest
 from tests.support.server import WINDLASS, environment
 
 COMMANDS = [[str(WINDLASS)], [sys.executable, "-m", "windlass"]]
+# what only some commands need, imported by them
+HEAVY = {
+    "dbos",
+    "duckdb",
+    "onnxruntime",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "sklearn",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+}
 # what is imported, as it were: it says that it has begun, and does not end by itself
 PLAINLY = """
 print("importing", flush=True)
@@ -69,3 +82,15 @@ def test_where_ctrl_c_is_ignored_it_stays_so(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate("go on\n", timeout=90)
     assert process.returncode == 7
+
+
+def test_commands_are_imported_without_a_database_or_a_server(tmp_path: Path) -> None:
+    code = f"import sys, windlass.cli.commands; print(sorted({HEAVY!r} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path) | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+    )
+    assert done.stdout == "[]\n"

@@ -15,8 +15,6 @@ from windlass.core.feature_view import ViewRecord
 from windlass.core.project import Project
 from windlass.core.project_loader import ProjectSource, describe_error
 from windlass.errors import FeatureError, WindlassError
-from windlass.jobs.queue import JobQueue
-from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.training.dataset import RowsReader
 from windlass.training.plan import ProgressCallback, TrainingPlan
@@ -24,6 +22,7 @@ from windlass.training.plan import ProgressCallback, TrainingPlan
 if TYPE_CHECKING:
     from windlass.features.offline.snapshot import Snapshot
     from windlass.features.online.materialise import MaterialisationResult
+    from windlass.registry.registry import Registry
 
 CLIENTS, SEED = 2_000, 7
 
@@ -116,12 +115,14 @@ def resolve_snapshot(
 _MAX_JOBS = 1_000  # the newest of a project, that are searched
 
 
-def snapshot_users(registry: Registry, project: str) -> dict[int, list[str]]:
+def snapshot_users(registry: "Registry", project: str) -> dict[int, list[str]]:
     """Returns what needs a snapshot, by its number: versions (`v3`), the project folder's bundle, unfinished jobs.
 
     A version whose bundle was pruned needs none. Raises UnknownError for a project that the registry does not
     know, StorageError.
     """
+    from windlass.jobs.queue import JobQueue
+
     users: defaultdict[int, list[str]] = defaultdict(list)
     folder = Path(registry.declaration(project).folder) / "artifacts"
     parameters: list[tuple[str, Mapping[str, Any]]] = [
