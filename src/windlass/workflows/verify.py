@@ -152,7 +152,7 @@ def _input_changes(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> I
 
 
 def _environment_changes(bundle: Bundle, source: ProjectSource) -> Iterator[str]:
-    before, now = bundle.json("read_environment.json"), read_environment(source.folder)
+    before, now = bundle.json("environment.json"), read_environment(source.folder)
     for name in ("windlass", "python", "implementation", "platform", "commit"):
         if before.get(name) != now[name]:
             yield f"{name} is {now[name]}, was {before.get(name)}."
