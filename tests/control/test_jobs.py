@@ -1,4 +1,4 @@
-"""Jobs over HTTP, on a real desk."""
+"""Jobs over HTTP, with a real queue."""
 
 import pytest
 from tests.control.conftest import Control, Still, Worker
@@ -77,8 +77,8 @@ def test_jobs_of_another_project_are_not_shown(
     assert server.client.get("/jobs").status_code == 404  # of two projects none is at the root
 
 
-def test_a_thousand_jobs_are_listed(server: Server, worker: Worker) -> None:
-    for number in range(1000):
+def test_many_jobs_are_listed(server: Server, worker: Worker) -> None:
+    for number in range(120):
         worker.queue.submit(JobRequest("iris", "train", {"seed": number}, "ada"))
-    assert len(server.client.get("/jobs?limit=1000").json()["jobs"]) == 1000
+    assert len(server.client.get("/jobs?limit=1000").json()["jobs"]) == 120
     assert len(server.client.get("/jobs").json()["jobs"]) == 100
