@@ -67,7 +67,7 @@ def test_there_is_nothing_to_build_without_a_view_and_nothing_to_append_without_
     assert (code, err.count("\n")) == (1, 1)
     assert "declares no feature view" in err
     assert run(bench, lending, "--append")[0] == 2
-    assert bench.desk.list() == []
+    assert bench.queue.list() == []
 
 
 def killed(bench: Bench, lending: Lending, deed: str) -> None:
@@ -79,7 +79,7 @@ def killed(bench: Bench, lending: Lending, deed: str) -> None:
     process.communicate()
     until(lambda: not is_alive(child), "the end of a process whose worker died")
     lending.forget()
-    lending.let_go(deed)
+    lending.release(deed)
 
 
 def test_the_next_run_goes_on_where_a_killed_one_was(bench: Bench, lending: Lending) -> None:
@@ -90,7 +90,7 @@ def test_the_next_run_goes_on_where_a_killed_one_was(bench: Bench, lending: Lend
     assert 'v1 waits for a decision: windlass approve lending v1 --reason "…"' in out
     assert "100% Done" in err
     (version,) = bench.registry.versions("lending")
-    (job,) = bench.desk.list("lending")
+    (job,) = bench.queue.list("lending")
     assert (job.kind, job.state, job.attempts) == ("pipeline", JobState.SUCCEEDED, 2)
     assert (version.job_id, version.stage) == (job.id, Stage.CANDIDATE)
     assert bench.leftovers() == []
@@ -105,7 +105,7 @@ def test_another_request_is_another_job_and_a_worker_takes_over_the_one_left(
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "break the contract" in err
     assert bench.registry.versions("lending") == []
-    left, ended = sorted(bench.desk.list("lending"), key=lambda job: job.created_at)
+    left, ended = sorted(bench.queue.list("lending"), key=lambda job: job.created_at)
     assert (left.state, ended.state) == (JobState.QUEUED, JobState.FAILED)
     bench.worker()
     assert bench.done(left)["version"] == "v1"
@@ -118,7 +118,7 @@ def test_ctrl_c_cancels_it(bench: Bench, lending: Lending) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=90)
     assert (process.returncode, err.splitlines()[-1]) == (1, "windlass: Interrupted.")
-    (job,) = bench.desk.list("lending")
+    (job,) = bench.queue.list("lending")
     assert job.state is JobState.CANCELLED
     until(lambda: not is_alive(child), "the end of the step")
 

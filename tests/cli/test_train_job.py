@@ -56,9 +56,9 @@ def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(bench: Bench) -
     assert output["bundle"] == bundle.version
     assert output["artifacts"] == str(project.folder / "artifacts")
     assert version.trained_by == current_user()
-    job = bench.desk.get(output["job_id"])
+    job = bench.queue.get(output["job_id"])
     assert (job.state, job.project, version.job_id) == (JobState.SUCCEEDED, "unruly", job.id)
-    assert bench.desk.workers() == []
+    assert bench.queue.workers() == []
     assert bench.leftovers() == []
     code, out, _ = run(bench, project, "--C", "2")
     assert code == 0
@@ -87,7 +87,7 @@ def test_a_training_that_fails_is_one_line(bench: Bench, deed: str, reason: str)
     (line,) = [line for line in err.splitlines() if line.startswith("windlass: ")]
     assert (code, out) == (1, "")
     assert reason in line
-    (job,) = bench.desk.list()
+    (job,) = bench.queue.list()
     assert job.state is JobState.FAILED
     assert line == f"windlass: {job.error}"
     assert not (project.folder / "artifacts").exists()
@@ -108,17 +108,17 @@ def test_what_cannot_be_trained_is_refused_before_it_is_asked_for(
     code, _, err = run(bench, bench.project(), *options)
     assert code == 1
     assert reason in err
-    assert bench.desk.list() == []
+    assert bench.queue.list() == []
 
 
 def test_a_gate_on_what_is_not_measured_is_refused_before_it_is_asked_for(bench: Bench) -> None:
     project = bench.project()
-    project.slip()
+    project.break_gate()
     code, out, err = run(bench, project, "--deed", "raise")
     (line,) = err.splitlines()
     assert (code, out) == (1, "")
     assert "'acuracy', which is not measured. There are: accuracy" in line
-    assert bench.desk.list() == []
+    assert bench.queue.list() == []
 
 
 def test_a_project_that_cannot_be_written_keeps_its_bundle_in_the_registry(bench: Bench) -> None:
@@ -135,10 +135,10 @@ def test_a_project_that_cannot_be_written_keeps_its_bundle_in_the_registry(bench
 def test_it_waits_for_another_training_of_the_project(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
-    first = bench.ask(project, "wait")
+    first = bench.submit(project, "wait")
     project.trainer()
     process = start(bench, project)
-    until(lambda: len(bench.desk.list()) == 2, "a second job")
+    until(lambda: len(bench.queue.list()) == 2, "a second job")
     assert process.stderr is not None
     assert process.stderr.readline() == (f"  0% Waiting: ada trains unruly in job {first.id}\n")
     project.go()
@@ -157,7 +157,7 @@ def test_a_polite_stop_cancels(bench: Bench, number: int) -> None:
     out, err = process.communicate(timeout=90)
     assert (process.returncode, out) == (1, "")
     assert err.splitlines()[-1] == "windlass: Interrupted."
-    (job,) = bench.desk.list()
+    (job,) = bench.queue.list()
     assert job.state is JobState.CANCELLED
     assert bench.registry.declarations() == [], "nothing was registered"
     assert sorted(file.name for file in project.folder.iterdir() if file.name[0] == ".") == []
@@ -167,8 +167,8 @@ def test_whoever_cancels_is_told_apart(bench: Bench) -> None:
     project = bench.project()
     process = start(bench, project, "--deed", "wait")
     project.trainer()
-    (job,) = bench.desk.list()
-    bench.desk.cancel(job.id)
+    (job,) = bench.queue.list()
+    bench.queue.cancel(job.id)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert err.splitlines()[-1] == f"windlass: Job {job.id} was cancelled by somebody else."
@@ -178,7 +178,7 @@ def test_a_command_that_is_killed_leaves_its_job_to_a_worker(bench: Bench) -> No
     project = bench.project()
     process = start(bench, project, "--deed", "wait")
     project.trainer()
-    (job,) = bench.desk.list()
+    (job,) = bench.queue.list()
     with process:
         process.kill()
     project.go()

@@ -20,7 +20,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_it_works_until_it_is_stopped_and_logs_json(bench: Bench, number: int) -> None:
     project = bench.project()
     worker = bench.worker(project)
-    job = bench.ask(project)
+    job = bench.submit(project)
     bench.done(job)
     worker.process.send_signal(number)
     assert worker.process.wait(TIMEOUT) == 0
@@ -47,9 +47,9 @@ def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:
 def test_a_second_stop_does_no_harm(bench: Bench) -> None:
     project = bench.project()
     worker = bench.worker(project)
-    bench.ask(project, "wait")
+    bench.submit(project, "wait")
     project.trainer()
     for _ in range(2):
         worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(TIMEOUT) == 0
-    until(lambda: bench.desk.workers() == [], "an empty table of workers")
+    until(lambda: bench.queue.workers() == [], "an empty table of workers")

@@ -17,7 +17,7 @@ from windlass.core.project_spec import ProjectSpec
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import JobQueue
-from windlass.jobs.workers import BEAT_SECONDS, WorkerTable
+from windlass.jobs.workers import HEARTBEAT_SECONDS, WorkerTable
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
@@ -119,11 +119,11 @@ class Worker:
 @pytest.fixture
 def worker(registry: Registry) -> Iterator[Worker]:
     workers = WorkerTable(registry.database)
-    worker = Worker(JobQueue(registry.database), workers.arrive())
+    worker = Worker(JobQueue(registry.database), workers.register())
     over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
+        while not over.wait(HEARTBEAT_SECONDS):
             with suppress(StorageError):  # as a worker, it goes on
                 workers.beat(worker.name)
 
@@ -132,4 +132,4 @@ def worker(registry: Registry) -> Iterator[Worker]:
     yield worker
     over.set()
     beating.join()
-    workers.leave(worker.name)
+    workers.unregister(worker.name)

@@ -6,7 +6,7 @@ What the desk promises on either database is held in tests/jobs; here most flows
 from dataclasses import replace
 
 import pytest
-from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive, order
+from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive, training_request
 from tests.support.waiting import until
 
 from windlass.errors import JobError
@@ -25,7 +25,7 @@ FAILURES = {
 
 def test_a_job_makes_one_version_and_says_so(bench: Bench) -> None:
     project = bench.project()
-    job = bench.ask(project, "print")
+    job = bench.submit(project, "print")
     worker = bench.worker()  # every project whose folder is here
     result = bench.done(job)
     (version,) = bench.versions(project)
@@ -42,7 +42,7 @@ def test_a_job_makes_one_version_and_says_so(bench: Bench) -> None:
     assert worker.stop() == 0
     printed = [line["line"] for line in worker.lines("printed in training")]
     assert printed == ["{not json", "hello from the fit"]
-    assert bench.desk.workers() == []
+    assert bench.queue.workers() == []
 
 
 @ON_SQLITE
@@ -50,13 +50,13 @@ def test_a_training_that_fails_says_why_and_the_worker_goes_on(bench: Bench) -> 
     project = bench.project()
     worker = bench.worker(project)
     for deed, reason in FAILURES.items():
-        failed = bench.end(bench.ask(project, deed))
+        failed = bench.end(bench.submit(project, deed))
         assert failed.state is JobState.FAILED, deed
         assert failed.error is not None, deed
         assert reason in failed.error
         assert "\n" not in failed.error
         assert "Traceback" not in failed.error
-    assert bench.done(bench.ask(project))["version"] == "v1"
+    assert bench.done(bench.submit(project))["version"] == "v1"
     assert bench.leftovers() == []
     assert worker.stop() == 0
     assert len(worker.lines("job ended")) == len(FAILURES) + 1
@@ -70,19 +70,19 @@ def test_code_that_changed_is_read_anew(bench: Bench) -> None:
     file = project.folder / "project.py"
     whole = file.read_text()
     file.write_text("import nothing_of_this_name\n")
-    failed = bench.end(bench.ask(project))
+    failed = bench.end(bench.submit(project))
     assert failed.error is not None
     assert "No module named 'nothing_of_this_name' (project.py, line 1)" in failed.error
     file.write_text(whole.replace("range(100)", "range(60)"))
-    assert bench.done(bench.ask(project))["metrics"]["test_rows"] == 12
+    assert bench.done(bench.submit(project))["metrics"]["test_rows"] == 12
 
 
 @ON_SQLITE
 def test_a_gate_on_what_is_not_measured_is_told_before_anything_is_fitted(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
-    project.slip()
-    failed = bench.end(bench.ask(project, "raise"))
+    project.break_gate()
+    failed = bench.end(bench.submit(project, "raise"))
     assert failed.error is not None
     assert "'acuracy', which is not measured. There are: accuracy" in failed.error
     assert failed.progress == 0
@@ -92,19 +92,19 @@ def test_a_gate_on_what_is_not_measured_is_told_before_anything_is_fitted(bench:
 def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
-    running, queued = bench.ask(project, "wait"), bench.ask(project, "raise")
+    running, queued = bench.submit(project, "wait"), bench.submit(project, "raise")
     trainer = project.trainer()
-    assert bench.desk.get(queued.id).state is JobState.QUEUED, "one training at a time a project"
-    assert bench.desk.cancel(queued.id).state is JobState.CANCELLED
-    until(lambda: "Fitting" in bench.desk.get(running.id).message, "progress on the desk")
-    assert 0 < bench.desk.get(running.id).progress < 1
-    bench.desk.cancel(running.id)
+    assert bench.queue.get(queued.id).state is JobState.QUEUED, "one training at a time a project"
+    assert bench.queue.cancel(queued.id).state is JobState.CANCELLED
+    until(lambda: "Fitting" in bench.queue.get(running.id).message, "progress on the desk")
+    assert 0 < bench.queue.get(running.id).progress < 1
+    bench.queue.cancel(running.id)
     assert bench.end(running).state is JobState.CANCELLED
     until(lambda: not is_alive(trainer), "its end")
     assert bench.leftovers() == []
     with pytest.raises(JobError, match="has been cancelled"):
-        bench.desk.cancel(running.id)
-    assert bench.done(bench.ask(project))["version"] == "v1"
+        bench.queue.cancel(running.id)
+    assert bench.done(bench.submit(project))["version"] == "v1"
 
 
 @ON_POSTGRES
@@ -113,11 +113,11 @@ def test_two_workers_train_two_projects_side_by_side_and_one_project_in_turn(ben
     bench.worker(one, two)
     bench.worker(one, two)
     jobs = [
-        bench.ask(project, "wait", seed=seed) for project, seed in ((one, 1), (one, 2), (two, 1))
+        bench.submit(project, "wait", seed=seed) for project, seed in ((one, 1), (one, 2), (two, 1))
     ]
     assert is_alive(one.trainer())
     assert is_alive(two.trainer())
-    states = [bench.desk.get(job.id).state for job in jobs]
+    states = [bench.queue.get(job.id).state for job in jobs]
     assert states == [JobState.RUNNING, JobState.QUEUED, JobState.RUNNING]
     one.go()
     two.go()
@@ -128,11 +128,11 @@ def test_two_workers_train_two_projects_side_by_side_and_one_project_in_turn(ben
 def test_an_idempotency_key_trains_once(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
-    asked = replace(order(project), idempotency_key="again")
-    jobs = {bench.desk.submit(asked).id for _ in range(3)}
-    (job,) = (bench.desk.get(job_id) for job_id in jobs)
+    asked = replace(training_request(project), idempotency_key="again")
+    jobs = {bench.queue.submit(asked).id for _ in range(3)}
+    (job,) = (bench.queue.get(job_id) for job_id in jobs)
     bench.done(job)
-    assert bench.desk.submit(asked).id == job.id
+    assert bench.queue.submit(asked).id == job.id
     assert len(bench.versions(project)) == 1
 
 
@@ -141,11 +141,11 @@ def test_a_worker_takes_the_jobs_of_its_projects_only(bench: Bench) -> None:
     mine, other = bench.project("mine"), bench.project("other")
     bench.worker(mine)
     assert [d.name for d in bench.registry.declarations()] == ["mine"], "declared as it started"
-    foreign, job = bench.ask(other), bench.ask(mine, folder=None)
+    foreign, job = bench.submit(other), bench.submit(mine, folder=None)
     assert bench.done(job)["version"] == "v1"
-    assert bench.desk.get(foreign.id).state is JobState.QUEUED
-    elsewhere = bench.ask(mine, folder=str(bench.folder / "not here"))
+    assert bench.queue.get(foreign.id).state is JobState.QUEUED
+    elsewhere = bench.submit(mine, folder=str(bench.folder / "not here"))
     assert bench.done(elsewhere)["version"] == "v2"
-    wrong = bench.end(bench.ask(mine, folder=str(other.folder)))
+    wrong = bench.end(bench.submit(mine, folder=str(other.folder)))
     assert wrong.error is not None
     assert "declares project 'other', and the job is for 'mine'" in wrong.error

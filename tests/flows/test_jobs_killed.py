@@ -17,17 +17,17 @@ from windlass.jobs.queue import MAX_ATTEMPTS
 def test_a_worker_killed_in_mid_training_leaves_the_job_to_the_next(bench: Bench) -> None:
     project = bench.project()
     worker = bench.worker(project)
-    job = bench.ask(project, "wait")
+    job = bench.submit(project, "wait")
     trainer = project.trainer()
     worker.kill()
     until(lambda: not is_alive(trainer), "the end of a training whose worker died")
-    assert bench.desk.get(job.id).state is JobState.RUNNING
+    assert bench.queue.get(job.id).state is JobState.RUNNING
     project.forget()
     bench.worker(project)
     project.trainer()
     project.go()
     assert bench.done(job)["version"] == "v1"
-    assert bench.desk.get(job.id).attempts == 2
+    assert bench.queue.get(job.id).attempts == 2
     assert [version.job_id for version in bench.versions(project)] == [job.id]
     assert bench.leftovers() == []
 
@@ -35,7 +35,7 @@ def test_a_worker_killed_in_mid_training_leaves_the_job_to_the_next(bench: Bench
 @pytest.mark.timeout(600)
 def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
     project, dice = bench.project(), random.Random(7)
-    jobs = [bench.ask(project, seed=seed) for seed in range(3)]
+    jobs = [bench.submit(project, seed=seed) for seed in range(3)]
     for _ in range(5):
         worker = bench.worker(ready=False)
         time.sleep(dice.uniform(0.5, 4.0))  # any moment: it starts, trains, registers, settles
@@ -60,11 +60,11 @@ def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
 def test_a_stopped_worker_gives_its_training_up(bench: Bench) -> None:
     project = bench.project()
     worker = bench.worker(project)
-    job = bench.ask(project, "wait")
+    job = bench.submit(project, "wait")
     trainer = project.trainer()
     assert worker.stop() == 0, "the training does not end before it may go on"
     until(lambda: not is_alive(trainer), "its end")
-    left = bench.desk.get(job.id)
+    left = bench.queue.get(job.id)
     assert (left.state, left.worker, left.attempts) == (JobState.QUEUED, None, 0)
     project.go()
     bench.worker(project)
@@ -74,7 +74,7 @@ def test_a_stopped_worker_gives_its_training_up(bench: Bench) -> None:
 def test_a_worker_that_only_seemed_dead_does_no_harm(bench: Bench) -> None:
     project = bench.project()
     sleeper = bench.worker(project)
-    job = bench.ask(project, "wait")
+    job = bench.submit(project, "wait")
     old = project.trainer()
     sleeper.suspend(bench.settings)
     project.forget()
@@ -92,7 +92,7 @@ def test_a_worker_that_only_seemed_dead_does_no_harm(bench: Bench) -> None:
 def test_a_training_that_is_killed_fails_and_is_not_tried_again(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
-    job = bench.ask(project, "wait")
+    job = bench.submit(project, "wait")
     os.kill(project.trainer(), signal.SIGKILL)
     failed = bench.end(job)
     assert (failed.state, failed.attempts) == (JobState.FAILED, 1)
@@ -104,10 +104,10 @@ def test_a_training_that_is_killed_fails_and_is_not_tried_again(bench: Bench) ->
 def test_what_a_dead_worker_staged_goes_with_the_next(bench: Bench) -> None:
     project = bench.project()
     worker = bench.worker(project)
-    job = bench.ask(project, "wait")
+    job = bench.submit(project, "wait")
     project.trainer()
     worker.kill()
-    bench.desk.cancel(job.id)
+    bench.queue.cancel(job.id)
     assert bench.leftovers() != []
     bench.worker(project)
     assert bench.leftovers() == []

@@ -18,7 +18,7 @@ def database(migrated_database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def desk(database: Database) -> JobQueue:
+def queue(database: Database) -> JobQueue:
     """The desk."""
     return JobQueue(database)
 

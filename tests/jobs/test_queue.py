@@ -14,57 +14,57 @@ IRIS = JobRequest("iris", "train", {"seed": 1}, "ada")
 LOAN = replace(IRIS, project="loan")
 
 
-def claimed(desk: JobQueue, worker: str) -> Job:
-    job = desk.claim(worker)
+def claimed(queue: JobQueue, worker: str) -> Job:
+    job = queue.claim(worker)
     assert job is not None
     return job
 
 
-def test_a_job_goes_from_the_queue_to_its_result(desk: JobQueue, workers: WorkerTable) -> None:
-    asked = desk.submit(IRIS)
+def test_a_job_goes_from_the_queue_to_its_result(queue: JobQueue, workers: WorkerTable) -> None:
+    asked = queue.submit(IRIS)
     assert (asked.state, asked.project, asked.asked_by) == (JobState.QUEUED, "iris", "ada")
     assert asked.request == {"seed": 1}
-    me = workers.arrive()
-    job = claimed(desk, me)
+    me = workers.register()
+    job = claimed(queue, me)
     assert (job.id, job.state, job.worker, job.attempts) == (asked.id, JobState.RUNNING, me, 1)
     assert job.started_at is not None
-    desk.report(job.id, me, 0.5, "Fitting")
-    assert (desk.get(job.id).progress, desk.get(job.id).message) == (0.5, "Fitting")
-    done = desk.finish(job.id, me, result={"version": "v1"})
+    queue.report(job.id, me, 0.5, "Fitting")
+    assert (queue.get(job.id).progress, queue.get(job.id).message) == (0.5, "Fitting")
+    done = queue.finish(job.id, me, result={"version": "v1"})
     assert (done.state, done.progress, done.result) == (JobState.SUCCEEDED, 1.0, {"version": "v1"})
     assert done.finished_at is not None
     assert done.finished_at >= job.started_at >= done.created_at
-    assert desk.get(job.id) == done
-    assert desk.claim(me) is None
+    assert queue.get(job.id) == done
+    assert queue.claim(me) is None
 
 
-def test_jobs_are_begun_in_their_order_one_a_project(desk: JobQueue, workers: WorkerTable) -> None:
-    first, second, other = desk.submit(IRIS), desk.submit(IRIS), desk.submit(LOAN)
-    me, you = workers.arrive(), workers.arrive()
-    assert claimed(desk, me).id == first.id
-    assert desk.running("iris") == desk.get(first.id)
-    assert claimed(desk, you).id == other.id, "the second of iris waits for the first"
-    assert desk.claim(you) is None
-    desk.finish(first.id, me, error="It was not to be.")
-    assert claimed(desk, you).id == second.id
-    assert desk.get(first.id).error == "It was not to be."
+def test_jobs_are_begun_in_their_order_one_a_project(queue: JobQueue, workers: WorkerTable) -> None:
+    first, second, other = queue.submit(IRIS), queue.submit(IRIS), queue.submit(LOAN)
+    me, you = workers.register(), workers.register()
+    assert claimed(queue, me).id == first.id
+    assert queue.running("iris") == queue.get(first.id)
+    assert claimed(queue, you).id == other.id, "the second of iris waits for the first"
+    assert queue.claim(you) is None
+    queue.finish(first.id, me, error="It was not to be.")
+    assert claimed(queue, you).id == second.id
+    assert queue.get(first.id).error == "It was not to be."
 
 
 def test_many_workers_at_once_begin_each_job_once(database: Database, workers: WorkerTable) -> None:
-    names = [workers.arrive() for _ in range(8)]
+    names = [workers.register() for _ in range(8)]
     for index in range(24):
         JobQueue(database).submit(replace(IRIS, project=f"p{index % 6}"))
     start = threading.Barrier(len(names))
 
     def work(worker: str) -> list[str]:
-        desk, done = JobQueue(database), []
+        queue, done = JobQueue(database), []
         start.wait()
-        while any(not job.state.is_final for job in desk.list()):
-            job = desk.claim(worker)
+        while any(not job.state.is_final for job in queue.list()):
+            job = queue.claim(worker)
             if job is not None:
-                running = [j.project for j in desk.list() if j.state is JobState.RUNNING]
+                running = [j.project for j in queue.list() if j.state is JobState.RUNNING]
                 assert len(running) == len(set(running))
-                desk.finish(job.id, worker, result={})
+                queue.finish(job.id, worker, result={})
                 done.append(job.id)
         return done
 
@@ -74,135 +74,135 @@ def test_many_workers_at_once_begin_each_job_once(database: Database, workers: W
     assert {job.attempts for job in JobQueue(database).list()} == {1}
 
 
-def test_the_newest_jobs_are_listed_first(desk: JobQueue) -> None:
-    asked = [desk.submit(order).id for order in (IRIS, LOAN, IRIS)]
-    assert [job.id for job in desk.list()] == asked[::-1]
-    assert [job.id for job in desk.list("iris")] == [asked[2], asked[0]]
-    assert [job.id for job in desk.list(limit=1)] == [asked[2]]
+def test_the_newest_jobs_are_listed_first(queue: JobQueue) -> None:
+    asked = [queue.submit(order).id for order in (IRIS, LOAN, IRIS)]
+    assert [job.id for job in queue.list()] == asked[::-1]
+    assert [job.id for job in queue.list("iris")] == [asked[2], asked[0]]
+    assert [job.id for job in queue.list(limit=1)] == [asked[2]]
 
 
-def test_an_idempotency_key_asks_once(desk: JobQueue) -> None:
+def test_an_idempotency_key_asks_once(queue: JobQueue) -> None:
     order = replace(IRIS, idempotency_key="k" * 255)
     with ThreadPoolExecutor(4) as pool:
-        jobs = list(pool.map(lambda _: desk.submit(order), range(8)))
+        jobs = list(pool.map(lambda _: queue.submit(order), range(8)))
     assert len({job.id for job in jobs}) == 1
-    assert desk.submit(replace(LOAN, idempotency_key="k" * 255)).id != jobs[0].id
+    assert queue.submit(replace(LOAN, idempotency_key="k" * 255)).id != jobs[0].id
     with pytest.raises(JobError, match=f"was used for job {jobs[0].id}"):
-        desk.submit(replace(order, request={"seed": 2}))
+        queue.submit(replace(order, request={"seed": 2}))
     for key in ("", "k" * 256):
         with pytest.raises(JobError, match="1 to 255 characters"):
-            desk.submit(replace(IRIS, idempotency_key=key))
+            queue.submit(replace(IRIS, idempotency_key=key))
 
 
-def test_a_queued_job_is_cancelled_at_once(desk: JobQueue, workers: WorkerTable) -> None:
-    job = desk.submit(IRIS)
-    assert desk.cancel(job.id).state is JobState.CANCELLED
-    assert desk.claim(workers.arrive()) is None
+def test_a_queued_job_is_cancelled_at_once(queue: JobQueue, workers: WorkerTable) -> None:
+    job = queue.submit(IRIS)
+    assert queue.cancel(job.id).state is JobState.CANCELLED
+    assert queue.claim(workers.register()) is None
     with pytest.raises(JobError, match="has been cancelled: there is nothing left"):
-        desk.cancel(job.id)
+        queue.cancel(job.id)
 
 
-def test_a_running_job_is_cancelled_by_its_worker(desk: JobQueue, workers: WorkerTable) -> None:
-    desk.submit(IRIS)
-    me = workers.arrive()
-    job = claimed(desk, me)
-    cancelling = desk.cancel(job.id)
+def test_a_running_job_is_cancelled_by_its_worker(queue: JobQueue, workers: WorkerTable) -> None:
+    queue.submit(IRIS)
+    me = workers.register()
+    job = claimed(queue, me)
+    cancelling = queue.cancel(job.id)
     assert (cancelling.state, cancelling.cancelling) == (JobState.RUNNING, True)
-    assert desk.finish(job.id, me).state is JobState.CANCELLED
+    assert queue.finish(job.id, me).state is JobState.CANCELLED
 
 
 @pytest.mark.parametrize("asked_first", [True, False])
 def test_a_job_whose_worker_is_dead_is_cancelled_by_whoever_comes(
-    desk: JobQueue, workers: WorkerTable, asked_first: bool
+    queue: JobQueue, workers: WorkerTable, asked_first: bool
 ) -> None:
-    desk.submit(IRIS)
-    me = workers.arrive()
-    job = claimed(desk, me)
+    queue.submit(IRIS)
+    me = workers.register()
+    job = claimed(queue, me)
     if asked_first:
-        desk.cancel(job.id)
-        workers.leave(me)
-        assert desk.claim(workers.arrive()) is None
+        queue.cancel(job.id)
+        workers.unregister(me)
+        assert queue.claim(workers.register()) is None
     else:
-        workers.leave(me)
-        desk.cancel(job.id)
-    assert desk.get(job.id).state is JobState.CANCELLED
+        workers.unregister(me)
+        queue.cancel(job.id)
+    assert queue.get(job.id).state is JobState.CANCELLED
 
 
-def test_a_job_of_a_dead_worker_goes_to_the_next(desk: JobQueue, workers: WorkerTable) -> None:
-    desk.submit(IRIS)
-    dead, next_ = workers.arrive(), workers.arrive()
-    job = claimed(desk, dead)
-    assert desk.claim(next_) is None, "its worker lives"
-    workers.leave(dead)
-    again = claimed(desk, next_)
+def test_a_job_of_a_dead_worker_goes_to_the_next(queue: JobQueue, workers: WorkerTable) -> None:
+    queue.submit(IRIS)
+    dead, next_ = workers.register(), workers.register()
+    job = claimed(queue, dead)
+    assert queue.claim(next_) is None, "its worker lives"
+    workers.unregister(dead)
+    again = claimed(queue, next_)
     assert (again.id, again.worker, again.attempts) == (job.id, next_, 2)
     assert again.started_at == job.started_at
     for late in (
-        lambda: desk.report(job.id, dead, 0.9, "late"),
-        lambda: desk.finish(job.id, dead, result={}),
-        lambda: desk.release(job.id, dead),
+        lambda: queue.report(job.id, dead, 0.9, "late"),
+        lambda: queue.finish(job.id, dead, result={}),
+        lambda: queue.release(job.id, dead),
     ):
         with pytest.raises(LostError, match="another one carries it out"):
             late()
-    assert desk.get(job.id) == again
+    assert queue.get(job.id) == again
 
 
-def test_a_job_that_kills_its_workers_is_given_up(desk: JobQueue, workers: WorkerTable) -> None:
-    poison, other = desk.submit(IRIS), desk.submit(IRIS)
+def test_a_job_that_kills_its_workers_is_given_up(queue: JobQueue, workers: WorkerTable) -> None:
+    poison, other = queue.submit(IRIS), queue.submit(IRIS)
     for _ in range(MAX_ATTEMPTS):
-        worker = workers.arrive()
-        assert claimed(desk, worker).id == poison.id
-        workers.leave(worker)
-    assert claimed(desk, workers.arrive()).id == other.id
-    failed = desk.get(poison.id)
+        worker = workers.register()
+        assert claimed(queue, worker).id == poison.id
+        workers.unregister(worker)
+    assert claimed(queue, workers.register()).id == other.id
+    failed = queue.get(poison.id)
     assert failed.state is JobState.FAILED
     assert failed.error is not None
     assert failed.error.startswith(f"The worker died {MAX_ATTEMPTS} times")
 
 
-def test_a_job_that_was_released_is_not_to_blame(desk: JobQueue, workers: WorkerTable) -> None:
-    job = desk.submit(IRIS)
+def test_a_job_that_was_released_is_not_to_blame(queue: JobQueue, workers: WorkerTable) -> None:
+    job = queue.submit(IRIS)
     for _ in range(MAX_ATTEMPTS + 1):
-        worker = workers.arrive()
-        assert claimed(desk, worker).attempts == 1
-        assert desk.release(job.id, worker).state is JobState.QUEUED
-    assert desk.get(job.id).worker is None
+        worker = workers.register()
+        assert claimed(queue, worker).attempts == 1
+        assert queue.release(job.id, worker).state is JobState.QUEUED
+    assert queue.get(job.id).worker is None
 
 
-def test_a_job_that_is_released_while_cancelled_ends(desk: JobQueue, workers: WorkerTable) -> None:
-    desk.submit(IRIS)
-    me = workers.arrive()
-    job = claimed(desk, me)
-    desk.cancel(job.id)
-    assert desk.release(job.id, me).state is JobState.CANCELLED
+def test_a_job_that_is_released_while_cancelled_ends(queue: JobQueue, workers: WorkerTable) -> None:
+    queue.submit(IRIS)
+    me = workers.register()
+    job = claimed(queue, me)
+    queue.cancel(job.id)
+    assert queue.release(job.id, me).state is JobState.CANCELLED
 
 
 def test_a_pinned_job_is_for_its_worker_while_it_lives(
-    desk: JobQueue, workers: WorkerTable
+    queue: JobQueue, workers: WorkerTable
 ) -> None:
-    me, other = workers.arrive(), workers.arrive()
-    job = desk.submit(replace(IRIS, worker=me))
-    assert desk.claim(other) is None
-    workers.leave(me)
-    assert claimed(desk, other).id == job.id
+    me, other = workers.register(), workers.register()
+    job = queue.submit(replace(IRIS, worker=me))
+    assert queue.claim(other) is None
+    workers.unregister(me)
+    assert claimed(queue, other).id == job.id
 
 
 def test_a_worker_takes_what_it_can_and_what_it_asks_for(
-    desk: JobQueue, workers: WorkerTable
+    queue: JobQueue, workers: WorkerTable
 ) -> None:
-    first, second = desk.submit(IRIS), desk.submit(LOAN)
-    me = workers.arrive()
-    assert desk.claim(me, lambda job: job.project == "wine") is None
-    chosen = desk.claim(me, lambda job: job.project == "loan")
+    first, second = queue.submit(IRIS), queue.submit(LOAN)
+    me = workers.register()
+    assert queue.claim(me, lambda job: job.project == "wine") is None
+    chosen = queue.claim(me, lambda job: job.project == "loan")
     assert chosen is not None
     assert chosen.id == second.id
-    assert desk.claim(me, job_id=second.id) is None
-    mine = desk.claim(me, job_id=first.id)
+    assert queue.claim(me, job_id=second.id) is None
+    mine = queue.claim(me, job_id=first.id)
     assert mine is not None
     assert mine.id == first.id
 
 
-def test_a_job_that_nobody_made_is_unknown(desk: JobQueue) -> None:
-    for ask in (desk.get, desk.cancel):
+def test_a_job_that_nobody_made_is_unknown(queue: JobQueue) -> None:
+    for ask in (queue.get, queue.cancel):
         with pytest.raises(UnknownError, match="no such job"):
             ask("nothing")

@@ -24,75 +24,79 @@ def kept(database: Database) -> Retention:
     return Retention(database)
 
 
-def ended(desk: JobQueue, order: JobRequest, worker: str) -> Job:
-    desk.submit(order)
-    job = desk.claim(worker)
+def ended(queue: JobQueue, order: JobRequest, worker: str) -> Job:
+    queue.submit(order)
+    job = queue.claim(worker)
     assert job is not None
-    return desk.finish(job.id, worker, result={"version": "v1"})
+    return queue.finish(job.id, worker, result={"version": "v1"})
 
 
-def there(desk: JobQueue, job: Job) -> bool:
+def there(queue: JobQueue, job: Job) -> bool:
     try:
-        desk.get(job.id)
+        queue.get(job.id)
     except UnknownError:
         return False
     return True
 
 
 def test_a_key_is_free_a_day_after_its_job_ended(
-    database: Database, desk: JobQueue, workers: WorkerTable, kept: Retention
+    database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
-    first = ended(desk, IRIS, workers.arrive())
+    first = ended(queue, IRIS, workers.register())
     aged(database, first, KEY_SECONDS - HOUR)
-    assert kept.forget_keys() == 0
-    assert desk.submit(IRIS).id == first.id
+    assert kept.expire_keys() == 0
+    assert queue.submit(IRIS).id == first.id
     with pytest.raises(JobError, match="was used for job"):
-        desk.submit(replace(IRIS, request={"seed": 2}))
+        queue.submit(replace(IRIS, request={"seed": 2}))
     aged(database, first, 2 * HOUR)
-    assert kept.forget_keys() == 1
-    second = desk.submit(replace(IRIS, request={"seed": 2}))
+    assert kept.expire_keys() == 1
+    second = queue.submit(replace(IRIS, request={"seed": 2}))
     assert second.id != first.id
-    assert desk.get(first.id).result == {"version": "v1"}, "the job itself stays"
-    assert kept.forget_keys() == 0
+    assert queue.get(first.id).result == {"version": "v1"}, "the job itself stays"
+    assert kept.expire_keys() == 0
 
 
 def test_a_job_goes_90_days_after_its_end(
-    database: Database, desk: JobQueue, workers: WorkerTable, kept: Retention
+    database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
-    me = workers.arrive()
-    old = ended(desk, replace(IRIS, idempotency_key=None), me)
-    young = ended(desk, replace(IRIS, idempotency_key=None), me)
-    cancelled = desk.cancel(desk.submit(replace(IRIS, project="loan")).id)
+    me = workers.register()
+    old = ended(queue, replace(IRIS, idempotency_key=None), me)
+    young = ended(queue, replace(IRIS, idempotency_key=None), me)
+    cancelled = queue.cancel(queue.submit(replace(IRIS, project="loan")).id)
     aged(database, old, JOB_SECONDS + HOUR)
     aged(database, young, JOB_SECONDS - HOUR)
     aged(database, cancelled, JOB_SECONDS + 2 * HOUR)
-    assert kept.outlived() == [cancelled.id, old.id]
+    assert kept.expired_jobs() == [cancelled.id, old.id]
     assert kept.remove([cancelled.id, old.id, young.id]) == 2, "whoever is told of too many"
-    assert [there(desk, job) for job in (old, young, cancelled)] == [False, True, False]
-    assert kept.outlived() == []
+    assert [there(queue, job) for job in (old, young, cancelled)] == [False, True, False]
+    assert kept.expired_jobs() == []
 
 
 def test_what_has_not_ended_stays_however_old(
-    database: Database, desk: JobQueue, workers: WorkerTable, kept: Retention
+    database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
-    running = desk.submit(IRIS)
-    assert desk.claim(workers.arrive()) is not None
-    queued = desk.submit(replace(IRIS, idempotency_key="tuesday"))
+    running = queue.submit(IRIS)
+    assert queue.claim(workers.register()) is not None
+    queued = queue.submit(replace(IRIS, idempotency_key="tuesday"))
     for job in (running, queued):
         aged(database, job, 10 * JOB_SECONDS)
-    assert (kept.forget_keys(), kept.outlived(), kept.remove([running.id, queued.id])) == (0, [], 0)
-    assert (desk.get(running.id).state, desk.get(queued.id).state) == (
+    assert (kept.expire_keys(), kept.expired_jobs(), kept.remove([running.id, queued.id])) == (
+        0,
+        [],
+        0,
+    )
+    assert (queue.get(running.id).state, queue.get(queued.id).state) == (
         JobState.RUNNING,
         JobState.QUEUED,
     )
-    assert desk.submit(IRIS).id == running.id
+    assert queue.submit(IRIS).id == running.id
 
 
 def test_many_tidy_while_others_ask(
-    database: Database, desk: JobQueue, kept: Retention, monkeypatch: pytest.MonkeyPatch
+    database: Database, queue: JobQueue, kept: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "AT_ONCE", 3)
-    old = [desk.cancel(desk.submit(replace(IRIS, idempotency_key=f"k{n}")).id) for n in range(20)]
+    monkeypatch.setattr(retention, "BATCH_SIZE", 3)
+    old = [queue.cancel(queue.submit(replace(IRIS, idempotency_key=f"k{n}")).id) for n in range(20)]
     for job in old:
         aged(database, job, JOB_SECONDS + HOUR)
     start = threading.Barrier(5)
@@ -100,18 +104,18 @@ def test_many_tidy_while_others_ask(
     def tidy() -> tuple[int, int]:
         mine, removed = Retention(database), 0
         start.wait(30)
-        keys = mine.forget_keys()
-        while ids := mine.outlived():
+        keys = mine.expire_keys()
+        while ids := mine.expired_jobs():
             removed += mine.remove(ids)
         return keys, removed
 
     def ask() -> list[Job]:
         start.wait(30)
-        return [desk.submit(replace(IRIS, idempotency_key=f"n{n}")) for n in range(20)]
+        return [queue.submit(replace(IRIS, idempotency_key=f"n{n}")) for n in range(20)]
 
     with ThreadPoolExecutor(5) as pool:
         asking = pool.submit(ask)
         done = [each.result() for each in [pool.submit(tidy) for _ in range(4)]]
         asked = asking.result()
     assert [sum(each) for each in zip(*done, strict=True)] == [20, 20], "each once"
-    assert {job.id for job in desk.list()} == {job.id for job in asked}
+    assert {job.id for job in queue.list()} == {job.id for job in asked}

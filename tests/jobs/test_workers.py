@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from windlass.jobs.queue import JobQueue
-from windlass.jobs.workers import DEAD_SECONDS, WorkerTable, host
+from windlass.jobs.workers import DEAD_SECONDS, WorkerTable, host_identity
 from windlass.storage.database import Database
 from windlass.storage.db_tables import workers as table
 
@@ -16,19 +16,19 @@ def changed(database: Database, worker: str, **values: object) -> None:
         connection.execute(update(table).where(table.c.id == worker).values(**values))
 
 
-def test_a_worker_is_there_until_it_leaves(workers: WorkerTable, desk: JobQueue) -> None:
-    me = workers.arrive()
+def test_a_worker_is_there_until_it_leaves(workers: WorkerTable, queue: JobQueue) -> None:
+    me = workers.register()
     found = workers.alive()[me]
-    assert (found.pid, found.host) == (os.getpid(), host())
-    assert desk.workers() == [found]
-    workers.leave(me)
-    assert desk.workers() == []
+    assert (found.pid, found.host) == (os.getpid(), host_identity())
+    assert queue.workers() == [found]
+    workers.unregister(me)
+    assert queue.workers() == []
 
 
 def test_a_worker_that_has_stopped_beating_is_dead_until_it_beats(
     database: Database, workers: WorkerTable
 ) -> None:
-    me = workers.arrive()
+    me = workers.register()
     changed(database, me, beat_at=workers.alive()[me].beat_at - DEAD_SECONDS - 1)
     assert workers.alive() == {}
     workers.beat(me)
@@ -40,18 +40,18 @@ def test_a_worker_whose_process_is_gone_is_dead_at_once(
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    me = workers.arrive()
+    me = workers.register()
     changed(database, me, pid=gone.pid)
     assert workers.alive() == {}
 
 
-@pytest.mark.parametrize("elsewhere", ["another machine", f"{host()} pid:[1]"])
+@pytest.mark.parametrize("elsewhere", ["another machine", f"{host_identity()} pid:[1]"])
 def test_processes_of_another_machine_are_known_by_their_beats_only(
     database: Database, workers: WorkerTable, elsewhere: str
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    me = workers.arrive()
+    me = workers.register()
     changed(database, me, pid=gone.pid, host=elsewhere)
     assert set(workers.alive()) == {me}
 
@@ -59,9 +59,9 @@ def test_processes_of_another_machine_are_known_by_their_beats_only(
 def test_workers_long_dead_are_forgotten_and_come_back_with_a_beat(
     database: Database, workers: WorkerTable
 ) -> None:
-    old = workers.arrive()
+    old = workers.register()
     changed(database, old, beat_at=1.0)
-    me = workers.arrive()
+    me = workers.register()
     with database.reading() as connection:
         assert [row.id for row in connection.execute(table.select())] == [me]
     workers.beat(old)

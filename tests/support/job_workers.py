@@ -59,7 +59,7 @@ class Unruly:
         """Let the trainings that wait go on."""
         (self.folder / "go").touch()
 
-    def slip(self) -> None:
+    def break_gate(self) -> None:
         """Have the project's gate ask for a metric that is not measured."""
         file = self.folder / "project.py"
         file.write_text(file.read_text().replace('Gate("accuracy"', 'Gate("acuracy"'))
@@ -155,7 +155,7 @@ class Bench:
         self.folder = folder
         self.settings = Settings(home=folder / "home", database_url=database_url)
         self.registry = Registry.open(self.settings)
-        self.desk = JobQueue(self.registry.database)
+        self.queue = JobQueue(self.registry.database)
         self.variables = {} if database_url is None else {"WINDLASS_DATABASE_URL": database_url}
         self.started: list[WorkerProcess] = []
 
@@ -174,15 +174,15 @@ class Bench:
         self.started.append(worker)
         return worker.wait_ready() if ready else worker
 
-    def ask(self, project: Unruly, deed: str = "fit", **more: Any) -> Job:
+    def submit(self, project: Unruly, deed: str = "fit", **more: Any) -> Job:
         """Ask for a training."""
-        return self.desk.submit(order(project, deed, **more))
+        return self.queue.submit(training_request(project, deed, **more))
 
     def end(self, job: Job) -> Job:
         """The job, once it has ended."""
-        asked = f"the end of {self.desk.get(job.id)}"
-        until(lambda: self.desk.get(job.id).state.is_final, asked, TIMEOUT)
-        return self.desk.get(job.id)
+        asked = f"the end of {self.queue.get(job.id)}"
+        until(lambda: self.queue.get(job.id).state.is_final, asked, TIMEOUT)
+        return self.queue.get(job.id)
 
     def done(self, job: Job) -> dict[str, Any]:
         """What a job made, once it has succeeded."""
@@ -206,7 +206,7 @@ class Bench:
         self.registry.close()
 
 
-def order(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> JobRequest:
+def training_request(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> JobRequest:
     """An order of a training of this project, which does this deed first."""
     request = {
         "model": None,

@@ -28,7 +28,7 @@ class Lending:
         """Have the next of these deeds wait until it is let go."""
         (self.folder / f"hold-{deed}").touch()
 
-    def let_go(self, deed: str) -> None:
+    def release(self, deed: str) -> None:
         """Let it go on."""
         (self.folder / f"hold-{deed}").unlink()
 

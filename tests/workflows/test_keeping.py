@@ -36,11 +36,11 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     assert snapshot_users(registry, "iris") == {1: ["v1"], 2: ["v2", "v3"]}
 
     bundle("artifacts", snapshot=2)
-    desk = JobQueue(registry.database)
-    desk.submit(JobRequest("iris", "train", {"snapshot": 7}, "ana"))
-    ended = desk.submit(JobRequest("iris", "train", {"snapshot": 8}, "ana"))
-    desk.cancel(ended.id)
-    desk.submit(JobRequest("iris", "train", {}, "ana"))
+    queue = JobQueue(registry.database)
+    queue.submit(JobRequest("iris", "train", {"snapshot": 7}, "ana"))
+    ended = queue.submit(JobRequest("iris", "train", {"snapshot": 8}, "ana"))
+    queue.cancel(ended.id)
+    queue.submit(JobRequest("iris", "train", {}, "ana"))
     found = snapshot_users(registry, "iris")
     assert found.keys() == {1, 2, 7}
     assert found[2] == ["v2", "v3", str(folder / "artifacts")]

@@ -23,10 +23,10 @@ from windlass.workflows.execution.context import (
     ProgressRange,
     StepResult,
     WorkerStopped,
-    job_folder,
+    find_project_folder,
 )
-from windlass.workflows.execution.runner import work
-from windlass.workflows.pipeline_job import BUILD, MATERIALISE, STEPS
+from windlass.workflows.execution.runner import run_job
+from windlass.workflows.pipeline_job import BUILD_STEP, MATERIALISE_STEP, STEPS
 
 
 @pytest.fixture
@@ -42,25 +42,25 @@ def lending(tmp_path: Path) -> Lending:
 
 
 @pytest.fixture
-def hands(bench: Bench) -> Iterator[JobContext]:
+def context(bench: Bench) -> Iterator[JobContext]:
     made = JobContext(
         registry=bench.registry,
-        desk=bench.desk,
+        queue=bench.queue,
         settings=bench.settings,
-        worker=WorkerTable(bench.registry.database).arrive(),
-        folder=lambda job: job_folder(job, {}, bench.registry),
+        worker=WorkerTable(bench.registry.database).register(),
+        folder=lambda job: find_project_folder(job, {}, bench.registry),
         output=lambda line: None,
     )
     yield made
-    if made.ready is not None:
-        made.ready.close()
+    if made.prestarted is not None:
+        made.prestarted.close()
 
 
-def claimed(bench: Bench, hands: JobContext, lending: Lending, **build: Any) -> Job:
+def claimed(bench: Bench, context: JobContext, lending: Lending, **build: Any) -> Job:
     """A pipeline that was asked for, and that we carry out."""
     request = {"folder": str(lending.folder), "track": False, "build": build}
-    bench.desk.submit(JobRequest("lending", "pipeline", request, "ada"))
-    job = bench.desk.claim(hands.worker)
+    bench.queue.submit(JobRequest("lending", "pipeline", request, "ada"))
+    job = bench.queue.claim(context.worker)
     assert job is not None
     return job
 
@@ -85,12 +85,12 @@ class Kept:
 
 
 def test_raw_events_become_a_candidate_that_waits(
-    bench: Bench, hands: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: Lending
 ) -> None:
     told: list[tuple[float, str]] = []
-    hands.progress = lambda share, message: told.append((share, message))
-    job = claimed(bench, hands, lending)
-    made = work(hands, job.id, Kept())
+    context.progress = lambda share, message: told.append((share, message))
+    job = claimed(bench, context, lending)
+    made = run_job(context, job.id, Kept())
     assert "error" not in made, made
     assert (made["version"], made["stage"]) == ("v1", "candidate")
     (version,) = bench.registry.versions("lending")
@@ -113,63 +113,63 @@ def test_raw_events_become_a_candidate_that_waits(
 
 
 def test_what_was_built_and_not_noted_is_found_and_used(
-    bench: Bench, hands: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: Lending
 ) -> None:
     rows = [
         f"{n},{n % 40},2020-01-{1 + n % 28:02},120.5,1980-02-29,{n % 3 // 2}" for n in range(200)
     ]
-    job = claimed(bench, hands, lending, file=str(lending.raw("loans.csv", *rows)), append=True)
+    job = claimed(bench, context, lending, file=str(lending.raw("loans.csv", *rows)), append=True)
     kept = Kept()
     kept.dies_after = "build features"
     with pytest.raises(WorkerStopped):
-        work(hands, job.id, kept)
+        run_job(context, job.id, kept)
     lending.forget()
     kept.dies_after, kept.dies_before = "", "train and register"
     with pytest.raises(WorkerStopped):
-        work(hands, job.id, kept)
+        run_job(context, job.id, kept)
     assert not lending.has_begun("built"), "the snapshot that was there is not built again"
     store = OfflineStore.from_settings(bench.settings, "lending")
     assert [snapshot.number for snapshot in store.snapshots()] == [1]
     assert json.loads(kept.made["build features"])["events"] == 200
     # whoever begins anew does build, whatever there is already
-    assert "is there already" in work(hands, job.id, Kept())["error"]
+    assert "is there already" in run_job(context, job.id, Kept())["error"]
 
 
 def test_a_project_that_makes_nothing_up_needs_a_file(
-    bench: Bench, hands: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: Lending
 ) -> None:
     (lending.folder / "generate.py").unlink()
-    job = claimed(bench, hands, lending)
-    assert "--data FILE" in work(hands, job.id, Kept())["error"]
+    job = claimed(bench, context, lending)
+    assert "--data FILE" in run_job(context, job.id, Kept())["error"]
 
 
-def test_a_project_without_a_view_is_only_trained(bench: Bench, hands: JobContext) -> None:
+def test_a_project_without_a_view_is_only_trained(bench: Bench, context: JobContext) -> None:
     unruly = bench.project()
     request = {"folder": str(unruly.folder), "track": False, "build": {}}
-    bench.desk.submit(JobRequest("unruly", "pipeline", request, "ada"))
-    job = bench.desk.claim(hands.worker)
+    bench.queue.submit(JobRequest("unruly", "pipeline", request, "ada"))
+    job = bench.queue.claim(context.worker)
     assert job is not None
-    made = work(hands, job.id, Kept())
+    made = run_job(context, job.id, Kept())
     assert (made["version"], made["stage"]) == ("v1", "production")
     assert "features" not in made
 
 
 def test_what_is_asked_for_while_it_builds_is_done(
-    bench: Bench, hands: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: Lending
 ) -> None:
     lending.hold("built")
-    job = claimed(bench, hands, lending)
-    hands.cancelling.set()
+    job = claimed(bench, context, lending)
+    context.cancelling.set()
     with pytest.raises(JobCancelled):
-        work(hands, job.id, Kept())
+        run_job(context, job.id, Kept())
     assert bench.leftovers() == []
     assert OfflineStore.from_settings(bench.settings, "lending").snapshots() == []
 
 
 def test_the_steps_make_the_whole_way() -> None:
-    ends = [0.0, *(step.way.end for step in STEPS)]
-    assert [step.way.begin for step in STEPS] == ends[:-1]
+    ends = [0.0, *(step.progress_range.end for step in STEPS)]
+    assert [step.progress_range.begin for step in STEPS] == ends[:-1]
     assert ends[-1] == 1.0
-    assert BUILD.way.at(1.0) == MATERIALISE.way.at(0.0)
+    assert BUILD_STEP.progress_range.at(1.0) == MATERIALISE_STEP.progress_range.at(0.0)
     assert ProgressRange(0.2, 0.6).share(0.4) == pytest.approx(0.5)
     assert (ProgressRange(0.2, 0.6).share(0.1), ProgressRange(0.2, 0.6).share(0.9)) == (0.0, 1.0)

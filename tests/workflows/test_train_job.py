@@ -17,9 +17,9 @@ from windlass.workflows.execution.context import (
     JobLost,
     StepResult,
     WorkerStopped,
-    job_folder,
+    find_project_folder,
 )
-from windlass.workflows.train_job import training
+from windlass.workflows.train_job import run_training
 
 
 @pytest.fixture
@@ -35,20 +35,20 @@ def project(bench: Bench) -> Unruly:
 
 
 @pytest.fixture
-def hands(bench: Bench) -> JobContext:
+def context(bench: Bench) -> JobContext:
     return JobContext(
         registry=bench.registry,
-        desk=bench.desk,
+        queue=bench.queue,
         settings=bench.settings,
-        worker=WorkerTable(bench.registry.database).arrive(),
-        folder=lambda job: job_folder(job, {}, bench.registry),
+        worker=WorkerTable(bench.registry.database).register(),
+        folder=lambda job: find_project_folder(job, {}, bench.registry),
         output=lambda line: None,
     )
 
 
-def claimed(bench: Bench, hands: JobContext, project: Unruly, deed: str = "fit") -> Job:
-    bench.ask(project, deed)
-    job = bench.desk.claim(hands.worker)
+def claimed(bench: Bench, context: JobContext, project: Unruly, deed: str = "fit") -> Job:
+    bench.submit(project, deed)
+    job = bench.queue.claim(context.worker)
     assert job is not None
     return job
 
@@ -59,21 +59,21 @@ def each(name: str, step: Callable[[], StepResult]) -> StepResult:
 
 
 def test_a_job_done_again_leads_to_the_same_version(
-    bench: Bench, hands: JobContext, project: Unruly
+    bench: Bench, context: JobContext, project: Unruly
 ) -> None:
-    job = claimed(bench, hands, project)
-    first = training(hands, job, each)
+    job = claimed(bench, context, project)
+    first = run_training(context, job, each)
     project.forget()
-    again = training(hands, job, each)
+    again = run_training(context, job, each)
     assert not project.has_begun(), "it is not trained again"
     assert (first["version"], first["digest"]) == (again["version"], again["digest"])
     assert len(bench.versions(project)) == 1
 
 
 def test_a_version_that_was_not_settled_is(
-    bench: Bench, hands: JobContext, project: Unruly
+    bench: Bench, context: JobContext, project: Unruly
 ) -> None:
-    job = claimed(bench, hands, project)
+    job = claimed(bench, context, project)
 
     def dies(name: str, step: Callable[[], StepResult]) -> StepResult:
         if name == "settle":
@@ -81,16 +81,16 @@ def test_a_version_that_was_not_settled_is(
         return step()
 
     with pytest.raises(WorkerStopped):
-        training(hands, job, dies)
+        run_training(context, job, dies)
     assert bench.versions(project)[0].stage is Stage.CANDIDATE
-    assert training(hands, job, each)["stage"] == "production"
+    assert run_training(context, job, each)["stage"] == "production"
 
 
 def test_a_finished_training_waits_for_the_store(
-    bench: Bench, hands: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, context: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
-    job, tries = claimed(bench, hands, project), 3
+    job, tries = claimed(bench, context, project), 3
     register = bench.registry.register
 
     def flaky(folder: Path, *, trained_by: str, job_id: str | None = None) -> Version:
@@ -101,12 +101,12 @@ def test_a_finished_training_waits_for_the_store(
         return register(folder, trained_by=trained_by, job_id=job_id)
 
     monkeypatch.setattr(bench.registry, "register", flaky)
-    assert training(hands, job, each)["version"] == "v1"
+    assert run_training(context, job, each)["version"] == "v1"
     assert tries == 0
 
 
 def test_a_store_that_stays_away_fails_the_job(
-    bench: Bench, hands: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, context: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(patience, "TIMEOUT_SECONDS", 0.05)
@@ -115,17 +115,17 @@ def test_a_store_that_stays_away_fails_the_job(
         raise StorageError("The store is away.")
 
     monkeypatch.setattr(bench.registry, "register", away)
-    job = claimed(bench, hands, project)
-    assert training(hands, job, each) == {"error": "The store is away."}
+    job = claimed(bench, context, project)
+    assert run_training(context, job, each) == {"error": "The store is away."}
 
 
 def test_a_job_of_somebody_else_is_left_alone(
-    bench: Bench, hands: JobContext, project: Unruly
+    bench: Bench, context: JobContext, project: Unruly
 ) -> None:
-    job = claimed(bench, hands, project, "wait")
-    bench.desk.release(job.id, hands.worker)
+    job = claimed(bench, context, project, "wait")
+    bench.queue.release(job.id, context.worker)
     with pytest.raises(JobLost):
-        training(hands, job, each)
+        run_training(context, job, each)
     assert bench.registry.declarations() == []
 
 
@@ -133,29 +133,29 @@ def test_a_job_of_somebody_else_is_left_alone(
     ("flag", "raised"), [("stopping", WorkerStopped), ("cancelling", JobCancelled)]
 )
 def test_what_is_asked_for_while_it_trains_is_done(
-    bench: Bench, hands: JobContext, project: Unruly, flag: str, raised: type[BaseException]
+    bench: Bench, context: JobContext, project: Unruly, flag: str, raised: type[BaseException]
 ) -> None:
-    job = claimed(bench, hands, project, "wait")
-    getattr(hands, flag).set()
+    job = claimed(bench, context, project, "wait")
+    getattr(context, flag).set()
     with pytest.raises(raised):
-        training(hands, job, each)
+        run_training(context, job, each)
     assert bench.leftovers() == []
 
 
-def test_a_folder_that_is_gone_is_told(bench: Bench, hands: JobContext, project: Unruly) -> None:
-    job = claimed(bench, hands, project)
+def test_a_folder_that_is_gone_is_told(bench: Bench, context: JobContext, project: Unruly) -> None:
+    job = claimed(bench, context, project)
     (project.folder / "project.py").unlink()
-    assert "is not on this machine any more" in training(hands, job, each)["error"]
+    assert "is not on this machine any more" in run_training(context, job, each)["error"]
 
 
 def test_a_fault_of_ours_is_told_as_one(
-    bench: Bench, hands: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, context: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> Version:
         raise RuntimeError("a slip")
 
     monkeypatch.setattr(bench.registry, "register", broken)
-    told = training(hands, claimed(bench, hands, project), each)["error"]
+    told = run_training(context, claimed(bench, context, project), each)["error"]
     assert told.startswith("Unexpected RuntimeError: a slip")
     assert told.endswith("This is a fault of Windlass; please report it.")
 
@@ -163,12 +163,12 @@ def test_a_fault_of_ours_is_told_as_one(
 def test_where_a_project_lies(bench: Bench, project: Unruly) -> None:
     other = bench.project("other")
     named = {"unruly": other.folder}
-    asked = bench.ask(project)
-    nowhere = bench.ask(project, folder=str(bench.folder / "gone"))
-    unnamed = bench.ask(project, folder=None)
+    asked = bench.submit(project)
+    nowhere = bench.submit(project, folder=str(bench.folder / "gone"))
+    unnamed = bench.submit(project, folder=None)
     registry = bench.registry
-    assert job_folder(asked, named, registry) == project.folder
-    assert job_folder(nowhere, named, registry) == other.folder
-    assert job_folder(nowhere, {}, registry) is None
-    assert job_folder(unnamed, named, registry) == other.folder
-    assert job_folder(unnamed, {}, registry) is None, "nobody has declared it"
+    assert find_project_folder(asked, named, registry) == project.folder
+    assert find_project_folder(nowhere, named, registry) == other.folder
+    assert find_project_folder(nowhere, {}, registry) is None
+    assert find_project_folder(unnamed, named, registry) == other.folder
+    assert find_project_folder(unnamed, {}, registry) is None, "nobody has declared it"

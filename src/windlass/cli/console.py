@@ -10,7 +10,7 @@ from windlass.core.project_loader import describe_error
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:
-    from windlass.workflows.pipeline_job import Step
+    pass
 
 DONE, FAILED, USAGE = 0, 1, 2
 _UNLIMITED_WIDTH = 1_000_000  # characters, wider than any row
@@ -115,7 +115,7 @@ def _progress_bar() -> Iterator[Progress]:
 
 
 @contextmanager
-def steps_progress(steps: "Sequence[Step]", *, quiet: bool) -> Iterator[Progress]:
+def steps_progress(steps: "Sequence[PipelineStep]", *, quiet: bool) -> Iterator[Progress]:
     """Yields a progress callback that shows a bar for each step on a terminal; otherwise as `progress`."""
     if quiet or not sys.stderr.isatty():
         with progress(quiet=quiet) as report:
@@ -126,7 +126,7 @@ def steps_progress(steps: "Sequence[Step]", *, quiet: bool) -> Iterator[Progress
 
 
 @contextmanager
-def _step_bars(steps: "Sequence[Step]") -> Iterator[Progress]:
+def _step_bars(steps: "Sequence[PipelineStep]") -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -138,15 +138,18 @@ def _step_bars(steps: "Sequence[Step]") -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[message]}", markup=False),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks = [bars.add_task(step.name, total=1.0, start=False, message="") for step in steps]
+    with Bars(*columns, console=Console(stderr=True)) as blocks_approval:
+        tasks = [
+            blocks_approval.add_task(step.name, total=1.0, start=False, message="")
+            for step in steps
+        ]
 
         def report(share: float, message: str) -> None:
             for step, task in zip(steps, tasks, strict=True):
                 done = step.way.share(share)
                 if share >= step.way.begin:
-                    bars.start_task(task)
+                    blocks_approval.start_task(task)
                 is_now = step.way.begin <= share < step.way.end
-                bars.update(task, completed=done, message=message if is_now else "")
+                blocks_approval.update(task, completed=done, message=message if is_now else "")
 
         yield report

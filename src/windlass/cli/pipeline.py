@@ -150,14 +150,14 @@ def _run_job(flags: PipelineFlags, process: "ProjectProcess", *, json: bool) -> 
     from windlass.workflows.execution.foreground import ForegroundJob
     from windlass.workflows.pipeline_job import STEPS
 
-    declaration = process.declared()
+    declaration = process.read_spec()
     request = flags.request(declaration)
-    process.check(request)
+    process.check_request(request)
     with ExitStack() as stack:
         foreground = stack.enter_context(ForegroundJob(Settings.read(), process, print_job_line))
         with steps_progress(STEPS, quiet=json) as report, cancel_on_signal(foreground.cancelling):
             order = JobRequest(declaration.name, "pipeline", request, current_user())
-            job = foreground.carry_out(order, report, go_on=True)
+            job = foreground.run(order, report, resume=True)
         if job.result is None:
             raise KeyboardInterrupt
         training_report = TrainingReport.from_job(job, foreground.bundle(job), None)

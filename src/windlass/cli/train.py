@@ -107,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
 
         with ProjectProcess(folder, print_job_line) as process:
             import_job_modules()
-            declaration = process.declared()
+            declaration = process.read_spec()
             flags = parse_train_flags(prog, declaration.models, rest)
             _train(folder, declaration, flags, process)
 
@@ -159,11 +159,11 @@ def _train(
         artifacts = stack.enter_context(
             ArtifactsFolder(target, is_named=flags.artifacts is not None)
         )
-        process.check(request)
+        process.check_request(request)
         foreground = stack.enter_context(ForegroundJob(Settings.read(), process, print_job_line))
         with progress(quiet=flags.json) as report, cancel_on_signal(foreground.cancelling):
             order = JobRequest(declaration.name, "train", request, current_user())
-            job = foreground.carry_out(order, report)
+            job = foreground.run(order, report)
         if job.result is None:
             raise KeyboardInterrupt
         bundle = foreground.bundle(job)

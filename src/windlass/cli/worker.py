@@ -46,13 +46,12 @@ def register(app: typer.Typer) -> None:
         """
 
         def action() -> None:
-            from windlass.workflows.execution.worker import work
 
             settings = Settings.read()
             set_up_logs(settings.log_level)
             if parent:
                 stop_with_parent(parent)
-            work(settings, projects or [], must_exist=bool(parent))
+            run_worker(settings, projects or [], must_exist=bool(parent))
 
         raise typer.Exit(run_command(action))
 

@@ -8,7 +8,7 @@ import orjson
 
 from windlass.control.backend import ControlTimings
 from windlass.control.job_watcher import JobWatcher, wait_until
-from windlass.jobs.job import Job, Json, job_view
+from windlass.jobs.job import Job, JsonObject, job_view
 from windlass.web.problems import unavailable
 
 MAX_STREAMS = 64  # of one worker process
@@ -88,7 +88,7 @@ def _encode_events(before: Job | None, now: Job) -> bytes:
     """Returns what changed: `progress`, `message`, or `done` with the whole job. The last event has the id."""
     if now.state.is_final:
         return _encode_event("done", job_view(now), event_id(now))
-    facts: Json = {
+    facts: JsonObject = {
         "job_id": now.id,
         "state": now.state.value,
         "cancelling": now.cancelling,
@@ -110,6 +110,6 @@ def _progress_state(job: Job) -> tuple[object, ...]:
     return job.state, job.cancelling, job.progress, job.attempts
 
 
-def _encode_event(name: str, data: Json, identity: str) -> bytes:
+def _encode_event(name: str, data: JsonObject, identity: str) -> bytes:
     line = f"id: {identity}\n" if identity else ""
     return b"%bevent: %b\ndata: %b\n\n" % (line.encode(), name.encode(), orjson.dumps(data))

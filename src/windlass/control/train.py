@@ -11,7 +11,7 @@ from windlass.control.prefer_header import idempotency_key, parse_prefer
 from windlass.control.request_body import read_json
 from windlass.control.train_request import TrainBodySchema
 from windlass.errors import JobError
-from windlass.jobs.job import Job, JobState, Json
+from windlass.jobs.job import Job, JobState, JsonObject
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 from windlass.web.streaming import shutdown_event
@@ -86,7 +86,7 @@ class TrainRoutes:
             self._waiting -= 1
 
 
-def _trained(job: Job) -> Json:
+def _trained(job: Job) -> JsonObject:
     result = job.result or {}
     return {
         "message": "Training completed successfully.",

@@ -1,1 +1,1 @@
-"""The desk where long work is asked for, watched and cancelled. Workers carry it out: workflows."""
+"""Jobs: long work that is requested, watched and cancelled here. Workers run it (`windlass.workflows`)."""

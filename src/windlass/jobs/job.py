@@ -1,4 +1,4 @@
-"""A job: long work that was asked for, and how far it has come."""
+"""The record of a job: what was requested, its state and its progress."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ class JobState(Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the job has ended and will not change again."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the desk holds it. Times are seconds since 1970; `progress` is 0..1.
+    """One job as the queue stores it. Times are seconds since 1970; `progress` is 0..1.
 
-    `error` is the reason, readable, of a failed one; `result` what a succeeded one made; `worker` who
-    carries it out, or alone may; `cancelling` whether its worker was asked to give it up.
+    `error` is the readable reason of a failed job and `result` the outcome of a succeeded one. `worker` is
+    the id of the worker that runs it, or that alone may run it. `cancelling` means that somebody requested
+    the end of a running job.
     """
 
     id: str
@@ -47,17 +48,17 @@ class Job:
     finished_at: float | None = None
 
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
-# folders and addresses are this machine's own affair
-_MADE = (
+# folders and addresses of this machine are left out
+_RESULT_FIELDS = (
     "version", "stage", "digest", "params", "metrics", "gates", "engine", "data_digest", "warnings",
 )  # fmt: skip
-_ASKED = "model", "hyperparameters", "seed", "test_size", "snapshot"
+_REQUEST_FIELDS = "model", "hyperparameters", "seed", "test_size", "snapshot"
 
 
-def job_view(job: Job) -> Json:
-    """A job and how far it has come."""
+def job_view(job: Job) -> JsonObject:
+    """Returns the job as clients of the HTTP API see it."""
     return {
         "job_id": job.id,
         "project": job.project,
@@ -67,8 +68,8 @@ def job_view(job: Job) -> Json:
         "progress": job.progress,
         "message": job.message,
         "error": job.error,
-        "result": None if job.result is None else _some(job.result, _MADE),
-        "request": _some(job.request, _ASKED),
+        "result": None if job.result is None else _select(job.result, _RESULT_FIELDS),
+        "request": _select(job.request, _REQUEST_FIELDS),
         "asked_by": job.asked_by,
         "worker": job.worker,
         "attempts": job.attempts,
@@ -78,5 +79,5 @@ def job_view(job: Job) -> Json:
     }
 
 
-def _some(facts: Json, names: Sequence[str]) -> Json:
+def _select(facts: JsonObject, names: Sequence[str]) -> JsonObject:
     return {name: facts[name] for name in names if name in facts}

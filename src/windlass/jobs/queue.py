@@ -1,6 +1,6 @@
-"""The desk: where any process asks for a job, watches it and cancels it, and where workers find what to do.
+"""Queue of jobs in the database: any process submits, reads and cancels jobs; workers claim them.
 
-One job a project runs at a time, the others of that project wait in the queue, oldest first.
+One job of a project runs at a time. The other jobs of that project wait, the oldest first.
 """
 
 import secrets
@@ -13,14 +13,14 @@ from sqlalchemy import Connection, Row, insert, select, text, update
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.workers import Alive, WorkerRecord, alive, clock
+from windlass.jobs.workers import WorkerRecord, WorkersById, database_time, living_workers
 from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
 
-MAX_ATTEMPTS = 3  # that may kill their worker before the job is held for the cause
-_LOCK = 7309948  # of PostgreSQL, for whoever moves a job from one state to another
+MAX_ATTEMPTS = 3  # after so many dead workers the job itself is taken for the cause
+_ADVISORY_LOCK = 7309948  # PostgreSQL's, held while a job changes its state
 
-_SHOWN = [column for column in jobs.c if column.name != "idempotency_key"]
+_COLUMNS = [column for column in jobs.c if column.name != "idempotency_key"]
 
 Jobs = list[Job]
 WorkerList = list[WorkerRecord]
@@ -28,12 +28,12 @@ Able = Callable[[Job], bool]
 
 
 class LostError(JobError):
-    """A worker's job is no longer its own: another took it over, or it has ended."""
+    """The job does not belong to this worker any more: another worker took it over, or it has ended."""
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What is asked of the desk. `worker` alone may carry it out, while it is alive."""
+    """A request for a job. Where `worker` is set, only that worker may run it as long as it is alive."""
 
     project: str
     kind: str
@@ -44,59 +44,63 @@ class JobRequest:
 
 
 class JobQueue:
-    """The table of jobs. Safe to share between threads; every change is one transaction."""
+    """Queue of jobs in the database. Safe to share between threads; every change is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def submit(self, order: JobRequest) -> Job:
-        """Put a job in the queue. An idempotency key that the project has seen returns the job it made.
+    def submit(self, job_request: JobRequest) -> Job:
+        """Adds a job to the queue. An idempotency key that the project has used returns the job of that key.
 
-        Raises JobError where that job was asked for otherwise, or the key is empty or too long.
+        Raises JobError where that job had another request, or the key is empty or too long.
         """
-        key = order.idempotency_key
+        key = job_request.idempotency_key
         if key is not None and not 1 <= len(key) <= 255:
             raise JobError("An idempotency key has 1 to 255 characters. Send another one.")
-        with moving(self._database) as connection:
+        with state_change(self._database) as connection:
             if key is not None:
-                same = (jobs.c.project == order.project) & (jobs.c.idempotency_key == key)
-                found = connection.execute(select(*_SHOWN).where(same)).one_or_none()
+                same = (jobs.c.project == job_request.project) & (jobs.c.idempotency_key == key)
+                found = connection.execute(select(*_COLUMNS).where(same)).one_or_none()
                 if found is not None:
-                    return _same(_job(found), order)
+                    return _same_request(_job_from_row(found), job_request)
             made = {
                 "id": secrets.token_hex(8),
-                "project": order.project,
-                "kind": order.kind,
-                "request": order.request,
+                "project": job_request.project,
+                "kind": job_request.kind,
+                "request": job_request.request,
                 "idempotency_key": key,
-                "asked_by": order.asked_by,
+                "asked_by": job_request.asked_by,
                 "state": JobState.QUEUED.value,
                 "message": "Waiting for a worker",
-                "worker": order.worker,
-                "created_at": clock(self._database),
+                "worker": job_request.worker,
+                "created_at": database_time(self._database),
             }
             connection.execute(insert(jobs).values(**made))
-            return _read(connection, str(made["id"]))
+            return _read_job(connection, str(made["id"]))
 
     def get(self, job_id: str) -> Job:
-        """A job as it is now. Raises UnknownError."""
+        """Returns a job as it is now. Raises UnknownError."""
         with self._database.reading() as connection:
-            return _read(connection, job_id)
+            return _read_job(connection, job_id)
 
     def cancel(self, job_id: str) -> Job:
-        """End a queued job; ask the worker of a running one to give it up.
+        """Ends a queued job, or requests that the worker of a running one ends it.
 
         Raises UnknownError, JobError where it has ended.
         """
-        with moving(self._database) as connection:
-            job = _read(connection, job_id)
+        with state_change(self._database) as connection:
+            job = _read_job(connection, job_id)
             if job.state.is_final:
-                raise JobError(f"Job {job.id} has {_ended(job)}: there is nothing left to cancel.")
-            if job.state is JobState.RUNNING and job.worker in alive(self._database, connection):
+                raise JobError(
+                    f"Job {job.id} has {_state_phrase(job)}: there is nothing left to cancel."
+                )
+            if job.state is JobState.RUNNING and job.worker in living_workers(
+                self._database, connection
+            ):
                 self._set(connection, job, cancelling=True)
             else:
                 self._end(connection, job, JobState.CANCELLED)
-            return _read(connection, job_id)
+            return _read_job(connection, job_id)
 
     def claim(self, worker: str, able: Able | None = None, job_id: str | None = None) -> Job | None:
         """The oldest job that this worker may begin, now running in its name; None where there is none.
@@ -108,7 +112,7 @@ class JobQueue:
         with self._database.reading() as connection:
             if self._next(connection, wanted) is None:
                 return None  # most of the time: no need to hold up anybody who writes
-        with moving(self._database) as connection:
+        with state_change(self._database) as connection:
             while (job := self._next(connection, wanted)) is not None:
                 if job.state is JobState.QUEUED:
                     return self._start(connection, job, worker)
@@ -116,11 +120,11 @@ class JobQueue:
         return None
 
     def report(self, job_id: str, worker: str, progress: float, message: str) -> None:
-        """Say how far a job has come, 0..1. Raises LostError where it is not this worker's any more."""
+        """Stores the progress of a job, 0..1. Raises LostError where another worker has the job."""
         with self._database.writing() as connection:
-            mine = update(jobs).where(*_mine(job_id, worker))
+            mine = update(jobs).where(*_owned_by(job_id, worker))
             done = connection.execute(mine.values(progress=progress, message=message))
-            _refuse_lost(done.rowcount, job_id)
+            _check_owned(done.rowcount, job_id)
 
     def finish(
         self,
@@ -130,56 +134,58 @@ class JobQueue:
         result: dict[str, Any] | None = None,
         error: str | None = None,
     ) -> Job:
-        """End a job: succeeded with a result, failed with an error, cancelled with neither.
+        """Ends a job: succeeded with a result, failed with an error, cancelled with neither.
 
-        Raises LostError where it is not this worker's any more.
+        Raises LostError where another worker has the job.
         """
         state = JobState.CANCELLED if result is None else JobState.SUCCEEDED
         if error is not None:
             state = JobState.FAILED
-        with moving(self._database) as connection:
+        with state_change(self._database) as connection:
             job = self._own(connection, job_id, worker)
             self._end(connection, job, state, result=result, error=error)
-            return _read(connection, job_id)
+            return _read_job(connection, job_id)
 
     def release(self, job_id: str, worker: str) -> Job:
-        """Put a running job back in the queue for the next worker: this one stops, and the job is not to blame.
+        """Puts a running job back in the queue because its worker stops. This does not count as an attempt.
 
-        Raises LostError where it is not this worker's any more.
+        Raises LostError where another worker has the job.
         """
-        with moving(self._database) as connection:
+        with state_change(self._database) as connection:
             job = self._own(connection, job_id, worker)
             if job.cancelling:
                 self._end(connection, job, JobState.CANCELLED)
             else:
                 message = "Waiting for a worker, as the last one was stopped"
                 self._requeue(connection, job, message, attempts=job.attempts - 1)
-            return _read(connection, job_id)
+            return _read_job(connection, job_id)
 
     def workers(self) -> WorkerList:
-        """The workers that are alive."""
+        """Returns the workers that are alive."""
         with self._database.reading() as connection:
-            return list(alive(self._database, connection).values())
+            return list(living_workers(self._database, connection).values())
 
     def running(self, project: str) -> Job | None:
-        """The job of this project that runs now."""
+        """Returns the running job of this project, if there is one."""
         with self._database.reading() as connection:
             now = (jobs.c.project == project) & (jobs.c.state == JobState.RUNNING.value)
-            found = connection.execute(select(*_SHOWN).where(now)).one_or_none()
-            return None if found is None else _job(found)
+            found = connection.execute(select(*_COLUMNS).where(now)).one_or_none()
+            return None if found is None else _job_from_row(found)
 
     def _next(self, connection: Connection, wanted: "_Wanted") -> Job | None:
         """A running job whose worker died, else the oldest in the queue that is wanted and may begin."""
         is_open = jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value])
-        rows = connection.execute(select(*_SHOWN).where(is_open).order_by(*_OLDEST))
-        found = [_job(row) for row in rows]
+        rows = connection.execute(select(*_COLUMNS).where(is_open).order_by(*_OLDEST_FIRST))
+        found = [_job_from_row(row) for row in rows]
         if not found:
             return None
-        crew = alive(self._database, connection)
+        workers_by_id = living_workers(self._database, connection)
         running = [job for job in found if job.state is JobState.RUNNING]
-        left = [job for job in running if job.worker not in crew]
+        left = [job for job in running if job.worker not in workers_by_id]
         busy = {job.project for job in running}
-        free = (job for job in found if job.project not in busy and wanted.takes(job, crew))
+        free = (
+            job for job in found if job.project not in busy and wanted.takes(job, workers_by_id)
+        )
         return next(iter(left), None) or next(free, None)
 
     def _retire(self, connection: Connection, job: Job) -> None:
@@ -187,7 +193,7 @@ class JobQueue:
         if job.cancelling:
             self._end(connection, job, JobState.CANCELLED)
         elif job.attempts >= MAX_ATTEMPTS:
-            self._end(connection, job, JobState.FAILED, error=_deadly(job))
+            self._end(connection, job, JobState.FAILED, error=_worker_died_error(job))
         else:
             self._requeue(connection, job, "Waiting for a worker, as the last one died")
 
@@ -204,15 +210,17 @@ class JobQueue:
             attempts=job.attempts + 1,
             progress=0.0,
             message="Starting",
-            started_at=clock(self._database) if job.started_at is None else job.started_at,
+            started_at=database_time(self._database) if job.started_at is None else job.started_at,
         )
-        return _read(connection, job.id)
+        return _read_job(connection, job.id)
 
     def _own(self, connection: Connection, job_id: str, worker: str) -> Job:
-        found = connection.execute(select(*_SHOWN).where(*_mine(job_id, worker))).one_or_none()
-        _refuse_lost(int(found is not None), job_id)
+        found = connection.execute(
+            select(*_COLUMNS).where(*_owned_by(job_id, worker))
+        ).one_or_none()
+        _check_owned(int(found is not None), job_id)
         assert found is not None
-        return _job(found)
+        return _job_from_row(found)
 
     def _end(self, connection: Connection, job: Job, state: JobState, **facts: Any) -> None:
         message = {
@@ -223,7 +231,7 @@ class JobQueue:
         if state is JobState.SUCCEEDED:
             facts["progress"] = 1.0
         given = {name: value for name, value in facts.items() if value is not None}
-        now = clock(self._database)
+        now = database_time(self._database)
         self._set(
             connection, job, state=state.value, message=message[state], finished_at=now, **given
         )
@@ -232,81 +240,81 @@ class JobQueue:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
 
     def list(self, project: str | None = None, limit: int = 100) -> Jobs:
-        """The newest jobs, of one project or of all, newest first."""
-        query = select(*_SHOWN).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
+        """Returns the newest jobs, of one project or of all, the newest first."""
+        query = select(*_COLUMNS).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
         if project is not None:
             query = query.where(jobs.c.project == project)
         with self._database.reading() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            return [_job_from_row(row) for row in connection.execute(query)]
 
 
-_OLDEST = (jobs.c.created_at, jobs.c.id)
+_OLDEST_FIRST = (jobs.c.created_at, jobs.c.id)
 
 
 @contextmanager
-def moving(database: Database) -> Iterator[Connection]:
-    """A transaction that may move jobs from state to state: one at a time, so that none sees half of another."""
+def state_change(database: Database) -> Iterator[Connection]:
+    """Opens a transaction that may change the state of jobs. Only one runs at a time in a database."""
     with database.writing() as connection:
         if not database.is_sqlite:
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
         yield connection
 
 
-def _mine(job_id: str, worker: str) -> tuple[Any, ...]:
+def _owned_by(job_id: str, worker: str) -> tuple[Any, ...]:
     return jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == JobState.RUNNING.value
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a worker that comes to the desk would take."""
+    """What a worker that claims a job can run."""
 
     worker: str
     able: Able | None
     job_id: str | None
 
-    def takes(self, job: Job, crew: Alive) -> bool:
+    def takes(self, job: Job, workers_by_id: WorkersById) -> bool:
         """Whether a queued job is free to this worker, which can carry it out.
 
         Free are jobs that are pinned to none, to it, or to a worker that died.
         """
-        if job.worker not in (None, self.worker) and job.worker in crew:
+        if job.worker not in (None, self.worker) and job.worker in workers_by_id:
             return False
         return self.job_id in (None, job.id) and (self.able is None or self.able(job))
 
 
-def _job(row: Row[Any]) -> Job:
+def _job_from_row(row: Row[Any]) -> Job:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
     return Job(**values | {"state": JobState(values["state"])})
 
 
-def _read(connection: Connection, job_id: str) -> Job:
-    found = connection.execute(select(*_SHOWN).where(jobs.c.id == job_id)).one_or_none()
+def _read_job(connection: Connection, job_id: str) -> Job:
+    found = connection.execute(select(*_COLUMNS).where(jobs.c.id == job_id)).one_or_none()
     if found is None:
         raise UnknownError(
             "There is no such job. GET /jobs, or the answer that made it, names them."
         )
-    return _job(found)
+    return _job_from_row(found)
 
 
-def _same(job: Job, order: JobRequest) -> Job:
-    if (job.kind, job.request) != (order.kind, order.request):
+def _same_request(job: Job, job_request: JobRequest) -> Job:
+    if (job.kind, job.request) != (job_request.kind, job_request.request):
         raise JobError(
-            f"The idempotency key was used for job {job.id}, which asked for something else."
+            f"The idempotency key was used for job {job.id}, which had another request."
             " Send a new key with a new request."
         )
     return job
 
 
-def _refuse_lost(count: int, job_id: str) -> None:
+def _check_owned(count: int, job_id: str) -> None:
     if not count:
         raise LostError(f"Job {job_id} is not this worker's any more: another one carries it out.")
 
 
-def _ended(job: Job) -> str:
+def _state_phrase(job: Job) -> str:
     return {JobState.CANCELLED: "been cancelled"}.get(job.state, job.state.value)
 
 
-def _deadly(job: Job) -> str:
+def _worker_died_error(job: Job) -> str:
     return (
         f"The worker died {job.attempts} times while it carried out this job, so it is not tried again."
         " Look for the reason in the worker's log, such as too little memory, then ask anew."

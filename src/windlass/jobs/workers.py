@@ -1,6 +1,6 @@
-"""The workers that are there: each beats now and then; one that has stopped beating, or whose process is gone, is dead.
+"""Table of workers with heartbeats. A worker without a recent heartbeat, or whose process has ended, is dead.
 
-Times are the database's own, so that clocks of several machines need not agree.
+Times are those of the database, so that the clocks of several machines need not agree.
 """
 
 import os
@@ -18,16 +18,16 @@ from windlass.core.atomic_files import is_process_alive
 from windlass.storage.database import Database
 from windlass.storage.db_tables import workers
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 DEAD_SECONDS = 5.0  # without a beat
-_FORGOTTEN_SECONDS = 3600.0  # after which a dead worker's row goes
+_FORGET_SECONDS = 3600.0  # after which a dead worker's row goes
 
-Alive = dict[str, "WorkerRecord"]
+WorkersById = dict[str, "WorkerRecord"]
 
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """A process that carries out jobs. `host` tells machines, and the process tables on them, apart."""
+    """A process that runs jobs. `host` identifies the machine and the process table (container) on it."""
 
     id: str
     host: str
@@ -36,76 +36,78 @@ class WorkerRecord:
     beat_at: float
 
     def is_alive(self, now: float) -> bool:
-        """Whether it may still be at work, seen from this process."""
+        """Whether the worker may still be running, seen from this process."""
         if now - self.beat_at > DEAD_SECONDS:
             return False
-        return self.host != host() or is_process_alive(self.pid)
+        return self.host != host_identity() or is_process_alive(self.pid)
 
 
 class WorkerTable:
-    """The table of workers. Safe to share between threads."""
+    """Table of workers in the database. Safe to share between threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def arrive(self) -> str:
-        """Enter this process as a worker; returns the id it goes by. Forgets workers long dead."""
+    def register(self) -> str:
+        """Adds this process as a worker and returns its id. Removes workers that died long ago."""
         worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         with self._database.writing() as connection:
-            now = clock(self._database)
-            old = select(now).scalar_subquery() - _FORGOTTEN_SECONDS
+            now = database_time(self._database)
+            old = select(now).scalar_subquery() - _FORGET_SECONDS
             connection.execute(delete(workers).where(workers.c.beat_at < old))
             self._enter(connection, worker)
         return worker
 
     def beat(self, worker: str) -> None:
-        """Say that this process is still at work."""
+        """Records a heartbeat of this worker."""
         with self._database.writing() as connection:
             done = connection.execute(
-                update(workers).where(workers.c.id == worker).values(beat_at=clock(self._database))
+                update(workers)
+                .where(workers.c.id == worker)
+                .values(beat_at=database_time(self._database))
             )
-            if not done.rowcount:  # forgotten meanwhile: the machine slept
+            if not done.rowcount:  # the row was removed while the machine slept
                 self._enter(connection, worker)
 
-    def leave(self, worker: str) -> None:
-        """Take a worker that ends off the table."""
+    def unregister(self, worker: str) -> None:
+        """Removes a worker that ends."""
         with self._database.writing() as connection:
             connection.execute(delete(workers).where(workers.c.id == worker))
 
-    def alive(self) -> Alive:
-        """The workers that are alive, by id."""
+    def alive(self) -> WorkersById:
+        """Returns the workers that are alive, by id."""
         with self._database.reading() as connection:
-            return alive(self._database, connection)
+            return living_workers(self._database, connection)
 
     def _enter(self, connection: Connection, worker: str) -> None:
-        now = clock(self._database)
+        now = database_time(self._database)
         connection.execute(
             insert(workers).values(
-                id=worker, host=host(), pid=os.getpid(), started_at=now, beat_at=now
+                id=worker, host=host_identity(), pid=os.getpid(), started_at=now, beat_at=now
             )
         )
 
 
-def alive(database: Database, connection: Connection) -> Alive:
-    """The workers that are alive, by id, as this transaction sees them."""
-    now = connection.execute(select(clock(database))).scalar_one()
+def living_workers(database: Database, connection: Connection) -> WorkersById:
+    """Returns the workers that are alive, by id, as this transaction sees them."""
+    now = connection.execute(select(database_time(database))).scalar_one()
     found = [WorkerRecord(**row._mapping) for row in connection.execute(select(workers))]  # noqa: SLF001 - SQLAlchemy's public name
     return {worker.id: worker for worker in found if worker.is_alive(now)}
 
 
-def clock(database: Database) -> ColumnElement[float]:
-    """Seconds since 1970 by the database's clock; SQLite's is this machine's."""
+def database_time(database: Database) -> ColumnElement[float]:
+    """Returns an expression for seconds since 1970 by the clock of the database; for SQLite, of this machine."""
     if database.is_sqlite:
         return cast(time.time(), Float)
     return cast(func.extract("epoch", func.clock_timestamp()), Float)
 
 
-def host() -> str:
-    """This machine since it was started, and the process numbers that this process can see."""
-    return " ".join([socket.gethostname()[:100], *_traits()])
+def host_identity() -> str:
+    """Identifies this machine since its last start, and the process table that this process sees."""
+    return " ".join([socket.gethostname()[:100], *_host_traits()])
 
 
-def _traits() -> list[str]:
+def _host_traits() -> list[str]:
     if sys.platform != "linux":
         return []
     found: list[Any] = []

@@ -1,6 +1,6 @@
-"""The pipeline, step by step: raw events to features, features to the online store, a version trained on them.
+"""Pipeline job: builds features from raw events, loads them into the online store, trains a version on them.
 
-Each step may be done again after a crash and leads to the same: what it made already is found and used.
+Each step may run again after a crash: what it has already produced is found and used.
 """
 
 import shutil
@@ -13,133 +13,153 @@ from windlass.core.feature_view import ViewRecord
 from windlass.jobs.job import Job
 from windlass.training.plan import ProgressCallback
 from windlass.workflows.execution.context import (
-    TELL_SECONDS,
+    REPORT_SECONDS,
     Checkpoint,
     JobContext,
     ProgressRange,
     StepResult,
-    follow,
-    guarded,
-    patiently,
-    report,
-    stop_if_asked,
+    errors_as_result,
+    retry_while_unavailable,
+    run_task,
+    save_progress,
+    stop_if_requested,
 )
 from windlass.workflows.execution.project_process import BuildTask
 from windlass.workflows.features import materialise_features, snapshot_summary
-from windlass.workflows.train_job import training
+from windlass.workflows.train_job import run_training
 
 if TYPE_CHECKING:
     from windlass.features.offline.store import OfflineStore
 
 
 @dataclass(frozen=True)
-class Step:
-    """A step as people see it: what it is called, and which part of the way it makes."""
+class PipelineStep:
+    """A step as it is displayed: its name, and the part of the progress that it covers."""
 
     name: str
-    way: ProgressRange
+    progress_range: ProgressRange
 
 
-BUILD = Step("quality and features", ProgressRange(0.0, 0.45))
-MATERIALISE = Step("online store", ProgressRange(0.45, 0.55))
-TRAIN = Step("training and gates", ProgressRange(0.55, 1.0))
-STEPS = (BUILD, MATERIALISE, TRAIN)
+BUILD_STEP = PipelineStep("quality and features", ProgressRange(0.0, 0.45))
+MATERIALISE_STEP = PipelineStep("online store", ProgressRange(0.45, 0.55))
+TRAIN_STEP = PipelineStep("run_training and gates", ProgressRange(0.55, 1.0))
+STEPS = (BUILD_STEP, MATERIALISE_STEP, TRAIN_STEP)
 
 
-def pipeline(hands: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
-    """Carry out a pipeline: what a training makes, and `features`; or `{"error": reason}`.
+def run_pipeline(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
+    """Runs a pipeline job; returns the result of a training plus `features`, or `{"error": reason}`.
 
-    The request is that of a training, and `build`: the `file`, and further options of a build. A project
-    without a feature view is only trained. Raises Cancelled, Stopped or Lost where the work is not to go
-    on here.
+    The request is that of a training, and `build`: the `file` and the options of a feature build. A project
+    without a feature view is only trained. Raises JobCancelled, WorkerStopped or JobLost where this process
+    must not continue.
     """
-    goes_on = True
+    resumed = True  # whether an earlier attempt ran the first step
 
     def look() -> StepResult:
-        nonlocal goes_on
-        goes_on = False
-        return _newest(hands, job)
+        nonlocal resumed
+        resumed = False
+        return _newest_snapshot(context, job)
 
-    begun = checkpoint("look at the store", lambda: guarded(look))
-    if "error" in begun:
-        return begun
-    found = begun["snapshot"] if goes_on else None
-    features = checkpoint("build features", lambda: guarded(lambda: _build(hands, job, found)))
+    start = checkpoint("look at the store", lambda: errors_as_result(look))
+    if "error" in start:
+        return start
+    snapshot_before = start["snapshot"] if resumed else None
+    features = checkpoint(
+        "build features", lambda: errors_as_result(lambda: _build(context, job, snapshot_before))
+    )
     if "error" in features:
         return features
     if not features:
-        return training(replace(hands, way=TRAIN.way), job, checkpoint)
-    shown = checkpoint("materialise", lambda: guarded(lambda: _materialise(hands, job, features)))
-    if "error" in shown:
-        return shown
+        return run_training(
+            replace(context, progress_range=TRAIN_STEP.progress_range), job, checkpoint
+        )
+    materialised = checkpoint(
+        "materialise", lambda: errors_as_result(lambda: _materialise(context, job, features))
+    )
+    if "error" in materialised:
+        return materialised
     request = job.request | {"snapshot": features["snapshot"]}
-    trained = training(replace(hands, way=TRAIN.way), replace(job, request=request), checkpoint)
-    return trained if "error" in trained else trained | {"features": features | shown}
+    trained = run_training(
+        replace(context, progress_range=TRAIN_STEP.progress_range),
+        replace(job, request=request),
+        checkpoint,
+    )
+    return trained if "error" in trained else trained | {"features": features | materialised}
 
 
-def _newest(hands: JobContext, job: Job) -> StepResult:
-    """The number of the newest snapshot, 0 for none: whoever goes on after a crash tells by it what was built."""
-    newest = _store(hands, job).current()
+def _newest_snapshot(context: JobContext, job: Job) -> StepResult:
+    """Returns the number of the newest snapshot, 0 for none: a resumed job sees by it what was built."""
+    newest = _offline_store(context, job).current()
     return {"snapshot": 0 if newest is None else newest.number}
 
 
-def _build(hands: JobContext, job: Job, found: int | None) -> StepResult:
-    """Build features in a process of their own; what is in the snapshot, nothing for a project without a view.
+def _build(context: JobContext, job: Job, snapshot_before: int | None) -> StepResult:
+    """Builds features in a project process; returns a summary of the snapshot, {} for a project without a view.
 
-    `found` is the newest snapshot before an earlier attempt: a newer one is what that attempt built.
+    `snapshot_before` is the newest snapshot before an earlier attempt: a newer one was built by that attempt.
     """
-    newest = _store(hands, job).current()
-    if found is not None and newest is not None and newest.number > found:
+    newest = _offline_store(context, job).current()
+    if snapshot_before is not None and newest is not None and newest.number > snapshot_before:
         return snapshot_summary(newest)
-    trainer = hands.trainer(job)
-    declaration = trainer.declared()
-    patiently(hands, lambda: hands.registry.declare(declaration))
+    process = context.project_process(job)
+    declaration = process.read_spec()
+    retry_while_unavailable(context, lambda: context.registry.declare(declaration))
     if declaration.view is None:
-        hands.ready = trainer
+        context.prestarted = process
         return {}
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, hands.staging, ignore_errors=True)
-        stack.enter_context(trainer)
+        stack.callback(shutil.rmtree, context.staging, ignore_errors=True)
+        stack.enter_context(process)
         task = BuildTask(
             project=job.project,
             build=job.request["build"],
-            staging=str(hands.staging / job.id),
-            home=str(hands.settings.home),
+            staging=str(context.staging / job.id),
+            home=str(context.settings.home),
         )
-        follow(replace(hands, way=BUILD.way), job, trainer, task, ProgressRange())
-        return trainer.result or {"error": trainer.error}
+        run_task(
+            replace(context, progress_range=BUILD_STEP.progress_range),
+            job,
+            process,
+            task,
+            ProgressRange(),
+        )
+        return process.result or {"error": process.error}
 
 
-def _materialise(hands: JobContext, job: Job, features: StepResult) -> StepResult:
-    progress = _watched(replace(hands, way=MATERIALISE.way), job)
+def _materialise(context: JobContext, job: Job, features: StepResult) -> StepResult:
+    progress = _reporting_progress(
+        replace(context, progress_range=MATERIALISE_STEP.progress_range), job
+    )
     _, done = materialise_features(
-        hands.settings, _view(hands, job), job.project, features["snapshot"], progress
+        context.settings, _feature_view(context, job), job.project, features["snapshot"], progress
     )
     return {"materialised": done.written}
 
 
-def _store(hands: JobContext, job: Job) -> "OfflineStore":
+def _offline_store(context: JobContext, job: Job) -> "OfflineStore":
     from windlass.features.offline.store import OfflineStore
 
-    return OfflineStore.from_settings(hands.settings, job.project)
+    return OfflineStore.from_settings(context.settings, job.project)
 
 
-def _view(hands: JobContext, job: Job) -> ViewRecord:
-    declaration = patiently(hands, lambda: hands.registry.declaration(job.project))
+def _feature_view(context: JobContext, job: Job) -> ViewRecord:
+    declaration = retry_while_unavailable(
+        context, lambda: context.registry.declaration(job.project)
+    )
     assert declaration.view is not None
     return declaration.view
 
 
-def _watched(hands: JobContext, job: Job) -> ProgressCallback:
-    """Progress that tells whoever listens and, now and then, the desk, and that ends the work where it is to end."""
-    told_at = time.monotonic()
+def _reporting_progress(context: JobContext, job: Job) -> ProgressCallback:
+    """Returns a progress callback that also stores progress at times and raises where the job must stop."""
+    saved_at = time.monotonic()
 
     def progress(share: float, message: str) -> None:
-        nonlocal told_at
-        hands.tell(share, message)
-        if time.monotonic() - told_at >= TELL_SECONDS:
-            told_at = time.monotonic()
-            stop_if_asked(hands, job)
-            report(hands, job, share, message)
+        nonlocal saved_at
+        context.report_progress(share, message)
+        if time.monotonic() - saved_at >= REPORT_SECONDS:
+            saved_at = time.monotonic()
+            stop_if_requested(context, job)
+            save_progress(context, job, share, message)
 
     return progress

@@ -1,6 +1,6 @@
-"""The training job, step by step: train in a process of its own and register, then settle by the project's policy.
+"""Training job: train in a project process and register the version, then settle it by the project's policy.
 
-Each step may be done again after a crash and leads to the same version: the registry knows the job.
+Each step may run again after a crash and leads to the same version, since a version records its job.
 """
 
 import shutil
@@ -17,50 +17,52 @@ from windlass.workflows.execution.context import (
     JobContext,
     ProgressRange,
     StepResult,
-    follow,
-    guarded,
-    patiently,
+    errors_as_result,
+    retry_while_unavailable,
+    run_task,
 )
 from windlass.workflows.execution.project_process import ProjectProcess, TrainTask
 
-_TRAINED = 0.95  # of the way, once the process has done its part
+_TRAINED = 0.95  # progress once the process has ended
 
 
-def training(hands: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
-    """Carry out a training job: `{"version": "v2", …}`, or `{"error": reason}` where it cannot be done.
+def run_training(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
+    """Runs a training job; returns `{"version": "v2", …}`, or `{"error": reason}` where it fails.
 
-    Raises Cancelled, Stopped or Lost where the work is not to go on here.
+    Raises JobCancelled, WorkerStopped or JobLost where this process must not continue.
     """
-    done = checkpoint("train and register", lambda: guarded(lambda: _train(hands, job)))
+    done = checkpoint("train and register", lambda: errors_as_result(lambda: _train(context, job)))
     if "error" in done:
         return done
-    return checkpoint("settle", lambda: guarded(lambda: _settle(hands, job, done)))
+    return checkpoint("settle", lambda: errors_as_result(lambda: _settle(context, job, done)))
 
 
-def _train(hands: JobContext, job: Job) -> StepResult:
-    known = _registered(hands.registry, job)
-    if known is not None:  # the worker died between registering and noting it
-        return {"version": known.name}
-    trainer = hands.trainer(job)
+def _train(context: JobContext, job: Job) -> StepResult:
+    registered = _find_version(context.registry, job)
+    if registered is not None:  # the worker died before the step's result was stored
+        return {"version": registered.name}
+    process = context.project_process(job)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, hands.staging, ignore_errors=True)
-        stack.enter_context(trainer)
+        stack.callback(shutil.rmtree, context.staging, ignore_errors=True)
+        stack.enter_context(process)
         task = TrainTask(
             project=job.project,
             request=job.request,
-            artifacts=str(hands.staging / job.id / "bundle"),
-            home=str(hands.settings.home),
-            tracking_uri=hands.settings.tracking_uri,
+            artifacts=str(context.staging / job.id / "bundle"),
+            home=str(context.settings.home),
+            tracking_uri=context.settings.tracking_uri,
         )
-        follow(hands, job, trainer, task, ProgressRange(0, _TRAINED))
-        if trainer.error is not None:
-            return {"error": trainer.error}
-        hands.tell(_TRAINED, "Registering the version")
-        version = patiently(hands, lambda: _register(hands, job, trainer, Path(task.artifacts)))
-        return {"version": version.name, **(trainer.result or {})}
+        run_task(context, job, process, task, ProgressRange(0, _TRAINED))
+        if process.error is not None:
+            return {"error": process.error}
+        context.report_progress(_TRAINED, "Registering the version")
+        version = retry_while_unavailable(
+            context, lambda: _register(context, job, process, Path(task.artifacts))
+        )
+        return {"version": version.name, **(process.result or {})}
 
 
-def _registered(registry: Registry, job: Job) -> Version | None:
+def _find_version(registry: Registry, job: Job) -> Version | None:
     try:
         versions = registry.versions(job.project)
     except UnknownError:
@@ -68,22 +70,22 @@ def _registered(registry: Registry, job: Job) -> Version | None:
     return next((version for version in versions if version.job_id == job.id), None)
 
 
-def _register(hands: JobContext, job: Job, trainer: ProjectProcess, bundle: Path) -> Version:
-    share = hands.way.at(_TRAINED)
-    hands.desk.report(job.id, hands.worker, share, "Registering the version")  # LostError
-    if trainer.declaration is not None:
-        hands.registry.declare(trainer.declaration)
-    return hands.registry.register(bundle, trained_by=job.asked_by, job_id=job.id)
+def _register(context: JobContext, job: Job, process: ProjectProcess, bundle: Path) -> Version:
+    share = context.progress_range.at(_TRAINED)
+    context.queue.report(job.id, context.worker, share, "Registering the version")  # LostError
+    if process.declaration is not None:
+        context.registry.declare(process.declaration)
+    return context.registry.register(bundle, trained_by=job.asked_by, job_id=job.id)
 
 
-def _settle(hands: JobContext, job: Job, done: StepResult) -> StepResult:
-    registry = hands.registry
+def _settle(context: JobContext, job: Job, done: StepResult) -> StepResult:
+    registry = context.registry
 
     def apply_policy() -> Version:
         return registry.apply_policy(registry.version(job.project, done["version"]))
 
-    version = patiently(hands, apply_policy)
-    hands.tell(1.0, "Done")
+    version = retry_while_unavailable(context, apply_policy)
+    context.report_progress(1.0, "Done")
     return done | {
         "stage": version.stage.value,
         "metrics": version.facts.get("metrics", {}),

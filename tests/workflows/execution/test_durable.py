@@ -9,10 +9,10 @@ import pytest
 
 from windlass.errors import StorageError
 from windlass.settings import Settings
-from windlass.workflows.execution.context import Checkpoint, StepResult, Work, WorkerStopped
+from windlass.workflows.execution.context import Checkpoint, RunJob, StepResult, WorkerStopped
 from windlass.workflows.execution.durable import DurableEngine
 
-Launch = Callable[[str, Work], DurableEngine]
+Launch = Callable[[str, RunJob], DurableEngine]
 GO_ON = threading.Event()
 
 
@@ -28,7 +28,7 @@ def launch(settings: Settings) -> Iterator[Launch]:
     """Launches DBOS as one worker after the other."""
     launched: list[DurableEngine] = []
 
-    def start(worker: str, work: Work) -> DurableEngine:
+    def start(worker: str, work: RunJob) -> DurableEngine:
         while launched:
             launched.pop().close()
         launched.append(DurableEngine(settings, worker, work))

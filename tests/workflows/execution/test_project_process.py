@@ -49,16 +49,16 @@ def ended(trainer: ProjectProcess) -> str | None:
 def test_it_declares_checks_and_trains(
     trainer: ProjectProcess, printed: list[str], tmp_path: Path
 ) -> None:
-    declaration = trainer.declared()
+    declaration = trainer.read_spec()
     assert (declaration.name, [model.name for model in declaration.models]) == (
         "unruly",
         ["model"],
     )
-    trainer.check({"hyperparameters": {"C": 2}})
-    trainer.check({})
+    trainer.check_request({"hyperparameters": {"C": 2}})
+    trainer.check_request({})
     told: list[tuple[float, str]] = []
     asked = task(tmp_path, hyperparameters={"deed": "print", "C": 3.0}, seed=5, test_size=0.5)
-    trainer.begin(asked, lambda share, message: told.append((share, message)))
+    trainer.start(asked, lambda share, message: told.append((share, message)))
     assert ended(trainer) is None
     assert trainer.result == {"warnings": [], "tracked": None, "untracked": None}
     params = Bundle.open(tmp_path / "bundle").json("params.json")
@@ -70,11 +70,11 @@ def test_it_declares_checks_and_trains(
 
 def test_it_refuses_what_cannot_be_trained(trainer: ProjectProcess) -> None:
     with pytest.raises(ParameterError, match="has no hyperparameter depth"):
-        trainer.check({"hyperparameters": {"depth": 3}})
+        trainer.check_request({"hyperparameters": {"depth": 3}})
 
 
 def test_it_refuses_another_project(trainer: ProjectProcess, tmp_path: Path) -> None:
-    trainer.begin(task(tmp_path, "iris"))
+    trainer.start(task(tmp_path, "iris"))
     assert "declares project 'unruly', and the job is for 'iris'" in (ended(trainer) or "")
 
 
@@ -88,7 +88,7 @@ def test_a_project_that_cannot_be_read_is_told(project: Unruly, printed: list[st
 
 
 def test_a_process_that_ends_by_itself_says_how(trainer: ProjectProcess, tmp_path: Path) -> None:
-    trainer.begin(task(tmp_path, hyperparameters={"deed": "leave"}))
+    trainer.start(task(tmp_path, hyperparameters={"deed": "leave"}))
     error = ended(trainer) or ""
     assert "ended with code 3" in error
     assert error.endswith("The last that it printed: last words")
@@ -97,13 +97,13 @@ def test_a_process_that_ends_by_itself_says_how(trainer: ProjectProcess, tmp_pat
 def test_what_is_written_where_results_go_is_only_passed_on(
     trainer: ProjectProcess, tmp_path: Path
 ) -> None:
-    trainer.begin(task(tmp_path, hyperparameters={"deed": "scribble"}))
+    trainer.start(task(tmp_path, hyperparameters={"deed": "scribble"}))
     assert ended(trainer) is None
     assert trainer.result is not None
 
 
 def test_closing_ends_what_runs(trainer: ProjectProcess, project: Unruly, tmp_path: Path) -> None:
-    trainer.begin(task(tmp_path, hyperparameters={"deed": "wait"}))
+    trainer.start(task(tmp_path, hyperparameters={"deed": "wait"}))
     assert project.trainer() == trainer.pid
     assert not trainer.wait(0)
     trainer.close()
@@ -114,9 +114,9 @@ def test_closing_ends_what_runs(trainer: ProjectProcess, project: Unruly, tmp_pa
 _PARENT = """
 import sys, time
 from pathlib import Path
-from windlass.workflows.execution.project_process import Task, Trainer
-trainer = Trainer(Path(sys.argv[1]), print)
-trainer.begin(Task("unruly", {"track": False, "hyperparameters": {"deed": "wait"}}, sys.argv[2], sys.argv[2]))
+from windlass.workflows.execution.project_process import ProjectProcess, TrainTask
+trainer = ProjectProcess(Path(sys.argv[1]), print)
+trainer.start(TrainTask("unruly", {"track": False, "hyperparameters": {"deed": "wait"}}, sys.argv[2], sys.argv[2]))
 print(trainer.pid, flush=True)
 time.sleep(600)
 """

@@ -39,7 +39,7 @@ def rows(bench: Bench, job: Job) -> list[int]:
 
 def is_gone(bench: Bench, job: Job) -> bool:
     try:
-        bench.desk.get(job.id)
+        bench.queue.get(job.id)
     except UnknownError:
         return True
     return False
@@ -48,7 +48,7 @@ def is_gone(bench: Bench, job: Job) -> bool:
 def test_the_next_workers_remove_what_is_old(bench: Bench) -> None:
     project = bench.project()
     worker = bench.worker(project)
-    old, young = (bench.ask(project, seed=seed) for seed in (1, 2))
+    old, young = (bench.submit(project, seed=seed) for seed in (1, 2))
     for job in (old, young):
         bench.done(job)
     worker.stop()
@@ -61,26 +61,26 @@ def test_the_next_workers_remove_what_is_old(bench: Bench) -> None:
     assert min(rows(bench, young)) > 0
     assert not is_gone(bench, young)
     assert [version.job_id for version in bench.versions(project)] == [old.id, young.id]
-    assert bench.done(bench.ask(project, seed=3))["version"] == "v3"
+    assert bench.done(bench.submit(project, seed=3))["version"] == "v3"
 
 
 @ON_SQLITE
 def test_so_does_a_training_by_hand(bench: Bench) -> None:
     project = bench.project()
-    old = bench.desk.cancel(bench.ask(project).id)  # of which DBOS knows nothing
+    old = bench.queue.cancel(bench.submit(project).id)  # of which DBOS knows nothing
     aged(bench.registry.database, old, YEARS)
     command = [str(WINDLASS), "train", str(project.folder), "--no-track"]
     home = environment(bench.settings.home)
     subprocess.run(command, env=home, check=True, capture_output=True, timeout=90)
     assert is_gone(bench, old)
-    assert len(bench.desk.list()) == 1
+    assert len(bench.queue.list()) == 1
 
 
 @ON_SQLITE
 def test_what_fails_is_told_and_holds_nobody_up(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    old = bench.desk.cancel(bench.ask(bench.project()).id)
+    old = bench.queue.cancel(bench.submit(bench.project()).id)
     aged(bench.registry.database, old, YEARS)
 
     def away() -> None:
@@ -88,6 +88,6 @@ def test_what_fails_is_told_and_holds_nobody_up(
 
     tidying = JobRetentionTask(bench.registry.database, away)  # type: ignore[arg-type]  # which has no DBOS to give
     for _ in range(2):
-        tidying.tidy()
+        tidying.remove_old_jobs()
     assert [record.getMessage() for record in caplog.records] == ["old jobs not removed"]
     assert not is_gone(bench, old), "to be found again an hour later"

@@ -11,7 +11,7 @@ from tests.support.waiting import until
 
 from windlass.errors import ProjectError
 from windlass.jobs.job import JobState
-from windlass.workflows.execution.context import sweep
+from windlass.workflows.execution.context import remove_stale_staging
 from windlass.workflows.execution.worker import Worker
 
 
@@ -45,14 +45,14 @@ def test_a_worker_waits_for_its_database(far_bench: Bench, wire: Wire) -> None:
     until(lambda: "waiting for the database" in worker.log.read_text(), "a word about it")
     wire.mend()
     worker.wait_ready()
-    assert far_bench.done(far_bench.ask(project))["version"] == "v1"
+    assert far_bench.done(far_bench.submit(project))["version"] == "v1"
 
 
 def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: Wire) -> None:
     through(far_bench, wire)
     project = far_bench.project()
     worker = far_bench.worker(project)
-    job = far_bench.ask(project, "wait")
+    job = far_bench.submit(project, "wait")
     trainer = project.trainer()
     wire.cut()
     until(lambda: "database away" in worker.log.read_text(), "a word about it")
@@ -60,7 +60,7 @@ def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: W
     until(lambda: "waiting for the registry" in worker.log.read_text(), "a word about that")
     wire.mend()
     assert far_bench.done(job)["version"] == "v1"
-    assert far_bench.desk.get(job.id).attempts == 1
+    assert far_bench.queue.get(job.id).attempts == 1
     assert project.trainer() == trainer, "trained once"
     events = [line["event"] for line in worker.lines()]
     assert events.count("database away") == 1
@@ -71,12 +71,12 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire
     through(far_bench, wire)
     project = far_bench.project()
     worker = far_bench.worker(project)
-    job = far_bench.ask(project, "wait")
+    job = far_bench.submit(project, "wait")
     project.trainer()
     wire.cut()
     until(lambda: "database away" in worker.log.read_text(), "a word about it")
     assert worker.stop() == 0, "it is away until this has ended"
-    assert far_bench.desk.get(job.id).state is JobState.RUNNING, "nobody could be told"
+    assert far_bench.queue.get(job.id).state is JobState.RUNNING, "nobody could be told"
     project.go()
     wire.mend()
     far_bench.worker(project)
@@ -94,26 +94,26 @@ def test_projects_that_cannot_be_read_are_told(
     (told,) = [line for line in worker.lines() if line["event"] == "project not read"]
     assert told["folder"] == str(broken.folder)
     assert "not today" in told["reason"]
-    assert bench.done(bench.ask(whole))["version"] == "v1"
+    assert bench.done(bench.submit(whole))["version"] == "v1"
 
 
 def test_a_worker_may_be_stopped_before_it_begins(bench: Bench) -> None:
     worker = Worker(bench.settings)
     worker.stop()
     worker.run()
-    assert bench.desk.workers() == []
+    assert bench.queue.workers() == []
 
 
 def test_staging_of_a_worker_that_lives_is_left_alone(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
-    job = bench.ask(project, "wait")
+    job = bench.submit(project, "wait")
     project.trainer()
     staging = bench.settings.home / "jobs"
     (staging / "of a dead worker").mkdir()
-    sweep(staging, bench.desk)
-    assert [folder.name for folder in bench.leftovers()] == [bench.desk.get(job.id).worker]
+    remove_stale_staging(staging, bench.queue)
+    assert [folder.name for folder in bench.leftovers()] == [bench.queue.get(job.id).worker]
     project.go()
     bench.done(job)
     assert bench.leftovers() == []
-    sweep(bench.folder / "nowhere", bench.desk)
+    remove_stale_staging(bench.folder / "nowhere", bench.queue)

@@ -1,4 +1,4 @@
-"""What carrying out any job takes: whose hands do it, how its steps end, and a child process followed to its end."""
+"""Context in which a worker runs a job, and what its steps share: errors, retries, progress, child processes."""
 
 import logging
 import shutil
@@ -19,33 +19,32 @@ from windlass.training.plan import ProgressCallback, ignore_progress
 from windlass.workflows.execution.project_process import OutputCallback, ProcessTask, ProjectProcess
 
 StepResult = dict[str, Any]
-Checkpoint = Callable[
-    [str, Callable[[], StepResult]], StepResult
-]  # does a named step, or gives what it made before
-Work = Callable[[str, Checkpoint], StepResult]  # carries out the job of this id
+# runs a named step, or returns the stored result of an earlier run
+Checkpoint = Callable[[str, Callable[[], StepResult]], StepResult]
+RunJob = Callable[[str, Checkpoint], StepResult]  # runs the job of this id
 
 
 class JobAbandoned(BaseException):
-    """This process goes on with a job no further, for a reason that the job is not to blame for."""
+    """This process stops working on a job, for a reason outside the job. No `except Exception` catches it."""
 
 
 class JobCancelled(JobAbandoned):
-    """Somebody asked for the job to be given up."""
+    """Somebody cancelled the job."""
 
 
 class WorkerStopped(JobAbandoned):
-    """This process was asked to end."""
+    """This process is being stopped."""
 
 
 class JobLost(JobAbandoned):
-    """Another worker has the job."""
+    """Another worker took the job over."""
 
 
-STAGING = "jobs"  # in the home folder: a folder for each worker, one for each job in it
-POLL_SECONDS = 0.2  # between looks at whether the job was cancelled
-TELL_SECONDS = 0.5  # between reports of progress to the desk
+STAGING_FOLDER = "jobs"  # in the home folder; holds WORKER/JOB
+POLL_SECONDS = 0.2  # between checks whether the job was cancelled
+REPORT_SECONDS = 0.5  # between writes of the progress to the queue
 RETRY_SECONDS = 2.0
-TIMEOUT_SECONDS = 300.0  # that finished work waits for a database or store that is away
+TIMEOUT_SECONDS = 300.0  # that a step waits for an unavailable database or store
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,63 +52,64 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ProgressRange:
-    """The part of a job's way, 0..1, that a piece of its work makes."""
+    """The part of a job's progress, 0..1, that one piece of its work covers."""
 
     begin: float = 0.0
     end: float = 1.0
 
     def at(self, share: float) -> float:
-        """How far the job has come, once this share of the part is done."""
+        """Returns the progress of the job once this share of the part is done."""
         return self.begin + share * (self.end - self.begin)
 
     def share(self, at: float) -> float:
-        """The share of the part that is done, once the job has come so far."""
+        """Returns the share of the part that is done at this progress of the job."""
         return min(max((at - self.begin) / (self.end - self.begin), 0.0), 1.0)
 
 
 @dataclass
 class JobContext:
-    """What carrying out jobs takes: where things are, in whose name the work is done, and who listens.
+    """Everything that the steps of a job use: registry, queue, settings, the worker's id and callbacks.
 
-    `folder` finds a job's project; `output` gets what the project's code prints; `ready` is a process
-    that was started ahead of the first job. `way` is what the work in hand is of the job. `stopping` asks
-    for the job to be left to the next worker, `cancelling` for it to be ended.
+    `folder` finds the folder of a job's project. `output` receives the lines that the project's code prints.
+    `prestarted` is a project process that was started before the first job. `progress_range` is the part of
+    the job that the current work covers. Setting `stopping` leaves the job to the next worker; setting
+    `cancelling` ends it.
     """
 
     registry: Registry
-    desk: JobQueue
+    queue: JobQueue
     settings: Settings
     worker: str
     folder: Callable[[Job], Path | None]
     output: OutputCallback
     progress: ProgressCallback = ignore_progress
-    ready: ProjectProcess | None = None
-    way: ProgressRange = ProgressRange()
+    prestarted: ProjectProcess | None = None
+    progress_range: ProgressRange = ProgressRange()
     stopping: threading.Event = field(default_factory=threading.Event)
     cancelling: threading.Event = field(default_factory=threading.Event)
 
     @property
     def staging(self) -> Path:
-        """Where this worker stages its trainings: apart from those of one that only seemed dead."""
-        return self.settings.home / STAGING / self.worker
+        """Staging folder of this worker. Each worker has its own, since one taken for dead may still write."""
+        return self.settings.home / STAGING_FOLDER / self.worker
 
-    def tell(self, share: float, message: str) -> None:
-        """Say to whoever listens here how far the work in hand has come."""
-        self.progress(self.way.at(share), message)
+    def report_progress(self, share: float, message: str) -> None:
+        """Reports the progress of the current work to the callback in this process."""
+        self.progress(self.progress_range.at(share), message)
 
-    def trainer(self, job: Job) -> ProjectProcess:
-        """A process that has the job's project: the one that is ready, else a new one. Raises JobError."""
+    def project_process(self, job: Job) -> ProjectProcess:
+        """Returns a process with the job's project: the prestarted one, else a new one. Raises JobError."""
         folder = self.folder(job)
         if folder is None:
             raise JobError(
                 f"The folder of project {job.project} is not on this machine any more. Put it back, or ask anew."
             )
-        trainer, self.ready = self.ready or ProjectProcess(folder, self.output), None
-        return trainer
+        process, self.prestarted = self.prestarted or ProjectProcess(folder, self.output), None
+        return process
 
 
-def guarded(step: Callable[[], StepResult]) -> StepResult:
-    """What a step made, or why it failed: kept like any other outcome, so that it is not tried for ever."""
+def errors_as_result(step: Callable[[], StepResult]) -> StepResult:
+    """Runs a step; returns its result, or `{"error": reason}`, which is stored so that it is not retried for ever."""
     try:
         return step()
     except LostError as error:
@@ -123,57 +123,62 @@ def guarded(step: Callable[[], StepResult]) -> StepResult:
         }
 
 
-def follow(
-    hands: JobContext, job: Job, trainer: ProjectProcess, asked: ProcessTask, way: ProgressRange
+def run_task(
+    context: JobContext,
+    job: Job,
+    process: ProjectProcess,
+    task: ProcessTask,
+    progress_range: ProgressRange,
 ) -> None:
-    """Have a process do what is asked, and tell how it comes on, until it has a result or an error.
+    """Runs a task in a project process and reports its progress until there is a result or an error.
 
-    `way` is the part of the work in hand that this is. Raises Cancelled, Stopped or Lost.
+    `progress_range` is the part of the current work that the task covers. Raises JobCancelled, WorkerStopped,
+    JobLost.
     """
-    newest, last, told_at = (0.0, ""), (0.0, ""), 0.0
+    newest, saved, saved_at = (0.0, ""), (0.0, ""), 0.0
 
     def progress(share: float, message: str) -> None:
         nonlocal newest
-        if share < 1:  # what is to be done with the result is still to come
-            newest = (way.at(share), message)
-            hands.tell(*newest)
+        if share < 1:  # the result itself is still to be handled
+            newest = (progress_range.at(share), message)
+            context.report_progress(*newest)
 
-    trainer.begin(asked, progress)
-    while not trainer.wait(POLL_SECONDS):
-        stop_if_asked(hands, job)
-        if newest != last and time.monotonic() - told_at >= TELL_SECONDS:
-            last, told_at = newest, time.monotonic()
-            report(hands, job, *last)
+    process.start(task, progress)
+    while not process.wait(POLL_SECONDS):
+        stop_if_requested(context, job)
+        if newest != saved and time.monotonic() - saved_at >= REPORT_SECONDS:
+            saved, saved_at = newest, time.monotonic()
+            save_progress(context, job, *saved)
 
 
-def stop_if_asked(hands: JobContext, job: Job) -> None:
-    """Raise Stopped, Cancelled or Lost where the job is not to go on here."""
-    if hands.stopping.is_set():
+def stop_if_requested(context: JobContext, job: Job) -> None:
+    """Raises WorkerStopped, JobCancelled or JobLost where this process must not continue the job."""
+    if context.stopping.is_set():
         raise WorkerStopped
-    if hands.cancelling.is_set():
+    if context.cancelling.is_set():
         raise JobCancelled
     try:
-        now = hands.desk.get(job.id)
+        now = context.queue.get(job.id)
     except StorageError:
-        return  # the work goes on; whoever beats says that the database is away
-    if now.worker != hands.worker or now.state is not JobState.RUNNING:
+        return  # the work continues; the heartbeat logs the outage
+    if now.worker != context.worker or now.state is not JobState.RUNNING:
         raise JobLost
     if now.cancelling:
         raise JobCancelled
 
 
-def report(hands: JobContext, job: Job, share: float, message: str) -> None:
-    """Tell the desk how far the work in hand has come. Raises LostError."""
+def save_progress(context: JobContext, job: Job, share: float, message: str) -> None:
+    """Stores the progress of the current work in the queue. Raises LostError."""
     try:
-        hands.desk.report(job.id, hands.worker, hands.way.at(share), message)
+        context.queue.report(job.id, context.worker, context.progress_range.at(share), message)
     except StorageError:
         return  # the next report will do
 
 
-def patiently(hands: JobContext, action: Callable[[], T]) -> T:
-    """What `action` returns, once database and store are there to do it.
+def retry_while_unavailable(context: JobContext, action: Callable[[], T]) -> T:
+    """Runs `action` again until database and store are available; returns its result.
 
-    Raises StorageError where they stay away for TIMEOUT_SECONDS, Stopped, Cancelled.
+    Raises StorageError where they stay unavailable for TIMEOUT_SECONDS; WorkerStopped, JobCancelled.
     """
     until = time.monotonic() + TIMEOUT_SECONDS
     while True:
@@ -183,20 +188,20 @@ def patiently(hands: JobContext, action: Callable[[], T]) -> T:
             if time.monotonic() > until:
                 raise
             _log.warning("waiting for the registry", extra={"reason": str(error)})
-        if hands.stopping.wait(RETRY_SECONDS):
+        if context.stopping.wait(RETRY_SECONDS):
             raise WorkerStopped
-        if hands.cancelling.is_set():
+        if context.cancelling.is_set():
             raise JobCancelled
 
 
-def job_folder(job: Job, named: dict[str, Path], registry: Registry) -> Path | None:
-    """Where the project of a job lies on this machine; None where it does not.
+def find_project_folder(job: Job, named: dict[str, Path], registry: Registry) -> Path | None:
+    """Returns the folder of a job's project on this machine; None where there is none.
 
-    The folder that the job names, else the one in `named`, by project, else where it was declared.
+    It is the folder that the job names, else the one in `named` (by project), else the declared one.
     """
-    asked: Any = job.request.get("folder")
-    places = [None if asked is None else Path(asked), named.get(job.project)]
-    if asked is None and places[-1] is None:
+    task: Any = job.request.get("folder")
+    places = [None if task is None else Path(task), named.get(job.project)]
+    if task is None and places[-1] is None:
         try:
             places.append(Path(registry.declaration(job.project).folder))
         except UnknownError:
@@ -204,9 +209,9 @@ def job_folder(job: Job, named: dict[str, Path], registry: Registry) -> Path | N
     return next((place for place in places if place and (place / "project.py").is_file()), None)
 
 
-def sweep(staging: Path, desk: JobQueue) -> None:
-    """Remove what killed workers left of their work in `staging`. Raises StorageError."""
+def remove_stale_staging(staging: Path, queue: JobQueue) -> None:
+    """Removes the staging folders of dead workers. Raises StorageError."""
     left = {folder.name: folder for folder in staging.iterdir()} if staging.is_dir() else {}
-    crew = {worker.id for worker in desk.workers()}
-    for name in left.keys() - crew:
+    living = {worker.id for worker in queue.workers()}
+    for name in left.keys() - living:
         shutil.rmtree(left[name], ignore_errors=True)

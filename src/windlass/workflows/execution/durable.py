@@ -13,7 +13,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowHandle
 
 from windlass.errors import StorageError
 from windlass.settings import Settings
-from windlass.workflows.execution.context import StepResult, Work, WorkerStopped
+from windlass.workflows.execution.context import RunJob, StepResult, WorkerStopped
 
 _STEPS = "1"  # goes up whenever the steps of a piece of work change, so that no old one goes on in new ones
 _POLL_SECONDS = 0.2
@@ -39,7 +39,7 @@ class DurableEngine:
     Raises StorageError where it cannot use its database.
     """
 
-    def __init__(self, settings: Settings, worker: str, work: Work) -> None:
+    def __init__(self, settings: Settings, worker: str, work: RunJob) -> None:
         self._worker = worker
         self._queued = False  # whether DBOS has a queue of ours
         self._outcome = _Outcome("")
@@ -52,7 +52,7 @@ class DurableEngine:
             reason = " ".join(str(error).split())[:300]
             raise StorageError(f"Jobs cannot be kept in their database: {reason}") from error
 
-    def _launch(self, config: DBOSConfig, work: Work) -> None:
+    def _launch(self, config: DBOSConfig, work: RunJob) -> None:
         DBOS(config=config)
 
         @DBOS.workflow(name="job")

@@ -14,10 +14,10 @@ from windlass.settings import Settings
 from windlass.training.plan import ProgressCallback
 from windlass.workflows.execution.context import (
     POLL_SECONDS,
-    STAGING,
+    STAGING_FOLDER,
     JobContext,
-    job_folder,
-    sweep,
+    find_project_folder,
+    remove_stale_staging,
 )
 from windlass.workflows.execution.project_process import OutputCallback, ProjectProcess
 from windlass.workflows.execution.runner import Heartbeat, JobRunner
@@ -30,32 +30,32 @@ class ForegroundJob:
     has the job cancelled. Raises SettingsError, StorageError.
     """
 
-    def __init__(self, settings: Settings, trainer: ProjectProcess, output: OutputCallback) -> None:
+    def __init__(self, settings: Settings, process: ProjectProcess, output: OutputCallback) -> None:
         with ExitStack() as stack:
             self._registry = Registry.open(settings)
             stack.callback(self._registry.close)
             heartbeat = Heartbeat(WorkerTable(self._registry.database))
-            self._hands = JobContext(
+            self._context = JobContext(
                 registry=self._registry,
-                desk=JobQueue(self._registry.database),
+                queue=JobQueue(self._registry.database),
                 settings=settings,
                 worker=heartbeat.worker,
-                folder=lambda job: job_folder(job, {}, self._registry),
+                folder=lambda job: find_project_folder(job, {}, self._registry),
                 output=output,
-                ready=trainer,
+                prestarted=process,
             )
-            sweep(settings.home / STAGING, self._hands.desk)
-            self._runner = JobRunner(self._hands, heartbeat)
+            remove_stale_staging(settings.home / STAGING_FOLDER, self._context.queue)
+            self._runner = JobRunner(self._context, heartbeat)
             stack.callback(self._runner.close)
             self._stack = stack.pop_all()
 
     @property
     def cancelling(self) -> threading.Event:
         """Set by whoever wants the job cancelled."""
-        return self._hands.cancelling
+        return self._context.cancelling
 
-    def carry_out(
-        self, order: JobRequest, progress: ProgressCallback, *, go_on: bool = False
+    def run(
+        self, job_request: JobRequest, progress: ProgressCallback, *, resume: bool = False
     ) -> Job:
         """Have a job done, once no other one of the project runs; the job, succeeded or given up by us.
 
@@ -66,24 +66,24 @@ class ForegroundJob:
         Raises JobError with the reason where it failed, was cancelled by somebody else, or went to
         another worker; StorageError.
         """
-        hands, desk = self._hands, self._hands.desk
-        hands.progress = progress
-        left = self._left(order) if go_on else None
-        job = left or desk.submit(replace(order, worker=hands.worker))
+        context, queue = self._context, self._context.queue
+        context.progress = progress
+        left = self._find_unfinished(job_request) if resume else None
+        job = left or queue.submit(replace(job_request, worker=context.worker))
         try:
-            ended = self._done(job)
+            ended = self._run(job)
         except StorageError:
             if left is None:
                 with suppress(
                     WindlassError
                 ):  # nobody waits for it any more; the first error counts
-                    desk.cancel(job.id)
+                    queue.cancel(job.id)
             raise
-        self._runner.tidy()
+        self._runner.remove_old_jobs()
         if ended is None:
             raise JobError(
                 f"Job {job.id} went to another worker: this process was away for too long."
-                f" See what comes of it with `windlass versions {order.project}`."
+                f" See what comes of it with `windlass versions {job_request.project}`."
             )
         if ended.state is JobState.FAILED:
             raise JobError(ended.error or f"Job {job.id} failed.")
@@ -102,46 +102,46 @@ class ForegroundJob:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _left(self, order: JobRequest) -> Job | None:
+    def _find_unfinished(self, job_request: JobRequest) -> Job | None:
         """The newest job that was asked for in the same words and has not ended."""
-        asked = (order.kind, order.request)
-        found = self._hands.desk.list(order.project)
+        asked = (job_request.kind, job_request.request)
+        found = self._context.queue.list(job_request.project)
         return next(
             (one for one in found if (one.kind, one.request) == asked and not one.state.is_final),
             None,
         )
 
-    def _done(self, job: Job) -> Job | None:
+    def _run(self, job: Job) -> Job | None:
         """The job as it ended: here, or elsewhere before we could begin; None where it was lost."""
         begun = self._claim(job)
         if begun is None:
-            return self._given_up(job)
+            return self._give_up(job)
         return begun if begun.state.is_final else self._runner.run(begun)
 
-    def _given_up(self, job: Job) -> Job:
+    def _give_up(self, job: Job) -> Job:
         """The job, cancelled, unless another worker is about it."""
-        desk = self._hands.desk
-        is_elsewhere = desk.get(job.id).worker not in (None, self._hands.worker)
-        return desk.get(job.id) if is_elsewhere else desk.cancel(job.id)
+        queue = self._context.queue
+        is_elsewhere = queue.get(job.id).worker not in (None, self._context.worker)
+        return queue.get(job.id) if is_elsewhere else queue.cancel(job.id)
 
     def _claim(self, job: Job) -> Job | None:
         """The job, claimed as soon as the project is free, or ended; None where it is to be given up."""
-        hands, desk = self._hands, self._hands.desk
+        context, queue = self._context, self._context.queue
         told = ""
-        while (claimed := desk.claim(hands.worker, job_id=job.id)) is None:
-            if hands.cancelling.wait(POLL_SECONDS):
+        while (claimed := queue.claim(context.worker, job_id=job.id)) is None:
+            if context.cancelling.wait(POLL_SECONDS):
                 return None
-            now = desk.get(job.id)
+            now = queue.get(job.id)
             if now.state.is_final:
                 return now
-            running = desk.running(job.project)
-            if running is not None and (message := _waiting(running, job)) != told:
+            running = queue.running(job.project)
+            if running is not None and (message := _waiting_message(running, job)) != told:
                 told = message
-                hands.progress(now.progress, message)
+                context.progress(now.progress, message)
         return claimed
 
 
-def _waiting(running: Job, job: Job) -> str:
+def _waiting_message(running: Job, job: Job) -> str:
     if running.id == job.id:
         return f"Another process is about it: {running.message}"
     deed = "trains" if running.kind == "train" else "runs the pipeline of"

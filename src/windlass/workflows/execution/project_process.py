@@ -1,4 +1,4 @@
-"""A training in a process of its own, seen from the worker: started, listened to, and ended with all it started."""
+"""Child process that runs a project's code, as the worker controls it: start, messages, end of its process group."""
 
 import json
 import os
@@ -18,16 +18,16 @@ from windlass.errors import ParameterError, ProjectError
 from windlass.training.plan import ProgressCallback, ignore_progress
 
 _TERM_SECONDS = 3.0  # that a process gets to end, before it is killed
-_LAST_SECONDS = 1.0
+_DRAIN_SECONDS = 1.0
 _POLL_SECONDS = 0.2
-_TAIL = 5  # lines of standard error that may say why it died
+_TAIL_LINES = 5  # lines of standard error that may say why it died
 
 OutputCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class TrainTask:
-    """A training: of which project, as what request (see `windlass.jobs`), staged and tracked where."""
+    """A training in a project process: the request of the job, and where to stage and track it."""
 
     project: str
     request: dict[str, Any]
@@ -38,7 +38,7 @@ class TrainTask:
 
 @dataclass(frozen=True)
 class BuildTask:
-    """A build of features: of which project, as what request (see `windlass.workflows.pipeline_job`), staged where."""
+    """A feature build in a project process: its options (see `pipeline_job`), and where to stage it."""
 
     project: str
     build: dict[str, Any]
@@ -50,15 +50,15 @@ ProcessTask = TrainTask | BuildTask
 
 
 class ProjectProcess:
-    """The process, for the project in `folder`. It reads the project at once, and does one task when it is asked to.
+    """Process with the project in `folder`. It loads the project at once, and runs one task on request.
 
-    `output` is called, from another thread, with each line that the project's code prints.
+    `output` is called, in another thread, with each line that the project's code prints.
     """
 
     def __init__(self, folder: Path, output: OutputCallback) -> None:
         self._output = output
-        self._news = threading.Condition()
-        self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._changed = threading.Condition()
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._progress: ProgressCallback = ignore_progress
         self._checked = False
         self._closed = False
@@ -75,51 +75,52 @@ class ProjectProcess:
             start_new_session=True,
         )
         self._threads = [
-            threading.Thread(target=target, daemon=True) for target in (self._listen, self._relay)
+            threading.Thread(target=target, daemon=True)
+            for target in (self._read_messages, self._relay_output)
         ]
         for thread in self._threads:
             thread.start()
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
-    def has_ended(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether there is a result or an error."""
         return self.result is not None or self.error is not None
 
-    def declared(self) -> ProjectSpec:
-        """What the project declares. Raises ProjectError where it cannot be read."""
-        self._await(lambda: self.declaration is not None)
+    def read_spec(self) -> ProjectSpec:
+        """Returns what the project declares. Raises ProjectError where it cannot be read."""
+        self._wait_until(lambda: self.declaration is not None)
         if self.declaration is None:
             raise ProjectError(self.error or "")
         return self.declaration
 
-    def check(self, request: dict[str, Any]) -> None:
-        """Raise ParameterError where the project cannot be trained as the request asks."""
+    def check_request(self, request: dict[str, Any]) -> None:
+        """Raises ParameterError where the project cannot be trained with this request."""
         self._checked = False
-        self._ask({"check": request})
-        self._await(lambda: self._checked)
+        self._send({"check": request})
+        self._wait_until(lambda: self._checked)
         if not self._checked:
             raise ParameterError(self.error or "")
 
-    def begin(self, task: ProcessTask, progress: ProgressCallback = ignore_progress) -> None:
-        """Have the task done; `progress` is called, from another thread, as it comes on."""
+    def start(self, task: ProcessTask, progress: ProgressCallback = ignore_progress) -> None:
+        """Starts the task; `progress` is called in another thread."""
         self._progress = progress
-        self._ask(asdict(task))
+        self._send(asdict(task))
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most so long for a result or an error; whether there is one."""
-        return self._wait_for(lambda: self.has_ended, seconds)
+        """Waits at most so long for a result or an error; returns whether there is one."""
+        return self._wait_for(lambda: self.is_finished, seconds)
 
     def close(self) -> None:
-        """End the process and whatever it started; one that has told its result ends by itself meanwhile."""
+        """Ends the process and its children. One with a result ends by itself, in the background."""
         if self._closed:
             return
         self._closed = True
-        if self.has_ended:
+        if self.is_finished:
             threading.Thread(target=self._end, daemon=True).start()
         else:
             self._signal(signal.SIGTERM)
@@ -146,25 +147,25 @@ class ProjectProcess:
             with suppress(OSError):
                 pipe.close()
 
-    def _await(self, done: Callable[[], bool]) -> None:
-        """Return once `done`, or there is an error."""
-        while not self._wait_for(lambda: done() or self.has_ended, _POLL_SECONDS):
+    def _wait_until(self, done: Callable[[], bool]) -> None:
+        """Returns once `done` is true, or there is an error."""
+        while not self._wait_for(lambda: done() or self.is_finished, _POLL_SECONDS):
             pass
 
     def _wait_for(self, done: Callable[[], bool], seconds: float) -> bool:
-        with self._news:
-            self._news.wait_for(done, seconds)
+        with self._changed:
+            self._changed.wait_for(done, seconds)
         code = self._process.poll()
-        if code is not None and not self.has_ended:
-            for thread in self._threads:  # not for ever: what it started may still hold the pipes
-                thread.join(_LAST_SECONDS)
-            if not self.has_ended:
-                self.error = _why(code, [line for line in self._tail if line])
+        if code is not None and not self.is_finished:
+            for thread in self._threads:  # with a limit: its children may still hold the pipes
+                thread.join(_DRAIN_SECONDS)
+            if not self.is_finished:
+                self.error = _exit_reason(code, [line for line in self._tail if line])
         return done()
 
-    def _ask(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it died meanwhile: `error` will say so
+        with suppress(BrokenPipeError):  # it has died: `error` will say so
             self._process.stdin.write(f"{json.dumps(message)}\n".encode())
             self._process.stdin.flush()
 
@@ -172,31 +173,31 @@ class ProjectProcess:
         with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
             os.killpg(self._process.pid, number)
 
-    def _listen(self) -> None:
+    def _read_messages(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
-                news = json.loads(line)
-            except ValueError:  # a project that writes to descriptors that it did not open
+                message = json.loads(line)
+            except ValueError:  # a project that writes to file descriptor numbers directly
                 self._output(line.decode("utf-8", "replace").rstrip())
                 continue
-            if isinstance(news, dict):
-                self._take(news)
-        with self._news:
-            self._news.notify_all()
+            if isinstance(message, dict):
+                self._handle_message(message)
+        with self._changed:
+            self._changed.notify_all()
 
-    def _take(self, news: dict[str, Any]) -> None:
-        if "progress" in news:
-            self._progress(news["progress"], news["message"])
-        with self._news:
-            if "declaration" in news:
-                self.declaration = ProjectSpec.model_validate(news["declaration"])
-            self._checked = news.get("checked", self._checked)
-            self.result = news.get("result", self.result)
-            self.error = news.get("error", self.error)
-            self._news.notify_all()
+    def _handle_message(self, message: dict[str, Any]) -> None:
+        if "progress" in message:
+            self._progress(message["progress"], message["message"])
+        with self._changed:
+            if "declaration" in message:
+                self.declaration = ProjectSpec.model_validate(message["declaration"])
+            self._checked = message.get("checked", self._checked)
+            self.result = message.get("result", self.result)
+            self.error = message.get("error", self.error)
+            self._changed.notify_all()
 
-    def _relay(self) -> None:
+    def _relay_output(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             text = line.decode("utf-8", "replace").rstrip()
@@ -205,13 +206,13 @@ class ProjectProcess:
 
 
 def read_declaration(folder: Path, output: OutputCallback) -> ProjectSpec:
-    """What the project in `folder` declares, read in a process of its own. Raises ProjectError."""
-    with ProjectProcess(folder, output) as trainer:
-        return trainer.declared()
+    """Reads what the project in `folder` declares, in a child process. Raises ProjectError."""
+    with ProjectProcess(folder, output) as process:
+        return process.read_spec()
 
 
-def _why(code: int, tail: list[str]) -> str:
-    """Why a process ended that told neither a result nor an error."""
+def _exit_reason(code: int, tail: list[str]) -> str:
+    """Returns why a process ended without sending a result or an error."""
     last = f" The last that it printed: {tail[-1][:300]}" if tail else ""
     if code == -signal.SIGKILL:
         return (

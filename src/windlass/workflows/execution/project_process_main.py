@@ -1,8 +1,8 @@
-"""The process in which a worker has one piece of work done: fresh code, its own memory, and an end that harms nobody.
+"""Main module of the project process: it loads a project and runs one task in memory of its own.
 
-It is given a folder, tells what the project there declares, and then does what lines of JSON on standard
-input ask for: check a request, build features, or train. It tells progress, and last the result or an error,
-as lines of JSON on standard output; what the project's code prints goes to standard error.
+It sends what the project declares, then reads requests as lines of JSON on standard input: check a request,
+build features, or train. It sends progress, and last the result or an error, as lines of JSON on standard
+output; what the project's code prints goes to standard error.
 """
 
 import ctypes
@@ -30,73 +30,76 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _KILL_FIRST = "500"  # of -1000..1000: where memory runs out, this process goes before its worker
 
 
-class _Teller:
-    """Tells the worker, one line of JSON at a time."""
+class _MessageWriter:
+    """Sends messages to the worker, one line of JSON each."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def __call__(self, **news: Any) -> None:
-        self._out.write(f"{json.dumps(news)}\n")
+    def __call__(self, **fields: Any) -> None:
+        self._out.write(f"{json.dumps(fields)}\n")
         self._out.flush()
 
     def progress(self, share: float, message: str) -> None:
-        """How far the training has come."""
+        """Sends the progress, 0..1, and a message."""
         self(progress=share, message=message)
 
 
 def main(worker: int, folder: Path) -> None:
-    """Work on the project in `folder` for the worker process `worker`, and die with it."""
-    _end_with(worker)
-    tell = _Teller(_own_output())
-    asked: SimpleQueue[dict[str, Any]] = SimpleQueue()
-    threading.Thread(target=_listen, args=[asked], daemon=True).start()
+    """Serves the worker with process id `worker` for the project in `folder`, and ends with that worker."""
+    _die_with_worker(worker)
+    send = _MessageWriter(_reserve_stdout())
+    requests: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    threading.Thread(target=_read_requests, args=[requests], daemon=True).start()
     try:
         project, source = load_project(folder)
-        tell(declaration=ProjectSpec.from_project(project, source).model_dump(mode="json"))
-        _carry_out(project, source, asked, tell)
+        send(declaration=ProjectSpec.from_project(project, source).model_dump(mode="json"))
+        _serve_requests(project, source, requests, send)
     except WindlassError as error:
-        tell(error=str(error))
-    except Exception as error:  # noqa: BLE001 - a fault of ours, told in a line like any other
-        tell(
+        send(error=str(error))
+    except Exception as error:  # noqa: BLE001 - a fault of Windlass is reported in one line too
+        send(
             error=f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
         )
 
 
-def _carry_out(
-    project: Project, source: ProjectSource, asked: "SimpleQueue[dict[str, Any]]", tell: _Teller
+def _serve_requests(
+    project: Project,
+    source: ProjectSource,
+    requests: "SimpleQueue[dict[str, Any]]",
+    send: _MessageWriter,
 ) -> None:
-    while "check" in (task := asked.get()):
+    while "check" in (task := requests.get()):
         resolve_plan(project, _request(task["check"], Path()))
-        tell(checked=True)
+        send(checked=True)
     if project.name != task["project"]:
         raise JobError(
             f"{source.folder} declares project {project.name!r}, and the job is for {task['project']!r}."
             " Ask for a training of the one that is meant."
         )
     if "build" in task:
-        tell(result=build_features(project, source, task, tell.progress))
+        send(result=build_features(project, source, task, send.progress))
         return
     settings = Settings(home=Path(task["home"]), tracking_uri=task["tracking_uri"])
     request = _request(task["request"], Path(task["artifacts"]))
-    tell(result=_told_of(train(project, source, request, settings, tell.progress)))
+    send(result=_training_message(train(project, source, request, settings, send.progress)))
 
 
-def _request(asked: dict[str, Any], artifacts: Path) -> TrainingRequest:
-    data = asked.get("data")
+def _request(fields: dict[str, Any], artifacts: Path) -> TrainingRequest:
+    data = fields.get("data")
     return TrainingRequest(
         artifacts=artifacts,
-        model=asked.get("model"),
-        hyperparameters=asked.get("hyperparameters") or {},
-        seed=asked.get("seed", DEFAULT_SEED),
-        test_size=asked.get("test_size", DEFAULT_TEST_SIZE),
-        track=asked.get("track", True),
+        model=fields.get("model"),
+        hyperparameters=fields.get("hyperparameters") or {},
+        seed=fields.get("seed", DEFAULT_SEED),
+        test_size=fields.get("test_size", DEFAULT_TEST_SIZE),
+        track=fields.get("track", True),
         data=None if data is None else Path(data),
-        snapshot=asked.get("snapshot"),
+        snapshot=fields.get("snapshot"),
     )
 
 
-def _told_of(result: TrainingResult) -> dict[str, Any]:
+def _training_message(result: TrainingResult) -> dict[str, Any]:
     return {
         "warnings": list(result.warnings),
         "tracked": result.tracked,
@@ -104,37 +107,37 @@ def _told_of(result: TrainingResult) -> dict[str, Any]:
     }
 
 
-def _own_output() -> TextIO:
-    """Standard output for us alone: whatever else prints there comes out on standard error."""
+def _reserve_stdout() -> TextIO:
+    """Returns standard output for messages; other prints to standard output go to standard error."""
     own = os.dup(1)
     os.dup2(2, 1)
     return os.fdopen(own, "w", encoding="utf-8")
 
 
-def _end_with(worker: int) -> None:
-    """Have the kernel end this process with the worker, and before it where memory runs out."""
+def _die_with_worker(worker: int) -> None:
+    """Has the kernel end this process with the worker, and before it where memory runs out."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         with suppress(OSError):  # a hardened container: the kernel chooses for itself
             Path("/proc/self/oom_score_adj").write_text(_KILL_FIRST, encoding="ascii")
-    if os.getppid() != worker:  # it died before we could ask
+    if os.getppid() != worker:  # it died before the request to the kernel
         raise SystemExit(1)
 
 
-def _listen(asked: "SimpleQueue[dict[str, Any]]") -> None:
-    """Hand on what the worker asks; once it has gone, end this process and whatever it started."""
-    for line in _lines():
-        asked.put(json.loads(line))
+def _read_requests(requests: "SimpleQueue[dict[str, Any]]") -> None:
+    """Queues the worker's requests; once the worker has gone, ends this process and its children."""
+    for line in _stdin_lines():
+        requests.put(json.loads(line))
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
-def _lines() -> Iterator[bytes]:
-    """The lines of standard input, by a bare descriptor: a thread may not hold sys.stdin at the end."""
-    rest = b""
+def _stdin_lines() -> Iterator[bytes]:
+    """Yields lines of standard input. Reads the descriptor: a thread must not hold sys.stdin at exit."""
+    buffer = b""
     while part := os.read(0, 65536):
-        *whole, rest = (rest + part).split(b"\n")
+        *whole, buffer = (buffer + part).split(b"\n")
         yield from whole
 
 

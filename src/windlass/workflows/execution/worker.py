@@ -21,13 +21,13 @@ from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.workflows.execution.context import (
     RETRY_SECONDS,
-    STAGING,
+    STAGING_FOLDER,
     JobContext,
-    job_folder,
-    sweep,
+    find_project_folder,
+    remove_stale_staging,
 )
 from windlass.workflows.execution.project_process import read_declaration
-from windlass.workflows.execution.runner import KINDS, Heartbeat, JobRunner
+from windlass.workflows.execution.runner import JOB_KINDS, Heartbeat, JobRunner
 
 POLL_SECONDS = 0.25  # between looks at the desk
 STOP_SECONDS = 8.0  # after which a stop waits for nothing any more
@@ -57,7 +57,7 @@ class Worker:
 
         Raises SettingsError; ProjectError where none of the projects named can be read.
         """
-        registry = self._insist(lambda: Registry.open(self._settings, must_exist=self._must_exist))
+        registry = self._retry(lambda: Registry.open(self._settings, must_exist=self._must_exist))
         if registry is None:
             return
         try:
@@ -78,41 +78,41 @@ class Worker:
                 _log.error("project not read", extra={"folder": str(folder), "reason": why})
                 continue
             self._named[found.name] = Path(found.folder)
-            self._insist(partial(registry.declare, found))
+            self._retry(partial(registry.declare, found))
         if why and not self._named:
             raise ProjectError(why)
 
     def _work(self, registry: Registry) -> None:
-        desk = JobQueue(registry.database)
-        self._insist(lambda: sweep(self._settings.home / STAGING, desk))
-        heartbeat = self._insist(lambda: Heartbeat(WorkerTable(registry.database)))
+        queue = JobQueue(registry.database)
+        self._retry(lambda: remove_stale_staging(self._settings.home / STAGING_FOLDER, queue))
+        heartbeat = self._retry(lambda: Heartbeat(WorkerTable(registry.database)))
         if heartbeat is None:
             return
-        hands = JobContext(
+        context = JobContext(
             registry=registry,
-            desk=desk,
+            queue=queue,
             settings=self._settings,
             worker=heartbeat.worker,
-            folder=partial(job_folder, named=self._named, registry=registry),
+            folder=partial(find_project_folder, named=self._named, registry=registry),
             output=_printed,
             stopping=self._stopping,
         )
-        runner = JobRunner(hands, heartbeat)
+        runner = JobRunner(context, heartbeat)
         _log.info(
             "worker ready", extra={"worker": heartbeat.worker, "projects": sorted(self._named)}
         )
         try:
             while not self._stopping.is_set():
-                self._take_one(hands, runner)
+                self._take_one(context, runner)
         finally:
             runner.close()
             _log.info("worker stopped", extra={"worker": heartbeat.worker})
 
-    def _take_one(self, hands: JobContext, runner: JobRunner) -> None:
+    def _take_one(self, context: JobContext, runner: JobRunner) -> None:
         """Carry out the next job, or wait a little where there is none."""
-        self._insist(runner.get_ready)
-        runner.tidy()
-        job = self._insist(lambda: hands.desk.claim(hands.worker, partial(self._able, hands)))
+        self._retry(runner.engine)
+        runner.remove_old_jobs()
+        job = self._retry(lambda: context.queue.claim(context.worker, partial(self._able, context)))
         if job is None:
             self._stopping.wait(POLL_SECONDS)
             return
@@ -122,7 +122,7 @@ class Worker:
             _log.warning("job put back", extra={"job": job.id, "reason": str(error)})
             self._stopping.wait(RETRY_SECONDS)
 
-    def _insist(self, action: Callable[[], T]) -> T | None:
+    def _retry(self, action: Callable[[], T]) -> T | None:
         """What `action` returns, as soon as the database is there; None where we are stopped before."""
         told = ""
         while not self._stopping.is_set():
@@ -135,13 +135,15 @@ class Worker:
             self._stopping.wait(RETRY_SECONDS)
         return None
 
-    def _able(self, hands: JobContext, job: Job) -> bool:
+    def _able(self, context: JobContext, job: Job) -> bool:
         """Whether this worker can carry a job out: it is of a kind that we know, and its project is here."""
         is_ours = not self._folders or job.project in self._named
-        return is_ours and job.kind in KINDS and hands.folder(job) is not None
+        return is_ours and job.kind in JOB_KINDS and context.folder(job) is not None
 
 
-def work(settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False) -> None:
+def run_worker(
+    settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False
+) -> None:
     """The whole of a worker process: work until SIGTERM or SIGINT, and end within seconds of it.
 
     Where the database `must_exist`, as beside a server, one that is not there is waited for, not made.
