@@ -10,7 +10,7 @@ from windlass.core.project_loader import describe_error
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:
-    pass
+    from windlass.workflows.pipeline_job import PipelineStep
 
 DONE, FAILED, USAGE = 0, 1, 2
 _UNLIMITED_WIDTH = 1_000_000  # characters, wider than any row
@@ -138,18 +138,15 @@ def _step_bars(steps: "Sequence[PipelineStep]") -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[message]}", markup=False),
     )
-    with Bars(*columns, console=Console(stderr=True)) as blocks_approval:
-        tasks = [
-            blocks_approval.add_task(step.name, total=1.0, start=False, message="")
-            for step in steps
-        ]
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks = [bars.add_task(step.name, total=1.0, start=False, message="") for step in steps]
 
         def report(share: float, message: str) -> None:
             for step, task in zip(steps, tasks, strict=True):
-                done = step.way.share(share)
-                if share >= step.way.begin:
-                    blocks_approval.start_task(task)
-                is_now = step.way.begin <= share < step.way.end
-                blocks_approval.update(task, completed=done, message=message if is_now else "")
+                done = step.progress_range.share(share)
+                if share >= step.progress_range.begin:
+                    bars.start_task(task)
+                is_now = step.progress_range.begin <= share < step.progress_range.end
+                bars.update(task, completed=done, message=message if is_now else "")
 
         yield report

@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
         """
 
         def action() -> None:
+            from windlass.workflows.execution.worker import run_worker
 
             settings = Settings.read()
             set_up_logs(settings.log_level)
