@@ -44,14 +44,14 @@ def absent(reason: str) -> NoReturn:
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
     """The URL of an empty PostgreSQL database, dropped afterwards."""
-    with _postgres_database() as url:
+    with postgres_database() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgres_template() -> Iterator[str]:
     """The name of a migrated PostgreSQL database to which nobody is connected."""
-    with _postgres_database() as url:
+    with postgres_database() as url:
         Database.open_url(url).close()
         yield str(make_url(url).database)
 
@@ -59,7 +59,7 @@ def postgres_template() -> Iterator[str]:
 @pytest.fixture
 def migrated_postgres_url(postgres_template: str) -> Iterator[str]:
     """The URL of a PostgreSQL database with empty tables, dropped afterwards."""
-    with _postgres_database(postgres_template) as url:
+    with postgres_database(postgres_template) as url:
         yield url
 
 
@@ -92,7 +92,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @contextmanager
-def _postgres_database(template: str = "template1") -> Iterator[str]:
+def postgres_database(template: str = "template1") -> Iterator[str]:
     """The URL of a new PostgreSQL database, a copy of this one."""
     pytest.importorskip("psycopg")
     name = f"windlass_test_{token_hex(6)}"

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,25 @@ LOANS = events(20, seed=31)
 APPEND = BuildOptions(append=True)
 
 
-def grown(folder: Path) -> OfflineStore:
-    """A store of four snapshots, each on top of the one before: most of their parts are shared."""
-    store = offline_store(folder)
-    build_snapshot(store, LOANS.head(-9), BuildOptions(buckets=4))
+Grown = Callable[[Path], OfflineStore]
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
+    """Copies, to a folder, a store of four snapshots, each on top of the one before: most of their parts are shared."""
+    template = offline_store(tmp_path_factory.mktemp("grown"))
+    build_snapshot(template, LOANS.head(-9), BuildOptions(buckets=4))
     for start in (9, 6, 3):
-        build_snapshot(store, LOANS.tail(start).head(3), APPEND)
-    return store
+        build_snapshot(template, LOANS.tail(start).head(3), APPEND)
+
+    def copy(folder: Path) -> OfflineStore:
+        store = offline_store(folder)
+        store.folder.parent.mkdir(parents=True)
+        # `-a` keeps hard links among the copied files
+        subprocess.run(["cp", "-a", template.folder, store.folder.parent], check=True)
+        return store
+
+    return copy
 
 
 def numbers(store: OfflineStore) -> list[int]:
@@ -47,7 +60,7 @@ def numbers(store: OfflineStore) -> list[int]:
     ],
 )
 def test_the_newest_the_current_and_the_needed_stay(
-    tmp_path: Path, keep: int, needed: tuple[int, ...], gone: list[int]
+    grown: Grown, tmp_path: Path, keep: int, needed: tuple[int, ...], gone: list[int]
 ) -> None:
     store = grown(tmp_path)
     whole = read_sorted(store.snapshot().state_parts())
@@ -59,7 +72,9 @@ def test_the_newest_the_current_and_the_needed_stay(
     assert build_snapshot(store, LOANS.head(0), APPEND).number == 5
 
 
-def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(tmp_path: Path) -> None:
+def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(
+    grown: Grown, tmp_path: Path
+) -> None:
     store = grown(tmp_path)
     for number in (1, 3):
         (store.snapshot(number).folder / "snapshot.json").write_text("{")
@@ -67,7 +82,9 @@ def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(tmp_path: Path) 
     assert [place.name for place in store.snapshot_folders()] == ["000004", "000003", "000002"]
 
 
-def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(tmp_path: Path) -> None:
+def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(
+    grown: Grown, tmp_path: Path
+) -> None:
     with pytest.raises(FeatureError, match="has no features yet"):
         prune(offline_store(tmp_path / "none"), 1, ())
     assert not (tmp_path / "none").exists()
@@ -80,7 +97,7 @@ def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(tmp_path: Pa
     assert len(store.snapshot_folders()) == 4
 
 
-def test_no_prune_beside_a_build(tmp_path: Path) -> None:
+def test_no_prune_beside_a_build(grown: Grown, tmp_path: Path) -> None:
     store = grown(tmp_path)
     with (
         store.write_lock(),
@@ -90,7 +107,9 @@ def test_no_prune_beside_a_build(tmp_path: Path) -> None:
     assert numbers(store) == [4, 3, 2, 1]
 
 
-def test_broken_off_at_any_write_each_snapshot_is_there_whole_or_gone(tmp_path: Path) -> None:
+def test_broken_off_at_any_write_each_snapshot_is_there_whole_or_gone(
+    grown: Grown, tmp_path: Path
+) -> None:
     store = grown(tmp_path)
     seen = []
 
@@ -107,7 +126,9 @@ def test_broken_off_at_any_write_each_snapshot_is_there_whole_or_gone(tmp_path: 
     assert names(store) == names(tidy)
 
 
-def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: Path) -> None:
+def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(
+    grown: Grown, tmp_path: Path
+) -> None:
     store = grown(tmp_path)
     code = (
         "import os, signal, sys, warnings; warnings.simplefilter('ignore')\n"
@@ -133,7 +154,9 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(tmp_path: 
     assert not (store.folder / ".staging").exists()
 
 
-def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
+def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(
+    grown: Grown, tmp_path: Path
+) -> None:
     store = grown(tmp_path)
     stored = SnapshotParts.open(store.snapshot(1), STATES)
     prune(store, 1, ())
@@ -141,7 +164,7 @@ def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(tmp_path: Path)
         stored.rows()
 
 
-def test_who_reads_a_snapshot_that_is_pruned_is_told(tmp_path: Path) -> None:
+def test_who_reads_a_snapshot_that_is_pruned_is_told(grown: Grown, tmp_path: Path) -> None:
     store = grown(tmp_path)
     snapshot = store.snapshot(1)
     prune(store, 1, ())

@@ -257,7 +257,7 @@ def test_a_store_that_says_nothing_is_told(
     away: Callable[[int], OnlineStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis, "TIMEOUT", 0.2)
-    monkeypatch.setattr(postgres, "TIMEOUT", {"connect_timeout": 2})  # the least there is
+    monkeypatch.setattr(postgres, "LIBPQ_TIMEOUTS", {"connect_timeout": 2})  # the least there is
     with socket.create_server(("127.0.0.1", 0)) as silent:
         _is_told_soon(away(silent.getsockname()[1]), tmp_path, [lambda store: store.read(1)])
 
