@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (
             "features.md",
-            ["Training's rows", "Labels of your own: point in time"],
+            ["Training set", "Labels of your own: point in time"],
             "assert joined.num_rows == rows.height > 0",
         ),
         ("online.md", ["Reading"], "assert reader.get(5008804).values['nb_previous_loans'] > 0"),
