@@ -37,7 +37,7 @@ class YearsSince(BaseModel):
         super().__init__(column=column, **more)
 
     def value_on(self, day: date, stored: Mapping[str, Any]) -> int | None:
-        """Computes the feature on `day` from the stored columns. `features.on_demand` does the same for tables."""
+        """Computes the feature on `day` from the stored columns; `training_set` in `features` does it for tables."""
         since: date | None = stored[self.column]
         if since is None or since > day:
             return None

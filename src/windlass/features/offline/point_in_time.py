@@ -13,8 +13,11 @@ from windlass.errors import FeatureError
 from windlass.features.ingest.casting import null_outside_calendar
 from windlass.features.offline.parts import BUCKET, bucket_of, sort_rows, state_columns
 from windlass.features.offline.snapshot import STATES, Snapshot
-from windlass.features.offline.training_set import SnapshotParts, require_same_view
-from windlass.features.on_demand import add_on_demand_features
+from windlass.features.offline.training_set import (
+    SnapshotParts,
+    add_on_demand_features,
+    require_same_view,
+)
 
 _AT, _STATE, _ROW, _LATE = "__at__", "__state__", "__row__", "__late__"
 

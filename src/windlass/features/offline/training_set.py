@@ -4,15 +4,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import narwhals as nw
 import polars as pl
 
-from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.core.feature_view import FeatureView, ViewRecord, YearsSince
 from windlass.errors import FeatureError
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import part_name, read_parts, sort_rows
 from windlass.features.offline.snapshot import EVENTS, STATES, Snapshot
-from windlass.features.on_demand import add_on_demand_features
 
 
 def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) -> pl.DataFrame:
@@ -107,3 +108,24 @@ def _require_same_rows(snapshot: Snapshot, states: pl.DataFrame, events: pl.Data
         raise FeatureError(
             f"Snapshot {snapshot.number} changed while it was read: an entity is being erased. Read it again."
         )
+
+
+def add_on_demand_features(record: ViewRecord, frame: Any, day: str) -> Any:
+    """Returns a native frame, lazy or not, with the view's on-demand features on the date in the column `day`.
+
+    The frame needs the stored columns that they are computed from; a column of a feature's name is replaced.
+    """
+    features = {name: _years_since(feature, day) for name, feature in record.at_request.items()}
+    return nw.from_native(frame).with_columns(**features).to_native()
+
+
+def _years_since(feature: YearsSince, day: str) -> nw.Expr:
+    since, at = nw.col(feature.column), nw.col(day)
+    years = at.dt.year().cast(nw.Int64) - since.dt.year().cast(nw.Int64)
+    incomplete = _day_of_year(at) < _day_of_year(since)
+    return nw.when(since <= at).then(years - incomplete.cast(nw.Int64))
+
+
+def _day_of_year(day: nw.Expr) -> nw.Expr:
+    """Returns month and day as one number that sorts as a calendar does."""
+    return day.dt.month().cast(nw.Int64) * 100 + day.dt.day().cast(nw.Int64)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.loan_view import NEVER, PROJECT_VIEW
 
-from windlass.features.on_demand import add_on_demand_features
+from windlass.features.offline.training_set import add_on_demand_features
 
 BORN = st.none() | st.dates(date(1890, 1, 1), date(2040, 1, 1)) | st.just(NEVER)
 PAIRS = st.lists(st.tuples(BORN, BORN, st.dates(date(1950, 1, 1), date(2060, 1, 1))), min_size=1)
