@@ -31,7 +31,7 @@ for line in sys.stdin:
 
 
 class Worker:
-    """Another process that counts what it is told."""
+    """Another process, which counts the numbers that it reads from its input."""
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(

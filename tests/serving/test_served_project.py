@@ -129,7 +129,7 @@ def test_a_bare_bundle_knows_no_other_version(
 
 
 def test_a_decided_load_stands_in_no_line(loader: ModelLoader, iris: Path) -> None:
-    """As others do that clients asked for, one of which may be at work."""
+    """Loads for requests wait in a queue; at most one of them is running."""
     bundle = Bundle.open(iris)
     with ThreadPoolExecutor(1) as thread:
         with loader._request_queue:

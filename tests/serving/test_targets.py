@@ -121,7 +121,7 @@ def test_two_of_one_project(registered: RegistryHome, iris: Path) -> None:
 def test_a_database_that_is_away(
     iris: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name can be followed as soon as it is back; what was approved can be told of nothing else."""
+    """A name is served once the registry is back; for a bundle, only the registry can say whether it was approved."""
     pytest.importorskip("psycopg")
     url = f"postgresql+psycopg://127.0.0.1:{free_port()}/windlass"
     settings = Settings(home=tmp_path / "home", database_url=url)

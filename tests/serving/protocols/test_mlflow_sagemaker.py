@@ -161,7 +161,7 @@ def test_headers_of_sagemaker_are_ignored(iris_server: Server) -> None:
     ["", "*/*", "application/json", "application/json, */*;q=0.1", "application/jsonlines"],
 )
 def test_accept(iris_server: Server, accept: str) -> None:
-    """JSON is what there is; as SageMaker's own containers do, it is given whatever was asked for."""
+    """JSON is the answer to any other `Accept`, as of SageMaker's own containers."""
     answer = invoke(iris_server, CSV, accept=accept)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"

@@ -276,7 +276,7 @@ def test_binary_both_ways(
 
 
 def test_binary_of_some(mixed_server: Server) -> None:
-    """BYTES, BOOL and integers in binary, others in JSON; one output in binary, in the order asked for."""
+    """BYTES, BOOL and integers in binary, others in JSON; one output in binary, in the requested order."""
     text = LOAN["city"].encode()
     packed = {
         "age": ("INT16", struct.pack("<h", LOAN["age"])),

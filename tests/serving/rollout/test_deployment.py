@@ -24,7 +24,7 @@ NAME = "iris"
 
 
 class Gated:
-    """A registry with v1 to v4 of Iris, and its follower; the store is silent about versions that are `held`."""
+    """A registry with v1 to v4 of Iris, and its deployment; the store does not answer for versions that are `held`."""
 
     def __init__(self, registered: RegistryHome, executor: DaemonExecutor) -> None:
         self.held: set[str] = set()

@@ -98,7 +98,7 @@ def test_another_version_is_refused(server: Server, version: str, status: int) -
 def test_what_is_refused_is_remembered_for_a_while(
     home: RegistryHome, monkeypatch: pytest.MonkeyPatch, version: str, status: int, questions: int
 ) -> None:
-    """So that asking for what is not there asks the database but seldom."""
+    """Failures are cached, so that requests for missing versions rarely reach the database."""
     asked = Asked(home, monkeypatch)
     monkeypatch.setattr(pinned_versions, "ERROR_SECONDS", 3600.0)
     assert [asked.status(version) for _ in range(3)] == [status] * 3
