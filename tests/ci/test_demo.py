@@ -1,11 +1,11 @@
 """What `make run` does before it serves: examples in production, each once, and no key that is left to use."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
+from tests.support.child_process import run
 from tests.support.cli import run_cli
 from tests.support.lending_project import Lending
 from tests.support.server import environment
@@ -15,15 +15,10 @@ UNRULY = ROOT / "tests" / "projects" / "unruly"
 
 def demo(home: Path, folder: Path) -> str:
     """What examples/demo.py printed."""
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py", folder],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(home),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    command = [sys.executable, ROOT / "examples" / "demo.py", folder]
+    done = run(command, env=environment(home), timeout=200)
+    assert done.code == 0, done.out + done.err
+    return done.out
 
 
 def test_it_brings_an_example_to_production_once_and_leaves_no_key_behind(

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,12 @@ from threading import Thread
 import httpx
 import pytest
 from tests.conftest import Serve
+from tests.support.child_process import ROOT, Finished, run
 from tests.support.cli import run_cli
 from tests.support.command_stubs import CommandStubs
 from tests.support.lending_project import Lending
 from tests.support.server import TIMEOUT, Server
-from tests.support.workflow_runner import ROOT, Done, Runner, Step, names, steps
+from tests.support.workflow_runner import Runner, Step, names, steps
 
 from windlass.auth.key import Role
 from windlass.auth.key_store import KeyStore
@@ -47,7 +47,7 @@ def ours(name: str) -> Iterator[Step]:
     return (step for step in steps(name) if step.command not in CI)
 
 
-def accepted(done: Done) -> Done:
+def accepted(done: Finished) -> Finished:
     """Exit code 0, or the test says what the step wrote."""
     assert done.code == 0, done.out + done.err
     return done
@@ -223,11 +223,10 @@ def test_training_takes_new_data_through_the_gates_and_an_approval_to_production
     assert version.digest in summary
 
 
-def smoke(url: str, *options: str) -> Done:
+def smoke(url: str, *options: str) -> Finished:
     """What the smoke test says of the project `lending` there, at once."""
     words = [sys.executable, "deploy/smoke.py", url, "lending", "--seconds", "0", *options]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    return Done(done.returncode, done.stdout, done.stderr)
+    return run(words, cwd=ROOT)
 
 
 def test_a_features_service_that_does_not_answer_fails_the_smoke_test(

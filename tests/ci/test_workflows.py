@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tests.support.workflow_runner import ROOT, names, steps, workflow
+from tests.support.child_process import ROOT
+from tests.support.workflow_runner import names, steps, workflow
 
 from windlass.serving.targets import ServiceRole
 

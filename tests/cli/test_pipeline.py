@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import WINDLASS
 from tests.support.cli import run_cli
-from tests.support.job_workers import WINDLASS, Bench, is_alive
+from tests.support.job_workers import Bench, is_alive
 from tests.support.lending_project import Lending
 from tests.support.server import environment
 from tests.support.waiting import until

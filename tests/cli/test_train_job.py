@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import WINDLASS
 from tests.support.cli import run_cli
-from tests.support.job_workers import WINDLASS, Bench, Unruly
+from tests.support.job_workers import Bench, Unruly
 from tests.support.server import environment
 from tests.support.waiting import until
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.job_workers import TIMEOUT, WINDLASS, Bench
+from tests.support.child_process import WINDLASS
+from tests.support.job_workers import TIMEOUT, Bench
 from tests.support.server import environment
 from tests.support.waiting import until
 
@@ -22,7 +23,7 @@ def test_it_works_until_it_is_stopped_and_logs_json(bench: Bench, number: int) -
     worker = bench.worker(project)
     job = bench.submit(project)
     bench.done(job)
-    worker.process.send_signal(number)
+    worker.process.signal(number)
     assert worker.process.wait(TIMEOUT) == 0
     output = {line["event"]: line for line in worker.lines()}
     assert output["worker ready"]["projects"] == ["unruly"]
@@ -50,6 +51,6 @@ def test_a_second_stop_does_no_harm(bench: Bench) -> None:
     bench.submit(project, "wait")
     project.trainer()
     for _ in range(2):
-        worker.process.send_signal(signal.SIGTERM)
+        worker.process.signal(signal.SIGTERM)
     assert worker.process.wait(TIMEOUT) == 0
     until(lambda: bench.queue.workers() == [], "an empty table of workers")

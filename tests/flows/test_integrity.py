@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import joblib
 import pytest
 from tests.conftest import BundleOf, Serve
 from tests.support.altered_bundles import change, copied, reseal
-from tests.support.server import FLOWER, WINDLASS, Server, environment, free_port
+from tests.support.child_process import WINDLASS, run
+from tests.support.server import FLOWER, Server, environment, free_port
 
 from windlass.app import application
 from windlass.core.bundle import MANIFEST, Bundle
@@ -203,13 +203,8 @@ def test_a_native_bundle_serves(serve: Serve, bundle_of: BundleOf) -> None:
 
 def test_the_command_refuses_in_one_line(bundle: Path, tmp_path: Path) -> None:
     (bundle / "schema.json").write_text("{}")
-    done = subprocess.run(
-        [WINDLASS, "serve", bundle, "--port", str(free_port())],
-        env=environment(tmp_path / "home"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "schema.json is not the file that was sealed" in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    command = [WINDLASS, "serve", bundle, "--port", free_port()]
+    done = run(command, env=environment(tmp_path / "home"))
+    assert done.code == 1
+    assert "schema.json is not the file that was sealed" in " ".join(done.err.split())
+    assert "Traceback" not in done.err

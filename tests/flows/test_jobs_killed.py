@@ -80,7 +80,7 @@ def test_a_worker_that_only_seemed_dead_does_no_harm(bench: Bench) -> None:
     project.forget()
     bench.worker(project)
     until(lambda: project.has_begun() and project.trainer() != old, "a takeover")
-    sleeper.process.send_signal(signal.SIGCONT)
+    sleeper.process.signal(signal.SIGCONT)
     until(lambda: not is_alive(old), "the end of the training that was taken over")
     project.go()
     assert bench.done(job)["version"] == "v1"

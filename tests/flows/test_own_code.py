@@ -1,10 +1,10 @@
 """A pipeline with classes and functions of the project's own: its bundle serves without the project."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 from tests.conftest import BundleOf, Serve
+from tests.support.child_process import run
 
 from windlass.core.bundle import Bundle
 
@@ -20,11 +20,5 @@ def test_a_bundle_carries_the_code_of_its_pipeline(
     server = serve(bundle.path)  # another process, and another folder
     answer = server.client.post("/predict", json={"length": 1.4, "width": 0.2})
     assert answer.json()["prediction"] == "setosa"
-    loaded = subprocess.run(
-        [sys.executable, "-c", LOAD, str(bundle.path / "model.joblib")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert loaded.stdout == "area\n"
+    loaded = run([sys.executable, "-c", LOAD, bundle.path / "model.joblib"], cwd=tmp_path)
+    assert loaded.out == "area\n", loaded.err

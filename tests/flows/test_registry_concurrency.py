@@ -1,12 +1,13 @@
 """Processes that register, approve and open at once, on both databases and both stores: nothing is lost or doubled."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import ChildProcess
 from tests.support.services import registry_settings, variables
 from tests.support.small_bundles import Loan
 
@@ -106,25 +107,16 @@ def test_a_version_approved_twice_at_once_is_approved_once(
 
 def at_once(settings: Settings, code: str, arguments: Sequence[str]) -> list[str]:
     """What processes that run `code` print, let go together once all are there."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", code, argument],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=variables(settings),
-        )
-        for argument in arguments
-    ]
-    for process in running:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "there\n"
-    told = [process.stdin and process.stdin.write("go\n") for process in running]
-    assert told == [3] * len(running)
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.flush()
-    done = [process.communicate(timeout=TIMEOUT) for process in running]
-    assert [process.returncode for process in running] == [0] * len(running), done
-    return [out.strip() for out, _ in done]
+    program = [sys.executable, "-W", "error", "-c", code]
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(ChildProcess([*program, argument], env=variables(settings)))
+            for argument in arguments
+        ]
+        for child in children:
+            assert child.read_line() == "there", child.description
+        for child in children:
+            child.write_line("go")
+        done = [child.finish(TIMEOUT) for child in children]
+    assert [ended.code for ended in done] == [0] * len(done), done
+    return [ended.out.strip() for ended in done]

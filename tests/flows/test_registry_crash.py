@@ -1,13 +1,12 @@
 """kill -9 at every write, and at any moment: no version without its bundle, and no parts of bundles are left."""
 
-import os
 import random
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import ChildProcess, run
 from tests.support.services import registry_settings, variables
 from tests.support.small_bundles import Loan
 
@@ -44,21 +43,13 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 )
 @pytest.mark.timeout(600)
 def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: str) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "tests" / "support" / "crash_points.py"),
-            action,
-            str(tmp_path / "bundles"),
-        ],
+    done = run(
+        [sys.executable, "-m", "tests.support.crash_points", action, tmp_path / "bundles"],
         env={**variables(settings), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=580,
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 5  # there were writes to be killed before
+    assert done.code == 0, done.err
+    assert int(done.out) > 5  # there were writes to be killed before
 
 
 @pytest.mark.parametrize("settings", ["sqlite-files", "postgres-files"], indirect=True)
@@ -86,16 +77,9 @@ def test_killed_at_any_moment(settings: Settings, tmp_path: Path) -> None:
 
 
 def _killed(settings: Settings, folder: Path, after: float) -> set[int]:
-    """The numbers that a process told before it was killed, this long after the first."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOOP, str(folder)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, **variables(settings)},
-        text=True,
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    time.sleep(after)  # the moment is random on purpose
-    process.kill()
-    rest, _ = process.communicate(timeout=60)
-    return {int(line) for line in (first + rest).splitlines() if line}
+    """The numbers that a process printed before it was killed, this long after the first."""
+    with ChildProcess([sys.executable, "-c", LOOP, folder], env=variables(settings)) as child:
+        first = child.read_line()
+        time.sleep(after)  # the moment is random on purpose
+        child.kill()
+        return {int(line) for line in [first, *child.finish().out.splitlines()] if line}

@@ -1,7 +1,7 @@
 """A program that is killed before each of its writes, one after the other, and looks at what is left each time.
 
-`python crash_points.py register|prune|approve FOLDER`, with the settings in the environment. Exits 0 where
-everything was right every time, and prints how often it was killed.
+`python -m tests.support.crash_points register|prune|approve FOLDER`, with the settings in the environment.
+Exits 0 where everything was right every time, and prints how often it was killed.
 """
 
 import os
@@ -21,10 +21,10 @@ from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
 LOAN = Loan()
-MOST = 400
+MAX_WRITES = 400
 
 
-class Fuse:
+class KillAtWrite:
     """Kills this process before the write of a number."""
 
     def __init__(self, at: int) -> None:
@@ -35,7 +35,7 @@ class Fuse:
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def lay(self, settings: Settings) -> None:
+    def install(self, settings: Settings) -> None:
         """Put it before every write: to files, to the object store, to the database."""
         import shutil
 
@@ -55,15 +55,15 @@ class Fuse:
     def _before(self, owner: Any, name: str) -> None:
         original = getattr(owner, name)
 
-        def fused(*arguments: Any, **named: Any) -> Any:
+        def counted(*arguments: Any, **named: Any) -> Any:
             self()
             return original(*arguments, **named)
 
-        setattr(owner, name, fused)
+        setattr(owner, name, counted)
 
 
 @dataclass(frozen=True)
-class Turn:
+class CrashTest:
     """One killing: what is done, with which bundles, and before which write it is killed."""
 
     settings: Settings
@@ -85,7 +85,7 @@ class Turn:
     def act(self) -> None:
         """Do it, and die."""
         registry = Registry.open(self.settings)
-        Fuse(self.number).lay(self.settings)
+        KillAtWrite(self.number).install(self.settings)
         if self.action == "register":
             self._register(registry)
         elif self.action == "prune":
@@ -94,7 +94,7 @@ class Turn:
             newest = registry.versions("loan")[0]
             registry.approve("loan", newest.name, actor="bob", reason="a test")
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Open the registry as a later start does, carry on, and hold every row against its bundle."""
         registry = Registry.open(self.settings)
         registry.sweep()
@@ -106,12 +106,15 @@ class Turn:
         versions = registry.versions("loan")
         numbers = sorted(version.number for version in versions)
         assert numbers == list(range(1, len(versions) + 1)), numbers
-        kept = [version for version in versions if version.pruned_at is None]
-        there, known = bundles.version_numbers("loan"), {version.number for version in kept}
-        assert there == known, (there, known)
+        unpruned = [version for version in versions if version.pruned_at is None]
+        in_store, in_database = (
+            bundles.version_numbers("loan"),
+            {version.number for version in unpruned},
+        )
+        assert in_store == in_database, (in_store, in_database)
         registry.sweep()
         assert bundles._blobs.folders("orphans/loan") == []
-        for version in kept:
+        for version in unpruned:
             registry.fetch(version)
         assert registry.verify_decisions() == [], registry.verify_decisions()
         registry.close()
@@ -125,8 +128,8 @@ class Turn:
         return LOAN.sealed(self.folder / f"{self.number}{suffix}")
 
 
-def aside(work: Callable[[], None]) -> int:
-    """The exit status of a process that does some work."""
+def exit_status(work: Callable[[], None]) -> int:
+    """The exit status of a fork of this process that does some work."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -141,12 +144,13 @@ def aside(work: Callable[[], None]) -> int:
 def main(action: str, folder: Path) -> int:
     """Kill before the first write, the second, …, until there is none left to be killed before."""
     settings = Settings.read()
-    for number in range(1, MOST):
-        turn = Turn(settings, action, folder, number)
-        if aside(turn.prepare):
+    Registry.open(settings).close()  # so that no fork has to import what a registry needs
+    for number in range(1, MAX_WRITES):
+        turn = CrashTest(settings, action, folder, number)
+        if exit_status(turn.prepare):
             return 1
-        ended = aside(turn.act)
-        if ended not in (0, -signal.SIGKILL) or aside(turn.look):
+        ended = exit_status(turn.act)
+        if ended not in (0, -signal.SIGKILL) or exit_status(turn.check):
             sys.stderr.write(f"killed before write {number}, it ended with {ended}")
             return 1
         if ended == 0:

@@ -4,8 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text, update
+from tests.support.child_process import WINDLASS, ChildProcess
 from tests.support.server import environment, logged
 from tests.support.waiting import until
 
@@ -26,7 +25,6 @@ from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
 
 TIMEOUT = 90.0  # seconds until a test gives a job up; machines that test are busy
-WINDLASS = Path(sys.executable).with_name("windlass")
 UNRULY = Path(__file__).parents[1] / "projects" / "unruly"
 
 
@@ -70,49 +68,34 @@ class WorkerProcess:
 
     def __init__(self, home: Path, log: Path, *folders: Path, **variables: str) -> None:
         self.log = log
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [str(WINDLASS), "worker", *map(str, folders)],
-                stdout=subprocess.DEVNULL,
-                stderr=file,
-                stdin=subprocess.DEVNULL,
-                env=environment(home, **variables),
-            )
+        command = [WINDLASS, "worker", *folders]
+        self.process = ChildProcess(command, env=environment(home, **variables), log=log)
 
     def wait_ready(self) -> "WorkerProcess":
         """Return once it takes jobs."""
-        until(
-            lambda: "worker ready" in self.log.read_text() or self.process.poll() is not None,
-            "a worker that is ready",
-            TIMEOUT,
-        )
-        assert self.process.poll() is None, self.log.read_text()
+        self.process.wait_for_log("worker ready", TIMEOUT)
         return self
 
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
-        self.process.wait()
 
     def suspend(self, settings: Settings) -> None:
         """Stop it in its tracks, as a paused machine is, but not while it keeps others from their database."""
         until(lambda: self._is_suspended(settings), "a worker that holds no lock", TIMEOUT)
 
     def _is_suspended(self, settings: Settings) -> bool:
-        self.process.send_signal(signal.SIGSTOP)
+        self.process.signal(signal.SIGSTOP)
         os.waitpid(self.process.pid, os.WUNTRACED)  # every thread of it stands still by now
         files = [file for file in settings.home.glob("*.db") if _is_locked(file)]
         if files or (settings.database_url and _is_in_a_transaction(settings.database_url)):
-            self.process.send_signal(signal.SIGCONT)
+            self.process.signal(signal.SIGCONT)
             return False
         return True
 
     def stop(self) -> int:
         """End it as an orchestrator would; its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.send_signal(signal.SIGCONT)  # where it is suspended
-        return self.process.wait(TIMEOUT)
+        return self.process.stop(TIMEOUT)
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """What it logged so far, of one event or of all."""
@@ -242,7 +225,7 @@ def is_alive(pid: int) -> bool:
 @pytest.fixture(params=["sqlite", "postgres"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """A desk over each database."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    url = request.getfixturevalue("migrated_postgres_url") if request.param == "postgres" else None
     made = Bench(tmp_path, url)
     yield made
     made.close()

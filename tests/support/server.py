@@ -3,10 +3,7 @@
 import json
 import os
 import random
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support.child_process import POLL, TIMEOUT, WINDLASS, ChildProcess
 
-TIMEOUT = (
-    60.0  # seconds until a test gives a process up: longer than a server takes that is told to stop
-)
-WINDLASS = Path(sys.executable).with_name("windlass")
-
+__all__ = ["TIMEOUT", "WINDLASS"]  # beside what is defined here
 
 FIRST_PORT = 10_000  # below it services listen
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -89,16 +83,13 @@ class Server:
         self.port, self.home = port, home
         self.url = f"http://127.0.0.1:{port}"
         self.log = home / "stderr.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                cwd=folder or home,
-                env=environment(home, **variables),
-                start_new_session=True,
-            )
+        self.process = ChildProcess(
+            command,
+            env=environment(home, **variables),
+            cwd=folder or home,
+            log=self.log,
+            new_group=True,
+        )
         self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT)
 
     @classmethod
@@ -114,14 +105,14 @@ class Server:
         """Return once `path` answers with `status`."""
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
-            if self.process.poll() is not None:
+            if not self.process.is_running:
                 raise AssertionError(f"the server ended: {self.log.read_text()}")
             try:
                 if self.client.get(path).status_code == status:
                     return self
             except httpx.TransportError:
                 pass
-            time.sleep(0.02)  # nothing tells of a port that begins to listen
+            time.sleep(POLL)  # nothing reports a port that begins to listen
         raise AssertionError(f"{path} never answered {status}: {self.log.read_text()}")
 
     def connect(self) -> "Connection":
@@ -136,11 +127,11 @@ class Server:
 
     def signal(self, number: int) -> None:
         """Send a signal to the server's first process."""
-        self.process.send_signal(number)
+        self.process.signal(number)
 
     def signal_all(self, number: int) -> None:
         """Send a signal to all of the server's processes, as a terminal does."""
-        os.killpg(self.process.pid, number)
+        self.process.signal_group(number)
 
     def children(self, command: str) -> set[int]:
         """The processes that the server started and that run, by a part of their command lines."""
@@ -157,14 +148,7 @@ class Server:
     def stop(self) -> int:
         """Stop the server as an orchestrator would; kill it where it does not."""
         self.client.close()
-        if self.process.poll() is None:
-            self.signal(signal.SIGTERM)
-        try:
-            return self.exit_code()
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+        return self.process.stop()
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """What was logged so far, of one event or of all."""

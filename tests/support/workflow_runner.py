@@ -6,7 +6,6 @@ that nobody gave is an error.
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.support.child_process import ROOT, Finished, run
 
-ROOT = Path(__file__).parents[2]
+TIMEOUT = 250.0  # seconds that a step may take
 WORKFLOWS = ROOT / ".github" / "workflows"
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
@@ -30,15 +30,6 @@ class Step:
     command: str = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     id: str | None = field(repr=False, default=None)
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a step ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 def workflow(name: str) -> dict[str, Any]:
@@ -83,7 +74,7 @@ class Runner:
         self._variables = variables
         self._outputs: dict[tuple[str, str], dict[str, str]] = {}
 
-    def run(self, step: Step) -> Done:
+    def run(self, step: Step) -> Finished:
         """Run a step, and keep what it puts out."""
         output = self.folder / "output"
         output.write_text("")
@@ -95,9 +86,10 @@ class Runner:
         }
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
-        done = subprocess.run(
+        done = run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step.command],
             cwd=ROOT,
+            timeout=TIMEOUT,
             env={
                 **kept,
                 "PATH": path,
@@ -106,13 +98,10 @@ class Runner:
                 **runners,
                 **self._variables,
             },
-            capture_output=True,
-            text=True,
-            check=False,
         )
         put_out = (line.partition("=") for line in output.read_text().splitlines())
         self._outputs[step.job, step.id or step.name] = {name: value for name, _, value in put_out}
-        return Done(done.returncode, done.stdout, done.stderr)
+        return done
 
     def filled(self, step: Step, text: str) -> str:
         """A text with its expressions filled in."""

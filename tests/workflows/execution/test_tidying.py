@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 from sqlalchemy import create_engine, text
-from tests.support.job_workers import ON_SQLITE, WINDLASS, Bench, aged, bench
+from tests.support.child_process import WINDLASS
+from tests.support.job_workers import ON_SQLITE, Bench, aged, bench
 from tests.support.server import environment
 from tests.support.waiting import until
 

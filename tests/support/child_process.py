@@ -1,0 +1,228 @@
+"""Child processes of tests: started, waited for, signalled, killed, and cleaned up, with what they wrote."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+TIMEOUT = (
+    60.0  # seconds until a test gives a process up: longer than a server takes that has to stop
+)
+POLL = 0.01  # seconds between two looks at what nobody reports
+ROOT = Path(__file__).parents[2]
+WINDLASS = Path(sys.executable).with_name("windlass")
+
+Command = Sequence[object]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a process ended: its exit code, and what it wrote to its pipes."""
+
+    code: int
+    out: str
+    err: str
+
+
+class ChildProcess:
+    """Process with pipes for its input, output and errors, or with a file for what it logs.
+
+    With `log`, standard error goes to that file, and standard output nowhere. With `new_group` the process leads a
+    group of its own, as one that was started in a terminal does. As a context manager, it kills what is left.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log: Path | None = None,
+        new_group: bool = False,
+    ) -> None:
+        self.log = log
+        self._new_group = new_group
+        errors = None if log is None else log.open("wb")
+        stream = subprocess.PIPE if errors is None else subprocess.DEVNULL
+        try:
+            self.process = subprocess.Popen(
+                [str(word) for word in command],
+                cwd=cwd,
+                env=env,
+                text=True,
+                encoding="utf-8",
+                start_new_session=new_group,
+                stdin=stream,
+                stdout=stream,
+                stderr=stream if errors is None else errors,
+            )
+        finally:
+            if errors is not None:
+                errors.close()
+        self._out, self._err = _Reader(self.process.stdout), _Reader(self.process.stderr)
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def write_line(self, text: str) -> None:
+        """Writes a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{text}\n")
+        self.process.stdin.flush()
+
+    def close_input(self) -> None:
+        """Ends its standard input."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+    def read_line(self, timeout: float = TIMEOUT) -> str:
+        """Returns the next line of its standard output, without its end; "" once there is none."""
+        return self._out.next_line(timeout, self.description)
+
+    def wait_for_log(self, text: str, timeout: float = TIMEOUT) -> Self:
+        """Returns once its log has this text. Fails where the process ends before."""
+        assert self.log is not None
+        deadline = time.monotonic() + timeout
+        while text not in self.log.read_text("utf-8"):
+            assert self.is_running, self.description
+            assert time.monotonic() < deadline, f"never logged {text!r}: {self.description}"
+            time.sleep(POLL)
+        return self
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process."""
+        self.process.send_signal(number)
+
+    def signal_group(self, number: int) -> None:
+        """Sends a signal to the process and all that it started, as a terminal does."""
+        assert self._new_group
+        os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self.process.kill()
+        self._close()
+
+    def stop(self, timeout: float = TIMEOUT) -> int:
+        """Ends it as an orchestrator would, and kills it where that does not help; returns its exit code."""
+        if self.is_running:
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGCONT)  # where it is suspended
+        return self.wait(timeout)
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Returns its exit code, once it has ended. Kills it and fails where it does not."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"not ended in {timeout:g} s: {self.description}") from None
+        self._close()
+        return code
+
+    def finish(self, timeout: float = TIMEOUT) -> Finished:
+        """Ends its standard input, waits for it, and returns how it ended; `out` is what was not read yet."""
+        self.close_input()
+        return Finished(self.wait(timeout), self._out.rest(), self._err.rest())
+
+    @property
+    def description(self) -> str:
+        """The command, and the end of what it wrote."""
+        log = "" if self.log is None else self.log.read_text("utf-8")
+        state = "running" if self.is_running else f"ended with {self.process.returncode}"
+        return f"{self.process.args!r}, {state}: {(log + self._out.text + self._err.text)[-4000:]}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        if self.is_running:
+            self.kill()
+        self._close()
+
+    def _close(self) -> None:
+        self.process.wait()
+        self.close_input()
+        self._out.close()
+        self._err.close()
+
+
+class _Reader:
+    """Reads a pipe in a thread, so that the process never waits for a reader, and a test never for ever."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._read = 0  # lines that were given out
+        self._ended = stream is None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        if stream is not None:
+            self._thread.start()
+
+    def _run(self) -> None:
+        assert self._stream is not None
+        for line in self._stream:
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        with self._changed:
+            return "".join(self._lines)
+
+    def next_line(self, timeout: float, description: str) -> str:
+        with self._changed:
+            came = self._changed.wait_for(
+                lambda: self._read < len(self._lines) or self._ended, timeout
+            )
+            assert came, f"nothing more written in {timeout:g} s: {description}"
+            if self._read == len(self._lines):
+                return ""
+            self._read += 1
+            return self._lines[self._read - 1].rstrip("\n")
+
+    def rest(self) -> str:
+        with self._changed:
+            return "".join(self._lines[self._read :])
+
+    def close(self) -> None:
+        """Waits a little for what another process, which holds the pipe too, may still write."""
+        if self._stream is None or self._stream.closed:
+            return
+        self._thread.join(1.0)
+        if not self._thread.is_alive():
+            self._stream.close()
+
+
+def run(
+    command: Command,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = TIMEOUT,
+) -> Finished:
+    """Runs a command without input to its end; returns how it ended."""
+    with ChildProcess(command, env=env, cwd=cwd) as child:
+        return child.finish(timeout)
