@@ -21,6 +21,9 @@ run: $(SETUP) ## bring the examples to production and serve them on http://127.0
 	@$(VENV)/bin/python examples/demo.py $(EXAMPLES:%=examples/%)
 	@exec $(VENV)/bin/windlass serve $(EXAMPLES:%=examples/%) --port $(PORT)
 
+# one thread a process: on small data, more of them only spin while they wait for one another
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: $(DEV) ## the tests
 	@exec $(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.budget import examples
 
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import NumericRowReader, RowValidator
@@ -28,13 +29,13 @@ GOOD = st.fixed_dictionaries(
 ODD = st.dictionaries(st.sampled_from(["x", "n", "b", "more"]), VALUES, max_size=4)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(GOOD, max_size=3), st.lists(GOOD | ODD | VALUES, max_size=2))
 def test_what_it_takes_the_validator_takes_as_well(good: list[Any], odd: list[Any]) -> None:
     assert_same_as_the_validator(json.dumps(good + odd).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.binary(max_size=20) | VALUES.map(lambda value: json.dumps(value).encode()) | ODD.map(
     lambda value: json.dumps(value).encode()
 ))  # fmt: skip

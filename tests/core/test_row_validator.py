@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.budget import examples
 
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import MAX_EXPLAINED_BYTES, MAX_FAULTS, RowValidator
@@ -116,7 +117,7 @@ def assert_row(checked: ValidatedTable, row: int, validator: RowValidator, value
     assert checked.batch.text[row].tolist() == expected.text[0].tolist()
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(typed_tables())
 def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str, Any]]) -> None:
     schema, data = sample
@@ -130,7 +131,7 @@ def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str
         assert reasons_of(checked, row) == reasons
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(text_columns())
 def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[str]]) -> None:
     schema, texts = sample

@@ -8,9 +8,10 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from tests.support.budget import examples
 from tests.support.credit_view import CREDIT_VIEW, credit_loans
 from tests.support.loan_view import FEATURES, VIEW, contract, events
 from tests.support.snapshots import ORDER, build_snapshot, offline_store, read_sorted
@@ -39,7 +40,7 @@ def cuts(draw: Callable[..., list[int]]) -> Cuts:
     [(VIEW, LOANS), (CREDIT_VIEW, CREDIT_LOANS)],
     ids=["another view", "the example's"],
 )
-@settings(derandomize=True, deadline=None, max_examples=6)
+@examples(6)
 @given(cuts())
 def test_appends_in_any_order_equal_one_build(
     view: FeatureView, loans: pl.DataFrame, cut: Cuts

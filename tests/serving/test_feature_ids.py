@@ -4,15 +4,16 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.budget import examples
 
 from windlass.serving.feature_routes import MAX_ID, MAX_IDS, MIN_ID, body_ids, path_id
 from windlass.web.messages import Request
 from windlass.web.problems import Problem
 
 ids = st.integers(MIN_ID, MAX_ID)
-kept = settings(derandomize=True, deadline=None, max_examples=100)
+kept = examples(100)
 
 
 def asked(text: str) -> int:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from tests.conftest import BundleOf
+from tests.support.budget import examples
 from tests.support.server import Server
 
 from windlass.core.bundle import Bundle
@@ -20,13 +21,7 @@ from windlass.core.row_schema import (
 )
 
 Strategy = st.SearchStrategy[Any]
-PROPERTY = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+PROPERTY = examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(),
     st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
@@ -169,7 +164,7 @@ def test_a_batch_is_answered_row_by_row(
     schema: RowSchema = request.getfixturevalue(row)
     server: Server = request.getfixturevalue(home)
 
-    @settings(PROPERTY, max_examples=30)
+    @examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(batch=st.lists(rows(schema), min_size=1, max_size=5))
     def check(batch: list[dict[str, Any]]) -> None:
         together = server.client.post("/predict_batch", json=batch).json()

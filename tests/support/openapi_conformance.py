@@ -7,9 +7,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
+from tests.support.budget import IS_CI
 from tests.support.server import Server
 
-SAMPLES = 25  # requests an operation, of each kind
+SAMPLES = 25 if IS_CI else 8  # requests an operation, of each kind
 
 
 def untruths(

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.support.budget import examples
 
 from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.project import Project
@@ -62,7 +63,7 @@ def _split(dataset: Dataset, project: Project, size: float) -> Split:
     return split_by_group(dataset, RULE, project.target, test_size=size)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(events=EVENTS, size=st.floats(0.1, 0.9))
 def test_no_person_and_no_day_stands_on_both_sides(made: Any, events: Any, size: float) -> None:
     dataset, project = made(events)
@@ -78,7 +79,7 @@ def test_no_person_and_no_day_stands_on_both_sides(made: Any, events: Any, size:
     assert max(day for _, day in train) < min(day for _, day in test)
 
 
-@settings(derandomize=True, deadline=None, max_examples=30)
+@examples(30)
 @given(events=EVENTS, more=EVENTS)
 def test_a_person_keeps_the_side_whoever_else_is_there(made: Any, events: Any, more: Any) -> None:
     everyone = [events, [*events, *more]]

@@ -4,8 +4,9 @@ from datetime import date
 
 import duckdb
 import polars as pl
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.support.budget import examples
 from tests.support.loan_view import NEVER, PROJECT_VIEW
 
 from windlass.features.offline.training_set import add_on_demand_features
@@ -16,7 +17,7 @@ LEAP = date(2000, 2, 29)
 DUCKDB = duckdb.connect()
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @example([(LEAP, NEVER, date(2021, 2, 28)), (LEAP, None, date(2021, 3, 1))])
 @example([(LEAP, LEAP, date(2024, 2, 28)), (LEAP, LEAP, date(2024, 2, 29)), (LEAP, LEAP, LEAP)])
 @example([(None, NEVER, date(2020, 12, 31))])

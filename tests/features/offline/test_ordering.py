@@ -3,8 +3,9 @@
 from datetime import date
 
 import polars as pl
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.support.budget import examples
 
 from windlass.features.offline.parts import sort_rows
 
@@ -15,7 +16,7 @@ ROWS = st.lists(st.tuples(WIDE | NARROW | st.none(), st.dates(), NARROW)) | st.l
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@examples(80)
 @example([(2**63 - 1, date(3021, 9, 18), 1), (-(2**63), date(1, 1, 1), -1)])
 @example([(5, date(2020, 1, 1), 1), (5, date(2020, 1, 1), 0)])
 @given(ROWS)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.features.online.conftest import OpenStore
+from tests.support.budget import examples
 from tests.support.loan_view import FEATURES, NEVER, PROJECT_VIEW
 from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
 
@@ -90,7 +91,7 @@ class _One:
         return self.known
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@examples(200)
 @given(birthday=Dates, job=Dates, days=st.lists(st.dates(date(1999, 1, 1)), min_size=1, max_size=3))
 def test_features_are_what_the_view_says(
     birthday: date | None, job: date | None, days: list[date]

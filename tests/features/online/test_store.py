@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from tests.features.online.conftest import OpenStore
+from tests.support.budget import examples
 from tests.support.loan_view import NEVER, PROJECT_VIEW
 from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
 
@@ -135,12 +136,7 @@ Writes = st.lists(
 )
 
 
-@settings(
-    max_examples=10,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(writes=Writes)
 def test_the_order_of_writing_makes_no_difference(
     open_store: OpenStore, writes: list[tuple[int, int, int]]
