@@ -1,23 +1,26 @@
 """What tests of several rooms share: bundles trained once a run, and servers that are stopped afterwards."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from tests.support.server import Server
-from tests.support.services import (
+from tests.support.budget import IS_CI, load_profile
+from tests.support.databases import (
     database_url,
+    drop_template,
     migrated_database_url,
     migrated_postgres_url,
-    postgres_template,
+    migrations_from_template,
+    postgres_databases,
     postgres_url,
-    s3_endpoint,
-    s3_url,
+    real_migrations,
     sqlite_template,
 )
+from tests.support.server import Server
+from tests.support.services import s3_endpoint, s3_url
+from tests.support.shared_resources import SharedResources, resources_of, shared
 from tests.support.tcp_proxy import wire, wired_url
 
 from windlass.core.project_loader import load_project
@@ -26,22 +29,14 @@ from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import train
 
 __all__ = [  # fixtures
-    "database_url", "migrated_database_url", "migrated_postgres_url", "postgres_template", "postgres_url",
-    "s3_endpoint", "s3_url", "sqlite_template", "wire", "wired_url",
+    "database_url", "migrated_database_url", "migrated_postgres_url", "migrations_from_template", "postgres_databases",
+    "postgres_url", "real_migrations", "s3_endpoint", "s3_url", "shared", "sqlite_template", "wire", "wired_url",
 ]  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
 HOMES = {"iris": ROOT / "examples" / "iris"}
 
-# the same examples in every run, and no judgement of how quickly they come
-settings.register_profile(
-    "steady",
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("steady")
+load_profile()
 
 BundleOf = Callable[..., Path]
 Serve = Callable[..., Server]
@@ -73,19 +68,39 @@ def logs_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, a test fails where what it needs is not installed."""
+    report = yield
+    if (
+        IS_CI
+        and call.excinfo is not None
+        and str(call.excinfo.value).startswith("could not import")
+    ):
+        report.outcome = "failed"
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Ends what the workers shared, once all of them have ended."""
+    if not hasattr(session.config, "workerinput"):
+        base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # no public way to it
+        drop_template(resources_of(base, of_worker=False))
+
+
 @pytest.fixture(scope="session")
-def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> BundleOf:
-    """The bundle of a project (`iris`, or one of tests/projects), trained once; nobody may change it."""
-    folder = tmp_path_factory.mktemp("bundles")
+def bundle_of(shared: SharedResources) -> BundleOf:
+    """The bundle of a project (`iris`, or one of tests/projects), trained once a run; nobody may change it."""
 
     def bundle(name: str, **request: Any) -> Path:
-        target = folder / "-".join([name, *map(str, request.values())])
-        if not target.exists():
-            home = HOMES.get(name, ROOT / "tests" / "projects" / name)
-            project, source = load_project(home)
+        def make(target: Path) -> None:
+            project, source = load_project(HOMES.get(name, ROOT / "tests" / "projects" / name))
             wanted = TrainingRequest(artifacts=target, track=False, **request)
-            train(project, source, wanted, Settings(home=folder / "home"))
-        return target
+            train(project, source, wanted, Settings(home=target.with_suffix(".home")))
+
+        return shared.path("-".join(["bundle", name, *map(str, request.values())]), make)
 
     return bundle
 

@@ -9,7 +9,6 @@ from tests.control.test_job_events import listening
 from tests.control.test_jobs import ordered
 from tests.control.test_train import polled
 from tests.support.server import Server
-from tests.support.services import postgres_url
 from tests.support.tcp_proxy import Wire
 from tests.support.waiting import is_quick
 
@@ -17,15 +16,13 @@ from windlass.jobs.queue import JobQueue
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
-__all__ = ["postgres_url"]  # a fixture
-
 
 @pytest.fixture
 def registry(
-    postgres_url: str, bundle_of: BundleOf, tmp_path_factory: pytest.TempPathFactory
+    migrated_postgres_url: str, bundle_of: BundleOf, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Registry]:
     home = tmp_path_factory.mktemp("home")
-    registry = registered(Settings(home=home, database_url=postgres_url), bundle_of)
+    registry = registered(Settings(home=home, database_url=migrated_postgres_url), bundle_of)
     yield registry
     registry.close()
 

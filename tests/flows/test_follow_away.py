@@ -26,8 +26,8 @@ BODY = str(FLOWER).replace("'", '"').encode()
 
 
 @pytest.fixture
-def registered(tmp_path: Path, postgres_url: str) -> Iterator[RegistryHome]:
-    made = RegistryHome(tmp_path / "home", database_url=postgres_url)
+def registered(tmp_path: Path, migrated_postgres_url: str) -> Iterator[RegistryHome]:
+    made = RegistryHome(tmp_path / "home", database_url=migrated_postgres_url)
     yield made
     made.close()
 

@@ -222,13 +222,16 @@ def test_a_server_that_never_answers_is_told() -> None:
             Database.open_url(f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/loans")
 
 
-def test_a_database_that_does_not_exist_is_told(postgres_url: str) -> None:
+def test_a_database_that_does_not_exist_is_told(migrated_postgres_url: str) -> None:
     with pytest.raises(StorageError, match=r"does not exist.*WINDLASS_DATABASE_URL"):
-        Database.open_url(f"{postgres_url.partition('?')[0]}_else")
+        Database.open_url(f"{migrated_postgres_url.partition('?')[0]}_else")
 
 
-def test_a_connection_that_was_cut_is_made_again(postgres_url: str) -> None:
-    database, other = Database.open_url(postgres_url), Database.open_url(postgres_url)
+def test_a_connection_that_was_cut_is_made_again(migrated_postgres_url: str) -> None:
+    database, other = (
+        Database.open_url(migrated_postgres_url),
+        Database.open_url(migrated_postgres_url),
+    )
     others = "datname = current_database() AND pid <> pg_backend_pid()"
 
     def be_cut() -> None:

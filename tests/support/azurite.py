@@ -6,7 +6,6 @@ import hmac
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
@@ -17,6 +16,7 @@ import httpx
 import pytest
 from tests.support.server import free_port
 from tests.support.services import absent, await_http
+from tests.support.shared_resources import SharedResources
 
 ACCOUNT = "devstoreaccount1"  # of every emulator, with a key that is no secret
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -25,26 +25,21 @@ PACKAGE = "azurite@3"
 
 
 @pytest.fixture(scope="session")
-def azure_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the emulator's account."""
+def azure_endpoint(shared: SharedResources, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the account at the run's emulator. Every test has a container of its own."""
     folder = tmp_path_factory.mktemp("azurite")
     program = _program()
-    port = free_port()
-    log = folder / "server.log"
-    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--skipApiVersionCheck"]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [str(program), "--silent", "--inMemoryPersistence", *options],
-            stdout=file,
-            stderr=file,
-            stdin=subprocess.DEVNULL,
-            cwd=folder,
+
+    def start() -> str:
+        port, log = free_port(), folder / "server.log"
+        options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--skipApiVersionCheck"]
+        command = [str(program), "--silent", "--inMemoryPersistence", *options]
+        address = await_http(
+            f"http://127.0.0.1:{port}", shared.start(command, log, cwd=folder), log
         )
-    try:
-        yield f"{await_http(f'http://127.0.0.1:{port}', process, log)}/{ACCOUNT}"
-    finally:
-        process.terminate()
-        process.wait(30)
+        return f"{address}/{ACCOUNT}"
+
+    return shared.value("azure-endpoint", start)
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
-"""Services for tests: databases on PostgreSQL, SQLite and Redis, and an S3 server on loopback.
+"""Services for tests: a database of its own on a Redis server, an S3 server on loopback, settings that name them.
 
-A service that is not there skips the test with a reason; where CI is set, it fails instead. Migrated databases are
-copies of a template that each process of tests migrates once.
+A service that is not there skips the test with a reason; where CI is set, it fails instead.
 """
 
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from socket import gethostname
@@ -18,104 +15,28 @@ from typing import Any, NoReturn
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from tests.support.budget import IS_CI
 from tests.support.server import free_port
+from tests.support.shared_resources import SharedResources
 
 from windlass.core.atomic_files import is_process_alive
 from windlass.settings import Settings
-from windlass.storage.database import Database
 from windlass.storage.urls import default_database_file
 
-POSTGRES = os.environ.get(
-    "WINDLASS_TEST_POSTGRES", "postgresql+psycopg://127.0.0.1:5432/postgres?connect_timeout=30"
-)
 REDIS = os.environ.get("WINDLASS_TEST_REDIS", "redis://127.0.0.1:6379")
 STARTING = 60.0  # seconds that a service may take to start
 
 
 def absent(reason: str) -> NoReturn:
     """Skip the test, or fail where every service must be there."""
-    if os.environ.get("CI") == "true":
+    if IS_CI:
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """The URL of an empty PostgreSQL database, dropped afterwards."""
-    with postgres_database() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def postgres_template() -> Iterator[str]:
-    """The name of a migrated PostgreSQL database to which nobody is connected."""
-    with postgres_database() as url:
-        Database.open_url(url).close()
-        yield str(make_url(url).database)
-
-
-@pytest.fixture
-def migrated_postgres_url(postgres_template: str) -> Iterator[str]:
-    """The URL of a PostgreSQL database with empty tables, dropped afterwards."""
-    with postgres_database(postgres_template) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
-    file = tmp_path_factory.mktemp("template") / "windlass.db"
-    Database.open_url(f"sqlite:///{file}").close()
-    return file
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def migrated_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database with empty tables, of each kind."""
-    if request.param == "sqlite":
-        file = tmp_path / "windlass.db"
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
-        return f"sqlite:///{file}"
-    url: str = request.getfixturevalue("migrated_postgres_url")
-    return url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'windlass.db'}"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
-
-
-@contextmanager
-def postgres_database(template: str = "template1") -> Iterator[str]:
-    """The URL of a new PostgreSQL database, a copy of this one."""
-    pytest.importorskip("psycopg")
-    name = f"windlass_test_{token_hex(6)}"
-    try:
-        _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    except OperationalError as error:
-        absent(f"no PostgreSQL at {make_url(POSTGRES)!r}: {error.orig}")
-    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def _administer(statement: str) -> None:
-    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-    finally:
-        engine.dispose()
-
-
 # each kind of database and of store once; every pair of them where CI is set
 REGISTRY_BACKENDS = ["sqlite-files", "postgres-s3"]
-if os.environ.get("CI") == "true":
+if IS_CI:
     REGISTRY_BACKENDS += ["postgres-files", "sqlite-s3"]
 
 
@@ -154,23 +75,17 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an S3 server in a process of its own."""
+def s3_endpoint(shared: SharedResources, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the run's S3 server, a process of its own. Every test has a bucket of its own."""
     pytest.importorskip("moto.server")
-    port = free_port()
     log = tmp_path_factory.mktemp("s3") / "server.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            stdout=file,
-            stderr=file,
-            stdin=subprocess.DEVNULL,
-        )
-    try:
-        yield await_http(f"http://127.0.0.1:{port}", process, log)
-    finally:
-        process.terminate()
-        process.wait(STARTING)
+
+    def start() -> str:
+        port = str(free_port())
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        return await_http(f"http://127.0.0.1:{port}", shared.start(command, log), log)
+
+    return shared.value("s3-endpoint", start)
 
 
 @pytest.fixture
@@ -187,16 +102,16 @@ def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://{bucket}/team"
 
 
-def await_http(url: str, process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Wait until something answers at `url`, and give it back."""
+def await_http(url: str, pid: int, log: Path) -> str:
+    """Wait until something answers at `url`, and give it back; `pid` is the process that will."""
     deadline = time.monotonic() + STARTING
     while True:
         try:
             httpx.get(url, timeout=5)
         except httpx.TransportError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"{process.args!r} does not answer: {log.read_text()[-2000:]}")
-            time.sleep(0.05)
+            if not is_process_alive(pid) or time.monotonic() > deadline:
+                pytest.fail(f"nothing answers at {url}: {log.read_text()[-2000:]}")
+            time.sleep(0.02)
         else:
             return url
 

@@ -87,15 +87,15 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture
-def wire(postgres_url: str) -> Iterator[Wire]:
+def wire(migrated_postgres_url: str) -> Iterator[Wire]:
     """A wire to PostgreSQL."""
-    with Wire(make_url(postgres_url).port or 5432) as made:
+    with Wire(make_url(migrated_postgres_url).port or 5432) as made:
         yield made
 
 
 @pytest.fixture
-def wired_url(postgres_url: str, wire: Wire) -> str:
+def wired_url(migrated_postgres_url: str, wire: Wire) -> str:
     """The URL of an empty PostgreSQL database, by way of the wire; its silence is borne for two seconds."""
-    url = make_url(postgres_url).set(port=wire.port)
+    url = make_url(migrated_postgres_url).set(port=wire.port)
     short = url.update_query_dict({"connect_timeout": "2", "tcp_user_timeout": "2000"})
     return short.render_as_string(hide_password=False)

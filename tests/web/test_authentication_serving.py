@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from tests.conftest import Serve
+from tests.support.databases import POSTGRES
 from tests.support.server import FLOWER, RawAnswer, Server, post
-from tests.support.services import POSTGRES, postgres_url  # noqa: F401 - a fixture
 from tests.support.waiting import until
 
 from windlass.auth.key import Role
@@ -128,14 +128,14 @@ def test_every_route_but_the_open_ones_asks(server: Server) -> None:
 
 
 def test_a_database_that_is_away_at_the_start(
-    serve: Serve, tmp_path: Path, postgres_url: str  # noqa: F811
+    serve: Serve, tmp_path: Path, migrated_postgres_url: str
 ) -> None:  # fmt: skip
-    keys = keys_of(tmp_path, postgres_url)
+    keys = keys_of(tmp_path, migrated_postgres_url)
     secret = keys.create("ci", Role.PREDICT)
     keys.close()
-    with away(postgres_url):
+    with away(migrated_postgres_url):
         server = serve(
-            Path("iris"), ready=False, options=["--no-worker"], WINDLASS_DATABASE_URL=postgres_url,
+            Path("iris"), ready=False, options=["--no-worker"], WINDLASS_DATABASE_URL=migrated_postgres_url,
             WINDLASS_AUTH="required", WINDLASS_API_KEYS=f"me:predict:{CONFIGURED}",
         )  # fmt: skip
         server.wait("/livez")
@@ -147,16 +147,16 @@ def test_a_database_that_is_away_at_the_start(
 
 
 def test_a_database_that_goes_away(
-    serve: Serve, iris: Path, tmp_path: Path, postgres_url: str  # noqa: F811
+    serve: Serve, iris: Path, tmp_path: Path, migrated_postgres_url: str
 ) -> None:  # fmt: skip
-    keys = keys_of(tmp_path, postgres_url)
+    keys = keys_of(tmp_path, migrated_postgres_url)
     secret = keys.create("ci", Role.PREDICT)
     keys.close()
     server = serve(
         iris, WINDLASS_AUTH="required", WINDLASS_API_KEYS=f"me:predict:{CONFIGURED}",
-        WINDLASS_DATABASE_URL=postgres_url,
+        WINDLASS_DATABASE_URL=migrated_postgres_url,
     )  # fmt: skip
-    with away(postgres_url):
+    with away(migrated_postgres_url):
         until(lambda: "keys cannot be read" in _events(server), "told")
         assert [ask(server, one).status for one in (secret, CONFIGURED, "wrong")] == [200, 200, 401]
     until(lambda: "keys are read again" in _events(server), "told")

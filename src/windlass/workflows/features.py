@@ -19,7 +19,7 @@ from windlass.settings import Settings
 from windlass.training.dataset import RowsReader
 from windlass.training.plan import ProgressCallback, TrainingPlan
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a process that trains needs no database
     from windlass.features.offline.snapshot import Snapshot
     from windlass.features.online.materialise import MaterialisationResult
     from windlass.registry.registry import Registry

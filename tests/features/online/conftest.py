@@ -5,8 +5,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.support.databases import postgres_database
 from tests.support.loan_view import PROJECT_VIEW
-from tests.support.services import postgres_database, redis_url
+from tests.support.services import redis_url
 
 from windlass.core.feature_view import ViewRecord
 from windlass.features.online.store import OnlineStore, online_store

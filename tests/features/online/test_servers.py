@@ -57,8 +57,8 @@ def test_a_client_that_is_not_installed_is_told(
         _open(url)
 
 
-def test_every_form_of_a_postgres_url(postgres_url: str) -> None:
-    rest = postgres_url[postgres_url.index("://") :]
+def test_every_form_of_a_postgres_url(migrated_postgres_url: str) -> None:
+    rest = migrated_postgres_url[migrated_postgres_url.index("://") :]
     for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
         store = _open(scheme + rest)
         store.write(rows({}), 1)
@@ -66,13 +66,13 @@ def test_every_form_of_a_postgres_url(postgres_url: str) -> None:
         store.close()
 
 
-def test_a_postgres_that_was_started_anew_is_gone_on_with(postgres_url: str) -> None:
+def test_a_postgres_that_was_started_anew_is_gone_on_with(migrated_postgres_url: str) -> None:
     import psycopg
 
-    store = _open(postgres_url)
+    store = _open(migrated_postgres_url)
     store.write(rows({}), 1)
     assert store.read(1) is not None
-    plain = postgres_url.replace("+psycopg", "")
+    plain = migrated_postgres_url.replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True) as connection:
         others = (
             "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -84,12 +84,12 @@ def test_a_postgres_that_was_started_anew_is_gone_on_with(postgres_url: str) -> 
 
 
 def test_a_writer_of_postgres_needs_no_right_to_make_tables_that_are_there(
-    postgres_url: str,
+    migrated_postgres_url: str,
 ) -> None:
     import psycopg
 
-    _open(postgres_url).write(rows({}), 1)
-    plain = postgres_url.replace("+psycopg", "")
+    _open(migrated_postgres_url).write(rows({}), 1)
+    plain = migrated_postgres_url.replace("+psycopg", "")
     writer = f"windlass_test_{token_hex(6)}"  # roles are of the whole server
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute("REVOKE ALL ON SCHEMA public FROM public")
@@ -101,8 +101,8 @@ def test_a_writer_of_postgres_needs_no_right_to_make_tables_that_are_there(
                 other.execute(f"SET ROLE {writer}")
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     other.execute("CREATE TABLE windlass_test (n int)")
-            mark = "&" if "?" in postgres_url else "?"
-            store = _open(f"{postgres_url}{mark}options=-c%20role%3D{writer}")
+            mark = "&" if "?" in migrated_postgres_url else "?"
+            store = _open(f"{migrated_postgres_url}{mark}options=-c%20role%3D{writer}")
             assert store.write(rows({"id": 2}), 1) == 1
             store.close()
         finally:

@@ -20,7 +20,9 @@ GO_ON = threading.Event()
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return Settings(home=tmp_path / "home")
-    return Settings(home=tmp_path / "home", database_url=request.getfixturevalue("postgres_url"))
+    return Settings(
+        home=tmp_path / "home", database_url=request.getfixturevalue("migrated_postgres_url")
+    )
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def far_bench(tmp_path: Path, postgres_url: str) -> Iterator[Bench]:
-    made = Bench(tmp_path, postgres_url)
+def far_bench(tmp_path: Path, migrated_postgres_url: str) -> Iterator[Bench]:
+    made = Bench(tmp_path, migrated_postgres_url)
     yield made
     made.close()
 
