@@ -139,8 +139,12 @@ class _WebProcess:
     async def _openapi_state(self) -> object:
         """What the document depends on: declarations, live versions and feature views."""
         declared = () if self._control is None else await self._control.refresh()
-        live = [None if one.bundle is None else one.bundle.digest for one in self._projects]
-        views = [None if one.online is None else one.online.view for one in self._projects]
+        live = [
+            None if project.bundle is None else project.bundle.digest for project in self._projects
+        ]
+        views = [
+            None if project.online is None else project.online.view for project in self._projects
+        ]
         return declared, live, views
 
     async def start(self) -> None:

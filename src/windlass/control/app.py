@@ -59,7 +59,10 @@ _TIMINGS = ControlTimings()
 
 
 class ControlPlane:
-    """Control plane of these projects. Opens nothing before the first request that needs it."""
+    """Control plane of these projects.
+
+    Opens nothing before the first request that needs it.
+    """
 
     def __init__(self, names: Sequence[str], backend: ControlBackend) -> None:
         self._names = list(names)
@@ -75,7 +78,7 @@ class ControlPlane:
         return cls(names, ControlBackend(registry_opener(settings), timings))
 
     async def refresh(self) -> tuple[ProjectSpec, ...]:
-        """Reads the declarations of the projects, for the section, and returns them. Keeps the last ones on failure."""
+        """Reads the declarations of the projects, for the section, and returns them, or the last ones on failure."""
 
         def read(stores: ControlStores) -> list[ProjectSpec]:
             return stores.registry.declarations()

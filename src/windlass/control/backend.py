@@ -40,7 +40,10 @@ class ControlTimings:
 
 @dataclass(frozen=True)
 class ControlStores:
-    """The registry, and the job queue in its database. Both block: for threads only."""
+    """The registry, and the job queue in its database.
+
+    Both block: for threads only.
+    """
 
     registry: "Registry"
 
@@ -56,7 +59,10 @@ _TIMINGS = ControlTimings()
 
 
 class ControlBackend:
-    """Runs calls of the stores off the event loop. One for a process; `close` after the last response."""
+    """Runs calls of the stores off the event loop; one for a process.
+
+    `close` comes after the last response.
+    """
 
     def __init__(
         self, open_registry: "Callable[[], Registry]", timings: ControlTimings = _TIMINGS
@@ -79,7 +85,7 @@ class ControlBackend:
         )
 
     async def run_reading(self, work: Callable[[ControlStores], T]) -> T:
-        """As `run`, on threads apart: for what reads bundles. A store that is silent holds up no decision."""
+        """As `run`, on threads apart: for what reads bundles, so that a silent store holds up no decision."""
         call = self._client.run_on(self._reading, lambda registry: work(ControlStores(registry)))
         return await _or_unavailable(call, "The bundle store does not answer.")
 

@@ -43,7 +43,10 @@ class JobWatch:
 
 
 class JobWatcher:
-    """Polls the jobs that are watched in this process. On the event loop only."""
+    """Polls the jobs that are watched in this process.
+
+    On the event loop only.
+    """
 
     def __init__(self, read: Read, poll: float) -> None:
         """`poll` is the time between two reads, in seconds."""
@@ -84,8 +87,8 @@ class JobWatcher:
                         self._watched[job.id].update(job)
         except Exception as error:  # noqa: BLE001 - if this task ended, all would wait in vain
             if not self._failing:
-                known = isinstance(error, (WindlassError, Problem))
-                reason = str(error) if known else f"{type(error).__name__}: {error}"
+                is_ours = isinstance(error, (WindlassError, Problem))
+                reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
                 _log.warning("jobs cannot be read", extra={"reason": reason})
             self._failing = True
             return

@@ -1,5 +1,4 @@
-"""Parses the Prefer header (RFC 7240) and the Idempotency-Key header
-(draft-ietf-httpapi-idempotency-key-header)."""
+"""Parses the headers Prefer (RFC 7240) and Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
 
 import re
 from dataclasses import dataclass

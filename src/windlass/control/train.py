@@ -38,10 +38,10 @@ class TrainRoutes:
         """Handles `POST /train`: 200 with the new version; 202 where the job goes on; 422 where it failed."""
         key, prefer = idempotency_key(request), parse_prefer(request)
         body = await read_json(request)
-        asked_by = request.actor or ANONYMOUS
+        actor = request.actor or ANONYMOUS
 
         def submit(stores: ControlStores) -> tuple[Job, str]:
-            return self._submit(stores, body, asked_by, key)
+            return self._submit(stores, body, actor, key)
 
         job, waits_for = await self._backend.run(submit)
         if prefer.seconds and self._waiting < MAX_WAITING:
@@ -59,7 +59,7 @@ class TrainRoutes:
         return Response(orjson.dumps(accepted), status=202, headers=headers)
 
     def _submit(
-        self, stores: ControlStores, body: Any, asked_by: str, key: str | None
+        self, stores: ControlStores, body: Any, actor: str, key: str | None
     ) -> tuple[Job, str]:
         """Submits the job; returns it, and what it waits for while it is queued."""
         from windlass.jobs.queue import JobRequest
@@ -68,7 +68,7 @@ class TrainRoutes:
         if self._body is None or self._body.declaration != declaration:
             self._body = TrainBodySchema(declaration)
         request = self._body.request(body)
-        job_request = JobRequest(self._project, "train", request, asked_by, idempotency_key=key)
+        job_request = JobRequest(self._project, "train", request, actor, idempotency_key=key)
         try:
             job = stores.queue.submit(job_request)
         except JobError as error:  # the draft's status for a key that came with another body

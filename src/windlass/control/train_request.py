@@ -39,7 +39,10 @@ _SNAPSHOT: Json = {
 
 
 class TrainBodySchema:
-    """Validates bodies with the JSON Schemas of a project's candidates. Runs no code of the project."""
+    """Validates bodies with the JSON Schemas of a project's candidates.
+
+    Runs no code of the project.
+    """
 
     def __init__(self, declaration: ProjectSpec) -> None:
         self.declaration = declaration
@@ -58,7 +61,7 @@ class TrainBodySchema:
         if not isinstance(body, dict):
             raise unprocessable([{"loc": [], "msg": 'The value is not of type "object".'}], _DETAIL)
         name = self._model(body)
-        faults = [self._explain(name, found) for found in self._schemas_by_model[name].faults(body)]
+        faults = [self._explain(name, wrong) for wrong in self._schemas_by_model[name].faults(body)]
         faults = faults or _inexact_integers(self._models[name], body)
         if faults:
             raise unprocessable(faults, _DETAIL)
@@ -82,12 +85,12 @@ class TrainBodySchema:
             raise unprocessable([fault("model", f"Use one of: {names}.")], _DETAIL)
         return name
 
-    def _explain(self, chosen: str, found: Fault) -> Fault:
+    def _explain(self, chosen: str, wrong: Fault) -> Fault:
         """Returns the fault; that of a hyperparameter of another model says so."""
-        name = found["loc"][0] if len(found["loc"]) == 1 else None
+        name = wrong["loc"][0] if len(wrong["loc"]) == 1 else None
         properties = self._models[chosen].hyperparameters.get("properties", {})
         if name is None or name in properties or name in ("model", *self._shared):
-            return found
+            return wrong
         owners = [
             model.name
             for model in self._models.values()
@@ -97,7 +100,7 @@ class TrainBodySchema:
             message = f"A hyperparameter of {' and '.join(owners)}, and this trains {chosen}."
         else:
             message = f"Model {chosen} has no such hyperparameter. It has: {_names(properties)}."
-        return {**found, "msg": message}
+        return {**wrong, "msg": message}
 
 
 _DETAIL = "The parameters do not fit what the project declares; see errors."

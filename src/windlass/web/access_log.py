@@ -38,7 +38,7 @@ class AccessLog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Writes what is left. Blocks for two seconds at most."""
+        """Writes what is left, and blocks for two seconds at most."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(timeout=2)

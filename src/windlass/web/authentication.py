@@ -44,7 +44,7 @@ class _KeyEntry:
 
 
 class Authenticator:
-    """Checks API keys and rate limits. `admit` is for one thread."""
+    """Checks API keys and rate limits; `admit` is for one thread."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class Authenticator:
         return cls(DatabaseKeySource(settings), RateLimits(_rate_counters(settings)), settings)
 
     def start(self) -> None:
-        """Starts polling the database, and returns after the first read or START_SECONDS. Blocks."""
+        """Starts polling the database, and blocks until the first read, for START_SECONDS at most."""
         self._thread.start()
         self._first_read.wait(START_SECONDS)
 
     def stop(self) -> None:
-        """Stops polling. Blocks for two seconds at most."""
+        """Stops polling, and blocks for two seconds at most."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)

@@ -17,7 +17,7 @@ _log = logging.getLogger("windlass.offload")
 
 
 class StuckError(TimeoutError):
-    """A call has begun and did not return in time. Its thread was abandoned; the call may still take effect."""
+    """A call has begun and did not return in time; its thread was abandoned, and it may still take effect."""
 
 
 class QueueFullError(Exception):
@@ -85,11 +85,11 @@ class _Threads:
 
 
 class DaemonExecutor:
-    """Runs blocking calls on daemon threads, in order. Threads start with the first call.
+    """Runs blocking calls on daemon threads, in order.
 
-    A call that hangs delays neither the end of the process, for nobody joins a daemon thread, nor, where there is
-    a `timeout`, later calls: its thread is abandoned, and others take its place. `abandoned` counts how often.
-    Methods are for the event loop's thread.
+    Threads start with the first call. A call that hangs delays neither the end of the process, for nobody joins a
+    daemon thread, nor, where there is a `timeout`, later calls: its thread is abandoned, and others take its place.
+    `abandoned` counts how often. Methods are for the event loop's thread.
     """
 
     def __init__(
@@ -119,9 +119,10 @@ class DaemonExecutor:
     def submit(
         self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> "asyncio.Future[T]":
-        """Returns a future of what `work` returns or raises. Nothing bounds or times the call.
+        """Returns a future of what `work` returns or raises.
 
-        A call whose future is cancelled before it begins never begins. Raises RuntimeError once closed.
+        Nothing bounds or times the call; one whose future is cancelled before it begins never begins. Raises
+        RuntimeError once closed.
         """
         return self._put(partial(work, *args, **kwargs)).future
 
@@ -182,7 +183,7 @@ class DaemonExecutor:
                 self._on_abandon()
 
     def close(self) -> None:
-        """Takes no more calls. Each thread ends after the calls that wait now; nobody waits for it."""
+        """Takes no more calls; each thread ends after the calls that wait now, and nobody waits for it."""
         self._closed = True
         if self._threads is not None:
             self._threads.close()

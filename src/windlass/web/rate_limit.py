@@ -17,7 +17,10 @@ _FIELDS = b'ratelimit-policy: "key";q=%d;w=%d\r\nratelimit: "key";r=%%d;t=%d\r\n
 
 
 class RateLimits:
-    """The rate limiters of one worker. One thread creates and refreshes them; another one uses them."""
+    """The rate limiters of one worker.
+
+    One thread creates and refreshes them; another one uses them.
+    """
 
     def __init__(self, cells: SharedCounters) -> None:
         self._cells = cells
@@ -129,5 +132,5 @@ class RateLimiter:
 
 def _count(cells: Numbers, minute: float) -> float:
     """Returns what a worker counted in this minute."""
-    place = 0 if minute % 2 == 0 else 2
-    return cells[place + 1] if cells[place] == minute else 0.0
+    slot = 0 if minute % 2 == 0 else 2
+    return cells[slot + 1] if cells[slot] == minute else 0.0

@@ -21,7 +21,7 @@ _log = logging.getLogger("windlass.registry")
 
 @dataclass(frozen=True)
 class RegistryLimits:
-    """Limits of a registry client. Times in seconds."""
+    """Limits of a registry client, times in seconds."""
 
     threads: int = 1
     timeout: float = 5.0  # for one call, its time in the queue included
@@ -75,8 +75,9 @@ class _Connection:
 
 
 class RegistryClient:
-    """Calls the registry on daemon threads of its own. On the event loop, but for `registry` and the calls.
+    """Calls the registry on daemon threads of its own.
 
+    Methods are for the event loop, but `registry` and `open`, which any thread may call.
     `reachable`, `reason` and `since` say how the last `poll` ended: None before the first one.
     """
 

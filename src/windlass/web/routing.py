@@ -34,7 +34,10 @@ class Route:
 
 
 class Router:
-    """Finds the route of a request; of two with the same path, the later one. Ignores a trailing slash."""
+    """Finds the route of a request; of two with the same path, the later one.
+
+    Ignores a trailing slash.
+    """
 
     def __init__(self, routes: list[Route]) -> None:
         self._exact: dict[tuple[str, str], Route] = {}

@@ -19,7 +19,7 @@ def shutdown_event(request: Request) -> asyncio.Event | None:
 async def send_stream(
     request: Request, body: StreamedBody, status: int, headers: Headers, send: Send
 ) -> bool:
-    """Sends a response of unknown length. Returns False where the client disconnects before its end."""
+    """Sends a response of unknown length, and returns False where the client disconnects before its end."""
     try:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         complete = request.scope["method"] == "HEAD" or await _pump(request, body, send)
