@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.conftest import BundleOf, Serve
 from tests.support.cli_registry import IRIS, register_three_versions
-from tests.support.online_clients import PLAIN, PROJECT, approved, fill_store
+from tests.support.online_clients import PLAIN, PROJECT, approve_bundle, fill_store
 from tests.support.registry_home import RegistryHome
 from tests.support.server import FLOWER, LOAN, Server
 
@@ -121,7 +121,7 @@ def test_features_import_nothing_that_computes_them(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf, only: list[str]
 ) -> None:
     registered = RegistryHome(tmp_path / "home")
-    approved(registered, bundle_of("clients"))
+    approve_bundle(registered, bundle_of("clients"))
     fill_store(registered.settings)
     registered.close()
     (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))

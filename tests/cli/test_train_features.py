@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.cli import CliResult, run_cli
-from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 
 from windlass.core.bundle import Bundle
 from windlass.features.offline.build import BuildOptions, build
@@ -25,7 +25,7 @@ def train(home: Path, *arguments: object) -> CliResult:
 def home(tmp_path: Path) -> Path:
     """A home with two equal snapshots of the lender's loans."""
     store = OfflineStore.from_settings(Settings(home=tmp_path), "lender")
-    events(400, seed=1).write_parquet(tmp_path / "raw.parquet")
+    make_loans(400, seed=1).write_parquet(tmp_path / "raw.parquet")
     for _ in range(2):
         build(VIEW, PROJECT_VIEW, store, tmp_path / "raw.parquet", BuildOptions(), ignore_progress)
     return tmp_path

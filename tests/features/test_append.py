@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.support.budget import examples
-from tests.support.credit_view import CREDIT_VIEW, credit_loans
-from tests.support.loan_view import FEATURES, VIEW, contract, events
+from tests.support.credit_view import CREDIT_VIEW, make_credit_loans
+from tests.support.loan_view import FEATURES, VIEW, contract, make_loans
 from tests.support.snapshots import ORDER, build_snapshot, offline_store, read_sorted
 
 from windlass.core.feature_view import FeatureView
@@ -22,8 +22,8 @@ from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.snapshot import Snapshot
 
 APPEND, TWO = BuildOptions(append=True), BuildOptions(buckets=2)
-LOANS = events(25, seed=11)
-CREDIT_LOANS = credit_loans(12, seed=11).sample(LOANS.height, shuffle=True, seed=1)
+LOANS = make_loans(25, seed=11)
+CREDIT_LOANS = make_credit_loans(12, seed=11).sample(LOANS.height, shuffle=True, seed=1)
 Cuts = tuple[list[int], list[int]]
 
 
@@ -54,10 +54,10 @@ def test_appends_in_any_order_equal_one_build(
             options = TWO if begin == 0 else APPEND
             snapshot = build_snapshot(store, new, options, view)
             assert snapshot.recomputed == new["id"].n_unique()
-        same(snapshot, whole)
+        assert_equal_snapshots(snapshot, whole)
 
 
-def same(one: Snapshot, other: Snapshot) -> None:
+def assert_equal_snapshots(one: Snapshot, other: Snapshot) -> None:
     assert one.digest == other.digest
     assert_frame_equal(read_sorted(one.event_parts()), read_sorted(other.event_parts()))
     assert_frame_equal(read_sorted(one.state_parts()), read_sorted(other.state_parts()))

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.conftest import ROOT
-from tests.support.loan_view import events
+from tests.support.loan_view import make_loans
 from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.core.hashing import sha256_file
@@ -23,7 +23,7 @@ from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.erasure import ErasedEntities, erase, undo_erasure
 from windlass.features.offline.store import OfflineStore
 
-LOANS = events(20, seed=1)
+LOANS = make_loans(20, seed=1)
 FIRST, SECOND = LOANS.head(60), LOANS.tail(-60)
 APPEND = BuildOptions(append=True)
 WRITES = (
@@ -37,7 +37,7 @@ class BrokenOffError(BaseException):
 
 
 @contextmanager
-def broken_off_before(number: int) -> Iterator[None]:
+def crash_before_write(number: int) -> Iterator[None]:
     """Let no write but the first ones through, up to this number."""
     left = number
 
@@ -57,11 +57,11 @@ def broken_off_before(number: int) -> Iterator[None]:
         yield
 
 
-def at_every_write(work: Callable[[], object], look: Callable[[], object]) -> int:
+def crash_at_every_write(work: Callable[[], object], look: Callable[[], object]) -> int:
     """Break work off before its first write, its second, …, and look each time; how many there were."""
     for number in range(1, 300):
         try:
-            with broken_off_before(number):
+            with crash_before_write(number):
                 work()
         except BrokenOffError:
             look()
@@ -70,13 +70,13 @@ def at_every_write(work: Callable[[], object], look: Callable[[], object]) -> in
     raise AssertionError("it never ends")
 
 
-def assert_whole(store: OfflineStore) -> None:
+def assert_complete(store: OfflineStore) -> None:
     for snapshot in store.snapshots():
         for name, digest in snapshot.files.items():
             assert sha256_file(snapshot.folder / name) == digest
 
 
-def names(store: OfflineStore) -> list[str]:
+def snapshot_names(store: OfflineStore) -> list[str]:
     return sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*"))
 
 
@@ -93,10 +93,10 @@ def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -
             build_snapshot(store, tmp_path / "raw.parquet", APPEND)
 
     def look() -> None:
-        assert_whole(store)
+        assert_complete(store)
         seen.append(store.snapshot().number)
 
-    assert at_every_write(work, look) > 20
+    assert crash_at_every_write(work, look) > 20
     assert seen == sorted(seen)
     assert read_sorted(store.snapshot().event_parts()).height == LOANS.height
     build_snapshot(store, LOANS)
@@ -105,26 +105,26 @@ def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -
     build_snapshot(tidy, FIRST)
     build_snapshot(tidy, tmp_path / "raw.parquet", APPEND)
     build_snapshot(tidy, LOANS)
-    assert names(store) == names(tidy)
+    assert snapshot_names(store) == snapshot_names(tidy)
 
 
 def test_an_erasure_broken_off_is_completed_by_the_next(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, FIRST, BuildOptions(buckets=2))
     build_snapshot(store, SECOND, APPEND)
-    before = names(store)
+    before = snapshot_names(store)
 
     def look() -> None:
         for snapshot in store.snapshots():
             for parts in (snapshot.event_parts(), snapshot.state_parts(), snapshot.latest_parts()):
                 assert pl.read_parquet(parts).filter(pl.col("id") != 103).height > 0
 
-    assert at_every_write(lambda: erase(store, 103), look) > 10
-    assert_whole(store)
+    assert crash_at_every_write(lambda: erase(store, 103), look) > 10
+    assert_complete(store)
     for snapshot in store.snapshots():
         assert 103 not in pl.read_parquet(snapshot.event_parts())["id"]
         assert pl.read_parquet(snapshot.latest_parts()).height == snapshot.entities
-    assert names(store) == sorted([*before, "erased.json"])
+    assert snapshot_names(store) == sorted([*before, "erased.json"])
 
 
 def test_an_undoing_broken_off_leaves_it_remembered_or_not(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_an_undoing_broken_off_leaves_it_remembered_or_not(tmp_path: Path) -> No
         erase(store, entity)
     known = pl.Series([103, 104])
     seen = []
-    undone = at_every_write(
+    undone = crash_at_every_write(
         lambda: undo_erasure(store, 103),
         lambda: seen.append(ErasedEntities.read(store.folder).erased_in(known)),
     )
@@ -169,7 +169,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     before = build_snapshot(store, FIRST)
     raw = tmp_path / "raw.parquet"
-    events(4000, seed=3).write_parquet(raw)
+    make_loans(4000, seed=3).write_parquet(raw)
     code = (
         "import resource, signal, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.support.credit_view import CREDIT_RECORD, CREDIT_VIEW, credit_loans
+from tests.support.credit_view import CREDIT_RECORD, CREDIT_VIEW, make_credit_loans
 from tests.support.snapshots import build_snapshot
 
 from windlass.features.offline.snapshot import LATEST
@@ -25,7 +25,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's features, built and online."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     snapshot = build_snapshot(
-        OfflineStore.from_settings(settings, CREDIT), credit_loans(20, seed=2), view=CREDIT_VIEW
+        OfflineStore.from_settings(settings, CREDIT),
+        make_credit_loans(20, seed=2),
+        view=CREDIT_VIEW,
     )
     store = online_store(settings, CREDIT_RECORD, CREDIT)
     materialise(store, CREDIT_RECORD, snapshot.verified_parts(LATEST), snapshot, lambda *_: None)

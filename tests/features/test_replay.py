@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.support.credit_view import CREDIT_VIEW, SAMPLE, credit_loans
-from tests.support.loan_view import FEATURES, VIEW, events
+from tests.support.credit_view import CREDIT_VIEW, SAMPLE, make_credit_loans
+from tests.support.loan_view import FEATURES, VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.core.feature_view import FeatureView
@@ -20,7 +20,7 @@ from windlass.features.online.store import online_store
 from windlass.settings import Settings
 
 
-def some_of_the_sample(folder: Path) -> Path:
+def sample_file(folder: Path) -> Path:
     if not SAMPLE.exists():
         pytest.skip(f"{SAMPLE} is not here")
     loans, file = pl.read_csv(SAMPLE), folder / "sample.csv"
@@ -29,19 +29,19 @@ def some_of_the_sample(folder: Path) -> Path:
     return file
 
 
-def made_up(folder: Path) -> Path:
+def loan_file(folder: Path) -> Path:
     file = folder / "loans.parquet"
-    events(25, seed=31).write_parquet(file)
+    make_loans(25, seed=31).write_parquet(file)
     return file
 
 
-def made_up_by_the_example(folder: Path) -> Path:
+def credit_file(folder: Path) -> Path:
     file = folder / "loans.parquet"
-    credit_loans(20, seed=31).write_parquet(file)
+    make_credit_loans(20, seed=31).write_parquet(file)
     return file
 
 
-def moments(loans: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
+def daily_batches(loans: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
     """The loans day by day, and within a day a client's loans one after the other."""
     nth = pl.int_range(pl.len()).over("id", "loan_date").alias("nth")
     for _, today in (
@@ -52,7 +52,7 @@ def moments(loans: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
         yield today["loan_date"][0], today.drop("nth")
 
 
-def known_after(view: FeatureView, loans: pl.DataFrame) -> pl.DataFrame:
+def states_after(view: FeatureView, loans: pl.DataFrame) -> pl.DataFrame:
     """The newest states of clients, computed from these loans and no others, by Polars and not by DuckDB."""
     record = view.record(FEATURES)
     states = normalise_states(run_transform(view, loans.lazy()).collect(), record)
@@ -62,7 +62,7 @@ def known_after(view: FeatureView, loans: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.mark.parametrize(
     ("view", "raw"),
-    [(VIEW, made_up), (CREDIT_VIEW, made_up_by_the_example), (CREDIT_VIEW, some_of_the_sample)],
+    [(VIEW, loan_file), (CREDIT_VIEW, credit_file), (CREDIT_VIEW, sample_file)],
     ids=["another view", "the example's", "the example's, on real loans"],
 )
 def test_what_was_answered_then_is_what_training_reads_now(
@@ -76,7 +76,7 @@ def test_what_was_answered_then_is_what_training_reads_now(
     now = date.min
     reader = FeatureReader(record, online, today=lambda: now)
     first = later = 0
-    for day, asked in sorted(moments(loans), key=lambda moment: moment[0]):
+    for day, asked in sorted(daily_batches(loans), key=lambda moment: moment[0]):
         now = day
         answers = reader.get_many(asked["id"].to_list())
         for loan, answer in zip(asked.to_dicts(), answers, strict=True):
@@ -95,7 +95,7 @@ def test_what_was_answered_then_is_what_training_reads_now(
             (pl.col("loan_date") < day)
             | ((pl.col("loan_date") == day) & (pl.col("loan_id") <= pl.col("upto")))
         )
-        online.write(known_after(view, so_far.drop("upto")).to_arrow(), 1)
+        online.write(states_after(view, so_far.drop("upto")).to_arrow(), 1)
     online.close()
     assert first == snapshot.entities
     assert first + later == snapshot.events

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from tests.support.loan_view import events
+from tests.support.loan_view import make_loans
 from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.features.offline.build import BuildOptions
@@ -19,9 +19,9 @@ ONE = next(one for one in range(99) if bucket_of(pl.Series([one]), BUCKETS)[0] =
 SMALL, AMPLE = "32MB", "4GB"
 
 
-def lopsided() -> pl.DataFrame:
+def skewed_loans() -> pl.DataFrame:
     """Some 400,000 loans of one client, and a few of others."""
-    loans = events(400, seed=3)
+    loans = make_loans(400, seed=3)
     most = [
         loans.with_columns(pl.col("loan_id") + nth * 10**6, id=pl.lit(ONE, pl.Int64))
         for nth in range(1, 201)
@@ -29,21 +29,23 @@ def lopsided() -> pl.DataFrame:
     return pl.concat([loans, *most])
 
 
-def most_on_disk(folder: Path) -> int:
+def max_spilled_bytes(folder: Path) -> int:
     """The bytes that DuckDB says it had on the disk at a time, in any of its queries."""
     told = [json.loads(text) for file in folder.glob("*.json") if (text := file.read_bytes())]
     assert told
-    return max(peak for one in told for peak in peaks(one))
+    return max(peak for one in told for peak in memory_peaks(one))
 
 
-def peaks(told: Any) -> list[int]:
+def memory_peaks(told: Any) -> list[int]:
     inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else []
     own = [told["peak_temp_dir_size"]] if "peak_temp_dir_size" in (told or ()) else []
-    return own + [peak for one in inner if isinstance(one, dict | list) for peak in peaks(one)]
+    return own + [
+        peak for one in inner if isinstance(one, dict | list) for peak in memory_peaks(one)
+    ]
 
 
 @pytest.fixture
-def profiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def profile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which each of DuckDB's connections tells of its last query. A thread more wants more memory."""
     folder, connect = tmp_path / "profiles", duckdb.connect
     folder.mkdir()
@@ -62,17 +64,17 @@ def profiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_lopsided_bucket_spills_to_the_disk_and_gives_the_same(
-    tmp_path: Path, profiled: Path
+    tmp_path: Path, profile_file: Path
 ) -> None:
-    loans = lopsided()
+    loans = skewed_loans()
     ample = build_snapshot(
         offline_store(tmp_path / "ample"), loans, BuildOptions(memory=AMPLE, buckets=BUCKETS)
     )
-    assert most_on_disk(profiled) == 0
+    assert max_spilled_bytes(profile_file) == 0
     small = build_snapshot(
         offline_store(tmp_path / "small"), loans, BuildOptions(memory=SMALL, buckets=BUCKETS)
     )
-    assert most_on_disk(profiled) > 1 << 20
+    assert max_spilled_bytes(profile_file) > 1 << 20
     assert small.digest == ample.digest
     assert small.events == loans.height
     assert not list((tmp_path / "small").rglob("spill"))

@@ -11,11 +11,11 @@ from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import (
     PLAIN,
     PROJECT,
-    approved,
-    declare,
-    features_of,
+    approve_bundle,
+    declare_view,
+    expected_features,
     fill_store,
-    store_of,
+    open_online_store,
 )
 from tests.support.registry_home import RegistryHome
 from tests.support.server import Server
@@ -54,7 +54,7 @@ def view_of(server: Server) -> Any:
 
 def predicts(server: Server) -> bool:
     """By a row, as ever."""
-    return server.client.post("/predict", json=features_of(PLAIN)).status_code == 200
+    return server.client.post("/predict", json=expected_features(PLAIN)).status_code == 200
 
 
 def assert_stale(server: Server) -> None:
@@ -71,7 +71,7 @@ def assert_stale(server: Server) -> None:
 def test_nothing_is_materialised_and_then_it_is(
     serve: Serve, registered: RegistryHome, clients: Path
 ) -> None:
-    approved(registered, clients)
+    approve_bundle(registered, clients)
     server = serve(PROJECT, home=registered.home, options=OPTIONS)
     for method, path, body in (
         ("GET", f"/features/{PLAIN}", None),
@@ -88,7 +88,7 @@ def test_nothing_is_materialised_and_then_it_is(
     fill_store(registered.settings)
     assert asked(server) == 200
     assert server.client.post(f"/predict/{PLAIN}").status_code == 200
-    store = store_of(registered.settings)
+    store = open_online_store(registered.settings)
     assert store.erase(PLAIN)
     store.close()
     assert asked(server) == 404
@@ -96,27 +96,27 @@ def test_nothing_is_materialised_and_then_it_is(
 
 def test_a_view_is_followed(serve: Serve, registered: RegistryHome, clients: Path) -> None:
     """Declared while the server runs, changed, and taken away; what the store holds is read all the while."""
-    approved(registered, clients, view=None)
+    approve_bundle(registered, clients, view=None)
     server = serve(PROJECT, home=registered.home, options=OPTIONS)
     assert asked(server) == 404
     assert server.client.get("/status").json()["features"] is None
     assert "/features" not in server.client.get("/openapi.json").json()["paths"]
     fill_store(registered.settings)
-    declare(registered)
+    declare_view(registered)
     until(lambda: asked(server) == 200, "the view is there")
     assert "/features" in server.client.get("/openapi.json").json()["paths"]
-    declare(registered, HASTY_VIEW)
+    declare_view(registered, HASTY_VIEW)
     fill_store(registered.settings, HASTY_VIEW, number=2)
     until(lambda: view_of(server) == HASTY_VIEW.version, "the new view is read")
     assert_stale(server)
-    declare(registered, None)
+    declare_view(registered, None)
     until(lambda: asked(server) == 404, "the view is gone")
 
 
 def test_a_damaged_store_is_503_and_harms_no_prediction(
     serve: Serve, registered: RegistryHome, clients: Path
 ) -> None:
-    approved(registered, clients)
+    approve_bundle(registered, clients)
     fill_store(registered.settings)
     server = serve(PROJECT, home=registered.home, options=OPTIONS)
     assert asked(server) == 200
@@ -147,13 +147,13 @@ def test_a_store_elsewhere_goes_away_and_comes_back(
     serve: Serve, registered: RegistryHome, clients: Path, wire: Wire, wired_url: str
 ) -> None:
     """Predictions by row go on, and those by id are refused."""
-    approved(registered, clients)
+    approve_bundle(registered, clients)
     there = Settings(home=registered.home, online_url=wired_url)
     fill_store(there)
     server = serve(PROJECT, home=registered.home, options=OPTIONS, WINDLASS_ONLINE_URL=wired_url)
     ids = [PLAIN] * 300
     assert len(server.client.post("/features", json=ids).json()["results"]) == 300
-    assert server.client.post(f"/predict/{PLAIN}").json()["features"] == features_of(PLAIN)
+    assert server.client.post(f"/predict/{PLAIN}").json()["features"] == expected_features(PLAIN)
     wire.cut()
     answer = server.client.post(f"/predict/{PLAIN}")
     assert (
@@ -169,7 +169,7 @@ def test_the_registry_is_away_at_the_start(
     serve: Serve, bundle_of: BundleOf, tmp_path: Path, wire: Wire, wired_url: str
 ) -> None:
     registered = RegistryHome(tmp_path / "home", database_url=wired_url)
-    approved(registered, bundle_of("clients"))
+    approve_bundle(registered, bundle_of("clients"))
     fill_store(registered.settings)
     registered.close()
     wire.cut()
@@ -182,7 +182,7 @@ def test_the_registry_is_away_at_the_start(
 
 
 def test_features_alone(serve: Serve, registered: RegistryHome, clients: Path) -> None:
-    approved(registered, clients)
+    approve_bundle(registered, clients)
     server = serve(PROJECT, home=registered.home, ready=False, options=["--only", "features"]).wait(
         "/readyz", 503
     )
@@ -207,7 +207,7 @@ def test_features_alone(serve: Serve, registered: RegistryHome, clients: Path) -
 
 
 def test_predictions_alone(serve: Serve, registered: RegistryHome, clients: Path) -> None:
-    approved(registered, clients)
+    approve_bundle(registered, clients)
     fill_store(registered.settings)
     server = serve(PROJECT, home=registered.home, options=["--only", "predict", *OPTIONS])
     assert server.client.post(f"/predict/{PLAIN}").status_code == 200

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.support.online_clients import PROJECT, approved, fill_store
+from tests.support.online_clients import PROJECT, approve_bundle, fill_store
 from tests.support.registry_home import RegistryHome
 from tests.support.server import Server
 
@@ -13,8 +13,8 @@ def clients_server(
 ) -> Server:
     """Clients at the root of a server that follows the registry: v1 and v2, and 10,000 more than have a name."""
     registered = RegistryHome(tmp_path_factory.mktemp("clients") / "home")
-    approved(registered, bundle_of("clients"))
-    approved(registered, bundle_of("clients", seed=7))
+    approve_bundle(registered, bundle_of("clients"))
+    approve_bundle(registered, bundle_of("clients", seed=7))
     fill_store(registered.settings, many=10_000)
     registered.close()
     return session_server(PROJECT, home=registered.home, options=["--no-worker"])

@@ -8,12 +8,12 @@ from tests.serving.test_routes import problem
 from tests.support.loan_view import FEATURES, PROJECT_VIEW
 from tests.support.online_clients import (
     CHILD,
-    LEAST,
+    MAX_ID,
+    MIN_ID,
     MISSING,
-    MOST,
     PLAIN,
-    STRANGER,
-    features_of,
+    UNKNOWN,
+    expected_features,
 )
 from tests.support.server import Server
 
@@ -22,12 +22,12 @@ ROUTES = [
     ("POST", "/predict_by_id"),
 ]  # fmt: skip
 NO_IDS = [
-    "abc", "1.5", "1e3", "+5", "0x10", "1_000", "٣", "--1", "-", "true", "null", str(MOST + 1), str(LEAST - 1),
+    "abc", "1.5", "1e3", "+5", "0x10", "1_000", "٣", "--1", "-", "true", "null", str(MAX_ID + 1), str(MIN_ID - 1),
     "9" * 40, "%20", "5%00",
 ]  # fmt: skip
 NO_LISTS: list[Any] = [
     {}, [], {"ids": []}, {"ids": 5}, {"ids": [1], "more": 1}, {"id": [1]}, [1.5], [1.0], [True], ["1"], [None], [[1]],
-    [MOST + 1], [LEAST - 1], [10**30], "5", 5, [1] * 10_001,
+    [MAX_ID + 1], [MIN_ID - 1], [10**30], "5", 5, [1] * 10_001,
 ]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def ask(clients_server: Server) -> httpx.Client:
 
 
 @pytest.mark.parametrize("prefix", ["", "/clients"])
-@pytest.mark.parametrize("client", [PLAIN, MISSING, CHILD, LEAST, MOST])
+@pytest.mark.parametrize("client", [PLAIN, MISSING, CHILD, MIN_ID, MAX_ID])
 def test_the_features_of_an_entity(ask: httpx.Client, prefix: str, client: int) -> None:
     answer = ask.get(f"{prefix}/features/{client}")
     assert answer.status_code == 200
@@ -47,7 +47,7 @@ def test_the_features_of_an_entity(ask: httpx.Client, prefix: str, client: int) 
     ]  # fmt: skip
     assert body["id"] == client
     assert list(body["features"]) == list(FEATURES)
-    assert body["features"] == features_of(client)
+    assert body["features"] == expected_features(client)
     assert body["stale"] is False
     assert (body["view"], body["view_version"]) == ("clients", PROJECT_VIEW.version)
     assert "features;dur=" in answer.headers["server-timing"]
@@ -66,9 +66,9 @@ def test_what_is_missing_is_null(ask: httpx.Client) -> None:
 
 
 def test_an_unknown_id_is_404_and_not_echoed(ask: httpx.Client) -> None:
-    answer = ask.get(f"/features/{STRANGER}")
+    answer = ask.get(f"/features/{UNKNOWN}")
     problem(answer, 404)
-    assert str(STRANGER) not in answer.text
+    assert str(UNKNOWN) not in answer.text
 
 
 @pytest.mark.parametrize("method_path", [("GET", "/features/"), ("POST", "/predict/")])
@@ -83,12 +83,12 @@ def test_what_is_no_id(ask: httpx.Client, method_path: tuple[str, str], text: st
 
 @pytest.mark.parametrize("named", [True, False])
 def test_many_in_order(ask: httpx.Client, named: bool) -> None:
-    ids = [MISSING, STRANGER, PLAIN, MISSING, MOST]
+    ids = [MISSING, UNKNOWN, PLAIN, MISSING, MAX_ID]
     answer = ask.post("/features", json={"ids": ids} if named else ids)
     assert answer.status_code == 200
     results = answer.json()["results"]
     assert [one["id"] for one in results] == ids
-    assert results[1] == {"id": STRANGER, "features": None, "error": "unknown"}
+    assert results[1] == {"id": UNKNOWN, "features": None, "error": "unknown"}
     for one in (0, 2, 3, 4):
         assert results[one] == ask.get(f"/features/{ids[one]}").json()
 
@@ -119,12 +119,12 @@ def test_bodies_that_are_no_json(ask: httpx.Client, path: str) -> None:
 def test_as_feast_asks(ask: httpx.Client) -> None:
     body = {
         "features": ["clients:flag_own_car", "clients:nb_previous_loans"],
-        "entities": {"id": [PLAIN, MISSING, STRANGER]},
+        "entities": {"id": [PLAIN, MISSING, UNKNOWN]},
     }
     answer = ask.post("/get-online-features", json=body).json()
     assert answer["metadata"] == {"feature_names": ["id", "flag_own_car", "nb_previous_loans"]}
     ids, car, loans = answer["results"]
-    assert ids["values"] == [PLAIN, MISSING, STRANGER]
+    assert ids["values"] == [PLAIN, MISSING, UNKNOWN]
     assert car["values"] == [1, None, None]
     assert car["statuses"] == ["PRESENT", "NULL_VALUE", "NOT_FOUND"]
     assert loans["values"] == [4, 1, None]
@@ -193,9 +193,9 @@ def reads_of(ask: httpx.Client) -> dict[str, float]:
 
 def test_metrics(ask: httpx.Client) -> None:
     before = reads_of(ask)
-    ask.post("/features", json=[PLAIN, STRANGER, STRANGER])
+    ask.post("/features", json=[PLAIN, UNKNOWN, UNKNOWN])
     ask.get(f"/features/{PLAIN}")
-    ask.get(f"/features/{STRANGER}")
+    ask.get(f"/features/{UNKNOWN}")
     ask.post(f"/predict/{PLAIN}")
     after = reads_of(ask)
     counted = {name: after[name] - before[name] for name in after}
@@ -208,4 +208,4 @@ def test_metrics(ask: httpx.Client) -> None:
     assert newest in text
     assert 'windlass_features_materialised_timestamp_seconds{project="clients"}' in text
     assert 'route="/features/{id}"' in text
-    assert str(STRANGER) not in text
+    assert str(UNKNOWN) not in text

@@ -11,14 +11,14 @@ from tests.serving.test_routes import problem
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import (
     CHILD,
-    LEAST,
+    MAX_ID,
+    MIN_ID,
     MISSING,
-    MOST,
     PLAIN,
     PROJECT,
-    STRANGER,
-    declare,
-    features_of,
+    UNKNOWN,
+    declare_view,
+    expected_features,
     fill_store,
 )
 from tests.support.registry_home import RegistryHome
@@ -50,13 +50,13 @@ def ledger_of(server: Server) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("prefix", ["", "/clients"])
-@pytest.mark.parametrize("client", [PLAIN, MISSING, LEAST, MOST])
+@pytest.mark.parametrize("client", [PLAIN, MISSING, MIN_ID, MAX_ID])
 def test_the_prediction_of_its_features(ask: httpx.Client, prefix: str, client: int) -> None:
     answer = ask.post(f"{prefix}/predict/{client}")
     assert answer.status_code == 200
     body = answer.json()
     assert list(body) == KEYS + USED
-    assert body["features"] == features_of(client)
+    assert body["features"] == expected_features(client)
     assert body["stale"] is False
     assert body["view_version"] == PROJECT_VIEW.version
     row = ask.post(f"{prefix}/predict", json=body["features"]).json()
@@ -78,9 +78,9 @@ def test_another_version(ask: httpx.Client) -> None:
 
 
 def test_who_is_unknown_or_does_not_fit(ask: httpx.Client) -> None:
-    answer = ask.post(f"/predict/{STRANGER}")
+    answer = ask.post(f"/predict/{UNKNOWN}")
     problem(answer, 404)
-    assert str(STRANGER) not in answer.text
+    assert str(UNKNOWN) not in answer.text
     refused = problem(ask.post(f"/predict/{CHILD}"), 409)
     assert "do not fit the row of version v2" in refused["detail"]
     assert [fault["loc"] for fault in refused["errors"]] == [["age"]]
@@ -88,12 +88,12 @@ def test_who_is_unknown_or_does_not_fit(ask: httpx.Client) -> None:
 
 @pytest.mark.parametrize("named", [True, False])
 def test_many_in_order(ask: httpx.Client, named: bool) -> None:
-    ids = [MISSING, STRANGER, PLAIN, CHILD, MISSING]
+    ids = [MISSING, UNKNOWN, PLAIN, CHILD, MISSING]
     body = ask.post("/predict_by_id", json={"ids": ids} if named else ids).json()
     assert list(body) == ["results", "model_version", "latency_ms", "prediction_id"]
     results = body["results"]
     assert [one["id"] for one in results] == ids
-    assert results[1] == {"id": STRANGER, "prediction": None, "error": "unknown"}
+    assert results[1] == {"id": UNKNOWN, "prediction": None, "error": "unknown"}
     (fault,) = results[3].pop("errors")
     assert fault["loc"] == ["age"]
     assert results[3] == {"id": CHILD, "prediction": None, "error": "unfit"}
@@ -106,13 +106,13 @@ def test_many_in_order(ask: httpx.Client, named: bool) -> None:
 
 def test_nobody_is_known(ask: httpx.Client, clients_server: Server) -> None:
     before = len(ledger_of(clients_server))
-    body = ask.post("/predict_by_id", json=[STRANGER, CHILD]).json()
+    body = ask.post("/predict_by_id", json=[UNKNOWN, CHILD]).json()
     assert [one["error"] for one in body["results"]] == ["unknown", "unfit"]
     assert len(ledger_of(clients_server)) == before
 
 
 def test_very_many(ask: httpx.Client) -> None:
-    ids = [*range(10**6, 10**6 + 1000), STRANGER]
+    ids = [*range(10**6, 10**6 + 1000), UNKNOWN]
     results = ask.post("/predict_by_id", json=ids).json()["results"]
     assert [one["id"] for one in results] == ids
     assert len({one["prediction"] for one in results[:-1]}) == 1
@@ -121,7 +121,7 @@ def test_very_many(ask: httpx.Client) -> None:
 
 def test_the_ledger_has_the_features_and_no_id(ask: httpx.Client, clients_server: Server) -> None:
     one = ask.post(f"/predict/{PLAIN}").json()
-    answer = ask.post("/predict_by_id", json=[STRANGER, MISSING, PLAIN])
+    answer = ask.post("/predict_by_id", json=[UNKNOWN, MISSING, PLAIN])
     many = answer.json()
     rows = {row["prediction_id"]: row for row in ledger_of(clients_server)}
     for made in (one, many["results"][1], many["results"][2]):
@@ -141,8 +141,8 @@ def test_the_ledger_has_the_features_and_no_id(ask: httpx.Client, clients_server
 def test_every_prediction_is_counted(ask: httpx.Client) -> None:
     before = ask.get("/status").json()["predictions"]
     ask.post(f"/predict/{PLAIN}")
-    ask.post("/predict_by_id", json=[MISSING, STRANGER, PLAIN])
-    ask.post(f"/predict/{STRANGER}")
+    ask.post("/predict_by_id", json=[MISSING, UNKNOWN, PLAIN])
+    ask.post(f"/predict/{UNKNOWN}")
     assert ask.get("/status").json()["predictions"] == before + 3
 
 
@@ -160,7 +160,7 @@ def test_nothing_is_live_and_features_are_answered_all_the_same(
 ) -> None:
     registered = RegistryHome(tmp_path / "home")
     registered.add(bundle_of("clients"), str(PROJECT))
-    declare(registered)
+    declare_view(registered)
     fill_store(registered.settings)
     registered.close()
     server = serve(PROJECT, home=registered.home, ready=False, options=["--no-worker"])

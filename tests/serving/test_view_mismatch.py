@@ -14,7 +14,7 @@ from tests.conftest import BundleOf
 from tests.serving.test_routes import problem
 from tests.support.altered_bundles import change, copied
 from tests.support.loan_view import PROJECT_VIEW
-from tests.support.online_clients import PLAIN, PROJECT, STRANGER, approved, fill_store
+from tests.support.online_clients import PLAIN, PROJECT, UNKNOWN, approve_bundle, fill_store
 from tests.support.registry_home import RegistryHome
 
 from windlass import app
@@ -29,10 +29,10 @@ def registered(tmp_path: Path, bundle_of: BundleOf) -> RegistryHome:
     """Three versions of clients: one of which no view is known, one of the view declared, one of another."""
     made = RegistryHome(tmp_path / "home")
     bundle = bundle_of("clients")
-    approved(made, bundle)
+    approve_bundle(made, bundle)
     for view in (PROJECT_VIEW.version, "another"):
         trained = copied(bundle, tmp_path / view)
-        approved(made, change(trained, "params.json", methodcaller("update", view=view)))
+        approve_bundle(made, change(trained, "params.json", methodcaller("update", view=view)))
     made.close()
     return made
 
@@ -70,7 +70,7 @@ def test_features_of_another_view_are_no_row(
                 f"The features are of view {PROJECT_VIEW.version}, and version v3 was trained on view another."
                 " Train again, or materialise a snapshot of view another."
             )
-        body = (await ask.post("/predict_by_id", json=[PLAIN, STRANGER])).json()
+        body = (await ask.post("/predict_by_id", json=[PLAIN, UNKNOWN])).json()
         unfit, unknown = body["results"]
         assert (unfit["id"], unfit["prediction"], unfit["error"]) == (PLAIN, None, "unfit")
         assert unfit["errors"] == [{"loc": [], "msg": refused["detail"]}]

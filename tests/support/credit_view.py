@@ -16,7 +16,7 @@ SAMPLE = ROOT.parent / "shared" / "data" / "credit_risk" / "sample_400_clients.c
 _OWN = ("contract", "features", "generate", "population")  # names that other examples have too
 
 
-def _modules() -> tuple[Any, Any]:
+def _import_example() -> tuple[Any, Any]:
     before = {name: sys.modules.pop(name) for name in _OWN if name in sys.modules}
     sys.path.insert(0, str(CREDIT))
     try:
@@ -31,12 +31,12 @@ def _modules() -> tuple[Any, Any]:
     return features, generate
 
 
-_features, _generate = _modules()
+_features, _generate = _import_example()
 CREDIT_VIEW: FeatureView = _features.clients
 CREDIT_RECORD = CREDIT_VIEW.record(FEATURES)
 
 
-def credit_loans(clients: int, seed: int) -> pl.DataFrame:
+def make_credit_loans(clients: int, seed: int) -> pl.DataFrame:
     """Loans of so many clients, every row good; of one in five the amount ends in half a millionth."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "loans.parquet"

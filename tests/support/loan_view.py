@@ -17,7 +17,7 @@ FEATURES = (
     "years_on_the_job",
     "flag_own_car",
 )
-NEVER = date(3021, 9, 18)  # what the raw file writes for a client without a job
+NO_JOB = date(3021, 9, 18)  # what the raw file writes for a client without a job
 FIRST_DAY, DAYS = date(2019, 1, 1), 730
 
 
@@ -42,7 +42,7 @@ def contract() -> Any:
     )
 
 
-def history(loans: Any) -> Any:
+def loan_states(loans: Any) -> Any:
     """What is known of a client once each loan has been granted, that loan included."""
     import narwhals as nw
 
@@ -69,7 +69,7 @@ VIEW = FeatureView(
     timestamp="loan_date",
     event_id="loan_id",
     contract=contract,
-    transform=history,
+    transform=loan_states,
     at_request={"age": YearsSince("birthday"), "years_on_the_job": YearsSince("job_start_date")},
     defaults={"nb_previous_loans": 0},
     request_columns=("flag_own_car", "birthday", "job_start_date"),
@@ -79,7 +79,7 @@ VIEW = FeatureView(
 PROJECT_VIEW = VIEW.record(FEATURES)
 
 
-def events(n_clients: int, seed: int) -> "pl.DataFrame":
+def make_loans(n_clients: int, seed: int) -> "pl.DataFrame":
     """Some five loans for each of `n_clients` clients (ids from 100), every row good, in no order.
 
     Amounts are multiples of a quarter, so that sums of them are exact in any order.
@@ -92,7 +92,7 @@ def events(n_clients: int, seed: int) -> "pl.DataFrame":
     born = random.integers(-7000, 11000, n_clients)[clients]
     job = random.integers(14000, 18700, n_clients)
     no_job = random.random(n_clients) < 0.15
-    job = np.where(no_job, (NEVER - date(1970, 1, 1)).days, job)[clients]
+    job = np.where(no_job, (NO_JOB - date(1970, 1, 1)).days, job)[clients]
     car = np.array(["Y", "N", None], object)[random.integers(0, 3, n_clients)][clients]
     days = (FIRST_DAY - date(1970, 1, 1)).days + random.integers(0, DAYS, n)
     same = random.random(n) < 0.1  # on the day of another loan

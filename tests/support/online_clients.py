@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.support.loan_view import NEVER, PROJECT_VIEW
+from tests.support.loan_view import NO_JOB, PROJECT_VIEW
 from tests.support.registry_home import RegistryHome
 
 from windlass.core.feature_view import ViewRecord
@@ -18,17 +18,17 @@ from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
 
 PROJECT = Path("clients")  # in the registry
-LEAST, MOST = -(2**63), 2**63 - 1
-PLAIN, MISSING, CHILD, STRANGER = 5008804, 101, 102, 777_888_999
+MIN_ID, MAX_ID = -(2**63), 2**63 - 1
+PLAIN, MISSING, CHILD, UNKNOWN = 5008804, 101, 102, 777_888_999
 COMPUTED = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 
 # what is stored of each: loans, their average, whether there is a car, birthday, first day at work, newest loan
 _STORED: dict[int, tuple[int, float | None, int | None, date, date | None, date]] = {
     PLAIN: (4, 117.25, 1, date(1980, 1, 15), date(2015, 3, 1), date(2020, 12, 30)),
-    MISSING: (1, None, None, date(1990, 7, 2), NEVER, date(2019, 6, 1)),
+    MISSING: (1, None, None, date(1990, 7, 2), NO_JOB, date(2019, 6, 1)),
     CHILD: (2, 90.5, 0, date(2020, 2, 29), None, date(2020, 1, 5)),  # too young for the row
-    LEAST: (3, 80.0, 0, date(1970, 5, 5), None, date(2020, 4, 1)),
-    MOST: (5, 70.0, 1, date(1960, 6, 6), None, date(2020, 5, 1)),
+    MIN_ID: (3, 80.0, 0, date(1970, 5, 5), None, date(2020, 4, 1)),
+    MAX_ID: (5, 70.0, 1, date(1960, 6, 6), None, date(2020, 5, 1)),
 }
 _COLUMNS = (
     "nb_previous_loans",
@@ -50,14 +50,14 @@ class Snapshot:
     folder: Path = Path("none")
 
 
-def features_of(client: int, view: ViewRecord = PROJECT_VIEW) -> dict[str, Any]:
+def expected_features(client: int, view: ViewRecord = PROJECT_VIEW) -> dict[str, Any]:
     """What the view says of a client today."""
     return view.features_on(
         dict(zip(_COLUMNS, _STORED[client], strict=True)), datetime.now(UTC).date()
     )
 
 
-def store_of(settings: Settings, view: ViewRecord = PROJECT_VIEW) -> OnlineStore:
+def open_online_store(settings: Settings, view: ViewRecord = PROJECT_VIEW) -> OnlineStore:
     """The online store of the project."""
     return online_store(settings, view, str(PROJECT))
 
@@ -78,20 +78,22 @@ def fill_store(
     settings.home.mkdir(parents=True, exist_ok=True)
     part = settings.home / "part-00.parquet"
     pq.write_table(table, part)
-    store = store_of(settings, view)
+    store = open_online_store(settings, view)
     snapshot = Snapshot(number, time.time(), view.version)
     materialise(store, view, [part], snapshot, lambda _, __: None)
     store.close()
 
 
-def declare(registered: RegistryHome, view: ViewRecord | None = PROJECT_VIEW) -> None:
+def declare_view(registered: RegistryHome, view: ViewRecord | None = PROJECT_VIEW) -> None:
     """Have the registry know the project, and its view."""
     declared = ProjectSpec(name=str(PROJECT), folder=str(registered.home / "nowhere"), view=view)
     registered.registry.declare(declared)
 
 
-def approved(registered: RegistryHome, bundle: Path, view: ViewRecord | None = PROJECT_VIEW) -> str:
+def approve_bundle(
+    registered: RegistryHome, bundle: Path, view: ViewRecord | None = PROJECT_VIEW
+) -> str:
     """Put a bundle of the project in production, and declare its view; the name of the version."""
     name = registered.live(bundle, str(PROJECT))
-    declare(registered, view)
+    declare_view(registered, view)
     return name

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.support.loan_view import NEVER, PROJECT_VIEW
+from tests.support.loan_view import NO_JOB, PROJECT_VIEW
 
 from windlass.core.feature_view import ViewRecord
 
@@ -30,7 +30,7 @@ PLAIN: dict[str, Any] = {
     "loan_date": DAY,
     "loan_id": 7,
     "birthday": date(1980, 2, 29),
-    "job_start_date": NEVER,
+    "job_start_date": NO_JOB,
     "nb_previous_loans": 4,
     "avg_amount_loans_previous": 101.5,
     "flag_own_car": 1,
@@ -53,7 +53,7 @@ def rows(*changes: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([PLAIN | change for change in changes], schema=pa.schema(TYPES))
 
 
-def stored(**changes: Any) -> dict[str, Any]:
+def stored_columns(**changes: Any) -> dict[str, Any]:
     """The stored columns of the plain client, with these changes."""
     return {name: (PLAIN | changes)[name] for name in PROJECT_VIEW.stored_columns}
 
@@ -68,6 +68,6 @@ def write_parts(folder: Path, entities: Sequence[int], parts: int, **changes: An
     return paths
 
 
-def view(**changes: Any) -> ViewRecord:
+def changed_view(**changes: Any) -> ViewRecord:
     """The view with these changes."""
     return PROJECT_VIEW.model_copy(update=changes)

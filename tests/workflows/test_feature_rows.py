@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 
 from windlass.core.bundle import Bundle
 from windlass.core.project_loader import load_project
@@ -20,7 +20,7 @@ from windlass.workflows.train import train
 from windlass.workflows.verify import verify
 
 LENDER = Path(__file__).parents[1] / "projects" / "lender"
-LOANS = events(400, seed=1)
+LOANS = make_loans(400, seed=1)
 Train = Callable[..., Bundle]
 
 

@@ -23,9 +23,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from tests.conftest import BundleOf
-from tests.support.credit_view import CREDIT_VIEW, SAMPLE, credit_loans
+from tests.support.credit_view import CREDIT_VIEW, SAMPLE, make_credit_loans
 from tests.support.lending_project import Lending
-from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 from tests.support.server import WINDLASS, environment, free_port
 from tests.support.spark_cluster import TIMEOUT, Cluster, running_cluster
 from tests.support.waiting import until
@@ -54,7 +54,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def loans() -> pl.DataFrame:
     """Loans with ties, nulls, sentinels and amounts of many digits; the real ones too, where they are."""
-    made = events(400, seed=7)
+    made = make_loans(400, seed=7)
     noise = np.random.default_rng(7).random(made.height)
     made = made.with_columns(pl.col("loan_amount") + noise)
     if not SAMPLE.is_file():
@@ -63,7 +63,7 @@ def loans() -> pl.DataFrame:
     return pl.concat([made, real.with_columns(pl.col("id") + 1000, pl.col("loan_id") + 10**6)])
 
 
-def built(folder: Path, raw: Path, view: FeatureView = VIEW, **options: Any) -> Snapshot:
+def build_snapshot(folder: Path, raw: Path, view: FeatureView = VIEW, **options: Any) -> Snapshot:
     """A snapshot of the raw file in a store of its own, in four parts."""
     store = OfflineStore(folder, "loans")
     chosen = BuildOptions(buckets=4, **options)
@@ -93,20 +93,22 @@ def test_a_model_answers_on_the_cluster_as_on_this_machine(
         assert counts[0][count] == counts[1][count]
     answers = pl.read_parquet(tmp_path / "usual.parquet")
     assert_frame_equal(pl.read_parquet(tmp_path / "spark.parquet").sort("row"), answers)
-    assert refused(tmp_path / "spark.parquet") == refused(tmp_path / "usual.parquet")
+    assert rejected_rows(tmp_path / "spark.parquet") == rejected_rows(tmp_path / "usual.parquet")
     assert {file.suffix for file in (tmp_path / "spark.parquet").iterdir()} == {".parquet"}
 
 
 def test_the_examples_features_are_to_the_last_digit_those_of_this_machine(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    loans, raw = credit_loans(100, seed=5), tmp_path / "loans.parquet"
+    loans, raw = make_credit_loans(100, seed=5), tmp_path / "loans.parquet"
     if SAMPLE.is_file():
         real = pl.read_csv(SAMPLE).select(loans.columns).cast(loans.schema)
         loans = pl.concat([loans, real.with_columns(pl.col("id", "loan_id") + 10**8)])
     loans.write_parquet(raw)
-    usual = built(tmp_path / "usual", raw, CREDIT_VIEW)
-    made = built(tmp_path / "spark", raw, CREDIT_VIEW, engine="spark", master=cluster.master)
+    usual = build_snapshot(tmp_path / "usual", raw, CREDIT_VIEW)
+    made = build_snapshot(
+        tmp_path / "spark", raw, CREDIT_VIEW, engine="spark", master=cluster.master
+    )
     assert made.digest == usual.digest
     assert made.events == loans.height
 
@@ -117,14 +119,14 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
     raw, gate = tmp_path / "loans.parquet", tmp_path / "gate"
     loans().write_parquet(raw)
     gate.mkdir()
-    usual = built(tmp_path / "usual", raw)
-    held = replace(VIEW, transform=held_until(gate / "open", gate))
+    usual = build_snapshot(tmp_path / "usual", raw)
+    held = replace(VIEW, transform=transform_blocked_until(gate / "open", gate))
     options = {"engine": "spark", "master": cluster.master}
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(built, tmp_path / "spark", raw, held, **options)
+        job = pool.submit(build_snapshot, tmp_path / "spark", raw, held, **options)
         try:
             on_both = {"first", "second"}
-            until(lambda: job.done() or working(gate) == on_both, "tasks on both", TIMEOUT)
+            until(lambda: job.done() or working_workers(gate) == on_both, "tasks on both", TIMEOUT)
             assert not job.done()
             cluster.kill("second")
         finally:
@@ -154,24 +156,24 @@ def test_a_cluster_without_room_is_told_however_soon(
 
 def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kill_workers()
-    with building(tmp_path, cluster.master) as process:
+    with build_process(tmp_path, cluster.master) as process:
         until(lambda: cluster.told("activeapps") or process.poll() is not None, "asked", TIMEOUT)
-        assert interrupted(process) == ["windlass: Interrupted."]
+        assert interrupt(process) == ["windlass: Interrupted."]
         until(lambda: not cluster.told("activeapps"), "the application's end", TIMEOUT)
 
 
 def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
-    with building(tmp_path, "local[2]", HELD) as process:
+    with build_process(tmp_path, "local[2]", HELD) as process:
         begun = tmp_path / "lending" / "begun"
         until(lambda: begun.exists() or process.poll() is not None, "a task", TIMEOUT)
-        assert interrupted(process) == ["windlass: Interrupted."]
+        assert interrupt(process) == ["windlass: Interrupted."]
     assert not (tmp_path / "home/features/lending/current").exists()
 
 
 def test_spark_reads_a_snapshot_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     raw = tmp_path / "loans.parquet"
-    events(50, seed=2).write_parquet(raw)
-    made = built(tmp_path / "store", raw)
+    make_loans(50, seed=2).write_parquet(raw)
+    made = build_snapshot(tmp_path / "store", raw)
     with spark_session("local[1]", "reader") as session:
         found = session.read.parquet(f"{tmp_path}/store/current/latest").toArrow()
     usual = pl.read_parquet(made.latest_parts())
@@ -205,10 +207,10 @@ def test_a_call_that_does_not_end_can_be_left_and_holds_up_nobody() -> None:
 
 def test_a_master_that_is_away_is_told_at_once(tmp_path: Path) -> None:
     raw = tmp_path / "loans.parquet"
-    events(5, seed=1).write_parquet(raw)
+    make_loans(5, seed=1).write_parquet(raw)
     master = f"spark://127.0.0.1:{free_port()}"
     with pytest.raises(FeatureError, match=f"No Spark master at {master} .*refused"):
-        built(tmp_path / "store", raw, engine="spark", master=master)
+        build_snapshot(tmp_path / "store", raw, engine="spark", master=master)
 
 
 def test_without_java_or_pyspark_it_is_said_what_to_install(
@@ -222,8 +224,8 @@ def test_without_java_or_pyspark_it_is_said_what_to_install(
         SparkEngine().__enter__()
 
 
-def held_until(opened: Path, marks: Path) -> Any:
-    """The history of VIEW, whose tasks say which worker they run on, and wait for a file to appear."""
+def transform_blocked_until(opened: Path, marks: Path) -> Any:
+    """The transform of VIEW, whose tasks say which worker they run on, and wait for a file to appear."""
 
     def hold(batches: Iterator[Any]) -> Iterator[Any]:
         worker = Path.cwd().parents[1].name  # an executor runs in WORKER/APPLICATION/NUMBER
@@ -232,11 +234,11 @@ def held_until(opened: Path, marks: Path) -> Any:
             sleep(0.02)
         yield from batches
 
-    def history(events: Any) -> Any:
-        native = nw.to_native(events)
+    def transform(loans: Any) -> Any:
+        native = nw.to_native(loans)
         return VIEW.transform(nw.from_native(native.mapInArrow(hold, native.schema)))
 
-    return history
+    return transform
 
 
 # progress, and what a JVM says before it is told to be silent
@@ -254,10 +256,12 @@ HELD = """
 
 
 @contextmanager
-def building(folder: Path, master: str, history: str = "") -> Iterator["subprocess.Popen[str]"]:
-    """`windlass features build` on a cluster; `history` comes first in the view's function."""
+def build_process(
+    folder: Path, master: str, transform: str = ""
+) -> Iterator["subprocess.Popen[str]"]:
+    """`windlass features build` on a cluster; `transform` comes first in the view's function."""
     project = Lending.copied(folder / "lending")
-    project.change('    held("built")\n', history)
+    project.change('    held("built")\n', transform)
     raw = project.raw("loans.csv", *(f"{n},{n},2020-01-01,5,1980-01-01,0" for n in range(50)))
     words = ["features", "build", str(project.folder), "--data", str(raw)]
     process = subprocess.Popen(
@@ -275,7 +279,7 @@ def building(folder: Path, master: str, history: str = "") -> Iterator["subproce
         process.wait()
 
 
-def interrupted(process: "subprocess.Popen[str]") -> list[str]:
+def interrupt(process: "subprocess.Popen[str]") -> list[str]:
     """Send SIGINT; what it told, less what is usual."""
     assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
@@ -284,12 +288,12 @@ def interrupted(process: "subprocess.Popen[str]") -> list[str]:
     return [line for line in told.splitlines() if not USUAL.match(line)]
 
 
-def working(marks: Path) -> set[str]:
+def working_workers(marks: Path) -> set[str]:
     """The workers that tasks have begun on."""
     return {mark.name.partition("-")[0] for mark in marks.iterdir()}
 
 
-def refused(output: Path) -> list[list[str]]:
+def rejected_rows(output: Path) -> list[list[str]]:
     """The lines of what was rejected, in order."""
     with output.with_name(f"{output.name}.rejects.csv").open(encoding="utf-8", newline="") as file:
         return sorted(csv.reader(file))

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.support.loan_view import VIEW, contract, events
+from tests.support.loan_view import VIEW, contract, make_loans
 from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, ProjectError, QualityError
@@ -75,7 +75,7 @@ def test_a_bad_row_is_quarantined_with_every_reason(
 def test_a_date_that_python_has_not_is_quarantined_as_text(
     tmp_path: Path, cells: pl.Series, shown: str
 ) -> None:
-    loans = events(3, seed=1).head(1).with_columns(loan_date=cells, ignored=cells)
+    loans = make_loans(3, seed=1).head(1).with_columns(loan_date=cells, ignored=cells)
     snapshot = build_snapshot(offline_store(tmp_path), loans, view=LAX)
     (row,) = pl.read_parquet(snapshot.quarantine_parts()).to_dicts()
     assert row["reasons"] == ["loan_date: is no date (YYYY-MM-DD)"]
@@ -101,7 +101,7 @@ def test_the_report_counts_rows_for_each_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_row_passes_or_is_quarantined_or_erased(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
-    names, *lines = events(60, seed).write_csv().splitlines()
+    names, *lines = make_loans(60, seed).write_csv().splitlines()
     rubbish = ["", "x", "-7", "3021-09-18", "1e400", '"a,b"', "é", "1000", "NaN"]
     for place in random.sample(range(len(lines)), 90):
         cells = lines[place].split(",")
@@ -130,7 +130,7 @@ def test_doubled_keys_are_found_over_batches_and_appends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(raw_files, "_ROWS", 50)
-    loans = events(60, seed=1)
+    loans = make_loans(60, seed=1)
     first, again = loans.head(loans.height - 40), loans.tail(40)
     store = offline_store(tmp_path)
     snapshot = build_snapshot(store, pl.concat([first, first.head(5)]), view=LAX)
@@ -153,7 +153,7 @@ def test_doubled_keys_are_found_over_batches_and_appends(
 
 def test_too_many_faults_stop_the_build_and_the_old_snapshot_stands(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
-    loans = events(50, seed=2)
+    loans = make_loans(50, seed=2)
     before = build_snapshot(store, loans)
     bad = loans.with_columns(loan_amount=pl.when(pl.col("id") % 10 == 0).then(-1.0).otherwise(1.0))
     with pytest.raises(QualityError, match=r"greater_than\(0\) \(\d+\).*refused.parquet"):
@@ -174,7 +174,7 @@ def test_checks_that_only_warn_are_counted_and_the_row_passes(tmp_path: Path) ->
             "loan_date", checks=pa.Check.lt(date(2020, 1, 1), name="late", raise_warning=True)
         )
 
-    loans = events(40, seed=3)
+    loans = make_loans(40, seed=3)
     snapshot = build_snapshot(offline_store(tmp_path), loans, view=replace(VIEW, contract=lenient))
     late = loans.filter(pl.col("loan_date") >= date(2020, 1, 1)).height
     assert snapshot.events == loans.height
@@ -192,14 +192,14 @@ def constant() -> Any:
 
 def test_an_entity_of_several_values_that_ought_to_be_constant_is_counted(tmp_path: Path) -> None:
     view, store = replace(VIEW, contract=constant), offline_store(tmp_path)
-    loans = events(40, seed=3).sort("loan_id")
+    loans = make_loans(40, seed=3).sort("loan_id")
     three = loans.filter(pl.len().over("id") > 1)["id"].unique().sort().head(3)
     chosen = pl.col("id").is_in(three.implode())
     man = chosen & (pl.int_range(pl.len()).over("id") == 1)  # by the second of their loans
     loans = loans.with_columns(code_gender=pl.when(man).then(pl.lit("M")).otherwise(pl.lit("F")))
     several = loans.filter(chosen)
     snapshot = build_snapshot(store, loans, view=view)
-    assert odd(snapshot.quality) == {"code_gender: several for one id": (several.height, 3)}
+    assert warnings_of(snapshot.quality) == {"code_gender: several for one id": (several.height, 3)}
     assert snapshot.events == loans.height
     report = check_raw_file(view, store.folder / "raw.parquet", "64MB", None, lambda *_: None)
     assert report.warnings == {"code_gender: several for one id": several.height}
@@ -207,10 +207,10 @@ def test_an_entity_of_several_values_that_ought_to_be_constant_is_counted(tmp_pa
 
 def test_an_append_is_compared_with_what_is_stored(tmp_path: Path) -> None:
     view, store = replace(VIEW, contract=constant), offline_store(tmp_path)
-    loans = events(40, seed=3).with_columns(code_gender=pl.lit("F"))
+    loans = make_loans(40, seed=3).with_columns(code_gender=pl.lit("F"))
     first = loans.unique("id", keep="first", maintain_order=True)
     new = loans.join(first, on="loan_id", how="anti")
-    assert odd(build_snapshot(store, first, view=view).quality) == {}
+    assert warnings_of(build_snapshot(store, first, view=view).quality) == {}
     born = pl.when(pl.col("id") == new["id"][0]).then(date(1950, 1, 1)).otherwise("birthday")
     changed = new.with_columns(birthday=born)
     rows = new.filter(pl.col("id") == new["id"][0]).height
@@ -223,10 +223,10 @@ def test_an_append_is_compared_with_what_is_stored(tmp_path: Path) -> None:
         replace(view, max_invalid_share=1),
     )
     assert appended.quality["quarantined"] == 1
-    assert odd(appended.quality) == {"birthday: several for one id": (rows, 1)}
+    assert warnings_of(appended.quality) == {"birthday: several for one id": (rows, 1)}
 
 
-def odd(quality: dict[str, Any]) -> dict[str, tuple[int, int]]:
+def warnings_of(quality: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """The rows and the entities of each oddity."""
     return {why: (found["rows"], found["entities"]) for why, found in quality["oddities"].items()}
 
@@ -241,7 +241,7 @@ def test_a_check_that_fails_otherwise_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(FeatureError, match="'broken' of the contract failed"):
         build_snapshot(
-            offline_store(tmp_path), events(3, seed=1), view=replace(VIEW, contract=broken)
+            offline_store(tmp_path), make_loans(3, seed=1), view=replace(VIEW, contract=broken)
         )
 
 
@@ -249,12 +249,12 @@ def test_a_missing_column_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         FeatureError, match=r"lacks the columns id, status.* Name a file that has them"
     ):
-        build_snapshot(offline_store(tmp_path), events(3, seed=1).drop("id", "status"))
+        build_snapshot(offline_store(tmp_path), make_loans(3, seed=1).drop("id", "status"))
 
 
 def test_a_file_without_rows_is_told(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="has no rows"):
-        build_snapshot(offline_store(tmp_path), events(3, seed=1).head(0))
+        build_snapshot(offline_store(tmp_path), make_loans(3, seed=1).head(0))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_check_of_the_whole_table_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(FeatureError, match="does not say for which rows"):
         build_snapshot(
-            offline_store(tmp_path), events(3, seed=1), view=replace(VIEW, contract=whole)
+            offline_store(tmp_path), make_loans(3, seed=1), view=replace(VIEW, contract=whole)
         )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, make_loans
 from tests.support.snapshots import ORDER, build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, ProjectError
@@ -22,7 +22,7 @@ FOUR = BuildOptions(buckets=4)
 
 
 def test_a_snapshot_says_what_it_holds(tmp_path: Path) -> None:
-    store, loans = offline_store(tmp_path), events(100, seed=1)
+    store, loans = offline_store(tmp_path), make_loans(100, seed=1)
     snapshot = build_snapshot(store, loans, FOUR)
     assert snapshot == store.snapshot() == store.snapshot(1)
     assert (snapshot.number, snapshot.parent, snapshot.buckets) == (1, None, 4)
@@ -34,7 +34,7 @@ def test_a_snapshot_says_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_parts_stand_side_by_side_in_order(tmp_path: Path) -> None:
-    snapshot = build_snapshot(offline_store(tmp_path), events(100, seed=2), FOUR)
+    snapshot = build_snapshot(offline_store(tmp_path), make_loans(100, seed=2), FOUR)
     parts = (snapshot.event_parts(), snapshot.state_parts(), snapshot.latest_parts())
     assert [len(one) for one in parts] == [4, 4, 4]
     for event_part, state_part, latest_part in zip(*parts, strict=True):
@@ -52,8 +52,8 @@ def test_snapshots_are_numbered_and_old_ones_stay(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     with pytest.raises(FeatureError, match="windlass features build"):
         store.snapshot()
-    first = build_snapshot(store, events(20, seed=1))
-    build_snapshot(store, events(30, seed=2))
+    first = build_snapshot(store, make_loans(20, seed=1))
+    build_snapshot(store, make_loans(30, seed=2))
     assert [one.number for one in store.snapshots()] == [2, 1]
     assert store.snapshot(1) == first
     assert (store.folder / "current").resolve() == store.snapshot().folder
@@ -62,7 +62,7 @@ def test_snapshots_are_numbered_and_old_ones_stay(tmp_path: Path) -> None:
 
 
 def test_the_same_rows_give_the_same_digest_in_any_order_and_form(tmp_path: Path) -> None:
-    loans = events(60, seed=3)
+    loans = make_loans(60, seed=3)
     file = tmp_path / "raw.csv"
     loans.sort("loan_amount").write_csv(file)
     one = build_snapshot(offline_store(tmp_path / "one"), loans, FOUR)
@@ -72,7 +72,7 @@ def test_the_same_rows_give_the_same_digest_in_any_order_and_form(tmp_path: Path
 
 def test_any_tool_reads_a_folder_in_one_line(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
-    loans = events(60, seed=4)
+    loans = make_loans(60, seed=4)
     build_snapshot(store, loans, FOUR)
     current = store.folder / "current"
     by_pandas = pd.read_parquet(f"{current}/states")
@@ -90,8 +90,8 @@ def test_one_build_at_a_time(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     store.folder.mkdir(parents=True)
     with lock_folder(store.folder), pytest.raises(FeatureError, match="Another process is writing"):
-        build_snapshot(store, events(5, seed=1))
-    assert build_snapshot(store, events(5, seed=1)).number == 1
+        build_snapshot(store, make_loans(5, seed=1))
+    assert build_snapshot(store, make_loans(5, seed=1)).number == 1
 
 
 def test_a_limit_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
@@ -103,7 +103,9 @@ def test_a_limit_that_is_none_is_told_before_anything_is_read(tmp_path: Path) ->
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="Give it more memory with --memory"):
-        build_snapshot(offline_store(tmp_path), events(2000, seed=1), BuildOptions(memory="100KB"))
+        build_snapshot(
+            offline_store(tmp_path), make_loans(2000, seed=1), BuildOptions(memory="100KB")
+        )
 
 
 def _fails(loans: Any) -> Any:
@@ -121,14 +123,14 @@ def _fails(loans: Any) -> Any:
 def test_a_history_that_is_none_is_told(tmp_path: Path, history: Any, told: str) -> None:
     store = offline_store(tmp_path)
     with pytest.raises(FeatureError, match=told):
-        build_snapshot(store, events(20, seed=1), view=replace(VIEW, transform=history))
+        build_snapshot(store, make_loans(20, seed=1), view=replace(VIEW, transform=history))
     assert store.current() is None
     assert not (store.folder / ".staging").exists()
 
 
 @pytest.mark.parametrize("name", ["bucket", "row", "key", "late", "computed_at", 'a"b'])
 def test_a_column_of_any_other_name_is_kept(tmp_path: Path, name: str) -> None:
-    loans = events(20, seed=1).with_columns(pl.lit(7, pl.Int64).alias(name))
+    loans = make_loans(20, seed=1).with_columns(pl.lit(7, pl.Int64).alias(name))
     view = replace(VIEW, contract=lambda: with_column(name))
     store = offline_store(tmp_path)
     build_snapshot(store, loans.head(-5), FOUR, view)
@@ -137,7 +139,7 @@ def test_a_column_of_any_other_name_is_kept(tmp_path: Path, name: str) -> None:
 
 
 def test_names_that_the_store_uses_itself_are_refused(tmp_path: Path) -> None:
-    loans, store = events(5, seed=1), offline_store(tmp_path)
+    loans, store = make_loans(5, seed=1), offline_store(tmp_path)
     with pytest.raises(ProjectError, match="a column __row__, and names that begin with __"):
         build_snapshot(store, loans, view=replace(VIEW, contract=lambda: with_column("__row__")))
     raw = tmp_path / "raw.parquet"
@@ -161,7 +163,7 @@ def test_the_old_names_of_documented_functions_still_work(tmp_path: Path) -> Non
         store = OfflineStore.of(settings, "loans")
     assert store.folder == OfflineStore.from_settings(settings, "loans").folder
     file = tmp_path / "raw.parquet"
-    events(20, seed=1).write_parquet(file)
+    make_loans(20, seed=1).write_parquet(file)
     with pytest.warns(DeprecationWarning, match="history_of is now called features_of_file"):
         features = history_of(VIEW, PROJECT_VIEW, file)
     assert features.equals(features_of_file(VIEW, PROJECT_VIEW, file))

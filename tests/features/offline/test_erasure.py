@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, QualityError
@@ -27,14 +27,14 @@ from windlass.features.online.materialise import materialise
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
 
-LOANS = events(30, seed=21)
+LOANS = make_loans(30, seed=21)
 CLIENT = 105
 MINE = pl.col("id") == CLIENT
 APPEND = BuildOptions(append=True)
 LAX = replace(VIEW, max_invalid_share=1.0)
 
 
-def holding(store: OfflineStore) -> list[str]:
+def files_with_client(store: OfflineStore) -> list[str]:
     """Every table below the store that holds the client, be it under another name."""
     found = []
     for file in store.folder.rglob("*.parquet"):
@@ -57,13 +57,13 @@ def test_an_entity_is_gone_from_everywhere(tmp_path: Path) -> None:
     doubled.write_csv(raw)
     build_snapshot(store, raw, APPEND, LAX)
     (store.folder / "raw.parquet").unlink()
-    assert len(holding(store)) == 3 * 3 + 1
+    assert len(files_with_client(store)) == 3 * 3 + 1
     before = store.snapshots()
     count = LOANS.filter(MINE).height
     first = LOANS.filter(MINE & (pl.col("loan_id") % 2 == 0)).height
     erased = erase(store, CLIENT)
     assert erased == ErasureReport({3: count, 2: count, 1: first}, 2)
-    assert holding(store) == []
+    assert files_with_client(store) == []
     for old, new in zip(before, store.snapshots(), strict=True):
         assert new.events == old.events - erased.snapshots[old.number]
         assert new.entities == old.entities - 1
@@ -207,7 +207,7 @@ def test_a_memory_that_is_none_is_told(tmp_path: Path, content: str) -> None:
         ErasedEntities.read(tmp_path)
 
 
-def unerased(store: OfflineStore) -> Snapshot:
+def restore_copy(store: OfflineStore) -> Snapshot:
     """A snapshot of who was erased, as an erasure leaves it that was killed before it began."""
     snapshot = build_snapshot(store, LOANS, BuildOptions(buckets=2))
     ErasedEntities.read(store.folder).add(store.folder, CLIENT)
@@ -217,7 +217,7 @@ def unerased(store: OfflineStore) -> Snapshot:
 @pytest.mark.parametrize("new", [LOANS.head(0), LOANS.filter(pl.col("id") == 106)])
 def test_an_append_takes_over_nobody_that_was_erased(tmp_path: Path, new: pl.DataFrame) -> None:
     store = offline_store(tmp_path)
-    unerased(store)
+    restore_copy(store)
     late = new.with_columns(pl.col("loan_id") + 10_000)
     after = build_snapshot(store, late, APPEND)
     for parts in (after.event_parts(), after.state_parts(), after.latest_parts()):
@@ -230,7 +230,7 @@ def test_an_append_takes_over_nobody_that_was_erased(tmp_path: Path, new: pl.Dat
 
 def test_training_joins_and_the_online_store_read_nobody_that_was_erased(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
-    snapshot = unerased(store)
+    snapshot = restore_copy(store)
     rows = training_rows(VIEW, PROJECT_VIEW, snapshot)
     assert rows.height == LOANS.filter(~MINE).height
     labels = LOANS.select("id", day=pl.lit(date(2024, 1, 1)))

@@ -7,20 +7,20 @@ import polars as pl
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.budget import examples
-from tests.support.loan_view import NEVER, PROJECT_VIEW
+from tests.support.loan_view import NO_JOB, PROJECT_VIEW
 
 from windlass.features.offline.training_set import add_on_demand_features
 
-BORN = st.none() | st.dates(date(1890, 1, 1), date(2040, 1, 1)) | st.just(NEVER)
+BORN = st.none() | st.dates(date(1890, 1, 1), date(2040, 1, 1)) | st.just(NO_JOB)
 PAIRS = st.lists(st.tuples(BORN, BORN, st.dates(date(1950, 1, 1), date(2060, 1, 1))), min_size=1)
 LEAP = date(2000, 2, 29)
 DUCKDB = duckdb.connect()
 
 
 @examples(60)
-@example([(LEAP, NEVER, date(2021, 2, 28)), (LEAP, None, date(2021, 3, 1))])
+@example([(LEAP, NO_JOB, date(2021, 2, 28)), (LEAP, None, date(2021, 3, 1))])
 @example([(LEAP, LEAP, date(2024, 2, 28)), (LEAP, LEAP, date(2024, 2, 29)), (LEAP, LEAP, LEAP)])
-@example([(None, NEVER, date(2020, 12, 31))])
+@example([(None, NO_JOB, date(2020, 12, 31))])
 @given(PAIRS)
 def test_columns_equal_what_is_computed_for_one(rows: list[tuple[date | None, ...]]) -> None:
     names = ["birthday", "job_start_date", "day"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.core.feature_view import FeatureView, ViewRecord
@@ -21,13 +21,15 @@ from windlass.features.offline.training_set import training_rows
 BRIEF = replace(VIEW, ttl=timedelta(days=90))
 
 
-def snapshot_of(view: FeatureView, folder: Path) -> Snapshot:
-    return build_snapshot(offline_store(folder), events(60, seed=8), BuildOptions(buckets=4), view)
+def build_for_view(view: FeatureView, folder: Path) -> Snapshot:
+    return build_snapshot(
+        offline_store(folder), make_loans(60, seed=8), BuildOptions(buckets=4), view
+    )
 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return snapshot_of(VIEW, tmp_path_factory.mktemp("join"))
+    return build_for_view(VIEW, tmp_path_factory.mktemp("join"))
 
 
 def labels(n: int, seed: int) -> pl.DataFrame:
@@ -44,7 +46,9 @@ def labels(n: int, seed: int) -> pl.DataFrame:
     )
 
 
-def by_hand(record: ViewRecord, snapshot: Snapshot, asked: pl.DataFrame, key: bool) -> list[Any]:
+def expected_features(
+    record: ViewRecord, snapshot: Snapshot, asked: pl.DataFrame, key: bool
+) -> list[Any]:
     """The features for each label, one after the other."""
     states = read_sorted(snapshot.state_parts()).to_dicts()
     rows = []
@@ -67,14 +71,14 @@ def by_hand(record: ViewRecord, snapshot: Snapshot, asked: pl.DataFrame, key: bo
 @pytest.mark.parametrize("view", [VIEW, BRIEF], ids=["lasting", "brief"])
 @pytest.mark.parametrize("key", [False, True], ids=["by day", "by key"])
 def test_labels_get_what_was_known_before(tmp_path: Path, view: FeatureView, key: bool) -> None:
-    snapshot, record = snapshot_of(view, tmp_path), view.record(FEATURES)
+    snapshot, record = build_for_view(view, tmp_path), view.record(FEATURES)
     asked = labels(300, seed=9)
     joined = point_in_time(record, snapshot, asked.to_arrow(), "day", "loan" if key else None)
     assert joined.column_names == [*asked.columns, *FEATURES]
     frame = pl.DataFrame(pl.from_arrow(joined))
     assert frame["label"].to_list() == list(range(300))
     found = frame.select(FEATURES).to_dicts()
-    assert found == by_hand(record, snapshot, asked, key)
+    assert found == expected_features(record, snapshot, asked, key)
     known = sum(one["nb_previous_loans"] is not None for one in found)
     assert 0 < known < 300
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.features.test_crash import assert_whole, at_every_write, names
-from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.features.test_crash import assert_complete, crash_at_every_write, snapshot_names
+from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError
@@ -19,7 +19,7 @@ from windlass.features.offline.snapshot import STATES
 from windlass.features.offline.store import OfflineStore, prune
 from windlass.features.offline.training_set import SnapshotParts, training_rows
 
-LOANS = events(20, seed=31)
+LOANS = make_loans(20, seed=31)
 APPEND = BuildOptions(append=True)
 
 
@@ -66,7 +66,7 @@ def test_the_newest_the_current_and_the_needed_stay(
     whole = read_sorted(store.snapshot().state_parts())
     assert prune(store, keep, needed) == gone
     assert numbers(store) == [number for number in (4, 3, 2, 1) if number not in gone]
-    assert_whole(store)
+    assert_complete(store)
     assert read_sorted(store.snapshot().state_parts()).equals(whole)
     assert prune(store, keep, needed) == []
     assert build_snapshot(store, LOANS.head(0), APPEND).number == 5
@@ -114,16 +114,16 @@ def test_broken_off_at_any_write_each_snapshot_is_there_whole_or_gone(
     seen = []
 
     def look() -> None:
-        assert_whole(store)
+        assert_complete(store)
         seen.append(len(numbers(store)))
 
-    assert at_every_write(lambda: prune(store, 2, (1,)), look) > 3
-    assert at_every_write(lambda: prune(store, 1, ()), look) > 3
+    assert crash_at_every_write(lambda: prune(store, 2, (1,)), look) > 3
+    assert crash_at_every_write(lambda: prune(store, 1, ()), look) > 3
     assert seen == sorted(seen, reverse=True)
     assert numbers(store) == [4]
     tidy = grown(tmp_path / "tidy")
     prune(tidy, 1, ())
-    assert names(store) == names(tidy)
+    assert snapshot_names(store) == snapshot_names(tidy)
 
 
 def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(
@@ -149,7 +149,7 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(
     assert ended.returncode == -signal.SIGKILL
     assert (store.folder / ".staging" / "000002" / "events").is_dir()
     assert numbers(store) == [4, 3, 1]
-    assert_whole(store)
+    assert_complete(store)
     assert prune(store, 2, ()) == [1]
     assert not (store.folder / ".staging").exists()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.support.loan_view import PROJECT_VIEW, VIEW, events
+from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.errors import FeatureError
@@ -15,7 +15,7 @@ from windlass.features.offline.point_in_time import point_in_time
 from windlass.features.offline.snapshot import EVENTS, LATEST, STATES
 from windlass.features.offline.training_set import training_rows
 
-LOANS = events(10, seed=9)
+LOANS = make_loans(10, seed=9)
 KINDS = (EVENTS, STATES, LATEST)
 
 

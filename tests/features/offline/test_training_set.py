@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from tests.support.credit_view import CREDIT_VIEW, credit_loans
-from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, events
+from tests.support.credit_view import CREDIT_VIEW, make_credit_loans
+from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, make_loans
 from tests.support.snapshots import ORDER, build_snapshot, offline_store
 
 from windlass.core.feature_view import FeatureView
@@ -24,7 +24,7 @@ from windlass.features.offline.training_set import training_rows
 BRIEF = replace(VIEW, ttl=timedelta(days=120))
 
 
-def by_hand(loans: pl.DataFrame, view: FeatureView) -> list[dict[str, Any]]:
+def expected_rows(loans: pl.DataFrame, view: FeatureView) -> list[dict[str, Any]]:
     """The features of every loan, one after the other, in plain Python, by time and key."""
     record, before = view.record(FEATURES), defaultdict[int, list[dict[str, Any]]](list)
     rows = []
@@ -39,7 +39,9 @@ def by_hand(loans: pl.DataFrame, view: FeatureView) -> list[dict[str, Any]]:
         if earlier:
             known |= {
                 "nb_previous_loans": len(earlier),
-                "avg_amount_loans_previous": average(view, [one["loan_amount"] for one in earlier]),
+                "avg_amount_loans_previous": expected_average(
+                    view, [one["loan_amount"] for one in earlier]
+                ),
             }
             if view.ttl and loan["loan_date"] - earlier[-1]["loan_date"] > view.ttl:
                 known = dict.fromkeys(record.stored_columns)
@@ -48,15 +50,15 @@ def by_hand(loans: pl.DataFrame, view: FeatureView) -> list[dict[str, Any]]:
     return rows
 
 
-def average(view: FeatureView, amounts: list[float]) -> float:
+def expected_average(view: FeatureView, amounts: list[float]) -> float:
     """Of amounts; the example's view takes them to whole millionths first."""
     if view is not CREDIT_VIEW:
         return sum(amounts) / len(amounts)
     return sum(floor(amount * 1e6 + 0.5) for amount in amounts) / (len(amounts) * 10**6)
 
 
-def loans_for(view: FeatureView) -> pl.DataFrame:
-    return credit_loans(40, seed=4) if view is CREDIT_VIEW else events(80, seed=4)
+def make_loans_for(view: FeatureView) -> pl.DataFrame:
+    return make_credit_loans(40, seed=4) if view is CREDIT_VIEW else make_loans(80, seed=4)
 
 
 @pytest.mark.parametrize(
@@ -67,18 +69,18 @@ def test_every_loan_has_what_was_known_before_it(
     tmp_path: Path, view: FeatureView, buckets: int
 ) -> None:
     snapshot = build_snapshot(
-        offline_store(tmp_path), loans_for(view), BuildOptions(buckets=buckets), view
+        offline_store(tmp_path), make_loans_for(view), BuildOptions(buckets=buckets), view
     )
     loans = pl.read_parquet(snapshot.event_parts())  # of the contract's types
     rows = training_rows(view, view.record(FEATURES), snapshot)
-    assert rows.select(FEATURES).to_dicts() == by_hand(loans, view)
+    assert rows.select(FEATURES).to_dicts() == expected_rows(loans, view)
     own = loans.sort("loan_date", "loan_id").drop("flag_own_car")
     assert_frame_equal(rows.select(own.columns), own)
 
 
 def test_the_first_loan_has_what_the_form_says(tmp_path: Path) -> None:
     rows = training_rows(
-        VIEW, PROJECT_VIEW, build_snapshot(offline_store(tmp_path), events(30, seed=5))
+        VIEW, PROJECT_VIEW, build_snapshot(offline_store(tmp_path), make_loans(30, seed=5))
     )
     first = rows.sort(ORDER).group_by("id", maintain_order=True).first()
     assert first["nb_previous_loans"].to_list() == [0] * 30
@@ -91,7 +93,7 @@ def test_the_first_loan_has_what_the_form_says(tmp_path: Path) -> None:
 def test_polars_on_the_whole_raw_file_gives_what_duckdb_gives(
     tmp_path: Path, view: FeatureView
 ) -> None:
-    loans, record = loans_for(view), view.record(FEATURES)
+    loans, record = make_loans_for(view), view.record(FEATURES)
     rows = training_rows(view, record, build_snapshot(offline_store(tmp_path), loans, view=view))
     file = tmp_path / "raw.parquet"
     loans.with_columns(pl.col(pl.Date).cast(pl.String)).write_parquet(file)
@@ -100,7 +102,7 @@ def test_polars_on_the_whole_raw_file_gives_what_duckdb_gives(
 
 
 def test_a_snapshot_of_another_view_is_refused(tmp_path: Path) -> None:
-    snapshot = build_snapshot(offline_store(tmp_path), events(3, seed=1))
+    snapshot = build_snapshot(offline_store(tmp_path), make_loans(3, seed=1))
     with pytest.raises(FeatureError, match="was computed by version"):
         training_rows(BRIEF, BRIEF.record(FEATURES), snapshot)
 
@@ -109,7 +111,7 @@ def test_a_snapshot_that_changes_while_it_is_read_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = offline_store(tmp_path)
-    snapshot = build_snapshot(store, events(10, seed=1))
+    snapshot = build_snapshot(store, make_loans(10, seed=1))
 
     def read_and_erase(parts: list[Path], _: None) -> pl.DataFrame:
         read = pl.read_parquet(parts)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.features.online.conftest import OpenStore
 from tests.support.budget import examples
-from tests.support.loan_view import FEATURES, NEVER, PROJECT_VIEW
-from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
+from tests.support.loan_view import FEATURES, NO_JOB, PROJECT_VIEW
+from tests.support.online_parts import COMPUTED, DAY, changed_view, rows, stored_columns
 
 from windlass.core.feature_view import ViewRecord
 from windlass.features.online.reader import FeatureReader, Features
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Any:
 
 
 def _reader(store: OnlineStore, day: date = TODAY, **changes: Any) -> FeatureReader:
-    return FeatureReader(view(max_age_seconds=None, **changes), store, today=lambda: day)
+    return FeatureReader(changed_view(max_age_seconds=None, **changes), store, today=lambda: day)
 
 
 def test_features_are_those_of_the_day(store: OnlineStore) -> None:
@@ -78,7 +78,7 @@ def test_who_is_unknown_has_none(store: OnlineStore) -> None:
     assert found[1].values["age"] is None
 
 
-Dates = st.none() | st.dates(date(1900, 2, 28), date(2030, 1, 1)) | st.just(NEVER)
+Dates = st.none() | st.dates(date(1900, 2, 28), date(2030, 1, 1)) | st.just(NO_JOB)
 
 
 class _One:
@@ -96,14 +96,14 @@ class _One:
 def test_features_are_what_the_view_says(
     birthday: date | None, job: date | None, days: list[date]
 ) -> None:
-    known = stored(birthday=birthday, job_start_date=job)
+    known = stored_columns(birthday=birthday, job_start_date=job)
     layout = RowLayout(view="v", columns=tuple(known), dates=("birthday", "job_start_date"))
     cells = [cell.toordinal() if isinstance(cell, date) else cell for cell in known.values()]
     store: Any = _One(
         [DAY.toordinal() << SNAPSHOT_BITS | 1, layout.number, COMPUTED, *cells], layout
     )
     turn = iter(days)
-    record = view(ttl_days=None, max_age_seconds=None)
+    record = changed_view(ttl_days=None, max_age_seconds=None)
     reader = FeatureReader(record, store, today=lambda: next(turn, days[-1]))
     for day in days[1:]:
         found = reader.get(1)
@@ -112,7 +112,7 @@ def test_features_are_what_the_view_says(
 
 
 def test_a_date_can_be_a_feature(tmp_path: Path) -> None:
-    record = view(features=("birthday", "age"), max_age_seconds=None)
+    record = changed_view(features=("birthday", "age"), max_age_seconds=None)
     store = online_store(Settings(home=tmp_path), record, "credit")
     store.write(rows({}, {"id": 2, "birthday": None}), 1)
     reader = FeatureReader(record, store, today=lambda: TODAY)
@@ -136,7 +136,7 @@ def test_what_was_not_materialised_for_long_is_stale(store: OnlineStore) -> None
 
     fresh = store.finish(MaterialisationProgress(snapshot=1, created=1.0, view="v"))
     now = fresh.materialised_at
-    reader = FeatureReader(view(max_age_seconds=60.0), store, clock=lambda: now)
+    reader = FeatureReader(changed_view(max_age_seconds=60.0), store, clock=lambda: now)
     for later, stale in ((59.0, False), (61.0, True)):
         now = fresh.materialised_at + later
         found = reader.get_many([1, 2])
@@ -153,7 +153,7 @@ def test_what_was_never_materialised_whole_is_stale(store: OnlineStore) -> None:
 
 
 def test_another_version_is_still_read(store: OnlineStore) -> None:
-    newer = view(version="newer", features=("nb_previous_loans", "added", "age"))
+    newer = changed_view(version="newer", features=("nb_previous_loans", "added", "age"))
     found = FeatureReader(newer, store, today=lambda: TODAY).get(1)
     assert found is not None
     assert found.view == PROJECT_VIEW.version
@@ -162,7 +162,7 @@ def test_another_version_is_still_read(store: OnlineStore) -> None:
 
 def test_the_day_is_that_of_utc(store: OnlineStore) -> None:
     def of(day: date) -> dict[str, Any]:
-        return PROJECT_VIEW.features_on(stored(), day)
+        return PROJECT_VIEW.features_on(stored_columns(), day)
 
     before = datetime.now(UTC).date()
     found = FeatureReader(PROJECT_VIEW, store).get(1)
@@ -175,9 +175,9 @@ def test_every_store_is_read_alike(open_store: OpenStore) -> None:
     store.write(rows({}, {"id": 2, "job_start_date": None}), 1)
     reader = _reader(store)
     assert [one and one.values for one in reader.get_many([2, 9, 1])] == [
-        PROJECT_VIEW.features_on(stored(job_start_date=None), TODAY),
+        PROJECT_VIEW.features_on(stored_columns(job_start_date=None), TODAY),
         None,
-        PROJECT_VIEW.features_on(stored(), TODAY),
+        PROJECT_VIEW.features_on(stored_columns(), TODAY),
     ]
 
 

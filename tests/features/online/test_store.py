@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from tests.features.online.conftest import OpenStore
 from tests.support.budget import examples
-from tests.support.loan_view import NEVER, PROJECT_VIEW
-from tests.support.online_parts import COMPUTED, DAY, rows, stored, view
+from tests.support.loan_view import NO_JOB, PROJECT_VIEW
+from tests.support.online_parts import COMPUTED, DAY, changed_view, rows, stored_columns
 
 from windlass.errors import FeatureError
 from windlass.features.online.row_format import StoredRow
@@ -41,8 +41,8 @@ def test_what_was_written_is_read(store: OnlineStore) -> None:
     assert store.any_entity() == 1
     known = store.read(1)
     assert known is not None
-    assert known.values == stored()
-    assert known.values["job_start_date"] == NEVER
+    assert known.values == stored_columns()
+    assert known.values["job_start_date"] == NO_JOB
     assert (known.as_of, known.computed_at, known.snapshot) == (DAY, COMPUTED, 3)
     assert known.view == PROJECT_VIEW.version
 
@@ -53,7 +53,7 @@ def test_null_nan_and_infinity_are_null(store: OnlineStore) -> None:
     assert store.read(1).values == empty  # type: ignore[union-attr]
     for number in (float("nan"), float("inf")):
         store.write(rows({"avg_amount_loans_previous": number}), 1)
-        assert store.read(1).values == stored(avg_amount_loans_previous=None)  # type: ignore[union-attr]
+        assert store.read(1).values == stored_columns(avg_amount_loans_previous=None)  # type: ignore[union-attr]
 
 
 def test_values_come_back_as_they_were(open_store: OpenStore) -> None:
@@ -65,7 +65,7 @@ def test_values_come_back_as_they_were(open_store: OpenStore) -> None:
         "days": pa.array([date(1, 1, 1), date(9999, 12, 31), None]),
         "nothing": pa.nulls(3),
     }
-    record = view(features=tuple(columns), at_request={})
+    record = changed_view(features=tuple(columns), at_request={})
     store = open_store("credit", record)
     table = rows({"id": 1}, {"id": 2}, {"id": 3})
     for name, column in columns.items():
@@ -122,7 +122,9 @@ def test_of_one_day_the_newer_snapshot_wins(store: OnlineStore) -> None:
 def test_writing_twice_is_writing_once(store: OnlineStore) -> None:
     for _ in range(2):
         store.write(rows({}, {"id": 2}), 1)
-        assert [known and known.values for known in store.read_many([1, 2])] == [stored()] * 2
+        assert [known and known.values for known in store.read_many([1, 2])] == [
+            stored_columns()
+        ] * 2
 
 
 def test_of_rows_of_one_entity_in_one_table_the_newest_wins(store: OnlineStore) -> None:
@@ -196,19 +198,19 @@ def test_what_is_erased_stays_away_until_it_is_written(store: OnlineStore) -> No
 def test_rows_of_several_versions_are_read_as_they_were_meant(open_store: OpenStore) -> None:
     old = open_store()
     old.write(rows({}), 1, view="0ld")
-    changed = view(version="new", features=("flag_own_car", "age"))
+    changed = changed_view(version="new", features=("flag_own_car", "age"))
     new = open_store("credit", changed)
     new.write(rows({"id": 2}), 2)
     for store in (old, new, open_store()):
         first, second = store.read_many([1, 2])
         assert first is not None
         assert second is not None
-        assert (first.view, first.values) == ("0ld", stored())
+        assert (first.view, first.values) == ("0ld", stored_columns())
         assert second.view == "new"
         assert second.values == {
             "flag_own_car": 1,
             "birthday": date(1980, 2, 29),
-            "job_start_date": NEVER,
+            "job_start_date": NO_JOB,
         }
 
 

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support.loan_view import events
+from tests.support.loan_view import make_loans
 from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.errors import FeatureError
 from windlass.features.offline.store import OfflineStore
 
-LOANS = events(10, seed=8)
+LOANS = make_loans(10, seed=8)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from tests.support.loan_view import VIEW, events
+from tests.support.loan_view import VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.core.feature_view import FeatureView
@@ -26,7 +26,7 @@ SHAPES = {
     "struct of lists": pl.struct(pl.concat_list("x").alias("x")),
     "list of arrays": pl.concat_list(pl.concat_list("x").list.to_array(1)),
 }
-LOANS = events(5, seed=1).head(4)
+LOANS = make_loans(5, seed=1).head(4)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
