@@ -121,5 +121,5 @@ def test_another_contract_wants_a_build_of_all(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, LOANS)
     fewer = replace(VIEW, contract=lambda: contract().remove_columns(["days_birth"]))
-    with pytest.raises(FeatureError, match="Build anew from all rows, without --append"):
+    with pytest.raises(FeatureError, match="Build again from all rows, without --append"):
         build_snapshot(store, LOANS.head(3), APPEND, fewer)
