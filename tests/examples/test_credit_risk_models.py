@@ -118,7 +118,7 @@ def test_accuracy_is_no_gate_and_two_pairs_of_eyes_approve(example: Example) -> 
 
 
 def test_the_readmes_figures_are_those_of_the_bundles(bundles: dict[str, Bundle]) -> None:
-    told = README[README.index("### On the loans that are made up") :]
+    told = README[README.index("### On generated loans") :]
     for metric in ("roc_auc", "average_precision", "recall_at_precision", "brier", "accuracy"):
         line = re.search(rf"^\| `{metric}` \|(.*)\|$", told, re.MULTILINE)
         assert line is not None, metric
