@@ -223,9 +223,13 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    """A desk over each database."""
-    url = request.getfixturevalue("migrated_postgres_url") if request.param == "postgres" else None
-    made = Bench(tmp_path, url)
-    yield made
-    made.close()
+def bench(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> Iterator[Bench]:
+    """A queue over each database."""
+    url = None
+    if request.param == "postgres":
+        url = request.getfixturevalue("migrated_postgres_url")
+    else:
+        shutil.copytree(sqlite_template.parent, tmp_path / "home")
+    bench = Bench(tmp_path, url)
+    yield bench
+    bench.close()
