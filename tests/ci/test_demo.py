@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.child_process import run
 from tests.support.cli import run_cli
-from tests.support.lending_project import Lending
+from tests.support.lending_project import LendingProject
 from tests.support.server import environment
 
 UNRULY = ROOT / "tests" / "projects" / "unruly"
@@ -24,7 +24,7 @@ def demo(home: Path, folder: Path) -> str:
 def test_it_brings_an_example_to_production_once_and_leaves_no_key_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, project = tmp_path / "home", Lending.copied(tmp_path / "unruly", UNRULY)
+    home, project = tmp_path / "home", LendingProject.copied(tmp_path / "unruly", UNRULY)
     project.change('policy="automatic"', 'policy="manual", four_eyes=True')
     monkeypatch.setenv("WINDLASS_HOME", str(home))
     assert "windlass train" in demo(home, project.folder)

@@ -19,7 +19,7 @@ from tests.conftest import Serve
 from tests.support.child_process import ROOT, Finished, run
 from tests.support.cli import run_cli
 from tests.support.command_stubs import CommandStubs
-from tests.support.lending_project import Lending
+from tests.support.lending_project import LendingProject
 from tests.support.server import TIMEOUT, Server
 from tests.support.workflow_runner import Runner, Step, names, steps
 
@@ -152,7 +152,7 @@ def test_an_image_without_a_digest_goes_nowhere(tmp_path: Path, name: str) -> No
     assert stubs.calls() == []
 
 
-def training(folder: Path, lending: Lending, home: Path, data: str, key: str) -> Runner:
+def training(folder: Path, lending: LendingProject, home: Path, data: str, key: str) -> Runner:
     """A runner of ct.yml, for the project `lending`."""
     given = {
         "inputs.data": data,
@@ -180,7 +180,7 @@ def approver(home: Path) -> str:
     return secret
 
 
-def assert_lines_work(server: Server, lending: Lending) -> None:
+def assert_lines_work(server: Server, lending: LendingProject) -> None:
     """The lines about entities that `windlass serve` prints are there, and can be pasted."""
     settings = Settings(home=server.home)
     told = banner(resolve_targets([lending.folder], settings), settings, "127.0.0.1", server.port)
@@ -195,7 +195,7 @@ def assert_lines_work(server: Server, lending: Lending) -> None:
 def test_training_takes_new_data_through_the_gates_and_an_approval_to_production(
     tmp_path: Path, serve: Serve
 ) -> None:
-    home, lending = tmp_path / "home", Lending.copied(tmp_path / "lending")
+    home, lending = tmp_path / "home", LendingProject.copied(tmp_path / "lending")
     key = approver(home)
     registry = Registry.open(Settings(home=home))
     runner = training(tmp_path / "runner", lending, home, "", key)
@@ -233,7 +233,7 @@ def test_a_features_service_that_does_not_answer_fails_the_smoke_test(
     tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two services, as compose.yaml has them, and no proxy in front."""
-    home, lending = tmp_path / "home", Lending.copied(tmp_path / "lending")
+    home, lending = tmp_path / "home", LendingProject.copied(tmp_path / "lending")
     lending.change('policy="manual"', 'policy="automatic"')
     lending.change("four_eyes=True", "four_eyes=False")
     monkeypatch.setenv("WINDLASS_HOME", str(home))
@@ -295,7 +295,7 @@ def test_notebook_and_features_agree_or_the_run_ends(
 def test_new_data_are_fetched_from_a_url_and_a_file_that_is_not_there_is_told(
     tmp_path: Path,
 ) -> None:
-    lending = Lending.copied(tmp_path / "lending")
+    lending = LendingProject.copied(tmp_path / "lending")
     raw = lending.raw("loans.csv", "1,1,2020-01-01,5,1980-01-01,0")
     step = next(step for step in ours("ct") if step.name == "Data")
     with served(lending.folder) as url:
@@ -317,7 +317,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def test_training_stops_at_quality_before_anything_is_built(tmp_path: Path) -> None:
-    lending = Lending.copied(tmp_path / "lending")
+    lending = LendingProject.copied(tmp_path / "lending")
     bad = lending.raw("bad.csv", "1,1,2020-01-01,-5,1980-01-01,0")
     runner = training(tmp_path / "runner", lending, tmp_path / "home", str(bad), "")
     done = {step.name: runner.run(step) for step in ours("ct") if step.name in ("Data", "Quality")}

@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.conftest import ROOT, BundleOf
-from tests.support.altered_bundles import change, copied
+from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.cli import run_cli
-from tests.support.lending_project import Lending
+from tests.support.lending_project import LendingProject
 
 from windlass.cli.context import open_registry
 from windlass.settings import Settings
@@ -203,12 +203,14 @@ def test_what_cannot_be_is_one_line(arguments: list[object], code: int, message:
 def test_old_snapshots_are_pruned_but_those_of_versions(
     raw: Path, home: Path, bundle_of: BundleOf, tmp_path: Path
 ) -> None:
-    folder = Lending.copied(tmp_path / "credit", CREDIT).folder  # without the bundle of `make run`
+    folder = LendingProject.copied(
+        tmp_path / "credit", CREDIT
+    ).folder  # without the bundle of `make run`
     for _ in range(4):
         run_cli("features", "build", folder, "--data", raw)
-    bundle = copied(bundle_of("iris"), tmp_path / "bundle")
-    change(bundle, "params.json", lambda params: params.update(snapshot=2))
-    change(bundle, "manifest.json", lambda manifest: manifest.update(project="credit_risk"))
+    bundle = copy_bundle(bundle_of("iris"), tmp_path / "bundle")
+    change_json(bundle, "params.json", lambda params: params.update(snapshot=2))
+    change_json(bundle, "manifest.json", lambda manifest: manifest.update(project="credit_risk"))
     with open_registry(Settings(home=home)) as registry:
         registry.register(bundle, trained_by="ana")
     assert run_cli("features", "prune", folder).out == "There was nothing to remove.\n"

@@ -13,9 +13,9 @@ import pytest
 from tests.support.child_process import WINDLASS
 from tests.support.cli import run_cli
 from tests.support.job_workers import Bench, is_alive
-from tests.support.lending_project import Lending
+from tests.support.lending_project import LendingProject
 from tests.support.server import environment
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
@@ -29,11 +29,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def lending(tmp_path: Path) -> Lending:
-    return Lending.copied(tmp_path / "lending")
+def lending(tmp_path: Path) -> LendingProject:
+    return LendingProject.copied(tmp_path / "lending")
 
 
-def start(bench: Bench, lending: Lending, *options: object) -> subprocess.Popen[str]:
+def start(bench: Bench, lending: LendingProject, *options: object) -> subprocess.Popen[str]:
     """`windlass pipeline` in a process of its own."""
     return subprocess.Popen(
         [str(WINDLASS), "pipeline", str(lending.folder), "--no-track", *map(str, options)],
@@ -44,13 +44,13 @@ def start(bench: Bench, lending: Lending, *options: object) -> subprocess.Popen[
     )
 
 
-def run(bench: Bench, lending: Lending, *options: object) -> tuple[int, str, str]:
+def run(bench: Bench, lending: LendingProject, *options: object) -> tuple[int, str, str]:
     """Exit code, output and errors of `windlass pipeline` in this process."""
     ended = run_cli("pipeline", lending.folder, "--no-track", *options, home=bench.settings.home)
     return ended.code, ended.out, ended.err
 
 
-def test_gates_that_do_not_pass_refuse_it(bench: Bench, lending: Lending) -> None:
+def test_gates_that_do_not_pass_refuse_it(bench: Bench, lending: LendingProject) -> None:
     lending.change("at_least=0.6", "at_least=0.999")
     code, out, err = run(bench, lending, "--json")
     assert code == 1
@@ -61,9 +61,9 @@ def test_gates_that_do_not_pass_refuse_it(bench: Bench, lending: Lending) -> Non
 
 
 def test_there_is_nothing_to_build_without_a_view_and_nothing_to_append_without_a_file(
-    bench: Bench, lending: Lending
+    bench: Bench, lending: LendingProject
 ) -> None:
-    unruly = Lending(bench.project().folder)
+    unruly = LendingProject(bench.project().folder)
     code, _, err = run(bench, unruly, "--engine", "duckdb")
     assert (code, err.count("\n")) == (1, 1)
     assert "declares no feature view" in err
@@ -71,19 +71,19 @@ def test_there_is_nothing_to_build_without_a_view_and_nothing_to_append_without_
     assert bench.queue.list() == []
 
 
-def killed(bench: Bench, lending: Lending, deed: str) -> None:
+def killed(bench: Bench, lending: LendingProject, deed: str) -> None:
     """Run the pipeline as far as this deed, and kill it there."""
     lending.hold(deed)
     process = start(bench, lending)
     child = lending.process(deed)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    until(lambda: not is_alive(child), "the end of a process whose worker died")
+    wait_until(lambda: not is_alive(child), "the end of a process whose worker died")
     lending.forget()
     lending.release(deed)
 
 
-def test_the_next_run_goes_on_where_a_killed_one_was(bench: Bench, lending: Lending) -> None:
+def test_the_next_run_goes_on_where_a_killed_one_was(bench: Bench, lending: LendingProject) -> None:
     killed(bench, lending, "trained")
     code, out, err = run(bench, lending)
     assert code == 0, err
@@ -98,7 +98,7 @@ def test_the_next_run_goes_on_where_a_killed_one_was(bench: Bench, lending: Lend
 
 
 def test_another_request_is_another_job_and_a_worker_takes_over_the_one_left(
-    bench: Bench, lending: Lending
+    bench: Bench, lending: LendingProject
 ) -> None:
     killed(bench, lending, "built")
     bad = lending.raw("bad.csv", "1,1,2020-01-01,-5,1980-01-01,0")
@@ -112,7 +112,7 @@ def test_another_request_is_another_job_and_a_worker_takes_over_the_one_left(
     assert bench.done(left)["version"] == "v1"
 
 
-def test_ctrl_c_cancels_it(bench: Bench, lending: Lending) -> None:
+def test_ctrl_c_cancels_it(bench: Bench, lending: LendingProject) -> None:
     lending.hold("built")
     process = start(bench, lending)
     child = lending.process("built")
@@ -121,10 +121,10 @@ def test_ctrl_c_cancels_it(bench: Bench, lending: Lending) -> None:
     assert (process.returncode, err.splitlines()[-1]) == (1, "windlass: Interrupted.")
     (job,) = bench.queue.list("lending")
     assert job.state is JobState.CANCELLED
-    until(lambda: not is_alive(child), "the end of the step")
+    wait_until(lambda: not is_alive(child), "the end of the step")
 
 
-def test_a_terminal_shows_every_step(bench: Bench, lending: Lending) -> None:
+def test_a_terminal_shows_every_step(bench: Bench, lending: LendingProject) -> None:
     lending.hold("built")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

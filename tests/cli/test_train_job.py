@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.support.child_process import WINDLASS
 from tests.support.cli import run_cli
-from tests.support.job_workers import Bench, Unruly
+from tests.support.job_workers import Bench, UnrulyProject
 from tests.support.server import environment
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.cli.context import current_user
 from windlass.core.bundle import Bundle
@@ -28,7 +28,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     created.close()
 
 
-def start(bench: Bench, project: Unruly, *options: str) -> subprocess.Popen[str]:
+def start(bench: Bench, project: UnrulyProject, *options: str) -> subprocess.Popen[str]:
     """`windlass train` in a process of its own."""
     return subprocess.Popen(
         [str(WINDLASS), "train", str(project.folder), "--no-track", *options],
@@ -39,7 +39,7 @@ def start(bench: Bench, project: Unruly, *options: str) -> subprocess.Popen[str]
     )
 
 
-def run(bench: Bench, project: Unruly, *options: str) -> tuple[int, str, str]:
+def run(bench: Bench, project: UnrulyProject, *options: str) -> tuple[int, str, str]:
     """Exit code, output and errors of `windlass train` in this process."""
     ended = run_cli("train", project.folder, "--no-track", *options, home=bench.settings.home)
     return ended.code, ended.out, ended.err
@@ -139,7 +139,7 @@ def test_it_waits_for_another_training_of_the_project(bench: Bench) -> None:
     first = bench.submit(project, "wait")
     project.trainer()
     process = start(bench, project)
-    until(lambda: len(bench.queue.list()) == 2, "a second job")
+    wait_until(lambda: len(bench.queue.list()) == 2, "a second job")
     assert process.stderr is not None
     assert process.stderr.readline() == (f"  0% Waiting: ada trains unruly in job {first.id}\n")
     project.go()

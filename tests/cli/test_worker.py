@@ -7,7 +7,7 @@ import pytest
 from tests.support.child_process import WINDLASS
 from tests.support.job_workers import TIMEOUT, Bench
 from tests.support.server import environment
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -53,4 +53,4 @@ def test_a_second_stop_does_no_harm(bench: Bench) -> None:
     for _ in range(2):
         worker.process.signal(signal.SIGTERM)
     assert worker.process.wait(TIMEOUT) == 0
-    until(lambda: bench.queue.workers() == [], "an empty table of workers")
+    wait_until(lambda: bench.queue.workers() == [], "an empty table of workers")

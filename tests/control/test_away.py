@@ -9,7 +9,7 @@ from tests.control.test_job_events import listening
 from tests.control.test_jobs import ordered
 from tests.control.test_train import polled
 from tests.support.server import Server
-from tests.support.tcp_proxy import Wire
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import is_quick
 
 from windlass.jobs.queue import JobQueue
@@ -48,7 +48,7 @@ def answers_meanwhile(server: Server) -> None:
 
 
 def test_a_database_that_comes_late(
-    control: Control, wire: Wire, wired_url: str, registry: Registry
+    control: Control, wire: TcpProxy, wired_url: str, registry: Registry
 ) -> None:
     wire.cut()
     server = control("iris", WINDLASS_DATABASE_URL=wired_url)
@@ -66,7 +66,7 @@ def test_a_database_that_comes_late(
 
 @pytest.mark.parametrize("how", ["cut", "mute"])
 def test_a_database_that_goes(
-    control: Control, wire: Wire, wired_url: str, registry: Registry, how: str
+    control: Control, wire: TcpProxy, wired_url: str, registry: Registry, how: str
 ) -> None:
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, TIMEOUT="4")
     polled(lambda: is_well(server))
@@ -84,7 +84,7 @@ def test_a_database_that_goes(
 
 
 def test_a_silent_database_holds_up_no_stop(
-    control: Control, wire: Wire, wired_url: str, registry: Registry
+    control: Control, wire: TcpProxy, wired_url: str, registry: Registry
 ) -> None:
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, TIMEOUT="4")
     polled(lambda: is_well(server))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import BundleOf
 from tests.control.conftest import WHY, Control, registered
-from tests.support.tcp_proxy import Wire
-from tests.support.waiting import until
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 from windlass.control.backend import THREADS
 from windlass.registry.registry import Registry
@@ -26,7 +26,10 @@ def registry(s3_url: str, bundle_of: BundleOf, tmp_path: Path) -> Iterator[Regis
 def test_comparisons_hold_up_no_decision(
     control: Control, registry: Registry, s3_url: str, s3_endpoint: str
 ) -> None:
-    with Wire(int(s3_endpoint.rpartition(":")[2])) as wire, ThreadPoolExecutor(THREADS) as clients:
+    with (
+        TcpProxy(int(s3_endpoint.rpartition(":")[2])) as wire,
+        ThreadPoolExecutor(THREADS) as clients,
+    ):
         address = f"http://127.0.0.1:{wire.port}"
         server = control("iris", WINDLASS_STORE_URL=s3_url, AWS_ENDPOINT_URL=address)
         wire.mute()
@@ -34,7 +37,7 @@ def test_comparisons_hold_up_no_decision(
             clients.submit(server.client.get, f"/versions/{pair}")
             for pair in ("v1/compare/v2", "v2/compare/v1")
         ]
-        until(lambda: len(wire.swallowed) == THREADS, "both wait for the store")
+        wait_until(lambda: len(wire.swallowed) == THREADS, "both wait for the store")
         assert server.client.post("/versions/v2/reject", json=WHY).status_code == 200
         assert not any(one.done() for one in asked)
         wire.cut()  # and not only silent: they are told at once

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.holdout_bundles import held, sealed
+from tests.support.holdout_bundles import make_holdout, seal_holdout
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.holdout import (
@@ -109,8 +109,8 @@ def test_equal_rows_are_told_apart_whatever_their_order() -> None:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
-    for holdout in (held(random.integers(0, 2, 30)), held(random.normal(size=30))):
-        result = read_holdout(sealed(tmp_path, holdout))
+    for holdout in (make_holdout(random.integers(0, 2, 30)), make_holdout(random.normal(size=30))):
+        result = read_holdout(seal_holdout(tmp_path, holdout))
         assert result is not None
         assert result.rows.tobytes() == holdout.rows.tobytes()
         assert result.truth.tolist() == holdout.truth.tolist()
@@ -120,14 +120,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_a_bundle_from_before_has_none(tmp_path: Path) -> None:
-    bundle = sealed(tmp_path, held(np.array([0, 1])))
+    bundle = seal_holdout(tmp_path, make_holdout(np.array([0, 1])))
     bundle.manifest.files.clear()
     assert read_holdout(bundle) is None
 
 
 def _changed(name: str, value: Any = None) -> bytes:
     """A holdout of three rows, one of its arrays replaced, or left out."""
-    with np.load(io.BytesIO(encode_holdout(held(np.array([0, 1, 1]))))) as arrays:
+    with np.load(io.BytesIO(encode_holdout(make_holdout(np.array([0, 1, 1]))))) as arrays:
         changed_arrays: dict[str, Any] = {key: arrays[key] for key in arrays.files}
     changed_arrays[name] = value
     buffer = io.BytesIO()
@@ -150,6 +150,6 @@ def _changed(name: str, value: Any = None) -> bytes:
     ],
 )
 def test_a_damaged_holdout_is_refused(tmp_path: Path, content: bytes) -> None:
-    bundle = sealed(tmp_path, content)
+    bundle = seal_holdout(tmp_path, content)
     with pytest.raises(IntegrityError, match=f"{HOLDOUT_FILE} is damaged"):
         read_holdout(bundle)

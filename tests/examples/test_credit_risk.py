@@ -13,7 +13,7 @@ from tests.support.credit_example import (
     REAL,
     SAMPLE,
     Example,
-    built,
+    build_snapshot,
     needs_sample,
 )
 
@@ -127,7 +127,7 @@ def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(
     rows = pl.read_csv(file, infer_schema=False).filter(pl.col("birthday").is_not_null())
     broken = pl.when(pl.int_range(pl.len()) == 5).then(pl.lit(value, pl.String)).otherwise(column)
     rows.with_columns(broken.alias(column)).write_csv(file)
-    quality = built(example.project, tmp_path, file).quality
+    quality = build_snapshot(example.project, tmp_path, file).quality
     assert [1 for reason in quality["reasons"] if reason.startswith(told)]
 
 
@@ -161,7 +161,7 @@ def test_what_contradicts_itself_is_odd_and_passes(
     before.with_columns(
         pl.when(one).then(pl.lit(to)).otherwise(name).alias(name) for name, to in new.items()
     ).write_csv(file)
-    quality = built(example.project, tmp_path, file).quality
+    quality = build_snapshot(example.project, tmp_path, file).quality
     assert quality["quarantined"] == 0
     assert quality["oddities"][odd]["rows"] == rows
 
@@ -172,7 +172,7 @@ def test_the_real_file_keeps_the_contract_also_without_the_two_columns(
 ) -> None:
     pl.read_csv(SAMPLE).drop("days_birth", "days_employed").write_csv(tmp_path / "real.csv")
     for file in (SAMPLE, tmp_path / "real.csv"):
-        snapshot = built(example.project, tmp_path, file)
+        snapshot = build_snapshot(example.project, tmp_path, file)
         assert (snapshot.events, snapshot.quality["quarantined"]) == (7830, 0)
         odd = snapshot.quality["oddities"]
         assert odd["the job starts after the loan"]["rows"] > 300

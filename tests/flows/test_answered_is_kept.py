@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import BundleOf, Serve
 from tests.support.load_clients import Load
 from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 import windlass
 from windlass.core.bundle import Bundle
@@ -138,20 +138,20 @@ def test_the_ledger_can_be_off(serve: Serve, iris: Path) -> None:
 def test_kill_under_load_loses_no_answered_prediction(
     serve: Serve, iris: Path, tmp_path: Path, workers: str
 ) -> None:
-    told: list[str] = []
+    result: list[str] = []
     home = tmp_path / "one-home"
     for wanted in (1, 40, 333, 1000, 2500) if workers == "1" else (500,):
         server: Server = serve(iris, home=home, options=["--workers", workers])
         with Load(server.port) as load:
-            while len(load.told.ids) < wanted:
+            while len(load.result.ids) < wanted:
                 assert server.client.get("/health").status_code == 200
             server.signal_all(signal.SIGKILL)
             server.exit_code()
-        told += load.told.ids
-    assert len(told) == len(set(told))
+        result += load.result.ids
+    assert len(result) == len(set(result))
     kept = windlass.read_ledger("iris", home)["prediction_id"].to_pylist()
     assert len(kept) == len(set(kept))
-    assert set(told) <= set(kept)
+    assert set(result) <= set(kept)
 
 
 def test_a_full_disk_is_told_and_got_over(serve: Serve, iris: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_full_disk_is_told_and_got_over(serve: Serve, iris: Path) -> None:
     last = server.client.post("/predict", json=FLOWER).json()["prediction_id"]
     assert list(rows(server)) == [first, last]
     reason = re.compile("File too large|No space left")
-    until(lambda: reason.search(server.log.read_text()), "the reason in the log")
+    wait_until(lambda: reason.search(server.log.read_text()), "the reason in the log")
 
 
 def _v2() -> bytes:

@@ -10,7 +10,7 @@ from tests.conftest import BundleOf, Serve
 from tests.support.cli_registry import IRIS, register_three_versions
 from tests.support.job_workers import is_alive
 from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
@@ -50,26 +50,26 @@ def trained(server: Server) -> Any:
 def test_it_trains_what_is_asked_for_and_the_version_answers(server: Server) -> None:
     told = trained(server)
     assert (told["new_model_version"], told["stage"]) == ("v4", "production")
-    until(lambda: server.client.get("/status").json()["live_version"] == "v4", "v4 live")
+    wait_until(lambda: server.client.get("/status").json()["live_version"] == "v4", "v4 live")
     assert server.client.get("/jobs").json()["jobs"][0]["state"] == "succeeded"
 
 
 def test_a_killed_one_is_replaced(server: Server) -> None:
-    until(lambda: workers(server), "a worker")
+    wait_until(lambda: workers(server), "a worker")
     (first,) = workers(server)
     os.kill(first, signal.SIGKILL)
-    until(lambda: workers(server) - {first}, "another worker")
+    wait_until(lambda: workers(server) - {first}, "another worker")
     assert server.client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_the_server(serve: Serve, home: Path, number: int) -> None:
     server = serve(IRIS, home=home)
-    until(lambda: workers(server), "a worker")
+    wait_until(lambda: workers(server), "a worker")
     (worker,) = workers(server)
     server.signal(number)
     server.exit_code()
-    until(lambda: not is_alive(worker), "its end")
+    wait_until(lambda: not is_alive(worker), "its end")
 
 
 def test_predictions_alone_are_trained_too(serve: Serve, home: Path) -> None:

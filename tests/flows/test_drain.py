@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Serve
 from tests.support.load_clients import Load
 from tests.support.server import FLOWER, TIMEOUT, Connection, Server, post
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.web.uvicorn_protocol import LINGER_SECONDS
 
@@ -33,7 +33,7 @@ def test_nothing_taken_is_lost(
         large = server.connect()
         large.sendall(post("/predict_batch", many))
         server.signal(number)
-        until(partial(_takes_none, server), "nothing new is taken")
+        wait_until(partial(_takes_none, server), "nothing new is taken")
         slow.sendall(ROW[-10:])
         answer = slow.answer()
         assert answer.status == 200
@@ -45,9 +45,9 @@ def test_nothing_taken_is_lost(
         assert len(answer.json()["predictions"]) == 50_000
         assert server.exit_code() == 0
         assert idle.rest() == b""
-    assert load.told.failures == []
-    assert set(load.told.statuses) == {200}
-    assert len(load.told.ids) > 16
+    assert load.result.failures == []
+    assert set(load.result.statuses) == {200}
+    assert len(load.result.ids) > 16
 
 
 def _takes_none(server: Server) -> bool:
@@ -90,25 +90,25 @@ def test_whoever_connected_is_answered(serve: Serve, iris: object, workers: int)
     """Also where every request comes on a connection of its own: some always wait to be taken."""
     for _ in range(3):  # a connection that came between the last look and the closing is lost
         server: Server = serve(iris, options=["--workers", str(workers)])
-        told: list[object] = []
-        clients = [threading.Thread(target=_ask_anew, args=(server, told)) for _ in range(16)]
+        result: list[object] = []
+        clients = [threading.Thread(target=_ask_anew, args=(server, result)) for _ in range(16)]
         for client in clients:
             client.start()
-        until(partial(_are_more, told), "answers")
+        wait_until(partial(_are_more, result), "answers")
         server.signal(signal.SIGTERM)
         for client in clients:
             client.join()
         assert server.exit_code() == 0
-        if set(told) == {200}:
+        if set(result) == {200}:
             break
-    assert set(told) == {200}
+    assert set(result) == {200}
 
 
-def _are_more(told: list[object]) -> bool:
-    return len(told) > 500
+def _are_more(result: list[object]) -> bool:
+    return len(result) > 500
 
 
-def _ask_anew(server: Server, told: list[object]) -> None:
+def _ask_anew(server: Server, result: list[object]) -> None:
     """Note what becomes of each request, until no connection can be had any more."""
     while True:
         try:
@@ -118,9 +118,9 @@ def _ask_anew(server: Server, told: list[object]) -> None:
         with connection:
             try:
                 connection.sendall(post("/predict", ROW, "Connection: close"))
-                told.append(connection.answer().status)
+                result.append(connection.answer().status)
             except (OSError, EOFError) as error:
-                told.append(repr(error))
+                result.append(repr(error))
 
 
 def test_a_client_that_never_ends_does_not_hold_up_the_stop(serve: Serve, iris: object) -> None:
@@ -138,14 +138,14 @@ def test_ctrl_c_reaches_every_process(serve: Serve, iris: object, workers: int) 
     with Load(server.port) as load:
         server.signal_all(signal.SIGINT)
         assert server.exit_code() == 0
-    assert load.told.failures == []
+    assert load.result.failures == []
     assert [line for line in server.lines() if line["level"] in ("error", "critical")] == []
 
 
 def test_ctrl_c_ends_workers_that_still_start(serve: Serve, iris: object) -> None:
     """A worker that is loading ends without a word, as one that serves does."""
     server: Server = serve(iris, options=["--workers", "3"], ready=False)
-    until(lambda: len(server.children("spawn_main")) == 3, "three workers")
+    wait_until(lambda: len(server.children("spawn_main")) == 3, "three workers")
     server.signal_all(signal.SIGINT)
     assert server.exit_code() == 0
     assert [line for line in server.lines() if line["level"] in ("error", "critical")] == []

@@ -19,8 +19,8 @@ from tests.support.online_clients import (
 )
 from tests.support.registry_home import RegistryHome
 from tests.support.server import Server
-from tests.support.tcp_proxy import Wire
-from tests.support.waiting import until
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 from windlass.app import application
 from windlass.errors import SettingsError
@@ -62,9 +62,9 @@ def assert_stale(server: Server) -> None:
     assert server.client.get(f"/features/{PLAIN}").json()["stale"] is True
     assert server.client.post(f"/predict/{PLAIN}").json()["stale"] is True
     assert server.client.post("/features", json=[PLAIN]).json()["results"][0]["stale"] is True
-    told = server.client.get("/status").json()["features"]
-    assert told["view_version"] == told["materialised"]["view_version"] == HASTY_VIEW.version
-    assert told["materialised"]["stale"] is True
+    result = server.client.get("/status").json()["features"]
+    assert result["view_version"] == result["materialised"]["view_version"] == HASTY_VIEW.version
+    assert result["materialised"]["stale"] is True
     assert 'windlass_features_stale{project="clients"} 1.0' in server.client.get("/metrics").text
 
 
@@ -103,14 +103,14 @@ def test_a_view_is_followed(serve: Serve, registered: RegistryHome, clients: Pat
     assert "/features" not in server.client.get("/openapi.json").json()["paths"]
     fill_store(registered.settings)
     declare_view(registered)
-    until(lambda: asked(server) == 200, "the view is there")
+    wait_until(lambda: asked(server) == 200, "the view is there")
     assert "/features" in server.client.get("/openapi.json").json()["paths"]
     declare_view(registered, HASTY_VIEW)
     fill_store(registered.settings, HASTY_VIEW, number=2)
-    until(lambda: view_of(server) == HASTY_VIEW.version, "the new view is read")
+    wait_until(lambda: view_of(server) == HASTY_VIEW.version, "the new view is read")
     assert_stale(server)
     declare_view(registered, None)
-    until(lambda: asked(server) == 404, "the view is gone")
+    wait_until(lambda: asked(server) == 404, "the view is gone")
 
 
 def test_a_damaged_store_is_503_and_harms_no_prediction(
@@ -126,7 +126,7 @@ def test_a_damaged_store_is_503_and_harms_no_prediction(
     for rest in ("-wal", "-shm"):
         Path(f"{file}{rest}").unlink(missing_ok=True)
     damaged.replace(file)
-    until(lambda: asked(server) == 503, "damaged")
+    wait_until(lambda: asked(server) == 503, "damaged")
     for method, path, body in (
         ("POST", "/features", [PLAIN]),
         ("POST", f"/predict/{PLAIN}", None),
@@ -139,12 +139,12 @@ def test_a_damaged_store_is_503_and_harms_no_prediction(
     assert 'result="failed"} 0.0' not in server.client.get("/metrics").text
     file.unlink()
     fill_store(registered.settings)
-    until(lambda: asked(server) == 200, "mended")
-    until(lambda: server.client.get("/status").json()["features"]["reason"] is None, "told")
+    wait_until(lambda: asked(server) == 200, "mended")
+    wait_until(lambda: server.client.get("/status").json()["features"]["reason"] is None, "result")
 
 
 def test_a_store_elsewhere_goes_away_and_comes_back(
-    serve: Serve, registered: RegistryHome, clients: Path, wire: Wire, wired_url: str
+    serve: Serve, registered: RegistryHome, clients: Path, wire: TcpProxy, wired_url: str
 ) -> None:
     """Predictions by row go on, and those by id are refused."""
     approve_bundle(registered, clients)
@@ -162,11 +162,11 @@ def test_a_store_elsewhere_goes_away_and_comes_back(
     assert predicts(server)
     assert server.client.get("/status").json()["features"]["reason"]
     wire.mend()
-    until(lambda: asked(server) == 200, "back")
+    wait_until(lambda: asked(server) == 200, "back")
 
 
 def test_the_registry_is_away_at_the_start(
-    serve: Serve, bundle_of: BundleOf, tmp_path: Path, wire: Wire, wired_url: str
+    serve: Serve, bundle_of: BundleOf, tmp_path: Path, wire: TcpProxy, wired_url: str
 ) -> None:
     registered = RegistryHome(tmp_path / "home", database_url=wired_url)
     approve_bundle(registered, bundle_of("clients"))
@@ -178,7 +178,7 @@ def test_the_registry_is_away_at_the_start(
     ).wait("/livez")
     assert asked(server) == 404  # nobody knows whether there is a view
     wire.mend()
-    until(lambda: asked(server) == 200, "the view is known")
+    wait_until(lambda: asked(server) == 200, "the view is known")
 
 
 def test_features_alone(serve: Serve, registered: RegistryHome, clients: Path) -> None:
@@ -186,7 +186,9 @@ def test_features_alone(serve: Serve, registered: RegistryHome, clients: Path) -
     server = serve(PROJECT, home=registered.home, ready=False, options=["--only", "features"]).wait(
         "/readyz", 503
     )
-    until(lambda: "features materialise" in server.client.get("/readyz").text, "says what to do")
+    wait_until(
+        lambda: "features materialise" in server.client.get("/readyz").text, "says what to do"
+    )
     fill_store(registered.settings)
     server.wait("/readyz")
     assert asked(server) == asked(server, f"/clients/features/{PLAIN}") == 200

@@ -12,7 +12,7 @@ from tests.conftest import BundleOf, Serve
 from tests.support.cli_registry import IRIS, register_three_versions
 from tests.support.registry_home import RegistryHome, status_of, wait_for_log
 from tests.support.server import FLOWER, Server, post
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.auth.key import Role
 from windlass.auth.key_store import KeyStore
@@ -70,15 +70,15 @@ def test_the_registry_is_away_and_what_is_live_goes_on(
     if asked_before:
         assert answers(server) == {"versions": 200, "predict": 200}
     with taken_away(home):
-        until(lambda: not status_of(server)["registry"]["reachable"], "away")
+        wait_until(lambda: not status_of(server)["registry"]["reachable"], "away")
         for _ in range(2):
             assert answers(server) == {"versions": 503, "predict": 200}
         wait_for_log(server, "keys cannot be read", 1)
         stranger = server.client.get("/versions", headers={"X-API-Key": "somebody's"})
         assert stranger.status_code == 401
         assert server.client.get("/readyz").status_code == 200
-    until(lambda: answers(server) == {"versions": 200, "predict": 200}, "all well")
-    until(lambda: status_of(server)["registry"]["reachable"], "back")
+    wait_until(lambda: answers(server) == {"versions": 200, "predict": 200}, "all well")
+    wait_until(lambda: status_of(server)["registry"]["reachable"], "back")
     wait_for_log(server, "keys are read again", 1)
 
 
@@ -87,15 +87,15 @@ def test_a_process_that_begins_meanwhile_waits_for_it(
 ) -> None:
     options = ["--no-worker", "--workers", "2"]
     server = serve(NAME, home=home, options=options, WINDLASS_AUTH="required")
-    until(lambda: len(server.children("spawn_main")) == 2, "two processes")
+    wait_until(lambda: len(server.children("spawn_main")) == 2, "two processes")
     with taken_away(home):
         before = server.children("spawn_main")
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
-        until(lambda: predicted(server, secret) is not None, "answering again")
+        wait_until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
+        wait_until(lambda: predicted(server, secret) is not None, "answering again")
         assert {predicted(server, secret) for _ in range(8)} == {503}  # no 401: keys are not known
-    until(lambda: {predicted(server, secret) for _ in range(8)} == {200}, "all well")
+    wait_until(lambda: {predicted(server, secret) for _ in range(8)} == {200}, "all well")
 
 
 def predicted(server: Server, secret: str) -> int | None:

@@ -22,7 +22,7 @@ from tests.support.registry_home import (
     wait_for_log,
 )
 from tests.support.server import FLOWER, Server
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 NAME = Path("iris")  # of the project, in the registry
 
@@ -102,7 +102,7 @@ def test_a_version_that_fails_its_self_test_is_not_switched_to(
     registered.live(iris)
     server = serve(NAME, home=registered.home)
     registered.approve(registered.add(altered_copy(iris, tmp_path / "bad", change_label)))
-    until(lambda: status_of(server)["refused"] is not None, "refused")
+    wait_until(lambda: status_of(server)["refused"] is not None, "refused")
     status = status_of(server)
     assert status["refused"]["version"] == "v2"
     assert "Reference example 0" in status["refused"]["reason"]
@@ -134,11 +134,13 @@ def test_an_altered_bundle_is_not_switched_to(
     content = bytearray(model.read_bytes())
     content[100] ^= 1
     model.write_bytes(content)  # before the next poll, or after the load: then a restart finds it
-    until(lambda: status_of(server)["refused"] is not None or predicted(server) == name, "settled")
+    wait_until(
+        lambda: status_of(server)["refused"] is not None or predicted(server) == name, "settled"
+    )
     server.stop()
     server = serve(NAME, home=registered.home, ready=False)
     server.wait("/livez")
-    until(lambda: status_of(server)["refused"] is not None, "refused")
+    wait_until(lambda: status_of(server)["refused"] is not None, "refused")
     assert "not the file that was sealed" in status_of(server)["refused"]["reason"]
     assert server.client.post("/predict", json=FLOWER).status_code == 503
     assert predicted(server, "?version=v1") == "v1"
@@ -152,7 +154,9 @@ def test_a_project_without_a_production_version_becomes_ready(
     server = serve(
         NAME, home=registered.home, ready=False, options=["--workers", str(workers)]
     ).wait("/readyz", 503)
-    until(lambda: "windlass approve iris" in server.client.get("/readyz").text, "said what to do")
+    wait_until(
+        lambda: "windlass approve iris" in server.client.get("/readyz").text, "said what to do"
+    )
     answer = server.client.post("/predict", json=FLOWER)
     assert answer.status_code == 503
     assert "windlass approve iris" in answer.json()["detail"]
@@ -168,14 +172,14 @@ def test_a_replaced_worker_comes_up_with_what_the_registry_says(
 ) -> None:
     registered.live(iris)
     server = serve(NAME, home=registered.home, options=["--workers", "2"])
-    until(lambda: len(server.children("spawn_main")) == 2, "two workers")
+    wait_until(lambda: len(server.children("spawn_main")) == 2, "two workers")
     registered.approve(registered.add(altered_copy(iris, tmp_path / "next")))
     until_live(server, "v2")
     before = server.children("spawn_main")
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
-    until(lambda: version_of(server) == "v2", "answering again")
+    wait_until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
+    wait_until(lambda: version_of(server) == "v2", "answering again")
     assert {version_of(server) for _ in range(20)} == {"v2"}
 
 
@@ -232,7 +236,7 @@ def test_what_no_decision_put_in_production_is_refused(
         connection.execute(move, ("archived", 1))
         connection.execute(move, ("production", 2))
     connection.close()
-    until(lambda: status_of(server)["refused"] is not None, "refused")
+    wait_until(lambda: status_of(server)["refused"] is not None, "refused")
     assert status_of(server)["refused"]["version"] == name
     assert "put v1 in production" in status_of(server)["refused"]["reason"]
     assert predicted(server) == "v1"

@@ -18,8 +18,8 @@ from tests.support.registry_home import (
     wait_for_log,
 )
 from tests.support.server import FLOWER, Server
-from tests.support.tcp_proxy import Wire
-from tests.support.waiting import is_quick, until
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import is_quick, wait_until
 
 NAME = Path("iris")  # of the project, in the registry
 BODY = str(FLOWER).replace("'", '"').encode()
@@ -38,7 +38,7 @@ def registry_of(server: Server) -> Any:
 
 @pytest.mark.parametrize("how", ["cut", "mute"])
 def test_what_is_live_goes_on(
-    serve: Serve, registered: RegistryHome, iris: Path, wire: Wire, wired_url: str, how: str
+    serve: Serve, registered: RegistryHome, iris: Path, wire: TcpProxy, wired_url: str, how: str
 ) -> None:
     registered.live(iris)
     later = registered.add(altered_copy(iris, registered.home / "next"))
@@ -47,7 +47,7 @@ def test_what_is_live_goes_on(
     before = time.time()
     getattr(wire, how)()
     registered.approve(later)
-    until(lambda: registry_of(server)["reachable"] is False, "away")
+    wait_until(lambda: registry_of(server)["reachable"] is False, "away")
     status = registry_of(server)
     assert status["reason"]
     assert before <= status["since"] <= time.time()
@@ -72,7 +72,7 @@ def test_what_is_live_goes_on(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_server_started_meanwhile_becomes_ready_afterwards(
-    serve: Serve, registered: RegistryHome, iris: Path, wire: Wire, wired_url: str, workers: int
+    serve: Serve, registered: RegistryHome, iris: Path, wire: TcpProxy, wired_url: str, workers: int
 ) -> None:
     registered.live(iris)
     wire.cut()
@@ -83,28 +83,33 @@ def test_a_server_started_meanwhile_becomes_ready_afterwards(
         options=["--workers", str(workers)],
         WINDLASS_DATABASE_URL=wired_url,
     ).wait("/readyz", 503)
-    until(lambda: "cannot be reached" in server.client.get("/readyz").text, "said why")
+    wait_until(lambda: "cannot be reached" in server.client.get("/readyz").text, "said why")
     assert server.client.post("/predict", content=BODY).status_code == 503
     wire.mend()
     server.wait("/readyz")
-    until(lambda: {version_of(server) for _ in range(8)} == {"v1"}, "every worker ready")
+    wait_until(lambda: {version_of(server) for _ in range(8)} == {"v1"}, "every worker ready")
 
 
 def test_a_worker_replaced_meanwhile_goes_on_with_what_is_live(
-    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path, wire: Wire, wired_url: str
+    serve: Serve,
+    registered: RegistryHome,
+    iris: Path,
+    tmp_path: Path,
+    wire: TcpProxy,
+    wired_url: str,
 ) -> None:
     registered.live(iris)
     home = registered.home
     server = serve(NAME, home=home, options=["--workers", "2"], WINDLASS_DATABASE_URL=wired_url)
-    until(lambda: len(server.children("spawn_main")) == 2, "two workers")
+    wait_until(lambda: len(server.children("spawn_main")) == 2, "two workers")
     later = registered.live(altered_copy(iris, tmp_path / "next"))
-    until(lambda: {version_of(server) for _ in range(8)} == {later}, "both switched")
+    wait_until(lambda: {version_of(server) for _ in range(8)} == {later}, "both switched")
     wire.cut()
     before = server.children("spawn_main")
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
-    until(lambda: version_of(server) == later, "answering again")
+    wait_until(lambda: len(server.children("spawn_main") - before) == 2, "both replaced")
+    wait_until(lambda: version_of(server) == later, "answering again")
     assert {version_of(server) for _ in range(20)} == {later}
     server.stop()
     afresh = serve(NAME, home=home, ready=False, WINDLASS_DATABASE_URL=wired_url)

@@ -16,8 +16,8 @@ from tests.support.registry_home import (
     wait_for_log,
 )
 from tests.support.server import FLOWER, Server
-from tests.support.tcp_proxy import Wire
-from tests.support.waiting import until
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 from windlass.storage.blob_store import open_blob_store
 
@@ -94,7 +94,7 @@ def test_what_was_altered_in_the_bucket_is_refused(
     )  # whole, where it is approved
     sealed = altered(registered, name, tmp_path / "part")
     registered.approve(name)
-    until(lambda: status_of(server)["refused"] is not None, "refused")
+    wait_until(lambda: status_of(server)["refused"] is not None, "refused")
     refused = status_of(server)["refused"]
     assert refused["version"] == name == "v2"
     assert "model.onnx is not the file that was sealed" in refused["reason"]
@@ -104,12 +104,14 @@ def test_what_was_altered_in_the_bucket_is_refused(
     assert server.client.post(f"/predict?version={name}", json=FLOWER).status_code == 503
 
     fresh = elsewhere("fresh", ready=False).wait("/livez")  # with nothing to go on with
-    until(lambda: "not the file that was sealed" in fresh.client.get("/readyz").text, "says why")
+    wait_until(
+        lambda: "not the file that was sealed" in fresh.client.get("/readyz").text, "says why"
+    )
     assert fresh.client.post("/predict", json=FLOWER).status_code == 503
 
     replaced(registered, name, tmp_path / "part", sealed)
     registered.rollback()
-    until(lambda: version_of(fresh) == "v1", "back")
+    wait_until(lambda: version_of(fresh) == "v1", "back")
     registered.rollback(name)
     for one in (server, fresh):
         until_live(one, name)
@@ -119,7 +121,7 @@ def test_a_bucket_that_is_away_is_waited_for(
     elsewhere: Elsewhere, registered: RegistryHome, iris: Path, tmp_path: Path, s3_endpoint: str
 ) -> None:
     registered.live(iris)
-    with Wire(int(s3_endpoint.rpartition(":")[2])) as wire:
+    with TcpProxy(int(s3_endpoint.rpartition(":")[2])) as wire:
         server = elsewhere("server", AWS_ENDPOINT_URL=f"http://127.0.0.1:{wire.port}")
         wire.cut()
         registered.live(altered_copy(iris, tmp_path / "next"))
@@ -146,20 +148,20 @@ def test_a_bucket_that_is_silent_holds_up_no_decision(
     assert kept.client.post("/predict?version=v1", json=FLOWER).status_code == 200
     kept.stop()
     port = int(s3_endpoint.rpartition(":")[2])
-    with Wire(port) as wire, ThreadPoolExecutor(1) as client:
+    with TcpProxy(port) as wire, ThreadPoolExecutor(1) as client:
         server = elsewhere("server", AWS_ENDPOINT_URL=f"http://127.0.0.1:{wire.port}")
         wire.mute()
         asked = client.submit(server.client.post, "/predict?version=v2", json=FLOWER)
-        until(lambda: wire.swallowed, "fetched")
+        wait_until(lambda: wire.swallowed, "fetched")
         registered.rollback("v1")  # which this machine has, and the server's memory has not
         wait_for_log(server, "version ready", 2)
         assert version_of(server) == "v1"
         assert not asked.done()
 
         registered.approve(registered.add(altered_copy(iris, tmp_path / "4")))
-        until(lambda: status_of(server)["stage"] == "archived", "under way to v4")
+        wait_until(lambda: status_of(server)["stage"] == "archived", "under way to v4")
         registered.rollback("v1")
-        until(lambda: status_of(server)["stage"] == "production", "back")
+        wait_until(lambda: status_of(server)["stage"] == "production", "back")
         assert wait_for_log(server, "version not loaded yet") == []  # v4 was not waited for
         wire.cut()  # and not only silent: the client is told at once
         assert asked.result().status_code == 503

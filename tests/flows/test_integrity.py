@@ -12,7 +12,7 @@ from typing import Any
 import joblib
 import pytest
 from tests.conftest import BundleOf, Serve
-from tests.support.altered_bundles import change, copied, reseal
+from tests.support.altered_bundles import change_json, copy_bundle, reseal
 from tests.support.child_process import WINDLASS, run
 from tests.support.server import FLOWER, Server, environment, free_port
 
@@ -34,7 +34,7 @@ FILES = [
 
 @pytest.fixture
 def bundle(iris: Path, tmp_path: Path) -> Path:
-    return copied(iris, tmp_path / "iris")
+    return copy_bundle(iris, tmp_path / "iris")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_path_that_leads_elsewhere(
     bundle: Path, opened: Callable[[Path], object], name: str
 ) -> None:
     (bundle.parent / "x").write_text("outside")
-    change(bundle, MANIFEST, lambda manifest: manifest["files"].update({name: "0" * 64}))
+    change_json(bundle, MANIFEST, lambda manifest: manifest["files"].update({name: "0" * 64}))
     with pytest.raises(IntegrityError, match="no plain file name"):
         opened(bundle)
 
@@ -88,7 +88,7 @@ def test_a_path_that_leads_elsewhere(
 def test_a_manifest_without_what_is_needed(
     bundle: Path, opened: Callable[[Path], object], name: str
 ) -> None:
-    change(bundle, MANIFEST, lambda manifest: manifest["files"].pop(name))
+    change_json(bundle, MANIFEST, lambda manifest: manifest["files"].pop(name))
     with pytest.raises(IntegrityError, match=f"does not name {name}"):
         opened(bundle)
 
@@ -103,7 +103,7 @@ def test_a_manifest_that_is_none(
 
 
 def test_a_manifest_of_another_format(bundle: Path, opened: Callable[[Path], object]) -> None:
-    change(bundle, MANIFEST, lambda manifest: manifest.update(format=2))
+    change_json(bundle, MANIFEST, lambda manifest: manifest.update(format=2))
     with pytest.raises(BundleError, match="is of format 2"):
         opened(bundle)
 
@@ -145,7 +145,7 @@ def _no_rows(golden: Any) -> None:
 def test_golden_rows_that_were_changed(
     bundle: Path, alter: Callable[[Any], None], reason: str
 ) -> None:
-    hosted = loaded(change(bundle, "golden.json", alter))
+    hosted = loaded(change_json(bundle, "golden.json", alter))
     assert hosted.model is None
     assert hosted.reason not in (None, "loading")
     assert re.search(reason, str(hosted.reason))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive, training_request
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.errors import JobError
 from windlass.jobs.job import JobState
@@ -96,11 +96,11 @@ def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) 
     trainer = project.trainer()
     assert bench.queue.get(queued.id).state is JobState.QUEUED, "one training at a time a project"
     assert bench.queue.cancel(queued.id).state is JobState.CANCELLED
-    until(lambda: "Fitting" in bench.queue.get(running.id).message, "progress on the desk")
+    wait_until(lambda: "Fitting" in bench.queue.get(running.id).message, "progress on the desk")
     assert 0 < bench.queue.get(running.id).progress < 1
     bench.queue.cancel(running.id)
     assert bench.end(running).state is JobState.CANCELLED
-    until(lambda: not is_alive(trainer), "its end")
+    wait_until(lambda: not is_alive(trainer), "its end")
     assert bench.leftovers() == []
     with pytest.raises(JobError, match="has been cancelled"):
         bench.queue.cancel(running.id)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.jobs.job import JobState
 from windlass.jobs.queue import MAX_ATTEMPTS
@@ -20,7 +20,7 @@ def test_a_worker_killed_in_mid_training_leaves_the_job_to_the_next(bench: Bench
     job = bench.submit(project, "wait")
     trainer = project.trainer()
     worker.kill()
-    until(lambda: not is_alive(trainer), "the end of a training whose worker died")
+    wait_until(lambda: not is_alive(trainer), "the end of a training whose worker died")
     assert bench.queue.get(job.id).state is JobState.RUNNING
     project.forget()
     bench.worker(project)
@@ -63,7 +63,7 @@ def test_a_stopped_worker_gives_its_training_up(bench: Bench) -> None:
     job = bench.submit(project, "wait")
     trainer = project.trainer()
     assert worker.stop() == 0, "the training does not end before it may go on"
-    until(lambda: not is_alive(trainer), "its end")
+    wait_until(lambda: not is_alive(trainer), "its end")
     left = bench.queue.get(job.id)
     assert (left.state, left.worker, left.attempts) == (JobState.QUEUED, None, 0)
     project.go()
@@ -79,9 +79,9 @@ def test_a_worker_that_only_seemed_dead_does_no_harm(bench: Bench) -> None:
     sleeper.suspend(bench.settings)
     project.forget()
     bench.worker(project)
-    until(lambda: project.has_begun() and project.trainer() != old, "a takeover")
+    wait_until(lambda: project.has_begun() and project.trainer() != old, "a takeover")
     sleeper.process.signal(signal.SIGCONT)
-    until(lambda: not is_alive(old), "the end of the training that was taken over")
+    wait_until(lambda: not is_alive(old), "the end of the training that was taken over")
     project.go()
     assert bench.done(job)["version"] == "v1"
     assert len(bench.versions(project)) == 1

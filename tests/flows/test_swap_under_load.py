@@ -19,7 +19,7 @@ from tests.support.registry_home import (
     wait_for_log,
 )
 from tests.support.server import FLOWER, Server, post
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 NAME = Path("iris")  # of the project, in the registry
 SWAPS = 20
@@ -41,15 +41,15 @@ class Asking(Load):
                 writer.write(request)
                 status, body = await _whole(reader)
             except (OSError, EOFError) as error:
-                self.told.failures.append(repr(error))
+                self.result.failures.append(repr(error))
                 return
-            self.told.statuses[status] += 1
+            self.result.statuses[status] += 1
             if status != 200:
-                self.told.failures.append(body.decode())
+                self.result.failures.append(body.decode())
                 continue
             version, given = answer_probabilities(body)
             if "?" in path and version != "v1":
-                self.told.failures.append(f"asked for v1, answered by {version}")
+                self.result.failures.append(f"asked for v1, answered by {version}")
             self.seen[version, given] += 1
             self._under_way.set()
 
@@ -87,15 +87,15 @@ def test_twenty_swaps_and_rollbacks(
         bundle = iris if index % 2 else other_bundle(bundle_of)
         copy = altered_copy(bundle, tmp_path / f"next-{index}")
         names[registered.add(copy)] = copy
-    until(lambda: len(ready(server)) == workers, "every worker ready")
+    wait_until(lambda: len(ready(server)) == workers, "every worker ready")
     with Asking(server.port) as load:
         for turn, name in enumerate(list(names)[1:]):
             registered.approve(name)
-            until(lambda: len(ready(server)) >= workers * (2 * turn + 2), f"{name} everywhere")  # noqa: B023
+            wait_until(lambda: len(ready(server)) >= workers * (2 * turn + 2), f"{name} everywhere")  # noqa: B023
             registered.rollback()
-            until(lambda: len(ready(server)) >= workers * (2 * turn + 3), "rolled back")  # noqa: B023
-    assert load.told.failures == []
-    assert set(load.told.statuses) == {200}
+            wait_until(lambda: len(ready(server)) >= workers * (2 * turn + 3), "rolled back")  # noqa: B023
+    assert load.result.failures == []
+    assert set(load.result.statuses) == {200}
     _each_answer_is_of_the_version_it_names(load, names, server)
     # the promise, where it can be judged beside a load that leaves no core idle: most of the time
     assert median(line["seconds_after_decision"] for line in ready(server)[workers:]) < 2
@@ -137,6 +137,6 @@ def test_a_batch_is_of_one_version(
         before = len(ready(server))
         registered.rollback()
         if turn % 2:
-            until(lambda: len(ready(server)) > before, "switched")  # noqa: B023
+            wait_until(lambda: len(ready(server)) > before, "switched")  # noqa: B023
     assert versions == {"v1", "v2"}
     assert truth["v1"] != truth["v2"]

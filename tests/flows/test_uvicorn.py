@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.support.altered_bundles import copied
+from tests.support.altered_bundles import copy_bundle
 from tests.support.server import FLOWER, Server, free_port
 
 
@@ -14,7 +14,7 @@ def test_uvicorn_serves_the_example(iris: Path, tmp_path: Path) -> None:
     folder = tmp_path / "example"
     folder.mkdir()
     shutil.copy(ROOT / "examples" / "iris" / "serve.py", folder)
-    copied(iris, folder / "artifacts")
+    copy_bundle(iris, folder / "artifacts")
     port = free_port()
     command = [
         sys.executable,

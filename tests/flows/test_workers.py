@@ -48,10 +48,10 @@ def ask(server: Server, times: int) -> None:
 def test_metrics_are_one_aggregate(serve: Serve, iris: Path) -> None:
     server: Server = serve(iris, options=["--workers", "2"])
     with Load(server.port, clients=8) as load:
-        while len(load.told.ids) < 500:
+        while len(load.result.ids) < 500:
             assert server.client.get("/health").status_code == 200
     ask(server, 20)
-    answered = len(load.told.ids) + 20
+    answered = len(load.result.ids) + 20
     settled(server, answered)
     assert [predicted(server) for _ in range(10)] == [answered] * 10  # whichever worker tells
     assert counted(server, "windlass_predictions_total", label="setosa") == answered

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.support.job_workers import aged
+from tests.support.job_workers import make_older
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs import retention
@@ -43,12 +43,12 @@ def test_a_key_is_free_a_day_after_its_job_ended(
     database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
     first = ended(queue, IRIS, workers.register())
-    aged(database, first, KEY_SECONDS - HOUR)
+    make_older(database, first, KEY_SECONDS - HOUR)
     assert kept.expire_keys() == 0
     assert queue.submit(IRIS).id == first.id
     with pytest.raises(JobError, match="was used for job"):
         queue.submit(replace(IRIS, request={"seed": 2}))
-    aged(database, first, 2 * HOUR)
+    make_older(database, first, 2 * HOUR)
     assert kept.expire_keys() == 1
     second = queue.submit(replace(IRIS, request={"seed": 2}))
     assert second.id != first.id
@@ -63,9 +63,9 @@ def test_a_job_goes_90_days_after_its_end(
     old = ended(queue, replace(IRIS, idempotency_key=None), me)
     young = ended(queue, replace(IRIS, idempotency_key=None), me)
     cancelled = queue.cancel(queue.submit(replace(IRIS, project="loan")).id)
-    aged(database, old, JOB_SECONDS + HOUR)
-    aged(database, young, JOB_SECONDS - HOUR)
-    aged(database, cancelled, JOB_SECONDS + 2 * HOUR)
+    make_older(database, old, JOB_SECONDS + HOUR)
+    make_older(database, young, JOB_SECONDS - HOUR)
+    make_older(database, cancelled, JOB_SECONDS + 2 * HOUR)
     assert kept.expired_jobs() == [cancelled.id, old.id]
     assert kept.remove([cancelled.id, old.id, young.id]) == 2, "whoever is told of too many"
     assert [there(queue, job) for job in (old, young, cancelled)] == [False, True, False]
@@ -79,7 +79,7 @@ def test_what_has_not_ended_stays_however_old(
     assert queue.claim(workers.register()) is not None
     queued = queue.submit(replace(IRIS, idempotency_key="tuesday"))
     for job in (running, queued):
-        aged(database, job, 10 * JOB_SECONDS)
+        make_older(database, job, 10 * JOB_SECONDS)
     assert (kept.expire_keys(), kept.expired_jobs(), kept.remove([running.id, queued.id])) == (
         0,
         [],
@@ -98,7 +98,7 @@ def test_many_tidy_while_others_ask(
     monkeypatch.setattr(retention, "BATCH_SIZE", 3)
     old = [queue.cancel(queue.submit(replace(IRIS, idempotency_key=f"k{n}")).id) for n in range(20)]
     for job in old:
-        aged(database, job, JOB_SECONDS + HOUR)
+        make_older(database, job, JOB_SECONDS + HOUR)
     start = threading.Barrier(5)
 
     def tidy() -> tuple[int, int]:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.services import REGISTRY_BACKENDS, migrated_home, registry_settings
-from tests.support.small_bundles import Loan
+from tests.support.small_bundles import LoanProject
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.settings import Settings
 
-LOAN = Loan()
+LOAN = LoanProject()
 Train = Callable[..., Version]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.support.holdout_bundles import held
+from tests.support.holdout_bundles import make_holdout
 
 from windlass.core.holdout import Holdout
 from windlass.core.metrics import metric_names
@@ -22,7 +22,9 @@ NAMES = [(name, 2) for name in metric_names(2)] + [(name, None) for name in metr
 def _pair(rows: int, classes: int | None, seed: int = 0) -> tuple[Holdout, Holdout]:
     random = np.random.default_rng(seed)
     truth: Any = random.integers(0, 2, rows) if classes else random.normal(size=rows)
-    return held(truth, noise=1.0, seed=2 * seed), held(truth, noise=1.1, seed=2 * seed + 1)
+    return make_holdout(truth, noise=1.0, seed=2 * seed), make_holdout(
+        truth, noise=1.1, seed=2 * seed + 1
+    )
 
 
 def _right(holdout: Holdout) -> NDArray[np.float64]:
@@ -67,7 +69,10 @@ def test_the_interval_of_a_mean_is_the_textbooks() -> None:
 
 def test_what_is_hard_for_both_cancels_out() -> None:
     truth = np.random.default_rng(0).integers(0, 2, 1000)
-    a, b = held(truth, noise=1.0), held(truth, noise=1.05)  # the same errors, a little larger
+    a, b = (
+        make_holdout(truth, noise=1.0),
+        make_holdout(truth, noise=1.05),
+    )  # the same errors, a little larger
     low, high = difference_interval(
         resampled_metric("log_loss", a, 2), resampled_metric("log_loss", b, 2), 1000, 0.95
     )
@@ -96,7 +101,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(
     for seed in range(100):
         random = np.random.default_rng(seed)
         truth: Any = random.integers(0, 2, 150) if classes else random.normal(size=150)
-        a, b = (held(truth, seed=1000 + 2 * seed + k) for k in (0, 1))
+        a, b = (make_holdout(truth, seed=1000 + 2 * seed + k) for k in (0, 1))
         low, high = difference_interval(
             resampled_metric(name, a, classes), resampled_metric(name, b, classes), 150, 0.9
         )
@@ -112,7 +117,7 @@ def test_the_same_rows_give_the_same_interval() -> None:
 def test_resamples_of_one_class_are_left_out() -> None:
     truth = np.zeros(40, np.int64)
     truth[0] = 1  # more than a third of the resamples miss it
-    a, b = (resampled_metric("roc_auc", held(truth, seed=seed), 2) for seed in (0, 1))
+    a, b = (resampled_metric("roc_auc", make_holdout(truth, seed=seed), 2) for seed in (0, 1))
     assert all(np.isfinite(difference_interval(a, b, 40, 0.95)))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.small_bundles import Loan
+from tests.support.small_bundles import LoanProject
 
 from windlass.core.bundle import Bundle
 from windlass.errors import IntegrityError, StorageError
@@ -18,7 +18,7 @@ from windlass.registry.bundle_cache import MAX_UNUSED_SECONDS, BundleCache
 
 @pytest.fixture
 def far(tmp_path: Path) -> Bundle:
-    return Bundle.open(Loan().sealed(tmp_path / "far"))
+    return Bundle.open(LoanProject().sealed(tmp_path / "far"))
 
 
 @pytest.fixture

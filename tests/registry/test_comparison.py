@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from tests.support.holdout_bundles import held, relabelled, sealed
+from tests.support.holdout_bundles import change_labels, make_holdout, seal_holdout
 
 from windlass.core.bundle import TargetRecord
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
@@ -15,9 +15,9 @@ TRUTH = np.random.default_rng(5).integers(0, 2, 600)
 
 
 def test_only_rows_that_both_held_out_count(tmp_path: Path) -> None:
-    a = held(TRUTH, noise=1.0)
-    b = held(np.concatenate([TRUTH[400:], 1 - TRUTH[:100]]), noise=1.0, seed=1, start=400)
-    results = compare(sealed(tmp_path, a), sealed(tmp_path, b))
+    a = make_holdout(TRUTH, noise=1.0)
+    b = make_holdout(np.concatenate([TRUTH[400:], 1 - TRUTH[:100]]), noise=1.0, seed=1, start=400)
+    results = compare(seal_holdout(tmp_path, a), seal_holdout(tmp_path, b))
     assert (results.rows, results.relabelled, results.obstacle) == (200, 0, None)
     assert [m.metric for m in results.metrics] == [
         "accuracy", "macro_f1", "log_loss", "roc_auc", "average_precision", "brier",
@@ -25,8 +25,8 @@ def test_only_rows_that_both_held_out_count(tmp_path: Path) -> None:
 
 
 def test_values_are_the_metrics_of_each_on_these_rows(tmp_path: Path) -> None:
-    a, b = held(TRUTH, noise=1.0), held(TRUTH, noise=3.0, seed=1)
-    results = compare(sealed(tmp_path, a), sealed(tmp_path, b))
+    a, b = make_holdout(TRUTH, noise=1.0), make_holdout(TRUTH, noise=3.0, seed=1)
+    results = compare(seal_holdout(tmp_path, a), seal_holdout(tmp_path, b))
     for name, holdout in (("a", a), ("b", b)):
         accuracy = results.metric("accuracy")
         assert accuracy is not None
@@ -39,14 +39,14 @@ def test_values_are_the_metrics_of_each_on_these_rows(tmp_path: Path) -> None:
 
 
 def test_the_other_way_round_is_the_mirror_image(tmp_path: Path) -> None:
-    a, b = (sealed(tmp_path, held(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
+    a, b = (seal_holdout(tmp_path, make_holdout(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
     for item, other in zip(compare(a, b).metrics, compare(b, a).metrics, strict=True):
         assert (item.a, item.b) == (other.b, other.a)
         assert (item.low, item.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
 
 
 def test_a_version_is_as_good_as_itself(tmp_path: Path) -> None:
-    bundle = sealed(tmp_path, held(TRUTH))
+    bundle = seal_holdout(tmp_path, make_holdout(TRUTH))
     results = compare(bundle, bundle)
     assert {(m.difference, m.low, m.high) for m in results.metrics} == {(0.0, 0.0, 0.0)}
     assert {m.verdict("v2", "v1") for m in results.metrics} == {"no difference shown"}
@@ -55,7 +55,9 @@ def test_a_version_is_as_good_as_itself(tmp_path: Path) -> None:
 
 def test_a_regression_is_compared_by_its_errors(tmp_path: Path) -> None:
     truth = np.random.default_rng(0).normal(size=300)
-    a, b = (sealed(tmp_path, held(truth, noise=n, seed=int(10 * n))) for n in (0.2, 0.5))
+    a, b = (
+        seal_holdout(tmp_path, make_holdout(truth, noise=n, seed=int(10 * n))) for n in (0.2, 0.5)
+    )
     results = compare(a, b)
     assert [m.metric for m in results.metrics] == ["mae", "rmse", "r2"]
     assert {m.verdict("v2", "v1") for m in results.metrics} == {"v2 is better"}
@@ -63,8 +65,8 @@ def test_a_regression_is_compared_by_its_errors(tmp_path: Path) -> None:
 
 
 def test_labels_of_the_first_count_where_they_changed(tmp_path: Path) -> None:
-    a = held(TRUTH, noise=0.1)
-    results = compare(sealed(tmp_path, a), sealed(tmp_path, relabelled(a, 30)))
+    a = make_holdout(TRUTH, noise=0.1)
+    results = compare(seal_holdout(tmp_path, a), seal_holdout(tmp_path, change_labels(a, 30)))
     accuracy = results.metric("accuracy")
     assert results.relabelled == 30
     assert accuracy is not None
@@ -73,14 +75,16 @@ def test_labels_of_the_first_count_where_they_changed(tmp_path: Path) -> None:
 
 
 def test_a_metric_without_a_value_is_left_out(tmp_path: Path) -> None:
-    a, b = (sealed(tmp_path, held(np.ones(50, np.int64), seed=seed)) for seed in (0, 1))
+    a, b = (
+        seal_holdout(tmp_path, make_holdout(np.ones(50, np.int64), seed=seed)) for seed in (0, 1)
+    )
     names = [m.metric for m in compare(a, b).metrics]
     assert "roc_auc" not in names
     assert "accuracy" in names
 
 
 def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
-    bundle = sealed(tmp_path, held(TRUTH))
+    bundle = seal_holdout(tmp_path, make_holdout(TRUTH))
     results = compare(bundle, bundle, metrics={"brier"}, confidence=0.5)
     assert [m.metric for m in results.metrics] == ["brier"]
     assert results.confidence == 0.5
@@ -104,20 +108,20 @@ def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
 def test_what_cannot_be_compared_says_why(
     tmp_path: Path, parts: dict[str, Any], message: str
 ) -> None:
-    holdout = held(TRUTH)
-    results = compare(sealed(tmp_path, holdout), sealed(tmp_path, holdout, **parts))
+    holdout = make_holdout(TRUTH)
+    results = compare(seal_holdout(tmp_path, holdout), seal_holdout(tmp_path, holdout, **parts))
     assert results.metrics == ()
     assert message in (results.obstacle or "")
     assert results.summary("v2", "v1").startswith("v2 and v1 cannot be compared: ")
 
 
 def test_no_row_in_common_says_so(tmp_path: Path) -> None:
-    a, b = (sealed(tmp_path, held(TRUTH, start=start)) for start in (0, 1000))
+    a, b = (seal_holdout(tmp_path, make_holdout(TRUTH, start=start)) for start in (0, 1000))
     assert "no row was held out by both" in (compare(a, b).obstacle or "")
 
 
 def test_a_bundle_from_before_cannot_be_compared(tmp_path: Path) -> None:
-    a, b = (sealed(tmp_path, held(TRUTH, seed=seed)) for seed in (0, 1))
+    a, b = (seal_holdout(tmp_path, make_holdout(TRUTH, seed=seed)) for seed in (0, 1))
     b.manifest.files.clear()
     assert "earlier Windlass" in (compare(a, b).obstacle or "")
 
@@ -129,7 +133,7 @@ def test_mcnemar_is_the_exact_binomial_test(counts: tuple[int, int]) -> None:
 
 
 def test_a_comparison_is_json(tmp_path: Path) -> None:
-    a, b = (sealed(tmp_path, held(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
+    a, b = (seal_holdout(tmp_path, make_holdout(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
     message = json.loads(json.dumps(compare(a, b).json(), allow_nan=False))
     assert message["rows"] == 600
     loss = next(metric for metric in message["metrics"] if metric["metric"] == "log_loss")

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.holdout_bundles import held, sealed
+from tests.support.holdout_bundles import make_holdout, seal_holdout
 
 from windlass.core.bundle import Bundle, ComparisonRecord, GateRecord
 from windlass.core.gates import GateResult
@@ -14,7 +14,7 @@ QUANTITY = np.random.default_rng(5).normal(size=500)
 
 
 def _bundle(folder: Path, noise: float, truth: Any = TRUTH, **parts: Any) -> Bundle:
-    return sealed(folder, held(truth, noise=noise, seed=int(10 * noise)), **parts)
+    return seal_holdout(folder, make_holdout(truth, noise=noise, seed=int(10 * noise)), **parts)
 
 
 def _rule(metric: str, margin: float = 0.0, confidence: float = 0.95) -> dict[str, Any]:
@@ -95,11 +95,11 @@ def test_what_cannot_be_compared_is_for_a_person_to_decide(tmp_path: Path) -> No
     candidate = _bundle(tmp_path, 1.0, **_rule("roc_auc"))
     few = MIN_COMMON_ROWS - 1
     cases = {
-        "no row was held out by both": held(TRUTH, start=10_000),
-        f"only {few} rows": held(TRUTH[:few]),
+        "no row was held out by both": make_holdout(TRUTH, start=10_000),
+        f"only {few} rows": make_holdout(TRUTH[:few]),
     }
     for output, holdout in cases.items():
-        production = sealed(tmp_path, holdout)
+        production = seal_holdout(tmp_path, holdout)
         (result,) = evaluate_gates(candidate, production)
         assert (result.passed, result.blocks_approval, result.verdict) == (
             False,

@@ -23,7 +23,7 @@ from tests.support.online_clients import (
 )
 from tests.support.registry_home import RegistryHome
 from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 import windlass
 from windlass.serving.predict_by_id import _outcome
@@ -134,7 +134,7 @@ def test_the_ledger_has_the_features_and_no_id(ask: httpx.Client, clients_server
     )
     assert str(PLAIN).encode() not in kept
     asked = answer.headers["x-request-id"]
-    until(lambda: asked in clients_server.log.read_text(), "its line in the log")
+    wait_until(lambda: asked in clients_server.log.read_text(), "its line in the log")
     assert str(PLAIN) not in clients_server.log.read_text()
 
 
@@ -166,7 +166,9 @@ def test_nothing_is_live_and_features_are_answered_all_the_same(
     server = serve(PROJECT, home=registered.home, ready=False, options=["--no-worker"])
     server.wait("/readyz", 503)
     server.wait(f"/features/{PLAIN}")
-    until(lambda: "windlass approve" in server.client.get("/readyz").text, "asked the registry")
+    wait_until(
+        lambda: "windlass approve" in server.client.get("/readyz").text, "asked the registry"
+    )
     for path, body in ((f"/predict/{PLAIN}", None), ("/predict_by_id", [PLAIN])):
         answer = server.client.post(path, json=body)
         assert "windlass approve clients" in problem(answer, 503)["detail"]

@@ -236,9 +236,11 @@ def test_the_timing_of_a_prediction_names_its_phases(iris_server: Server) -> Non
 
 def test_not_ready_is_said_with_the_reason(serve: Serve, bundle_of: Any, tmp_path: Path) -> None:
     """Health answers, predictions wait: a model that does not reproduce its reference examples never serves."""
-    from tests.support.altered_bundles import change, copied
+    from tests.support.altered_bundles import change_json, copy_bundle
 
-    broken = change(copied(bundle_of("iris"), tmp_path / "broken"), "golden.json", _other_label)
+    broken = change_json(
+        copy_bundle(bundle_of("iris"), tmp_path / "broken"), "golden.json", _other_label
+    )
     server = serve(broken, ready=False)
     server.wait("/livez")
     server.wait("/readyz", status=503)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import BundleOf
-from tests.support.altered_bundles import copied
+from tests.support.altered_bundles import copy_bundle
 from tests.support.registry_home import RegistryHome, altered_copy
 from tests.support.server import Server, free_port
 
@@ -27,7 +27,7 @@ def registered(tmp_path: Path) -> Iterator[RegistryHome]:
 def project(tmp_path: Path, iris: Path) -> Path:
     """A project's folder, with a bundle in its artifacts."""
     folder = tmp_path / "project"
-    copied(iris, folder / "artifacts")
+    copy_bundle(iris, folder / "artifacts")
     (folder / "project.py").write_text("raise SystemExit('a server runs no code of a project')")
     return folder
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.conftest import BundleOf
 from tests.serving.test_routes import problem
-from tests.support.altered_bundles import change, copied
+from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import PLAIN, PROJECT, UNKNOWN, approve_bundle, fill_store
 from tests.support.registry_home import RegistryHome
@@ -31,8 +31,8 @@ def registered(tmp_path: Path, bundle_of: BundleOf) -> RegistryHome:
     bundle = bundle_of("clients")
     approve_bundle(made, bundle)
     for view in (PROJECT_VIEW.version, "another"):
-        trained = copied(bundle, tmp_path / view)
-        approve_bundle(made, change(trained, "params.json", methodcaller("update", view=view)))
+        trained = copy_bundle(bundle, tmp_path / view)
+        approve_bundle(made, change_json(trained, "params.json", methodcaller("update", view=view)))
     made.close()
     return made
 

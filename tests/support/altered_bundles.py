@@ -10,14 +10,14 @@ from windlass.core.bundle import MANIFEST
 from windlass.core.hashing import sha256_file
 
 
-def copied(bundle: Path, target: Path) -> Path:
-    """A copy that a test may change."""
+def copy_bundle(bundle: Path, target: Path) -> Path:
+    """Copies a bundle, for a test to change."""
     shutil.copytree(bundle, target)
     return target
 
 
 def reseal(bundle: Path) -> Path:
-    """Name the digests of the files as they are now."""
+    """Writes the digests of the files as they are now."""
     manifest = json.loads((bundle / MANIFEST).read_bytes())
     manifest["files"] = {
         file.name: sha256_file(file) for file in sorted(bundle.iterdir()) if file.name != MANIFEST
@@ -26,8 +26,8 @@ def reseal(bundle: Path) -> Path:
     return bundle
 
 
-def change(bundle: Path, name: str, alter: Callable[[Any], None]) -> Path:
-    """Alter one JSON file in place, and seal the bundle again unless that file is the manifest."""
+def change_json(bundle: Path, name: str, alter: Callable[[Any], None]) -> Path:
+    """Changes one JSON file in place, and seal the bundle again unless that file is the manifest."""
     content = json.loads((bundle / name).read_bytes())
     alter(content)
     (bundle / name).write_text(json.dumps(content))

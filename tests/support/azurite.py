@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 from tests.support.server import free_port
-from tests.support.services import absent, await_http
+from tests.support.services import await_http, skip_or_fail
 from tests.support.shared_resources import SharedResources
 
 ACCOUNT = "devstoreaccount1"  # of every emulator, with a key that is no secret
@@ -68,14 +68,14 @@ def _program() -> Path:
 def _install(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        absent("no npm to fetch Azurite with")
+        skip_or_fail("no npm to fetch Azurite with")
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
     try:
         subprocess.run(
             [npm, "install", *quiet, PACKAGE], check=True, capture_output=True, timeout=100
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        absent(f"npm does not fetch Azurite: {error}")
+        skip_or_fail(f"npm does not fetch Azurite: {error}")
 
 
 def _make(endpoint: str, container: str) -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
-from tests.support.small_bundles import Loan
+from tests.support.small_bundles import LoanProject
 
 from windlass.errors import WindlassError
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
-LOAN = Loan()
+LOAN = LoanProject()
 MAX_WRITES = 400
 
 

@@ -72,7 +72,7 @@ def raw(example: Example, home: Path) -> Path:
     return file
 
 
-def built(project: Project, home: Path, file: Path) -> Snapshot:
+def build_snapshot(project: Project, home: Path, file: Path) -> Snapshot:
     assert project.view is not None
     assert project.view_record is not None
     store = OfflineStore.from_settings(Settings(home=home), project.name)
@@ -81,7 +81,7 @@ def built(project: Project, home: Path, file: Path) -> Snapshot:
 
 @pytest.fixture(scope="module")
 def snapshot(example: Example, home: Path, raw: Path) -> Snapshot:
-    return built(example.project, home, raw)
+    return build_snapshot(example.project, home, raw)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
-from tests.support.services import absent
+from tests.support.services import skip_or_fail
 from tests.support.shared_resources import SharedResources
 
 from windlass.settings import Settings
@@ -196,7 +196,7 @@ def migrated_postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str
     try:
         name = postgres_databases.take()
     except OperationalError as error:
-        absent(f"no PostgreSQL at {make_url(POSTGRES)!r}: {error.orig}")
+        skip_or_fail(f"no PostgreSQL at {make_url(POSTGRES)!r}: {error.orig}")
     yield url_of(name)
     postgres_databases.give_back(name)
 
@@ -216,7 +216,7 @@ def postgres_database() -> Iterator[str]:
     try:
         administer(f'CREATE DATABASE "{name}"')
     except OperationalError as error:
-        absent(f"no PostgreSQL at {make_url(POSTGRES)!r}: {error.orig}")
+        skip_or_fail(f"no PostgreSQL at {make_url(POSTGRES)!r}: {error.orig}")
     yield url_of(name)
     drop(name)
 

@@ -24,7 +24,9 @@ from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 ROW = RowSchema.from_columns("Point", ColumnSchema(name="x", kind=ColumnKind.NUMBER))
 
 
-def held(truth: NDArray[Any], *, noise: float = 1.0, seed: int = 0, start: int = 0) -> Holdout:
+def make_holdout(
+    truth: NDArray[Any], *, noise: float = 1.0, seed: int = 0, start: int = 0
+) -> Holdout:
     """A holdout of rows x = start, start + 1, … whose model is right the more, the less the noise."""
     random = np.random.default_rng(seed)
     numbers = np.arange(start, start + len(truth), dtype=np.float64).reshape(-1, 1)
@@ -37,7 +39,7 @@ def held(truth: NDArray[Any], *, noise: float = 1.0, seed: int = 0, start: int =
     return Holdout.from_arrays(digests, truth, Prediction(shares.argmax(axis=1), shares))
 
 
-def sealed(
+def seal_holdout(
     folder: Path,
     holdout: Holdout | bytes,
     *,
@@ -67,7 +69,7 @@ def sealed(
     return Bundle(path, manifest, digest, BundleSchema(row=row, target=record))
 
 
-def relabelled(holdout: Holdout, rows: int) -> Holdout:
+def change_labels(holdout: Holdout, rows: int) -> Holdout:
     """The same holdout, the truth of its first rows turned."""
     truth = holdout.truth.copy()
     truth[:rows] = 1 - truth[:rows]

@@ -1,4 +1,4 @@
-"""A desk, worker processes and unruly projects, for tests of jobs that are really carried out."""
+"""A job queue, worker processes and unruly projects, for tests of jobs that are really executed."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text, update
 from tests.support.child_process import WINDLASS, ChildProcess
 from tests.support.server import environment, logged
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobQueue, JobRequest
@@ -29,7 +29,7 @@ UNRULY = Path(__file__).parents[1] / "projects" / "unruly"
 
 
 @dataclass(frozen=True)
-class Unruly:
+class UnrulyProject:
     """A copy of the unruly project; its name is that of its folder."""
 
     folder: Path
@@ -46,7 +46,7 @@ class Unruly:
     def trainer(self) -> int:
         """The number of the process that trains, or trained last."""
         file = self.folder / "began"
-        until(lambda: self.has_begun() and file.read_text(), "a training", TIMEOUT)
+        wait_until(lambda: self.has_begun() and file.read_text(), "a training", TIMEOUT)
         return int(file.read_text())
 
     def forget(self) -> None:
@@ -82,7 +82,7 @@ class WorkerProcess:
 
     def suspend(self, settings: Settings) -> None:
         """Stop it in its tracks, as a paused machine is, but not while it keeps others from their database."""
-        until(lambda: self._is_suspended(settings), "a worker that holds no lock", TIMEOUT)
+        wait_until(lambda: self._is_suspended(settings), "a worker that holds no lock", TIMEOUT)
 
     def _is_suspended(self, settings: Settings) -> bool:
         self.process.signal(signal.SIGSTOP)
@@ -103,7 +103,7 @@ class WorkerProcess:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """What it logged of this event, once that is anything: a thread of it writes its log."""
-        until(lambda: self.lines(event), f"{event} in the log", TIMEOUT)
+        wait_until(lambda: self.lines(event), f"{event} in the log", TIMEOUT)
         return self.lines(event)
 
 
@@ -142,14 +142,16 @@ class Bench:
         self.variables = {} if database_url is None else {"WINDLASS_DATABASE_URL": database_url}
         self.started: list[WorkerProcess] = []
 
-    def project(self, name: str = "unruly") -> Unruly:
+    def project(self, name: str = "unruly") -> UnrulyProject:
         """A project of this name."""
         folder = self.folder / name
         folder.mkdir()
         shutil.copy(UNRULY / "project.py", folder)
-        return Unruly(folder)
+        return UnrulyProject(folder)
 
-    def worker(self, *projects: Unruly, ready: bool = True, **variables: str) -> WorkerProcess:
+    def worker(
+        self, *projects: UnrulyProject, ready: bool = True, **variables: str
+    ) -> WorkerProcess:
         """A worker process, stopped at the end of the test."""
         log = self.folder / f"worker-{len(self.started)}.log"
         folders = [project.folder for project in projects]
@@ -157,14 +159,14 @@ class Bench:
         self.started.append(worker)
         return worker.wait_ready() if ready else worker
 
-    def submit(self, project: Unruly, deed: str = "fit", **more: Any) -> Job:
+    def submit(self, project: UnrulyProject, deed: str = "fit", **more: Any) -> Job:
         """Ask for a training."""
         return self.queue.submit(training_request(project, deed, **more))
 
     def end(self, job: Job) -> Job:
         """The job, once it has ended."""
         asked = f"the end of {self.queue.get(job.id)}"
-        until(lambda: self.queue.get(job.id).state.is_final, asked, TIMEOUT)
+        wait_until(lambda: self.queue.get(job.id).state.is_final, asked, TIMEOUT)
         return self.queue.get(job.id)
 
     def done(self, job: Job) -> dict[str, Any]:
@@ -174,7 +176,7 @@ class Bench:
         assert ended.result is not None
         return ended.result
 
-    def versions(self, project: Unruly) -> list[Version]:
+    def versions(self, project: UnrulyProject) -> list[Version]:
         """A project's versions, the oldest first."""
         return self.registry.versions(project.name)[::-1]
 
@@ -189,7 +191,9 @@ class Bench:
         self.registry.close()
 
 
-def training_request(project: Unruly, deed: str = "fit", seed: int = 1, **more: Any) -> JobRequest:
+def training_request(
+    project: UnrulyProject, deed: str = "fit", seed: int = 1, **more: Any
+) -> JobRequest:
     """An order of a training of this project, which does this deed first."""
     request = {
         "model": None,
@@ -203,7 +207,7 @@ def training_request(project: Unruly, deed: str = "fit", seed: int = 1, **more: 
     return JobRequest(project.name, "train", request | more, "ada")
 
 
-def aged(database: Database, job: Job, seconds: float) -> Job:
+def make_older(database: Database, job: Job, seconds: float) -> Job:
     """The job, with everything that happened to it so much longer ago."""
     times = (jobs.c.created_at, jobs.c.started_at, jobs.c.finished_at)
     with database.writing() as connection:

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.job_workers import TIMEOUT
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 LENDING = Path(__file__).parents[1] / "projects" / "lending"
 
 
 @dataclass(frozen=True)
-class Lending:
+class LendingProject:
     """A copy of the project; its deeds are `built` and `trained`."""
 
     folder: Path
 
     @classmethod
-    def copied(cls, folder: Path, project: Path = LENDING) -> "Lending":
+    def copied(cls, folder: Path, project: Path = LENDING) -> "LendingProject":
         """A copy in this folder, which is made; of another project where one is named."""
         folder.mkdir(parents=True)
         for file in project.glob("*.py"):
@@ -39,7 +39,7 @@ class Lending:
     def process(self, deed: str) -> int:
         """The number of the process that began it."""
         file = self.folder / deed
-        until(lambda: self.has_begun(deed) and file.read_text() != "", deed, TIMEOUT)
+        wait_until(lambda: self.has_begun(deed) and file.read_text() != "", deed, TIMEOUT)
         return int(file.read_text())
 
     def forget(self) -> None:

@@ -1,4 +1,4 @@
-"""Clients that ask without pause, each on a connection of its own, and note how every request went."""
+"""Clients that send requests without pause, each on a connection of its own, and count the answers."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ from windlass.web.uvicorn_protocol import LINGER_SECONDS
 
 
 @dataclass
-class Told:
-    """What clients were told. `failures` are requests sent on an open connection and not answered whole."""
+class LoadResult:
+    """Answers of clients; `failures` are requests that were sent on an open connection and not answered whole."""
 
     ids: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -29,7 +29,7 @@ class Load:
     """
 
     def __init__(self, port: int, *, clients: int = 8, again: bool = False) -> None:
-        self.told = Told()
+        self.result = LoadResult()
         self._port, self._clients, self._again = port, clients, again
         self._stopped = threading.Event()
         self._under_way = threading.Event()
@@ -71,12 +71,12 @@ class Load:
                 status, closing, body = await _answer(reader)
             except (OSError, EOFError) as error:
                 if idle < LINGER_SECONDS / 2:  # else this machine was busy elsewhere
-                    self.told.failures.append(repr(error))
+                    self.result.failures.append(repr(error))
                 return
             answered = time.monotonic()
-            self.told.statuses[status] += 1
+            self.result.statuses[status] += 1
             if status == 200:
-                self.told.ids.append(json.loads(body)["prediction_id"])
+                self.result.ids.append(json.loads(body)["prediction_id"])
                 self._under_way.set()
             if closing:
                 return

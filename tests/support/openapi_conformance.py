@@ -1,4 +1,4 @@
-"""Whether a server is as its OpenAPI document describes it."""
+"""Checks a server against its own OpenAPI document."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +13,10 @@ from tests.support.server import Server
 SAMPLES = 25 if IS_CI else 8  # requests an operation, of each kind
 
 
-def untruths(
+def conformance_failures(
     server: Server, mode: GenerationMode, call: Callable[[Any], None], only: str = ""
 ) -> list[str]:
-    """Where an operation is not as described. `call` sends one generated case and validates its answer.
+    """Returns where an operation is not as described. `call` sends one generated case and validates its answer.
 
     With `only`, a regular expression, those operations whose paths it is found in.
     """

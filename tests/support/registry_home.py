@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import BundleOf
-from tests.support.altered_bundles import change, copied
+from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.server import FLOWER, Server, post
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.core.project_spec import ProjectSpec
@@ -60,10 +60,10 @@ class RegistryHome:
 def altered_copy(bundle: Path, target: Path, alter: Callable[[Any], None] | None = None) -> Path:
     """A copy that is another version; `alter` changes its reference examples, so that it fails its self-test."""
     shutil.rmtree(target, ignore_errors=True)
-    copy = copied(bundle, target)
+    copy = copy_bundle(bundle, target)
     if alter is not None:
-        return change(copy, "golden.json", alter)
-    return change(copy, MANIFEST, lambda m: m.update(created=f"{m['created']} {target.name}"))
+        return change_json(copy, "golden.json", alter)
+    return change_json(copy, MANIFEST, lambda m: m.update(created=f"{m['created']} {target.name}"))
 
 
 def other_bundle(bundle_of: BundleOf) -> Path:
@@ -78,7 +78,7 @@ def change_label(golden: Any) -> None:
 
 def wait_for_log(server: Server, event: str, least: int = 0) -> list[dict[str, Any]]:
     """What a server logged of this event, once it is `least` lines: a thread of it writes them."""
-    until(lambda: len(server.lines(event)) >= least, f"{least} times {event}")
+    wait_until(lambda: len(server.lines(event)) >= least, f"{least} times {event}")
     return server.lines(event)
 
 
@@ -89,7 +89,7 @@ def status_of(server: Server, project: str = "iris") -> Any:
 
 def until_live(server: Server, name: str, project: str = "iris") -> float:
     """Return once this version answers; how many seconds that took."""
-    return until(
+    return wait_until(
         lambda: bool(status_of(server, project)["live_version"] == name),
         f"{project} {name} live; the log: {server.log.read_text()[-2000:]}",
     )

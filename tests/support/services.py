@@ -27,8 +27,8 @@ REDIS = os.environ.get("WINDLASS_TEST_REDIS", "redis://127.0.0.1:6379")
 STARTING = 60.0  # seconds that a service may take to start
 
 
-def absent(reason: str) -> NoReturn:
-    """Skip the test, or fail where every service must be there."""
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skips the test, or fails it where every service must be there."""
     if IS_CI:
         pytest.fail(reason)
     pytest.skip(reason)
@@ -41,7 +41,7 @@ if IS_CI:
 
 
 def registry_settings(backend: str, request: pytest.FixtureRequest, home: Path) -> Settings:
-    """Settings of an empty registry; `backend` is {sqlite, postgres}-{files, s3}."""
+    """Returns settings of an empty registry; `backend` is {sqlite, postgres}-{files, s3}."""
     database, store = backend.split("-")
     url = None
     if database == "postgres":
@@ -65,7 +65,7 @@ def migrated_home(home: Path, template: Path) -> Settings:
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """The environment of a process that is to read these settings."""
+    """Returns the environment of a process that is to read these settings."""
     named = {
         "WINDLASS_HOME": str(settings.home),
         "WINDLASS_DATABASE_URL": settings.database_url or "",
@@ -126,14 +126,14 @@ def redis_url() -> Iterator[str]:
             is_ours = _is_marked(client)
         except redis.ConnectionError as error:
             client.close()
-            absent(f"no Redis at {REDIS}: {error}")
+            skip_or_fail(f"no Redis at {REDIS}: {error}")
         if is_ours:
             yield f"{REDIS}/{number}"
             client.flushdb()
             client.close()
             return
         client.close()
-    absent(f"no empty database among 1 to 15 of {REDIS}")
+    skip_or_fail(f"no empty database among 1 to 15 of {REDIS}")
 
 
 MARK = "windlass_test"  # holds who uses a Redis database

@@ -16,7 +16,7 @@ SCHEMA = {
 
 
 @dataclass(frozen=True)
-class Loan:
+class LoanProject:
     """A project as the registry sees it; `declared` says what else it declares."""
 
     project: str = "loan"

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.services import absent
-from tests.support.waiting import until
+from tests.support.services import skip_or_fail
+from tests.support.waiting import wait_until
 
 TIMEOUT = 100.0  # seconds: several JVMs start at once, on a machine that does other things too
 _DEFAULTS = """\
@@ -79,13 +79,15 @@ class Cluster:
             "master", "master.Master", "--host", "127.0.0.1", "--port", 0, "--webui-port", 0
         )
 
-        def told(line: str) -> str:
+        def status_field(line: str) -> str:
             assert self.processes["master"].poll() is None, log.read_text()[-2000:]
             found = re.search(line, log.read_text())
             return found[1] if found else ""
 
-        until(lambda: told(_STATUS), f"{_STATUS} in {log}", TIMEOUT)  # the last that it tells
-        self.master, self.status = told(_MASTER), told(_STATUS)
+        wait_until(
+            lambda: status_field(_STATUS), f"{_STATUS} in {log}", TIMEOUT
+        )  # the last that it tells
+        self.master, self.status = status_field(_MASTER), status_field(_STATUS)
 
     def add_worker(self, name: str) -> None:
         """Start a worker of one core."""
@@ -94,7 +96,7 @@ class Cluster:
         address = ["--host", "127.0.0.1", "--port", 0]
         self.start(name, "worker.Worker", *limits, *places, *address, self.master)
 
-    def told(self, name: str) -> Any:
+    def status_field(self, name: str) -> Any:
         """What the master tells under this name; None where it does not answer at once."""
         try:
             return httpx.get(f"{self.status}/json/").json()[name]
@@ -104,7 +106,7 @@ class Cluster:
     def await_workers(self, count: int) -> None:
         """Return once so many workers have offered themselves."""
         what = f"{count} workers of {self.master}"
-        until(lambda: self.told("aliveworkers") == count, what, TIMEOUT)
+        wait_until(lambda: self.status_field("aliveworkers") == count, what, TIMEOUT)
 
     def kill_workers(self) -> None:
         """All of them that are left."""
@@ -128,7 +130,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
     """A cluster of two workers. The environment is that of a driver upon it until the end."""
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
-        absent("no java to run Spark on")
+        skip_or_fail("no java to run Spark on")
     cluster = Cluster(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")

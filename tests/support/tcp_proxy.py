@@ -1,4 +1,4 @@
-"""A wire to a service on this machine that a test can cut, or have swallow what is sent."""
+"""A TCP proxy to a service on this machine, which a test can cut, or have swallow what is sent."""
 
 import select
 import socket
@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 LOOK = 0.02  # s after which a connection without traffic asks whether the wire was cut
 
 
-class Wire:
+class TcpProxy:
     """Forwards connections to `target`, a port. `cut` ends them and takes no more; `mute` leaves them silent.
 
     `swallowed` has each connection on which something was sent that was not forwarded.
@@ -57,7 +57,7 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = False
     request_queue_size = 64
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: TcpProxy) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
         self.wire = wire
 
@@ -87,14 +87,14 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture
-def wire(migrated_postgres_url: str) -> Iterator[Wire]:
+def wire(migrated_postgres_url: str) -> Iterator[TcpProxy]:
     """A wire to PostgreSQL."""
-    with Wire(make_url(migrated_postgres_url).port or 5432) as made:
+    with TcpProxy(make_url(migrated_postgres_url).port or 5432) as made:
         yield made
 
 
 @pytest.fixture
-def wired_url(migrated_postgres_url: str, wire: Wire) -> str:
+def wired_url(migrated_postgres_url: str, wire: TcpProxy) -> str:
     """The URL of an empty PostgreSQL database, by way of the wire; its silence is borne for two seconds."""
     url = make_url(migrated_postgres_url).set(port=wire.port)
     short = url.update_query_dict({"connect_timeout": "2", "tcp_user_timeout": "2000"})

@@ -1,4 +1,4 @@
-"""Waiting for what another thread, process or machine does and tells only whoever asks."""
+"""Waits for what another thread, process or machine does, where nothing reports it."""
 
 import time
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from tests.support.server import TIMEOUT
 
 
-def until(check: Callable[[], object], what: str, patience: float = TIMEOUT) -> float:
-    """Return once `check` holds; how many seconds that took. Fails after `patience` seconds."""
+def wait_until(check: Callable[[], object], what: str, timeout: float = TIMEOUT) -> float:
+    """Return once `check` holds; how many seconds that took. Fails after `timeout` seconds."""
     started = time.monotonic()
     while not check():
-        assert time.monotonic() - started < patience, f"never: {what}"
+        assert time.monotonic() - started < timeout, f"never: {what}"
         time.sleep(0.01)
     return time.monotonic() - started
 

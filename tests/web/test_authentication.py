@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.support.waiting import is_quick, until
+from tests.support.waiting import is_quick, wait_until
 
 from windlass.auth.key import ApiKey, Role
 from windlass.auth.key_source import DatabaseKeySource, KeySource
@@ -317,9 +317,9 @@ def test_changes_reach_a_running_guard(guarded: Guarded, keys: KeyStore) -> None
     def change() -> None:
         name = next(names)
         secret = keys.create(name, Role.PREDICT)
-        until(lambda: house.key(secret, client=None).status == 200, "let in")
+        wait_until(lambda: house.key(secret, client=None).status == 200, "let in")
         keys.revoke(name)
-        until(lambda: house.key(secret, client=None).status != 200, "shut out")
+        wait_until(lambda: house.key(secret, client=None).status != 200, "shut out")
 
     assert is_quick(change, 2 * WITHIN, tries=3)
     assert house.key(CONFIGURED).status == 200
@@ -337,19 +337,19 @@ def test_a_database_that_is_away(
     assert [house.key(CONFIGURED).status, house.ask("/predict").status] == [200, 401]
     assert [house.key("wrong").status for _ in range(20)] == [503] * 20
     shaky.keys, shaky.away = keys.active_keys(), None
-    until(lambda: house.key(secret).status == 200, "let in")
+    wait_until(lambda: house.key(secret).status == 200, "let in")
     shaky.away = RuntimeError("what nobody thought of")
     asked = shaky.asked
-    until(lambda: shaky.asked >= asked + 3, "asked again")
+    wait_until(lambda: shaky.asked >= asked + 3, "asked again")
     assert [house.key(secret).status, house.key("wrong").status] == [200, 401]
     shaky.away, shaky.keys = None, {}
-    until(lambda: house.key(secret).status == 401, "shut out")
+    wait_until(lambda: house.key(secret).status == 401, "shut out")
 
     def told_of() -> list[str]:
         events = [one.getMessage() for one in caplog.records]
         return [event for event in events if event.startswith("keys ")]
 
-    until(lambda: len(told_of()) >= 4, "told")
+    wait_until(lambda: len(told_of()) >= 4, "told")
     assert told_of() == ["keys cannot be read", "keys are read again"] * 2
 
 
@@ -362,4 +362,4 @@ def test_a_start_waits_for_the_keys_and_a_stop_ends_the_thread(
     assert house.authenticator is not None
     thread = house.authenticator._thread
     house.authenticator.stop()
-    until(lambda: not thread.is_alive(), "its end")
+    wait_until(lambda: not thread.is_alive(), "its end")

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, make_url, text
 from tests.conftest import Serve
 from tests.support.databases import POSTGRES
 from tests.support.server import FLOWER, RawAnswer, Server, post
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.auth.key import Role
 from windlass.auth.key_store import KeyStore
@@ -48,9 +48,9 @@ def test_new_and_revoked_keys_reach_every_worker(serve: Serve, iris: Path, tmp_p
     server = serve(iris, home=home, options=["--workers", "2"], WINDLASS_AUTH="required")
     assert statuses(server, known) == {200}
     late = keys.create("late", Role.PREDICT)
-    until(lambda: statuses(server, late) == {200}, "let in by every worker")
+    wait_until(lambda: statuses(server, late) == {200}, "let in by every worker")
     keys.revoke("late")
-    until(lambda: statuses(server, late) <= {401, 429}, "shut out by every worker")
+    wait_until(lambda: statuses(server, late) <= {401, 429}, "shut out by every worker")
     assert statuses(server, known) == {200}
     keys.close()
     assert server.stop() == 0
@@ -67,7 +67,7 @@ def test_workers_share_a_rate(serve: Serve, iris: Path, tmp_path: Path) -> None:
         iris, home=tmp_path / "home", options=["--workers", "2"], WINDLASS_AUTH="required"
     )
     folder = tmp_path / "home" / "run" / str(server.process.pid) / "rates"
-    until(lambda: len(list(folder.glob("*.cells"))) == 2, "two workers")
+    wait_until(lambda: len(list(folder.glob("*.cells"))) == 2, "two workers")
     started = time.monotonic()
     told = [ask(server, secret)]
     while told[-1].status == 200:
@@ -143,7 +143,7 @@ def test_a_database_that_is_away_at_the_start(
         assert (told.status, told.json()["detail"]) == (503, "The keys cannot be read yet.")
         assert "keys" not in ask(server, CONFIGURED).json()["detail"]  # let in: there is no version
         assert server.raw(post("/predict", ROW)).status == 401
-    until(lambda: "keys" not in ask(server, secret).json()["detail"], "keys are read")
+    wait_until(lambda: "keys" not in ask(server, secret).json()["detail"], "keys are read")
 
 
 def test_a_database_that_goes_away(
@@ -157,9 +157,9 @@ def test_a_database_that_goes_away(
         WINDLASS_DATABASE_URL=migrated_postgres_url,
     )  # fmt: skip
     with away(migrated_postgres_url):
-        until(lambda: "keys cannot be read" in _events(server), "told")
+        wait_until(lambda: "keys cannot be read" in _events(server), "told")
         assert [ask(server, one).status for one in (secret, CONFIGURED, "wrong")] == [200, 200, 401]
-    until(lambda: "keys are read again" in _events(server), "told")
+    wait_until(lambda: "keys are read again" in _events(server), "told")
     assert _events(server).count("keys cannot be read") == 1
     assert ask(server, secret).status == 200
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import BundleOf
-from tests.support.altered_bundles import change, copied
+from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.registry_home import RegistryHome
 
 from windlass.errors import UnknownError
@@ -26,8 +26,8 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     folder = tmp_path / "iris"
 
     def bundle(name: str, **params: int) -> Path:
-        copy = copied(bundle_of("iris"), folder / name)
-        return change(copy, "params.json", lambda told: told.update(params))
+        copy = copy_bundle(bundle_of("iris"), folder / name)
+        return change_json(copy, "params.json", lambda told: told.update(params))
 
     registry = registered.registry
     for name, number in (("one", 1), ("two", 2), ("three", 2)):

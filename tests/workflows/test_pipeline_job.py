@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.job_workers import Bench
-from tests.support.lending_project import Lending
+from tests.support.lending_project import LendingProject
 
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
@@ -37,8 +37,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def lending(tmp_path: Path) -> Lending:
-    return Lending.copied(tmp_path / "lending")
+def lending(tmp_path: Path) -> LendingProject:
+    return LendingProject.copied(tmp_path / "lending")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def context(bench: Bench) -> Iterator[JobContext]:
         made.prestarted.close()
 
 
-def claimed(bench: Bench, context: JobContext, lending: Lending, **build: Any) -> Job:
+def claimed(bench: Bench, context: JobContext, lending: LendingProject, **build: Any) -> Job:
     """A pipeline that was asked for, and that we carry out."""
     request = {"folder": str(lending.folder), "track": False, "build": build}
     bench.queue.submit(JobRequest("lending", "pipeline", request, "ada"))
@@ -85,7 +85,7 @@ class Kept:
 
 
 def test_raw_events_become_a_candidate_that_waits(
-    bench: Bench, context: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
     told: list[tuple[float, str]] = []
     context.progress = lambda share, message: told.append((share, message))
@@ -113,7 +113,7 @@ def test_raw_events_become_a_candidate_that_waits(
 
 
 def test_what_was_built_and_not_noted_is_found_and_used(
-    bench: Bench, context: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
     rows = [
         f"{n},{n % 40},2020-01-{1 + n % 28:02},120.5,1980-02-29,{n % 3 // 2}" for n in range(200)
@@ -136,7 +136,7 @@ def test_what_was_built_and_not_noted_is_found_and_used(
 
 
 def test_a_project_that_makes_nothing_up_needs_a_file(
-    bench: Bench, context: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
     (lending.folder / "generate.py").unlink()
     job = claimed(bench, context, lending)
@@ -155,7 +155,7 @@ def test_a_project_without_a_view_is_only_trained(bench: Bench, context: JobCont
 
 
 def test_what_is_asked_for_while_it_builds_is_done(
-    bench: Bench, context: JobContext, lending: Lending
+    bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
     lending.hold("built")
     job = claimed(bench, context, lending)

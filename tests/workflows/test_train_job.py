@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.job_workers import Bench, Unruly
+from tests.support.job_workers import Bench, UnrulyProject
 
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
@@ -30,7 +30,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def project(bench: Bench) -> Unruly:
+def project(bench: Bench) -> UnrulyProject:
     return bench.project()
 
 
@@ -46,7 +46,7 @@ def context(bench: Bench) -> JobContext:
     )
 
 
-def claimed(bench: Bench, context: JobContext, project: Unruly, deed: str = "fit") -> Job:
+def claimed(bench: Bench, context: JobContext, project: UnrulyProject, deed: str = "fit") -> Job:
     bench.submit(project, deed)
     job = bench.queue.claim(context.worker)
     assert job is not None
@@ -59,7 +59,7 @@ def each(name: str, step: Callable[[], StepResult]) -> StepResult:
 
 
 def test_a_job_done_again_leads_to_the_same_version(
-    bench: Bench, context: JobContext, project: Unruly
+    bench: Bench, context: JobContext, project: UnrulyProject
 ) -> None:
     job = claimed(bench, context, project)
     first = run_training(context, job, each)
@@ -71,7 +71,7 @@ def test_a_job_done_again_leads_to_the_same_version(
 
 
 def test_a_version_that_was_not_settled_is(
-    bench: Bench, context: JobContext, project: Unruly
+    bench: Bench, context: JobContext, project: UnrulyProject
 ) -> None:
     job = claimed(bench, context, project)
 
@@ -87,7 +87,7 @@ def test_a_version_that_was_not_settled_is(
 
 
 def test_a_finished_training_waits_for_the_store(
-    bench: Bench, context: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
     job, tries = claimed(bench, context, project), 3
@@ -106,7 +106,7 @@ def test_a_finished_training_waits_for_the_store(
 
 
 def test_a_store_that_stays_away_fails_the_job(
-    bench: Bench, context: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(patience, "TIMEOUT_SECONDS", 0.05)
@@ -120,7 +120,7 @@ def test_a_store_that_stays_away_fails_the_job(
 
 
 def test_a_job_of_somebody_else_is_left_alone(
-    bench: Bench, context: JobContext, project: Unruly
+    bench: Bench, context: JobContext, project: UnrulyProject
 ) -> None:
     job = claimed(bench, context, project, "wait")
     bench.queue.release(job.id, context.worker)
@@ -133,7 +133,11 @@ def test_a_job_of_somebody_else_is_left_alone(
     ("flag", "raised"), [("stopping", WorkerStopped), ("cancelling", JobCancelled)]
 )
 def test_what_is_asked_for_while_it_trains_is_done(
-    bench: Bench, context: JobContext, project: Unruly, flag: str, raised: type[BaseException]
+    bench: Bench,
+    context: JobContext,
+    project: UnrulyProject,
+    flag: str,
+    raised: type[BaseException],
 ) -> None:
     job = claimed(bench, context, project, "wait")
     getattr(context, flag).set()
@@ -142,14 +146,16 @@ def test_what_is_asked_for_while_it_trains_is_done(
     assert bench.leftovers() == []
 
 
-def test_a_folder_that_is_gone_is_told(bench: Bench, context: JobContext, project: Unruly) -> None:
+def test_a_folder_that_is_gone_is_told(
+    bench: Bench, context: JobContext, project: UnrulyProject
+) -> None:
     job = claimed(bench, context, project)
     (project.folder / "project.py").unlink()
     assert "is not on this machine any more" in run_training(context, job, each)["error"]
 
 
 def test_a_fault_of_ours_is_told_as_one(
-    bench: Bench, context: JobContext, project: Unruly, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> Version:
         raise RuntimeError("a slip")
@@ -160,7 +166,7 @@ def test_a_fault_of_ours_is_told_as_one(
     assert told.endswith("This is a fault of Windlass; please report it.")
 
 
-def test_where_a_project_lies(bench: Bench, project: Unruly) -> None:
+def test_where_a_project_lies(bench: Bench, project: UnrulyProject) -> None:
     other = bench.project("other")
     named = {"unruly": other.folder}
     asked = bench.submit(project)

@@ -24,11 +24,11 @@ import pytest
 from polars.testing import assert_frame_equal
 from tests.conftest import BundleOf
 from tests.support.credit_view import CREDIT_VIEW, SAMPLE, make_credit_loans
-from tests.support.lending_project import Lending
+from tests.support.lending_project import LendingProject
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 from tests.support.server import WINDLASS, environment, free_port
 from tests.support.spark_cluster import TIMEOUT, Cluster, running_cluster
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 from typer.testing import CliRunner
 
 from windlass.cli.commands import app
@@ -126,7 +126,9 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
         job = pool.submit(build_snapshot, tmp_path / "spark", raw, held, **options)
         try:
             on_both = {"first", "second"}
-            until(lambda: job.done() or working_workers(gate) == on_both, "tasks on both", TIMEOUT)
+            wait_until(
+                lambda: job.done() or working_workers(gate) == on_both, "tasks on both", TIMEOUT
+            )
             assert not job.done()
             cluster.kill("second")
         finally:
@@ -157,15 +159,19 @@ def test_a_cluster_without_room_is_told_however_soon(
 def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kill_workers()
     with build_process(tmp_path, cluster.master) as process:
-        until(lambda: cluster.told("activeapps") or process.poll() is not None, "asked", TIMEOUT)
+        wait_until(
+            lambda: cluster.status_field("activeapps") or process.poll() is not None,
+            "asked",
+            TIMEOUT,
+        )
         assert interrupt(process) == ["windlass: Interrupted."]
-        until(lambda: not cluster.told("activeapps"), "the application's end", TIMEOUT)
+        wait_until(lambda: not cluster.status_field("activeapps"), "the application's end", TIMEOUT)
 
 
 def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
     with build_process(tmp_path, "local[2]", HELD) as process:
         begun = tmp_path / "lending" / "begun"
-        until(lambda: begun.exists() or process.poll() is not None, "a task", TIMEOUT)
+        wait_until(lambda: begun.exists() or process.poll() is not None, "a task", TIMEOUT)
         assert interrupt(process) == ["windlass: Interrupted."]
     assert not (tmp_path / "home/features/lending/current").exists()
 
@@ -260,7 +266,7 @@ def build_process(
     folder: Path, master: str, transform: str = ""
 ) -> Iterator["subprocess.Popen[str]"]:
     """`windlass features build` on a cluster; `transform` comes first in the view's function."""
-    project = Lending.copied(folder / "lending")
+    project = LendingProject.copied(folder / "lending")
     project.change('    held("built")\n', transform)
     raw = project.raw("loans.csv", *(f"{n},{n},2020-01-01,5,1980-01-01,0" for n in range(50)))
     words = ["features", "build", str(project.folder), "--data", str(raw)]
@@ -283,9 +289,9 @@ def interrupt(process: "subprocess.Popen[str]") -> list[str]:
     """Send SIGINT; what it told, less what is usual."""
     assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=TIMEOUT)
+    _, status_field = process.communicate(timeout=TIMEOUT)
     assert process.returncode != 0
-    return [line for line in told.splitlines() if not USUAL.match(line)]
+    return [line for line in status_field.splitlines() if not USUAL.match(line)]
 
 
 def working_workers(marks: Path) -> set[str]:

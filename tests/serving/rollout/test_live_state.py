@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.support.altered_bundles import copied
+from tests.support.altered_bundles import copy_bundle
 
 from windlass.core.bundle import Bundle
 from windlass.errors import IntegrityError
@@ -37,7 +37,7 @@ def test_a_damaged_note_is_none(tmp_path: Path, content: str) -> None:
 
 
 def test_an_altered_bundle_is_not_opened(iris: Path, tmp_path: Path) -> None:
-    bundle = copied(iris, tmp_path / "iris")
+    bundle = copy_bundle(iris, tmp_path / "iris")
     remembered = LiveStateFile(tmp_path, "iris", "session")
     remembered.write(Bundle.open(bundle), 1.0)
     (bundle / "model.onnx").write_bytes(b"another")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.job_workers import Unruly, is_alive
-from tests.support.waiting import until
+from tests.support.job_workers import UnrulyProject, is_alive
+from tests.support.waiting import wait_until
 
 from windlass.core.bundle import Bundle
 from windlass.errors import ParameterError, ProjectError
@@ -17,12 +17,12 @@ from windlass.workflows.execution.project_process import ProjectProcess, TrainTa
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Unruly:
+def project(tmp_path: Path) -> UnrulyProject:
     folder = tmp_path / "unruly"
     folder.mkdir()
     source = Path(__file__).parents[2] / "projects" / "unruly" / "project.py"
     (folder / "project.py").write_text(source.read_text())
-    return Unruly(folder)
+    return UnrulyProject(folder)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def printed() -> list[str]:
 
 
 @pytest.fixture
-def trainer(project: Unruly, printed: list[str]) -> Iterator[ProjectProcess]:
+def trainer(project: UnrulyProject, printed: list[str]) -> Iterator[ProjectProcess]:
     with ProjectProcess(project.folder, printed.append) as made:
         yield made
 
@@ -42,7 +42,7 @@ def task(tmp_path: Path, project: str = "unruly", **request: Any) -> TrainTask:
 
 
 def ended(trainer: ProjectProcess) -> str | None:
-    until(lambda: trainer.wait(1), "an end")
+    wait_until(lambda: trainer.wait(1), "an end")
     return trainer.error
 
 
@@ -65,7 +65,7 @@ def test_it_declares_checks_and_trains(
     assert (params["C"], params["seed"], params["test_size"]) == (3.0, 5, 0.5)
     assert [share for share, _ in told] == sorted(share for share, _ in told)
     assert told[-1][0] == 1
-    until(lambda: printed == ["{not json", "hello from the fit"], "what was printed")
+    wait_until(lambda: printed == ["{not json", "hello from the fit"], "what was printed")
 
 
 def test_it_refuses_what_cannot_be_trained(trainer: ProjectProcess) -> None:
@@ -78,7 +78,7 @@ def test_it_refuses_another_project(trainer: ProjectProcess, tmp_path: Path) -> 
     assert "declares project 'unruly', and the job is for 'iris'" in (ended(trainer) or "")
 
 
-def test_a_project_that_cannot_be_read_is_told(project: Unruly, printed: list[str]) -> None:
+def test_a_project_that_cannot_be_read_is_told(project: UnrulyProject, printed: list[str]) -> None:
     (project.folder / "project.py").write_text("1 / 0")
     with pytest.raises(ProjectError, match=r"ZeroDivisionError.*project\.py, line 1"):
         read_declaration(project.folder, printed.append)
@@ -102,7 +102,9 @@ def test_what_is_written_where_results_go_is_only_passed_on(
     assert trainer.result is not None
 
 
-def test_closing_ends_what_runs(trainer: ProjectProcess, project: Unruly, tmp_path: Path) -> None:
+def test_closing_ends_what_runs(
+    trainer: ProjectProcess, project: UnrulyProject, tmp_path: Path
+) -> None:
     trainer.start(task(tmp_path, hyperparameters={"deed": "wait"}))
     assert project.trainer() == trainer.pid
     assert not trainer.wait(0)
@@ -122,7 +124,7 @@ time.sleep(600)
 """
 
 
-def test_it_dies_with_its_parent(project: Unruly, tmp_path: Path) -> None:
+def test_it_dies_with_its_parent(project: UnrulyProject, tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(project.folder), str(tmp_path / "bundle")],
         stdout=subprocess.PIPE,
@@ -131,4 +133,4 @@ def test_it_dies_with_its_parent(project: Unruly, tmp_path: Path) -> None:
     with parent:
         assert project.trainer() > 0
         parent.kill()
-    until(lambda: not is_alive(project.trainer()), "the end of a process without a parent")
+    wait_until(lambda: not is_alive(project.trainer()), "the end of a process without a parent")

@@ -5,9 +5,9 @@ import subprocess
 import pytest
 from sqlalchemy import create_engine, text
 from tests.support.child_process import WINDLASS
-from tests.support.job_workers import ON_SQLITE, Bench, aged, bench
+from tests.support.job_workers import ON_SQLITE, Bench, bench, make_older
 from tests.support.server import environment
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 from windlass.errors import StorageError, UnknownError
 from windlass.jobs.job import Job
@@ -53,11 +53,11 @@ def test_the_next_workers_remove_what_is_old(bench: Bench) -> None:
     for job in (old, young):
         bench.done(job)
     worker.stop()
-    aged(bench.registry.database, old, YEARS)
+    make_older(bench.registry.database, old, YEARS)
     assert [min(rows(bench, job)) > 0 for job in (old, young)] == [True, True]
     for _ in range(2):  # at once
         bench.worker(project)
-    until(lambda: is_gone(bench, old), "the end of the old one")
+    wait_until(lambda: is_gone(bench, old), "the end of the old one")
     assert rows(bench, old) == [0, 0]
     assert min(rows(bench, young)) > 0
     assert not is_gone(bench, young)
@@ -69,7 +69,7 @@ def test_the_next_workers_remove_what_is_old(bench: Bench) -> None:
 def test_so_does_a_training_by_hand(bench: Bench) -> None:
     project = bench.project()
     old = bench.queue.cancel(bench.submit(project).id)  # of which DBOS knows nothing
-    aged(bench.registry.database, old, YEARS)
+    make_older(bench.registry.database, old, YEARS)
     command = [str(WINDLASS), "train", str(project.folder), "--no-track"]
     home = environment(bench.settings.home)
     subprocess.run(command, env=home, check=True, capture_output=True, timeout=90)
@@ -82,7 +82,7 @@ def test_what_fails_is_told_and_holds_nobody_up(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = bench.queue.cancel(bench.submit(bench.project()).id)
-    aged(bench.registry.database, old, YEARS)
+    make_older(bench.registry.database, old, YEARS)
 
     def away() -> None:
         raise StorageError("DBOS is away.")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 from tests.support.job_workers import Bench
-from tests.support.tcp_proxy import Wire
-from tests.support.waiting import until
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 from windlass.errors import ProjectError
 from windlass.jobs.job import JobState
@@ -29,7 +29,7 @@ def far_bench(tmp_path: Path, migrated_postgres_url: str) -> Iterator[Bench]:
     made.close()
 
 
-def through(bench: Bench, wire: Wire) -> str:
+def through(bench: Bench, wire: TcpProxy) -> str:
     """Have the bench's workers reach the database over a wire."""
     assert bench.settings.database_url is not None
     url = make_url(bench.settings.database_url).set(port=wire.port)
@@ -37,44 +37,44 @@ def through(bench: Bench, wire: Wire) -> str:
     return bench.variables["WINDLASS_DATABASE_URL"]
 
 
-def test_a_worker_waits_for_its_database(far_bench: Bench, wire: Wire) -> None:
+def test_a_worker_waits_for_its_database(far_bench: Bench, wire: TcpProxy) -> None:
     through(far_bench, wire)
     wire.cut()
     project = far_bench.project()
     worker = far_bench.worker(project, ready=False)
-    until(lambda: "waiting for the database" in worker.log.read_text(), "a word about it")
+    wait_until(lambda: "waiting for the database" in worker.log.read_text(), "a word about it")
     wire.mend()
     worker.wait_ready()
     assert far_bench.done(far_bench.submit(project))["version"] == "v1"
 
 
-def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: Wire) -> None:
+def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: TcpProxy) -> None:
     through(far_bench, wire)
     project = far_bench.project()
     worker = far_bench.worker(project)
     job = far_bench.submit(project, "wait")
     trainer = project.trainer()
     wire.cut()
-    until(lambda: "database away" in worker.log.read_text(), "a word about it")
+    wait_until(lambda: "database away" in worker.log.read_text(), "a word about it")
     project.go()  # it ends while nobody can be told
-    until(lambda: "waiting for the registry" in worker.log.read_text(), "a word about that")
+    wait_until(lambda: "waiting for the registry" in worker.log.read_text(), "a word about that")
     wire.mend()
     assert far_bench.done(job)["version"] == "v1"
     assert far_bench.queue.get(job.id).attempts == 1
     assert project.trainer() == trainer, "trained once"
     events = [line["event"] for line in worker.lines()]
     assert events.count("database away") == 1
-    until(lambda: "database back" in worker.log.read_text(), "a word about its return")
+    wait_until(lambda: "database back" in worker.log.read_text(), "a word about its return")
 
 
-def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire: Wire) -> None:
+def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire: TcpProxy) -> None:
     through(far_bench, wire)
     project = far_bench.project()
     worker = far_bench.worker(project)
     job = far_bench.submit(project, "wait")
     project.trainer()
     wire.cut()
-    until(lambda: "database away" in worker.log.read_text(), "a word about it")
+    wait_until(lambda: "database away" in worker.log.read_text(), "a word about it")
     assert worker.stop() == 0, "it is away until this has ended"
     assert far_bench.queue.get(job.id).state is JobState.RUNNING, "nobody could be told"
     project.go()
