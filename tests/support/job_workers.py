@@ -101,11 +101,6 @@ class WorkerProcess:
         """What it logged so far, of one event or of all."""
         return logged(self.log, event)
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """What it logged of this event, once that is anything: a thread of it writes its log."""
-        wait_until(lambda: self.lines(event), f"{event} in the log", TIMEOUT)
-        return self.lines(event)
-
 
 ON_SQLITE = pytest.mark.parametrize("bench", ["sqlite"], indirect=True)
 ON_POSTGRES = pytest.mark.parametrize("bench", ["postgres"], indirect=True)
