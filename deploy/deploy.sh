@@ -1,18 +1,18 @@
 #!/bin/sh
-# Brings the services of compose.yaml to an image, once its signature is verified, and waits until they are healthy.
+# Verifies the signature of an image, starts the services of compose.yaml with it, and waits until they are healthy.
 #
 #   IMAGE     the image by its digest: ghcr.io/owner/name@sha256:…
-#   SIGNER    whose signature it has to bear: the URL of the workflow, as far as it is fixed
-#   PROJECTS  what to serve, by name: "credit_risk iris"
+#   SIGNER    the required signer: the start of the workflow's URL
+#   PROJECTS  names of the projects to serve: "credit_risk iris"
 #
-# Docker works on this machine, or on DOCKER_HOST (ssh://deploy@machine). compose.yaml lists the other variables.
+# Docker runs on this machine, or on DOCKER_HOST (ssh://deploy@machine). compose.yaml lists the other variables.
 set -eu
 
 case "$IMAGE" in
     *@sha256:*) ;;
-    *) echo "deploy: a tag may be moved, so name the image by its digest, not $IMAGE" >&2; exit 1 ;;
+    *) echo "deploy: a tag can be moved, so name the image by its digest, not $IMAGE" >&2; exit 1 ;;
 esac
-: "${SIGNER:?deploy: say whose signature the image has to bear}"
+: "${SIGNER:?deploy: name the required signer of the image in SIGNER}"
 
 signer=$(printf '%s' "$SIGNER" | sed 's/[.+]/\\&/g')
 cosign verify --certificate-oidc-issuer https://token.actions.githubusercontent.com \

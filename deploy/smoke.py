@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Asks servers that were just deployed: `smoke.py URL PROJECT… [--features URL] [--version v3]`; 1 where one is wrong.
+"""Smoke test of deployed servers: `smoke.py URL PROJECT… [--features URL] [--version v3]`. Returns 1 if one fails.
 
-Needs Python alone. WINDLASS_KEY is sent as the key where there is one. Every project is asked for a prediction, of the
-example of the server's own API documentation; with `--version`, the answer has to come from that version, within the
-time given. A project that predicts by id is asked for features too, at the URL of `--features`: the same one where a
-proxy tells the services apart.
+Needs only Python. WINDLASS_KEY, if it is set, is sent as the key. Every project has to predict the example row of the
+server's own API documentation; with `--version`, the response has to come from that version within the given time. If
+a project predicts by id, its features are requested too, at the URL of `--features`; this is the same URL if a proxy
+distributes requests to the two services.
 """
 
 import argparse
@@ -20,44 +20,44 @@ _PAUSE = 0.5  # seconds between attempts
 
 
 def main() -> int:
-    """Ask every project until it answers as it should, or the time is over."""
-    asked = _arguments()
-    deadline = time.monotonic() + asked.seconds
-    for project in asked.projects:
+    """Sends requests to every project until it answers correctly, or the time is over."""
+    options = _arguments()
+    deadline = time.monotonic() + options.seconds
+    for project in options.projects:
         while True:
-            fault = _fault(asked, project)
+            fault = _find_fault(options, project)
             if not fault:
                 print(f"smoke: {project} answers")
                 break
             if time.monotonic() > deadline:
-                print(f"smoke: {project} at {asked.url}: {fault}", file=sys.stderr)
+                print(f"smoke: {project} at {options.url}: {fault}", file=sys.stderr)
                 return 1
             time.sleep(_PAUSE)
     return 0
 
 
-def _fault(asked: argparse.Namespace, project: str) -> str:
-    """What is wrong with the servers' answers; "" where nothing is."""
-    url = asked.url.rstrip("/")
+def _find_fault(options: argparse.Namespace, project: str) -> str:
+    """Returns what is wrong with the responses; "" if nothing is."""
+    url = options.url.rstrip("/")
     try:
-        _called(f"{url}/readyz")
-        document = _called(f"{url}/openapi.json")
-        example = _example(document, project)
-        answer = _called(f"{url}/{project}/predict", example)
+        _request(f"{url}/readyz")
+        document = _request(f"{url}/openapi.json")
+        example = _example_row(document, project)
+        answer = _request(f"{url}/{project}/predict", example)
         if _path(document, project, "predict/{id}"):
-            _ask_features((asked.features or url).rstrip("/"), project)
+            _check_features((options.features or url).rstrip("/"), project)
     except (OSError, ValueError, KeyError) as error:
         return f"{type(error).__name__}: {error}"
     if "prediction" not in answer:
         return "the answer holds no prediction"
-    found = answer.get("model_version")
-    return "" if asked.version in (None, found) else f"{found} answers, not {asked.version}"
+    version = answer.get("model_version")
+    return "" if options.version in (None, version) else f"{version} answers, not {options.version}"
 
 
-def _ask_features(url: str, project: str) -> None:
-    """Raises what is wrong: OSError, or ValueError. Whether this entity is known does not matter."""
+def _check_features(url: str, project: str) -> None:
+    """Checks that the features service answers, whether it has the entity or not. Raises ValueError."""
     try:
-        results = _called(f"{url}/{project}/features", {"ids": [0]})["results"]
+        results = _request(f"{url}/{project}/features", {"ids": [0]})["results"]
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"features at {url}: {type(error).__name__}: {error}") from error
     if len(results) != 1:
@@ -65,30 +65,30 @@ def _ask_features(url: str, project: str) -> None:
 
 
 def _path(document: Any, project: str, route: str) -> Any:
-    """What the documentation says of a route; None where there is none."""
+    """Returns the documentation of a route, or None."""
     paths = document["paths"]
-    # a server of one project tells of its root
+    # a server of one project documents the routes at its root
     return paths.get(f"/{project}/{route}", paths.get(f"/{route}"))
 
 
-def _example(document: Any, project: str) -> Any:
-    """The example of a row in the documentation."""
+def _example_row(document: Any, project: str) -> Any:
+    """Returns the example row of the documentation. Raises KeyError."""
     route = _path(document, project, "predict")
     if route is None:
-        raise KeyError(f"the documentation knows no {project}")
-    return _filled(route["post"]["requestBody"]["content"]["application/json"], document)
+        raise KeyError(f"the documentation has no project {project}")
+    return _example(route["post"]["requestBody"]["content"]["application/json"], document)
 
 
-def _filled(content: dict[str, Any], document: dict[str, Any]) -> Any:
-    """The example itself, or that of the schema referred to."""
+def _example(content: dict[str, Any], document: dict[str, Any]) -> Any:
+    """Returns the example of a body: its own, that of the referenced schema, or those of the schema's fields."""
     if "example" in content:
         return content["example"]
     schema = content["schema"]
     while "$ref" in schema:
-        found: Any = document
+        node: Any = document
         for name in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[name]
-        schema = found
+            node = node[name]
+        schema = node
     if "examples" in schema:
         return schema["examples"][0]
     return {
@@ -98,23 +98,27 @@ def _filled(content: dict[str, Any], document: dict[str, Any]) -> Any:
     }
 
 
-def _called(url: str, body: Any = None) -> Any:
+def _request(url: str, body: Any = None) -> Any:
     headers = {"Content-Type": "application/json"}
     if os.environ.get("WINDLASS_KEY"):
         headers["X-API-Key"] = os.environ["WINDLASS_KEY"]
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, content, headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url", help="of the server, without a path")
-    parser.add_argument("projects", nargs="+", help="by name")
-    parser.add_argument("--features", metavar="URL", help="of the features service (default URL)")
-    parser.add_argument("--version", help="that has to answer, such as v3")
-    parser.add_argument("--seconds", type=float, default=60, help="to wait for it (default 60)")
+    parser.add_argument("url", help="URL of the server, without a path")
+    parser.add_argument("projects", nargs="+", help="names of the projects")
+    parser.add_argument(
+        "--features", metavar="URL", help="URL of the features service (default: the server's)"
+    )
+    parser.add_argument("--version", help="version that has to answer, such as v3")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="time limit in seconds (default 60)"
+    )
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the server's image and pushes it to a registry; tells its name and digest as the output `image`.
-# REGISTRY, REPOSITORY, REVISION: what it is called. REGISTRY_USER, REGISTRY_TOKEN: who pushes. Needs a docker engine.
+# Builds the server's image and pushes it to a registry. The output `image` is its name and digest.
+# REGISTRY, REPOSITORY, REVISION: parts of its name. REGISTRY_USER, REGISTRY_TOKEN: the login. Needs a docker engine.
 set -eu
 
 name="$REGISTRY/$(echo "$REPOSITORY" | tr '[:upper:]' '[:lower:]')"
@@ -13,6 +13,6 @@ docker push --quiet "$tag"
 image=$(docker image inspect --format '{{index .RepoDigests 0}}' "$tag")
 case "$image" in
     "$name"@sha256:*) ;;
-    *) echo "build_image: the registry gave no digest of $tag, but: $image" >&2; exit 1 ;;
+    *) echo "build_image: the registry returned no digest of $tag, but: $image" >&2; exit 1 ;;
 esac
 echo "image=$image" >> "$GITHUB_OUTPUT"

@@ -1,7 +1,7 @@
-"""Raw events for a training: `fetch_data.py PROJECT DATA`. Tells where they lie as the output `file`.
+"""Fetches the raw events for a training: `fetch_data.py PROJECT DATA`. The output `file` is their path.
 
-DATA is a path on the runner, or a URL of an object (https://, s3://, gs://, az://; credentials as obstore reads them
-from the environment). Without it the project makes events up, as in a trial.
+DATA is a path on the runner, or a URL of an object (https://, s3://, gs://, az://; obstore reads the credentials
+from the environment). Without DATA the project generates events, for a trial.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main(project: str, data: str) -> int:
-    """Bring the events here and tell where."""
+    """Fetches the events, and writes their path to the outputs of the step."""
     folder = Path(os.environ["RUNNER_TEMP"])
     if not data:
         file = folder / "raw.parquet"
@@ -36,9 +36,9 @@ def main(project: str, data: str) -> int:
 def _download(url: str, file: Path) -> None:
     from obstore.store import from_url
 
-    place, _, name = url.rpartition("/")
-    local = place.startswith("http://127.0.0.1")
-    store = from_url(place, client_options={"allow_http": local})
+    folder, _, name = url.rpartition("/")
+    local = folder.startswith("http://127.0.0.1")
+    store = from_url(folder, client_options={"allow_http": local})
     with file.open("wb") as out:
         for chunk in store.get(name).stream():
             out.write(chunk)

@@ -1,7 +1,7 @@
-"""Gates, after a training: `gates.py TRAINING.json`. Tells the version, and ends with 1 where a gate did not pass.
+"""Checks the gates of a training: `gates.py TRAINING.json`. Returns 1 if a gate failed.
 
-The file is what `windlass train --json` printed. The version is the output `version`, the snapshot it was trained on
-the output `snapshot`; what reviewers should look at before they approve it goes to the run's summary.
+The file is the output of `windlass train --json`. The outputs of the step are `version`, and `snapshot`, which the
+version was trained on. The run's summary gets what reviewers should read before they approve.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def main(file: Path) -> int:
-    """Tell the version, its metrics and how its gates went."""
+    """Writes the summary and the outputs of the step, and returns the exit code."""
     training: dict[str, Any] = json.loads(file.read_text())
     failed = [gate["rule"] for gate in training["gates"] if _verdict(gate) == "failed"]
     with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as summary:
@@ -30,7 +30,7 @@ def main(file: Path) -> int:
 
 
 def _verdict(gate: dict[str, Any]) -> str:
-    """An undecided gate stops what is automatic; a person may still approve."""
+    """Returns passed, undecided or failed. An undecided gate stops automatic approval; a person may still approve."""
     if gate["passed"]:
         return "passed"
     return "undecided" if gate["undecided"] else "failed"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets docker read the registry, as REGISTRY_USER with REGISTRY_TOKEN, and reach the machine, where DOCKER_HOST is ssh://…:
-# SSH_KEY is our key, SSH_KNOWN_HOSTS the machine's, as in known_hosts.
+# Logs docker in to the registry, as REGISTRY_USER with REGISTRY_TOKEN. If DOCKER_HOST is ssh://…, it also sets up SSH:
+# SSH_KEY is our private key, SSH_KNOWN_HOSTS the machine's public key, as in known_hosts.
 set -eu
 
 echo "$REGISTRY_TOKEN" | DOCKER_HOST='' docker login "$REGISTRY" --username "$REGISTRY_USER" --password-stdin

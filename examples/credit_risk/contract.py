@@ -1,4 +1,4 @@
-"""What a raw file of loans has to keep. Rows that break it go to quarantine, with the reasons."""
+"""Contract of a raw file of loans. Rows that break it go to quarantine, with the reasons."""
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 FIRST_LOAN = date(2000, 1, 1)  # of the lender's books
 FIRST_BIRTH = date(1900, 1, 1)
 LAST_START = date(2100, 1, 1)  # of a job
-TAKEN = date(2021, 9, 17)  # the day on which the file says what it says of clients
+TAKEN = date(2021, 9, 17)  # the day of the export: the attributes of clients are of this day
 NO_JOB = date(3021, 9, 18)  # the file's sentinel for: not employed
 NO_JOB_DAYS = 365243  # the same, in days_employed
 
-# of a client there is one; several are odd
+# a client has one value; several are reported as a warning
 ONE = {"constant": True}
 
 GENDERS = ["F", "M"]
@@ -60,8 +60,8 @@ OCCUPATIONS = [
 
 
 def contract() -> "pa.DataFrameSchema":
-    """The schema of the raw file, of today: no loan is of a day to come."""
-    import pandera.polars as pa  # takes half a second, which a training need not wait for
+    """Returns the schema of the raw file. It depends on today's date: no loan is in the future."""
+    import pandera.polars as pa  # takes half a second, and a training does not need it
 
     today = datetime.now(UTC).date()
     between, one_of = pa.Check.in_range, pa.Check.isin
@@ -97,7 +97,7 @@ def contract() -> "pa.DataFrameSchema":
         checks=[
             _rows(pa, "born after the loan", pl.col("birthday") <= pl.col("loan_date")),
             _rows(pa, "employed before birth", pl.col("birthday") < pl.col("job_start_date")),
-            *_oddities(pa),
+            *_warnings(pa),
         ],
     )
 
@@ -111,43 +111,43 @@ def _days_employed(pa: Any) -> Any:
 
 def _job_start(pa: Any) -> Any:
     start = pl.col("job_start_date")
-    known = start.is_between(FIRST_BIRTH, LAST_START) | (start == NO_JOB)
-    return _rows(pa, "neither a date nor the sentinel", known)
+    valid = start.is_between(FIRST_BIRTH, LAST_START) | (start == NO_JOB)
+    return _rows(pa, "neither a date nor the sentinel", valid)
 
 
-def _oddities(pa: Any) -> list[Any]:
-    """What is odd and yet no fault of the loan: counted and reported, and the row passes.
+def _warnings(pa: Any) -> list[Any]:
+    """Returns checks of what is unusual but not a fault: it is counted and reported, and the row passes.
 
-    A loan that was granted counts, or the next one's number of previous loans would be wrong.
+    A granted loan has to stay, or the next one's number of previous loans would be wrong.
     """
     start, loan = pl.col("job_start_date"), pl.col("loan_date")
     since_birth, since_start = (_days(name) for name in ("birthday", "job_start_date"))
     return [
-        _rows(pa, "the job starts after the loan", (start <= loan) | (start == NO_JOB), odd=True),
-        _rows(pa, "no job: the sentinel date", start != NO_JOB, odd=True),
+        _rows(pa, "the job starts after the loan", (start <= loan) | (start == NO_JOB), warn=True),
+        _rows(pa, "no job: the sentinel date", start != NO_JOB, warn=True),
         _rows(
             pa,
             "no more family members than children",
             pl.col("cnt_fam_members") > pl.col("cnt_children"),
-            odd=True,
+            warn=True,
         ),
-        _rows(pa, "days_birth is not the birthday", since_birth == pl.col("days_birth"), odd=True),
+        _rows(pa, "days_birth is not the birthday", since_birth == pl.col("days_birth"), warn=True),
         _rows(
             pa,
             "days_employed is not the start of the job",
             since_start == pl.col("days_employed"),
-            odd=True,
+            warn=True,
         ),
     ]
 
 
 def _days(name: str) -> pl.Expr:
-    """The days from when the file was taken to a date; negative before."""
+    """Returns the days from the export to a date; negative before it."""
     return (pl.col(name) - pl.lit(TAKEN)).dt.total_days()
 
 
-def _rows(pa: Any, fault: str, keeps: pl.Expr, *, odd: bool = False) -> Any:
-    """A check of each row by an expression that is true, or null, where the row keeps it."""
+def _rows(pa: Any, fault: str, passes: pl.Expr, *, warn: bool = False) -> Any:
+    """Returns a check of each row: the expression is true, or null, if the row passes."""
     return pa.Check(
-        lambda data: data.lazyframe.select(keeps), name=fault, error=fault, raise_warning=odd
+        lambda data: data.lazyframe.select(passes), name=fault, error=fault, raise_warning=warn
     )

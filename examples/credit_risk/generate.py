@@ -1,6 +1,6 @@
-"""Made-up loans of the shape and with the faults of the real file, and with a signal that can be learned.
+"""Generates loans with the columns and the faults of the real file, and with a signal that can be learned.
 
-A chunk of clients at a time, so that memory does not grow with how many there are.
+It works on one chunk of clients at a time, so that memory does not grow with the number of clients.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from windlass import WindlassError
 
 CHUNK = 40_000  # clients; the loans of a chunk are sorted by date, as the real file is
 FIRST_ID, FIRST_LOAN_ID = 5_008_804, 1_000
-IDS_OF_A_PERSON = 3.7  # on average: the real file knows its people under many ids
+IDS_OF_A_PERSON = 3.7  # on average: a person has several ids in the real file
 FAULTY = 1 / 700  # of the loans
 COLUMNS = (
     "loan_id",
@@ -56,15 +56,15 @@ FAULTS: dict[str, Any] = {
     "birthday": None,
     "days_birth": 1,
     "days_employed": 1,  # neither days before nor the sentinel
-    "job_start_date": "2150-01-01",  # as much
+    "job_start_date": "2150-01-01",  # neither a possible date nor the sentinel
     "amt_income_total": 0.0,
-    "loan_id": FIRST_LOAN_ID,  # there already
+    "loan_id": FIRST_LOAN_ID,  # a duplicate
     "status": 2,
 }
 
 
 def generate(clients: int, seed: int, out: Path) -> int:
-    """Write the loans of so many clients to `out`, CSV or Parquet by its ending; returns how many.
+    """Writes the loans of `clients` clients to `out`, CSV or Parquet by its suffix. Returns the number of loans.
 
     The same seed gives the same file. Raises WindlassError for another ending, or for no clients.
     """
@@ -99,36 +99,36 @@ def _chunks(clients: int, seed: int) -> Iterator[pa.Table]:
 
 
 def _loans(random: Generator, start: int, count: int, before: int) -> pa.Table:
-    """The loans of `count` clients from the client of number `start`, after `before` loans of others."""
+    """Returns the loans of `count` clients from client number `start` on. Their ids follow `before` other loans."""
     person = random.integers(0, max(1, round(count / IDS_OF_A_PERSON)), count)
     granted = np.clip(np.round(random.gamma(1.9, 11.4, count)), 1, 61).astype(np.int64)
     client = np.repeat(np.arange(count), granted)
     day = random.integers(0, DAYS, len(client))
     order = np.lexsort((day, client))  # loans of one day stay in the order of their ids
     day = day[order]
-    known = people(random, person.max() + 1).take(pa.array(person[client]))
+    attributes = people(random, person.max() + 1).take(pa.array(person[client]))
     amount = amounts(random, client)
-    late = random.random(len(client)) < risk(client, day, amount, known)
+    late = random.random(len(client)) < risk(client, day, amount, attributes)
     days = pa.array((FIRST_DAY + np.arange(DAYS)).astype(str))
-    facts = {
-        **{name: known[name] for name in known.column_names},
+    columns = {
+        **{name: attributes[name] for name in attributes.column_names},
         "loan_id": FIRST_LOAN_ID + before + order,
         "id": FIRST_ID + 4 * (start + client),
         "status": late.astype(np.int64),
         "loan_date": days.take(pa.array(day)),
         "loan_amount": amount,
     }
-    loans = pa.table({name: facts[name] for name in COLUMNS})
+    loans = pa.table({name: columns[name] for name in COLUMNS})
     return _broken(random, loans.take(pa.array(np.argsort(day, kind="stable"))))
 
 
 def _broken(random: Generator, loans: pa.Table) -> pa.Table:
-    """The loans, of which a few break the contract, each in one column."""
+    """Returns the loans with some faults: a few rows break the contract, each in one column."""
     kinds = random.integers(0, len(FAULTS), loans.num_rows)
     kinds[random.random(loans.num_rows) >= FAULTY] = len(FAULTS)
     for kind, (name, value) in enumerate(FAULTS.items()):
-        place = loans.column_names.index(name)
+        index = loans.column_names.index(name)
         wrong = pa.scalar(value, loans.schema.field(name).type)
-        holed = pc.if_else(pa.array(kinds == kind), wrong, loans[name])
-        loans = loans.set_column(place, name, holed)
+        column = pc.if_else(pa.array(kinds == kind), wrong, loans[name])
+        loans = loans.set_column(index, name, column)
     return loans

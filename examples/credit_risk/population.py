@@ -1,4 +1,4 @@
-"""The clients and the loans that `generate.py` makes up: who they are, what they borrow, who pays late."""
+"""Distributions of the clients and loans that `generate.py` generates: attributes, amounts, risk."""
 
 from collections.abc import Sequence
 
@@ -37,24 +37,24 @@ CHILDREN = (0.6952, 0.2001, 0.0905, 0.012, 0.0022)
 
 
 def people(random: Generator, count: int) -> pa.Table:
-    """So many people, with what the file says of a client in its columns."""
+    """Returns `count` people, with the columns that the file has for a client."""
     age = YOUNGEST + (random.beta(1.775, 1.855, count) * (OLDEST - YOUNGEST)).astype(np.int64)
     retired = random.random(count) < np.where(age > RETIRED, 0.88, 0.02)
     tenure = np.minimum(random.exponential(3_000, count).astype(np.int64), age - WORKING)
     started = np.where(retired, NO_JOB_DAYS, -tenure)
     children = random.choice(len(CHILDREN), count, p=CHILDREN)
     family = _drawn(random, count, FAMILY)
-    # a handful in the real file has as many children as the family has members
-    odd = (children > 0) & (random.random(count) < 0.001)
-    members = 1.0 + children + (family < 2) - 1.0 * odd - 1.0 * (odd & (family < 2))
+    # in the real file a few families have as many children as members
+    unusual = (children > 0) & (random.random(count) < 0.001)
+    members = 1.0 + children + (family < 2) - 1.0 * unusual - 1.0 * (unusual & (family < 2))
     income = 4_500 * np.round(random.lognormal(3.58, 0.5, count))
     work = np.where(retired, INCOME_TYPES.index("Pensioner"), _drawn(random, count, INCOME))
     jobless = retired | (random.random(count) < 0.17)
     occupation = random.integers(0, len(OCCUPATIONS), count)
-    untold = random.random(count) < 0.005
+    unknown_car = random.random(count) < 0.005
     columns = {
         "code_gender": _named(GENDERS, _drawn(random, count, GENDER)),
-        "flag_own_car": _named(YES_NO, _drawn(random, count, OWNS), untold),
+        "flag_own_car": _named(YES_NO, _drawn(random, count, OWNS), unknown_car),
         "flag_own_realty": _named(YES_NO, _drawn(random, count, OWNS[::-1])),
         "cnt_children": children,
         "amt_income_total": np.clip(income, 27_000.0, 1_575_000.0),
@@ -77,9 +77,9 @@ def people(random: Generator, count: int) -> pa.Table:
 
 
 def amounts(random: Generator, client: Wholes) -> Numbers:
-    """The amount of each loan: 100 and an exponential of one of three scales, more for who spends more.
+    """Returns the amount [n] of each loan: 100 plus an exponential of one of three scales, times a client factor.
 
-    `client` [n] is whose loan it is.
+    `client` [n] is the client of each loan.
     """
     scale = np.array([12.81, 25.22, 43.07])[_drawn(random, len(client), (0.2057, 0.41, 0.3843))]
     spends = random.lognormal(-0.08, 0.4, client[-1] + 1)[client]
@@ -87,16 +87,16 @@ def amounts(random: Generator, client: Wholes) -> Numbers:
     return drawn
 
 
-def risk(client: Wholes, day: Wholes, amount: Numbers, known: pa.Table) -> Numbers:
-    """The probability [n] that a loan is paid late. It follows from what the five features can see.
+def risk(client: Wholes, day: Wholes, amount: Numbers, attributes: pa.Table) -> Numbers:
+    """Returns the probability [n] that a loan is paid late. It depends only on what the five features measure.
 
-    Loans are in the order of their client and, for each, of time. `day` is counted from the first day.
+    Loans are sorted by client and time. `day` [n] counts from the first day, `attributes` has one row a loan.
     """
     number, average = _before(client, amount)
     since = (THEN - FIRST_DAY).astype(np.int64) - day
-    age = (-known["days_birth"].to_numpy() - since) / YEAR
-    job = (-known["days_employed"].to_numpy() - since) / YEAR
-    car = known["flag_own_car"].to_numpy(zero_copy_only=False) == "Y"
+    age = (-attributes["days_birth"].to_numpy() - since) / YEAR
+    job = (-attributes["days_employed"].to_numpy() - since) / YEAR
+    car = attributes["flag_own_car"].to_numpy(zero_copy_only=False) == "Y"
     odds = (
         -4.73
         + 1.1 * np.exp(-number / 5)
@@ -110,7 +110,7 @@ def risk(client: Wholes, day: Wholes, amount: Numbers, known: pa.Table) -> Numbe
 
 
 def _before(client: Wholes, amount: Numbers) -> tuple[Wholes, Numbers]:
-    """How many loans the client had before each, and their average amount (0 for the first)."""
+    """Returns the client's number of earlier loans, and their average amount (0 for the first loan)."""
     first = np.searchsorted(client, client)
     number = np.arange(len(client)) - first
     sums = np.cumsum(amount) - amount
@@ -118,7 +118,7 @@ def _before(client: Wholes, amount: Numbers) -> tuple[Wholes, Numbers]:
 
 
 def _drawn(random: Generator, count: int, shares: Sequence[float]) -> Wholes:
-    """Indices [count] into `shares`, each as likely as its share."""
+    """Returns indices [count] into `shares`, drawn with these probabilities."""
     return random.choice(len(shares), count, p=shares)
 
 

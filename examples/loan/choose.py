@@ -1,7 +1,7 @@
 """How the default model was chosen: `python choose.py` prints the README's table, within some minutes.
 
-Stratified five-fold cross-validation, twice, on 4,000 applications made up anew: the rows that versions
-hold out have no part in the choice. `--data FILE` does it on all rows of a file.
+Stratified five-fold cross-validation, twice, on 4,000 newly generated applications: the rows that versions hold out
+are not used for the choice. `--data FILE` uses all rows of a file instead.
 """
 
 import argparse
@@ -21,10 +21,10 @@ CANDIDATES = [
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over ten folds of each score, for each candidate."""
+    """Returns mean and standard deviation of each score over ten folds, one row for each candidate."""
     names, target = list(project.schema.names), project.target.name
     folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=0)
-    found = {}
+    results = {}
     for candidate in CANDIDATES:
         model = candidate.build(seed=0)
         scores = cross_validate(model, rows[names], rows[target], cv=folds, scoring=SCORES)
@@ -33,25 +33,27 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
             for name, value in candidate.model_dump(exclude_defaults=True).items()
         ]
         label = f"`{candidate.name}`, {', '.join(changed) or 'as declared'}"
-        found[label] = {
+        results[label] = {
             name: f"{np.mean(np.abs(values)):.4f} ± {np.std(values):.4f}"
             for name in SCORES
             for values in (scores[f"test_{name}"],)
         }
-    return pd.DataFrame.from_dict(found, orient="index")
+    return pd.DataFrame.from_dict(results, orient="index")
 
 
-def markdown(found: pd.DataFrame) -> list[str]:
-    """The table's lines, as the README has them."""
-    lines = [["candidate", *found.columns], ["---"] * (1 + len(found.columns))]
-    lines += [[str(label), *row] for label, row in zip(found.index, found.to_numpy(), strict=True)]
+def markdown(scores: pd.DataFrame) -> list[str]:
+    """Returns the lines of the table in Markdown, as the README has them."""
+    lines = [["candidate", *scores.columns], ["---"] * (1 + len(scores.columns))]
+    lines += [
+        [str(label), *row] for label, row in zip(scores.index, scores.to_numpy(), strict=True)
+    ]
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def main() -> None:
-    """Print the table, as Markdown."""
+    """Prints the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, metavar="FILE", help="choose on the rows of this file")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="use the rows of this file")
     file = parser.parse_args().data
     rows = generate_applications(ROWS, seed=1) if file is None else applications(file)
     for line in markdown(table(rows)):
