@@ -1,6 +1,6 @@
-"""Prediction by id beside prediction by row: `make bench`, or `python -m benchmarks.by_id`.
+"""Compares predictions by id with predictions by row: `make bench`, or `python -m benchmarks.by_id`.
 
-Credit risk in production, with features in the SQLite store; one server, asked in turn. The server runs on one core,
+Credit risk in production, with features in the SQLite store; one server, measured in turn. The server runs on one core,
 wrk on another.
 """
 
@@ -25,15 +25,15 @@ from windlass.features.offline.store import OfflineStore
 from windlass.settings import Settings
 
 PROJECT = "credit_risk"
-IDS = 2_000  # that are asked for, out of all there are
-PROMISED = 0.6  # of the requests a second by row
+IDS = 2_000  # requested, of all ids
+PROMISED = 0.6  # target: share of the requests a second by row
 BY_ROW, BY_ID = "/predict", "/predict/{id}"
 
 
 def main() -> int:
-    """Measure what the command line selects; 1 where a server failed."""
-    asked = _arguments()
-    rounds, seconds = (1, 1.0) if asked.quick else (asked.rounds, asked.seconds)
+    """Measures what the command line selects. Returns 1 if a server failed."""
+    options = _arguments()
+    rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
     try:
         require_wrk()
         core, _ = split_cores()
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _prepared(home: Path) -> Server:
-    """The server, once features are materialised and a version is in production."""
+    """Returns the server, with materialised features and a version in production."""
     print("… credit risk, from made up loans to production", file=sys.stderr, flush=True)
     variables = {"WINDLASS_HOME": str(home)}
     command = [sys.executable, "examples/demo.py", f"examples/{PROJECT}"]
@@ -79,7 +79,7 @@ def _prepared(home: Path) -> Server:
 
 
 def _ids(home: Path) -> tuple[int, ...]:
-    """Some of the clients that the store knows, at random."""
+    """Returns a random sample of the ids in the store."""
     snapshot = OfflineStore.from_settings(Settings(home=home), PROJECT).snapshot()
     clients = pq.read_table(snapshot.latest_parts(), columns=["id"])["id"].to_numpy()
     return tuple(np.random.default_rng(1).choice(clients, IDS).tolist())
@@ -91,7 +91,7 @@ def _loads(
     by_id = replace(by_row, server=replace(by_row.server, predict="/predict/", body="", ids=ids))
     subjects = {BY_ROW: by_row, BY_ID: by_id}
     for subject in subjects.values():
-        wrk(subject, 32, 1)  # warm
+        wrk(subject, 32, 1)  # warm-up
     loads: dict[str, list[Load]] = {name: [] for name in subjects}
     for turn in range(rounds):
         print(f"… round {turn + 1}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Feast's online read of the same features from SQLite, in an environment of its own under benchmarks/.peers."""
+"""Measures Feast's online read of the same features from SQLite, in a separate environment in benchmarks/.peers."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ SCRIPT = HERE / "servers" / "feast_online.py"
 
 
 def feast(subject: Subject) -> dict[str, float]:
-    """Seconds, in the median, by what was read. Raises BenchmarkError where Feast cannot be had or fails."""
+    """Returns the median seconds of each kind of read. Raises BenchmarkError if Feast cannot be installed or fails."""
     folder = HOME / "feast"
     python = folder / "venv/bin/python"
     stamp = folder / "installed"

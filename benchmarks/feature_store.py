@@ -1,4 +1,4 @@
-"""What the stores of features are measured by: reading one and many, materialising, joining labels in time."""
+"""Measures the feature stores: reading one entity and many, materialising, point-in-time joins."""
 
 import sys
 import time
@@ -32,12 +32,12 @@ EXAMPLE = ROOT / "examples" / "credit_risk"
 REAL = ROOT.parent / "shared/data/credit_risk/dataset_credit_risk.parquet"
 CLIENTS = 36_457  # of the real file
 READS, MANY = 3_000, 100
-ROWS = 1_000_000  # that are materialised, and labels that are joined
+ROWS = 1_000_000  # rows to materialise, and labels to join
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The view, a raw file and the snapshot built of it. `origin` says where the file is from."""
+    """A feature view, a raw file and the snapshot built from it. `origin` says where the file comes from."""
 
     view: FeatureView
     record: ViewRecord
@@ -49,16 +49,16 @@ class Subject:
 
     @property
     def loans(self) -> int:
-        """How many raw loans there are."""
+        """Number of raw loans."""
         return int(pq.read_metadata(self.file).num_rows)
 
     @property
     def clients(self) -> int:
-        """How many clients the snapshot knows."""
+        """Number of clients in the snapshot."""
         return self.snapshot.entities
 
     def ids(self) -> "np.typing.NDArray[np.int64]":
-        """The ids of all clients."""
+        """Returns the ids of all clients."""
         parts = [pq.read_table(part, columns=["id"])["id"] for part in self.snapshot.latest_parts()]
         ids: np.typing.NDArray[np.int64] = pa.chunked_array(
             [c for p in parts for c in p.chunks]
@@ -67,7 +67,7 @@ class Subject:
 
 
 def prepared(work: Path, *, quick: bool) -> Subject:
-    """The real file where it lies, else a made-up one of the same size; few loans if quick. Built once."""
+    """Builds a snapshot of the real file if it exists, else of a generated one of the same size (small if quick)."""
     project, _ = load_project(EXAMPLE)
     assert project.view is not None
     assert project.view_record is not None
@@ -87,7 +87,7 @@ def prepared(work: Path, *, quick: bool) -> Subject:
 
 
 def _good(snapshot: Snapshot, work: Path) -> Path:
-    """The made-up loans that passed quality, dates as texts: the notebook, as it was, has no answer to others."""
+    """Writes the generated loans that passed the checks, with dates as text, as the notebook needs them."""
     loans = pa.concat_tables([pq.read_table(part) for part in snapshot.event_parts()])
     for place, field in enumerate(loans.schema):
         if pa.types.is_date(field.type):
@@ -98,7 +98,7 @@ def _good(snapshot: Snapshot, work: Path) -> Path:
 
 
 def reading(subject: Subject, rounds: int) -> list[Verdict]:
-    """One entity and a hundred, from SQLite, as a server reads them: by the reader, features of today and all."""
+    """Measures reads of one entity and of a hundred from SQLite, with on-demand features, as a server reads them."""
     settings = Settings(home=subject.work / "reading")
     store = online_store(settings, subject.record, "bench")
     materialise(
@@ -120,7 +120,7 @@ def reading(subject: Subject, rounds: int) -> list[Verdict]:
 
 
 def materialising(subject: Subject, rounds: int) -> list[Verdict]:
-    """A million entities into an empty SQLite store."""
+    """Measures materialising a million entities into an empty SQLite store."""
     part = subject.work / "part-000.parquet"
     known = pa.concat_tables([pq.read_table(part) for part in subject.snapshot.latest_parts()])
     times = -(-subject.rows // len(known))
@@ -142,7 +142,7 @@ def materialising(subject: Subject, rounds: int) -> list[Verdict]:
 
 
 def join(subject: Subject, rounds: int) -> list[Verdict]:
-    """A million labels of random clients and days."""
+    """Measures the point-in-time join of a million labels of random clients and days."""
     random = np.random.default_rng(2)
     days = random.integers(0, 730, subject.rows)
     first = date(2019, 1, 1)
@@ -150,11 +150,11 @@ def join(subject: Subject, rounds: int) -> list[Verdict]:
     labels = pa.table(
         {
             subject.record.entity: random.choice(subject.ids(), subject.rows),
-            "asked_on": calendar.acquire(pa.array(days)),
+            "label_date": calendar.acquire(pa.array(days)),
         }
     )
     seconds = [
-        _timed(lambda: point_in_time(subject.record, subject.snapshot, labels, "asked_on"))
+        _timed(lambda: point_in_time(subject.record, subject.snapshot, labels, "label_date"))
         for _ in range(rounds)
     ]
     what = f"point-in-time join of {subject.rows:,} labels"

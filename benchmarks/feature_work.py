@@ -1,4 +1,4 @@
-"""How long it takes to compute features: against the notebook, and of 20 million loans within bounds."""
+"""Measures the computation of features: against the notebook, and of 20 million loans in bounded memory."""
 
 import importlib
 import os
@@ -15,16 +15,16 @@ from benchmarks.report import Verdict
 
 from windlass.features.engines.duckdb import features_of_file
 
-LOANS_OF_A_CLIENT = 21.3  # of the generator
+LOANS_OF_A_CLIENT = 21.3  # on average, by the generator
 LARGE, LARGE_GB = 20_000_000, 4.0
 PROMISED = 12.0
 
 
 def history(subject: Subject, rounds: int) -> list[Verdict]:
-    """All five features of every loan, from the Parquet file to a table in memory, theirs and ours in turn."""
+    """Measures all five features of every loan, from Parquet to memory, by the notebook and by the view in turn."""
     sys.path.insert(0, str(EXAMPLE))
     notebook = importlib.import_module("notebook").notebook_features
-    features_of_file(subject.view, subject.record, subject.file)  # the first imports what it needs
+    features_of_file(subject.view, subject.record, subject.file)  # the first call imports
     ours, theirs = [], []
     for _ in range(rounds):
         begun = time.perf_counter()
@@ -43,7 +43,7 @@ def history(subject: Subject, rounds: int) -> list[Verdict]:
 
 
 def large(work: Path) -> list[Verdict]:
-    """20 million made-up loans, Parquet to snapshot, as a process whose memory is measured."""
+    """Measures the build of 20 million generated loans, and the memory of its process."""
     windlass = str(Path(sys.executable).with_name("windlass"))
     file = work / "large.parquet"
     clients = str(round(LARGE / LOANS_OF_A_CLIENT))
@@ -66,7 +66,7 @@ def large(work: Path) -> list[Verdict]:
 
 
 def _run(command: list[str], home: Path) -> tuple[float, float]:
-    """Seconds and the peak of resident memory in GB. Raises BenchmarkError where it fails."""
+    """Returns seconds, and the peak of resident memory in GB. Raises BenchmarkError if it fails."""
     begun = time.perf_counter()
     process = subprocess.Popen(
         command, env={**os.environ, "WINDLASS_HOME": str(home / "home")}, stdout=subprocess.DEVNULL

@@ -1,6 +1,6 @@
-"""Features beside the notebook they replace, and beside Feast: `make bench`, or `python -m benchmarks.features`.
+"""Compares features with the notebook they replace, and with Feast: `make bench`, or `python -m benchmarks.features`.
 
-Every part is measured in turn within one run. With --large, 20 million loans are made up and built; it takes minutes.
+All parts are measured in one run. With --large, 20 million loans are generated and built, which takes minutes.
 """
 
 import argparse
@@ -19,20 +19,20 @@ PARTS = ("history", "read", "materialise", "join")
 
 
 def main() -> int:
-    """Measure what the command line selects; 1 where it cannot be."""
-    asked = _arguments()
-    rounds = 1 if asked.quick else asked.rounds
+    """Measures what the command line selects. Returns 1 if that fails."""
+    options = _arguments()
+    rounds = 1 if options.quick else options.rounds
     try:
-        with tempfile.TemporaryDirectory(prefix="windlass-bench-", dir=asked.work) as work:
-            print(_measured(asked, rounds, Path(work)))
+        with tempfile.TemporaryDirectory(prefix="windlass-bench-", dir=options.work) as work:
+            print(_measured(options, rounds, Path(work)))
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _measured(asked: argparse.Namespace, rounds: int, work: Path) -> str:
-    subject = prepared(work, quick=asked.quick)
+def _measured(options: argparse.Namespace, rounds: int, work: Path) -> str:
+    subject = prepared(work, quick=options.quick)
     verdicts: list[Verdict] = []
     parts: dict[str, Callable[[Subject, int], list[Verdict]]] = {
         "history": history,
@@ -40,10 +40,10 @@ def _measured(asked: argparse.Namespace, rounds: int, work: Path) -> str:
         "materialise": materialising,
         "join": join,
     }
-    for name in asked.only:
+    for name in options.only:
         print(f"… {name}", file=sys.stderr, flush=True)
         verdicts += parts[name](subject, rounds)
-    if asked.large:
+    if options.large:
         print("… 20 million loans", file=sys.stderr, flush=True)
         verdicts += large(work)
     machine = describe()
@@ -52,7 +52,7 @@ def _measured(asked: argparse.Namespace, rounds: int, work: Path) -> str:
         f" {machine['processor']}. Every figure is the median of its rounds."
     )
     pieces = [head, targets(verdicts)]
-    if asked.peers:
+    if options.peers:
         rows = [[what, number(seconds * 1e6)] for what, seconds in feast(subject).items()]
         pieces.append(table(["Feast on SQLite", "median, µs"], rows))
     return "\n\n".join(pieces)

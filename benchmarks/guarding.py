@@ -1,4 +1,4 @@
-"""What a key and its rate cost a request, in process: `Guard.admit` by itself."""
+"""Measures the cost of a key and its rate limit for a request: `Authenticator.admit`, in process."""
 
 from pathlib import Path
 from secrets import token_urlsafe
@@ -13,11 +13,11 @@ from windlass.web.messages import Request, Response
 from windlass.web.routing import Route
 
 TIMES = 100_000
-KEYS = 100  # that are valid; one of them asks
+KEYS = 100  # valid ones; the requests use one of them
 
 
 def guard_timings(rounds: int, home: Path, report: Report) -> None:
-    """Seconds a request: every header looked at, the key found and compared, its rate counted."""
+    """Measures seconds for each request: reads the headers, looks up and compares the key, counts its rate."""
     keys = [f"wl_{token_urlsafe(32)}" for _ in range(KEYS)]
     listed = ",".join(f"bench{number}:predict:{key}" for number, key in enumerate(keys))
     authenticator = Authenticator.from_settings(
@@ -31,12 +31,12 @@ def guard_timings(rounds: int, home: Path, report: Report) -> None:
         (b"content-length", b"80"),
     ]
     scope = {"headers": headers, "client": ("127.0.0.1", 1)}
-    exchange = Request(scope, _never, "0", 1 << 20)
+    request = Request(scope, _never, "0", 1 << 20)
     route = Route("POST", "/predict", _nothing, role=Role.PREDICT)
     for _ in range(rounds):
         started = perf_counter()
         for _ in range(TIMES):
-            authenticator.admit(exchange, route)
+            authenticator.admit(request, route)
         report.timings.append(Timing(GUARD, OURS, (perf_counter() - started) / TIMES))
 
 
@@ -44,5 +44,5 @@ async def _never() -> dict[str, object]:
     raise AssertionError("nobody reads the body")
 
 
-async def _nothing(exchange: Request) -> Response:
-    raise AssertionError(f"nobody answers {exchange.id}")
+async def _nothing(request: Request) -> Response:
+    raise AssertionError(f"nobody answers {request.id}")

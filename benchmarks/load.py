@@ -1,4 +1,4 @@
-"""Load: wrk for single predictions, a plain client for batches."""
+"""Generates load: wrk for single predictions, a plain client for batches."""
 
 import json
 import os
@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).with_name("post.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw: requests a second, and milliseconds within which half and 99 % were answered."""
+    """A measurement of wrk: requests a second, and the 50th and 99th percentile of latency in milliseconds."""
 
     rate: float
     p50: float
@@ -23,13 +23,13 @@ class Load:
 
 
 def require_wrk() -> None:
-    """Raises BenchmarkError, saying what to install, where wrk is missing."""
+    """Raises BenchmarkError if wrk is missing; the message says what to install."""
     if shutil.which("wrk") is None:
         raise BenchmarkError("wrk is missing. Install it: apt install wrk, or brew install wrk.")
 
 
 def wrk(target: Running, connections: int, seconds: float) -> Load:
-    """Post the server's body over and over. Raises BenchmarkError on any refusal or socket error."""
+    """Posts the server's body repeatedly. Raises BenchmarkError for any error response or socket error."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(SCRIPT)]
     url = f"http://{HOST}:{target.port}{target.server.predict}"
     ids = ",".join(map(str, target.server.ids))
@@ -50,7 +50,7 @@ def wrk(target: Running, connections: int, seconds: float) -> Load:
 
 
 def timed_post(target: Running, body: bytes, media: str) -> tuple[float, bytes]:
-    """Seconds from sending a batch to having read its answer, and the answer."""
+    """Posts a batch. Returns the seconds until its response was read, and the response."""
     headers = {"Content-Type": media, "Accept": media}
     begun = time.perf_counter()
     answer = target.post("/predict_batch", body, headers)

@@ -1,4 +1,4 @@
-"""The machine under the benchmark: one core for the server, another for the load, and processes pinned to them."""
+"""Pins processes to cores: the server to one core, the load to another."""
 
 import os
 import platform
@@ -17,15 +17,15 @@ START_LIMIT = 120.0  # seconds
 
 
 class BenchmarkError(Exception):
-    """The measurement would mean nothing; `str(error)` says why."""
+    """A measurement is not possible or not valid; the message says why."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """How to start one of the servers that are compared, and how to ask it for a prediction.
+    """A server to compare: how to start it, and how to request a prediction.
 
-    `{port}` in the command and the environment stands for the port. A right answer to `body` contains `expect`.
-    `key` is sent as X-API-Key where there is one. With `ids`, the load ends the path by one of them, in turn.
+    `{port}` in the command and the environment stands for the port. A correct response to `body` contains `expect`.
+    `key`, if there is one, is sent as X-API-Key. With `ids`, the load appends them to the path, one after another.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers: where, since how long after its start, and as which process."""
+    """A running server: its URL, the seconds that it took to start, and its process."""
 
     server: Server
     port: int
@@ -50,7 +50,7 @@ class Running:
     started_in: float
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """The body of the answer. Raises BenchmarkError unless it is a 200."""
+        """Posts a body and returns that of the response. Raises BenchmarkError unless the status is 200."""
         connection = HTTPConnection(HOST, self.port, timeout=120)
         try:
             key = {"X-API-Key": self.server.key} if self.server.key else {}
@@ -64,12 +64,12 @@ class Running:
         return content
 
     def memory(self) -> float:
-        """Resident memory of the process and all its descendants, in MB."""
+        """Returns the resident memory of the process and all its descendants, in MB."""
         return sum(map(_resident, _descendants(self.pid))) / 1e6
 
 
 def split_cores() -> tuple[int, int]:
-    """A core for the server and one for the load; this process moves to the second."""
+    """Returns a core for the server and one for the load; this process moves to the second."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise BenchmarkError("One core for the server and one for the load are needed; found one.")
@@ -79,7 +79,7 @@ def split_cores() -> tuple[int, int]:
 
 @contextmanager
 def on_cores(cores: set[int]) -> Iterator[None]:
-    """Processes started inside run on these cores only."""
+    """Context in which started processes run on these cores only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -90,17 +90,19 @@ def on_cores(cores: set[int]) -> Iterator[None]:
 
 @contextmanager
 def running(server: Server, core: int, log: Path) -> Iterator[Running]:
-    """Start the server on `core`, wait until it answers as it should, and end it afterwards."""
+    """Starts the server on `core`, waits until it answers correctly, and ends it afterwards."""
     port = _free_port()
     command = [part.replace("{port}", str(port)) for part in server.command]
-    asked = {key: value.replace("{port}", str(port)) for key, value in server.environment.items()}
+    environment = {
+        key: value.replace("{port}", str(port)) for key, value in server.environment.items()
+    }
     with log.open("wb") as output:
         with on_cores({core}):
             begun = time.perf_counter()
             process = subprocess.Popen(
                 command,
                 cwd=server.folder,
-                env={**os.environ, **asked},
+                env={**os.environ, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -121,7 +123,7 @@ def running(server: Server, core: int, log: Path) -> Iterator[Running]:
 
 
 def describe() -> dict[str, str | int]:
-    """What the figures were measured on."""
+    """Describes the machine."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = next((line for line in cpuinfo.splitlines() if line.startswith("model name")), "")
     return {
@@ -169,12 +171,12 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
         process.wait()
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # workers that outlived their parent
+        os.killpg(process.pid, signal.SIGKILL)  # workers whose parent has ended
 
 
 def _descendants(pid: int) -> list[int]:
     found = [pid]
-    for parent in found:  # grows while it is walked
+    for parent in found:  # the list grows during the iteration
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
             found += map(int, children.read_text().split())
     return found

@@ -1,4 +1,4 @@
-"""The measurements. Each takes its subjects in turn, round after round, so that a slow minute hits all of them."""
+"""The measurements. Each takes the servers in turn, round after round, so that a slow minute affects all of them."""
 
 import io
 import json
@@ -20,12 +20,12 @@ from benchmarks.report import ARROW_ROWS, JSON_ROWS, OURS, SCRIPT, Report, Sampl
 ROOT = Path(__file__).parents[1]
 ARROW = "application/vnd.apache.arrow.stream"
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
-LOW, HIGH = (4.3, 2.0, 1.0, 0.1), (7.9, 4.4, 6.9, 2.5)  # what Fisher measured, in cm
+LOW, HIGH = (4.3, 2.0, 1.0, 0.1), (7.9, 4.4, 6.9, 2.5)  # range of the Iris data, in cm
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how often, where files go, and on which core the servers run."""
+    """Durations and rounds of the measurements, the folder for files, and the core of the servers."""
 
     rounds: int
     seconds: float
@@ -34,7 +34,7 @@ class Plan:
 
 
 def models(plan: Plan, names: Sequence[str]) -> dict[str, tuple[Path, Path]]:
-    """Train each model twice: (our bundle, the pickle of the minimal script)."""
+    """Trains each model twice, and returns our bundle and the pickle of the minimal script."""
     found = {}
     for name in names:
         bundle, plain = plan.work / f"{name}-bundle", plan.work / f"{name}-plain"
@@ -45,12 +45,12 @@ def models(plan: Plan, names: Sequence[str]) -> dict[str, tuple[Path, Path]]:
 
 
 def serving_samples(servers: Sequence[Server], model: str, plan: Plan, report: Report) -> None:
-    """Single predictions over 1 and 32 connections, a fresh process each turn."""
+    """Measures single predictions over 1 and 32 connections, with a new process for each turn."""
     for turn in range(plan.rounds):
         for server in servers:
             _say(f"{model}, round {turn + 1}: {server.name}")
             with running(server, plan.core, _log(plan, server)) as up:
-                wrk(up, 32, 1)  # warm
+                wrk(up, 32, 1)  # warm-up
                 loads = {count: wrk(up, count, plan.seconds) for count in (1, 32)}
                 memory = up.memory()
             report.samples += [
@@ -62,7 +62,7 @@ def serving_samples(servers: Sequence[Server], model: str, plan: Plan, report: R
 
 
 def batch_timings(servers: Sequence[Server], plan: Plan, report: Report) -> None:
-    """10,000 JSON rows on every server, 1,000,000 rows of an Arrow stream on ours."""
+    """Measures 10,000 JSON rows on every server, and 1,000,000 rows of an Arrow stream on ours."""
     table = _flowers(10_000)
     body = json.dumps(table.to_pylist()).encode()
     stream = _stream(_flowers(1_000_000))
@@ -76,7 +76,7 @@ def batch_timings(servers: Sequence[Server], plan: Plan, report: Report) -> None
                     if len(json.loads(answer)["predictions"]) != table.num_rows:
                         raise BenchmarkError(f"{server.name} did not answer every row.")
                     spent.append(seconds)
-                # the first one warms
+                # the first one is a warm-up
                 report.timings.append(Timing(JSON_ROWS, server.name, median(spent[1:])))
                 if server.name == OURS:
                     seconds, answer = timed_post(up, stream, ARROW)
@@ -86,7 +86,7 @@ def batch_timings(servers: Sequence[Server], plan: Plan, report: Report) -> None
 
 
 def training_timings(names: Sequence[str], plan: Plan, report: Report) -> None:
-    """train.py without tracking, and the minimal script, in turn; the first turn warms the disk's cache."""
+    """Measures train.py without tracking and the minimal script in turn; the first turn warms the disk's cache."""
     for turn in range(plan.rounds + 1):
         for name in names:
             _say(f"training {name}, round {turn}")
@@ -110,7 +110,7 @@ def _minimal_training(model: str, out: Path) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> float:
-    """Run a command on all cores; its wall time in seconds."""
+    """Runs a command on all cores. Returns its wall time in seconds."""
     with on_cores(set(range(os.cpu_count() or 1))):
         begun = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)

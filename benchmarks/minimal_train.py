@@ -1,4 +1,4 @@
-"""What one would write by hand: the Iris example's fit, its score, and a pickle. Imports nothing of Windlass."""
+"""A training script without Windlass: the Iris example's fit, its score, and a pickle."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 
 def main() -> None:
-    """Fit, score and write `model.joblib` and `metrics.json` into the folder named by --out."""
+    """Fits, scores and writes `model.joblib` and `metrics.json` into the folder named by --out."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", choices=["logreg", "rf"], default="logreg")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""Servers that people use today, each in an environment of its own under benchmarks/.peers, with the same model."""
+"""Other model servers, each in a separate environment in benchmarks/.peers, with the same model."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ VALUES = [5.1, 3.5, 1.4, 0.2]
 
 @dataclass(frozen=True)
 class Peer:
-    """What to install, how to start it in its folder, and what to ask it. `{bin}` is its environment's."""
+    """Another server: what to install, how to start it, and what to request. `{bin}` is that of its environment."""
 
     name: str
     requirements: tuple[str, ...]
@@ -76,7 +76,7 @@ PEERS = (
 
 
 def prepare(peer: Peer) -> Server:
-    """Install the peer where it is not yet, and train its model. Raises BenchmarkError where that fails."""
+    """Installs the peer if necessary, and trains its model. Raises BenchmarkError if that fails."""
     folder = HOME / peer.name.replace(" ", "-").lower()
     binaries = folder / "venv/bin"
     stamp = folder / "installed"

@@ -1,4 +1,4 @@
-"""What was measured, held against what is promised: ratios, and Markdown tables fit for the README."""
+"""Compares measurements with their targets: ratios, and Markdown tables for the README."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +16,7 @@ GUARD = "key and rate, a request"
 
 @dataclass(frozen=True)
 class Sample:
-    """One turn of one server under load."""
+    """A measurement of one server under load."""
 
     server: str
     model: str
@@ -30,7 +30,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Timing:
-    """One run of something that is compared by its wall time."""
+    """A measurement of wall time."""
 
     what: str
     by: str
@@ -39,7 +39,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A figure beside its target."""
+    """A measured figure and its target."""
 
     what: str
     seen: float
@@ -55,7 +55,7 @@ class Verdict:
 
 @dataclass
 class Report:
-    """Everything that one run of the benchmark saw."""
+    """All measurements of one run of the benchmark."""
 
     machine: dict[str, str | int]
     samples: list[Sample] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Report:
     failures: list[str] = field(default_factory=list)
 
     def figures(self, server: str, model: str, name: str, connections: int = 32) -> list[float]:
-        """One figure of one server, turn after turn."""
+        """Returns one figure of one server, in the order of the turns."""
         wanted = (server, model, connections)
         samples = [
             one for one in self.samples if (one.server, one.model, one.connections) == wanted
@@ -71,15 +71,15 @@ class Report:
         return [getattr(one, name) for one in samples]
 
     def seconds(self, what: str, by: str) -> list[float]:
-        """The wall times of one kind of work, turn after turn."""
+        """Returns the wall times of one kind of work, in the order of the turns."""
         return [one.seconds for one in self.timings if (one.what, one.by) == (what, by)]
 
     def rate_ratios(self, model: str, other: str) -> list[float]:
-        """How many times the requests of another server ours answered, in each round."""
+        """Returns the ratio of our requests a second to those of another server, for each round."""
         return _ratios(self.figures(OURS, model, "rate"), self.figures(other, model, "rate"))
 
     def verdicts(self) -> list[Verdict]:
-        """Every target that this run can speak about."""
+        """Returns the verdicts on all targets that were measured in this run."""
         batch = _ratios(self.seconds(JSON_ROWS, PLAIN), self.seconds(JSON_ROWS, OURS))
         arrow = [1_000_000 / spent for spent in self.seconds(ARROW_ROWS, OURS)]
         return [
@@ -99,12 +99,12 @@ class Report:
         return _ratios(self.seconds(training(model), OURS), self.seconds(training(model), SCRIPT))
 
     def json(self) -> dict[str, Any]:
-        """Every single measurement, and the verdicts."""
+        """Returns all measurements and verdicts."""
         verdicts = [asdict(one) | {"met": one.met} for one in self.verdicts()]
         return asdict(self) | {"verdicts": verdicts}
 
     def markdown(self) -> str:
-        """The tables, and a line that says what they were measured on."""
+        """Returns the tables, and a line that describes the machine."""
         machine = self.machine
         measured = (
             f"Measured on {machine['processor']}, one core for the server and one for the load,"
@@ -116,11 +116,11 @@ class Report:
         return "\n\n".join(part for part in parts if part)
 
     def _servers(self) -> str:
-        asked = [(name, count) for count in (1, 32) for name in ("rate", "p50", "p99")]
-        asked += [("memory", 32), ("started_in", 32)]
+        options = [(name, count) for count in (1, 32) for name in ("rate", "p50", "p99")]
+        options += [("memory", 32), ("started_in", 32)]
         rows = []
         for model, server in dict.fromkeys((one.model, one.server) for one in self.samples):
-            seen = [_middle(self.figures(server, model, name, count)) for name, count in asked]
+            seen = [_middle(self.figures(server, model, name, count)) for name, count in options]
             rows.append([server, model, *seen, _middle(self.rate_ratios(model, server))])
         head = ["server", "model", "1 connection: requests/s", "p50 ms", "p99 ms"]
         head += ["32: requests/s", "p50 ms", "p99 ms", "memory MB", "start s", f"{OURS} is x"]
@@ -136,22 +136,22 @@ class Report:
 
 
 def targets(verdicts: Sequence[Verdict]) -> str:
-    """A table of what was seen beside what is promised."""
+    """Returns a table of measured figures and targets."""
     rows = []
     for one in verdicts:
         promised = f"{'≥' if one.at_least else '≤'} {number(one.target)} {one.unit}"
         seen = f"{number(one.seen)} {one.unit}"
         rows.append([one.what, seen, promised, "yes" if one.met else "**no**"])
-    return table(["target", "seen", "promised", "met"], rows)
+    return table(["figure", "measured", "target", "met"], rows)
 
 
 def training(model: str) -> str:
-    """The name of a training's timings."""
+    """Returns the name of the timings of a training."""
     return f"training {model}"
 
 
 def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Within each round, so that a slow minute weighs on both sides."""
+    """Returns ratios within each round, so that a slow minute affects both sides."""
     return [mine / other for mine, other in zip(ours, theirs, strict=False)]
 
 
@@ -168,12 +168,12 @@ def _middle(values: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """A figure as tables show it."""
+    """Formats a figure for a table."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown; nothing without rows."""
+    """Returns a table in Markdown; an empty text without rows."""
     if not rows:
         return ""
     lines = [head, ["---"] * len(head), *rows]

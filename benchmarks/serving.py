@@ -1,6 +1,6 @@
-"""Windlass beside a FastAPI service written by hand and a bare echo: `make bench`, or `python -m benchmarks.serving`.
+"""Compares Windlass with FastAPI by hand and an echo server: `make bench`, or `python -m benchmarks.serving`.
 
-Every server runs on one core and wrk on another. What is printed are medians, and the ratios that are promised.
+Every server runs on one core and wrk on another. It prints medians, and ratios with their targets.
 """
 
 import argparse
@@ -24,7 +24,7 @@ MODELS = ("logreg", "rf")
 
 
 def main() -> int:
-    """Measure what the command line selects; 1 where a server failed."""
+    """Measures what the command line selects. Returns 1 if a server failed."""
     arguments = _arguments()
     try:
         require_wrk()
@@ -67,7 +67,7 @@ def _measure(parts: Sequence[str], plan: Plan, report: Report, *, with_peers: bo
 
 
 def _servers(bundle: Path, pickle: Path, work: Path) -> tuple[Server, Server, Server]:
-    """Ours with all that production has: a version of the registry, a key, a rate that is counted."""
+    """Returns the servers; ours as in production: a version of the registry, a key, a rate limit."""
     body = json.dumps(FLOWER)
     home = work / f"{bundle.name}-home"
     if not home.exists():

@@ -1,6 +1,6 @@
-"""Latency while versions change, beside that of the same server left in peace: `python -m benchmarks.swap`.
+"""Compares latency while versions change with that of the same server without changes: `python -m benchmarks.swap`.
 
-The server runs on one core, load and decisions on another. Each turn measures peace, then swaps, in one process.
+The server runs on one core, load and decisions on another. Each turn measures without swaps, then with them.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from benchmarks.load import Load, require_wrk, wrk
 from benchmarks.machine import BenchmarkError, Server, running, split_cores
 from benchmarks.versions import Versions
 
-PROMISED = 3.0  # p99 while versions change, in p99s before
+PROMISED = 3.0  # target: p99 while versions change, divided by p99 before
 TWO, NEW = "back and forth between two", "to one that is not loaded"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is swapped, how often, how many seconds apart, and over how many connections is asked."""
+    """A case: the bundle, the number of swaps, the seconds between them, and the connections."""
 
     model: str
     scenario: str
@@ -34,7 +34,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Turn:
-    """One comparison. `late` are the seconds from each decision until the server had switched."""
+    """One comparison. `late` has the seconds from each decision until the server had switched."""
 
     case: Case
     before: Load
@@ -43,7 +43,7 @@ class Turn:
 
 
 def main() -> int:
-    """Measure what the command line selects; 1 where a server failed or lost a request."""
+    """Measures what the command line selects. Returns 1 if a server failed or lost a request."""
     arguments = _arguments()
     turns: list[Turn] = []
     try:
@@ -82,9 +82,9 @@ def _turns(case: Case, plan: measure.Plan) -> Iterator[Turn]:
 
 
 def _turn(case: Case, plan: measure.Plan, versions: Versions) -> Turn:
-    """Zero failures is part of the measure: wrk refuses to report anything else."""
+    """Measures one turn. wrk raises an error for any failed request, so a result means zero failures."""
     with running(_server(versions), plan.core, versions.log) as up:
-        wrk(up, case.connections, 1)  # warm
+        wrk(up, case.connections, 1)  # warm-up
         before = wrk(up, case.connections, plan.seconds)
         with versions.swapping(case.every):
             during = wrk(up, case.connections, plan.seconds)

@@ -1,4 +1,4 @@
-"""Versions of one project in a registry of their own, and decisions about them while a server runs."""
+"""Registers versions of one project, and makes decisions about them while a server runs."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ WHO = {"actor": "benchmark", "reason": "measured"}
 
 
 class Versions:
-    """`count` versions of one bundle, all of them approved, the last in production; closed at the end."""
+    """`count` approved versions of one bundle, the last one in production. A context manager."""
 
     def __init__(self, home: Path, bundle: Path, count: int) -> None:
         self.home = home
@@ -38,7 +38,7 @@ class Versions:
 
     @contextmanager
     def swapping(self, every: float) -> Iterator[None]:
-        """Put one version after another in production again, from the oldest on, every so many seconds."""
+        """Rolls back to one version after another, from the oldest on, every so many seconds."""
         ended = threading.Event()
         thread = threading.Thread(target=self._swap, args=(every, ended))
         thread.start()
@@ -49,7 +49,7 @@ class Versions:
             thread.join()
 
     def switches(self) -> list[dict[str, float]]:
-        """What the server logged of each switch after its start."""
+        """Returns the log entries of the switches after the server's start."""
         lines = [
             json.loads(line)
             for line in self.log.read_bytes().splitlines()
@@ -71,7 +71,7 @@ class Versions:
 
 
 def _another(bundle: Path, target: Path, number: int) -> Path:
-    """A copy that is another version: made at another time, and without gates, for only time is measured."""
+    """Copies a bundle as another version: with another creation time, and without gates."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(bundle, target)
     manifest = json.loads((target / MANIFEST).read_bytes())

@@ -17,7 +17,7 @@ class Iris:
 
     @bentoml.api
     def predict(self, row: list[float]) -> dict[str, object]:
-        """The likeliest class, and the probability of each."""
+        """Returns the most probable class, and the probability of each."""
         classes = self.model.classes_.tolist()
         shares = self.model.predict_proba([row])[0].tolist()
         return {

@@ -1,4 +1,4 @@
-"""The limit: an ASGI application that reads a body and answers it, and does nothing else."""
+"""The upper limit: an ASGI application that only returns the body of the request."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 async def app(scope: "Scope", receive: "Receive", send: "Send") -> None:
-    """Answer every request with its own body."""
+    """Answers every request with its own body."""
     if scope["type"] != "http":
         return
     body, more = b"", True

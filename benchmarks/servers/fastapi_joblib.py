@@ -1,4 +1,4 @@
-"""The service that a good engineer writes by hand: FastAPI, pydantic, a pickled pipeline. MODEL names the pickle."""
+"""A service written by hand, and well: FastAPI, pydantic, a pickled pipeline. MODEL names the pickle."""
 
 import os
 from typing import Annotated
@@ -19,19 +19,19 @@ class Flower(BaseModel):
     petal_width: Length
 
     def values(self) -> list[float]:
-        """The measurements in the order of the training columns."""
+        """Returns the measurements in the order of the training columns."""
         return [self.sepal_length, self.sepal_width, self.petal_length, self.petal_width]
 
 
 class Prediction(BaseModel):
-    """The likeliest species, and the probability of each."""
+    """The most probable species, and the probability of each."""
 
     predicted_label: str
     class_probabilities: dict[str, float]
 
 
 class Predictions(BaseModel):
-    """The same for many rows, in their order."""
+    """Predictions of many rows, in their order."""
 
     predictions: list[str]
     class_probabilities: list[dict[str, float]]
@@ -44,13 +44,13 @@ app = FastAPI()
 
 @app.get("/health")
 def health() -> dict[str, str]:
-    """200 once the model is loaded."""
+    """Answers 200 when the model is loaded."""
     return {"status": "ok"}
 
 
 @app.post("/predict")
 def predict(flower: Flower) -> Prediction:
-    """One row. A plain function: FastAPI runs it on a thread, so the loop stays free."""
+    """Predicts one row. As a plain function, FastAPI runs it on a thread and does not block the event loop."""
     shares = model.predict_proba([flower.values()])[0].tolist()
     return Prediction(
         predicted_label=classes[shares.index(max(shares))],
@@ -60,7 +60,7 @@ def predict(flower: Flower) -> Prediction:
 
 @app.post("/predict_batch")
 def predict_batch(flowers: list[Flower]) -> Predictions:
-    """Many rows, through the pipeline at once."""
+    """Predicts many rows in one call of the pipeline."""
     shares = model.predict_proba([flower.values() for flower in flowers])
     return Predictions(
         predictions=[classes[best] for best in shares.argmax(axis=1).tolist()],

@@ -1,4 +1,4 @@
-"""Feast's online read, measured in its own environment: `feast_online.py LATEST.parquet FOLDER`, seconds as JSON."""
+"""Measures Feast's online read, in its own environment: `feast_online.py LATEST.parquet FOLDER`, seconds as JSON."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ READS, MANY = 1_000, 100
 
 
 def main(latest: Path, folder: Path) -> None:
-    """Define the view, write every client to the online store, and read."""
+    """Defines the view, writes every client to the online store, and measures reads."""
     folder.mkdir()
     (folder / "feature_store.yaml").write_text(
         "project: bench\nprovider: local\nregistry: registry.db\n"

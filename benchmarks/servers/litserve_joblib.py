@@ -13,20 +13,20 @@ class Iris(litserve.LitAPI):
     """Scores one list of four measurements."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe passes it
-        """Load the pickle in the worker."""
+        """Loads the pickle in the worker."""
         self.model = joblib.load(os.environ["MODEL"])
 
     def decode_request(self, request: dict[str, list[float]]) -> list[float]:
-        """The measurements of a request."""
+        """Returns the measurements of a request."""
         return request["row"]
 
     def predict(self, row: list[float]) -> list[float]:
-        """A probability for each class."""
+        """Returns a probability for each class."""
         shares: list[float] = self.model.predict_proba([row])[0].tolist()
         return shares
 
     def encode_response(self, shares: list[float]) -> dict[str, object]:
-        """The likeliest class, and all of them."""
+        """Returns the most probable class, and all probabilities."""
         classes = self.model.classes_.tolist()
         return {
             "predicted_label": classes[shares.index(max(shares))],

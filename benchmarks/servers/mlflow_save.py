@@ -1,4 +1,4 @@
-"""Turn model.joblib of the current folder into an MLflow model in ./saved. Run by MLflow's own environment."""
+"""Converts model.joblib of the current folder into an MLflow model in ./saved. Run by MLflow's own environment."""
 # mypy: disable-error-code="attr-defined"
 
 import joblib
