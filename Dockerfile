@@ -1,11 +1,11 @@
-# The inference image of one sealed bundle. An ONNX bundle needs no scikit-learn, so the image holds none.
+# The inference image of one sealed bundle. An ONNX bundle needs no scikit-learn, so the image has none.
 #
 #   windlass train examples/iris
 #   docker build -t iris .
 #   docker run --rm -p 8080:8080 -e WINDLASS_API_KEYS="me:predict:$KEY" iris
 #
-# It asks for keys (docs/keys.md); make one: KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(32))').
-# SageMaker and Vertex AI send none, and let only their own callers in: set WINDLASS_AUTH=off in the model's environment.
+# It requires keys (docs/keys.md). Create one: KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(32))').
+# SageMaker and Vertex AI admit only their own callers, which send no key: set WINDLASS_AUTH=off in the model's environment.
 # Another bundle: --build-arg BUNDLE=path/to/bundle (a folder of this build context).
 # A bundle that says `"engine": {"name": "native"}` in its manifest: --build-arg EXTRAS=train.
 # A server that follows a registry needs no bundle:
@@ -24,7 +24,7 @@ RUN pip install --no-cache-dir --constraint requirements.txt hatchling \
     && python -m venv --without-pip /opt/windlass
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-# The lock only constrains here: what is installed is what the package itself requires.
+# The lock only constrains versions here: only what the package requires is installed.
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && pip --python /opt/windlass install --no-cache-dir --no-compile --constraint requirements.txt \
         "$(echo dist/*.whl)${EXTRAS:+[${EXTRAS}]}" \
