@@ -1,4 +1,4 @@
-"""A server of control over a real registry and desk; the test itself may play the worker."""
+"""A server of control over a real registry and job queue; the test itself may play the worker."""
 
 import sys
 import threading
@@ -72,26 +72,28 @@ def server(control: Control, registry: Registry) -> Server:
 
 
 @dataclass
-class Still:
-    """A server for requests that change nothing, and its desk."""
+class SharedServer:
+    """A server for requests that change nothing, and its job queue."""
 
     server: Server
     queue: JobQueue
 
 
 @pytest.fixture(scope="session")
-def still(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iterator[Still]:
+def read_only(
+    tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf
+) -> Iterator[SharedServer]:
     home = tmp_path_factory.mktemp("still")
     registry = registered(Settings(home=home), bundle_of)
     server = start_control(home, "iris").wait()
-    yield Still(server, JobQueue(registry.database))
+    yield SharedServer(server, JobQueue(registry.database))
     server.stop()
     registry.close()
 
 
 @dataclass
 class Worker:
-    """The test as a worker: it takes jobs, tells of them and ends them."""
+    """The test as a worker: it claims jobs, reports progress and finishes them."""
 
     queue: JobQueue
     name: str
@@ -101,7 +103,7 @@ class Worker:
         assert job is not None
         return job
 
-    def tell(self, job: Job, progress: float, message: str) -> None:
+    def report(self, job: Job, progress: float, message: str) -> None:
         self.queue.report(job.id, self.name, progress, message)
 
     def succeed(self, job: Job) -> None:

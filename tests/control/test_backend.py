@@ -81,8 +81,8 @@ def test_a_long_queue_takes_no_more(hanging: Any) -> None:
         with pytest.raises(Problem) as refused:
             await backend.run(lambda _: None)
         assert refused.value.status == 503
-        told = await asyncio.gather(*busy, *waiting, return_exceptions=True)
-        assert all(isinstance(one, Problem) for one in told)
+        reported = await asyncio.gather(*busy, *waiting, return_exceptions=True)
+        assert all(isinstance(one, Problem) for one in reported)
 
     run(work, FakeRegistry())
     assert begun == []  # nobody waits for it any more

@@ -77,14 +77,14 @@ def test_progress_comes_as_it_is_made(server: Server, worker: Worker) -> None:
             "progress",
             "message",
         ]
-        worker.tell(job, 0.5, "Fitting")
+        worker.report(job, 0.5, "Fitting")
         half, fitting = listener.next(), listener.next()
         assert half is not None
         assert fitting is not None
         assert half.data["progress"] == 0.5
         assert (fitting.name, fitting.data["message"], half.id) == ("message", "Fitting", "")
         assert fitting.id
-        worker.tell(job, 0.75, "Fitting")
+        worker.report(job, 0.75, "Fitting")
         more = listener.next()
         assert more is not None
         assert (more.name, more.data["progress"]) == ("progress", 0.75)
@@ -102,13 +102,13 @@ def test_progress_comes_as_it_is_made(server: Server, worker: Worker) -> None:
 def test_a_client_that_comes_again_is_told_what_is_new(server: Server, worker: Worker) -> None:
     name = ordered(server)
     job = worker.take()
-    worker.tell(job, 0.5, "Fitting")
+    worker.report(job, 0.5, "Fitting")
     with listening(server, name) as listener:
         listener.next()
         last = listener.next()
         assert last is not None
     with listening(server, name, **{"Last-Event-ID": last.id}) as listener:
-        worker.tell(job, 0.6, "Fitting")
+        worker.report(job, 0.6, "Fitting")
         event = listener.next()
         assert event is not None
         assert (event.name, event.data["progress"]) == ("progress", 0.6)
@@ -156,9 +156,13 @@ def test_a_client_that_pipelines_is_answered_in_turn(server: Server, worker: Wor
             f"GET /readyz HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n".encode()
         )
         worker.fail(worker.take(), "No.")
-        told = connection.rest()
-    assert told.count(b"HTTP/1.1 200") == 2
-    assert told.index(b"event: done") < told.index(b"\r\n0\r\n\r\n") < told.rindex(b"HTTP/1.1 200")
+        reported = connection.rest()
+    assert reported.count(b"HTTP/1.1 200") == 2
+    assert (
+        reported.index(b"event: done")
+        < reported.index(b"\r\n0\r\n\r\n")
+        < reported.rindex(b"HTTP/1.1 200")
+    )
 
 
 def test_clients_that_pipeline_and_go_leave_no_stream(

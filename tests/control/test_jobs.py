@@ -1,7 +1,7 @@
 """Jobs over HTTP, with a real queue."""
 
 import pytest
-from tests.control.conftest import Control, Still, Worker
+from tests.control.conftest import Control, SharedServer, Worker
 from tests.control.test_train import ASYNC
 from tests.support.server import Server
 
@@ -10,8 +10,8 @@ from windlass.registry.registry import Registry
 
 
 def ordered(server: Server, **body: object) -> str:
-    told = server.client.post("/train", json=body, headers=ASYNC).json()
-    return str(told["job_id"])
+    reported = server.client.post("/train", json=body, headers=ASYNC).json()
+    return str(reported["job_id"])
 
 
 def test_jobs_are_listed_newest_first(server: Server, worker: Worker) -> None:
@@ -35,8 +35,8 @@ def test_jobs_are_listed_newest_first(server: Server, worker: Worker) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=", "limit=%D9%A3", "state=busy", "state="]
 )  # fmt: skip
-def test_odd_queries_are_refused(still: Still, query: str) -> None:
-    answer = still.server.client.get(f"/jobs?{query}")
+def test_odd_queries_are_refused(read_only: SharedServer, query: str) -> None:
+    answer = read_only.server.client.get(f"/jobs?{query}")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == [query.partition("=")[0]]
 
@@ -59,10 +59,10 @@ def test_the_worker_of_a_running_job_is_asked_to_give_it_up(server: Server, work
 @pytest.mark.parametrize(
     "name", ["nothing", "%00", "..", "a%2Fb", "x" * 65, "x" * 5000, "%F0%9F%92%A9", "'; --", "-"]
 )
-def test_an_unknown_job_is_not_found(still: Still, name: str) -> None:
+def test_an_unknown_job_is_not_found(read_only: SharedServer, name: str) -> None:
     for path in (f"/jobs/{name}", f"/iris/jobs/{name}/events"):
-        assert still.server.client.get(path).status_code == 404
-    assert still.server.client.delete(f"/jobs/{name}").status_code == 404
+        assert read_only.server.client.get(path).status_code == 404
+    assert read_only.server.client.delete(f"/jobs/{name}").status_code == 404
 
 
 def test_jobs_of_another_project_are_not_shown(

@@ -5,22 +5,22 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
-from tests.control.conftest import Control, Still
+from tests.control.conftest import Control, SharedServer
 from tests.support.openapi_conformance import conformance_failures
 from tests.support.server import Server
 
 from windlass.registry.registry import Registry
 
 
-def test_the_document_is_valid(still: Still) -> None:
-    document = still.server.client.get("/openapi.json").json()
+def test_the_document_is_valid(read_only: SharedServer) -> None:
+    document = read_only.server.client.get("/openapi.json").json()
     validate(document)
     assert {"/train", "/iris/train", "/jobs/{job}/events", "/rollback"} <= set(document["paths"])
     assert set(document["paths"]["/jobs/{job}"]) == {"get", "delete"}
 
 
-def test_every_hyperparameter_is_described(still: Still) -> None:
-    schemas = still.server.client.get("/openapi.json").json()["components"]["schemas"]
+def test_every_hyperparameter_is_described(read_only: SharedServer) -> None:
+    schemas = read_only.server.client.get("/openapi.json").json()["components"]["schemas"]
     logreg, forest = schemas["iris.Training"]["oneOf"]
     assert logreg["additionalProperties"] is False
     assert (logreg["required"], forest["required"]) == ([], ["model"])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from tests.control.conftest import Control, Still, Worker
+from tests.control.conftest import Control, SharedServer, Worker
 from tests.support.server import TIMEOUT, Server
 
 from windlass.jobs.job import Job, JobState
@@ -20,7 +20,7 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
-def aside() -> Iterator[ThreadPoolExecutor]:
+def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as pool:
         yield pool
 
@@ -41,14 +41,12 @@ def asked(worker: Worker) -> Job:
     return polled(lambda: worker.queue.claim(worker.name))
 
 
-def train(aside: ThreadPoolExecutor, server: Server, **body: Any) -> "Future[httpx.Response]":
-    return aside.submit(server.client.post, "/train", json=body)
+def train(pool: ThreadPoolExecutor, server: Server, **body: Any) -> "Future[httpx.Response]":
+    return pool.submit(server.client.post, "/train", json=body)
 
 
-def test_a_training_is_waited_for(
-    server: Server, worker: Worker, aside: ThreadPoolExecutor
-) -> None:
-    waiting = train(aside, server, model="rf", n_estimators=7, seed=3)
+def test_a_training_is_waited_for(server: Server, worker: Worker, pool: ThreadPoolExecutor) -> None:
+    waiting = train(pool, server, model="rf", n_estimators=7, seed=3)
     job = asked(worker)
     assert job.kind == "train"
     assert job.asked_by == "anonymous"
@@ -74,9 +72,9 @@ def test_a_training_is_waited_for(
 
 
 def test_a_training_that_failed_is_told(
-    server: Server, worker: Worker, aside: ThreadPoolExecutor
+    server: Server, worker: Worker, pool: ThreadPoolExecutor
 ) -> None:
-    waiting = train(aside, server)
+    waiting = train(pool, server)
     worker.fail(asked(worker), "The data has no rows.")
     answer = waiting.result(TIMEOUT)
     assert answer.status_code == 422
@@ -84,9 +82,9 @@ def test_a_training_that_failed_is_told(
     assert server.client.get(f"/jobs/{answer.json()['job_id']}").json()["state"] == "failed"
 
 
-def test_a_training_that_is_cancelled_is_told(server: Server, aside: ThreadPoolExecutor) -> None:
+def test_a_training_that_is_cancelled_is_told(server: Server, pool: ThreadPoolExecutor) -> None:
     first = server.client.post("/train", json={}, headers=ASYNC)
-    waiting = train(aside, server, seed=1)
+    waiting = train(pool, server, seed=1)
 
     def second() -> str | None:
         names = [job["job_id"] for job in server.client.get("/jobs").json()["jobs"]]
@@ -100,13 +98,17 @@ def test_a_training_that_is_cancelled_is_told(server: Server, aside: ThreadPoolE
 @pytest.mark.parametrize("prefix", ["", "/iris"])
 def test_a_client_need_not_wait(server: Server, worker: Worker, prefix: str) -> None:
     answer = server.client.post(f"{prefix}/train", json={}, headers=ASYNC)
-    told = answer.json()
+    reported = answer.json()
     assert answer.status_code == 202
     assert answer.headers["preference-applied"] == "respond-async"
-    assert answer.headers["location"] == told["location"] == f"{prefix}/jobs/{told['job_id']}"
-    assert told["state"] == "queued"
-    assert told["message"] == "Training is queued. It begins as soon as a worker is free for it."
-    assert server.client.get(told["location"]).json()["job_id"] == told["job_id"]
+    assert (
+        answer.headers["location"] == reported["location"] == f"{prefix}/jobs/{reported['job_id']}"
+    )
+    assert reported["state"] == "queued"
+    assert (
+        reported["message"] == "Training is queued. It begins as soon as a worker is free for it."
+    )
+    assert server.client.get(reported["location"]).json()["job_id"] == reported["job_id"]
 
 
 def test_what_a_training_waits_for_is_told(server: Server, worker: Worker) -> None:
@@ -156,9 +158,9 @@ def test_twenty_at_once_with_one_key_are_one_job(
 
 
 @pytest.mark.parametrize("key", ["", '""', "ü", "x" * 256, '"open', "a b"])
-def test_an_odd_key_is_refused(still: Still, key: str) -> None:
+def test_an_odd_key_is_refused(read_only: SharedServer, key: str) -> None:
     headers = {**ASYNC, "Idempotency-Key": key.encode("latin-1")}
-    answer = still.server.client.post("/train", json={}, headers=headers)  # type: ignore[arg-type]  # bytes do
+    answer = read_only.server.client.post("/train", json={}, headers=headers)  # type: ignore[arg-type]  # bytes do
     assert answer.status_code == 400
 
 
@@ -190,18 +192,18 @@ def test_an_odd_key_is_refused(still: Still, key: str) -> None:
         ("rf", []),
     ],
 )
-def test_bad_parameters_never_wait(still: Still, body: object, field: list[str]) -> None:
-    answer = still.server.client.post("/train", json=body, headers=ASYNC)
+def test_bad_parameters_never_wait(read_only: SharedServer, body: object, field: list[str]) -> None:
+    answer = read_only.server.client.post("/train", json=body, headers=ASYNC)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == field
-    assert still.queue.list() == []
+    assert read_only.queue.list() == []
 
 
-def test_every_fault_is_named(still: Still) -> None:
+def test_every_fault_is_named(read_only: SharedServer) -> None:
     body = {"model": "rf", "n_estimators": 0, "C": 1.0, "seed": "x", "size": 1}
-    errors = still.server.client.post("/train", json=body).json()["errors"]
-    told = {error["loc"][0]: error["msg"] for error in errors}
-    assert told == {
+    errors = read_only.server.client.post("/train", json=body).json()["errors"]
+    reported = {error["loc"][0]: error["msg"] for error in errors}
+    assert reported == {
         "n_estimators": "The value is less than the minimum of 1.",
         "C": "A hyperparameter of logreg, and this trains rf.",
         "seed": 'The value is not of type "integer".',
@@ -225,19 +227,19 @@ def test_every_fault_is_named(still: Still) -> None:
     ],
 )
 def test_bodies_are_json_of_a_decent_size(
-    still: Still, content: bytes, kind: str, status: int
+    read_only: SharedServer, content: bytes, kind: str, status: int
 ) -> None:
-    answer = still.server.client.post(
+    answer = read_only.server.client.post(
         "/train", content=content, headers={"Content-Type": kind, **ASYNC}
     )
     assert answer.status_code == status
 
 
 def test_a_stopping_server_keeps_nobody_waiting(
-    server: Server, registry: Registry, aside: ThreadPoolExecutor
+    server: Server, registry: Registry, pool: ThreadPoolExecutor
 ) -> None:
     """The job goes on without it, and the client learns where."""
-    waiting = train(aside, server)
+    waiting = train(pool, server)
     queue = JobQueue(registry.database)
     polled(lambda: queue.list("iris"))
     server.signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 """Versions and decisions over HTTP, on a real registry."""
 
 import pytest
-from tests.control.conftest import WHY, Control, Still
+from tests.control.conftest import WHY, Control, SharedServer
 from tests.support.server import Server
 
 from windlass.auth.key import Role
@@ -19,15 +19,15 @@ def test_a_version_goes_into_production_and_back(server: Server, registry: Regis
     back = client.post("/rollback", json={"reason": "v2 is wrong about lilies."}).json()
     assert (back["version"], back["stage"]) == ("v1", "production")
     assert client.post("/rollback", json={"to": "v2", **WHY}).json()["version"] == "v2"
-    told = client.get("/decisions").json()
-    assert told["verified"] is True
-    assert [one["action"] for one in told["decisions"]] == [
+    reported = client.get("/decisions").json()
+    assert reported["verified"] is True
+    assert [one["action"] for one in reported["decisions"]] == [
         "approve",
         "approve",
         "rollback",
         "rollback",
     ]
-    assert told["decisions"][2]["reason"] == "v2 is wrong about lilies."
+    assert reported["decisions"][2]["reason"] == "v2 is wrong about lilies."
     production = registry.production("iris")
     assert production is not None
     assert production.name == "v2"
@@ -41,29 +41,29 @@ def test_a_rejected_version_stays_out(server: Server) -> None:
 
 
 def test_a_version_is_told_whole(server: Server, registry: Registry) -> None:
-    told = server.client.get("/versions/v1").json()
-    assert told["digest"] == registry.version("iris", "v1").digest
-    assert told["trained_by"] == "ada"
-    assert told["params"]["seed"] == 1
-    assert told["metrics"]["accuracy"] > 0.8
-    assert all(gate["passed"] for gate in told["gates"])
+    reported = server.client.get("/versions/v1").json()
+    assert reported["digest"] == registry.version("iris", "v1").digest
+    assert reported["trained_by"] == "ada"
+    assert reported["params"]["seed"] == 1
+    assert reported["metrics"]["accuracy"] > 0.8
+    assert all(gate["passed"] for gate in reported["gates"])
 
 
-def test_two_versions_are_compared(still: Still) -> None:
-    answer = still.server.client.get("/versions/v1/compare/v2")
+def test_two_versions_are_compared(read_only: SharedServer) -> None:
+    answer = read_only.server.client.get("/versions/v1/compare/v2")
     assert answer.status_code == 200
     assert answer.json()["versions"] == ["v1", "v2"]
-    assert answer.content == still.server.client.get("/iris/versions/v1/compare/v2").content
-    assert still.server.client.get("/versions/v1/compare/v7").status_code == 404
+    assert answer.content == read_only.server.client.get("/iris/versions/v1/compare/v2").content
+    assert read_only.server.client.get("/versions/v1/compare/v7").status_code == 404
 
 
 def test_a_changed_chain_is_told(server: Server, registry: Registry) -> None:
     server.client.post("/versions/v1/approve", json=WHY)
     with registry.database.writing() as connection:
         connection.exec_driver_sql("UPDATE decisions SET reason = 'Another one.'")
-    told = server.client.get("/decisions").json()
-    assert told["verified"] is False
-    assert told["faults"]
+    reported = server.client.get("/decisions").json()
+    assert reported["verified"] is False
+    assert reported["faults"]
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_a_changed_chain_is_told(server: Server, registry: Registry) -> None:
         ("/wine/versions", 404),
     ],
 )
-def test_what_is_unknown_is_not_found(still: Still, path: str, status: int) -> None:
-    answer = still.server.client.get(path)
+def test_what_is_unknown_is_not_found(read_only: SharedServer, path: str, status: int) -> None:
+    answer = read_only.server.client.get(path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -100,29 +100,29 @@ def test_what_is_unknown_is_not_found(still: Still, path: str, status: int) -> N
         ("reason", []),
     ],
 )
-def test_a_reason_must_be_one(still: Still, body: object, field: list[str]) -> None:
+def test_a_reason_must_be_one(read_only: SharedServer, body: object, field: list[str]) -> None:
     for path in ("/versions/v1/approve", "/versions/v1/reject", "/rollback"):
-        answer = still.server.client.post(path, json=body)
+        answer = read_only.server.client.post(path, json=body)
         assert answer.status_code == 422, path
         assert answer.json()["errors"][0]["loc"] == field
-    assert still.server.client.get("/decisions").json()["decisions"] == []
+    assert read_only.server.client.get("/decisions").json()["decisions"] == []
 
 
 @pytest.mark.parametrize("to", ["v0", "1", "", None, "../v1", 1])
-def test_a_rollback_goes_to_a_version(still: Still, to: object) -> None:
-    answer = still.server.client.post("/rollback", json={"to": to, **WHY})
+def test_a_rollback_goes_to_a_version(read_only: SharedServer, to: object) -> None:
+    answer = read_only.server.client.post("/rollback", json={"to": to, **WHY})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["to"]
 
 
-def test_without_a_predecessor_there_is_no_way_back(still: Still) -> None:
-    assert still.server.client.post("/rollback", json=WHY).status_code == 409
+def test_without_a_predecessor_there_is_no_way_back(read_only: SharedServer) -> None:
+    assert read_only.server.client.post("/rollback", json=WHY).status_code == 409
 
 
-def test_methods_are_as_everywhere(still: Still) -> None:
-    answer = still.server.client.delete("/versions/v1")
+def test_methods_are_as_everywhere(read_only: SharedServer) -> None:
+    answer = read_only.server.client.delete("/versions/v1")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
-    head = still.server.client.head("/versions")
+    head = read_only.server.client.head("/versions")
     assert (head.status_code, head.content) == (200, b"")
     assert int(head.headers["content-length"]) > 2
 
@@ -153,5 +153,5 @@ def test_keys_decide_under_their_names(control: Control, registry: Registry) -> 
     )
     assert server.client.get("/jobs", headers={"X-API-Key": made["predict"]}).status_code == 403
     assert post("/versions/v1/approve", "approve") == 200
-    told = server.client.get("/decisions", headers={"X-API-Key": made["predict"]}).json()
-    assert told["decisions"][0]["actor"] == "approve-key"
+    reported = server.client.get("/decisions", headers={"X-API-Key": made["predict"]}).json()
+    assert reported["decisions"][0]["actor"] == "approve-key"

@@ -37,12 +37,12 @@ def test_a_training_makes_a_version_that_is_served(served: Server) -> None:
             assert listener.rest()[-1].name == "done"
         answer = client.post("/train", json=body, headers=headers)
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    version = client.get(f"/versions/{told['new_model_version']}").json()
-    assert version["job_id"] == told["job_id"]
+    reported = answer.json()
+    version = client.get(f"/versions/{reported['new_model_version']}").json()
+    assert version["job_id"] == reported["job_id"]
     assert version["params"]["n_estimators"] == 5
-    assert version["stage"] == told["stage"]
-    if told["stage"] == "candidate":
+    assert version["stage"] == reported["stage"]
+    if reported["stage"] == "candidate":
         assert client.post(f"/versions/{version['version']}/approve", json=WHY).status_code == 200
     live = polled(lambda: client.get("/status").json()["live_version"])
     assert client.post("/predict", json=FLOWER).json()["model_version"] == live
@@ -51,10 +51,12 @@ def test_a_training_makes_a_version_that_is_served(served: Server) -> None:
 def test_a_running_training_is_cancelled(served: Server) -> None:
     client = served.client
     before = client.get("/versions").json()
-    told = client.post("/train", json={"model": "rf", "n_estimators": 2000}, headers=ASYNC).json()
-    with listening(served, told["job_id"]) as listener:
+    reported = client.post(
+        "/train", json={"model": "rf", "n_estimators": 2000}, headers=ASYNC
+    ).json()
+    with listening(served, reported["job_id"]) as listener:
         while (event := listener.next()) is not None and event.data["state"] == "queued":
             pass
-        assert client.delete(told["location"]).status_code == 202
+        assert client.delete(reported["location"]).status_code == 202
         assert listener.rest()[-1].data["state"] == "cancelled"
     assert client.get("/versions").json() == before

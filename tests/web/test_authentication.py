@@ -28,11 +28,11 @@ from windlass.web.routing import Route
 
 CONFIGURED = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"
 WITHIN = 2.0  # seconds until a change must have reached a server
-Guarded = Callable[..., "House"]
+Guarded = Callable[..., "GuardedService"]
 
 
 @dataclass
-class Told:
+class RecordedResponse:
     """An answer, and whether the body of its request was read."""
 
     status: int
@@ -45,7 +45,7 @@ class Told:
         return str(orjson.loads(self.content)["detail"])
 
 
-class House:
+class GuardedService:
     """A service with a route for every role, and who came in there."""
 
     def __init__(self, authenticator: Authenticator | None) -> None:
@@ -76,7 +76,7 @@ class House:
 
     def ask(
         self, path: str = "/predict", *headers: tuple[str, bytes], method: str = "POST", client: Any = ("10.0.0.1", 1)
-    ) -> Told:  # fmt: skip
+    ) -> RecordedResponse:  # fmt: skip
         sent: list[dict[str, Any]] = []
         read: list[bool] = []
 
@@ -93,9 +93,9 @@ class House:
         }  # fmt: skip
         asyncio.run(self.service(scope, receive, send))
         start, body = sent
-        return Told(start["status"], dict(start["headers"]), body["body"], bool(read))
+        return RecordedResponse(start["status"], dict(start["headers"]), body["body"], bool(read))
 
-    def key(self, secret: str | bytes, path: str = "/predict", **how: Any) -> Told:
+    def key(self, secret: str | bytes, path: str = "/predict", **how: Any) -> RecordedResponse:
         value = secret if isinstance(secret, bytes) else secret.encode()
         return self.ask(path, ("x-api-key", value), **how)
 
@@ -114,27 +114,27 @@ def keys(settings: Settings) -> Iterator[KeyStore]:
 
 @pytest.fixture
 def guarded(settings: Settings) -> Iterator[Guarded]:
-    houses: list[House] = []
+    services: list[GuardedService] = []
 
     def make(
         source: KeySource | None = None,
         settings: Settings = settings,
         refresh: float = REFRESH_SECONDS,
-    ) -> House:
+    ) -> GuardedService:
         authenticator = Authenticator(
             source or DatabaseKeySource(settings), RateLimits(SharedCounters()), settings, refresh
         )
         authenticator.start()
-        houses.append(House(authenticator))
-        return houses[-1]
+        services.append(GuardedService(authenticator))
+        return services[-1]
 
     yield make
-    for house in houses:
-        assert house.authenticator is not None
-        house.authenticator.stop()
+    for service in services:
+        assert service.authenticator is not None
+        service.authenticator.stop()
 
 
-class Shaky:
+class UnreliableSource:
     """A database that is there, or away."""
 
     def __init__(self) -> None:
@@ -154,16 +154,16 @@ class Shaky:
 
 def test_both_headers_let_a_key_in_under_its_name(guarded: Guarded, keys: KeyStore) -> None:
     secret = keys.create("ci", Role.PREDICT).encode()
-    house = guarded()
+    service = guarded()
     for header in [
         ("x-api-key", secret), ("authorization", b"Bearer " + secret), ("authorization", b"bearer   " + secret + b" "),
     ]:  # fmt: skip
-        assert house.ask("/predict", header).status == 200
-    twice = house.ask("/predict", ("x-api-key", secret), ("authorization", b"Bearer " + secret))
-    beside = house.ask("/predict", ("authorization", b"Basic dXNlcjp4"), ("x-api-key", secret))
-    blank = house.ask("/predict", ("x-api-key", b""), ("authorization", b"Bearer " + secret))
+        assert service.ask("/predict", header).status == 200
+    twice = service.ask("/predict", ("x-api-key", secret), ("authorization", b"Bearer " + secret))
+    beside = service.ask("/predict", ("authorization", b"Basic dXNlcjp4"), ("x-api-key", secret))
+    blank = service.ask("/predict", ("x-api-key", b""), ("authorization", b"Bearer " + secret))
     assert [twice.status, beside.status, blank.status] == [200] * 3
-    assert house.actors == ["ci"] * 6
+    assert service.actors == ["ci"] * 6
 
 
 @pytest.mark.parametrize("headers", [
@@ -173,11 +173,13 @@ def test_both_headers_let_a_key_in_under_its_name(guarded: Guarded, keys: KeySto
 ])  # fmt: skip
 def test_no_key(guarded: Guarded, keys: KeyStore, headers: list[tuple[str, bytes]]) -> None:
     secret = keys.create("ci", Role.PREDICT).encode()
-    house = guarded()
-    told = house.ask("/predict", *((name, value.replace(b"%b", secret)) for name, value in headers))
-    assert (told.status, told.read, house.actors) == (401, False, [])
-    assert told.headers[b"www-authenticate"] == b'Bearer realm="windlass"'
-    assert told.detail.startswith("A key is needed. ")
+    service = guarded()
+    response = service.ask(
+        "/predict", *((name, value.replace(b"%b", secret)) for name, value in headers)
+    )
+    assert (response.status, response.read, service.actors) == (401, False, [])
+    assert response.headers[b"www-authenticate"] == b'Bearer realm="windlass"'
+    assert response.detail.startswith("A key is needed. ")
 
 
 @pytest.mark.parametrize("change", [
@@ -192,53 +194,55 @@ def test_wrong_keys(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     secret = keys.create("ci", Role.ADMIN).encode()
-    house, sent = guarded(), change(secret)
-    told = house.key(sent)
-    assert (told.status, told.read, house.actors) == (401, False, [])
-    assert told.headers[b"www-authenticate"] == b'Bearer realm="windlass", error="invalid_token"'
+    service, sent = guarded(), change(secret)
+    response = service.key(sent)
+    assert (response.status, response.read, service.actors) == (401, False, [])
+    assert (
+        response.headers[b"www-authenticate"] == b'Bearer realm="windlass", error="invalid_token"'
+    )
     (record,) = [record for record in caplog.records if record.name == "windlass.auth"]
     assert (record.getMessage(), vars(record)["address"]) == ("auth failed", "10.0.0.1")
     assert vars(record)["reason"] == ("too long" if len(sent) > 512 else "unknown or revoked")
-    shown = repr(vars(record)) + told.content.decode()
+    shown = repr(vars(record)) + response.content.decode()
     assert sent.decode("latin-1") not in shown.replace("\\\\", "\\")
     assert secret.decode() not in shown
 
 
 def test_two_keys_are_none(guarded: Guarded, keys: KeyStore) -> None:
     one, other = (keys.create(name, Role.ADMIN).encode() for name in ("a", "b"))
-    house = guarded()
+    service = guarded()
     for pair in [
         (("x-api-key", one), ("x-api-key", other)), (("x-api-key", one), ("authorization", b"Bearer " + other)),
         (("x-api-key", b"x"), ("x-api-key", b""), ("x-api-key", one)),
     ]:  # fmt: skip
-        told = house.ask("/predict", *pair)
-        assert (told.status, told.detail) == (401, "More than one key was sent.")
-    assert house.actors == []
+        response = service.ask("/predict", *pair)
+        assert (response.status, response.detail) == (401, "More than one key was sent.")
+    assert service.actors == []
 
 
 @pytest.mark.parametrize("held", list(Role))
 def test_roles(guarded: Guarded, keys: KeyStore, held: Role) -> None:
-    secret, house = keys.create("ci", held), guarded()
+    secret, service = keys.create("ci", held), guarded()
     for needed in Role:
-        told = house.key(secret, f"/{needed.value}")
-        assert told.status == (200 if held.includes(needed) else 403)
-        if told.status == 403:
-            assert (told.read, told.detail) == (
+        response = service.key(secret, f"/{needed.value}")
+        assert response.status == (200 if held.includes(needed) else 403)
+        if response.status == 403:
+            assert (response.read, response.detail) == (
                 False,
                 f"This takes a key with the role {needed.value}.",
             )
             wanted = b'error="insufficient_scope", scope="%b"' % needed.value.encode()
-            assert told.headers[b"www-authenticate"].endswith(wanted)
+            assert response.headers[b"www-authenticate"].endswith(wanted)
 
 
 def test_no_way_around(guarded: Guarded) -> None:
-    house = guarded()
+    service = guarded()
     asked = [
         ("POST", "/predict/"), ("POST", "/predict//"), ("GET", "/get"), ("HEAD", "/get"), ("HEAD", "/get/"),
         ("GET", "/models/a"), ("HEAD", "/models/a/"), ("GET", "/models/open"),
     ]  # fmt: skip
-    told = {(method, path): house.ask(path, method=method).status for method, path in asked}
-    assert set(told.values()) == {401}, told
+    response = {(method, path): service.ask(path, method=method).status for method, path in asked}
+    assert set(response.values()) == {401}, response
     elsewhere = [
         "//predict",
         "/PREDICT",
@@ -248,18 +252,18 @@ def test_no_way_around(guarded: Guarded) -> None:
         "/get;x",
         "/models/",
     ]
-    assert {house.ask(path, method="GET").status for path in elsewhere} == {404}
-    assert house.ask("/predict", method="GET").status == 405
-    assert house.actors == []
-    assert house.ask("/open", method="GET").status == 200
-    assert house.ask("/open", ("x-api-key", b"wrong"), method="GET").status == 200
+    assert {service.ask(path, method="GET").status for path in elsewhere} == {404}
+    assert service.ask("/predict", method="GET").status == 405
+    assert service.actors == []
+    assert service.ask("/open", method="GET").status == 200
+    assert service.ask("/open", ("x-api-key", b"wrong"), method="GET").status == 200
 
 
 def test_no_guard_asks_for_nothing(settings: Settings) -> None:
     assert Authenticator.from_settings(Settings(home=settings.home)) is None
-    house = House(None)
-    assert house.ask("/admin").status == 200
-    assert house.actors == [""]
+    service = GuardedService(None)
+    assert service.ask("/admin").status == 200
+    assert service.actors == [""]
 
 
 def test_rates_and_their_fields(
@@ -268,17 +272,17 @@ def test_rates_and_their_fields(
     monkeypatch.setattr(authentication, "monotonic", lambda: 60_000.0)  # no minute ends meanwhile
     slow = keys.create("slow", Role.PREDICT, 3)
     free = keys.create("free", Role.PREDICT)
-    house = guarded()
+    service = guarded()
     paths = ["/predict", "/train", "/predict", "/predict"]
-    answers = [house.key(slow, path) for path in paths]
-    assert [told.status for told in answers] == [200, 403, 200, 429]
-    left = [told.headers[b"ratelimit"].partition(b";t=")[0] for told in answers]
+    answers = [service.key(slow, path) for path in paths]
+    assert [response.status for response in answers] == [200, 403, 200, 429]
+    left = [response.headers[b"ratelimit"].partition(b";t=")[0] for response in answers]
     assert left == [b'"key";r=2', b'"key";r=1', b'"key";r=0', b'"key";r=0']
-    assert {told.headers[b"ratelimit-policy"] for told in answers} == {b'"key";q=3;w=60'}
+    assert {response.headers[b"ratelimit-policy"] for response in answers} == {b'"key";q=3;w=60'}
     last = answers[-1]
     assert 1 <= int(last.headers[b"retry-after"]) <= 120
-    assert (last.read, len(house.actors)) == (False, 2)
-    assert b"ratelimit" not in house.key(free).headers
+    assert (last.read, len(service.actors)) == (False, 2)
+    assert b"ratelimit" not in service.key(free).headers
     limited = guarded(settings=Settings(home=settings.home, auth=True, rate_limit=1))
     assert [limited.key(free).status for _ in range(2)] == [200, 429]
     assert [limited.key(slow).status for _ in range(4)] == [200, 200, 200, 429]
@@ -287,14 +291,14 @@ def test_rates_and_their_fields(
 def test_wrong_tries_of_an_address_are_limited_and_right_ones_not(
     guarded: Guarded, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house = guarded()
-    told = [house.key(f"wrong-{number}") for number in range(50)]
-    assert [one.status for one in told] == [401] * 10 + [429] * 40
-    assert {1 <= int(one.headers[b"retry-after"]) <= 60 for one in told[10:]} == {True}
-    assert house.key(CONFIGURED).status == 200
-    assert house.ask("/predict").status == 401  # no key is no try
-    assert house.key("wrong", client=("10.0.0.2", 1)).status == 401
-    assert house.key("wrong", client=None).status == 401
+    service = guarded()
+    response = [service.key(f"wrong-{number}") for number in range(50)]
+    assert [one.status for one in response] == [401] * 10 + [429] * 40
+    assert {1 <= int(one.headers[b"retry-after"]) <= 60 for one in response[10:]} == {True}
+    assert service.key(CONFIGURED).status == 200
+    assert service.ask("/predict").status == 401  # no key is no try
+    assert service.key("wrong", client=("10.0.0.2", 1)).status == 401
+    assert service.key("wrong", client=None).status == 401
     reasons = [vars(one)["reason"] for one in caplog.records if one.getMessage() == "auth failed"]
     assert reasons == ["unknown or revoked"] * 10 + ["too many"] + ["unknown or revoked"] * 2
 
@@ -302,64 +306,64 @@ def test_wrong_tries_of_an_address_are_limited_and_right_ones_not(
 def test_log_lines_are_limited_over_all_addresses(
     guarded: Guarded, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house = guarded()
+    service = guarded()
     for number in range(500):
         client = (f"10.0.{number // 250}.{number % 250}", 1)
-        assert house.key("wrong", client=client).status == 401
+        assert service.key("wrong", client=client).status == 401
     lines = [one for one in caplog.records if one.getMessage() == "auth failed"]
     assert len(lines) == MAX_LOG_LINES
 
 
 def test_changes_reach_a_running_guard(guarded: Guarded, keys: KeyStore) -> None:
-    house = guarded()
+    service = guarded()
     names = iter(["late", "later", "last"])
 
     def change() -> None:
         name = next(names)
         secret = keys.create(name, Role.PREDICT)
-        wait_until(lambda: house.key(secret, client=None).status == 200, "let in")
+        wait_until(lambda: service.key(secret, client=None).status == 200, "let in")
         keys.revoke(name)
-        wait_until(lambda: house.key(secret, client=None).status != 200, "shut out")
+        wait_until(lambda: service.key(secret, client=None).status != 200, "shut out")
 
     assert is_quick(change, 2 * WITHIN, tries=3)
-    assert house.key(CONFIGURED).status == 200
+    assert service.key(CONFIGURED).status == 200
 
 
 def test_a_database_that_is_away(
     guarded: Guarded, keys: KeyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    shaky = Shaky()
-    house = guarded(shaky)
+    source = UnreliableSource()
+    service = guarded(source)
     secret = keys.create("ci", Role.PREDICT)
-    told = house.key(secret)
-    assert (told.status, told.headers[b"retry-after"]) == (503, b"1")
-    assert [house.key(CONFIGURED).status, house.ask("/predict").status] == [200, 401]
-    assert [house.key("wrong").status for _ in range(20)] == [503] * 20
-    shaky.keys, shaky.away = keys.active_keys(), None
-    wait_until(lambda: house.key(secret).status == 200, "let in")
-    shaky.away = RuntimeError("what nobody thought of")
-    asked = shaky.asked
-    wait_until(lambda: shaky.asked >= asked + 3, "asked again")
-    assert [house.key(secret).status, house.key("wrong").status] == [200, 401]
-    shaky.away, shaky.keys = None, {}
-    wait_until(lambda: house.key(secret).status == 401, "shut out")
+    response = service.key(secret)
+    assert (response.status, response.headers[b"retry-after"]) == (503, b"1")
+    assert [service.key(CONFIGURED).status, service.ask("/predict").status] == [200, 401]
+    assert [service.key("wrong").status for _ in range(20)] == [503] * 20
+    source.keys, source.away = keys.active_keys(), None
+    wait_until(lambda: service.key(secret).status == 200, "let in")
+    source.away = RuntimeError("what nobody thought of")
+    asked = source.asked
+    wait_until(lambda: source.asked >= asked + 3, "asked again")
+    assert [service.key(secret).status, service.key("wrong").status] == [200, 401]
+    source.away, source.keys = None, {}
+    wait_until(lambda: service.key(secret).status == 401, "shut out")
 
-    def told_of() -> list[str]:
+    def events() -> list[str]:
         events = [one.getMessage() for one in caplog.records]
         return [event for event in events if event.startswith("keys ")]
 
-    wait_until(lambda: len(told_of()) >= 4, "told")
-    assert told_of() == ["keys cannot be read", "keys are read again"] * 2
+    wait_until(lambda: len(events()) >= 4, "told")
+    assert events() == ["keys cannot be read", "keys are read again"] * 2
 
 
 def test_a_start_waits_for_the_keys_and_a_stop_ends_the_thread(
     guarded: Guarded, keys: KeyStore
 ) -> None:
     secret = keys.create("ci", Role.PREDICT)
-    house = guarded(refresh=3600.0)  # so that nothing but the stop ends the thread
-    assert house.key(secret).status == 200  # at once
-    assert house.authenticator is not None
-    thread = house.authenticator._thread
-    house.authenticator.stop()
+    service = guarded(refresh=3600.0)  # so that nothing but the stop ends the thread
+    assert service.key(secret).status == 200  # at once
+    assert service.authenticator is not None
+    thread = service.authenticator._thread
+    service.authenticator.stop()
     wait_until(lambda: not thread.is_alive(), "its end")

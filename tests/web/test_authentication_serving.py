@@ -69,15 +69,15 @@ def test_workers_share_a_rate(serve: Serve, iris: Path, tmp_path: Path) -> None:
     folder = tmp_path / "home" / "run" / str(server.process.pid) / "rates"
     wait_until(lambda: len(list(folder.glob("*.cells"))) == 2, "two workers")
     started = time.monotonic()
-    told = [ask(server, secret)]
-    while told[-1].status == 200:
+    responses = [ask(server, secret)]
+    while responses[-1].status == 200:
         time.sleep(0.02)
-        told.append(ask(server, secret))
-    assert told[-1].status == 429
-    assert 1 <= int(told[-1].headers["retry-after"]) <= 120
+        responses.append(ask(server, secret))
+    assert responses[-1].status == 429
+    assert 1 <= int(responses[-1].headers["retry-after"]) <= 120
     # of the others' use a worker misses what they let in within a tenth of a second: here, some five requests.
     # A minute that ends meanwhile lets in more, as what the last one held counts less with every second.
-    assert RATE <= len(told) - 1 <= RATE + 12 + (time.monotonic() - started) * RATE / 60
+    assert RATE <= len(responses) - 1 <= RATE + 12 + (time.monotonic() - started) * RATE / 60
     assert server.stop() == 0
 
 
@@ -139,8 +139,11 @@ def test_a_database_that_is_away_at_the_start(
             WINDLASS_AUTH="required", WINDLASS_API_KEYS=f"me:predict:{CONFIGURED}",
         )  # fmt: skip
         server.wait("/livez")
-        told = ask(server, secret)
-        assert (told.status, told.json()["detail"]) == (503, "The keys cannot be read yet.")
+        responses = ask(server, secret)
+        assert (responses.status, responses.json()["detail"]) == (
+            503,
+            "The keys cannot be read yet.",
+        )
         assert "keys" not in ask(server, CONFIGURED).json()["detail"]  # let in: there is no version
         assert server.raw(post("/predict", ROW)).status == 401
     wait_until(lambda: "keys" not in ask(server, secret).json()["detail"], "keys are read")

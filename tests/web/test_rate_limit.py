@@ -45,7 +45,7 @@ def limiter(rate: int) -> RateLimiter:
     return RateLimits(SharedCounters()).limiter("ci", rate)
 
 
-def told(limiter: RateLimiter, now: float) -> tuple[int, str, str]:
+def acquired(limiter: RateLimiter, now: float) -> tuple[int, str, str]:
     """(wait, RateLimit, RateLimit-Policy)."""
     wait, lines = limiter.acquire(now)
     found = dict(line.split(": ", 1) for line in lines.decode().splitlines())
@@ -55,10 +55,10 @@ def told(limiter: RateLimiter, now: float) -> tuple[int, str, str]:
 def test_what_is_told() -> None:
     ci = limiter(3)
     policy = '"key";q=3;w=60'
-    assert told(ci, START) == (0, '"key";r=2;t=60', policy)
-    assert told(ci, START + 20.5) == (0, '"key";r=1;t=40', policy)
-    assert told(ci, START + 21) == (0, '"key";r=0;t=39', policy)
-    wait, field, _ = told(ci, START + 22)
+    assert acquired(ci, START) == (0, '"key";r=2;t=60', policy)
+    assert acquired(ci, START + 20.5) == (0, '"key";r=1;t=40', policy)
+    assert acquired(ci, START + 21) == (0, '"key";r=0;t=39', policy)
+    wait, field, _ = acquired(ci, START + 22)
     assert field == f'"key";r=0;t={wait}'
 
 

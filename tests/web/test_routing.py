@@ -21,9 +21,9 @@ def refusal(*projects: str) -> Problem:
 
 
 def test_a_path_that_is_none() -> None:
-    told = "There is nothing here. See /docs for the routes of this server."
+    detail = "There is nothing here. See /docs for the routes of this server."
     for projects in ((), ("iris",)):
-        assert (refusal(*projects).status, refusal(*projects).detail) == (404, told)
+        assert (refusal(*projects).status, refusal(*projects).detail) == (404, detail)
 
 
 def test_a_hint_where_several_projects_are_served() -> None:

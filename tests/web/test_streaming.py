@@ -40,7 +40,7 @@ class Client:
 
     def __init__(self, parts: Parts, *, reads: bool = True, goes: bool = False) -> None:
         self.parts, self.reads, self.goes = parts, reads, goes
-        self.told: list[Message] = []
+        self.messages: list[Message] = []
         self.asked = 0
         self.ending, self.begun = asyncio.Event(), asyncio.Event()
 
@@ -75,23 +75,23 @@ class Client:
     async def send(self, message: Message) -> None:
         if not self.reads and message["type"] == "http.response.body":
             await asyncio.Event().wait()
-        self.told.append(message)
+        self.messages.append(message)
         if message.get("body"):
             self.begun.set()
 
     @property
     def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.told)
+        return b"".join(message.get("body", b"") for message in self.messages)
 
     @property
     def is_whole(self) -> bool:
-        return not self.told[-1].get("more_body", False)
+        return not self.messages[-1].get("more_body", False)
 
 
 def run(client: Client, method: str = "GET") -> dict[Any, Any]:
     asyncio.run(client.ask(method))
     assert client.parts.closed
-    return dict(client.told[0]["headers"])
+    return dict(client.messages[0]["headers"])
 
 
 def test_parts_follow_one_another_without_a_length() -> None:
@@ -112,7 +112,7 @@ def test_head_reads_no_part() -> None:
 def test_it_ends_as_its_client_goes() -> None:
     client = Client(Parts(b"one", ends=False), goes=True)
     run(client)
-    assert not any(message.get("body") == b"" for message in client.told)
+    assert not any(message.get("body") == b"" for message in client.messages)
 
 
 def test_it_ends_as_the_server_drains() -> None:
@@ -132,7 +132,7 @@ def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(streaming, "STALL_SECONDS", 0.05)
     client = Client(Parts(b"one", b"two"), reads=False)
     run(client)
-    assert [message["type"] for message in client.told] == ["http.response.start"]
+    assert [message["type"] for message in client.messages] == ["http.response.start"]
 
 
 def test_parts_that_fail_are_logged_and_leave_the_answer_open(

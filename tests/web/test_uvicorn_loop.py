@@ -36,7 +36,7 @@ async def started(listener: socket.socket) -> uvicorn.Server:
     return server
 
 
-def told(clients: list[Connection]) -> list[object]:
+def outcomes(clients: list[Connection]) -> list[object]:
     """The status that each gets, and what follows until the connection ends; else what happened to it."""
     found: list[object] = []
     for client in clients:
@@ -60,7 +60,7 @@ def test_what_waits_as_it_closes_is_answered() -> None:
         await asyncio.sleep(0)
         with pytest.raises(ConnectionRefusedError):
             Connection.to(port)
-        found = await asyncio.to_thread(told, clients)
+        found = await asyncio.to_thread(outcomes, clients)
         await stopping
         return found
 
