@@ -66,7 +66,7 @@ class _Client:
 
 def _install(monkeypatch: pytest.MonkeyPatch, client: _Client) -> None:
     monkeypatch.setattr(mlflow, "mlflow_installed", lambda: True)
-    monkeypatch.setattr("windlass.workflows.train.installed", lambda: True)
+    monkeypatch.setattr("windlass.workflows.train.mlflow_installed", lambda: True)
     monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=client))
 
 
@@ -105,7 +105,7 @@ def test_no_track_and_no_mlflow_record_nothing(
     notes: list[Any] = []
     _install(monkeypatch, _Client(notes))
     assert trained(track=False).tracked is None
-    monkeypatch.setattr("windlass.workflows.train.installed", lambda: False)
+    monkeypatch.setattr("windlass.workflows.train.mlflow_installed", lambda: False)
     result = trained()
     assert (result.tracked, result.untracked, notes) == (None, None, [])
     assert not (tmp_path / "home").exists()

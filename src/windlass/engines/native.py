@@ -1,4 +1,4 @@
-"""The native engine: runs the pickled scikit-learn pipeline. Used only where the manifest says native."""
+"""The native engine: runs the pickled scikit-learn pipeline, only where the manifest says native."""
 
 import io
 from typing import Any

@@ -12,7 +12,10 @@ _NUMPY = {pa.date32(): "i4", pa.date64(): "i8"}
 
 
 def to_numpy(array: Any) -> NDArray[Any]:
-    """Return a number, date or timestamp array as read-only numpy, without a copy. Values under nulls mean nothing."""
+    """Return a number, date or timestamp array as read-only numpy, without a copy.
+
+    Values under nulls mean nothing.
+    """
     data = array.buffers()[1]
     if not len(array) or data is None:
         return np.zeros(len(array), _numpy_dtype(array.type))
@@ -21,7 +24,7 @@ def to_numpy(array: Any) -> NDArray[Any]:
 
 
 def to_mask(booleans: Any) -> NDArray[np.bool_]:
-    """Return a boolean array as numpy bool [n]. Values under nulls mean nothing."""
+    """Return a boolean array as numpy bool [n]; values under nulls mean nothing."""
     return to_numpy(booleans.cast(pa.uint8())).view(np.bool_)
 
 

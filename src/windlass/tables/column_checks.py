@@ -42,7 +42,7 @@ class ColumnCheck:
     rejections: list[tuple[str, Rows]] = field(default_factory=list)
 
     def reject(self, mask: Mask, reason: str) -> None:
-        """Reject the present cells in `mask` [n]. A cell is rejected once, for the first reason."""
+        """Reject the present cells in `mask` [n]; a cell is rejected once, for the first reason."""
         if self.present is not None:
             mask = mask & self.present
         rows = np.flatnonzero(mask)
@@ -80,7 +80,7 @@ def reject_non_finite(cells: ColumnCheck, column: ColumnSchema) -> None:
 
 
 def reject_fractions(cells: ColumnCheck) -> None:
-    """Reject floats that are no integers. Call after `reject_non_finite`."""
+    """Reject floats that are no integers; call it after `reject_non_finite`."""
     fraction = cells.values != np.trunc(cells.values)
     cells.reject(fraction, "Input should be a valid integer, got a number with a fractional part")
 

@@ -137,10 +137,10 @@ class TableReader:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(
-                f"{self._name} cannot be read as {self.form}: {self._why(error)}"
+                f"{self._name} cannot be read as {self.form}: {self._error_reason(error)}"
             ) from error
 
-    def _why(self, error: Exception) -> str:
+    def _error_reason(self, error: Exception) -> str:
         if self._rejected is not None:
             return f"{self._rejected}. Correct that line."
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):

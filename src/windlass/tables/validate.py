@@ -49,8 +49,9 @@ class RowProblem:
 
 @dataclass(frozen=True)
 class ValidatedTable:
-    """The rows of a table as a batch. Where `invalid` [n] is true the batch holds NaN and "".
+    """Rows of a table as a batch, and the problems of those that are invalid.
 
+    Where `invalid` [n] is true the batch holds NaN and "".
     `problems` give the reasons, in the order of rows and declared columns, up to the limit that was
     requested; the first problem of each kind in each column is kept as long as there is room.
     """
@@ -133,9 +134,9 @@ def _remedy(missing: list[str], extra: list[str]) -> str:
 
 
 def _list_columns(names: list[str]) -> str:
-    shown = ", ".join(repr(name[:64]) for name in names[:_MAX_LISTED])
+    listed = ", ".join(repr(name[:64]) for name in names[:_MAX_LISTED])
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return f"the column{'s' * (len(names) > 1)} {shown}{more}"
+    return f"the column{'s' * (len(names) > 1)} {listed}{more}"
 
 
 def _decode(column: ColumnSchema, array: Any) -> Any:

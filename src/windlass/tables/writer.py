@@ -30,7 +30,7 @@ def table_format(path: Path) -> str:
 
 @contextmanager
 def open_writer(sink: Path | BinaryIO, schema: Any, form: str) -> Iterator[Any]:
-    """Open a writer with `write_batch(pa.RecordBatch)`, closed at the end. A sink is left open.
+    """Open a writer with `write_batch(pa.RecordBatch)`, closed at the end; a sink is left open.
 
     `arrow` is Arrow's file format on a path, and its stream on a sink. Raises InputError where the
     form cannot hold a column.

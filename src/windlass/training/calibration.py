@@ -11,7 +11,10 @@ Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of `right / total` by E. B. Wilson (1927), JASA 22:209-212, valid near 0 and 1."""
+    """Return the 95 % interval of the proportion `right / total`, valid near 0 and 1.
+
+    By E. B. Wilson (1927), JASA 22:209-212.
+    """
     share = right / total
     spread = Z_95 * sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
     centre, scale = share + Z_95**2 / (2 * total), 1 + Z_95**2 / total

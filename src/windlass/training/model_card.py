@@ -77,7 +77,7 @@ def _columns(schema: RowSchema) -> str:
 
 
 def _allowed(column: ColumnSchema) -> str:
-    limits = [f"{_SIGNS[keyword]} {_shown(limit)}" for keyword, limit in column.bounds()]
+    limits = [f"{_SIGNS[keyword]} {_format_limit(limit)}" for keyword, limit in column.bounds()]
     if column.categories is not None:
         limits.append(", ".join(column.categories))
     if column.unit:
@@ -87,7 +87,7 @@ def _allowed(column: ColumnSchema) -> str:
     return ", ".join(limits) or "any"
 
 
-def _shown(limit: object) -> str:
+def _format_limit(limit: object) -> str:
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 

@@ -23,7 +23,7 @@ def ignore_progress(share: float, message: str) -> None:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """Request to train a model and write its bundle to `artifacts`. Without `model`, the first candidate."""
+    """Request to train a model and write its bundle to `artifacts`; without `model`, the first candidate."""
 
     artifacts: Path
     model: str | None = None

@@ -1,4 +1,4 @@
-"""One training run in memory: reads the data, splits, fits with one seed, evaluates. Writes no file."""
+"""One training run in memory: reads the data, splits, fits with one seed, evaluates; writes no file."""
 
 import warnings
 from dataclasses import dataclass

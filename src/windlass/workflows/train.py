@@ -1,4 +1,4 @@
-"""The training workflow: from a request to a published bundle. Prints nothing."""
+"""The training workflow: from a request to a published bundle; prints nothing."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -37,9 +37,8 @@ def _member(compiler: Compiler, member: Any, columns: Columns) -> str:
         curve = _isotonic(graph, response, member.calibrators)
     else:
         raise UnsupportedError(f"CalibratedClassifierCV: method={member.method!r} is not converted")
-    one = graph.constant(1.0)
     if classes == 2:
-        return graph.node("Concat", graph.node("Sub", one, curve), curve, axis=1)
+        return graph.node("Concat", graph.node("Sub", graph.constant(1.0), curve), curve, axis=1)
     total = graph.node("ReduceSum", curve, graph.constant([1]), keepdims=1)
     all_zero = graph.node("Equal", total, graph.constant(0.0))
     uniform = graph.constant(1.0 / classes)

@@ -55,7 +55,7 @@ class GraphValue:
 
 
 class Graph:
-    """Collects nodes and constants. Every tensor of rows has the rows on its first axis."""
+    """Collects nodes and constants; every tensor of rows has the rows on its first axis."""
 
     def __init__(self, prefix: str = "t") -> None:
         self._prefix = prefix

@@ -145,9 +145,9 @@ def _heap_search(graph: Graph, values: str, candidates: str, k: int) -> list[str
     empty = np.full(2 * k + 1, -np.inf)
     empty[:k] = np.inf
     zero = graph.constant([0])
-    one = graph.node("Squeeze", graph.node("Gather", values, zero, axis=0), zero)
+    first = graph.node("Squeeze", graph.node("Gather", values, zero, axis=0), zero)
     shape = graph.node(
-        "Concat", graph.node("Shape", one, end=1), graph.constant([2 * k + 1]), axis=0
+        "Concat", graph.node("Shape", first, end=1), graph.constant([2 * k + 1]), axis=0
     )
     heap = graph.node("Expand", graph.constant(empty), shape)
     rows = graph.node("Expand", zero, shape)

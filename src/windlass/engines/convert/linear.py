@@ -66,9 +66,9 @@ def _class_scores(graph: Graph, scores: str, loss: str) -> str:
     """Append each class's probability against the rest, float64 [N, c]."""
     if loss == "log_loss":
         return graph.node("Sigmoid", scores)
-    one = graph.constant(1.0)
-    clipped = graph.node("Clip", scores, graph.constant(-1.0), one)
-    return graph.node("Div", graph.node("Add", clipped, one), graph.constant(2.0))
+    unit = graph.constant(1.0)
+    clipped = graph.node("Clip", scores, graph.constant(-1.0), unit)
+    return graph.node("Div", graph.node("Add", clipped, unit), graph.constant(2.0))
 
 
 def _normalize(graph: Graph, scores: str, classes: int) -> str:
@@ -107,9 +107,9 @@ def generalized_linear(compiler: Compiler, model: Any, columns: Columns) -> str:
     return inverse_link(compiler.graph, value, model._base_loss.link, model)  # noqa: SLF001 - it has no public name
 
 
-def inverse_link(graph: Graph, value: str, link: Any, owner: Any) -> str:
+def inverse_link(graph: Graph, value: str, link_function: Any, owner: Any) -> str:
     """Append the inverse of a loss's link function."""
-    kind = type(link).__name__
+    kind = type(link_function).__name__
     if kind == "IdentityLink":
         return value
     if kind == "LogLink":

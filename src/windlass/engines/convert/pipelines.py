@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pipeline_steps(compiler: Compiler, pipeline: Any, columns: Columns) -> Columns:
-    """Append every step of a pipeline but the last. Samplers only work while it is fitted."""
+    """Append every step of a pipeline but the last and samplers, which only work during fit."""
     for _, step in pipeline.steps[:-1]:
         if not hasattr(step, "fit_resample"):
             columns = compiler.transform(step, columns)

@@ -44,14 +44,15 @@ def _quadratic_form(graph: Graph, pairs: str, model: Any) -> tuple[str, str]:
     second = graph.node("Sub", graph.constant(1.0), first)
     count = classes * (classes - 1) // 2
     # One more column of zeros for the diagonal of the matrix r[i][j] of pairwise probabilities.
-    places = np.full((classes, classes), 2 * count)
+    positions = np.full((classes, classes), 2 * count)
     upper = np.triu_indices(classes, 1)
-    places[upper] = np.arange(count)
-    places.T[upper] = np.arange(count) + count
+    positions[upper] = np.arange(count)
+    positions.T[upper] = np.arange(count) + count
     zero = graph.node("Mul", graph.gather(first, [0]), graph.constant(0.0))
     both = graph.node("Concat", first, second, zero, axis=1)
     matrix, turned = (
-        graph.node("Gather", both, graph.constant(way), axis=1) for way in (places, places.T)
+        graph.node("Gather", both, graph.constant(index), axis=1)
+        for index in (positions, positions.T)
     )
     squares = graph.node("Mul", matrix, matrix)
     diagonal = graph.node("ReduceSum", squares, graph.constant([1]), keepdims=0)
@@ -64,7 +65,7 @@ def _quadratic_form(graph: Graph, pairs: str, model: Any) -> tuple[str, str]:
 def _sweep(graph: Graph, quadratic: str, diagonal: str, classes: int) -> Any:
     """Return the loop's body: one pass over the classes, for rows that have not converged."""
     step, going, old, was_active = (graph.new_name() for _ in range(4))
-    last, one = graph.constant([2]), graph.constant(1.0)
+    last, unit = graph.constant([2]), graph.constant(1.0)
     spread = graph.node("Unsqueeze", old, graph.constant([1]))
     qp = graph.node("ReduceSum", graph.node("Mul", quadratic, spread), last, keepdims=0)
     pqp = graph.node("ReduceSum", graph.node("Mul", old, qp), graph.constant([1]), keepdims=1)
@@ -77,7 +78,7 @@ def _sweep(graph: Graph, quadratic: str, diagonal: str, classes: int) -> Any:
         own, q = graph.gather(diagonal, [t]), graph.gather(qp, [t])
         row = graph.node("Gather", quadratic, graph.constant(np.array(t)), axis=1)
         change = graph.node("Div", graph.node("Sub", pqp, q), own)
-        scale = graph.node("Add", one, change)
+        scale = graph.node("Add", unit, change)
         unit = graph.constant(np.eye(classes)[t].reshape(1, -1))
         moved = graph.node("Add", shares, graph.node("Mul", change, unit))
         shares = graph.node("Div", moved, scale)

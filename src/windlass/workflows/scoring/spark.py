@@ -187,8 +187,8 @@ class _SparkJob:
 
         columns = StructType()
         for field in schema:
-            kept = field.name in self.scoring.keep
-            kind = self.frame.schema[field.name].dataType if kept else _SPARK_TYPES[field.type]
+            is_copied = field.name in self.scoring.keep
+            kind = self.frame.schema[field.name].dataType if is_copied else _SPARK_TYPES[field.type]
             columns.add(field.name, kind)
         parts = self._write(self.scoring.predict, columns, into)
         return sum(_read_footer(part).num_rows for part in parts)
