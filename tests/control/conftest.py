@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import HOMES, BundleOf
+from tests.support.job_workers import begin_next
 from tests.support.server import Server, free_port
 
 from windlass.core.project_loader import load_project
@@ -99,7 +100,7 @@ class Worker:
     name: str
 
     def take(self) -> Job:
-        job = self.queue.claim(self.name)
+        job = begin_next(self.queue, self.name)
         assert job is not None
         return job
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from tests.control.conftest import Control, SharedServer, Worker
+from tests.support.job_workers import begin_next
 from tests.support.server import TIMEOUT, Server
 
 from windlass.jobs.job import Job, JobState
@@ -38,7 +39,7 @@ def polled(look: Callable[[], T | None], patience: float = TIMEOUT) -> T:
 
 def asked(worker: Worker) -> Job:
     """The job that somebody asks for, now running."""
-    return polled(lambda: worker.queue.claim(worker.name))
+    return polled(lambda: begin_next(worker.queue, worker.name))
 
 
 def train(pool: ThreadPoolExecutor, server: Server, **body: Any) -> "Future[httpx.Response]":

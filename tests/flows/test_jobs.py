@@ -1,6 +1,6 @@
-"""Jobs carried out by real worker processes.
+"""Jobs that real worker processes run.
 
-What the desk promises on either database is held in tests/jobs; here most flows run on one of them.
+What the queue promises on either database is tested in tests/jobs; here most flows run on one of them.
 """
 
 from dataclasses import replace
@@ -96,7 +96,7 @@ def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) 
     trainer = project.trainer()
     assert bench.queue.get(queued.id).state is JobState.QUEUED, "one training at a time a project"
     assert bench.queue.cancel(queued.id).state is JobState.CANCELLED
-    wait_until(lambda: "Fitting" in bench.queue.get(running.id).message, "progress on the desk")
+    wait_until(lambda: "Fitting" in bench.queue.get(running.id).message, "progress in the queue")
     assert 0 < bench.queue.get(running.id).progress < 1
     bench.queue.cancel(running.id)
     assert bench.end(running).state is JobState.CANCELLED

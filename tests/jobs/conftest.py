@@ -1,4 +1,4 @@
-"""The desk over each database."""
+"""The queue of jobs over each database."""
 
 from collections.abc import Iterator
 
@@ -19,11 +19,11 @@ def database(migrated_database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def queue(database: Database) -> JobQueue:
-    """The desk."""
+    """The queue of jobs."""
     return JobQueue(database)
 
 
 @pytest.fixture
 def workers(database: Database) -> WorkerTable:
-    """The table of workers; those that arrive are this process."""
+    """The table of workers; those that register are this process."""
     return WorkerTable(database)

@@ -3,10 +3,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from tests.support.job_workers import begin_next
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.queue import MAX_ATTEMPTS, JobQueue, JobRequest, LostError
+from windlass.jobs.queue import MAX_ATTEMPTS, JobQueue, JobRequest, LostError, ProjectBusyError
 from windlass.jobs.workers import WorkerTable
 from windlass.storage.database import Database
 
@@ -15,9 +16,15 @@ LOAN = replace(IRIS, project="loan")
 
 
 def claimed(queue: JobQueue, worker: str) -> Job:
-    job = queue.claim(worker)
+    job = begin_next(queue, worker)
     assert job is not None
     return job
+
+
+def retire(queue: JobQueue, job: Job) -> None:
+    """What happens to the job of a dead worker."""
+    with queue.state_change() as connection:
+        queue.retire(connection, job)
 
 
 def test_a_job_goes_from_the_queue_to_its_result(queue: JobQueue, workers: WorkerTable) -> None:
@@ -35,7 +42,7 @@ def test_a_job_goes_from_the_queue_to_its_result(queue: JobQueue, workers: Worke
     assert done.finished_at is not None
     assert done.finished_at >= job.started_at >= done.created_at
     assert queue.get(job.id) == done
-    assert queue.claim(me) is None
+    assert queue.begin(job.id, me) is None
 
 
 def test_jobs_are_begun_in_their_order_one_a_project(queue: JobQueue, workers: WorkerTable) -> None:
@@ -44,7 +51,8 @@ def test_jobs_are_begun_in_their_order_one_a_project(queue: JobQueue, workers: W
     assert claimed(queue, me).id == first.id
     assert queue.running("iris") == queue.get(first.id)
     assert claimed(queue, you).id == other.id, "the second of iris waits for the first"
-    assert queue.claim(you) is None
+    with pytest.raises(ProjectBusyError, match=f"Job {first.id} of project iris is running"):
+        queue.begin(second.id, you)
     queue.finish(first.id, me, error="It was not to be.")
     assert claimed(queue, you).id == second.id
     assert queue.get(first.id).error == "It was not to be."
@@ -60,7 +68,7 @@ def test_many_workers_at_once_begin_each_job_once(database: Database, workers: W
         queue, done = JobQueue(database), []
         start.wait()
         while any(not job.state.is_final for job in queue.list()):
-            job = queue.claim(worker)
+            job = begin_next(queue, worker)
             if job is not None:
                 running = [j.project for j in queue.list() if j.state is JobState.RUNNING]
                 assert len(running) == len(set(running))
@@ -97,7 +105,7 @@ def test_an_idempotency_key_asks_once(queue: JobQueue) -> None:
 def test_a_queued_job_is_cancelled_at_once(queue: JobQueue, workers: WorkerTable) -> None:
     job = queue.submit(IRIS)
     assert queue.cancel(job.id).state is JobState.CANCELLED
-    assert queue.claim(workers.register()) is None
+    assert queue.begin(job.id, workers.register()) is None
     with pytest.raises(JobError, match="has been cancelled: there is nothing left"):
         queue.cancel(job.id)
 
@@ -119,9 +127,9 @@ def test_a_job_whose_worker_is_dead_is_cancelled_by_whoever_comes(
     me = workers.register()
     job = claimed(queue, me)
     if asked_first:
-        queue.cancel(job.id)
+        job = queue.cancel(job.id)
         workers.unregister(me)
-        assert queue.claim(workers.register()) is None
+        retire(queue, job)
     else:
         workers.unregister(me)
         queue.cancel(job.id)
@@ -132,8 +140,10 @@ def test_a_job_of_a_dead_worker_goes_to_the_next(queue: JobQueue, workers: Worke
     queue.submit(IRIS)
     dead, next_ = workers.register(), workers.register()
     job = claimed(queue, dead)
-    assert queue.claim(next_) is None, "its worker lives"
+    with pytest.raises(ProjectBusyError):
+        queue.begin(job.id, next_)
     workers.unregister(dead)
+    retire(queue, job)
     again = claimed(queue, next_)
     assert (again.id, again.worker, again.attempts) == (job.id, next_, 2)
     assert again.started_at == job.started_at
@@ -151,8 +161,9 @@ def test_a_job_that_kills_its_workers_is_given_up(queue: JobQueue, workers: Work
     poison, other = queue.submit(IRIS), queue.submit(IRIS)
     for _ in range(MAX_ATTEMPTS):
         worker = workers.register()
-        assert claimed(queue, worker).id == poison.id
-        workers.unregister(worker)
+        job = claimed(queue, worker)
+        assert job.id == poison.id
+        retire(queue, job)
     assert claimed(queue, workers.register()).id == other.id
     failed = queue.get(poison.id)
     assert failed.state is JobState.FAILED
@@ -175,31 +186,6 @@ def test_a_job_that_is_released_while_cancelled_ends(queue: JobQueue, workers: W
     job = claimed(queue, me)
     queue.cancel(job.id)
     assert queue.release(job.id, me).state is JobState.CANCELLED
-
-
-def test_a_pinned_job_is_for_its_worker_while_it_lives(
-    queue: JobQueue, workers: WorkerTable
-) -> None:
-    me, other = workers.register(), workers.register()
-    job = queue.submit(replace(IRIS, worker=me))
-    assert queue.claim(other) is None
-    workers.unregister(me)
-    assert claimed(queue, other).id == job.id
-
-
-def test_a_worker_takes_what_it_can_and_what_it_asks_for(
-    queue: JobQueue, workers: WorkerTable
-) -> None:
-    first, second = queue.submit(IRIS), queue.submit(LOAN)
-    me = workers.register()
-    assert queue.claim(me, lambda job: job.project == "wine") is None
-    chosen = queue.claim(me, lambda job: job.project == "loan")
-    assert chosen is not None
-    assert chosen.id == second.id
-    assert queue.claim(me, job_id=second.id) is None
-    mine = queue.claim(me, job_id=first.id)
-    assert mine is not None
-    assert mine.id == first.id
 
 
 def test_a_job_that_nobody_made_is_unknown(queue: JobQueue) -> None:

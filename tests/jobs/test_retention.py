@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.support.job_workers import make_older
+from tests.support.job_workers import begin_next, make_older
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs import retention
@@ -26,7 +26,7 @@ def kept(database: Database) -> Retention:
 
 def ended(queue: JobQueue, order: JobRequest, worker: str) -> Job:
     queue.submit(order)
-    job = queue.claim(worker)
+    job = begin_next(queue, worker)
     assert job is not None
     return queue.finish(job.id, worker, result={"version": "v1"})
 
@@ -76,7 +76,7 @@ def test_what_has_not_ended_stays_however_old(
     database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
 ) -> None:
     running = queue.submit(IRIS)
-    assert queue.claim(workers.register()) is not None
+    assert begin_next(queue, workers.register()) is not None
     queued = queue.submit(replace(IRIS, idempotency_key="tuesday"))
     for job in (running, queued):
         make_older(database, job, 10 * JOB_SECONDS)

@@ -64,13 +64,19 @@ WHERE {_OURS} AND c.relkind = 'S'
 
 def make_sqlite_home(home: Path) -> None:
     """Makes a home folder with the databases of the registry and of the jobs, their tables made."""
-    from windlass.workflows.execution.durable import DurableEngine
-
     settings = Settings(home=home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "open_url", classmethod(_open_url))
         Database.open(settings).close()
-    DurableEngine(settings, "template", lambda *_: {}).close()
+    _make_dbos_tables(settings)
+
+
+def _make_dbos_tables(settings: Settings) -> None:
+    from windlass.workflows.execution.durable import DurableEngine
+
+    engine = DurableEngine(settings, "template", lambda *_: None)
+    engine.listen(None)
+    engine.close()
 
 
 class PostgresDatabases:
@@ -125,13 +131,11 @@ def drop_template(shared: SharedResources) -> None:
 
 
 def _make_template() -> str:
-    from windlass.workflows.execution.durable import DurableEngine
-
     name = f"windlass_test_template_{token_hex(6)}"
     administer(f'CREATE DATABASE "{name}"')
     settings = Settings(home=Path("unused"), database_url=url_of(name))
     Database.open(settings).close()
-    DurableEngine(settings, "template", lambda *_: {}).close()
+    _make_dbos_tables(settings)
     _end_connections(name)
     return f"{name} {_reset(name)}"
 

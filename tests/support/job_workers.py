@@ -5,7 +5,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tests.support.server import environment, logged
 from tests.support.waiting import wait_until
 
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.queue import JobQueue, JobRequest
+from windlass.jobs.queue import JobQueue, JobRequest, ProjectBusyError
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.settings import Settings
@@ -127,7 +127,7 @@ def _is_in_a_transaction(url: str) -> bool:
 
 
 class Bench:
-    """One home folder, or one database, with its desk and registry."""
+    """One home folder, or one database, with its queue and registry."""
 
     def __init__(self, folder: Path, database_url: str | None = None) -> None:
         self.folder = folder
@@ -155,7 +155,7 @@ class Bench:
         return worker.wait_ready() if ready else worker
 
     def submit(self, project: UnrulyProject, deed: str = "fit", **more: Any) -> Job:
-        """Ask for a training."""
+        """Submit a training."""
         return self.queue.submit(training_request(project, deed, **more))
 
     def end(self, job: Job) -> Job:
@@ -189,7 +189,7 @@ class Bench:
 def training_request(
     project: UnrulyProject, deed: str = "fit", seed: int = 1, **more: Any
 ) -> JobRequest:
-    """An order of a training of this project, which does this deed first."""
+    """The request of a training of this project, which does this deed first."""
     request = {
         "model": None,
         "hyperparameters": {"deed": deed},
@@ -200,6 +200,16 @@ def training_request(
         "track": False,
     }
     return JobRequest(project.name, "train", request | more, "ada")
+
+
+def begin_next(queue: JobQueue, worker: str) -> Job | None:
+    """The oldest queued job that may begin, now running in the name of this worker."""
+    for job in queue.open_jobs():
+        with suppress(ProjectBusyError):
+            begun = queue.begin(job.id, worker) if job.state is JobState.QUEUED else None
+            if begun is not None:
+                return begun
+    return None
 
 
 def make_older(database: Database, job: Job, seconds: float) -> Job:

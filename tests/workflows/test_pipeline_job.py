@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.job_workers import Bench
+from tests.support.job_workers import Bench, begin_next
 from tests.support.lending_project import LendingProject
 
 from windlass.core.project_loader import load_project
@@ -57,10 +57,10 @@ def context(bench: Bench) -> Iterator[JobContext]:
 
 
 def claimed(bench: Bench, context: JobContext, lending: LendingProject, **build: Any) -> Job:
-    """A pipeline that was asked for, and that we carry out."""
+    """A pipeline job that runs in the name of the context's worker."""
     request = {"folder": str(lending.folder), "track": False, "build": build}
     bench.queue.submit(JobRequest("lending", "pipeline", request, "ada"))
-    job = bench.queue.claim(context.worker)
+    job = begin_next(bench.queue, context.worker)
     assert job is not None
     return job
 
@@ -87,10 +87,10 @@ class Kept:
 def test_raw_events_become_a_candidate_that_waits(
     bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
-    told: list[tuple[float, str]] = []
-    context.progress = lambda share, message: told.append((share, message))
+    reported: list[tuple[float, str]] = []
+    context.progress = lambda share, message: reported.append((share, message))
     job = claimed(bench, context, lending)
-    made = run_job(context, job.id, Kept())
+    made = run_job(context, job, Kept())
     assert "error" not in made, made
     assert (made["version"], made["stage"]) == ("v1", "candidate")
     (version,) = bench.registry.versions("lending")
@@ -107,8 +107,8 @@ def test_raw_events_become_a_candidate_that_waits(
     store.close()
     assert known is not None
     assert known.values["loans_before"] > 0
-    assert [share for share, _ in told] == sorted(share for share, _ in told)
-    assert told[-1] == (1.0, "Done")
+    assert [share for share, _ in reported] == sorted(share for share, _ in reported)
+    assert reported[-1] == (1.0, "Done")
     assert bench.leftovers() == []
 
 
@@ -122,17 +122,17 @@ def test_what_was_built_and_not_noted_is_found_and_used(
     kept = Kept()
     kept.dies_after = "build features"
     with pytest.raises(WorkerStopped):
-        run_job(context, job.id, kept)
+        run_job(context, job, kept)
     lending.forget()
     kept.dies_after, kept.dies_before = "", "train and register"
     with pytest.raises(WorkerStopped):
-        run_job(context, job.id, kept)
+        run_job(context, job, kept)
     assert not lending.has_begun("built"), "the snapshot that was there is not built again"
     store = OfflineStore.from_settings(bench.settings, "lending")
     assert [snapshot.number for snapshot in store.snapshots()] == [1]
     assert json.loads(kept.made["build features"])["events"] == 200
     # whoever begins anew does build, whatever there is already
-    assert "is there already" in run_job(context, job.id, Kept())["error"]
+    assert "is there already" in run_job(context, job, Kept())["error"]
 
 
 def test_a_project_that_makes_nothing_up_needs_a_file(
@@ -140,16 +140,16 @@ def test_a_project_that_makes_nothing_up_needs_a_file(
 ) -> None:
     (lending.folder / "generate.py").unlink()
     job = claimed(bench, context, lending)
-    assert "--data FILE" in run_job(context, job.id, Kept())["error"]
+    assert "--data FILE" in run_job(context, job, Kept())["error"]
 
 
 def test_a_project_without_a_view_is_only_trained(bench: Bench, context: JobContext) -> None:
     unruly = bench.project()
     request = {"folder": str(unruly.folder), "track": False, "build": {}}
     bench.queue.submit(JobRequest("unruly", "pipeline", request, "ada"))
-    job = bench.queue.claim(context.worker)
+    job = begin_next(bench.queue, context.worker)
     assert job is not None
-    made = run_job(context, job.id, Kept())
+    made = run_job(context, job, Kept())
     assert (made["version"], made["stage"]) == ("v1", "production")
     assert "features" not in made
 
@@ -161,7 +161,7 @@ def test_what_is_asked_for_while_it_builds_is_done(
     job = claimed(bench, context, lending)
     context.cancelling.set()
     with pytest.raises(JobCancelled):
-        run_job(context, job.id, Kept())
+        run_job(context, job, Kept())
     assert bench.leftovers() == []
     assert OfflineStore.from_settings(bench.settings, "lending").snapshots() == []
 

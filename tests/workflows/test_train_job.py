@@ -1,16 +1,16 @@
-"""The steps of a training job, one at a time, with the real registry, desk and training process."""
+"""The steps of a training job, one at a time, with the real registry, queue and project process."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.job_workers import Bench, UnrulyProject
+from tests.support.job_workers import Bench, UnrulyProject, begin_next
 
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
 from windlass.jobs.workers import WorkerTable
 from windlass.registry.version import Stage, Version
-from windlass.workflows.execution import context as patience
+from windlass.workflows.execution import context as context_module
 from windlass.workflows.execution.context import (
     JobCancelled,
     JobContext,
@@ -48,7 +48,7 @@ def context(bench: Bench) -> JobContext:
 
 def claimed(bench: Bench, context: JobContext, project: UnrulyProject, deed: str = "fit") -> Job:
     bench.submit(project, deed)
-    job = bench.queue.claim(context.worker)
+    job = begin_next(bench.queue, context.worker)
     assert job is not None
     return job
 
@@ -89,7 +89,7 @@ def test_a_version_that_was_not_settled_is(
 def test_a_finished_training_waits_for_the_store(
     bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(context_module, "RETRY_SECONDS", 0.01)
     job, tries = claimed(bench, context, project), 3
     register = bench.registry.register
 
@@ -108,8 +108,8 @@ def test_a_finished_training_waits_for_the_store(
 def test_a_store_that_stays_away_fails_the_job(
     bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(patience, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(context_module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(context_module, "TIMEOUT_SECONDS", 0.05)
 
     def away(*_: object, **__: object) -> Version:
         raise StorageError("The store is away.")

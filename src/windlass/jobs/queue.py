@@ -1,11 +1,11 @@
-"""Queue of jobs in the database: any process submits, reads and cancels jobs; workers claim them.
+"""Queue of jobs in the database: any process submits, reads and cancels jobs; workers run them.
 
 One job of a project runs at a time. The other jobs of that project wait, the oldest first.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, insert, select, text, update
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.workers import WorkerRecord, WorkersById, database_time, living_workers
+from windlass.jobs.workers import WorkerRecord, database_time, living_workers
 from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
 
@@ -24,11 +24,14 @@ _COLUMNS = [column for column in jobs.c if column.name != "idempotency_key"]
 
 Jobs = list[Job]
 WorkerList = list[WorkerRecord]
-Able = Callable[[Job], bool]
 
 
 class LostError(JobError):
     """The job does not belong to this worker any more: another worker took it over, or it has ended."""
+
+
+class ProjectBusyError(JobError):
+    """A job cannot begin now: another one of its project runs."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +105,34 @@ class JobQueue:
                 self._end(connection, job, JobState.CANCELLED)
             return _read_job(connection, job_id)
 
-    def claim(self, worker: str, able: Able | None = None, job_id: str | None = None) -> Job | None:
-        """The oldest job that this worker may begin, now running in its name; None where there is none.
+    def begin(self, job_id: str, worker: str) -> Job | None:
+        """Starts a job in the name of this worker; None where the job has ended.
 
-        Jobs whose worker died go back to the queue first; one that killed MAX_ATTEMPTS workers fails.
-        `able` says whether this worker can carry a job out; `job_id` asks for that job only.
+        A job that was cancelled, or during which MAX_ATTEMPTS workers died, ends here. Raises ProjectBusyError
+        while another job of the project runs, or this one at another worker that is alive.
         """
-        wanted = _Wanted(worker, able, job_id)
-        with self._database.reading() as connection:
-            if self._next(connection, wanted) is None:
-                return None  # most of the time: no need to hold up anybody who writes
         with state_change(self._database) as connection:
-            while (job := self._next(connection, wanted)) is not None:
-                if job.state is JobState.QUEUED:
-                    return self._start(connection, job, worker)
-                self._retire(connection, job)
-        return None
+            job = _find_job(connection, job_id)
+            if job is None or job.state.is_final:
+                return None
+            running = self._running(connection, job.project)
+            living = living_workers(self._database, connection)
+            if running is not None and running.worker not in living:
+                self.retire(connection, running)
+                job, running = _read_job(connection, job_id), None
+            if running is not None and (running.id, running.worker) != (job.id, worker):
+                raise ProjectBusyError(f"Job {running.id} of project {job.project} is running.")
+            if not job.state.is_final and (job.cancelling or job.attempts >= MAX_ATTEMPTS):
+                self.retire(connection, job)
+                job = _read_job(connection, job_id)
+            if job.state.is_final:
+                return None
+            return self._start(connection, job, worker)
+
+    def open_jobs(self) -> Jobs:
+        """Returns the jobs that are queued or running, the oldest first."""
+        with self._database.reading() as connection:
+            return read_open_jobs(connection)
 
     def report(self, job_id: str, worker: str, progress: float, message: str) -> None:
         """Stores the progress of a job, 0..1. Raises LostError where another worker has the job."""
@@ -168,34 +183,30 @@ class JobQueue:
     def running(self, project: str) -> Job | None:
         """Returns the running job of this project, if there is one."""
         with self._database.reading() as connection:
-            now = (jobs.c.project == project) & (jobs.c.state == JobState.RUNNING.value)
-            found = connection.execute(select(*_COLUMNS).where(now)).one_or_none()
-            return None if found is None else _job_from_row(found)
+            return self._running(connection, project)
 
-    def _next(self, connection: Connection, wanted: "_Wanted") -> Job | None:
-        """A running job whose worker died, else the oldest in the queue that is wanted and may begin."""
-        is_open = jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value])
-        rows = connection.execute(select(*_COLUMNS).where(is_open).order_by(*_OLDEST_FIRST))
-        found = [_job_from_row(row) for row in rows]
-        if not found:
-            return None
-        workers_by_id = living_workers(self._database, connection)
-        running = [job for job in found if job.state is JobState.RUNNING]
-        left = [job for job in running if job.worker not in workers_by_id]
-        busy = {job.project for job in running}
-        free = (
-            job for job in found if job.project not in busy and wanted.takes(job, workers_by_id)
-        )
-        return next(iter(left), None) or next(free, None)
+    def state_change(self) -> AbstractContextManager[Connection]:
+        """Opens a transaction that may change the state of jobs. Only one runs at a time in a database."""
+        return state_change(self._database)
 
-    def _retire(self, connection: Connection, job: Job) -> None:
-        """Have a job whose worker died wait for another, unless it was to end or is to blame."""
+    def _running(self, connection: Connection, project: str) -> Job | None:
+        condition = (jobs.c.project == project) & (jobs.c.state == JobState.RUNNING.value)
+        row = connection.execute(select(*_COLUMNS).where(condition)).one_or_none()
+        return None if row is None else _job_from_row(row)
+
+    def retire(self, connection: Connection, job: Job) -> None:
+        """Puts a job whose worker died back in the queue; ends it where it was cancelled, or after MAX_ATTEMPTS."""
         if job.cancelling:
             self._end(connection, job, JobState.CANCELLED)
         elif job.attempts >= MAX_ATTEMPTS:
             self._end(connection, job, JobState.FAILED, error=_worker_died_error(job))
         else:
             self._requeue(connection, job, "Waiting for a worker, as the last one died")
+
+    def fail(self, connection: Connection, job: Job) -> None:
+        """Ends a job whose outcome was lost."""
+        error = "Unexpected: the work ended without an outcome. This is a fault of Windlass; please report it."
+        self._end(connection, job, JobState.FAILED, error=error)
 
     def _requeue(self, connection: Connection, job: Job, message: str, **values: Any) -> None:
         values |= {"state": JobState.QUEUED.value, "worker": None, "message": message}
@@ -264,36 +275,30 @@ def _owned_by(job_id: str, worker: str) -> tuple[Any, ...]:
     return jobs.c.id == job_id, jobs.c.worker == worker, jobs.c.state == JobState.RUNNING.value
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What a worker that claims a job can run."""
-
-    worker: str
-    able: Able | None
-    job_id: str | None
-
-    def takes(self, job: Job, workers_by_id: WorkersById) -> bool:
-        """Whether a queued job is free to this worker, which can carry it out.
-
-        Free are jobs that are pinned to none, to it, or to a worker that died.
-        """
-        if job.worker not in (None, self.worker) and job.worker in workers_by_id:
-            return False
-        return self.job_id in (None, job.id) and (self.able is None or self.able(job))
-
-
 def _job_from_row(row: Row[Any]) -> Job:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
     return Job(**values | {"state": JobState(values["state"])})
 
 
+def read_open_jobs(connection: Connection) -> Jobs:
+    """Returns the jobs that are queued or running, the oldest first, as this transaction sees them."""
+    is_open = jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value])
+    rows = connection.execute(select(*_COLUMNS).where(is_open).order_by(*_OLDEST_FIRST))
+    return [_job_from_row(row) for row in rows]
+
+
+def _find_job(connection: Connection, job_id: str) -> Job | None:
+    row = connection.execute(select(*_COLUMNS).where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _job_from_row(row)
+
+
 def _read_job(connection: Connection, job_id: str) -> Job:
-    found = connection.execute(select(*_COLUMNS).where(jobs.c.id == job_id)).one_or_none()
-    if found is None:
+    job = _find_job(connection, job_id)
+    if job is None:
         raise UnknownError(
             "There is no such job. GET /jobs, or the answer that made it, names them."
         )
-    return _job_from_row(found)
+    return job
 
 
 def _same_request(job: Job, job_request: JobRequest) -> Job:

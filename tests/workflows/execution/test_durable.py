@@ -1,4 +1,4 @@
-"""Steps that are kept: what a worker finished, the next one does not do again."""
+"""Steps that are stored: what a worker finished, the next one does not do again."""
 
 import logging
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import wait_until
 
 from windlass.errors import StorageError
 from windlass.settings import Settings
@@ -13,7 +14,6 @@ from windlass.workflows.execution.context import Checkpoint, RunJob, StepResult,
 from windlass.workflows.execution.durable import DurableEngine
 
 Launch = Callable[[str, RunJob], DurableEngine]
-GO_ON = threading.Event()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -27,13 +27,14 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def launch(settings: Settings) -> Iterator[Launch]:
-    """Launches DBOS as one worker after the other."""
+    """Launches DBOS as one worker after the other, which listens to the queue of project iris."""
     launched: list[DurableEngine] = []
 
-    def start(worker: str, work: RunJob) -> DurableEngine:
+    def start(worker: str, run_job: RunJob) -> DurableEngine:
         while launched:
             launched.pop().close()
-        launched.append(DurableEngine(settings, worker, work))
+        launched.append(DurableEngine(settings, worker, run_job))
+        assert launched[-1].listen("iris")
         return launched[-1]
 
     yield start
@@ -46,11 +47,12 @@ class Steps:
 
     def __init__(self, raises: BaseException | None = None) -> None:
         self.done: list[str] = []
+        self.sums: list[StepResult] = []
         self._raises = raises
 
-    def __call__(self, job_id: str, checkpoint: Checkpoint) -> StepResult:
+    def __call__(self, job_id: str, checkpoint: Checkpoint) -> None:
         first = checkpoint("first", self._first)
-        return checkpoint("second", lambda: self._second(first))
+        self.sums.append(checkpoint("second", lambda: self._second(first)))
 
     def _first(self) -> StepResult:
         self.done.append("first")
@@ -63,81 +65,84 @@ class Steps:
         return {"sum": first["number"] + 1}
 
 
-def test_work_is_done_once_and_remembered(launch: Launch) -> None:
+def ended(engine: DurableEngine, job_id: str) -> str:
+    """How the work on a job ended."""
+    is_open = ("ENQUEUED", "PENDING")
+    wait_until(lambda: engine.workflows([job_id])[job_id].status not in is_open, "an end")
+    return engine.workflows([job_id])[job_id].status
+
+
+def test_a_job_is_run_once(launch: Launch) -> None:
     steps = Steps()
-    durable = launch("one", steps)
-    assert durable.carry_out("job", GO_ON) == {"sum": 2}
-    assert durable.carry_out("job", GO_ON) == {"sum": 2}
-    assert steps.done == ["first", "second"]
-    assert durable.carry_out("other", GO_ON) == {"sum": 2}
-    assert launch("two", steps).carry_out("job", GO_ON) == {"sum": 2}
-    assert steps.done == ["first", "second"] * 2
-
-
-def test_the_next_worker_goes_on_after_the_last_finished_step(launch: Launch) -> None:
-    stopped, whole = Steps(WorkerStopped()), Steps()
-    with pytest.raises(WorkerStopped):
-        launch("one", stopped).carry_out("job", GO_ON)
-    assert stopped.done == ["first", "second"]
-    assert launch("two", whole).carry_out("job", GO_ON) == {"sum": 2}
-    assert whole.done == ["second"]
-
-
-def test_the_same_worker_goes_on_too(launch: Launch) -> None:
-    stopped = Steps(WorkerStopped())
-    durable = launch("one", stopped)
+    engine = launch("one", steps)
     for _ in range(2):
-        with pytest.raises(WorkerStopped):
-            durable.carry_out("job", GO_ON)
-    assert stopped.done == ["first", "second", "second"]
+        engine.enqueue("job", "iris", "iris")
+    assert ended(engine, "job") == "SUCCESS"
+    engine.enqueue("job", "iris", "iris")
+    engine.enqueue("other", "iris", "iris")
+    assert ended(engine, "other") == "SUCCESS"
+    assert steps.done == ["first", "second"] * 2
+    assert steps.sums == [{"sum": 2}] * 2
 
 
-def test_an_unexpected_error_is_raised_and_remembered(launch: Launch) -> None:
-    with pytest.raises(ValueError, match="a fault"):
-        launch("one", Steps(ValueError("a fault"))).carry_out("job", GO_ON)
-    with pytest.raises(ValueError, match="a fault"):
-        launch("two", Steps()).carry_out("job", GO_ON)
+def test_the_next_worker_continues_after_the_last_finished_step(launch: Launch) -> None:
+    stopped, whole = Steps(WorkerStopped()), Steps()
+    engine = launch("one", stopped)
+    engine.enqueue("job", "iris", "iris")
+    wait_until(lambda: engine.is_put_back("job"), "a stop")
+    assert engine.workflows(["job"])["job"].worker == "one"
+    engine = launch("two", whole)
+    assert engine.workflows([])["job"].is_claimed, "until somebody resumes it"
+    engine.resume("job", "iris")
+    assert ended(engine, "job") == "SUCCESS"
+    assert (stopped.done, whole.done) == (["first", "second"], ["second"])
 
 
-def test_work_that_does_not_begin_is_left_on_request(launch: Launch) -> None:
-    with pytest.raises(WorkerStopped):
-        launch("one", Steps(WorkerStopped())).carry_out("job", GO_ON)
-    hung, stop = threading.Event(), threading.Event()
+def test_an_unexpected_error_ends_the_work(launch: Launch) -> None:
+    engine = launch("one", Steps(ValueError("a fault")))
+    engine.enqueue("job", "iris", "iris")
+    assert ended(engine, "job") == "ERROR"
 
-    def hang(job_id: str, checkpoint: Checkpoint) -> StepResult:
-        stop.set()
+
+def test_a_queue_is_not_left_while_a_job_runs(launch: Launch) -> None:
+    hung, begun, done = threading.Event(), threading.Event(), []
+
+    def hang(job_id: str, checkpoint: Checkpoint) -> None:
+        begun.set()
         hung.wait(60)
-        return {}
+        done.append(job_id)
 
-    durable = launch("two", hang)
-    with pytest.raises(WorkerStopped):
-        durable.carry_out("job", stop)
+    engine = launch("one", hang)
+    engine.enqueue("job", "iris", "iris")
+    engine.enqueue("elsewhere", "loan", "loan")
+    assert begun.wait(30)
+    assert not engine.is_idle
+    assert not engine.listen("loan")
     hung.set()
-
-
-def test_what_was_cancelled_is_noted(launch: Launch) -> None:
-    durable = launch("one", Steps(WorkerStopped()))
-    with pytest.raises(WorkerStopped):
-        durable.carry_out("job", GO_ON)
-    durable.forget("job")
+    assert ended(engine, "job") == "SUCCESS"
+    wait_until(lambda: engine.is_idle, "an end")
+    assert engine.listen("loan")
+    assert ended(engine, "elsewhere") == "SUCCESS"
+    assert done == ["job", "elsewhere"]
 
 
 def test_what_is_erased_is_done_anew(launch: Launch) -> None:
     steps = Steps()
-    durable = launch("one", steps)
-    for job in ("job", "other"):
-        durable.carry_out(job, GO_ON)
+    engine = launch("one", steps)
+    engine.enqueue("job", "iris", "iris")
+    ended(engine, "job")
     for _ in range(2):
-        durable.erase(["job", "never heard of"])
-    steps.done.clear()
-    durable.carry_out("other", GO_ON)
-    assert steps.done == []
-    assert launch("two", steps).carry_out("job", GO_ON) == {"sum": 2}
-    assert steps.done == ["first", "second"]
+        engine.erase(["job", "never heard of"])
+    assert engine.workflows(["job"]) == {}
+    engine.enqueue("job", "iris", "iris")
+    assert ended(engine, "job") == "SUCCESS"
+    assert steps.done == ["first", "second"] * 2
 
 
 def test_nothing_goes_to_the_terminal(launch: Launch, capfd: pytest.CaptureFixture[str]) -> None:
-    launch("one", Steps()).carry_out("job", GO_ON)
+    engine = launch("one", Steps())
+    engine.enqueue("job", "iris", "iris")
+    ended(engine, "job")
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("dbos").level == logging.WARNING
 
@@ -147,4 +152,4 @@ def test_a_database_that_cannot_be_used_is_one_error(tmp_path: Path) -> None:
         home=tmp_path, database_url="postgresql+psycopg://root@127.0.0.1:1/none?connect_timeout=2"
     )
     with pytest.raises(StorageError, match="Jobs cannot be kept in their database"):
-        DurableEngine(away, "one", Steps())
+        DurableEngine(away, "one", Steps()).listen("iris")

@@ -1,4 +1,4 @@
-"""The process that trains, without a desk."""
+"""The project process on its own, without a queue."""
 
 import os
 import subprocess
@@ -56,15 +56,15 @@ def test_it_declares_checks_and_trains(
     )
     trainer.check_request({"hyperparameters": {"C": 2}})
     trainer.check_request({})
-    told: list[tuple[float, str]] = []
+    reported: list[tuple[float, str]] = []
     asked = task(tmp_path, hyperparameters={"deed": "print", "C": 3.0}, seed=5, test_size=0.5)
-    trainer.start(asked, lambda share, message: told.append((share, message)))
+    trainer.start(asked, lambda share, message: reported.append((share, message)))
     assert ended(trainer) is None
     assert trainer.result == {"warnings": [], "tracked": None, "untracked": None}
     params = Bundle.open(tmp_path / "bundle").json("params.json")
     assert (params["C"], params["seed"], params["test_size"]) == (3.0, 5, 0.5)
-    assert [share for share, _ in told] == sorted(share for share, _ in told)
-    assert told[-1][0] == 1
+    assert [share for share, _ in reported] == sorted(share for share, _ in reported)
+    assert reported[-1][0] == 1
     wait_until(lambda: printed == ["{not json", "hello from the fit"], "what was printed")
 
 

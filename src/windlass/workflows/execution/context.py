@@ -21,7 +21,7 @@ from windlass.workflows.execution.project_process import OutputCallback, Process
 StepResult = dict[str, Any]
 # runs a named step, or returns the stored result of an earlier run
 Checkpoint = Callable[[str, Callable[[], StepResult]], StepResult]
-RunJob = Callable[[str, Checkpoint], StepResult]  # runs the job of this id
+RunJob = Callable[[str, Checkpoint], None]  # runs the job of this id
 
 
 class JobAbandoned(BaseException):
@@ -34,6 +34,10 @@ class JobCancelled(JobAbandoned):
 
 class WorkerStopped(JobAbandoned):
     """This process is being stopped."""
+
+
+class JobPutBack(JobAbandoned):
+    """The job cannot begin yet."""
 
 
 class JobLost(JobAbandoned):

@@ -1,141 +1,231 @@
-"""Durable work in this process, by DBOS: each finished step is kept, so that another worker goes on from there.
-
-The desk decides who works on what; DBOS only remembers how far a piece of work has come.
-"""
+"""DBOS in this process: its queues order, dispatch and own the work on jobs, and it keeps each finished step."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowHandle
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos import error as dbos_errors
 
 from windlass.errors import StorageError
 from windlass.settings import Settings
-from windlass.workflows.execution.context import RunJob, StepResult, WorkerStopped
+from windlass.workflows.execution.context import (
+    JobAbandoned,
+    JobLost,
+    RunJob,
+    StepResult,
+    WorkerStopped,
+)
 
-_STEPS = "1"  # goes up whenever the steps of a piece of work change, so that no old one goes on in new ones
-_POLL_SECONDS = 0.2
-_END_SECONDS = 6.0
-_LOOK_SECONDS = 1.0
-_FINAL = ("SUCCESS", "ERROR")
+_STEPS = (
+    "1"  # goes up whenever the steps of a job change, so that no old job continues in new steps
+)
+_POLL_SECONDS = 0.2  # between looks at the queue of a project
+_OWN_POLL_SECONDS = 0.05  # somebody waits for the job
+_CLEANUP_SECONDS = 2.0
+_REPEAT_SECONDS = 60.0  # between equal lines in the log
+_UNFINISHED = ["ENQUEUED", "PENDING"]
 
 
-@dataclass
-class _Outcome:
-    """How the work on a job ended here: `left` is set once it has, `made` or `raised` say how."""
+@dataclass(frozen=True)
+class Workflow:
+    """What DBOS knows of a job: `worker` claimed it last, `queue` holds it, both None where there is none."""
 
     job_id: str
-    has_begun: bool = False
-    left: threading.Event = field(default_factory=threading.Event)
-    made: StepResult | None = None
-    raised: BaseException | None = None
+    status: str
+    queue: str | None
+    worker: str | None
+    project: str | None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a worker has claimed the job, and no outcome is recorded."""
+        return self.status == "PENDING"
+
+    @property
+    def is_unqueued(self) -> bool:
+        """Whether a version of Windlass without queues began it: no queue takes it, so it is begun anew."""
+        return self.project is None
+
+    @property
+    def is_enqueued(self) -> bool:
+        """Whether the job waits in a queue of DBOS."""
+        return self.status == "ENQUEUED"
 
 
 class DurableEngine:
-    """DBOS, launched. One at a time in a process, as DBOS has it; `work` is what it carries out.
+    """DBOS as one worker: it listens to one queue at a time, and `run_job` runs what it claims.
 
-    Raises StorageError where it cannot use its database.
+    A queue is named after a project or a worker. One engine a process, as DBOS has it. Every method raises
+    StorageError where the database cannot be used.
     """
 
-    def __init__(self, settings: Settings, worker: str, work: RunJob) -> None:
+    def __init__(self, settings: Settings, worker: str, run_job: RunJob) -> None:
+        self._config = _config(settings, worker)
         self._worker = worker
-        self._queued = False  # whether DBOS has a queue of ours
-        self._outcome = _Outcome("")
-        _quieten()
+        self._run_job = run_job
+        self._lock = threading.Lock()
+        self._is_switching = False
+        self._running: str | None = None
+        self._put_back: set[str] = set()  # claimed here, and not begun
+        self._is_launched = False
+        self.queue: str | None = None  # that it listens to
+        _configure_logs()
         DBOS.destroy(destroy_registry=True)
+
+        @DBOS.workflow(name="job", max_recovery_attempts=None)
+        def job(job_id: str) -> None:
+            self._run(job_id)
+
+        self._job = job
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job runs here."""
+        return self._running is None
+
+    def is_put_back(self, job_id: str) -> bool:
+        """Whether this worker claimed the job and could not begin it."""
+        return job_id in self._put_back
+
+    def listen(self, queue: str | None) -> bool:
+        """Launches DBOS to claim jobs from this queue only; False where a job runs here: nothing has changed."""
+        with self._lock:
+            if self._running is not None:
+                return False
+            self._is_switching = True
         try:
-            self._launch(_config(settings, worker), work)
+            self._relaunch(queue)
+        finally:
+            self._is_switching = False
+        return True
+
+    def enqueue(self, job_id: str, project: str, queue: str) -> None:
+        """Adds a job to a queue. A job that DBOS knows already is left as it is."""
+        with self._using(), SetWorkflowID(job_id), SetEnqueueOptions(queue_partition_key=project):
+            DBOS.enqueue_workflow(queue, self._job, job_id)
+
+    def resume(self, job_id: str, queue: str) -> None:
+        """Puts an unfinished job in a queue again; it continues after its last finished step."""
+        self._put_back.discard(job_id)
+        with self._using():
+            DBOS.resume_workflow(job_id, queue_name=queue)
+
+    def workflows(self, job_ids: Sequence[str]) -> dict[str, Workflow]:
+        """Returns what DBOS knows of these jobs, and of all that are unfinished, by the job's id."""
+        with self._using():
+            rows = DBOS.list_workflows(status=_UNFINISHED, load_input=False, load_output=False)
+            missing = sorted(set(job_ids) - {row.workflow_id for row in rows})
+            if missing:
+                rows += DBOS.list_workflows(
+                    workflow_ids=missing, load_input=False, load_output=False
+                )
+        return {
+            row.workflow_id: Workflow(
+                row.workflow_id,
+                row.status,
+                row.queue_name,
+                row.executor_id,
+                row.queue_partition_key,
+            )
+            for row in rows
+        }
+
+    def erase(self, job_ids: Sequence[str]) -> None:
+        """Removes the steps of jobs that have ended."""
+        with self._using():
+            DBOS.delete_workflows(list(job_ids))
+
+    def close(self, seconds: float = 0.0) -> None:
+        """Shuts DBOS down, once the running job has ended or after so many seconds; removes the own queue."""
+        deadline = time.monotonic() + seconds
+        while not self.is_idle and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._is_switching = True
+        if (
+            self.queue == self._worker
+        ):  # in a thread: DBOS waits for ever for a database that is away
+            cleanup = threading.Thread(target=_delete_queue, args=[self._worker], daemon=True)
+            cleanup.start()
+            cleanup.join(_CLEANUP_SECONDS)
+        DBOS.destroy(destroy_registry=True)
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Launches DBOS again where the last launch failed. Errors become StorageError."""
+        if not self._is_launched:
+            self._relaunch(self.queue)
+        with _errors():
+            yield
+
+    def _run(self, job_id: str) -> None:
+        with self._lock:
+            if self._is_switching or self._running is not None:
+                self._put_back.add(job_id)
+                raise WorkerStopped
+            self._running = job_id
+            self._put_back.discard(job_id)
+        try:
+            self._run_job(job_id, _checkpoint)
+        except JobAbandoned:
+            self._put_back.add(job_id)
+            raise
+        finally:
+            self._running = None
+
+    def _relaunch(self, queue: str | None) -> None:
+        self._launch(queue)
+        if queue is None:
+            self._is_launched = True
+            return
+        with _errors():
+            is_new = DBOS.retrieve_queue(queue) is None
+            DBOS.register_queue(
+                queue,
+                partition_concurrency=1,
+                worker_concurrency=1,
+                polling_interval_sec=_OWN_POLL_SECONDS if queue == self._worker else _POLL_SECONDS,
+            )
+        if is_new:  # DBOS looks for queues at launch, and a second later
+            self._launch(queue)
+        self._is_launched = True
+
+    def _launch(self, queue: str | None) -> None:
+        self._is_launched = False
+        self.queue = queue
+        DBOS.destroy()
+        try:
+            DBOS(config=self._config)
+            DBOS.listen_queues([] if queue is None else [queue])
+            DBOS.launch()
         except Exception as error:
-            DBOS.destroy(destroy_registry=True)
+            DBOS.destroy()
             reason = " ".join(str(error).split())[:300]
             raise StorageError(f"Jobs cannot be kept in their database: {reason}") from error
 
-    def _launch(self, config: DBOSConfig, work: RunJob) -> None:
-        DBOS(config=config)
 
-        @DBOS.workflow(name="job")
-        def job(job_id: str) -> StepResult:
-            outcome = self._outcome
-            if outcome.job_id != job_id:  # resumed too late: nobody waits for it any more
-                raise WorkerStopped
-            outcome.has_begun = True
-            try:
-                outcome.made = work(job_id, _checkpoint)
-            except BaseException as error:
-                outcome.raised = error
-                raise
-            finally:
-                outcome.left.set()
-            return outcome.made
-
-        self._job = job
-        DBOS.listen_queues([self._worker])
-        DBOS.launch()
-
-    def carry_out(self, job_id: str, give_up: threading.Event) -> StepResult:
-        """Begin a job, or go on where it was left; returns what it made.
-
-        Raises Stopped where `give_up` was set and the work did not begin, or does not end; and what the
-        work raised.
-        """
-        outcome = self._outcome = _Outcome(job_id)
-        known = DBOS.get_workflow_status(job_id)
-        if known is None or known.status not in _FINAL:
-            self._begin(job_id, is_new=known is None)
-            self._wait(outcome, give_up)
-        if outcome.raised is not None:
-            raise outcome.raised
-        if outcome.made is not None:
-            return outcome.made
-        handle: WorkflowHandle[StepResult] = DBOS.retrieve_workflow(job_id)
-        return handle.get_result()
-
-    def _wait(self, outcome: _Outcome, give_up: threading.Event) -> None:
-        """Return once the work has ended: here, or, between our look and our asking for it, elsewhere."""
-        looked = time.monotonic()
-        while not outcome.left.wait(_POLL_SECONDS):
-            if give_up.is_set():  # the work itself looks too, and needs a moment to end
-                if not outcome.left.wait(_END_SECONDS if outcome.has_begun else 0):
-                    raise WorkerStopped
-            elif not outcome.has_begun and time.monotonic() - looked > _LOOK_SECONDS:
-                looked = time.monotonic()
-                known = DBOS.get_workflow_status(outcome.job_id)
-                if known is not None and known.status in _FINAL:
-                    return
-
-    def _begin(self, job_id: str, *, is_new: bool) -> None:
-        if is_new:
-            with SetWorkflowID(job_id):
-                DBOS.start_workflow(self._job, job_id)
-            return
-        # a queue of our own: whatever is resumed goes through one, and no other worker may take it
-        self._queued = True
-        DBOS.register_queue(self._worker, polling_interval_sec=_POLL_SECONDS)
-        DBOS.resume_workflow(job_id, queue_name=self._worker)
-
-    def forget(self, job_id: str) -> None:
-        """Note that a job was cancelled."""
-        DBOS.cancel_workflow(job_id)
-
-    def erase(self, job_ids: Sequence[str]) -> None:
-        """Remove what was kept of jobs that have ended; of those without any, nothing. Raises StorageError."""
-        try:
-            DBOS.delete_workflows(list(job_ids))
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300]
-            raise StorageError(f"The steps of old jobs cannot be removed: {reason}") from error
-
-    def close(self) -> None:
-        """Let DBOS go, and its queue of this process."""
-        if self._queued:
-            DBOS.delete_queue(self._worker)
-        DBOS.destroy(destroy_registry=True)
+def _delete_queue(name: str) -> None:
+    with suppress(Exception):  # a row that is left does no harm
+        DBOS.delete_queue(name)
 
 
 def _checkpoint(name: str, step: Callable[[], StepResult]) -> StepResult:
-    return DBOS.run_step({"name": name}, step)
+    try:
+        return DBOS.run_step({"name": name}, step)
+    except dbos_errors.DBOSWorkflowConflictIDError as conflict:
+        raise JobLost from conflict
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise StorageError(f"DBOS cannot use the database of jobs: {reason}") from error
 
 
 def _config(settings: Settings, worker: str) -> DBOSConfig:
@@ -157,9 +247,25 @@ def _config(settings: Settings, worker: str) -> DBOSConfig:
     }
 
 
-def _quieten() -> None:
-    """Have DBOS' warnings go where ours go, and nothing to the terminal."""
+class _DropRepeated(logging.Filter):
+    """Drops a line that was logged within _REPEAT_SECONDS: in an outage DBOS repeats its lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, now = record.getMessage()[:60], time.monotonic()
+        is_new = now - self._logged.get(text, -_REPEAT_SECONDS) >= _REPEAT_SECONDS
+        if is_new:
+            self._logged[text] = now
+        return is_new
+
+
+def _configure_logs() -> None:
+    """Sends the warnings of DBOS where ours go, and nothing to the terminal."""
     logger = logging.getLogger("dbos")
     logger.handlers[:] = [logging.NullHandler()]  # with a handler there, DBOS adds none of its own
+    logger.filters[:] = [_DropRepeated()]
     logger.propagate = True
     logger.setLevel(logging.WARNING)

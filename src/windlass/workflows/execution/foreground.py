@@ -1,6 +1,7 @@
-"""A job that somebody waits for: asked for and carried out by this very process, as its own worker."""
+"""A job in the foreground: submitted, run and awaited by one process, which is its own worker."""
 
 import threading
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
@@ -13,7 +14,6 @@ from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.training.plan import ProgressCallback
 from windlass.workflows.execution.context import (
-    POLL_SECONDS,
     STAGING_FOLDER,
     JobContext,
     find_project_folder,
@@ -22,12 +22,15 @@ from windlass.workflows.execution.context import (
 from windlass.workflows.execution.project_process import OutputCallback, ProjectProcess
 from windlass.workflows.execution.runner import Heartbeat, JobRunner
 
+_POLL_SECONDS = 0.1  # between looks at the job
+_END_SECONDS = 5.0  # that the end of the job may take
+
 
 class ForegroundJob:
-    """This process as a worker of one job. `trainer` has read the project already.
+    """This process as the worker of one job. `process` has loaded the project already.
 
-    `output` gets what the project's code prints in processes that are started later. Setting `cancelling`
-    has the job cancelled. Raises SettingsError, StorageError.
+    `output` receives what the project's code prints in processes that are started later. Setting `cancelling`
+    cancels the job. Raises SettingsError, StorageError.
     """
 
     def __init__(self, settings: Settings, process: ProjectProcess, output: OutputCallback) -> None:
@@ -45,46 +48,37 @@ class ForegroundJob:
                 prestarted=process,
             )
             remove_stale_staging(settings.home / STAGING_FOLDER, self._context.queue)
-            self._runner = JobRunner(self._context, heartbeat)
-            stack.callback(self._runner.close)
+            self._runner = JobRunner(self._context, heartbeat, own_queue=True)
+            stack.callback(self._runner.close, _END_SECONDS)
             self._stack = stack.pop_all()
 
     @property
     def cancelling(self) -> threading.Event:
-        """Set by whoever wants the job cancelled."""
+        """Event to set in order to cancel the job."""
         return self._context.cancelling
 
     def run(
         self, job_request: JobRequest, progress: ProgressCallback, *, resume: bool = False
     ) -> Job:
-        """Have a job done, once no other one of the project runs; the job, succeeded or given up by us.
+        """Submits a job and runs it as soon as no other one of the project runs; returns it as it ended.
 
-        To `go_on` is to take one that was asked for in the same words and has not ended, if there is one:
-        from the worker that died of it, at the first step not finished; one that is at work on it is
-        waited for.
+        With `resume`, an unfinished job with the same request is taken up, if there is one: after its last
+        finished step where its worker died; where another worker runs it, this process waits for it.
 
-        Raises JobError with the reason where it failed, was cancelled by somebody else, or went to
-        another worker; StorageError.
+        Raises JobError with the reason where the job failed or was cancelled by somebody else; StorageError.
         """
         context, queue = self._context, self._context.queue
         context.progress = progress
-        left = self._find_unfinished(job_request) if resume else None
-        job = left or queue.submit(replace(job_request, worker=context.worker))
+        unfinished = self._find_unfinished(job_request) if resume else None
+        job = unfinished or queue.submit(replace(job_request, worker=context.worker))
         try:
-            ended = self._run(job)
+            ended = self._wait(job)
         except StorageError:
-            if left is None:
-                with suppress(
-                    WindlassError
-                ):  # nobody waits for it any more; the first error counts
+            if unfinished is None:
+                with suppress(WindlassError):  # nobody waits for it; the first error counts
                     queue.cancel(job.id)
             raise
         self._runner.remove_old_jobs()
-        if ended is None:
-            raise JobError(
-                f"Job {job.id} went to another worker: this process was away for too long."
-                f" See what comes of it with `windlass versions {job_request.project}`."
-            )
         if ended.state is JobState.FAILED:
             raise JobError(ended.error or f"Job {job.id} failed.")
         if ended.state is JobState.CANCELLED and not self.cancelling.is_set():
@@ -92,7 +86,7 @@ class ForegroundJob:
         return ended
 
     def bundle(self, job: Job) -> Bundle:
-        """The bundle of the version that a job made. Raises IntegrityError, StorageError."""
+        """Returns the bundle of the version that the job registered. Raises IntegrityError, StorageError."""
         assert job.result is not None
         return self._registry.fetch(self._registry.version(job.project, job.result["version"]))
 
@@ -103,42 +97,45 @@ class ForegroundJob:
         self._stack.close()
 
     def _find_unfinished(self, job_request: JobRequest) -> Job | None:
-        """The newest job that was asked for in the same words and has not ended."""
-        asked = (job_request.kind, job_request.request)
-        found = self._context.queue.list(job_request.project)
-        return next(
-            (one for one in found if (one.kind, one.request) == asked and not one.state.is_final),
-            None,
-        )
+        """Returns the newest unfinished job with the same request."""
+        for job in self._context.queue.list(job_request.project):
+            is_same = (job.kind, job.request) == (job_request.kind, job_request.request)
+            if is_same and not job.state.is_final:
+                return job
+        return None
 
-    def _run(self, job: Job) -> Job | None:
-        """The job as it ended: here, or elsewhere before we could begin; None where it was lost."""
-        begun = self._claim(job)
-        if begun is None:
-            return self._give_up(job)
-        return begun if begun.state.is_final else self._runner.run(begun)
+    def _wait(self, job: Job) -> Job:
+        """Dispatches the job to this process and returns it once it has ended, here or elsewhere."""
+        from windlass.workflows.execution.dispatcher import Dispatcher
+
+        context, engine = self._context, self._runner.engine()
+        dispatcher = Dispatcher(self._registry.database, engine, context.worker, adopted=job.id)
+        reported = ""
+        while True:
+            try:
+                dispatcher.dispatch(lambda other: other.id == job.id)
+                now = context.queue.get(job.id)
+                if now.state.is_final:
+                    return now
+                if context.cancelling.is_set() and now.worker != context.worker:
+                    return self._give_up(now)
+                if context.cancelling.is_set() and now.state is JobState.QUEUED:
+                    return context.queue.cancel(job.id)
+                running = context.queue.running(job.project)
+            except StorageError:
+                if engine.is_idle:
+                    raise
+                running = None  # the work continues; the heartbeat logs the outage
+            if running is not None and running.worker != context.worker:
+                message = _waiting_message(running, job)
+                if message != reported:
+                    reported = message
+                    context.progress(now.progress, message)
+            time.sleep(_POLL_SECONDS)
 
     def _give_up(self, job: Job) -> Job:
-        """The job, cancelled, unless another worker is about it."""
-        queue = self._context.queue
-        is_elsewhere = queue.get(job.id).worker not in (None, self._context.worker)
-        return queue.get(job.id) if is_elsewhere else queue.cancel(job.id)
-
-    def _claim(self, job: Job) -> Job | None:
-        """The job, claimed as soon as the project is free, or ended; None where it is to be given up."""
-        context, queue = self._context, self._context.queue
-        told = ""
-        while (claimed := queue.claim(context.worker, job_id=job.id)) is None:
-            if context.cancelling.wait(POLL_SECONDS):
-                return None
-            now = queue.get(job.id)
-            if now.state.is_final:
-                return now
-            running = queue.running(job.project)
-            if running is not None and (message := _waiting_message(running, job)) != told:
-                told = message
-                context.progress(now.progress, message)
-        return claimed
+        """Returns the job, cancelled unless another worker has it."""
+        return job if job.worker is not None else self._context.queue.cancel(job.id)
 
 
 def _waiting_message(running: Job, job: Job) -> str:

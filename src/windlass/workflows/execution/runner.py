@@ -1,16 +1,17 @@
-"""A process's place among the workers: it is known to be alive, and carries out one claimed job at a time."""
+"""Runs jobs in this process: heartbeat, the steps by kind of job, the outcome, and retention."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from windlass.core.project_loader import describe_error
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
-from windlass.jobs.queue import LostError
+from windlass.jobs.queue import LostError, ProjectBusyError
 from windlass.jobs.retention import Retention
 from windlass.jobs.workers import HEARTBEAT_SECONDS, WorkerTable
 from windlass.storage.database import Database
@@ -21,8 +22,9 @@ from windlass.workflows.execution.context import (
     JobCancelled,
     JobContext,
     JobLost,
+    JobPutBack,
     StepResult,
-    retry_while_unavailable,
+    WorkerStopped,
 )
 from windlass.workflows.pipeline_job import run_pipeline
 from windlass.workflows.train_job import run_training
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Heartbeat:
-    """Beats until it is stopped. Says once when the database goes, and once when it is back."""
+    """Thread that records heartbeats. Logs once when the database is unavailable, and once when it is back."""
 
     def __init__(self, workers: WorkerTable) -> None:
         self.worker = workers.register()
@@ -42,12 +44,12 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the worker off the table."""
+        """Stops, and unregisters the worker."""
         self._stopping.set()
         self._thread.join(HEARTBEAT_SECONDS)
         try:
             self._workers.unregister(self.worker)
-        except StorageError as error:  # the others will find out by the silence
+        except StorageError as error:  # the heartbeat expires
             _log.warning("left without a word", extra={"reason": str(error)})
 
     def _beat(self) -> None:
@@ -71,12 +73,11 @@ JOB_KINDS: Mapping[str, Callable[[JobContext, Job, Checkpoint], StepResult]] = {
 }
 
 
-def run_job(context: JobContext, job_id: str, checkpoint: Checkpoint) -> StepResult:
-    """Carry out a job of any kind: what it made, or `{"error": reason}` where it cannot be done.
+def run_job(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
+    """Runs a job of any kind; returns its result, or `{"error": reason}` where it fails.
 
-    Raises Cancelled, Stopped or Lost where the work is not to go on here.
+    Raises JobCancelled, WorkerStopped or JobLost where this process must not continue.
     """
-    job = retry_while_unavailable(context, lambda: context.queue.get(job_id))
     return JOB_KINDS[job.kind](context, job, checkpoint)
 
 
@@ -84,7 +85,7 @@ RETENTION_SECONDS = 3600.0
 
 
 class JobRetentionTask:
-    """Does so for one worker. What fails is tried again an hour later; no job waits for it."""
+    """Removes expired jobs, once an hour. Errors are logged; no job waits for it."""
 
     def __init__(self, database: Database, durable: "Callable[[], DurableEngine]") -> None:
         self._retention = Retention(database)
@@ -92,7 +93,7 @@ class JobRetentionTask:
         self._due = 0.0
 
     def remove_old_jobs(self) -> None:
-        """Remove what is kept no longer, unless that was done within the hour."""
+        """Removes expired keys and jobs, unless that was done within the hour."""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + RETENTION_SECONDS
@@ -105,7 +106,7 @@ class JobRetentionTask:
             _log.info("old jobs removed", extra={"jobs": jobs, "idempotency_keys": keys})
 
     def _remove_jobs(self) -> int:
-        """DBOS's part first: a crash in between leaves jobs that are found again, and no steps without one."""
+        """Removes the rows of DBOS first: a crash in between leaves jobs, which are found again, and no steps."""
         removed = 0
         while ids := self._retention.expired_jobs():
             self._durable().erase(ids)
@@ -114,81 +115,100 @@ class JobRetentionTask:
 
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
+POLL_SECONDS = 0.1  # between looks whether the project is free
+BUSY_SECONDS = 1.0  # after which a job that cannot begin is put back
 
 
 class JobRunner:
-    """Carries out jobs with these hands. Imports DBOS with the first one, or `get_ready`."""
+    """Runs what DBOS claims for this worker. Imports DBOS with the first use of `engine`.
 
-    def __init__(self, context: JobContext, heartbeat: Heartbeat) -> None:
+    With `own_queue` it listens to the queue of this worker, whose jobs wait until their project is free.
+    Otherwise such a job is put back after BUSY_SECONDS.
+    """
+
+    def __init__(
+        self, context: JobContext, heartbeat: Heartbeat, *, own_queue: bool = False
+    ) -> None:
         self._context = context
         self._heartbeat = heartbeat
-        self._durable: DurableEngine | None = None
+        self._own_queue = own_queue
+        self._engine: DurableEngine | None = None
         self._retention_task = JobRetentionTask(context.registry.database, self.engine)
 
     def engine(self) -> "DurableEngine":
-        """Launch DBOS, unless that was done. Raises StorageError."""
-        if self._durable is None:
+        """Returns DBOS, launched. Raises StorageError."""
+        if self._engine is None:
             from windlass.workflows.execution.durable import DurableEngine
 
-            settings, worker = self._context.settings, self._context.worker
-            self._durable = DurableEngine(settings, worker, partial(run_job, self._context))
-        return self._durable
-
-    def run(self, job: Job) -> Job | None:
-        """Carry out a job that was claimed, and tell the desk how it ended; the job, or None where it was lost.
-
-        Raises StorageError where the work cannot be kept; the job is in the queue again.
-        """
-        context, queue = self._context, self._context.queue
-        _log.info("job begins", extra=_about(job))
-        mine = (job.id, context.worker)
-        try:
-            made = self.engine().carry_out(job.id, context.stopping)
-        except StorageError:
-            self._told(partial(queue.release, *mine))
-            raise
-        except JobLost:
-            _log.warning("job lost to another worker", extra=_about(job))
-            return None
-        except JobCancelled:
-            ended = self._told(partial(queue.finish, *mine))
-            self.engine().forget(job.id)
-        except JobAbandoned:
-            ended = self._told(partial(queue.release, *mine))
-        except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
-            _log.exception("job failed", extra=_about(job))
-            reason = f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
-            ended = self._told(partial(queue.finish, *mine, error=reason))
-        else:
-            ended = self._told(partial(_finish, self._context, job, made))
-        if ended is not None:
-            _log.info("job ended", extra=_about(ended))
-        return ended
+            worker = self._context.worker
+            engine = DurableEngine(self._context.settings, worker, self._run)
+            engine.listen(worker if self._own_queue else None)
+            self._engine = engine
+        return self._engine
 
     def remove_old_jobs(self) -> None:
-        """Remove old jobs, unless that was done within the hour."""
+        """Removes expired jobs, unless that was done within the hour."""
         self._retention_task.remove_old_jobs()
 
-    def close(self) -> None:
-        """Let everything go."""
+    def close(self, seconds: float = 0.0) -> None:
+        """Stops the running job, shuts DBOS down and unregisters the worker."""
+        self._context.stopping.set()
+        if self._engine is not None:
+            self._engine.close(seconds)
         self._heartbeat.stop()
-        if self._durable is not None:
-            self._durable.close()
         if self._context.prestarted is not None:
             self._context.prestarted.close()
 
-    def _told(self, tell: Callable[[], Job]) -> Job | None:
-        """Tell the desk, as soon as it can be reached; None where the job is not ours, or nobody is there."""
+    def _run(self, job_id: str, checkpoint: Checkpoint) -> None:
+        context, queue = self._context, self._context.queue
+        job = self._begin(job_id)
+        if job is None:
+            return
+        _log.info("job begins", extra=_about(job))
+        owned = (job.id, context.worker)
+        try:
+            result = run_job(context, job, checkpoint)
+        except JobCancelled:
+            ended = self._report(partial(queue.finish, *owned))
+        except JobAbandoned as outcome:
+            if isinstance(outcome, JobLost):
+                _log.warning("job lost to another worker", extra=_about(job))
+            with suppress(JobLost, WorkerStopped):
+                self._report(partial(queue.release, *owned))
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
+            _log.exception("job failed", extra=_about(job))
+            reason = f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
+            ended = self._report(partial(queue.finish, *owned, error=reason))
+        else:
+            ended = self._report(partial(_finish, context, job, result))
+        _log.info("job ended", extra=_about(ended))
+
+    def _begin(self, job_id: str) -> Job | None:
+        """Returns the job, running, as soon as the project is free; None where it has ended."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            begin = partial(self._context.queue.begin, job_id, self._context.worker)
+            try:
+                return self._report(begin)
+            except ProjectBusyError as error:
+                if not self._own_queue and time.monotonic() > deadline:
+                    raise JobPutBack from error
+            if self._context.stopping.wait(POLL_SECONDS):
+                raise WorkerStopped
+
+    def _report(self, change: Callable[[], T]) -> T:
+        """Changes the job as soon as the database is available. Raises JobLost, WorkerStopped."""
         while True:
             try:
-                return tell()
+                return change()
             except LostError as error:
-                _log.warning("job lost to another worker", extra={"reason": str(error)})
-                return None
+                raise JobLost from error
             except StorageError as error:
-                _log.warning("waiting for the desk", extra={"reason": str(error)})
+                _log.warning("waiting for the database", extra={"reason": str(error)})
             if self._context.stopping.is_set():
-                return None  # the next worker finds what was kept, and tells
+                raise WorkerStopped  # the next worker finds what was kept
             time.sleep(RETRY_SECONDS)
 
 

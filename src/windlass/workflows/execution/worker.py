@@ -1,7 +1,7 @@
-"""A worker: a process that takes jobs from the desk and carries them out, one at a time, until it is stopped.
+"""Worker process: it takes jobs from the queues of its projects and runs one at a time, until it is stopped.
 
-A stop gives a running training up at once: it goes back to the queue, and the next worker begins from the
-last step that was finished.
+A stop ends a running training at once. The job goes back to the queue, and the next worker continues after
+the last finished step.
 """
 
 import logging
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from windlass.errors import ProjectError, StorageError
 from windlass.jobs.job import Job
@@ -29,15 +29,18 @@ from windlass.workflows.execution.context import (
 from windlass.workflows.execution.project_process import read_declaration
 from windlass.workflows.execution.runner import JOB_KINDS, Heartbeat, JobRunner
 
-POLL_SECONDS = 0.25  # between looks at the desk
-STOP_SECONDS = 8.0  # after which a stop waits for nothing any more
+if TYPE_CHECKING:
+    from windlass.workflows.execution.durable import DurableEngine
+
+POLL_SECONDS = 0.25  # between looks at the queue
+STOP_SECONDS = 8.0  # after which a stop waits for nothing
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Worker:
-    """Carries out the jobs of the projects in `folders`, or of every project whose folder is here."""
+    """Runs the jobs of the projects in `folders`, or of every project whose folder is on this machine."""
 
     def __init__(
         self, settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False
@@ -49,11 +52,11 @@ class Worker:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Have `run` return soon."""
+        """Requests the end of `run`."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until stopped, and through every outage of the database.
+        """Runs jobs until it is stopped, through every outage of the database.
 
         Raises SettingsError; ProjectError where none of the projects named can be read.
         """
@@ -68,19 +71,19 @@ class Worker:
             registry.close()
 
     def _declare(self, registry: Registry) -> None:
-        """Read the projects named, each in a process of its own, and have the registry know them."""
-        why = ""
+        """Reads the named projects, each in a child process, and declares them in the registry."""
+        error_text = ""
         for folder in self._folders:
             try:
-                found = read_declaration(folder, _printed)
+                spec = read_declaration(folder, _log_output)
             except ProjectError as error:
-                why = str(error)
-                _log.error("project not read", extra={"folder": str(folder), "reason": why})
+                error_text = str(error)
+                _log.error("project not read", extra={"folder": str(folder), "reason": error_text})
                 continue
-            self._named[found.name] = Path(found.folder)
-            self._retry(partial(registry.declare, found))
-        if why and not self._named:
-            raise ProjectError(why)
+            self._named[spec.name] = Path(spec.folder)
+            self._retry(partial(registry.declare, spec))
+        if error_text and not self._named:
+            raise ProjectError(error_text)
 
     def _work(self, registry: Registry) -> None:
         queue = JobQueue(registry.database)
@@ -94,49 +97,53 @@ class Worker:
             settings=self._settings,
             worker=heartbeat.worker,
             folder=partial(find_project_folder, named=self._named, registry=registry),
-            output=_printed,
+            output=_log_output,
             stopping=self._stopping,
         )
         runner = JobRunner(context, heartbeat)
-        _log.info(
-            "worker ready", extra={"worker": heartbeat.worker, "projects": sorted(self._named)}
-        )
+        extra = {"worker": heartbeat.worker, "projects": sorted(self._named)}
         try:
-            while not self._stopping.is_set():
-                self._take_one(context, runner)
+            engine = self._retry(runner.engine)
+            if engine is not None:
+                self._serve(context, runner, engine)
         finally:
-            runner.close()
-            _log.info("worker stopped", extra={"worker": heartbeat.worker})
+            runner.close(STOP_SECONDS / 2)
+            _log.info("worker stopped", extra=extra)
 
-    def _take_one(self, context: JobContext, runner: JobRunner) -> None:
-        """Carry out the next job, or wait a little where there is none."""
-        self._retry(runner.engine)
-        runner.remove_old_jobs()
-        job = self._retry(lambda: context.queue.claim(context.worker, partial(self._able, context)))
-        if job is None:
+    def _serve(self, context: JobContext, runner: JobRunner, engine: "DurableEngine") -> None:
+        """Dispatches jobs until stopped; DBOS runs them in threads of its own."""
+        from windlass.workflows.execution.dispatcher import Dispatcher
+
+        dispatcher = Dispatcher(context.registry.database, engine, context.worker)
+        can_run = partial(self._can_run, context)
+        _log.info("worker ready", extra={"worker": context.worker, "projects": sorted(self._named)})
+
+        def turn() -> None:
+            dispatcher.dispatch(can_run)
+            project = dispatcher.next_project(can_run)
+            if project is not None and project != engine.queue:
+                engine.listen(project)
+
+        while not self._stopping.is_set():
+            runner.remove_old_jobs()
+            self._retry(turn)
             self._stopping.wait(POLL_SECONDS)
-            return
-        try:
-            runner.run(job)
-        except StorageError as error:
-            _log.warning("job put back", extra={"job": job.id, "reason": str(error)})
-            self._stopping.wait(RETRY_SECONDS)
 
     def _retry(self, action: Callable[[], T]) -> T | None:
-        """What `action` returns, as soon as the database is there; None where we are stopped before."""
-        told = ""
+        """Runs `action` again until the database is available; None where the worker is stopped before."""
+        logged = ""
         while not self._stopping.is_set():
             try:
                 return action()
             except StorageError as error:
-                if str(error) != told:
-                    told = str(error)
-                    _log.warning("waiting for the database", extra={"reason": told})
+                if str(error) != logged:
+                    logged = str(error)
+                    _log.warning("waiting for the database", extra={"reason": logged})
             self._stopping.wait(RETRY_SECONDS)
         return None
 
-    def _able(self, context: JobContext, job: Job) -> bool:
-        """Whether this worker can carry a job out: it is of a kind that we know, and its project is here."""
+    def _can_run(self, context: JobContext, job: Job) -> bool:
+        """Returns whether this worker knows the kind of the job and has its project."""
         is_ours = not self._folders or job.project in self._named
         return is_ours and job.kind in JOB_KINDS and context.folder(job) is not None
 
@@ -144,10 +151,10 @@ class Worker:
 def run_worker(
     settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False
 ) -> None:
-    """The whole of a worker process: work until SIGTERM or SIGINT, and end within seconds of it.
+    """Runs a worker in this process until SIGTERM or SIGINT; it ends within seconds of the signal.
 
-    Where the database `must_exist`, as beside a server, one that is not there is waited for, not made.
-    To be called in a process's main thread. Raises as `Worker.run` does.
+    Where the database `must_exist`, as beside a server, it waits for a missing one and does not create it.
+    Call it in the main thread. Raises as `Worker.run` does.
     """
     worker = Worker(settings, folders, must_exist=must_exist)
 
@@ -155,7 +162,7 @@ def run_worker(
         worker.stop()
         last = threading.Timer(
             STOP_SECONDS, os._exit, [0]
-        )  # a database that is away holds nobody up
+        )  # an unavailable database does not delay the end
         last.daemon = True
         last.start()
 
@@ -164,7 +171,7 @@ def run_worker(
     worker.run()
 
 
-def _printed(line: str) -> None:
-    """Log what a project's code printed."""
+def _log_output(line: str) -> None:
+    """Logs what a project's code printed."""
     if line:
         _log.info("printed in training", extra={"line": line})

@@ -1,0 +1,141 @@
+"""Which queue of DBOS a job goes to, and when it is resumed: a real engine, and a table of workers."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from dbos import DBOS, SetWorkflowID
+from tests.support.waiting import wait_until
+
+from windlass.jobs.job import Job, JobState
+from windlass.jobs.queue import JobQueue, JobRequest, ProjectBusyError
+from windlass.jobs.workers import WorkerTable
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
+from windlass.storage.database import Database
+from windlass.workflows.execution.context import Checkpoint, WorkerStopped
+from windlass.workflows.execution.dispatcher import Dispatcher
+from windlass.workflows.execution.durable import DurableEngine, Workflow
+
+IRIS = JobRequest("iris", "train", {"seed": 1}, "ada")
+
+
+class DispatchSetup:
+    """Jobs, workers, and this process as one of them; what it begins it does not finish."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.queue, self.workers = JobQueue(database), WorkerTable(database)
+        self.begun: list[str] = []
+        self._settings, self._database = settings, database
+        self._start()
+
+    def _start(self) -> None:
+        self.me = self.workers.register()
+        self.engine = DurableEngine(self._settings, self.me, self._run_job)
+        self.engine.listen(None)
+        self.dispatcher = Dispatcher(self._database, self.engine, self.me)
+
+    def _run_job(self, job_id: str, checkpoint: Checkpoint) -> None:
+        self.begun.append(job_id)
+        with suppress(ProjectBusyError):
+            self.queue.begin(job_id, self.me)
+        raise WorkerStopped
+
+    def replace_worker(self) -> None:
+        """Have this worker die, and another one take its place."""
+        self.engine.close()
+        self.workers.unregister(self.me)
+        self._start()
+
+    def dispatch(self, project: str = "iris") -> None:
+        """Dispatch as a worker of this project does."""
+        self.dispatcher.dispatch(lambda job: job.project == project)
+
+    def known(self, job: Job) -> Workflow:
+        """What DBOS knows of a job."""
+        return self.engine.workflows([job.id])[job.id]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DispatchSetup]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    settings = Settings(home=tmp_path / "home", database_url=url)
+    registry = Registry.open(settings)
+    made = DispatchSetup(settings, registry.database)
+    yield made
+    made.engine.close()
+    registry.close()
+
+
+def test_new_jobs_go_to_the_queue_of_their_project(setup: DispatchSetup) -> None:
+    job, other = setup.queue.submit(IRIS), setup.queue.submit(JobRequest("loan", "train", {}, "a"))
+    for _ in range(2):
+        setup.dispatch()
+    assert (setup.known(job).queue, setup.known(job).is_enqueued) == ("iris", True)
+    assert other.id not in setup.engine.workflows([other.id]), "not for this worker"
+    assert setup.dispatcher.next_project(lambda job: job.project != "iris") == "loan"
+
+
+def test_a_pinned_job_is_for_its_worker_while_it_lives(setup: DispatchSetup) -> None:
+    other = setup.workers.register()
+    job = setup.queue.submit(JobRequest("iris", "train", {}, "ada", worker=other))
+    setup.dispatch()
+    assert setup.engine.workflows([job.id]) == {}
+    assert setup.dispatcher.next_project(lambda _: True) is None
+    setup.engine.enqueue(job.id, "iris", other)  # as the other does
+    setup.dispatch()
+    assert setup.known(job).queue == other
+    setup.workers.unregister(other)
+    setup.dispatch()
+    assert setup.known(job).queue == "iris"
+    assert setup.dispatcher.next_project(lambda _: True) == "iris"
+
+
+def test_the_job_of_a_dead_worker_is_resumed(setup: DispatchSetup) -> None:
+    job = setup.queue.submit(IRIS)
+    setup.dispatch()
+    assert setup.engine.listen("iris")
+    wait_until(lambda: setup.engine.is_put_back(job.id), "a stop")
+    assert (setup.known(job).worker, setup.known(job).is_claimed) == (setup.me, True)
+    setup.replace_worker()
+    assert setup.queue.get(job.id).state is JobState.RUNNING
+    setup.dispatch("another")
+    assert (setup.known(job).queue, setup.known(job).is_enqueued) == ("iris", True)
+    left = setup.queue.get(job.id)
+    assert (left.state, left.worker, left.attempts) == (JobState.QUEUED, None, 1)
+
+
+def test_a_job_that_was_put_back_waits_until_its_project_is_free(setup: DispatchSetup) -> None:
+    first, second = setup.queue.submit(IRIS), setup.queue.submit(IRIS)
+    other = setup.workers.register()
+    setup.queue.begin(first.id, other)
+    setup.engine.enqueue(first.id, "iris", other)
+    setup.engine.enqueue(second.id, "iris", "iris")
+    assert setup.engine.listen("iris")
+    wait_until(lambda: setup.engine.is_put_back(second.id), "a stop")
+    setup.dispatch()
+    assert (setup.known(second).is_claimed, setup.begun) == (True, [second.id])
+    setup.queue.finish(first.id, other, result={})
+    setup.dispatch()
+    wait_until(lambda: setup.begun == [second.id] * 2, "a second attempt")
+
+
+def test_a_job_begun_without_queues_is_begun_anew(setup: DispatchSetup) -> None:
+    job = setup.queue.submit(IRIS)
+    with SetWorkflowID(job.id):
+        DBOS.start_workflow(setup.engine._job, job.id)
+    wait_until(lambda: setup.engine.is_put_back(job.id), "a stop")
+    setup.replace_worker()
+    for _ in range(2):
+        setup.dispatch()
+    assert (setup.known(job).queue, setup.known(job).is_enqueued) == ("iris", True)
+    assert setup.queue.get(job.id).attempts == 1
+
+
+def test_a_job_whose_work_ended_without_a_word_fails(setup: DispatchSetup) -> None:
+    job = setup.queue.submit(IRIS)
+    setup.dispatch()
+    DBOS.cancel_workflow(job.id)
+    setup.dispatch()
+    assert setup.queue.get(job.id).state is JobState.FAILED
