@@ -1,1 +1,4 @@
-"""Jobs: long work that is requested, watched and cancelled here. Workers run it (`windlass.workflows`)."""
+"""Jobs: long work that is requested, watched and cancelled here.
+
+Workers run it (`windlass.workflows`).
+"""

@@ -23,7 +23,9 @@ class JobState(Enum):
 
 @dataclass(frozen=True)
 class Job:
-    """One job as the queue stores it. Times are seconds since 1970; `progress` is 0..1.
+    """One job as the queue stores it.
+
+    Times are seconds since 1970; `progress` is 0..1.
 
     `error` is the readable reason of a failed job and `result` the outcome of a succeeded one. `worker` is
     the id of the worker that runs it, or that alone may run it. `cancelling` means that somebody requested

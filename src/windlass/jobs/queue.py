@@ -36,7 +36,10 @@ class ProjectBusyError(JobError):
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A request for a job. Where `worker` is set, only that worker may run it as long as it is alive."""
+    """A request for a job.
+
+    Where `worker` is set, only that worker may run it as long as it is alive.
+    """
 
     project: str
     kind: str
@@ -47,13 +50,18 @@ class JobRequest:
 
 
 class JobQueue:
-    """Queue of jobs in the database. Safe to share between threads; every change is one transaction."""
+    """Queue of jobs in the database.
+
+    Safe to share between threads; every change is one transaction.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def submit(self, job_request: JobRequest) -> Job:
-        """Adds a job to the queue. An idempotency key that the project has used returns the job of that key.
+        """Adds a job to the queue.
+
+        An idempotency key that the project has used returns the job of that key.
 
         Raises JobError where that job had another request, or the key is empty or too long.
         """
@@ -63,10 +71,10 @@ class JobQueue:
         with state_change(self._database) as connection:
             if key is not None:
                 same = (jobs.c.project == job_request.project) & (jobs.c.idempotency_key == key)
-                found = connection.execute(select(*_COLUMNS).where(same)).one_or_none()
-                if found is not None:
-                    return _same_request(_job_from_row(found), job_request)
-            made = {
+                row = connection.execute(select(*_COLUMNS).where(same)).one_or_none()
+                if row is not None:
+                    return _same_request(_job_from_row(row), job_request)
+            values = {
                 "id": secrets.token_hex(8),
                 "project": job_request.project,
                 "kind": job_request.kind,
@@ -78,8 +86,8 @@ class JobQueue:
                 "worker": job_request.worker,
                 "created_at": database_time(self._database),
             }
-            connection.execute(insert(jobs).values(**made))
-            return _read_job(connection, str(made["id"]))
+            connection.execute(insert(jobs).values(**values))
+            return _read_job(connection, str(values["id"]))
 
     def get(self, job_id: str) -> Job:
         """Returns a job as it is now. Raises UnknownError."""
@@ -162,7 +170,9 @@ class JobQueue:
             return _read_job(connection, job_id)
 
     def release(self, job_id: str, worker: str) -> Job:
-        """Puts a running job back in the queue because its worker stops. This does not count as an attempt.
+        """Puts a running job back in the queue because its worker stops.
+
+        This does not count as an attempt.
 
         Raises LostError where another worker has the job.
         """
@@ -186,7 +196,10 @@ class JobQueue:
             return self._running(connection, project)
 
     def state_change(self) -> AbstractContextManager[Connection]:
-        """Opens a transaction that may change the state of jobs. Only one runs at a time in a database."""
+        """Opens a transaction that may change the state of jobs.
+
+        Only one runs at a time in a database.
+        """
         return state_change(self._database)
 
     def _running(self, connection: Connection, project: str) -> Job | None:
@@ -226,12 +239,10 @@ class JobQueue:
         return _read_job(connection, job.id)
 
     def _own(self, connection: Connection, job_id: str, worker: str) -> Job:
-        found = connection.execute(
-            select(*_COLUMNS).where(*_owned_by(job_id, worker))
-        ).one_or_none()
-        _check_owned(int(found is not None), job_id)
-        assert found is not None
-        return _job_from_row(found)
+        row = connection.execute(select(*_COLUMNS).where(*_owned_by(job_id, worker))).one_or_none()
+        _check_owned(int(row is not None), job_id)
+        assert row is not None
+        return _job_from_row(row)
 
     def _end(self, connection: Connection, job: Job, state: JobState, **facts: Any) -> None:
         message = {
@@ -264,7 +275,10 @@ _OLDEST_FIRST = (jobs.c.created_at, jobs.c.id)
 
 @contextmanager
 def state_change(database: Database) -> Iterator[Connection]:
-    """Opens a transaction that may change the state of jobs. Only one runs at a time in a database."""
+    """Opens a transaction that may change the state of jobs.
+
+    Only one runs at a time in a database.
+    """
     with database.writing() as connection:
         if not database.is_sqlite:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))

@@ -16,7 +16,9 @@ _FINAL = [state.value for state in JobState if state.is_final]
 
 
 class Retention:
-    """Removes expired keys and jobs. Any number of workers may do so at once; open jobs are never touched.
+    """Removes expired keys and jobs.
+
+    Any number of workers may do so at once; open jobs are never touched.
 
     Every method raises StorageError where the database cannot be reached.
     """

@@ -1,4 +1,6 @@
-"""Table of workers with heartbeats. A worker without a recent heartbeat, or whose process has ended, is dead.
+"""Table of workers with heartbeats.
+
+A worker without a recent heartbeat, or whose process has ended, is dead.
 
 Times are those of the database, so that the clocks of several machines need not agree.
 """
@@ -43,13 +45,19 @@ class WorkerRecord:
 
 
 class WorkerTable:
-    """Table of workers in the database. Safe to share between threads."""
+    """Table of workers in the database.
+
+    Safe to share between threads.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def register(self) -> str:
-        """Adds this process as a worker and returns its id. Removes workers that died long ago."""
+        """Adds this process as a worker and returns its id.
+
+        Removes workers that died long ago.
+        """
         worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         with self._database.writing() as connection:
             now = database_time(self._database)
@@ -91,8 +99,8 @@ class WorkerTable:
 def living_workers(database: Database, connection: Connection) -> WorkersById:
     """Returns the workers that are alive, by id, as this transaction sees them."""
     now = connection.execute(select(database_time(database))).scalar_one()
-    found = [WorkerRecord(**row._mapping) for row in connection.execute(select(workers))]  # noqa: SLF001 - SQLAlchemy's public name
-    return {worker.id: worker for worker in found if worker.is_alive(now)}
+    records = [WorkerRecord(**row._mapping) for row in connection.execute(select(workers))]  # noqa: SLF001 - SQLAlchemy's public name
+    return {worker.id: worker for worker in records if worker.is_alive(now)}
 
 
 def database_time(database: Database) -> ColumnElement[float]:
@@ -110,10 +118,10 @@ def host_identity() -> str:
 def _host_traits() -> list[str]:
     if sys.platform != "linux":
         return []
-    found: list[Any] = []
+    traits: list[Any] = []
     try:
-        found.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-        found.append(Path("/proc/self/ns/pid").readlink())
+        traits.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        traits.append(Path("/proc/self/ns/pid").readlink())
     except OSError:
         pass  # a hardened container hides them; the host's name has to do
-    return list(map(str, found))
+    return list(map(str, traits))

@@ -25,7 +25,10 @@ RunJob = Callable[[str, Checkpoint], None]  # runs the job of this id
 
 
 class JobAbandoned(BaseException):
-    """This process stops working on a job, for a reason outside the job. No `except Exception` catches it."""
+    """This process stops working on a job, for a reason outside the job.
+
+    No `except Exception` catches it.
+    """
 
 
 class JobCancelled(JobAbandoned):
@@ -94,7 +97,10 @@ class JobContext:
 
     @property
     def staging(self) -> Path:
-        """Staging folder of this worker. Each worker has its own, since one taken for dead may still write."""
+        """Staging folder of this worker.
+
+        Each worker has its own, since one taken for dead may still write.
+        """
         return self.settings.home / STAGING_FOLDER / self.worker
 
     def report_progress(self, share: float, message: str) -> None:
@@ -203,14 +209,17 @@ def find_project_folder(job: Job, named: dict[str, Path], registry: Registry) ->
 
     It is the folder that the job names, else the one in `named` (by project), else the declared one.
     """
-    task: Any = job.request.get("folder")
-    places = [None if task is None else Path(task), named.get(job.project)]
-    if task is None and places[-1] is None:
+    requested: Any = job.request.get("folder")
+    folders = [None if requested is None else Path(requested), named.get(job.project)]
+    if requested is None and folders[-1] is None:
         try:
-            places.append(Path(registry.declaration(job.project).folder))
+            folders.append(Path(registry.declaration(job.project).folder))
         except UnknownError:
             return None
-    return next((place for place in places if place and (place / "project.py").is_file()), None)
+    return next(
+        (candidate for candidate in folders if candidate and (candidate / "project.py").is_file()),
+        None,
+    )
 
 
 def remove_stale_staging(staging: Path, queue: JobQueue) -> None:

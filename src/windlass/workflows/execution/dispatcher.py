@@ -27,7 +27,9 @@ class Snapshot:
 
 
 class Dispatcher:
-    """Dispatches jobs through DBOS. Any number of workers may do so at once.
+    """Dispatches jobs through DBOS.
+
+    Any number of workers may do so at once.
 
     `adopted` is a job that this worker takes into its own queue, from wherever it waits.
     """

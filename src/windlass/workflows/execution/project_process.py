@@ -50,7 +50,9 @@ ProcessTask = TrainTask | BuildTask
 
 
 class ProjectProcess:
-    """Process with the project in `folder`. It loads the project at once, and runs one task on request.
+    """Process with the project in `folder`.
+
+    It loads the project at once, and runs one task on request.
 
     `output` is called, in another thread, with each line that the project's code prints.
     """
@@ -116,7 +118,10 @@ class ProjectProcess:
         return self._wait_for(lambda: self.is_finished, seconds)
 
     def close(self) -> None:
-        """Ends the process and its children. One with a result ends by itself, in the background."""
+        """Ends the process and its children.
+
+        One with a result ends by itself, in the background.
+        """
         if self._closed:
             return
         self._closed = True

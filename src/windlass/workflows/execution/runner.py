@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 
 class Heartbeat:
-    """Thread that records heartbeats. Logs once when the database is unavailable, and once when it is back."""
+    """Thread that records heartbeats.
+
+    Logs once when the database is unavailable, and once when it is back.
+    """
 
     def __init__(self, workers: WorkerTable) -> None:
         self.worker = workers.register()
@@ -85,7 +88,10 @@ RETENTION_SECONDS = 3600.0
 
 
 class JobRetentionTask:
-    """Removes expired jobs, once an hour. Errors are logged; no job waits for it."""
+    """Removes expired jobs, once an hour.
+
+    Errors are logged; no job waits for it.
+    """
 
     def __init__(self, database: Database, durable: "Callable[[], DurableEngine]") -> None:
         self._retention = Retention(database)
@@ -121,7 +127,9 @@ BUSY_SECONDS = 1.0  # after which a job that cannot begin is put back
 
 
 class JobRunner:
-    """Runs what DBOS claims for this worker. Imports DBOS with the first use of `engine`.
+    """Runs what DBOS claims for this worker.
+
+    Imports DBOS with the first use of `engine`.
 
     With `own_queue` it listens to the queue of this worker, whose jobs wait until their project is free.
     Otherwise such a job is put back after BUSY_SECONDS.
@@ -212,10 +220,10 @@ class JobRunner:
             time.sleep(RETRY_SECONDS)
 
 
-def _finish(context: JobContext, job: Job, made: StepResult) -> Job:
-    if "error" in made:
-        return context.queue.finish(job.id, context.worker, error=made["error"])
-    return context.queue.finish(job.id, context.worker, result=made)
+def _finish(context: JobContext, job: Job, result: StepResult) -> Job:
+    if "error" in result:
+        return context.queue.finish(job.id, context.worker, error=result["error"])
+    return context.queue.finish(job.id, context.worker, result=result)
 
 
 def _about(job: Job) -> dict[str, object]:
