@@ -65,7 +65,7 @@ def _quadratic_form(graph: Graph, pairs: str, model: Any) -> tuple[str, str]:
 def _sweep(graph: Graph, quadratic: str, diagonal: str, classes: int) -> Any:
     """Return the loop's body: one pass over the classes, for rows that have not converged."""
     step, going, old, was_active = (graph.new_name() for _ in range(4))
-    last, unit = graph.constant([2]), graph.constant(1.0)
+    last, identity = graph.constant([2]), graph.constant(1.0)
     spread = graph.node("Unsqueeze", old, graph.constant([1]))
     qp = graph.node("ReduceSum", graph.node("Mul", quadratic, spread), last, keepdims=0)
     pqp = graph.node("ReduceSum", graph.node("Mul", old, qp), graph.constant([1]), keepdims=1)
@@ -78,7 +78,7 @@ def _sweep(graph: Graph, quadratic: str, diagonal: str, classes: int) -> Any:
         own, q = graph.gather(diagonal, [t]), graph.gather(qp, [t])
         row = graph.node("Gather", quadratic, graph.constant(np.array(t)), axis=1)
         change = graph.node("Div", graph.node("Sub", pqp, q), own)
-        scale = graph.node("Add", unit, change)
+        scale = graph.node("Add", identity, change)
         unit = graph.constant(np.eye(classes)[t].reshape(1, -1))
         moved = graph.node("Add", shares, graph.node("Mul", change, unit))
         shares = graph.node("Div", moved, scale)
