@@ -42,7 +42,7 @@ class PipelineStep:
 
 BUILD_STEP = PipelineStep("quality and features", ProgressRange(0.0, 0.45))
 MATERIALISE_STEP = PipelineStep("online store", ProgressRange(0.45, 0.55))
-TRAIN_STEP = PipelineStep("run_training and gates", ProgressRange(0.55, 1.0))
+TRAIN_STEP = PipelineStep("training and gates", ProgressRange(0.55, 1.0))
 STEPS = (BUILD_STEP, MATERIALISE_STEP, TRAIN_STEP)
 
 
