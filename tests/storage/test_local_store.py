@@ -17,7 +17,7 @@ from windlass.storage.local_store import LocalBlobStore
         (errno.ENOSPC, "Free some space"),
         (errno.EROFS, "WINDLASS_HOME"),
         (errno.EACCES, "Let this user write"),
-        (errno.EIO, "See whether the disk is well"),
+        (errno.EIO, "Check that the disk works"),
     ],
 )
 def test_what_is_wrong_with_the_disk_is_told(

@@ -30,7 +30,7 @@ _open_url = Database.open_url.__func__  # type: ignore[attr-defined]  # without 
 _TEMPLATE = "postgres-template"  # among the shared resources: the name of the database, and what it looks like
 
 _OURS = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
-# Everything that a test could have altered but rows: tables, columns, rules, rights, settings of the database.
+# What a test could have altered besides rows: tables, columns, rules, rights, settings; and which migrations were made.
 _LOOKS = f"""
 SELECT md5(string_agg(line, chr(10) ORDER BY line)) FROM (
     SELECT concat_ws(' ', 'schema', n.nspname, n.nspacl) FROM pg_namespace n WHERE {_OURS}
@@ -47,6 +47,8 @@ SELECT md5(string_agg(line, chr(10) ORDER BY line)) FROM (
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {_OURS}
     UNION ALL SELECT concat_ws(' ', 'setting', setconfig::text) FROM pg_db_role_setting s
         JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()
+    UNION ALL SELECT concat_ws(' ', 'migrated', version_num) FROM public.alembic_version
+    UNION ALL SELECT concat_ws(' ', 'migrated', version::text) FROM dbos.dbos_migrations
 ) AS lines(line)
 """
 _EXTRA_SCHEMAS = (
