@@ -22,11 +22,12 @@ IRIS = JobRequest("iris", "train", {"seed": 1}, "ada")
 
 
 class DispatchSetup:
-    """Jobs, workers, and this process as one of them; what it begins it does not finish."""
+    """Jobs, workers, and this process as one of them; what it begins it leaves, unless it `finishes`."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.queue, self.workers = JobQueue(database), WorkerTable(database)
         self.begun: list[str] = []
+        self.finishes = False
         self._settings, self._database = settings, database
         self._start()
 
@@ -40,7 +41,9 @@ class DispatchSetup:
         self.begun.append(job_id)
         with suppress(ProjectBusyError):
             self.queue.begin(job_id, self.me)
-        raise WorkerStopped
+        if not self.finishes:
+            raise WorkerStopped
+        self.queue.finish(job_id, self.me, result={})
 
     def replace_worker(self) -> None:
         """Have this worker die, and another one take its place."""
@@ -75,6 +78,19 @@ def test_new_jobs_go_to_the_queue_of_their_project(setup: DispatchSetup) -> None
     assert (setup.known(job).queue, setup.known(job).is_enqueued) == ("iris", True)
     assert other.id not in setup.engine.workflows([other.id]), "not for this worker"
     assert setup.dispatcher.next_project(lambda job: job.project != "iris") == "loan"
+
+
+def test_jobs_of_a_project_begin_in_their_order(setup: DispatchSetup) -> None:
+    setup.finishes = True
+    jobs = [setup.queue.submit(IRIS).id for _ in range(6)]  # within one second
+    assert setup.engine.listen("iris")
+
+    def all_ended() -> bool:
+        setup.dispatch()
+        return all(job.state.is_final for job in setup.queue.list())
+
+    wait_until(all_ended, "the end of all")
+    assert setup.begun == jobs
 
 
 def test_a_pinned_job_is_for_its_worker_while_it_lives(setup: DispatchSetup) -> None:

@@ -99,10 +99,19 @@ class Dispatcher:
         return self._worker if job_id == self._adopted else project
 
     def _new(self, now: Snapshot, can_run: CanRun) -> Iterator[Job]:
-        """Yields the jobs that DBOS does not know, except those that wait for another worker that is alive."""
+        """Yields jobs that DBOS does not know, except those that wait for another worker that is alive.
+
+        One job at a time waits in the queue of a project, since DBOS does not keep the order of jobs that are
+        enqueued in the same second.
+        """
+        occupied = {
+            workflow.queue for workflow in now.workflows.values() if workflow.is_enqueued
+        } - {self._worker}
         for job in now.jobs:
             is_ours = job.worker in (None, self._worker) or job.worker not in now.living
-            if job.id not in now.workflows and is_ours and can_run(job):
+            queue = self._target(job.id, job.project)
+            if job.id not in now.workflows and is_ours and queue not in occupied and can_run(job):
+                occupied.add(queue)
                 yield job
 
     def _stranded(self, now: Snapshot) -> Iterator[Workflow]:
