@@ -16,6 +16,7 @@ from benchmarks.measure import ROOT
 from benchmarks.report import Verdict
 
 from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.core.progress import ignore_progress
 from windlass.core.project_loader import load_project
 from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.point_in_time import point_in_time
@@ -25,7 +26,6 @@ from windlass.features.online.materialise import materialise
 from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
-from windlass.training.plan import ignore_progress
 from windlass.workflows.features import generate_events
 
 EXAMPLE = ROOT / "examples" / "credit_risk"

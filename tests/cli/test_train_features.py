@@ -7,10 +7,10 @@ from tests.support.cli import CliResult, run_cli
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 
 from windlass.core.bundle import Bundle
+from windlass.core.progress import ignore_progress
 from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.store import OfflineStore
 from windlass.settings import Settings
-from windlass.training.plan import ignore_progress
 
 ROOT = Path(__file__).parents[2]
 LENDER = ROOT / "tests" / "projects" / "lender"

@@ -16,10 +16,11 @@ from tests.support.credit_example import (
 
 from windlass.control.train_request import TrainBodySchema
 from windlass.core.bundle import Bundle
+from windlass.core.progress import ignore_progress
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.core.row_validator import RowValidator
-from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.training.run import run_training
 
 

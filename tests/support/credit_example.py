@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from windlass.core.bundle import Bundle
+from windlass.core.progress import ignore_progress
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
 from windlass.features.offline.build import BuildOptions, build
@@ -17,7 +18,7 @@ from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.training_set import training_rows
 from windlass.settings import Settings
-from windlass.training.plan import TrainingRequest, ignore_progress
+from windlass.training.plan import TrainingRequest
 from windlass.workflows.features import CLIENTS, SEED
 from windlass.workflows.train import train
 

@@ -8,11 +8,12 @@ import pytest
 
 from windlass.core.bundle import EngineRecord, EquivalenceRecord, GateRecord
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
+from windlass.core.progress import ignore_progress
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
 from windlass.core.row import Row
 from windlass.training.model_card import render_model_card
-from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.training.run import TrainingRun, run_training
 
 ROOT = Path(__file__).parents[2]

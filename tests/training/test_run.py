@@ -10,10 +10,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 
+from windlass.core.progress import ignore_progress
 from windlass.core.project import Candidate, Project
 from windlass.core.row import Row, column
 from windlass.errors import ParameterError
-from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.training.reference_examples import select_reference_examples
 from windlass.training.run import TrainingRun, run_training
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from windlass.core.gates import NotWorse
+from windlass.core.progress import ignore_progress
 from windlass.core.project import Project
 from windlass.core.row import Row
 from windlass.core.target import Quantity
 from windlass.errors import DataError, ParameterError
 from windlass.training.dataset import Dataset, read_dataset
-from windlass.training.plan import TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.training.run import run_training
 from windlass.training.split import Split, split, split_by_content
 

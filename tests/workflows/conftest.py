@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import load_project
 from windlass.settings import Settings
-from windlass.training.plan import ProgressCallback, TrainingRequest, ignore_progress
+from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import TrainingResult, train
 
 ROOT = Path(__file__).parents[2]

@@ -9,13 +9,14 @@ import pytest
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 
 from windlass.core.bundle import Bundle
+from windlass.core.progress import ignore_progress
 from windlass.core.project_loader import load_project
 from windlass.errors import FeatureError
 from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.store import OfflineStore
 from windlass.registry.comparison import compare
 from windlass.settings import Settings
-from windlass.training.plan import TrainingRequest, ignore_progress
+from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import train
 from windlass.workflows.verify import verify
 

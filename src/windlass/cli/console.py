@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import describe_error
 from windlass.errors import WindlassError
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE = 0, 1, 2
 _UNLIMITED_WIDTH = 1_000_000  # characters, wider than any row
-
-Progress = Callable[[float, str], None]
 
 
 def run_command(action: Callable[[], int | None]) -> int:
@@ -81,19 +80,15 @@ def echo_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Progress]:
+def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
     """Yields a progress callback that writes to stderr: a bar on a terminal, lines elsewhere, nothing if quiet."""
     if quiet:
-        yield _report_nothing
+        yield ignore_progress
     elif sys.stderr.isatty():
         with _progress_bar() as report:
             yield report
     else:
         yield _report_line
-
-
-def _report_nothing(share: float, message: str) -> None:
-    """Progress callback that does nothing."""
 
 
 def _report_line(share: float, message: str) -> None:
@@ -102,7 +97,7 @@ def _report_line(share: float, message: str) -> None:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Progress]:
+def _progress_bar() -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -115,7 +110,7 @@ def _progress_bar() -> Iterator[Progress]:
 
 
 @contextmanager
-def steps_progress(steps: "Sequence[PipelineStep]", *, quiet: bool) -> Iterator[Progress]:
+def steps_progress(steps: "Sequence[PipelineStep]", *, quiet: bool) -> Iterator[ProgressCallback]:
     """Yields a progress callback that shows a bar for each step on a terminal; otherwise as `progress`."""
     if quiet or not sys.stderr.isatty():
         with progress(quiet=quiet) as report:
@@ -126,7 +121,7 @@ def steps_progress(steps: "Sequence[PipelineStep]", *, quiet: bool) -> Iterator[
 
 
 @contextmanager
-def _step_bars(steps: "Sequence[PipelineStep]") -> Iterator[Progress]:
+def _step_bars(steps: "Sequence[PipelineStep]") -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars

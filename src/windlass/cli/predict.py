@@ -13,7 +13,6 @@ import typer
 from windlass.cli.console import (
     DONE,
     FAILED,
-    Progress,
     echo,
     echo_error,
     echo_json,
@@ -26,12 +25,13 @@ from windlass.cli.context import (
     resolve_bundle,
     split_arguments,
 )
+from windlass.core.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
     from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary
 
-    Run = Callable[[Bundle, ScoreRequest, Progress], ScoreSummary]
+    Run = Callable[[Bundle, ScoreRequest, ProgressCallback], ScoreSummary]
 
 
 class ScoreTarget(StrEnum):
@@ -99,7 +99,9 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(run_command(action))
 
 
-def _score_here(bundle: "Bundle", request: "ScoreRequest", report: Progress) -> "ScoreSummary":
+def _score_here(
+    bundle: "Bundle", request: "ScoreRequest", report: ProgressCallback
+) -> "ScoreSummary":
     from windlass.engines.loader import load_engine
     from windlass.workflows.scoring.local import score
 
@@ -107,7 +109,7 @@ def _score_here(bundle: "Bundle", request: "ScoreRequest", report: Progress) -> 
 
 
 def _score_on_spark(
-    bundle: "Bundle", request: "ScoreRequest", report: Progress, *, master: str | None
+    bundle: "Bundle", request: "ScoreRequest", report: ProgressCallback, *, master: str | None
 ) -> "ScoreSummary":
     from windlass.workflows.scoring.spark import score_on_spark
 

@@ -111,8 +111,8 @@ def _reject_open_address(host: str) -> NoReturn:
     """Raises SettingsError: without keys only this machine may connect."""
     raise SettingsError(
         f"Anybody who reaches {host} could use the server, for no key is required. Set WINDLASS_AUTH=required"
-        " and make a key with `windlass keys create`, listen on 127.0.0.1, or say --insecure where something"
-        " in front of it lets only the right ones in."
+        " and make a key with `windlass keys create`, listen on 127.0.0.1, or pass --insecure if a proxy"
+        " in front of it authenticates callers."
     )
 
 

@@ -1,6 +1,6 @@
 """Training requests, and the plan that a request is checked and resolved to before any work starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,9 @@ from pydantic import ValidationError
 from windlass.core.project import Candidate, Project
 from windlass.errors import ParameterError
 
-ProgressCallback = Callable[[float, str], None]  # (progress 0..1, message)
-
 MAX_SEED = 2**32 - 1  # numpy's
 DEFAULT_SEED = 42  # unless the request gives one
 DEFAULT_TEST_SIZE = 0.2  # share of the rows to hold out, unless the request gives one
-
-
-def ignore_progress(share: float, message: str) -> None:
-    """Progress callback that does nothing."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ import numpy as np
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
 from windlass.core.holdout import Holdout
+from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
 from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
 from windlass.errors import EngineError, ParameterError
 from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.evaluate import Evaluation, evaluate
-from windlass.training.plan import ProgressCallback, TrainingPlan
+from windlass.training.plan import TrainingPlan
 from windlass.training.split import Split, row_identities, split, split_by_content, split_by_group
 
 _ADVICE = (

@@ -72,8 +72,8 @@ _ERRORS = {
 }
 _GOOD = {
     "200": "Done.",
-    "202": "Under way.",
-    "204": "There is no more to tell.",
+    "202": "Accepted; the work goes on.",
+    "204": "No content: the stream has ended.",
 }
 _HEADERS: Json = {
     "X-Request-ID": {"description": "The caller's id, or a new one.", "schema": {"type": "string"}},

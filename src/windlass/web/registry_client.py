@@ -105,7 +105,7 @@ class RegistryClient:
         """The registry, from any thread. Raises StorageError where it is not open."""
         registry = self._connection.registry
         if registry is None:
-            raise StorageError("The registry cannot be reached. It is asked again and again.")
+            raise StorageError("The registry cannot be reached. The server tries again by itself.")
         return registry
 
     def open(self) -> "Registry":

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windlass.core.feature_view import ViewRecord
+from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
 from windlass.core.project_loader import ProjectSource, describe_error
 from windlass.errors import FeatureError, WindlassError
 from windlass.settings import Settings
 from windlass.training.dataset import RowsReader
-from windlass.training.plan import ProgressCallback, TrainingPlan
+from windlass.training.plan import TrainingPlan
 
 if TYPE_CHECKING:  # a process that trains needs no database
     from windlass.features.offline.snapshot import Snapshot

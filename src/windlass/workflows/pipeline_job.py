@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from windlass.core.feature_view import ViewRecord
+from windlass.core.progress import ProgressCallback
 from windlass.jobs.job import Job
-from windlass.training.plan import ProgressCallback
 from windlass.workflows.execution.context import (
     REPORT_SECONDS,
     Checkpoint,

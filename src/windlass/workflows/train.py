@@ -18,13 +18,14 @@ from windlass.core.bundle_writer import (
     staging_folder,
 )
 from windlass.core.gates import evaluate_thresholds
+from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project import Project
 from windlass.core.project_loader import ProjectSource
 from windlass.errors import BundleError
 from windlass.settings import Settings
 from windlass.training.bundle_files import write_metadata, write_model, write_results
 from windlass.training.mlflow import MlflowRecord, TrackingError, mlflow_installed, track
-from windlass.training.plan import ProgressCallback, TrainingRequest, ignore_progress, resolve_plan
+from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.training.run import TrainingRun, run_training
 from windlass.workflows.features import resolve_snapshot
 

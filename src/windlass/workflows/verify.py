@@ -9,13 +9,14 @@ from typing import Any
 from windlass.core.bundle import Bundle
 from windlass.core.hashing import canonical_json
 from windlass.core.holdout import HOLDOUT_FILE, encode_holdout, read_holdout
+from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import ProjectSource, load_project
 from windlass.core.row_validator import RowValidator
 from windlass.errors import ProjectError
 from windlass.settings import Settings
 from windlass.training.bundle_files import result_files
 from windlass.training.environment import installed_version, read_environment
-from windlass.training.plan import ProgressCallback, TrainingPlan, ignore_progress
+from windlass.training.plan import TrainingPlan
 from windlass.training.reference_examples import expected_answers
 from windlass.training.run import TrainingRun, bundle_schema, predict, run_training
 from windlass.workflows.features import resolve_snapshot

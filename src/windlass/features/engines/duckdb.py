@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -126,9 +126,6 @@ def history_of(view: FeatureView, record: ViewRecord, file: Path) -> pa.Table:
     """The old name of `features_of_file`."""
     warn_renamed("history_of", "features_of_file", stacklevel=2)
     return features_of_file(view, record, file)
-
-
-ProgressCallback = Callable[[float, str], None]  # (share done 0..1, what is being done)
 
 
 class FeatureEngine(Protocol):

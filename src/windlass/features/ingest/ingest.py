@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from windlass.core.feature_view import FeatureView
+from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import ProgressCallback, check_memory, duckdb_connection
+from windlass.features.engines.duckdb import check_memory, duckdb_connection
 from windlass.features.ingest.bucket_writer import BucketWriter
 from windlass.features.ingest.casting import FAULT_SCHEMA
 from windlass.features.ingest.contract import Contract

@@ -11,11 +11,11 @@ from typing import Literal
 import polars as pl
 
 from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
 from windlass.features.engines.duckdb import (
     DuckDBEngine,
     FeatureEngine,
-    ProgressCallback,
     check_memory,
     duckdb_connection,
 )

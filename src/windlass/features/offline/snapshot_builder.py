@@ -15,8 +15,9 @@ import polars as pl
 
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.hashing import sha256_file
+from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import FeatureEngine, ProgressCallback
+from windlass.features.engines.duckdb import FeatureEngine
 from windlass.features.ingest.bucket_writer import ROW, BucketWriter
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import (

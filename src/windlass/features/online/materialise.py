@@ -1,7 +1,7 @@
 """Materialises a snapshot in an online store: writes its parts in batches, and saves the progress."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -14,14 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from windlass.core.feature_view import ViewRecord
+from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.snapshot import COMPUTED_AT
 from windlass.features.online.store import Freshness, MaterialisationProgress, OnlineStore
 
 BATCH = 250_000  # rows that are written in one call
-
-ProgressCallback = Callable[[float, str], None]
 
 
 class SnapshotInfo(Protocol):

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import describe_error
 from windlass.errors import JobError, StorageError, UnknownError, WindlassError
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobQueue, LostError
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.training.plan import ProgressCallback, ignore_progress
 from windlass.workflows.execution.project_process import OutputCallback, ProcessTask, ProjectProcess
 
 StepResult = dict[str, Any]

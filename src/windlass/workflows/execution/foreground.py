@@ -6,13 +6,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from windlass.core.bundle import Bundle
+from windlass.core.progress import ProgressCallback
 from windlass.errors import JobError, StorageError, WindlassError
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobQueue, JobRequest
 from windlass.jobs.workers import WorkerTable
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-from windlass.training.plan import ProgressCallback
 from windlass.workflows.execution.context import (
     STAGING_FOLDER,
     JobContext,

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import ParameterError, ProjectError
-from windlass.training.plan import ProgressCallback, ignore_progress
 
 _TERM_SECONDS = 3.0  # that a process gets to end, before it is killed
 _DRAIN_SECONDS = 1.0

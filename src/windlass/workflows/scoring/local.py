@@ -23,7 +23,7 @@ from windlass.workflows.scoring.request import (
 from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
 
 if TYPE_CHECKING:
-    from windlass.training.plan import ProgressCallback
+    from windlass.core.progress import ProgressCallback
 
 
 def score(

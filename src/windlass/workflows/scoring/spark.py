@@ -34,7 +34,7 @@ from windlass.workflows.scoring.request import (
 from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
 
 if TYPE_CHECKING:
-    from windlass.training.plan import ProgressCallback
+    from windlass.core.progress import ProgressCallback
 
 FILE_COLUMN = "windlass_file"  # of each row: the name of its file
 INDEX_COLUMN = "windlass_index"  # of each row: its index in that file
