@@ -25,8 +25,9 @@ def test_an_address_that_is_taken() -> None:
             bind(ListenOptions(port=port))
 
 
-def test_whoever_reads_where_it_is_is_answered(iris: Path, tmp_path: Path) -> None:
-    command = [str(WINDLASS), "serve", str(iris), "--port", "0", "--workers", "2"]
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_reads_where_it_is_is_answered(iris: Path, tmp_path: Path, workers: int) -> None:
+    command = [str(WINDLASS), "serve", str(iris), "--port", "0", "--workers", str(workers)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment(tmp_path)
     ) as process:
