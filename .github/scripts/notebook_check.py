@@ -18,13 +18,13 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
+from windlass.core.progress import ignore_progress
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
 from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.training_set import training_rows
-from windlass.training.plan import ignore_progress
 from windlass.workflows.features import generate_events
 
 TODAY = date(2021, 9, 17)  # when the attributes of the real file were taken
