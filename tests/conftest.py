@@ -1,7 +1,7 @@
-"""What tests of several rooms share: bundles trained once a run, and servers that are stopped afterwards."""
+"""Fixtures of tests of several rooms, such as servers that are stopped afterwards."""
 
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +18,20 @@ from tests.support.databases import (
     real_migrations,
     sqlite_template,
 )
-from tests.support.server import Server
+from tests.support.paths import ROOT
+from tests.support.server import Serve, Server
 from tests.support.services import s3_endpoint, s3_url
-from tests.support.shared_resources import SharedResources, resources_of, shared
+from tests.support.shared_resources import resources_of, shared
 from tests.support.tcp_proxy import wire, wired_url
-
-from windlass.core.project_loader import load_project
-from windlass.settings import Settings
-from windlass.training.plan import TrainingRequest
-from windlass.workflows.train import train
+from tests.support.trained_bundles import BundleOf, bundle_of, iris
 
 __all__ = [  # fixtures
-    "database_url", "migrated_database_url", "migrated_postgres_url", "migrations_from_template", "postgres_databases",
-    "postgres_url", "real_migrations", "s3_endpoint", "s3_url", "shared", "sqlite_template", "wire", "wired_url",
+    "bundle_of", "database_url", "iris", "migrated_database_url", "migrated_postgres_url", "migrations_from_template",
+    "postgres_databases", "postgres_url", "real_migrations", "s3_endpoint", "s3_url", "shared", "sqlite_template",
+    "wire", "wired_url",
 ]  # fmt: skip
 
-ROOT = Path(__file__).parents[1]
-HOMES = {"iris": ROOT / "examples" / "iris"}
-
 load_profile()
-
-BundleOf = Callable[..., Path]
-Serve = Callable[..., Server]
-
 
 # what takes longest, so that it is begun first and nobody waits for it at the end
 LONGEST = ("features/engines/test_spark.py", "flows/", "cli/", "control/", "workflows/")
@@ -63,7 +54,7 @@ def logs_as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    for handler in [one for one in root.handlers if one not in handlers]:
+    for handler in [added for added in root.handlers if added not in handlers]:
         root.removeHandler(handler)
     root.setLevel(level)
 
@@ -88,27 +79,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
         base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # no public way to it
         drop_template(resources_of(base, of_worker=False))
-
-
-@pytest.fixture(scope="session")
-def bundle_of(shared: SharedResources) -> BundleOf:
-    """The bundle of a project (`iris`, or one of tests/projects), trained once a run; nobody may change it."""
-
-    def bundle(name: str, **request: Any) -> Path:
-        def make(target: Path) -> None:
-            project, source = load_project(HOMES.get(name, ROOT / "tests" / "projects" / name))
-            wanted = TrainingRequest(artifacts=target, track=False, **request)
-            train(project, source, wanted, Settings(home=target.with_suffix(".home")))
-
-        return shared.path("-".join(["bundle", name, *map(str, request.values())]), make)
-
-    return bundle
-
-
-@pytest.fixture(scope="session")
-def iris(bundle_of: BundleOf) -> Path:
-    """Logistic regression on Iris: ONNX, inline."""
-    return bundle_of("iris")
 
 
 @pytest.fixture(scope="session")

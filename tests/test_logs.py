@@ -3,12 +3,11 @@
 import json
 import logging
 import os
-import subprocess
 import sys
 from queue import Queue
 
 import pytest
-from tests.support.server import TIMEOUT
+from tests.support.child_process import TIMEOUT, python_command, run, run_python
 
 from windlass import logs
 from windlass.logs import DropOldestHandler, JsonFormatter, set_up_logs, timestamp
@@ -80,12 +79,10 @@ for _ in range(30_000):
 print(time.monotonic() - started < 20, flush=True)
 """
     reader, writer = os.pipe()
-    done = subprocess.run(
-        [sys.executable, "-c", code], stderr=writer, stdout=subprocess.PIPE, timeout=60, check=True
-    )
+    ended = run(python_command(code), stderr=writer)
     os.close(reader)
     os.close(writer)
-    assert done.stdout == b"True\n"
+    assert ended.check() == "True\n"
 
 
 def test_the_oldest_lines_are_dropped_when_the_queue_is_full() -> None:
@@ -115,10 +112,9 @@ set_up_logs("INFO")
 for number in range(1_000):
     logging.getLogger("windlass.x").info("line %d", number)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    ended = run(python_command(code))
+    assert ended.code == 0
+    events = [json.loads(line)["event"] for line in ended.err.splitlines()]
     assert events == [f"line {number}" for number in range(1_000)]
 
 
@@ -132,7 +128,4 @@ logging.getLogger("windlass.x").info("unheard")
 logging.getLogger().handlers[0].flush()
 print("alive")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, timeout=60, check=True
-    )
-    assert done.stdout == b"alive\n"
+    assert run_python(code) == "alive\n"

@@ -1,15 +1,14 @@
 """What the code may weigh: lines, the cost of `import windlass`, and the names it exports."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import run_python
+from tests.support.paths import ROOT
 
 import windlass
 
-ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 EVERYTHING = sorted(
     path
@@ -53,12 +52,7 @@ def test_nothing_is_called_utils() -> None:
 
 
 def test_import_is_light() -> None:
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True
-        ).stdout.split()
-        for _ in range(5)
-    ]
+    runs = [run_python(IMPORT).split() for _ in range(5)]
     assert min(float(spent) for spent, *_ in runs) < 0.050
     assert runs[0][1:] == []
 

@@ -7,9 +7,9 @@ import json
 import re
 import shlex
 from importlib.metadata import requires
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 TRAINS = {"dbos", "joblib", "mlflow-skinny", "onnx", "pandas", "scikit-learn"}
 
 

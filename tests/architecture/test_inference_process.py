@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.support.cli_registry import IRIS, register_three_versions
+from tests.support.cli_registry import register_three_versions
 from tests.support.online_clients import PLAIN, PROJECT, approve_bundle, fill_store
+from tests.support.paths import IRIS
 from tests.support.registry_home import RegistryHome
-from tests.support.server import FLOWER, LOAN, Server
+from tests.support.server import FLOWER, LOAN, Serve, Server
+from tests.support.trained_bundles import BundleOf
 
 from windlass.registry.registry import Registry
 from windlass.settings import Settings

@@ -1,24 +1,17 @@
 """Who may import whom: the contracts of pyproject.toml hold, and name every room of the package."""
 
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.child_process import run
+from tests.support.paths import ROOT
 
 
 def test_imports_follow_the_contracts() -> None:
     lint_imports = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run(
-        [lint_imports, "--no-cache", "--no-logo"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run([lint_imports, "--no-cache", "--no-logo"], cwd=ROOT).check()
 
 
 def test_every_room_has_its_layer() -> None:

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.support.paths import ROOT
 
-PACKAGE = Path(__file__).parents[2] / "src" / "windlass"
+PACKAGE = ROOT / "src" / "windlass"
 ALLOWED = Path(__file__).with_name("allowed_names.txt")
 MAX_SUMMARY = 120  # characters
 SMALL, MAX_SMALL = 60, 25  # lines of a small module at most; how many of them there may be

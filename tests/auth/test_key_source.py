@@ -1,10 +1,9 @@
 """Where a server reads its keys: the database, once somebody made one."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import run_python
 
 from windlass.auth.key import Role
 from windlass.auth.key_source import DatabaseKeySource
@@ -25,7 +24,7 @@ assert "sqlalchemy" not in sys.modules
 
 
 def test_no_database_is_made_and_no_library_imported_for_it(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", READ, tmp_path], check=True)
+    run_python(READ, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
 from tests.support.child_process import run
 from tests.support.cli import run_cli
 from tests.support.lending_project import LendingProject
+from tests.support.paths import ROOT, project_folder
 from tests.support.server import environment
 
-UNRULY = ROOT / "tests" / "projects" / "unruly"
+UNRULY = project_folder("unruly")
 
 
 def demo(home: Path, folder: Path) -> str:

@@ -15,12 +15,12 @@ from threading import Thread
 
 import httpx
 import pytest
-from tests.conftest import Serve
-from tests.support.child_process import ROOT, Finished, run
+from tests.support.child_process import Finished, run
 from tests.support.cli import run_cli
 from tests.support.command_stubs import CommandStubs
 from tests.support.lending_project import LendingProject
-from tests.support.server import TIMEOUT, Server
+from tests.support.paths import ROOT
+from tests.support.server import TIMEOUT, Serve, Server
 from tests.support.workflow_runner import Runner, Step, names, steps
 
 from windlass.auth.key import Role

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tests.support.child_process import ROOT
+from tests.support.paths import ROOT
 from tests.support.workflow_runner import names, steps, workflow
 
 from windlass.serving.targets import ServiceRole

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.conftest import BundleOf
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import PROJECT, fill_store
+from tests.support.trained_bundles import BundleOf
 
 from windlass.cli import banner
 from windlass.core.bundle import Bundle, GateRecord

@@ -3,15 +3,16 @@
 import os
 import pty
 import pwd
-import subprocess
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
-from tests.conftest import BundleOf
+from tests.support.child_process import WINDLASS, run
 from tests.support.cli import run_cli
-from tests.support.cli_registry import IRIS, register_three_versions
-from tests.support.server import WINDLASS, environment
+from tests.support.cli_registry import register_three_versions
+from tests.support.paths import IRIS
+from tests.support.server import environment
+from tests.support.trained_bundles import BundleOf
 
 from windlass.cli.context import current_user
 from windlass.registry.registry import Registry
@@ -21,11 +22,8 @@ from windlass.storage.db_tables import decisions
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "200")
-    register_three_versions(tmp_path / "home", bundle_of)
-    return tmp_path / "home"
+def home(home_with_versions: Path) -> Path:
+    return home_with_versions
 
 
 def stages() -> dict[str, str]:
@@ -81,13 +79,10 @@ def test_every_decision_needs_a_reason(command: str) -> None:
 def test_a_terminal_is_asked_for_the_reason(home: Path) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, b"seen and liked\n")
-    command = [str(WINDLASS), "approve", "iris", "v1"]
-    done = subprocess.run(
-        command, stdin=theirs, capture_output=True, text=True, env=environment(home), check=False
-    )
+    ended = run([WINDLASS, "approve", "iris", "v1"], stdin=theirs, env=environment(home))
     os.close(theirs)
     os.close(ours)
-    assert (done.returncode, done.stderr.strip()) == (0, "Why:")
+    assert (ended.code, ended.err.strip()) == (0, "Why:")
     (output,) = run_cli("decisions", "iris", "--json").json()
     assert output["reason"] == "seen and liked"
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.conftest import ROOT, BundleOf
 from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.cli import run_cli
 from tests.support.lending_project import LendingProject
+from tests.support.paths import IRIS, ROOT
+from tests.support.trained_bundles import BundleOf
 
 from windlass.cli.context import open_registry
 from windlass.settings import Settings
 
 CREDIT = ROOT / "examples" / "credit_risk"
-IRIS = ROOT / "examples" / "iris"
 
 
 @pytest.fixture(autouse=True)

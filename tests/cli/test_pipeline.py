@@ -4,13 +4,9 @@ import json
 import os
 import pty
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from tests.support.child_process import WINDLASS
+from tests.support.child_process import WINDLASS, ChildProcess
 from tests.support.cli import run_cli
 from tests.support.job_workers import Bench, is_alive
 from tests.support.lending_project import LendingProject
@@ -21,27 +17,10 @@ from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    created = Bench(tmp_path)
-    yield created
-    created.close()
-
-
-@pytest.fixture
-def lending(tmp_path: Path) -> LendingProject:
-    return LendingProject.copied(tmp_path / "lending")
-
-
-def start(bench: Bench, lending: LendingProject, *options: object) -> subprocess.Popen[str]:
+def start(bench: Bench, lending: LendingProject, *options: object) -> ChildProcess:
     """`windlass pipeline` in a process of its own."""
-    return subprocess.Popen(
-        [str(WINDLASS), "pipeline", str(lending.folder), "--no-track", *map(str, options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(bench.settings.home),
-    )
+    command = [WINDLASS, "pipeline", lending.folder, "--no-track", *options]
+    return ChildProcess(command, env=environment(bench.settings.home))
 
 
 def run(bench: Bench, lending: LendingProject, *options: object) -> tuple[int, str, str]:
@@ -74,10 +53,9 @@ def test_there_is_nothing_to_build_without_a_view_and_nothing_to_append_without_
 def killed(bench: Bench, lending: LendingProject, deed: str) -> None:
     """Run the pipeline as far as this deed, and kill it there."""
     lending.hold(deed)
-    process = start(bench, lending)
-    child = lending.process(deed)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with start(bench, lending) as process:
+        child = lending.process(deed)
+        process.kill()
     wait_until(lambda: not is_alive(child), "the end of a process whose worker died")
     lending.forget()
     lending.release(deed)
@@ -114,11 +92,11 @@ def test_another_request_is_another_job_and_a_worker_takes_over_the_one_left(
 
 def test_ctrl_c_cancels_it(bench: Bench, lending: LendingProject) -> None:
     lending.hold("built")
-    process = start(bench, lending)
-    child = lending.process("built")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=90)
-    assert (process.returncode, err.splitlines()[-1]) == (1, "windlass: Interrupted.")
+    with start(bench, lending) as process:
+        child = lending.process("built")
+        process.signal(signal.SIGINT)
+        ended = process.finish(timeout=90)
+    assert (ended.code, ended.err.splitlines()[-1]) == (1, "windlass: Interrupted.")
     (job,) = bench.queue.list("lending")
     assert job.state is JobState.CANCELLED
     wait_until(lambda: not is_alive(child), "the end of the step")
@@ -127,18 +105,13 @@ def test_ctrl_c_cancels_it(bench: Bench, lending: LendingProject) -> None:
 def test_a_terminal_shows_every_step(bench: Bench, lending: LendingProject) -> None:
     lending.hold("built")
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [str(WINDLASS), "pipeline", str(lending.folder), "--no-track"],
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-        env=environment(bench.settings.home, TERM="xterm", COLUMNS="120"),
-    )
-    os.close(theirs)
-    seen, until_then = b"", time.monotonic() + 90
-    while b"training and gates" not in seen and time.monotonic() < until_then:
-        seen += os.read(ours, 4096)
-    for step in (b"quality and features", b"online store", b"training and gates"):
-        assert step in seen
-    process.kill()
-    process.wait()
+    variables = environment(bench.settings.home, TERM="xterm", COLUMNS="120")
+    command = [WINDLASS, "pipeline", lending.folder, "--no-track"]
+    with ChildProcess(command, stderr=theirs, env=variables):
+        os.close(theirs)
+        screen, deadline = b"", time.monotonic() + 90
+        while b"training and gates" not in screen and time.monotonic() < deadline:
+            screen += os.read(ours, 4096)
+        for step in (b"quality and features", b"online store", b"training and gates"):
+            assert step in screen
     os.close(ours)

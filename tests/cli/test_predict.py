@@ -1,18 +1,16 @@
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
+from tests.support.child_process import python_command
+from tests.support.child_process import run as run_command
 from tests.support.cli import run_cli
 
 from windlass.core.bundle import Bundle
 
-IRIS = Path(__file__).parents[2] / "examples" / "iris"
 HEADER = "sepal_length,sepal_width,petal_length,petal_width"
 SETOSA, VIRGINICA = "5.1,3.5,1.4,0.2", "6.9,3.1,5.4,2.1"
 Run = Callable[..., tuple[int, str, str]]
@@ -113,14 +111,6 @@ from windlass.cli.commands import app
 app(sys.argv[1:], standalone_mode=False)
 print(sorted({"pandas", "sklearn", "scipy", "starlette"} & sys.modules.keys()))
 """
-    words = ["predict", str(bundle), "--input", "rows.csv", "--output", "out.parquet"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("[]\n")
+    words = ["predict", bundle, "--input", "rows.csv", "--output", "out.parquet"]
+    output = run_command(python_command(code, *words), cwd=tmp_path).check()
+    assert output.endswith("[]\n")

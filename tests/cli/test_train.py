@@ -1,15 +1,14 @@
 """`windlass train` and a project's `train.py`: flags, help, refusals, and what a training prints."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
+from tests.support import child_process
 from tests.support.cli import CliResult, run_cli, run_train_command
+from tests.support.paths import IRIS, project_folder
 
 from windlass.cli.train_flags import TrainFlags, parse_train_flags, split_folder
 from windlass.core.bundle import Bundle
@@ -17,8 +16,7 @@ from windlass.core.project import Project
 from windlass.core.project_loader import load_project, project_source
 from windlass.core.project_spec import CandidateSpec, ProjectSpec
 
-IRIS = ROOT / "examples" / "iris"
-MIXED = ROOT / "tests" / "projects" / "mixed"
+MIXED = project_folder("mixed")
 PROG = "windlass train [PROJECT]"
 Run = Callable[..., CliResult]
 
@@ -52,25 +50,15 @@ def flags(folder: Path, *arguments: str) -> TrainFlags:
     return parse_train_flags(PROG, models(folder), arguments)
 
 
-def _train_py(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "train.py", *arguments],
-        cwd=IRIS,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
-
-
 def test_train_py_trains_what_the_command_trains(run: Run, tmp_path: Path) -> None:
     script, place = tmp_path / "script", tmp_path / "bundle"
     arguments = ["--model", "rf", "--n-estimators", "30", "--seed", "42", "--test-size", "0.2"]
-    done = _train_py(*arguments, "--artifacts", str(script), "--no-track")
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "train.py", *arguments, "--artifacts", script, "--no-track"]
+    ended = child_process.run(command, cwd=IRIS)
+    output = ended.check()
     for text in ("rf", "n_estimators = 30", "accuracy", "macro F1", str(script)):
-        assert text in done.stdout
-    assert "Fitting rf to 120 rows" in done.stderr
+        assert text in output
+    assert "Fitting rf to 120 rows" in ended.err
     assert run(IRIS, *arguments).code == 0
     ours, theirs = Bundle.open(place), Bundle.open(script)
     for name in ("metrics.json", "params.json", "confusion_matrix.json", "golden.json"):

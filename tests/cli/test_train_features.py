@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.support.cli import CliResult, run_cli
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
+from tests.support.paths import ROOT, project_folder
 
 from windlass.core.bundle import Bundle
 from windlass.core.progress import ignore_progress
@@ -12,8 +13,7 @@ from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.store import OfflineStore
 from windlass.settings import Settings
 
-ROOT = Path(__file__).parents[2]
-LENDER = ROOT / "tests" / "projects" / "lender"
+LENDER = project_folder("lender")
 
 
 def train(home: Path, *arguments: object) -> CliResult:

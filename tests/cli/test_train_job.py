@@ -1,15 +1,12 @@
 """`windlass train` as its own worker: the version it makes, and what happens where it cannot, or is stopped."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.support.child_process import WINDLASS
+from tests.support import child_process
+from tests.support.child_process import WINDLASS, ChildProcess
 from tests.support.cli import run_cli
 from tests.support.job_workers import Bench, UnrulyProject
 from tests.support.server import environment
@@ -21,22 +18,10 @@ from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    created = Bench(tmp_path)
-    yield created
-    created.close()
-
-
-def start(bench: Bench, project: UnrulyProject, *options: str) -> subprocess.Popen[str]:
+def start(bench: Bench, project: UnrulyProject, *options: str) -> ChildProcess:
     """`windlass train` in a process of its own."""
-    return subprocess.Popen(
-        [str(WINDLASS), "train", str(project.folder), "--no-track", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(bench.settings.home),
-    )
+    command = [WINDLASS, "train", project.folder, "--no-track", *options]
+    return ChildProcess(command, env=environment(bench.settings.home))
 
 
 def run(bench: Bench, project: UnrulyProject, *options: str) -> tuple[int, str, str]:
@@ -138,26 +123,23 @@ def test_it_waits_for_another_training_of_the_project(bench: Bench) -> None:
     bench.worker(project)
     first = bench.submit(project, "wait")
     project.trainer()
-    process = start(bench, project)
-    wait_until(lambda: len(bench.queue.list()) == 2, "a second job")
-    assert process.stderr is not None
-    assert process.stderr.readline() == (f"  0% Waiting: ada trains unruly in job {first.id}\n")
-    project.go()
-    out, _ = process.communicate(timeout=90)
-    assert process.returncode == 0
-    assert "v2 (production)" in out
+    with start(bench, project) as process:
+        wait_until(lambda: len(bench.queue.list()) == 2, "a second job")
+        assert process.read_error() == f"  0% Waiting: ada trains unruly in job {first.id}"
+        project.go()
+        assert "v2 (production)" in process.finish(timeout=90).check()
     assert bench.done(first)["version"] == "v1"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_polite_stop_cancels(bench: Bench, number: int) -> None:
     project = bench.project()
-    process = start(bench, project, "--deed", "wait")
-    project.trainer()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=90)
-    assert (process.returncode, out) == (1, "")
-    assert err.splitlines()[-1] == "windlass: Interrupted."
+    with start(bench, project, "--deed", "wait") as process:
+        project.trainer()
+        process.signal(number)
+        ended = process.finish(timeout=90)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines()[-1] == "windlass: Interrupted."
     (job,) = bench.queue.list()
     assert job.state is JobState.CANCELLED
     assert bench.registry.declarations() == [], "nothing was registered"
@@ -166,21 +148,20 @@ def test_a_polite_stop_cancels(bench: Bench, number: int) -> None:
 
 def test_whoever_cancels_is_told_apart(bench: Bench) -> None:
     project = bench.project()
-    process = start(bench, project, "--deed", "wait")
-    project.trainer()
-    (job,) = bench.queue.list()
-    bench.queue.cancel(job.id)
-    _, err = process.communicate(timeout=90)
-    assert process.returncode == 1
-    assert err.splitlines()[-1] == f"windlass: Job {job.id} was cancelled by somebody else."
+    with start(bench, project, "--deed", "wait") as process:
+        project.trainer()
+        (job,) = bench.queue.list()
+        bench.queue.cancel(job.id)
+        ended = process.finish(timeout=90)
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1] == f"windlass: Job {job.id} was cancelled by somebody else."
 
 
 def test_a_command_that_is_killed_leaves_its_job_to_a_worker(bench: Bench) -> None:
     project = bench.project()
-    process = start(bench, project, "--deed", "wait")
-    project.trainer()
-    (job,) = bench.queue.list()
-    with process:
+    with start(bench, project, "--deed", "wait") as process:
+        project.trainer()
+        (job,) = bench.queue.list()
         process.kill()
     project.go()
     bench.worker(project)
@@ -194,15 +175,10 @@ def test_an_experiment_needs_no_registry(bench: Bench) -> None:
     script.write_text(
         "import windlass\nfrom project import project\nwindlass.train_command(project)\n"
     )
-    done = subprocess.run(
-        [sys.executable, str(script), "--no-track", "--json"],
-        capture_output=True,
-        text=True,
-        cwd=project.folder,
-        env=environment(bench.folder / "other") | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        check=True,
-    )
-    output = json.loads(done.stdout)
+    command = [sys.executable, script, "--no-track", "--json"]
+    home = environment(bench.folder / "other")
+    ended = child_process.run(command, cwd=project.folder, env=home, timeout=90)
+    output = json.loads(ended.check())
     bundle = Bundle.open(project.folder / "artifacts")
     assert (output["version"], output["stage"], output["job_id"]) == (bundle.version, None, None)
     assert not (bench.folder / "other").exists()

@@ -4,10 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
 from tests.support.cli import run_cli
-
-IRIS = ROOT / "examples" / "iris"
+from tests.support.paths import IRIS
 
 
 @pytest.fixture(scope="module")

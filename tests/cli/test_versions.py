@@ -3,17 +3,13 @@
 from pathlib import Path
 
 import pytest
-from tests.conftest import BundleOf
 from tests.support.cli import run_cli
-from tests.support.cli_registry import IRIS, register_three_versions
+from tests.support.paths import IRIS
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "200")
-    register_three_versions(tmp_path / "home", bundle_of)
-    return tmp_path / "home"
+def home(home_with_versions: Path) -> Path:
+    return home_with_versions
 
 
 def test_versions_are_listed_newest_first() -> None:

@@ -1,20 +1,11 @@
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.child_process import WINDLASS
+from tests.support.child_process import WINDLASS, run
 from tests.support.job_workers import TIMEOUT, Bench
 from tests.support.server import environment
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    created = Bench(tmp_path)
-    yield created
-    created.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -33,16 +24,10 @@ def test_it_works_until_it_is_stopped_and_logs_json(bench: Bench, number: int) -
 
 
 def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [str(WINDLASS), "worker", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=environment(tmp_path / "home"),
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "No project.py" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    ended = run([WINDLASS, "worker", tmp_path], env=environment(tmp_path / "home"))
+    assert ended.code == 1
+    assert "No project.py" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
 
 
 def test_a_second_stop_does_no_harm(bench: Bench) -> None:

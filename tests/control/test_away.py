@@ -3,14 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.conftest import BundleOf
-from tests.control.conftest import WHY, Control, registered
-from tests.control.test_job_events import listening
-from tests.control.test_jobs import ordered
-from tests.control.test_train import polled
+from tests.support.control import REASON, Control, open_events, open_registry, submit_training
 from tests.support.server import Server
 from tests.support.tcp_proxy import TcpProxy
-from tests.support.waiting import is_quick
+from tests.support.trained_bundles import BundleOf
+from tests.support.waiting import is_quick, wait_until
 
 from windlass.jobs.queue import JobQueue
 from windlass.registry.registry import Registry
@@ -22,7 +19,7 @@ def registry(
     migrated_postgres_url: str, bundle_of: BundleOf, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Registry]:
     home = tmp_path_factory.mktemp("home")
-    registry = registered(Settings(home=home, database_url=migrated_postgres_url), bundle_of)
+    registry = open_registry(Settings(home=home, database_url=migrated_postgres_url), bundle_of)
     yield registry
     registry.close()
 
@@ -55,11 +52,11 @@ def test_a_database_that_comes_late(
     for path in ("/versions", "/jobs", "/jobs/1/events", "/decisions"):
         assert is_away(server, path)
     assert server.client.post("/train", json={}).status_code == 503
-    assert server.client.post("/rollback", json=WHY).status_code == 503
+    assert server.client.post("/rollback", json=REASON).status_code == 503
     document = server.client.get("/openapi.json").json()
     assert document["components"]["schemas"]["iris.Training"] == {"type": "object"}
     wire.mend()
-    polled(lambda: is_well(server))
+    wait_until(lambda: is_well(server), "an answer from the database")
     document = server.client.get("/openapi.json").json()
     assert len(document["components"]["schemas"]["iris.Training"]["oneOf"]) == 2
 
@@ -69,25 +66,25 @@ def test_a_database_that_goes(
     control: Control, wire: TcpProxy, wired_url: str, registry: Registry, how: str
 ) -> None:
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, TIMEOUT="4")
-    polled(lambda: is_well(server))
-    name = ordered(server)
-    with listening(server, name) as listener:
-        listener.next()
-        listener.next()
+    wait_until(lambda: is_well(server), "an answer from the database")
+    name = submit_training(server)
+    with open_events(server, name) as events:
+        events.next()
+        events.next()
         getattr(wire, how)()
-        polled(lambda: is_away(server))
+        wait_until(lambda: is_away(server), "an error")
         assert is_quick(lambda: answers_meanwhile(server), 1)
         wire.mend()
-        polled(lambda: is_well(server))
+        wait_until(lambda: is_well(server), "an answer from the database")
         JobQueue(registry.database).cancel(name)
-        assert [event.name for event in listener.rest()] == ["done"]
+        assert [event.name for event in events.rest()] == ["done"]
 
 
 def test_a_silent_database_holds_up_no_stop(
     control: Control, wire: TcpProxy, wired_url: str, registry: Registry
 ) -> None:
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, TIMEOUT="4")
-    polled(lambda: is_well(server))
+    wait_until(lambda: is_well(server), "an answer from the database")
     wire.mute()
     answers_meanwhile(server)
     server.stop()

@@ -1,135 +1,88 @@
 """A job's progress as server-sent events: to clients that listen, that hang up, and while the server stops."""
 
-import json
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
-from tests.control.conftest import Control, Worker
-from tests.control.test_jobs import ordered
-from tests.control.test_train import polled
+from tests.support.control import Control, ManualWorker, open_events, submit_training
 from tests.support.server import Server
+from tests.support.waiting import wait_for, wait_until
 
 from windlass.control.job_events import MAX_STREAMS
 from windlass.registry.registry import Registry
 
 
-@dataclass
-class Event:
-    """One event, as a browser reads it."""
-
-    name: str = ""
-    id: str = ""
-    data: Any = None
-
-
-@dataclass
-class Listener:
-    """A client of `/jobs/{id}/events`."""
-
-    answer: httpx.Response
-    lines: Iterator[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lines = self.answer.iter_lines()
-
-    def next(self) -> Event | None:
-        """The next event; None at the end."""
-        event = Event()
-        for line in self.lines:
-            name, _, value = line.partition(": ")
-            if not line and event.name:
-                return event
-            if name == "event":
-                event.name = value
-            elif name == "id":
-                event.id = value
-            elif name == "data":
-                event.data = json.loads(value)
-        return None
-
-    def rest(self) -> list[Event]:
-        return list(iter(self.next, None))
-
-
-@contextmanager
-def listening(server: Server, job: str, **headers: str) -> Iterator[Listener]:
-    with server.client.stream("GET", f"/jobs/{job}/events", headers=headers) as answer:
-        assert answer.status_code == 200
-        yield Listener(answer)
-
-
-def test_progress_comes_as_it_is_made(server: Server, worker: Worker) -> None:
-    name = ordered(server)
-    with listening(server, name) as listener:
-        assert listener.answer.headers["content-type"].startswith("text/event-stream")
-        assert listener.answer.headers["transfer-encoding"] == "chunked"
-        assert "content-length" not in listener.answer.headers
-        first = listener.next()
+def test_progress_comes_as_it_is_made(server: Server, worker: ManualWorker) -> None:
+    name = submit_training(server)
+    with open_events(server, name) as events:
+        assert events.answer.headers["content-type"].startswith("text/event-stream")
+        assert events.answer.headers["transfer-encoding"] == "chunked"
+        assert "content-length" not in events.answer.headers
+        first = events.next()
         assert first is not None
         assert (first.name, first.data["state"]) == ("progress", "queued")
-        assert listener.next() is not None
-        job = worker.take()
-        assert [event.name for event in (listener.next(), listener.next()) if event] == [
+        assert events.next() is not None
+        job = worker.begin()
+        assert [event.name for event in (events.next(), events.next()) if event] == [
             "progress",
             "message",
         ]
         worker.report(job, 0.5, "Fitting")
-        half, fitting = listener.next(), listener.next()
+        half, fitting = events.next(), events.next()
         assert half is not None
         assert fitting is not None
         assert half.data["progress"] == 0.5
         assert (fitting.name, fitting.data["message"], half.id) == ("message", "Fitting", "")
         assert fitting.id
         worker.report(job, 0.75, "Fitting")
-        more = listener.next()
+        more = events.next()
         assert more is not None
         assert (more.name, more.data["progress"]) == ("progress", 0.75)
         worker.succeed(job)
-        (done,) = listener.rest()
+        (done,) = events.rest()
     assert (done.name, done.id) == ("done", "done")
     assert done.data == server.client.get(f"/jobs/{name}").json()
-    line = polled(
-        lambda: [one for one in server.lines() if one.get("route") == "/jobs/{job}/events"]
-    )[0]
+    line = wait_for(
+        lambda: next((a for a in server.lines() if a.get("route") == "/jobs/{job}/events"), None),
+        "a line of the access log",
+    )
     assert line["status"] == 200
     assert line["latency_ms"] > 250  # until its end
 
 
-def test_a_client_that_comes_again_is_told_what_is_new(server: Server, worker: Worker) -> None:
-    name = ordered(server)
-    job = worker.take()
+def test_a_client_that_comes_again_is_told_what_is_new(
+    server: Server, worker: ManualWorker
+) -> None:
+    name = submit_training(server)
+    job = worker.begin()
     worker.report(job, 0.5, "Fitting")
-    with listening(server, name) as listener:
-        listener.next()
-        last = listener.next()
+    with open_events(server, name) as events:
+        events.next()
+        last = events.next()
         assert last is not None
-    with listening(server, name, **{"Last-Event-ID": last.id}) as listener:
+    with open_events(server, name, **{"Last-Event-ID": last.id}) as events:
         worker.report(job, 0.6, "Fitting")
-        event = listener.next()
+        event = events.next()
         assert event is not None
         assert (event.name, event.data["progress"]) == ("progress", 0.6)
         worker.fail(job, "No.")
-        assert [one.name for one in listener.rest()] == ["done"]
+        assert [event.name for event in events.rest()] == ["done"]
     again = server.client.get(f"/jobs/{name}/events", headers={"Last-Event-ID": "done"})
     assert (again.status_code, again.content) == (204, b"")
     assert "content-length" not in again.headers
-    with listening(server, name) as listener:
-        assert [one.name for one in listener.rest()] == ["done"]
+    with open_events(server, name) as events:
+        assert [event.name for event in events.rest()] == ["done"]
 
 
-def test_head_opens_no_stream(server: Server, worker: Worker) -> None:
-    name = ordered(server)
+def test_head_opens_no_stream(server: Server, worker: ManualWorker) -> None:
+    name = submit_training(server)
     for _ in range(MAX_STREAMS + 1):
         answer = server.client.head(f"/jobs/{name}/events")
         assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_streams_are_bounded_and_those_of_the_gone_are_free(server: Server, worker: Worker) -> None:
-    name = ordered(server)
+def test_streams_are_bounded_and_those_of_the_gone_are_free(
+    server: Server, worker: ManualWorker
+) -> None:
+    name = submit_training(server)
     request = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: windlass\r\n\r\n".encode()
     opened = [server.connect() for _ in range(MAX_STREAMS)]
     for connection in opened:
@@ -144,18 +97,21 @@ def test_streams_are_bounded_and_those_of_the_gone_are_free(server: Server, work
         with server.client.stream("GET", f"/jobs/{name}/events") as answer:
             return answer.status_code == 200
 
-    assert polled(free)
-    polled(lambda: sum(one.get("status") == 499 for one in server.lines()) >= MAX_STREAMS)
+    wait_until(free, "a free stream")
+    wait_until(
+        lambda: sum(line.get("status") == 499 for line in server.lines()) >= MAX_STREAMS,
+        "a line of the access log for each closed connection",
+    )
 
 
-def test_a_client_that_pipelines_is_answered_in_turn(server: Server, worker: Worker) -> None:
-    name = ordered(server)
+def test_a_client_that_pipelines_is_answered_in_turn(server: Server, worker: ManualWorker) -> None:
+    name = submit_training(server)
     with server.connect() as connection:
         connection.sendall(
             f"GET /jobs/{name}/events HTTP/1.1\r\nHost: w\r\n\r\n"
             f"GET /readyz HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n".encode()
         )
-        worker.fail(worker.take(), "No.")
+        worker.fail(worker.begin(), "No.")
         reported = connection.rest()
     assert reported.count(b"HTTP/1.1 200") == 2
     assert (
@@ -166,11 +122,11 @@ def test_a_client_that_pipelines_is_answered_in_turn(server: Server, worker: Wor
 
 
 def test_clients_that_pipeline_and_go_leave_no_stream(
-    control: Control, registry: Registry, worker: Worker
+    control: Control, registry: Registry, worker: ManualWorker
 ) -> None:
     """uvicorn tells the last request of a pipeline only that its client has gone."""
     server = control("iris", HEARTBEAT="3600")  # none finds it out
-    name = ordered(server)
+    name = submit_training(server)
     asked = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: w\r\n\r\n"
     opened = [server.connect() for _ in range(MAX_STREAMS)]
     for connection in opened:
@@ -178,13 +134,15 @@ def test_clients_that_pipeline_and_go_leave_no_stream(
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
     for connection in opened:
         connection.close()
-    polled(lambda: server.client.head(f"/jobs/{name}/events").status_code == 200)
+    wait_until(
+        lambda: server.client.head(f"/jobs/{name}/events").status_code == 200, "a free stream"
+    )
 
 
 def test_a_stopping_server_ends_its_streams(server: Server) -> None:
-    with listening(server, ordered(server)) as listener:
-        assert listener.next() is not None
+    with open_events(server, submit_training(server)) as events:
+        assert events.next() is not None
         server.signal(signal.SIGTERM)
-        assert all(event.name != "done" for event in listener.rest())
+        assert all(event.name != "done" for event in events.rest())
     assert server.exit_code() == 0
     assert not [one for one in server.lines() if one["level"] in ("error", "warning")]

@@ -1,22 +1,16 @@
 """Jobs over HTTP, with a real queue."""
 
 import pytest
-from tests.control.conftest import Control, SharedServer, Worker
-from tests.control.test_train import ASYNC
+from tests.support.control import Control, ManualWorker, SharedServer, submit_training
 from tests.support.server import Server
 
 from windlass.jobs.queue import JobRequest
 from windlass.registry.registry import Registry
 
 
-def ordered(server: Server, **body: object) -> str:
-    reported = server.client.post("/train", json=body, headers=ASYNC).json()
-    return str(reported["job_id"])
-
-
-def test_jobs_are_listed_newest_first(server: Server, worker: Worker) -> None:
-    names = [ordered(server, seed=seed) for seed in range(3)]
-    worker.fail(worker.take(), "No.")
+def test_jobs_are_listed_newest_first(server: Server, worker: ManualWorker) -> None:
+    names = [submit_training(server, seed=seed) for seed in range(3)]
+    worker.fail(worker.begin(), "No.")
     found = server.client.get("/jobs").json()["jobs"]
     assert [job["job_id"] for job in found] == names[::-1]
     assert [job["state"] for job in found] == ["queued", "queued", "failed"]
@@ -42,15 +36,17 @@ def test_odd_queries_are_refused(read_only: SharedServer, query: str) -> None:
 
 
 def test_a_queued_job_is_cancelled_at_once(server: Server) -> None:
-    name = ordered(server)
+    name = submit_training(server)
     answer = server.client.delete(f"/jobs/{name}")
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
     assert server.client.delete(f"/jobs/{name}").status_code == 409
 
 
-def test_the_worker_of_a_running_job_is_asked_to_give_it_up(server: Server, worker: Worker) -> None:
-    name = ordered(server)
-    worker.take()
+def test_the_worker_of_a_running_job_is_asked_to_give_it_up(
+    server: Server, worker: ManualWorker
+) -> None:
+    name = submit_training(server)
+    worker.begin()
     answer = server.client.delete(f"/jobs/{name}")
     assert (answer.status_code, answer.json()["cancelling"]) == (202, True)
     assert answer.json()["state"] == "running"
@@ -66,7 +62,7 @@ def test_an_unknown_job_is_not_found(read_only: SharedServer, name: str) -> None
 
 
 def test_jobs_of_another_project_are_not_shown(
-    control: Control, registry: Registry, worker: Worker
+    control: Control, registry: Registry, worker: ManualWorker
 ) -> None:
     server = control("iris", "wine")
     job = worker.queue.submit(JobRequest("wine", "train", {}, "ada"))
@@ -77,7 +73,7 @@ def test_jobs_of_another_project_are_not_shown(
     assert server.client.get("/jobs").status_code == 404  # of two projects none is at the root
 
 
-def test_many_jobs_are_listed(server: Server, worker: Worker) -> None:
+def test_many_jobs_are_listed(server: Server, worker: ManualWorker) -> None:
     for number in range(1000):
         worker.queue.submit(JobRequest("iris", "train", {"seed": number}, "ada"))
     assert len(server.client.get("/jobs?limit=1000").json()["jobs"]) == 1000

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
-from tests.control.conftest import Control, SharedServer
+from tests.support.control import Control, SharedServer
 from tests.support.openapi_conformance import conformance_failures
 from tests.support.server import Server
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.conftest import BundleOf
-from tests.control.conftest import WHY, Control, registered
+from tests.support.control import REASON, Control, open_registry
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 from windlass.control.backend import THREADS
@@ -18,7 +18,7 @@ from windlass.settings import Settings
 @pytest.fixture
 def registry(s3_url: str, bundle_of: BundleOf, tmp_path: Path) -> Iterator[Registry]:
     settings = Settings(home=tmp_path, store_url=s3_url, store_http=True)
-    registry = registered(settings, bundle_of)
+    registry = open_registry(settings, bundle_of)
     yield registry
     registry.close()
 
@@ -38,7 +38,7 @@ def test_comparisons_hold_up_no_decision(
             for pair in ("v1/compare/v2", "v2/compare/v1")
         ]
         wait_until(lambda: len(wire.swallowed) == THREADS, "both wait for the store")
-        assert server.client.post("/versions/v2/reject", json=WHY).status_code == 200
+        assert server.client.post("/versions/v2/reject", json=REASON).status_code == 200
         assert not any(one.done() for one in asked)
         wire.cut()  # and not only silent: they are told at once
         assert {one.result().status_code for one in asked} == {503}

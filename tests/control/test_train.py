@@ -1,23 +1,19 @@
 """`POST /train` on a real desk, with the test as the worker; what is refused is refused before anything waits."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
-from tests.control.conftest import Control, SharedServer, Worker
-from tests.support.job_workers import begin_next
+from tests.support.control import ASYNC, Control, ManualWorker, SharedServer
 from tests.support.server import TIMEOUT, Server
+from tests.support.waiting import wait_for
 
-from windlass.jobs.job import Job, JobState
+from windlass.jobs.job import JobState
 from windlass.jobs.queue import JobQueue
 from windlass.registry.registry import Registry
-
-T = TypeVar("T")
-ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
@@ -26,29 +22,15 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def polled(look: Callable[[], T | None], patience: float = TIMEOUT) -> T:
-    """What comes to be seen; nothing tells of it."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it never came")
-
-
-def asked(worker: Worker) -> Job:
-    """The job that somebody asks for, now running."""
-    return polled(lambda: begin_next(worker.queue, worker.name))
-
-
 def train(pool: ThreadPoolExecutor, server: Server, **body: Any) -> "Future[httpx.Response]":
     return pool.submit(server.client.post, "/train", json=body)
 
 
-def test_a_training_is_waited_for(server: Server, worker: Worker, pool: ThreadPoolExecutor) -> None:
+def test_a_training_is_waited_for(
+    server: Server, worker: ManualWorker, pool: ThreadPoolExecutor
+) -> None:
     waiting = train(pool, server, model="rf", n_estimators=7, seed=3)
-    job = asked(worker)
+    job = worker.wait_for_job()
     assert job.kind == "train"
     assert job.asked_by == "anonymous"
     assert job.request == {
@@ -73,10 +55,10 @@ def test_a_training_is_waited_for(server: Server, worker: Worker, pool: ThreadPo
 
 
 def test_a_training_that_failed_is_told(
-    server: Server, worker: Worker, pool: ThreadPoolExecutor
+    server: Server, worker: ManualWorker, pool: ThreadPoolExecutor
 ) -> None:
     waiting = train(pool, server)
-    worker.fail(asked(worker), "The data has no rows.")
+    worker.fail(worker.wait_for_job(), "The data has no rows.")
     answer = waiting.result(TIMEOUT)
     assert answer.status_code == 422
     assert answer.json()["detail"] == "Training failed: The data has no rows."
@@ -91,13 +73,13 @@ def test_a_training_that_is_cancelled_is_told(server: Server, pool: ThreadPoolEx
         names = [job["job_id"] for job in server.client.get("/jobs").json()["jobs"]]
         return next((name for name in names if name != first.json()["job_id"]), None)
 
-    newest = polled(second)
+    newest = wait_for(second, "a second job")
     assert server.client.delete(f"/jobs/{newest}").status_code == 200
     assert waiting.result(TIMEOUT).status_code == 409
 
 
 @pytest.mark.parametrize("prefix", ["", "/iris"])
-def test_a_client_need_not_wait(server: Server, worker: Worker, prefix: str) -> None:
+def test_a_client_need_not_wait(server: Server, worker: ManualWorker, prefix: str) -> None:
     answer = server.client.post(f"{prefix}/train", json={}, headers=ASYNC)
     reported = answer.json()
     assert answer.status_code == 202
@@ -112,9 +94,9 @@ def test_a_client_need_not_wait(server: Server, worker: Worker, prefix: str) -> 
     assert server.client.get(reported["location"]).json()["job_id"] == reported["job_id"]
 
 
-def test_what_a_training_waits_for_is_told(server: Server, worker: Worker) -> None:
+def test_what_a_training_waits_for_is_told(server: Server, worker: ManualWorker) -> None:
     first = server.client.post("/train", json={}, headers=ASYNC).json()
-    assert worker.take().id == first["job_id"]
+    assert worker.begin().id == first["job_id"]
     second = server.client.post("/train", json={"seed": 1}, headers=ASYNC).json()
     assert f"once job {first['job_id']} of this project, which runs now" in second["message"]
 
@@ -242,7 +224,7 @@ def test_a_stopping_server_keeps_nobody_waiting(
     """The job goes on without it, and the client learns where."""
     waiting = train(pool, server)
     queue = JobQueue(registry.database)
-    polled(lambda: queue.list("iris"))
+    wait_for(lambda: queue.list("iris"), "a job")
     server.signal(signal.SIGTERM)
     answer = waiting.result(TIMEOUT)
     assert answer.status_code == 202

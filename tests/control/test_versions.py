@@ -1,7 +1,7 @@
 """Versions and decisions over HTTP, on a real registry."""
 
 import pytest
-from tests.control.conftest import WHY, Control, SharedServer
+from tests.support.control import REASON, Control, SharedServer
 from tests.support.server import Server
 
 from windlass.auth.key import Role
@@ -11,14 +11,14 @@ from windlass.registry.registry import Registry
 def test_a_version_goes_into_production_and_back(server: Server, registry: Registry) -> None:
     client = server.client
     assert [v["version"] for v in client.get("/versions").json()["versions"]] == ["v2", "v1"]
-    first = client.post("/versions/v1/approve", json=WHY)
+    first = client.post("/versions/v1/approve", json=REASON)
     assert (first.status_code, first.json()["stage"]) == (200, "production")
     assert first.json()["decision"]["actor"] == "anonymous"
-    assert client.post("/iris/versions/v2/approve", json=WHY).status_code == 200
+    assert client.post("/iris/versions/v2/approve", json=REASON).status_code == 200
     assert client.get("/versions/v1").json()["stage"] == "archived"
     back = client.post("/rollback", json={"reason": "v2 is wrong about lilies."}).json()
     assert (back["version"], back["stage"]) == ("v1", "production")
-    assert client.post("/rollback", json={"to": "v2", **WHY}).json()["version"] == "v2"
+    assert client.post("/rollback", json={"to": "v2", **REASON}).json()["version"] == "v2"
     reported = client.get("/decisions").json()
     assert reported["verified"] is True
     assert [one["action"] for one in reported["decisions"]] == [
@@ -34,8 +34,8 @@ def test_a_version_goes_into_production_and_back(server: Server, registry: Regis
 
 
 def test_a_rejected_version_stays_out(server: Server) -> None:
-    assert server.client.post("/versions/v1/reject", json=WHY).json()["stage"] == "rejected"
-    answer = server.client.post("/versions/v1/approve", json=WHY)
+    assert server.client.post("/versions/v1/reject", json=REASON).json()["stage"] == "rejected"
+    answer = server.client.post("/versions/v1/approve", json=REASON)
     assert answer.status_code == 409
     assert "rejected" in answer.json()["detail"]
 
@@ -58,7 +58,7 @@ def test_two_versions_are_compared(read_only: SharedServer) -> None:
 
 
 def test_a_changed_chain_is_told(server: Server, registry: Registry) -> None:
-    server.client.post("/versions/v1/approve", json=WHY)
+    server.client.post("/versions/v1/approve", json=REASON)
     with registry.database.writing() as connection:
         connection.exec_driver_sql("UPDATE decisions SET reason = 'Another one.'")
     reported = server.client.get("/decisions").json()
@@ -110,13 +110,13 @@ def test_a_reason_must_be_one(read_only: SharedServer, body: object, field: list
 
 @pytest.mark.parametrize("to", ["v0", "1", "", None, "../v1", 1])
 def test_a_rollback_goes_to_a_version(read_only: SharedServer, to: object) -> None:
-    answer = read_only.server.client.post("/rollback", json={"to": to, **WHY})
+    answer = read_only.server.client.post("/rollback", json={"to": to, **REASON})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["to"]
 
 
 def test_without_a_predecessor_there_is_no_way_back(read_only: SharedServer) -> None:
-    assert read_only.server.client.post("/rollback", json=WHY).status_code == 409
+    assert read_only.server.client.post("/rollback", json=REASON).status_code == 409
 
 
 def test_methods_are_as_everywhere(read_only: SharedServer) -> None:
@@ -142,7 +142,7 @@ def test_keys_decide_under_their_names(control: Control, registry: Registry) -> 
     server = control("iris", WINDLASS_AUTH="required")
 
     def post(path: str, role: str) -> int:
-        answer = server.client.post(path, json=WHY, headers={"X-API-Key": made[role]})
+        answer = server.client.post(path, json=REASON, headers={"X-API-Key": made[role]})
         return answer.status_code
 
     assert server.client.get("/versions").status_code == 401

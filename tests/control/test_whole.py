@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import HOMES
-from tests.control.conftest import WHY
-from tests.control.test_job_events import listening
-from tests.control.test_train import ASYNC, polled
+from tests.support.control import ASYNC, REASON, open_events
+from tests.support.paths import IRIS
 from tests.support.server import FLOWER, Server
+from tests.support.waiting import wait_for
 
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
@@ -21,7 +20,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Iris, served with a worker beside; nothing is trained yet."""
     home = tmp_path_factory.mktemp("whole")
     registry = Registry.open(Settings(home=home))
-    registry.declare(ProjectSpec.from_project(*load_project(HOMES["iris"])))
+    registry.declare(ProjectSpec.from_project(*load_project(IRIS)))
     registry.close()
     server = Server.of(Path("iris"), home=home, MLFLOW_TRACKING_URI="")
     yield server.wait("/livez")
@@ -33,8 +32,8 @@ def test_a_training_makes_a_version_that_is_served(served: Server) -> None:
     body, headers = {"model": "rf", "n_estimators": 5}, {"Idempotency-Key": '"once"'}
     answer = client.post("/train", json=body, headers=headers, timeout=90)
     if answer.status_code == 202:  # a slow machine
-        with listening(served, answer.json()["job_id"]) as listener:
-            assert listener.rest()[-1].name == "done"
+        with open_events(served, answer.json()["job_id"]) as events:
+            assert events.rest()[-1].name == "done"
         answer = client.post("/train", json=body, headers=headers)
     assert answer.status_code == 200, answer.text
     reported = answer.json()
@@ -43,8 +42,10 @@ def test_a_training_makes_a_version_that_is_served(served: Server) -> None:
     assert version["params"]["n_estimators"] == 5
     assert version["stage"] == reported["stage"]
     if reported["stage"] == "candidate":
-        assert client.post(f"/versions/{version['version']}/approve", json=WHY).status_code == 200
-    live = polled(lambda: client.get("/status").json()["live_version"])
+        assert (
+            client.post(f"/versions/{version['version']}/approve", json=REASON).status_code == 200
+        )
+    live = wait_for(lambda: client.get("/status").json()["live_version"], "a live version")
     assert client.post("/predict", json=FLOWER).json()["model_version"] == live
 
 
@@ -54,9 +55,9 @@ def test_a_running_training_is_cancelled(served: Server) -> None:
     reported = client.post(
         "/train", json={"model": "rf", "n_estimators": 2000}, headers=ASYNC
     ).json()
-    with listening(served, reported["job_id"]) as listener:
-        while (event := listener.next()) is not None and event.data["state"] == "queued":
+    with open_events(served, reported["job_id"]) as events:
+        while (event := events.next()) is not None and event.data["state"] == "queued":
             pass
         assert client.delete(reported["location"]).status_code == 202
-        assert listener.rest()[-1].data["state"] == "cancelled"
+        assert events.rest()[-1].data["state"] == "cancelled"
     assert client.get("/versions").json() == before

@@ -1,9 +1,9 @@
 """Atomic files: leftovers of killed processes are removed, files of running ones stay."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.child_process import ended_pid
 
 from windlass.core.atomic_files import (
     fsync_path,
@@ -13,15 +13,9 @@ from windlass.core.atomic_files import (
 )
 
 
-def dead_pid() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def test_only_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
     target = tmp_path / "out[1].csv"
-    dead = dead_pid()
+    dead = ended_pid()
     (tmp_path / f".out[1].csv.{dead}.part").write_text("half")
     (tmp_path / f".out[1].csv.{dead}.abc").mkdir()
     remaining = {
@@ -38,7 +32,7 @@ def test_only_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
 def test_processes_are_told_dead_from_alive() -> None:
     assert is_process_alive(os.getpid())
     assert is_process_alive(1)
-    assert not is_process_alive(dead_pid())
+    assert not is_process_alive(ended_pid())
 
 
 def test_files_and_folders_can_be_flushed(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.support.child_process import WINDLASS, run
+from tests.support.paths import ROOT
 
 from windlass.core.bundle import Bundle
 from windlass.core.project import Project
@@ -19,7 +20,6 @@ from windlass.engines.loader import load_engine
 from windlass.registry.comparison import Comparison, compare
 from windlass.registry.gate_evaluation import evaluate_gates
 
-ROOT = Path(__file__).parents[2]
 LOAN = ROOT / "examples" / "loan"
 README = (LOAN / "README.md").read_text(encoding="utf-8")
 HANDED_OVER = ROOT.parent / "shared" / "data" / "loan" / "dataset.csv"
@@ -31,15 +31,10 @@ MODELS = ("boosting", "baseline")
 Trained = Callable[..., Bundle]
 
 
-def _python(*arguments: str, folder: Path = LOAN) -> str:
+def _python(*arguments: object, folder: Path = LOAN) -> str:
     # passive: trees of many small steps take minutes where their threads spin on a busy machine
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run([sys.executable, *arguments], cwd=folder, env=environment, timeout=250).check()
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +187,5 @@ def test_the_choice_can_be_made_again() -> None:
 
 def test_a_training_is_verified(trained: Trained) -> None:
     bundle = trained("boosting")
-    windlass = Path(sys.executable).with_name("windlass")
-    told = _python(str(windlass), "verify", str(bundle.path), "--project", str(LOAN), "--json")
-    assert json.loads(told)["equal"] is True
+    output = _python(WINDLASS, "verify", bundle.path, "--project", LOAN, "--json")
+    assert json.loads(output)["equal"] is True

@@ -1,83 +1,30 @@
 """A build or an erasure that is broken off at any write leaves whole snapshots, and the next one goes on."""
 
-import os
-import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
-from tests.conftest import ROOT
+from tests.support.child_process import python_command, run, run_python
 from tests.support.loan_view import make_loans
-from tests.support.snapshots import build_snapshot, offline_store, read_sorted
+from tests.support.paths import ROOT
+from tests.support.snapshots import (
+    assert_complete,
+    build_snapshot,
+    offline_store,
+    read_sorted,
+    snapshot_names,
+)
+from tests.support.write_crashes import crash_at_every_write
 
-from windlass.core.hashing import sha256_file
 from windlass.errors import FeatureError
 from windlass.features.io_errors import translate_disk_errors
 from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.erasure import ErasedEntities, erase, undo_erasure
-from windlass.features.offline.store import OfflineStore
 
 LOANS = make_loans(20, seed=1)
 FIRST, SECOND = LOANS.head(60), LOANS.tail(-60)
 APPEND = BuildOptions(append=True)
-WRITES = (
-    (os, "fsync"), (os, "link"), (shutil, "rmtree"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
-    (Path, "symlink_to"), (Path, "unlink"), (Path, "write_bytes"),
-)  # fmt: skip
-
-
-class BrokenOffError(BaseException):
-    """Stands for the death of the process: from then on nothing more is written, nor tidied up."""
-
-
-@contextmanager
-def crash_before_write(number: int) -> Iterator[None]:
-    """Let no write but the first ones through, up to this number."""
-    left = number
-
-    def fused(original: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left <= 0:
-                raise BrokenOffError
-            return original(*arguments, **named)
-
-        return write
-
-    with pytest.MonkeyPatch.context() as patch:
-        for owner, name in WRITES:
-            patch.setattr(owner, name, fused(getattr(owner, name)))
-        yield
-
-
-def crash_at_every_write(work: Callable[[], object], look: Callable[[], object]) -> int:
-    """Break work off before its first write, its second, …, and look each time; how many there were."""
-    for number in range(1, 300):
-        try:
-            with crash_before_write(number):
-                work()
-        except BrokenOffError:
-            look()
-        else:
-            return number - 1
-    raise AssertionError("it never ends")
-
-
-def assert_complete(store: OfflineStore) -> None:
-    for snapshot in store.snapshots():
-        for name, digest in snapshot.files.items():
-            assert sha256_file(snapshot.folder / name) == digest
-
-
-def snapshot_names(store: OfflineStore) -> list[str]:
-    return sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*"))
 
 
 def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -> None:
@@ -155,9 +102,8 @@ def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: P
     )
     raw = tmp_path / "raw.parquet"
     LOANS.write_parquet(raw)
-    command = [sys.executable, "-c", code, str(tmp_path), str(raw)]
-    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=120)
-    assert ended.returncode == -signal.SIGKILL
+    ended = run(python_command(code, tmp_path, raw), cwd=ROOT)
+    assert ended.code == -signal.SIGKILL, ended.err
     assert (store.folder / ".staging").exists()
     assert store.snapshot() == before
     assert [one.number for one in store.snapshots()] == [1]
@@ -183,13 +129,9 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         "    except FeatureError as error:\n"
         "        print(error)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), str(raw)]
-    ended = subprocess.run(
-        command, cwd=ROOT, check=True, timeout=120, capture_output=True, text=True
-    )
-    told = ended.stdout.splitlines()
-    assert len(told) == 3
-    assert all(" written " in line and "File too large" in line for line in told), told
+    errors = run_python(code, tmp_path, raw).splitlines()
+    assert len(errors) == 3
+    assert all(" written " in line and "File too large" in line for line in errors), errors
     assert store.snapshot() == before
     assert not (store.folder / ".staging").exists()
 

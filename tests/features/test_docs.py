@@ -1,14 +1,13 @@
 """The snippets of the docs, run as they stand there, one after the other."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
+from tests.support.child_process import run_python
 from tests.support.credit_view import CREDIT_RECORD, CREDIT_VIEW, make_credit_loans
+from tests.support.paths import ROOT
+from tests.support.server import environment
 from tests.support.snapshots import build_snapshot
 
 from windlass.features.offline.snapshot import LATEST
@@ -52,15 +51,7 @@ def test_a_snippet_runs_as_it_is_written(
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     lines = [code for heading in headings for code in _snippets(text, heading)]
     assert len(lines) == len(headings)
-    ended = subprocess.run(
-        [sys.executable, "-c", "\n".join([*lines, shown])],
-        cwd=ROOT,
-        env={**os.environ, "WINDLASS_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
+    run_python("\n".join([*lines, shown]), env=environment(home))
 
 
 def _snippets(text: str, heading: str) -> list[str]:

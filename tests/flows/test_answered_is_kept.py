@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.load_clients import Load
-from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
+from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Serve, Server
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 import windlass

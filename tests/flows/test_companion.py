@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.support.cli_registry import IRIS, register_three_versions
+from tests.support.cli_registry import register_three_versions
 from tests.support.job_workers import is_alive
-from tests.support.server import Server
+from tests.support.paths import IRIS
+from tests.support.server import Serve, Server
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 from windlass.registry.registry import Registry

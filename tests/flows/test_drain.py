@@ -8,9 +8,8 @@ import time
 from functools import partial
 
 import pytest
-from tests.conftest import Serve
 from tests.support.load_clients import Load
-from tests.support.server import FLOWER, TIMEOUT, Connection, Server, post
+from tests.support.server import FLOWER, TIMEOUT, Connection, Serve, Server, post
 from tests.support.waiting import wait_until
 
 from windlass.web.uvicorn_protocol import LINGER_SECONDS

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.serving.test_routes import problem
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import (
     PLAIN,
@@ -17,9 +15,11 @@ from tests.support.online_clients import (
     fill_store,
     open_online_store,
 )
+from tests.support.problems import problem
 from tests.support.registry_home import RegistryHome
-from tests.support.server import Server
+from tests.support.server import Serve, Server
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 from windlass.app import application

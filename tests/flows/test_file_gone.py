@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.support.cli_registry import IRIS, register_three_versions
+from tests.support.cli_registry import register_three_versions
+from tests.support.paths import IRIS
 from tests.support.registry_home import RegistryHome, status_of, wait_for_log
-from tests.support.server import FLOWER, Server, post
+from tests.support.server import FLOWER, Serve, Server, post
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 from windlass.auth.key import Role

@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import (
     RegistryHome,
     altered_copy,
@@ -21,7 +20,8 @@ from tests.support.registry_home import (
     version_of,
     wait_for_log,
 )
-from tests.support.server import FLOWER, Server
+from tests.support.server import FLOWER, Serve, Server
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 NAME = Path("iris")  # of the project, in the registry

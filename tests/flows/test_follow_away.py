@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Serve
 from tests.support.registry_home import (
     RegistryHome,
     altered_copy,
@@ -17,7 +16,7 @@ from tests.support.registry_home import (
     version_of,
     wait_for_log,
 )
-from tests.support.server import FLOWER, Server
+from tests.support.server import FLOWER, Serve, Server
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import is_quick, wait_until
 

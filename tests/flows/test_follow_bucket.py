@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import (
     RegistryHome,
     altered_copy,
@@ -15,8 +14,9 @@ from tests.support.registry_home import (
     version_of,
     wait_for_log,
 )
-from tests.support.server import FLOWER, Server
+from tests.support.server import FLOWER, Serve, Server
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 from windlass.storage.blob_store import open_blob_store

@@ -11,10 +11,10 @@ from typing import Any
 
 import joblib
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.altered_bundles import change_json, copy_bundle, reseal
 from tests.support.child_process import WINDLASS, run
-from tests.support.server import FLOWER, Server, environment, free_port
+from tests.support.server import FLOWER, Serve, Server, environment, free_port
+from tests.support.trained_bundles import BundleOf
 
 from windlass.app import application
 from windlass.core.bundle import MANIFEST, Bundle

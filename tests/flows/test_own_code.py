@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from tests.conftest import BundleOf, Serve
 from tests.support.child_process import run
+from tests.support.server import Serve
+from tests.support.trained_bundles import BundleOf
 
 from windlass.core.bundle import Bundle
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 from tests.support.child_process import ChildProcess
 from tests.support.services import registry_settings, variables
-from tests.support.small_bundles import LoanProject
+from tests.support.small_bundles import LOAN
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Stage
 from windlass.settings import Settings
 
-LOAN = LoanProject()
 PROCESSES = 8
 EACH = 4
 TIMEOUT = 100  # seconds

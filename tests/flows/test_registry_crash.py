@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.child_process import ChildProcess, run
+from tests.support.paths import ROOT
 from tests.support.services import registry_settings, variables
-from tests.support.small_bundles import LoanProject
+from tests.support.small_bundles import LOAN
 
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
-ROOT = Path(__file__).parents[2]
-LOAN = LoanProject()
 LOOP = """
 import sys
 from pathlib import Path

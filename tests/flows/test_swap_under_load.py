@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any
 
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.load_clients import Load
 from tests.support.registry_home import (
     RegistryHome,
@@ -18,7 +17,8 @@ from tests.support.registry_home import (
     other_bundle,
     wait_for_log,
 )
-from tests.support.server import FLOWER, Server, post
+from tests.support.server import FLOWER, Serve, Server, post
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 NAME = Path("iris")  # of the project, in the registry

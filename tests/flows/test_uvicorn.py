@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
 from tests.support.altered_bundles import copy_bundle
+from tests.support.paths import ROOT
 from tests.support.server import FLOWER, Server, free_port
 
 

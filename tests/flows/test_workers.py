@@ -8,9 +8,8 @@ from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-from tests.conftest import Serve
 from tests.support.load_clients import Load
-from tests.support.server import FLOWER, TIMEOUT, Server, post
+from tests.support.server import FLOWER, TIMEOUT, Serve, Server, post
 
 
 def counted(server: Server, name: str, **labels: str) -> float:

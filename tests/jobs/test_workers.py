@@ -1,9 +1,8 @@
 import os
-import subprocess
-import sys
 
 import pytest
 from sqlalchemy import update
+from tests.support.child_process import ended_pid
 
 from windlass.jobs.queue import JobQueue
 from windlass.jobs.workers import DEAD_SECONDS, WorkerTable, host_identity
@@ -38,10 +37,8 @@ def test_a_worker_that_has_stopped_beating_is_dead_until_it_beats(
 def test_a_worker_whose_process_is_gone_is_dead_at_once(
     database: Database, workers: WorkerTable
 ) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
     me = workers.register()
-    changed(database, me, pid=gone.pid)
+    changed(database, me, pid=ended_pid())
     assert workers.alive() == {}
 
 
@@ -49,10 +46,8 @@ def test_a_worker_whose_process_is_gone_is_dead_at_once(
 def test_processes_of_another_machine_are_known_by_their_beats_only(
     database: Database, workers: WorkerTable, elsewhere: str
 ) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
     me = workers.register()
-    changed(database, me, pid=gone.pid, host=elsewhere)
+    changed(database, me, pid=ended_pid(), host=elsewhere)
     assert set(workers.alive()) == {me}
 
 

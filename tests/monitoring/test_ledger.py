@@ -2,9 +2,6 @@
 
 import os
 import re
-import signal
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
+from tests.support.child_process import ChildProcess, python_command, run_python
 
 import windlass
 from windlass.errors import LedgerError
@@ -238,7 +236,7 @@ from windlass.errors import LedgerError
 from windlass.monitoring.ledger import Ledger
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-record = sys.stdin.buffer.read()
+record = Path(sys.argv[3]).read_bytes()
 ledger = Ledger(Path(sys.argv[1]))
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (len(record) * 5 // 2, hard))
@@ -259,13 +257,11 @@ print(written + 1)
     ("method", "record"), [("append", line("p", x=1.0)), ("append_table", stream("p"))]
 )
 def test_a_full_disk_leaves_nothing_half_written(
-    home: Path, folder: Path, method: str, record: bytes
+    folder: Path, method: str, record: bytes, tmp_path: Path
 ) -> None:
     """A limit on the size of files stands for the disk: the kernel writes half of the third record."""
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, folder, method], input=record, capture_output=True, check=True
-    )
-    *errors, written = done.stdout.decode().splitlines()
+    (tmp_path / "record").write_bytes(record)
+    *errors, written = run_python(FULL, folder, method, tmp_path / "record").splitlines()
     assert written == "3"
     assert len(errors) == 2
     assert all(
@@ -287,7 +283,7 @@ from pathlib import Path
 from windlass.monitoring.ledger import Ledger
 
 ledger = Ledger(Path(sys.argv[1]), segment_bytes=50_000)
-record = sys.stdin.buffer.read()
+record = sys.argv[2].encode()
 for index in range(10**9):
     ledger.append(record.replace(b"NAME", b"%d" % index))
     print(index, flush=True)
@@ -295,18 +291,12 @@ for index in range(10**9):
 
 
 def test_what_was_appended_survives_a_kill(home: Path, folder: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(line("NAME", x=1.0))
-        process.stdin.close()
+    with ChildProcess(python_command(KILLED, folder, line("NAME", x=1.0).decode())) as child:
         for _ in range(500):
-            process.stdout.readline()
-        process.send_signal(signal.SIGKILL)
-        status = [int(number) for number in process.stdout.read().split(b"\n")[:-1] if number]
-    found = set(map(int, ids(home)))
-    last = max(status, default=499)
-    assert set(range(last + 1)) <= found
-    assert len(found) <= last + 2  # one more may be written than was told
+            child.read_line()
+        child.kill()
+        *whole_lines, _ = child.finish().out.split("\n")
+    last = max(map(int, whole_lines), default=499)
+    appended = set(map(int, ids(home)))
+    assert set(range(last + 1)) <= appended
+    assert len(appended) <= last + 2  # one more may be written than was printed

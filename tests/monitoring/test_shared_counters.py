@@ -2,14 +2,12 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import ChildProcess, ended_pid, python_command
 
 from windlass.monitoring import shared_counters as module
 from windlass.monitoring.shared_counters import PeerCounters, SharedCounters, counters_folder
@@ -30,37 +28,16 @@ for line in sys.stdin:
 """
 
 
-class Worker:
+class Worker(ChildProcess):
     """Another process, which counts the numbers that it reads from its input."""
 
     def __init__(self, folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__(python_command(WORKER, folder))
 
     def count(self, *values: float) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         for value in values:
-            self.process.stdin.write(f"{value}\n")
-            self.process.stdin.flush()
-            assert self.process.stdout.readline() == "counted\n"
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.communicate()
-
-
-@contextmanager
-def worker(folder: Path) -> Iterator[Worker]:
-    started = Worker(folder)
-    try:
-        yield started
-    finally:
-        started.kill()
+            self.write_line(str(value))
+            assert self.read_line() == "counted"
 
 
 @pytest.fixture
@@ -89,24 +66,24 @@ def test_one_process() -> None:
 
 
 def test_two_processes_are_summed(tmp_path: Path, cells_of: CellsOf) -> None:
-    with worker(tmp_path) as one, worker(tmp_path) as two:
-        one.count(1, 2)
-        two.count(10)
+    with Worker(tmp_path) as first, Worker(tmp_path) as second:
+        first.count(1, 2)
+        second.count(10)
         mine = cells_of(tmp_path)
         mine.series(KEY, 2)[0] += 100
         mine.series(("other",), 1)[0] += 7
         assert mine.sums() == {KEY: [113.0, 3.0], ("other",): [7.0]}
-        one.count(0.5)
+        first.count(0.5)
         assert mine.sums()[KEY] == [113.5, 4.0]
         assert files(tmp_path) == ["0.cells", "1.cells", "2.cells"]
 
 
 def test_a_successor_carries_on_where_a_worker_died(tmp_path: Path) -> None:
     for generation in range(1, 5):
-        with worker(tmp_path) as one:
-            one.count(1)
-        with worker(tmp_path) as other:
-            other.count(0)
+        with Worker(tmp_path) as worker:
+            worker.count(1)
+        with Worker(tmp_path) as successor:
+            successor.count(0)
         assert files(tmp_path) == ["0.cells"]
         observer = SharedCounters(tmp_path)
         assert observer.sums()[KEY] == [generation, generation * 2]
@@ -132,9 +109,9 @@ def test_a_successor_reads_what_it_took_over(tmp_path: Path, cells_of: CellsOf) 
 def test_any_process_may_sum_while_others_write(tmp_path: Path, cells_of: CellsOf) -> None:
     mine = cells_of(tmp_path)
     last = 0.0
-    with worker(tmp_path) as one:
+    with Worker(tmp_path) as worker:
         for _ in range(100):
-            one.count(1)
+            worker.count(1)
             now = mine.sums()[KEY][0]
             assert now == last + 1
             last = now
@@ -174,16 +151,13 @@ def test_a_series_torn_by_a_death_is_left_out(tmp_path: Path, cells_of: CellsOf)
     content[place + 8 : place + 20] = b'["torn", "x"'
     (tmp_path / "1.cells").write_bytes(content)
     assert mine.sums() == {KEY: [6.0, 0.0]}
-    with worker(tmp_path) as successor:
+    with Worker(tmp_path) as successor:
         successor.count(1)
         assert mine.sums()[KEY][0] == 7.0
 
 
 def test_the_folder_of_a_server(tmp_path: Path) -> None:
-    gone = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
-    )
-    for name in (gone.stdout.decode().strip(), str(os.getppid()), "notes"):
+    for name in (str(ended_pid()), str(os.getppid()), "notes"):
         (tmp_path / "run" / name).mkdir(parents=True)
     folder = counters_folder(tmp_path)
     assert folder.name == str(os.getpid())

@@ -1,18 +1,15 @@
 """Registries over several databases and stores, and a cheap one for what does not depend on them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.services import REGISTRY_BACKENDS, migrated_home, registry_settings
-from tests.support.small_bundles import LoanProject
+from tests.support.small_bundles import LOAN, Train
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.settings import Settings
-
-LOAN = LoanProject()
-Train = Callable[..., Version]
 
 
 @pytest.fixture(params=REGISTRY_BACKENDS)

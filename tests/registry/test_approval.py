@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.registry.conftest import LOAN, Train
+from tests.support.small_bundles import LOAN, Train
 
 from windlass.core.bundle import Bundle
 from windlass.core.gates import GateResult

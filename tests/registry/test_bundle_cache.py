@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.small_bundles import LoanProject
+from tests.support.child_process import ended_pid
+from tests.support.small_bundles import LOAN
 
 from windlass.core.bundle import Bundle
 from windlass.errors import IntegrityError, StorageError
@@ -18,7 +17,7 @@ from windlass.registry.bundle_cache import MAX_UNUSED_SECONDS, BundleCache
 
 @pytest.fixture
 def far(tmp_path: Path) -> Bundle:
-    return Bundle.open(LoanProject().sealed(tmp_path / "far"))
+    return Bundle.open(LOAN.sealed(tmp_path / "far"))
 
 
 @pytest.fixture
@@ -72,9 +71,7 @@ def test_who_comes_second_takes_what_is_there(cache: BundleCache, far: Bundle) -
 
 def test_what_is_left_or_unused_is_swept(cache: BundleCache, far: Bundle, tmp_path: Path) -> None:
     stored = cache.open(far.digest, fetching(far, [])).path
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
-                          capture_output=True, check=True).stdout.decode().strip()  # fmt: skip
-    (tmp_path / "cache" / f".{'e' * 64}.{dead}.x1").mkdir()
+    (tmp_path / "cache" / f".{'e' * 64}.{ended_pid()}.x1").mkdir()
     (tmp_path / "cache" / f".{'e' * 64}.{os.getpid()}.x1").mkdir()
     old = tmp_path / "cache" / ("a" * 64)
     old.mkdir()

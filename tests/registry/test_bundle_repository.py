@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.registry.conftest import LOAN, Train
 from tests.support.server import free_port
+from tests.support.small_bundles import LOAN, Train
 
 from windlass.errors import BundleError, IntegrityError, RegistryError, StorageError, UnknownError
 from windlass.registry import bundle_repository

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.registry.conftest import Train
+from tests.support.small_bundles import Train
 
 from windlass.errors import RegistryError, StorageError
 from windlass.registry.decisions import GENESIS_HASH

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.registry.conftest import LOAN, Train
+from tests.support.small_bundles import LOAN, Train
 
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.errors import RegistryError, UnknownError

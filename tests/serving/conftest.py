@@ -1,10 +1,10 @@
 """Shared fixtures of the feature tests: one server with a client project, which tests only read."""
 
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.online_clients import PROJECT, approve_bundle, fill_store
 from tests.support.registry_home import RegistryHome
-from tests.support.server import Server
+from tests.support.server import Serve, Server
+from tests.support.trained_bundles import BundleOf
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import pytest
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from tests.conftest import BundleOf, Serve
 from tests.support.loan_view import FEATURES
 from tests.support.online_clients import MISSING, PLAIN, PROJECT
 from tests.support.openapi_conformance import conformance_failures
-from tests.support.server import Server
+from tests.support.server import Serve, Server
+from tests.support.trained_bundles import BundleOf
 
 MINE = r"^/(features|predict/|predict_by_id|get-online-features)"
 KEY = "Zq3vJx9LmT7wRb2NcY5hKd8PfG4sAe6U"

@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.serving.test_routes import problem
 from tests.support.loan_view import FEATURES, PROJECT_VIEW
 from tests.support.online_clients import (
     CHILD,
@@ -15,6 +14,7 @@ from tests.support.online_clients import (
     UNKNOWN,
     expected_features,
 )
+from tests.support.problems import problem
 from tests.support.server import Server
 
 ROUTES = [

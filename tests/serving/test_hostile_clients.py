@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.conftest import Serve
-from tests.support.server import FLOWER, TIMEOUT, Server, post
+from tests.support.server import FLOWER, TIMEOUT, Serve, Server, post
 
 LIMIT = 1 << 20
 ROW = json.dumps(FLOWER).encode()

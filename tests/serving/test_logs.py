@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import wait_for_log
-from tests.support.server import FLOWER, Server
+from tests.support.server import FLOWER, Serve, Server
+from tests.support.trained_bundles import BundleOf
 
 from windlass import app
 from windlass.core.bundle import Bundle

@@ -6,8 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.serving.test_routes import problem
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import (
     CHILD,
@@ -21,8 +19,10 @@ from tests.support.online_clients import (
     expected_features,
     fill_store,
 )
+from tests.support.problems import problem
 from tests.support.registry_home import RegistryHome
-from tests.support.server import Server
+from tests.support.server import Serve, Server
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 import windlass

@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from tests.conftest import Serve
-from tests.support.server import FLOWER, OTHER_FLOWER, SPECIES, Server
+from tests.support.problems import problem
+from tests.support.server import FLOWER, OTHER_FLOWER, SPECIES, Serve, Server
 
 import windlass
 from windlass.core.bundle import Bundle
@@ -22,17 +21,6 @@ POSTS = [
     "/v1/models/iris:predict", "/v2/models/iris/infer",
 ]  # fmt: skip
 TIMING = re.compile(r"\w+;dur=\d+\.\d+(, \w+;dur=\d+\.\d+)*").fullmatch
-
-
-def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem that an answer is, with its shape checked."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
-    assert body.keys() - {"errors"} == {"type", "title", "status", "detail", "instance"}
-    assert body["status"] == status
-    assert body["instance"] == f"urn:windlass:request:{answer.headers['x-request-id']}"
-    return body
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
-from tests.conftest import BundleOf
 from tests.support.budget import examples
 from tests.support.server import Server
+from tests.support.trained_bundles import BundleOf
 
 from windlass.core.bundle import Bundle
 from windlass.core.row_schema import (

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Server
+from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Serve, Server
+from tests.support.trained_bundles import BundleOf
 
 from windlass.core.bundle import Bundle
 

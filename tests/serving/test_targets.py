@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import BundleOf
 from tests.support.altered_bundles import copy_bundle
 from tests.support.registry_home import RegistryHome, altered_copy
 from tests.support.server import Server, free_port
+from tests.support.trained_bundles import BundleOf
 
 from windlass.app import application
 from windlass.core.project_spec import ProjectSpec

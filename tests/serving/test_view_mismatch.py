@@ -10,12 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import BundleOf
-from tests.serving.test_routes import problem
 from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import PLAIN, PROJECT, UNKNOWN, approve_bundle, fill_store
+from tests.support.problems import problem
 from tests.support.registry_home import RegistryHome
+from tests.support.trained_bundles import BundleOf
 
 from windlass import app
 from windlass.serving.targets import ServeTarget, ServiceRole

@@ -1,19 +1,18 @@
 """Both databases, for tests that hold of each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support.azurite import azure_endpoint, azure_url
+from tests.support.databases import OpenDatabase
 
 from windlass.settings import Settings
 from windlass.storage.blob_store import BlobStore, open_blob_store
 from windlass.storage.database import Database
 
 __all__ = ["azure_endpoint", "azure_url"]  # fixtures of the emulator
-
-OpenDatabase = Callable[[], Database]
 
 
 @pytest.fixture

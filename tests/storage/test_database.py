@@ -1,14 +1,16 @@
 """One transaction a block, on both databases; and what a person reads where it fails."""
 
-import multiprocessing
 import socket
 import sqlite3
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text
-from tests.storage.conftest import OpenDatabase
+from tests.support.child_process import ChildProcess, python_command
+from tests.support.databases import OpenDatabase
+from tests.support.paths import ROOT
 from tests.support.server import free_port
 
 from windlass.errors import SettingsError, StorageError
@@ -66,24 +68,29 @@ def test_a_writer_waits_for_another(open_database: OpenDatabase) -> None:
     holder.join()
 
 
-def _add(url: str, who: int, count: int) -> None:
-    database = Database.open_url(url)
-    for number in range(count):
-        with database.writing() as connection:
-            last = connection.execute(text("SELECT count(*) FROM projects")).scalar_one()
-            connection.execute(insert(projects).values(_project(f"p{who}-{number}", float(last))))
-    database.close()
+WRITER = """
+import sys
+from sqlalchemy import insert, text
+from windlass.storage.database import Database
+from windlass.storage.db_tables import projects
+url, writer = sys.argv[1:]
+database = Database.open_url(url)
+for number in range(25):
+    with database.writing() as connection:
+        last = connection.execute(text("SELECT count(*) FROM projects")).scalar_one()
+        values = {"name": f"p{writer}-{number}", "declaration": {}, "updated_at": float(last)}
+        connection.execute(insert(projects).values(values))
+database.close()
+"""
 
 
 def test_eight_writers_are_not_locked_out(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'windlass.db'}"
-    spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=_add, args=(url, who, 25)) for who in range(8)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(100)
-    assert [writer.exitcode for writer in writers] == [0] * 8
+    with ExitStack() as stack:
+        commands = [python_command(WRITER, url, number) for number in range(8)]
+        writers = [stack.enter_context(ChildProcess(command, cwd=ROOT)) for command in commands]
+        for writer in writers:
+            writer.finish(timeout=100).check()
     database = Database.open_url(url)
     with database.reading() as connection:
         seen = connection.execute(select(projects.c.updated_at)).scalars().all()

@@ -1,20 +1,21 @@
 """The migrations make exactly the tables that the code sees, whoever comes first, and no newer ones are touched."""
 
-import subprocess
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
-from tests.storage.conftest import OpenDatabase
+from tests.support.child_process import ChildProcess, python_command, run_python
+from tests.support.databases import OpenDatabase
+from tests.support.paths import ROOT
 
 from windlass.errors import StorageError
 from windlass.storage.database import HEAD_REVISION, Database
 from windlass.storage.db_tables import metadata
 
-FOLDER = Path(__file__).parents[2] / "src" / "windlass" / "storage" / "migrations" / "versions"
+FOLDER = ROOT / "src" / "windlass" / "storage" / "migrations" / "versions"
 OPENER = """
 import sys
 from windlass.storage.database import Database
@@ -37,20 +38,15 @@ def test_the_newest_step_is_the_last_file() -> None:
 
 
 def test_the_tables_are_made_once_by_however_many(database_url: str) -> None:
-    openers = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPENER, database_url],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(4)
-    ]
-    for opener in openers:
-        assert opener.stdin is not None
-        opener.stdin.close()
-        opener.stdin = None
-    output = [opener.communicate(timeout=100)[1].decode() for opener in openers]
-    assert [opener.returncode for opener in openers] == [0] * 4, output
+    with ExitStack() as stack:
+        openers = [
+            stack.enter_context(ChildProcess(python_command(OPENER, database_url)))
+            for _ in range(4)
+        ]
+        for opener in openers:
+            opener.close_input()
+        for opener in openers:
+            opener.finish(timeout=100).check()
     Database.open_url(database_url).close()
 
 
@@ -69,5 +65,4 @@ def test_tables_that_are_there_need_no_alembic(tmp_path: Path) -> None:
         "import sys; from windlass.storage.database import Database; Database.open_url(sys.argv[1]).close();"
         "print([m for m in ('alembic', 'obstore', 'psycopg') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, check=True)
-    assert done.stdout.decode().strip() == "[]"
+    assert run_python(code, url) == "[]\n"

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import shutil
-import subprocess
 import sys
 from contextlib import suppress
 from email.utils import formatdate
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+from tests.support.child_process import StillRunningError, run
 from tests.support.server import free_port
 from tests.support.services import await_http, skip_or_fail
 from tests.support.shared_resources import SharedResources
@@ -71,11 +71,11 @@ def _install(folder: Path) -> None:
         skip_or_fail("no npm to fetch Azurite with")
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
     try:
-        subprocess.run(
-            [npm, "install", *quiet, PACKAGE], check=True, capture_output=True, timeout=100
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        ended = run([npm, "install", *quiet, PACKAGE], new_group=True, timeout=100)
+    except StillRunningError as error:
         skip_or_fail(f"npm does not fetch Azurite: {error}")
+    if ended.code != 0:
+        skip_or_fail(f"npm does not fetch Azurite: {ended.err}")
 
 
 def _make(endpoint: str, container: str) -> None:

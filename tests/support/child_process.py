@@ -1,4 +1,7 @@
-"""Child processes of tests: started, waited for, signalled, killed, and cleaned up, with what they wrote."""
+"""Child processes of tests: started, waited for, signalled, killed, and cleaned up, with what they wrote.
+
+No other file of the tests starts a process (`tests/architecture/test_tests.py`).
+"""
 
 import os
 import signal
@@ -7,19 +10,24 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-TIMEOUT = (
-    60.0  # seconds until a test gives a process up: longer than a server takes that has to stop
-)
+from tests.support.paths import ROOT
+
+TIMEOUT = 60.0  # seconds until a test gives a process up: longer than a server takes to stop
+GRACE = 1.0  # seconds in which another process, which holds the pipes too, may still write
 POLL = 0.01  # seconds between two looks at what nobody reports
-ROOT = Path(__file__).parents[2]
 WINDLASS = Path(sys.executable).with_name("windlass")
 
 Command = Sequence[object]
+
+
+class StillRunningError(AssertionError):
+    """A process had not ended when its time was over, and was killed."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +38,18 @@ class Finished:
     out: str
     err: str
 
+    def check(self) -> str:
+        """Returns its output. Fails with all that it wrote where its exit code is not 0."""
+        assert self.code == 0, f"ended with {self.code}: {self.out}{self.err}"
+        return self.out
+
 
 class ChildProcess:
     """Process with pipes for its input, output and errors, or with a file for what it logs.
 
-    With `log`, standard error goes to that file, and standard output nowhere. With `new_group` the process leads a
-    group of its own, as one that was started in a terminal does. As a context manager, it kills what is left.
+    With `log`, standard error goes to that file, and standard output nowhere. `stdin` and `stderr` are descriptors
+    that take the place of a pipe, such as those of a terminal. With `new_group` the process leads a group of its own,
+    as one that was started in a terminal does. As a context manager, it kills what is left.
     """
 
     def __init__(
@@ -45,27 +59,28 @@ class ChildProcess:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         log: Path | None = None,
+        stdin: int | None = None,
+        stderr: int | None = None,
         new_group: bool = False,
     ) -> None:
         self.log = log
         self._new_group = new_group
-        errors = None if log is None else log.open("wb")
-        stream = subprocess.PIPE if errors is None else subprocess.DEVNULL
-        try:
+        stream = subprocess.PIPE if log is None else subprocess.DEVNULL
+        with ExitStack() as files:
+            if log is not None:
+                stderr = files.enter_context(log.open("wb")).fileno()
             self.process = subprocess.Popen(
                 [str(word) for word in command],
                 cwd=cwd,
                 env=env,
                 text=True,
                 encoding="utf-8",
+                errors="backslashreplace",
                 start_new_session=new_group,
-                stdin=stream,
+                stdin=stream if stdin is None else stdin,
                 stdout=stream,
-                stderr=stream if errors is None else errors,
+                stderr=stream if stderr is None else stderr,
             )
-        finally:
-            if errors is not None:
-                errors.close()
         self._out, self._err = _Reader(self.process.stdout), _Reader(self.process.stderr)
 
     @property
@@ -93,6 +108,10 @@ class ChildProcess:
         """Returns the next line of its standard output, without its end; "" once there is none."""
         return self._out.next_line(timeout, self.description)
 
+    def read_error(self, timeout: float = TIMEOUT) -> str:
+        """Returns the next line of its standard error, without its end; "" once there is none."""
+        return self._err.next_line(timeout, self.description)
+
     def wait_for_log(self, text: str, timeout: float = TIMEOUT) -> Self:
         """Returns once its log has this text. Fails where the process ends before."""
         assert self.log is not None
@@ -117,6 +136,11 @@ class ChildProcess:
         self.process.kill()
         self._close()
 
+    def kill_group(self) -> None:
+        """Ends the process and all that it started, as a power cut would."""
+        self.signal_group(signal.SIGKILL)
+        self._close()
+
     def stop(self, timeout: float = TIMEOUT) -> int:
         """Ends it as an orchestrator would, and kills it where that does not help; returns its exit code."""
         if self.is_running:
@@ -124,20 +148,21 @@ class ChildProcess:
             self.signal(signal.SIGCONT)  # where it is suspended
         return self.wait(timeout)
 
-    def wait(self, timeout: float = TIMEOUT) -> int:
+    def wait(self, timeout: float = TIMEOUT, grace: float = GRACE) -> int:
         """Returns its exit code, once it has ended. Kills it and fails where it does not."""
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f"not ended in {timeout:g} s: {self.description}") from None
-        self._close()
+            self._kill_all()
+            message = f"not ended in {timeout:g} s: {self.description}"
+            raise StillRunningError(message) from None
+        self._close(grace)
         return code
 
-    def finish(self, timeout: float = TIMEOUT) -> Finished:
+    def finish(self, timeout: float = TIMEOUT, grace: float = GRACE) -> Finished:
         """Ends its standard input, waits for it, and returns how it ended; `out` is what was not read yet."""
         self.close_input()
-        return Finished(self.wait(timeout), self._out.rest(), self._err.rest())
+        return Finished(self.wait(timeout, grace), self._out.rest(), self._err.rest())
 
     @property
     def description(self) -> str:
@@ -153,14 +178,20 @@ class ChildProcess:
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         if self.is_running:
-            self.kill()
+            self._kill_all()
         self._close()
 
-    def _close(self) -> None:
+    def _kill_all(self) -> None:
+        if self._new_group:
+            self.kill_group()
+        else:
+            self.kill()
+
+    def _close(self, grace: float = GRACE) -> None:
         self.process.wait()
         self.close_input()
-        self._out.close()
-        self._err.close()
+        self._out.wait_for_end(grace)
+        self._err.wait_for_end(grace)
 
 
 class _Reader:
@@ -178,10 +209,11 @@ class _Reader:
 
     def _run(self) -> None:
         assert self._stream is not None
-        for line in self._stream:
-            with self._changed:
-                self._lines.append(line)
-                self._changed.notify_all()
+        with self._stream:
+            for line in self._stream:
+                with self._changed:
+                    self._lines.append(line)
+                    self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -207,13 +239,10 @@ class _Reader:
         with self._changed:
             return "".join(self._lines[self._read :])
 
-    def close(self) -> None:
-        """Waits a little for what another process, which holds the pipe too, may still write."""
-        if self._stream is None or self._stream.closed:
-            return
-        self._thread.join(1.0)
-        if not self._thread.is_alive():
-            self._stream.close()
+    def wait_for_end(self, grace: float) -> None:
+        """Waits for what another process, which holds the pipe too, may still write."""
+        if self._stream is not None:
+            self._thread.join(grace)
 
 
 def run(
@@ -221,8 +250,29 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stdin: int | None = None,
+    stderr: int | None = None,
+    new_group: bool = False,
     timeout: float = TIMEOUT,
 ) -> Finished:
-    """Runs a command without input to its end; returns how it ended."""
-    with ChildProcess(command, env=env, cwd=cwd) as child:
+    """Runs a command, without input unless `stdin` is given, to its end; returns how it ended."""
+    child = ChildProcess(command, env=env, cwd=cwd, stdin=stdin, stderr=stderr, new_group=new_group)
+    with child:
         return child.finish(timeout)
+
+
+def python_command(code: str, *arguments: object) -> Command:
+    """Returns the command that runs Python code with these arguments."""
+    return [sys.executable, "-c", code, *arguments]
+
+
+def run_python(code: str, *arguments: object, env: Mapping[str, str] | None = None) -> str:
+    """Runs Python code in a process of its own, which must succeed; returns its output."""
+    return run(python_command(code, *arguments), env=env, cwd=ROOT).check()
+
+
+def ended_pid() -> int:
+    """Returns the number of a process that has ended."""
+    with ChildProcess(python_command("")) as child:
+        child.finish()
+    return child.pid

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from tests.conftest import ROOT, BundleOf
+from tests.support.paths import IRIS
+from tests.support.trained_bundles import BundleOf
 
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
-
-IRIS = ROOT / "examples" / "iris"
 
 
 def register_three_versions(

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
-from tests.support.small_bundles import LoanProject
+from tests.support.small_bundles import LOAN
 
 from windlass.errors import WindlassError
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 
-LOAN = LoanProject()
 MAX_WRITES = 400
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.support.paths import ROOT
 
 from windlass.core.bundle import Bundle
 from windlass.core.progress import ignore_progress
@@ -22,7 +23,6 @@ from windlass.training.plan import TrainingRequest
 from windlass.workflows.features import CLIENTS, SEED
 from windlass.workflows.train import train
 
-ROOT = Path(__file__).parents[2]
 CREDIT = ROOT / "examples" / "credit_risk"
 README = (CREDIT / "README.md").read_text(encoding="utf-8")
 REAL = ROOT.parent / "shared" / "data" / "credit_risk"

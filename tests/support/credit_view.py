@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
-from tests.conftest import ROOT
 from tests.support.loan_view import FEATURES
+from tests.support.paths import ROOT
 
 from windlass.core.feature_view import FeatureView
 

@@ -6,7 +6,7 @@ longest of all.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -21,6 +21,8 @@ from tests.support.shared_resources import SharedResources
 
 from windlass.settings import Settings
 from windlass.storage.database import Database
+
+OpenDatabase = Callable[[], Database]
 
 POSTGRES = os.environ.get(
     "WINDLASS_TEST_POSTGRES", "postgresql+psycopg://127.0.0.1:5432/postgres?connect_timeout=30"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text, update
 from tests.support.child_process import WINDLASS, ChildProcess
+from tests.support.paths import project_folder
 from tests.support.server import environment, logged
 from tests.support.waiting import wait_until
 
@@ -25,7 +26,7 @@ from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
 
 TIMEOUT = 90.0  # seconds until a test gives a job up; machines that test are busy
-UNRULY = Path(__file__).parents[1] / "projects" / "unruly"
+UNRULY = project_folder("unruly")
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,14 @@ def is_alive(pid: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return False
     return state != "Z"
+
+
+@pytest.fixture(name="bench")
+def sqlite_bench(tmp_path: Path) -> Iterator[Bench]:
+    """A queue over SQLite."""
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

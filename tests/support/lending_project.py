@@ -4,10 +4,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from tests.support.job_workers import TIMEOUT
+from tests.support.paths import project_folder
 from tests.support.waiting import wait_until
 
-LENDING = Path(__file__).parents[1] / "projects" / "lending"
+LENDING = project_folder("lending")
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,9 @@ class LendingProject:
         header = "loan,client,day,amount,birthday,late"
         file.write_text("\n".join([header, *rows]) + "\n")
         return file
+
+
+@pytest.fixture
+def lending(tmp_path: Path) -> LendingProject:
+    """A copy of the project."""
+    return LendingProject.copied(tmp_path / "lending")

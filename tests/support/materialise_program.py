@@ -1,4 +1,4 @@
-"""A program that materialises parts: `python materialise_program.py HOME URL FOLDER NUMBER [KILLED_AT]`.
+"""A program that materialises parts: `python -m tests.support.materialise_program HOME URL FOLDER NUMBER [KILLED_AT]`.
 
 It kills itself, as `kill -9` does, when it comes to the part of that number.
 """
@@ -21,8 +21,8 @@ def main() -> None:
     home, url, folder, number, *killed_at = sys.argv[1:]
     store = online_store(Settings(home=Path(home), online_url=url or None), PROJECT_VIEW, "credit")
 
-    def report(_: float, told: str) -> None:
-        if killed_at and told.startswith(f"part {killed_at[0]} "):
+    def report(_: float, message: str) -> None:
+        if killed_at and message.startswith(f"part {killed_at[0]} "):
             os.kill(os.getpid(), signal.SIGKILL)
 
     parts = list(Path(folder).iterdir())

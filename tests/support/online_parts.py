@@ -1,6 +1,6 @@
 """Parts of what is newest of clients, as the offline store writes them, and snapshots to go with them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 from tests.support.loan_view import NO_JOB, PROJECT_VIEW
 
 from windlass.core.feature_view import ViewRecord
+from windlass.features.online.store import OnlineStore
 
+OpenStore = Callable[..., OnlineStore]
 DAY = date(2020, 12, 30)
 COMPUTED = 1_763_719_200.5
 TYPES: dict[str, pa.DataType] = {

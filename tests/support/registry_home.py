@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import BundleOf
 from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.server import FLOWER, Server, post
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 from windlass.core.bundle import MANIFEST, Bundle

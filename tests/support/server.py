@@ -6,16 +6,16 @@ import random
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.support.child_process import POLL, TIMEOUT, WINDLASS, ChildProcess
+from tests.support.child_process import POLL, TIMEOUT, WINDLASS, ChildProcess, Command
 
-__all__ = ["TIMEOUT", "WINDLASS"]  # beside what is defined here
+__all__ = ["TIMEOUT"]  # beside what is defined here
 
 FIRST_PORT = 10_000  # below it services listen
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -73,7 +73,7 @@ class Server:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: Command,
         port: int,
         home: Path,
         variables: Mapping[str, str],
@@ -99,7 +99,7 @@ class Server:
         """`windlass serve` of these bundles; keywords are environment variables."""
         port = free_port()
         command = [WINDLASS, "serve", *bundles, "--port", port, *options]
-        return cls([str(part) for part in command], port, home, variables)
+        return cls(command, port, home, variables)
 
     def wait(self, path: str = "/readyz", status: int = 200) -> "Server":
         """Return once `path` answers with `status`."""
@@ -153,6 +153,9 @@ class Server:
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """What was logged so far, of one event or of all."""
         return logged(self.log, event)
+
+
+Serve = Callable[..., Server]
 
 
 def logged(log: Path, event: str = "") -> list[dict[str, Any]]:

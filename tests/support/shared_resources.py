@@ -2,13 +2,13 @@
 
 import fcntl
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import run
 
 # Runs a command as long as the process that began the tests lives, and then ends its whole group.
 _KEEPER = """
@@ -78,17 +78,8 @@ class SharedResources:
         """Starts a service that ends with the run, however that ends; returns its process number."""
         keeper = [sys.executable, "-S", "-E", "-c", _KEEPER, str(run_pid()), *command]
         with log.open("wb") as file:
-            pid = subprocess.run(
-                keeper,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                stdin=subprocess.DEVNULL,
-                cwd=cwd,
-                env=env,
-                start_new_session=True,
-                check=True,
-            ).stdout
-        return int(pid)
+            ended = run(keeper, stderr=file.fileno(), cwd=cwd, env=env, new_group=True)
+        return int(ended.check())
 
 
 def run_pid() -> int:

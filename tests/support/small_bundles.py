@@ -1,6 +1,7 @@
 """Small sealed bundles, made in a millisecond: all that the registry asks of one, without a training."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from windlass.core.bundle import EngineRecord, GateRecord
 from windlass.core.bundle_writer import seal_bundle
 from windlass.core.project_spec import ProjectSpec
+from windlass.registry.version import Version
 
 SCHEMA = {
     "row": {"title": "Row", "columns": [{"name": "age", "kind": "number"}]},
@@ -46,3 +48,7 @@ class LoanProject:
             gates=(gate,),
         )
         return folder
+
+
+LOAN = LoanProject()
+Train = Callable[..., Version]  # seals a bundle and registers it

@@ -6,6 +6,7 @@ import polars as pl
 from tests.support.loan_view import PROJECT_VIEW, VIEW
 
 from windlass.core.feature_view import FeatureView
+from windlass.core.hashing import sha256_file
 from windlass.features.offline.build import BuildOptions, build
 from windlass.features.offline.snapshot import Snapshot
 from windlass.features.offline.store import OfflineStore
@@ -38,3 +39,15 @@ def build_snapshot(
 def read_sorted(parts: list[Path]) -> pl.DataFrame:
     """The rows of parts in the order of entity, time and key, wherever they lie."""
     return pl.read_parquet(parts).sort(ORDER)
+
+
+def assert_complete(store: OfflineStore) -> None:
+    """Checks the digest of every file of every snapshot."""
+    for snapshot in store.snapshots():
+        for name, digest in snapshot.files.items():
+            assert sha256_file(snapshot.folder / name) == digest
+
+
+def snapshot_names(store: OfflineStore) -> list[str]:
+    """Returns the path of every file and folder below a store, sorted."""
+    return sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*"))

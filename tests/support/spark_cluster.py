@@ -3,8 +3,6 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.child_process import ChildProcess, python_command
 from tests.support.services import skip_or_fail
 from tests.support.waiting import wait_until
 
@@ -51,26 +50,23 @@ class Cluster:
     folder: Path
     master: str = ""
     status: str = ""  # the address of what the master tells of itself
-    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    processes: dict[str, ChildProcess] = field(default_factory=dict)
 
     def start(self, name: str, program: str, *arguments: object) -> Path:
         """Start one of Spark's programs by its class, in a group of processes of its own; its log."""
         import pyspark
 
         launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
-        bound = [sys.executable, "-c", _WITH_THE_TESTS, str(os.getpid())]
+        words = [launcher, f"org.apache.spark.deploy.{program}", *arguments]
+        options = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": f"{_JAVA} {_DAEMONS}"}
         log = self.folder / f"{name}.log"
-        with log.open("wb") as file:
-            self.processes[name] = subprocess.Popen(
-                [*bound, str(launcher), f"org.apache.spark.deploy.{program}", *map(str, arguments)],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                cwd=self.folder,
-                env=os.environ
-                | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": f"{_JAVA} {_DAEMONS}"},
-                start_new_session=True,
-            )
+        self.processes[name] = ChildProcess(
+            python_command(_WITH_THE_TESTS, os.getpid(), *words),
+            cwd=self.folder,
+            env=os.environ | options,
+            log=log,
+            new_group=True,
+        )
         return log
 
     def start_master(self) -> None:
@@ -80,7 +76,7 @@ class Cluster:
         )
 
         def status_field(line: str) -> str:
-            assert self.processes["master"].poll() is None, log.read_text()[-2000:]
+            assert self.processes["master"].is_running, log.read_text()[-2000:]
             found = re.search(line, log.read_text())
             return found[1] if found else ""
 
@@ -115,9 +111,7 @@ class Cluster:
 
     def kill(self, name: str) -> None:
         """A machine dies: a worker and its executors, by a signal that none of them sees."""
-        process = self.processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        self.processes.pop(name).kill_group()
 
     def stop(self) -> None:
         """Stop whatever runs."""

@@ -2,17 +2,27 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from tests.support.server import TIMEOUT
+from tests.support.child_process import POLL, TIMEOUT
+
+T = TypeVar("T")
 
 
 def wait_until(check: Callable[[], object], what: str, timeout: float = TIMEOUT) -> float:
     """Return once `check` holds; how many seconds that took. Fails after `timeout` seconds."""
     started = time.monotonic()
-    while not check():
-        assert time.monotonic() - started < timeout, f"never: {what}"
-        time.sleep(0.01)
+    wait_for(check, what, timeout)
     return time.monotonic() - started
+
+
+def wait_for(look: Callable[[], T | None], what: str, timeout: float = TIMEOUT) -> T:
+    """Return what `look` returns, once it is true. Fails after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (value := look()):
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(POLL)
+    return value
 
 
 def is_quick(act: Callable[[], object], seconds: float, tries: int = 5) -> bool:

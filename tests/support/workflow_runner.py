@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.support.child_process import ROOT, Finished, run
+from tests.support.child_process import Finished, run
+from tests.support.paths import ROOT
 
 TIMEOUT = 250.0  # seconds that a step may take
 WORKFLOWS = ROOT / ".github" / "workflows"

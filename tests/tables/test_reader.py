@@ -1,7 +1,4 @@
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.support.child_process import run_python
 
 from windlass.core.batch import Prediction
 from windlass.errors import InputError
@@ -212,11 +210,7 @@ for form in ("csv", "parquet", "arrow"):
         assert sum(batch.num_rows for batch in reader) == 2
 print("pandas" in sys.modules)
 """
-    path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=path
-    )
-    assert done.stdout == "False\n"
+    assert run_python(code) == "False\n"
 
 
 def test_a_text_that_parquet_stores_once_is_not_written_out() -> None:

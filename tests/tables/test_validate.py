@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -8,6 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.support.child_process import run_python
 
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import InputError
@@ -271,8 +269,4 @@ assert not validate_table(schema, csv.read_csv(body)).invalid[0]
 assert validate_table(schema, csv.read_csv(body, convert_options=texts), strings=True).invalid[1]
 print(sorted({"pandas", "sklearn", "scipy"} & sys.modules.keys()))
 """
-    path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=path
-    )
-    assert done.stdout == "[]\n"
+    assert run_python(code) == "[]\n"

@@ -4,32 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import Field
-from sklearn.linear_model import LogisticRegression
+from tests.support.points_project import Other, Plain, Point
 
-from windlass.core.project import Candidate, Project
-from windlass.core.row import Row, column
+from windlass.core.project import Project
 from windlass.core.target import Classes
-
-
-class Point(Row):
-    x: float = column("First", ge=0, le=100)
-    n: int | None = column("Second")
-    colour: str | None = column("Third")
-
-
-class Plain(Candidate, name="plain"):
-    C: float = Field(1.0, gt=0)
-
-    def build(self, seed: int) -> Any:
-        return LogisticRegression(C=self.C, random_state=seed)
-
-
-class Other(Candidate, name="other"):
-    depth: int = Field(3, ge=1)
-
-    def build(self, seed: int) -> Any:
-        return LogisticRegression(random_state=seed)
 
 
 @pytest.fixture

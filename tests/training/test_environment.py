@@ -1,7 +1,7 @@
-import subprocess
 from pathlib import Path
 
 import sklearn
+from tests.support.child_process import run
 
 from windlass.training.environment import installed_version, read_environment
 
@@ -17,7 +17,7 @@ def test_what_decides_a_result_is_recorded(tmp_path: Path) -> None:
 def test_a_commit_is_told_with_its_changes(tmp_path: Path) -> None:
     def git(*words: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+        run(["git", *identity, *words], cwd=tmp_path).check()
 
     (tmp_path / "project.py").write_text("1")
     git("init")

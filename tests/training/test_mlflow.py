@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.paths import IRIS
 
 from windlass.core.bundle import Bundle
 from windlass.core.project_loader import load_project
@@ -13,7 +14,6 @@ from windlass.training import mlflow
 from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import TrainingResult, train
 
-IRIS = Path(__file__).parents[2] / "examples" / "iris"
 Train = Callable[..., TrainingResult]
 
 

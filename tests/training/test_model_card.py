@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.support.paths import IRIS, project_folder
 
 from windlass.core.bundle import EngineRecord, EquivalenceRecord, GateRecord
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
@@ -15,8 +16,6 @@ from windlass.core.row import Row
 from windlass.training.model_card import render_model_card
 from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.training.run import TrainingRun, run_training
-
-ROOT = Path(__file__).parents[2]
 
 
 class Number(Row):
@@ -32,7 +31,7 @@ def _run(folder: Path) -> TrainingRun:
 
 
 def test_a_card_says_what_was_trained_on_what_and_how_good_it_is() -> None:
-    run = _run(ROOT / "examples" / "iris")
+    run = _run(IRIS)
     gate = GateRecord(rule="accuracy >= 0.99", value=0.9333, passed=False)
     text = render_model_card(run, EngineRecord(name="onnx", equality=EQUAL), [gate])
     for line in (
@@ -52,7 +51,7 @@ def test_a_card_says_what_was_trained_on_what_and_how_good_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["mixed", "diabetes"])
 def test_every_kind_of_project_has_a_card(name: str) -> None:
-    run = _run(ROOT / "tests" / "projects" / name)
+    run = _run(project_folder(name))
     text = render_model_card(run, EngineRecord(name="native", reason="No converter."), [])
     assert "Served by: native. No converter." in text
     assert "The project declares none." in text

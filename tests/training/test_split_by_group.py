@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.support.budget import examples
+from tests.support.points_project import Plain, Point
 
 from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.project import Project
@@ -35,8 +36,6 @@ EVENTS = st.integers(0, 2**32).map(_events)
 
 @pytest.fixture(scope="module")
 def made() -> Callable[[list[tuple[int, int]], Any], tuple[Dataset, Project]]:
-    from tests.training.conftest import Plain, Point
-
     def make(events: list[tuple[int, int]], target: Any = None) -> tuple[Dataset, Project]:
         table = {
             "x": [float(i % 100) for i in range(len(events))],

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
-from tests.conftest import Serve
 from tests.support.databases import POSTGRES
-from tests.support.server import FLOWER, RawAnswer, Server, post
+from tests.support.server import FLOWER, RawAnswer, Serve, Server, post
 from tests.support.waiting import wait_until
 
 from windlass.auth.key import Role

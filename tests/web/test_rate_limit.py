@@ -1,13 +1,12 @@
 """Rates: counted in sliding minutes, over all workers, within the bounds that are promised."""
 
 import random
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.child_process import ChildProcess, python_command
 
 from windlass.monitoring.shared_counters import SharedCounters
 from windlass.web.rate_limit import SUM_SECONDS, RateLimiter, RateLimits
@@ -145,20 +144,11 @@ def test_processes_share_and_a_dead_ones_use_still_counts(
 ) -> None:
     mine = rates_of()
     ci = mine.limiter("ci", 100)
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, tmp_path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    for step in range(60):
-        process.stdin.write(f"{START + step / 100}\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == "0\n"
-    process.kill()
-    process.communicate()
+    with ChildProcess(python_command(WORKER, tmp_path)) as worker:
+        for step in range(60):
+            worker.write_line(str(START + step / 100))
+            assert worker.read_line() == "0"
+        worker.kill()
     mine.refresh()
     assert sum(ci.acquire(START + 1 + step / 100)[0] == 0 for step in range(100)) == 40
     successor = rates_of().limiter("ci", 100)  # takes the dead one's slot over, and its use

@@ -1,11 +1,11 @@
 """The socket that a server is given: whoever reads where it is may connect."""
 
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.server import WINDLASS, Connection, environment
+from tests.support.child_process import WINDLASS, ChildProcess
+from tests.support.server import Connection, environment
 
 from windlass.errors import SettingsError
 from windlass.web.server import ListenOptions, bind
@@ -27,16 +27,10 @@ def test_an_address_that_is_taken() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_whoever_reads_where_it_is_is_answered(iris: Path, tmp_path: Path, workers: int) -> None:
-    command = [str(WINDLASS), "serve", str(iris), "--port", "0", "--workers", str(workers)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment(tmp_path)
-    ) as process:
-        assert process.stdout is not None
-        try:
-            where = process.stdout.readline().split()[2]
-            with Connection.to(int(where.rpartition(":")[2])) as connection:
-                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert connection.answer().status == 200
-        finally:
-            process.terminate()
-            process.communicate()
+    command = [WINDLASS, "serve", iris, "--port", 0, "--workers", workers]
+    with ChildProcess(command, env=environment(tmp_path), new_group=True) as server:
+        address = server.read_line().split()[2]
+        with Connection.to(int(address.rpartition(":")[2])) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.answer().status == 200
+        server.stop()

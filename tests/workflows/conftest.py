@@ -1,10 +1,13 @@
-"""Copies of real projects, each in a folder of its own, so that a test may change them."""
+"""Copies of real projects, each in a folder of its own, so that a test may change them; a queue over SQLite."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.job_workers import sqlite_bench
+from tests.support.lending_project import lending
+from tests.support.paths import project_folder
 
 from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import load_project
@@ -12,8 +15,7 @@ from windlass.settings import Settings
 from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import TrainingResult, train
 
-ROOT = Path(__file__).parents[2]
-HOMES = {"iris": ROOT / "examples" / "iris"}
+__all__ = ["lending", "sqlite_bench"]  # fixtures
 
 
 @pytest.fixture
@@ -23,8 +25,7 @@ def copy(tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         folder = tmp_path / name
         folder.mkdir()
-        home = HOMES.get(name, ROOT / "tests" / "projects" / name)
-        for file in home.glob("*.py"):
+        for file in project_folder(name).glob("*.py"):
             shutil.copy(file, folder)
         return folder
 

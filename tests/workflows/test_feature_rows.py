@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
+from tests.support.paths import project_folder
 
 from windlass.core.bundle import Bundle
 from windlass.core.progress import ignore_progress
@@ -20,7 +21,7 @@ from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import train
 from windlass.workflows.verify import verify
 
-LENDER = Path(__file__).parents[1] / "projects" / "lender"
+LENDER = project_folder("lender")
 LOANS = make_loans(400, seed=1)
 Train = Callable[..., Bundle]
 

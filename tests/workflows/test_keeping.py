@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import BundleOf
 from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.registry_home import RegistryHome
+from tests.support.trained_bundles import BundleOf
 
 from windlass.errors import UnknownError
 from windlass.jobs.queue import JobQueue, JobRequest

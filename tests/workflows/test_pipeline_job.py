@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,18 +26,6 @@ from windlass.workflows.execution.context import (
 )
 from windlass.workflows.execution.runner import run_job
 from windlass.workflows.pipeline_job import BUILD_STEP, MATERIALISE_STEP, STEPS
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def lending(tmp_path: Path) -> LendingProject:
-    return LendingProject.copied(tmp_path / "lending")
 
 
 @pytest.fixture

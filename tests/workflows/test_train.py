@@ -1,14 +1,12 @@
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.child_process import ChildProcess, python_command
 
 from windlass.core.bundle import Bundle
 from windlass.engines.loader import load_engine
@@ -174,47 +172,27 @@ for line in sys.stdin:  # each run is a process of its own, which need not impor
 """
 
 
-class Killer:
+class Killer(ChildProcess):
     """Trains a project in processes that are killed before a write of a number; 0 is none."""
 
     def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _KILLED, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            start_new_session=True,
-            text=True,
-        )
-        assert self._read() == "ready"
+        super().__init__(python_command(_KILLED, folder), new_group=True)
+        assert self.read_line() == "ready"
 
     def begin(self, step: int = 0) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{step}\n")
-        self._process.stdin.flush()
+        self.write_line(str(step))
 
     def status(self) -> int:
         """How the run ended: with how many writes, or by which signal."""
-        return int(self._read())
-
-    def kill(self) -> None:
-        """Kill whatever runs."""
-        if self._process.poll() is None:
-            with self._process:
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        return int(self.read_line())
 
 
 @pytest.fixture
 def killer(copy: Copy) -> Iterator[tuple[Path, Killer]]:
     """A copy of Iris, and what kills its trainings."""
     folder = copy("iris")
-    made = Killer(folder)
-    yield folder, made
-    made.kill()
+    with Killer(folder) as runs:
+        yield folder, runs
 
 
 def test_a_run_killed_at_any_write_leaves_the_old_bundle_or_the_new(
@@ -245,7 +223,7 @@ def test_a_run_killed_by_the_clock_leaves_a_whole_bundle(
     for _ in range(20):  # one after the other
         runs.begin()
     time.sleep(0.5 + np.random.default_rng(7).random())  # any moment will do
-    runs.kill()
+    runs.kill_group()
     Bundle.open(folder / "artifacts")
 
 

@@ -1,6 +1,6 @@
 """The steps of a training job, one at a time, with the real registry, queue and project process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,6 @@ from windlass.workflows.execution.context import (
     find_project_folder,
 )
 from windlass.workflows.train_job import run_training
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

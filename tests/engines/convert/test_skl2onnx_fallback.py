@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tests.support.child_process import run_python
 
 COMMON = """
 import sys, warnings
@@ -34,7 +34,7 @@ assert not [name for name in sys.modules if name.startswith(("sklearn", "skl2onn
 
 @pytest.mark.parametrize("script", [COMMON, ROOM], ids=["common path", "room"])
 def test_it_is_not_imported_before_it_is_needed(script: Any) -> None:
-    subprocess.run([sys.executable, "-c", script], check=True)
+    run_python(script)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +21,13 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from tests.conftest import BundleOf
+from tests.support.child_process import WINDLASS, ChildProcess
 from tests.support.credit_view import CREDIT_VIEW, SAMPLE, make_credit_loans
 from tests.support.lending_project import LendingProject
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
-from tests.support.server import WINDLASS, environment, free_port
+from tests.support.server import environment, free_port
 from tests.support.spark_cluster import TIMEOUT, Cluster, running_cluster
+from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 from typer.testing import CliRunner
 
@@ -160,7 +160,7 @@ def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_pat
     cluster.kill_workers()
     with build_process(tmp_path, cluster.master) as process:
         wait_until(
-            lambda: cluster.status_field("activeapps") or process.poll() is not None,
+            lambda: cluster.status_field("activeapps") or not process.is_running,
             "asked",
             TIMEOUT,
         )
@@ -171,7 +171,7 @@ def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_pat
 def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
     with build_process(tmp_path, "local[2]", HELD) as process:
         begun = tmp_path / "lending" / "begun"
-        wait_until(lambda: begun.exists() or process.poll() is not None, "a task", TIMEOUT)
+        wait_until(lambda: begun.exists() or not process.is_running, "a task", TIMEOUT)
         assert interrupt(process) == ["windlass: Interrupted."]
     assert not (tmp_path / "home/features/lending/current").exists()
 
@@ -262,36 +262,25 @@ HELD = """
 
 
 @contextmanager
-def build_process(
-    folder: Path, master: str, transform: str = ""
-) -> Iterator["subprocess.Popen[str]"]:
+def build_process(folder: Path, master: str, transform: str = "") -> Iterator[ChildProcess]:
     """`windlass features build` on a cluster; `transform` comes first in the view's function."""
     project = LendingProject.copied(folder / "lending")
     project.change('    held("built")\n', transform)
     raw = project.raw("loans.csv", *(f"{n},{n},2020-01-01,5,1980-01-01,0" for n in range(50)))
     words = ["features", "build", str(project.folder), "--data", str(raw)]
-    process = subprocess.Popen(
-        [str(WINDLASS), *words, "--engine", "spark", "--master", master],
-        env=environment(folder / "home", PYTHONWARNINGS="ignore"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    command = [WINDLASS, *words, "--engine", "spark", "--master", master]
+    variables = environment(folder / "home", PYTHONWARNINGS="ignore")
+    with ChildProcess(command, env=variables) as process:  # its JVM ends with it
         yield process
-    finally:
-        process.kill()  # its JVM ends when it has gone
-        process.wait()
 
 
-def interrupt(process: "subprocess.Popen[str]") -> list[str]:
-    """Send SIGINT; what it told, less what is usual."""
-    assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
-    _, status_field = process.communicate(timeout=TIMEOUT)
-    assert process.returncode != 0
-    return [line for line in status_field.splitlines() if not USUAL.match(line)]
+def interrupt(process: ChildProcess) -> list[str]:
+    """Send SIGINT; the errors that it and its JVM wrote, less what is usual."""
+    assert process.is_running, process.description
+    process.signal(signal.SIGINT)
+    ended = process.finish(TIMEOUT, grace=TIMEOUT)
+    assert ended.code != 0
+    return [line for line in ended.err.splitlines() if not USUAL.match(line)]
 
 
 def working_workers(marks: Path) -> set[str]:

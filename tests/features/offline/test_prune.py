@@ -1,16 +1,21 @@
 """Pruning the offline store: old snapshots go, whole and at one stroke; what the others share with them stays."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
-from tests.features.test_crash import assert_complete, crash_at_every_write, snapshot_names
+from tests.support.child_process import python_command, run
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
-from tests.support.snapshots import build_snapshot, offline_store, read_sorted
+from tests.support.paths import ROOT
+from tests.support.snapshots import (
+    assert_complete,
+    build_snapshot,
+    offline_store,
+    read_sorted,
+    snapshot_names,
+)
+from tests.support.write_crashes import crash_at_every_write
 
 from windlass.errors import FeatureError
 from windlass.features.offline.build import BuildOptions
@@ -38,7 +43,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
         store = offline_store(folder)
         store.folder.parent.mkdir(parents=True)
         # `-a` keeps hard links among the copied files
-        subprocess.run(["cp", "-a", template.folder, store.folder.parent], check=True)
+        run(["cp", "-a", template.folder, store.folder.parent]).check()
         return store
 
     return copy
@@ -144,9 +149,8 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(
         "store = offline_store(Path(sys.argv[1]))\n"
         "prune(Killed(store.folder, store.project), 2, ())\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=120)
-    assert ended.returncode == -signal.SIGKILL
+    ended = run(python_command(code, tmp_path), cwd=ROOT)
+    assert ended.code == -signal.SIGKILL, ended.err
     assert (store.folder / ".staging" / "000002" / "events").is_dir()
     assert numbers(store) == [4, 3, 1]
     assert_complete(store)

@@ -1,12 +1,13 @@
 """Every store, for tests that hold of each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from tests.support.databases import postgres_database
 from tests.support.loan_view import PROJECT_VIEW
+from tests.support.online_parts import OpenStore
 from tests.support.services import redis_url
 
 from windlass.core.feature_view import ViewRecord
@@ -16,7 +17,6 @@ from windlass.settings import Settings
 __all__ = ["redis_url"]  # a fixture
 
 _URLS = {"redis": "redis_url", "postgres": "empty_postgres_url"}
-OpenStore = Callable[..., OnlineStore]
 
 
 @pytest.fixture(params=["sqlite", "redis", "postgres"])

@@ -1,9 +1,7 @@
 """Snapshots reach the store whole: in batches, after a kill, beside each other, and without the erased."""
 
-import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -14,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import ROOT
-from tests.features.online.conftest import OpenStore
+from tests.support.child_process import Finished, run
 from tests.support.loan_view import PROJECT_VIEW
-from tests.support.online_parts import DAY, Snapshot, rows, write_parts
+from tests.support.online_parts import DAY, OpenStore, Snapshot, rows, write_parts
+from tests.support.paths import ROOT
 from tests.support.server import free_port
 
 from windlass.errors import FeatureError, StorageError
@@ -104,16 +102,10 @@ def test_an_older_snapshot_changes_nothing(store: OnlineStore, tmp_path: Path) -
     assert set(_held(store).values()) == {2}
 
 
-def _program(settings: Settings, folder: Path, *more: object) -> "subprocess.CompletedProcess[str]":
-    program = Path(__file__).parents[2] / "support" / "materialise_program.py"
+def _program(settings: Settings, folder: Path, *arguments: object) -> Finished:
+    program = [sys.executable, "-m", "tests.support.materialise_program"]
     url = settings.online_url or ""
-    return subprocess.run(
-        [sys.executable, program, settings.home, url, folder, *map(str, more)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run([*program, settings.home, url, folder, *arguments], cwd=ROOT)
 
 
 def test_a_killed_run_is_gone_on_with(
@@ -121,14 +113,14 @@ def test_a_killed_run_is_gone_on_with(
 ) -> None:
     write_parts(tmp_path / "parts", ENTITIES, 10)
     killed = _program(settings, tmp_path / "parts", 1, 7)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed.code == -signal.SIGKILL, killed.err
     store = open_store()
     assert store.freshness() is None
     assert len(_held(store)) == 60
     for number in range(6):  # what was done is not read again
         (tmp_path / "parts" / f"part-{number:02}.parquet").write_bytes(b"")
     resumed = _program(settings, tmp_path / "parts", 1)
-    assert resumed.stdout.strip() == "6", resumed.stderr
+    assert resumed.check() == "6\n"
     assert _held(store) == dict.fromkeys(ENTITIES, 1)
     assert store.freshness().entities == 100  # type: ignore[union-attr]
     assert store.progress(1) is None
@@ -147,7 +139,7 @@ def test_processes_read_while_another_writes(
                 assert known is not None
                 assert known.values["nb_previous_loans"] == known.snapshot
             answers += 1
-    assert writing.result().returncode == 0, writing.result().stderr
+    writing.result().check()
     assert answers > 1
     assert _held(store) == dict.fromkeys(ENTITIES, 2)
 

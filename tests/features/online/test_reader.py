@@ -1,7 +1,5 @@
 """Features of an entity on a day: held against the view's own definition, for any view of the day."""
 
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.features.online.conftest import OpenStore
 from tests.support.budget import examples
+from tests.support.child_process import run_python
 from tests.support.loan_view import FEATURES, NO_JOB, PROJECT_VIEW
-from tests.support.online_parts import COMPUTED, DAY, changed_view, rows, stored_columns
+from tests.support.online_parts import COMPUTED, DAY, OpenStore, changed_view, rows, stored_columns
 
 from windlass.core.feature_view import ViewRecord
 from windlass.features.online.reader import FeatureReader, Features
@@ -196,8 +194,4 @@ heavy = {"pyarrow", "polars", "duckdb", "narwhals", "pandera", "pandas", "numpy"
 print(sorted(heavy & set(sys.modules)))
 """
     record: ViewRecord = PROJECT_VIEW
-    told = subprocess.run(
-        [sys.executable, "-c", program, record.model_dump_json(), str(tmp_path)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert told.stdout.strip() == "[]"
+    assert run_python(program, record.model_dump_json(), tmp_path) == "[]\n"

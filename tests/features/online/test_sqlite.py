@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.features.online.conftest import OpenStore
 from tests.support.loan_view import PROJECT_VIEW
-from tests.support.online_parts import rows
+from tests.support.online_parts import OpenStore, rows
 
 from windlass.errors import StorageError
 from windlass.features.online import sqlite

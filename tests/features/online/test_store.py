@@ -9,10 +9,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
-from tests.features.online.conftest import OpenStore
 from tests.support.budget import examples
 from tests.support.loan_view import NO_JOB, PROJECT_VIEW
-from tests.support.online_parts import COMPUTED, DAY, changed_view, rows, stored_columns
+from tests.support.online_parts import COMPUTED, DAY, OpenStore, changed_view, rows, stored_columns
 
 from windlass.errors import FeatureError
 from windlass.features.online.row_format import StoredRow

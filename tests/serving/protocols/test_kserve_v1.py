@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, Server, free_port
+from tests.support.child_process import WINDLASS
+from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, Serve, Server, free_port
+from tests.support.trained_bundles import BundleOf
 
 PREDICT = "/v1/models/iris:predict"
 BOTH = [FLOWER, OTHER_FLOWER]
@@ -86,13 +87,10 @@ def test_vertex(serve: Serve, iris: Path, health: str, route: str) -> None:
 
 
 def test_vertex_names_port_and_address(serve: Serve, iris: Path, bundle_of: BundleOf) -> None:
-    from tests.support.server import WINDLASS
-    from tests.support.server import Server as Process
-
     port = free_port()
     variables = {"AIP_HTTP_PORT": str(port), "AIP_PREDICT_ROUTE": "/p", "AIP_HEALTH_ROUTE": "/h"}
     home = iris.parent / "vertex-home"
-    server = Process([str(WINDLASS), "serve", str(iris)], port, home, variables)
+    server = Server([WINDLASS, "serve", iris], port, home, variables)
     try:
         server.wait("/h")
         sockets = Path(f"/proc/{server.process.pid}/net/tcp").read_text()

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import BundleOf, Serve
-from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, Server
+from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, Serve, Server
+from tests.support.trained_bundles import BundleOf
 
 import windlass
 from windlass.core.bundle import Bundle

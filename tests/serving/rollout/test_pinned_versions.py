@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import BundleOf, Serve
 from tests.support.registry_home import (
     RegistryHome,
     altered_copy,
@@ -17,7 +16,8 @@ from tests.support.registry_home import (
     until_live,
     wait_for_log,
 )
-from tests.support.server import FLOWER, Server
+from tests.support.server import FLOWER, Serve, Server
+from tests.support.trained_bundles import BundleOf
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version

@@ -4,9 +4,6 @@ A failure here is good news: this DBOS may hold one, so look again at what we do
 """
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from typing import Any
 
 import pytest
 from dbos import DBOSClient
+from tests.support.child_process import ChildProcess, python_command
 from tests.support.waiting import wait_until
 
 # a worker: it listens to queue `q`, and logs when it begins and ends a job
@@ -55,19 +53,13 @@ class Queue:
     url: str
     log: Path
     options: dict[str, int]
-    processes: list[subprocess.Popen[bytes]]
+    processes: list[ChildProcess]
 
     def start(self, *versions: str) -> None:
         """Start a worker of each of these application versions."""
         for number, version in enumerate(versions):
-            arguments = [self.url, f"w{number}", version, json.dumps(self.options), str(self.log)]
-            self.processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-c", _WORKER, *arguments],
-                    stdin=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
+            arguments = [self.url, f"w{number}", version, json.dumps(self.options), self.log]
+            self.processes.append(ChildProcess(python_command(_WORKER, *arguments)))
         wait_until(lambda: len(self.events("ready")) == len(versions), "workers", 60)
 
     def events(self, *names: str) -> list[list[Any]]:
@@ -91,8 +83,7 @@ class Queue:
     def close(self) -> None:
         """End the workers."""
         for process in self.processes:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+            process.kill()
 
 
 Start = Callable[..., Queue]

@@ -1,14 +1,13 @@
 """The project process on its own, without a queue."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.child_process import ChildProcess, python_command
 from tests.support.job_workers import UnrulyProject, is_alive
+from tests.support.paths import project_folder
 from tests.support.waiting import wait_until
 
 from windlass.core.bundle import Bundle
@@ -20,7 +19,7 @@ from windlass.workflows.execution.project_process import ProjectProcess, TrainTa
 def project(tmp_path: Path) -> UnrulyProject:
     folder = tmp_path / "unruly"
     folder.mkdir()
-    source = Path(__file__).parents[2] / "projects" / "unruly" / "project.py"
+    source = project_folder("unruly") / "project.py"
     (folder / "project.py").write_text(source.read_text())
     return UnrulyProject(folder)
 
@@ -125,12 +124,7 @@ time.sleep(600)
 
 
 def test_it_dies_with_its_parent(project: UnrulyProject, tmp_path: Path) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", _PARENT, str(project.folder), str(tmp_path / "bundle")],
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    with parent:
+    with ChildProcess(python_command(_PARENT, project.folder, tmp_path / "bundle")) as parent:
         assert project.trainer() > 0
         parent.kill()
     wait_until(lambda: not is_alive(project.trainer()), "the end of a process without a parent")

@@ -1,10 +1,8 @@
 """Workers remove old jobs, with what DBOS kept of them; what the jobs made stays."""
 
-import subprocess
-
 import pytest
 from sqlalchemy import create_engine, text
-from tests.support.child_process import WINDLASS
+from tests.support.child_process import WINDLASS, run
 from tests.support.job_workers import ON_SQLITE, Bench, bench, make_older
 from tests.support.server import environment
 from tests.support.waiting import wait_until
@@ -70,9 +68,8 @@ def test_so_does_a_training_by_hand(bench: Bench) -> None:
     project = bench.project()
     old = bench.queue.cancel(bench.submit(project).id)  # of which DBOS knows nothing
     make_older(bench.registry.database, old, YEARS)
-    command = [str(WINDLASS), "train", str(project.folder), "--no-track"]
-    home = environment(bench.settings.home)
-    subprocess.run(command, env=home, check=True, capture_output=True, timeout=90)
+    command = [WINDLASS, "train", project.folder, "--no-track"]
+    run(command, env=environment(bench.settings.home), timeout=90).check()
     assert is_gone(bench, old)
     assert len(bench.queue.list()) == 1
 

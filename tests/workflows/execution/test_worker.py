@@ -16,13 +16,6 @@ from windlass.workflows.execution.worker import Worker
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def far_bench(tmp_path: Path, migrated_postgres_url: str) -> Iterator[Bench]:
     made = Bench(tmp_path, migrated_postgres_url)
     yield made

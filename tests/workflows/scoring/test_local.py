@@ -1,8 +1,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
+from tests.support.child_process import run_python
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle, BundleSchema, EngineRecord, Manifest, TargetRecord
@@ -255,14 +254,7 @@ def test_memory_does_not_grow_with_the_input(form: str, tmp_path: Path) -> None:
         with open_writer(path, first.schema, form) as writer:
             for batch in batches(count):
                 writer.write_batch(batch)
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(Path(__file__).parent), *map(str, paths)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    growth = float(run_python(PEAK, Path(__file__).parent, *paths))
     # Arrow's file is mapped: its pages belong to the system
     mapped = paths[1].stat().st_size / 2**20 if form == "arrow" else 0
-    assert float(done.stdout) < 15 + mapped
+    assert growth < 15 + mapped

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.conftest import BundleOf
 from tests.support.server import FLOWER, free_port
+from tests.support.trained_bundles import BundleOf
 
 from windlass.core.bundle import Bundle
 from windlass.errors import EngineError, FeatureError, InputError, SettingsError, WindlassError
