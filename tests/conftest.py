@@ -1,11 +1,13 @@
 """Fixtures of tests of several rooms, such as servers that are stopped afterwards."""
 
 import logging
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import child_process
 from tests.support.budget import IS_CI, load_profile
 from tests.support.databases import (
     database_url,
@@ -18,10 +20,11 @@ from tests.support.databases import (
     real_migrations,
     sqlite_template,
 )
+from tests.support.fork_server import ForkServers
 from tests.support.paths import ROOT
 from tests.support.server import Serve, Server
 from tests.support.services import s3_endpoint, s3_url
-from tests.support.shared_resources import resources_of, shared
+from tests.support.shared_resources import SharedResources, resources_of, shared
 from tests.support.tcp_proxy import wire, wired_url
 from tests.support.trained_bundles import BundleOf, bundle_of, iris
 
@@ -46,6 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((at for at, name in enumerate(LONGEST) if file.startswith(name)), len(LONGEST))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_servers(shared: SharedResources) -> Iterator[None]:
+    """Has commands forked from servers that have imported them; in CI each is a new interpreter."""
+    if not IS_CI and sys.platform == "linux":
+        child_process.fork_servers = ForkServers(shared)
+    yield
+    child_process.fork_servers = None
 
 
 @pytest.fixture(autouse=True)

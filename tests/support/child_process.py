@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
+from tests.support.fork_server import ForkedProcess, ForkServers
 from tests.support.paths import ROOT
 
 TIMEOUT = 60.0  # seconds until a test gives a process up: longer than a server takes to stop
@@ -44,12 +45,45 @@ class Finished:
         return self.out
 
 
+fork_servers: ForkServers | None = None  # of this run; the tests' conftest sets it, but not in CI
+
+
+_AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_")  # variables that a process reads as it starts
+
+
+def _may_fork(command: Sequence[str], env: Mapping[str, str] | None, *, cold: bool) -> bool:
+    if cold or fork_servers is None or Path(command[0]) != WINDLASS:
+        return False
+    return env is None or _read_at_start(env) == _read_at_start(os.environ)
+
+
+def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(_AT_START)}
+
+
+def _fork(command: Sequence[str], **options: Any) -> ForkedProcess:
+    assert fork_servers is not None
+    return fork_servers.start(command, text=True, **options)
+
+
+def _start(
+    command: Sequence[str], *, streams: Sequence[int], **options: Any
+) -> "subprocess.Popen[str]":
+    stdin, stdout, stderr = streams
+    options |= {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+    options |= {"text": True, "encoding": "utf-8", "errors": "backslashreplace"}
+    return subprocess.Popen(command, **options)
+
+
 class ChildProcess:
     """Process with pipes for its input, output and errors, or with a file for what it logs.
 
     With `log`, standard error goes to that file, and standard output nowhere. `stdin` and `stderr` are descriptors
     that take the place of a pipe, such as those of a terminal. With `new_group` the process leads a group of its own,
     as one that was started in a terminal does. As a context manager, it kills what is left.
+
+    `windlass` is forked from a server that has imported it (see `fork_server`), but neither with `cold` nor where a
+    variable is set that an interpreter reads as it starts.
     """
 
     def __init__(
@@ -62,24 +96,19 @@ class ChildProcess:
         stdin: int | None = None,
         stderr: int | None = None,
         new_group: bool = False,
+        cold: bool = False,
     ) -> None:
         self.log = log
         self._new_group = new_group
         stream = subprocess.PIPE if log is None else subprocess.DEVNULL
+        words = [str(word) for word in command]
+        start = _fork if _may_fork(words, env, cold=cold) else _start
         with ExitStack() as files:
             if log is not None:
                 stderr = files.enter_context(log.open("wb")).fileno()
-            self.process = subprocess.Popen(
-                [str(word) for word in command],
-                cwd=cwd,
-                env=env,
-                text=True,
-                encoding="utf-8",
-                errors="backslashreplace",
-                start_new_session=new_group,
-                stdin=stream if stdin is None else stdin,
-                stdout=stream,
-                stderr=stream if stderr is None else stderr,
+            streams = [stream if given is None else given for given in (stdin, None, stderr)]
+            self.process = start(
+                words, cwd=cwd, env=env, streams=streams, start_new_session=new_group
             )
         self._out, self._err = _Reader(self.process.stdout), _Reader(self.process.stderr)
 

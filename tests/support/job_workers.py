@@ -87,7 +87,7 @@ class WorkerProcess:
 
     def _is_suspended(self, settings: Settings) -> bool:
         self.process.signal(signal.SIGSTOP)
-        os.waitpid(self.process.pid, os.WUNTRACED)  # every thread of it stands still by now
+        wait_until(lambda: _is_stopped(self.process.pid), "a stop of every thread", TIMEOUT)
         files = [file for file in settings.home.glob("*.db") if _is_locked(file)]
         if files or (settings.database_url and _is_in_a_transaction(settings.database_url)):
             self.process.signal(signal.SIGCONT)
@@ -105,6 +105,14 @@ class WorkerProcess:
 
 ON_SQLITE = pytest.mark.parametrize("bench", ["sqlite"], indirect=True)
 ON_POSTGRES = pytest.mark.parametrize("bench", ["postgres"], indirect=True)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether every thread of a process stands still."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all(
+        (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads
+    )
 
 
 def _is_locked(file: Path) -> bool:

@@ -34,11 +34,11 @@ class SharedResources:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
 
     def path(self, name: str, make: Callable[[Path], None]) -> Path:
         """Returns the path of this name; `make` writes it, a file or a folder, where nobody has yet."""
-        path = self._folder / name
+        path = self.folder / name
         if not path.exists():
             with self.lock(name):
                 if not path.exists():
@@ -57,13 +57,13 @@ class SharedResources:
 
     def existing(self, name: str) -> str | None:
         """Returns the text of this name; None where nobody has made it."""
-        file = self._folder / name
+        file = self.folder / name
         return file.read_text("utf-8") if file.exists() else None
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Lets one process of the run in at a time; the lock goes with the process that holds it."""
-        with (self._folder / f".{name}.lock").open("wb") as file:
+        with (self.folder / f".{name}.lock").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -1,0 +1,301 @@
+"""Fork server of the tests: it has imported what a command imports, and forks a process for each command.
+
+Most of a short command's time goes into its imports. Outside CI, tests start `windlass` and the processes of
+projects from two such servers; in CI, and where a test asks for it, each is a new interpreter.
+
+As a script it is the server: `fork_server.py SOCKET MODULE …`. A client sends the arguments, the environment and
+the three standard streams over the socket, and gets the process number, then the exit code.
+"""
+
+import gc
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from types import ModuleType, SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.support.shared_resources import SharedResources
+
+# Modules of the two servers: none that starts a thread of its own, which a forked process would lack.
+COMMAND_MODULES = [
+    "windlass.app",
+    *(
+        f"windlass.{room}.*"
+        for room in ("auth", "cli", "control", "jobs", "monitoring", "registry")
+    ),
+    *(f"windlass.{room}.*" for room in ("serving", "storage", "web", "workflows.execution")),
+]
+PROJECT_MODULES = [
+    "windlass.workflows.execution.project_process_main",
+    *("cloudpickle", "joblib", "onnx", "pandas"),
+    *("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
+]
+
+_MAX_MESSAGE = 1 << 17
+_POLL = 0.01
+_START_SECONDS = 60.0
+
+
+class ForkServers:
+    """The two servers of a run of the tests, each started by whoever needs it first."""
+
+    def __init__(self, shared: "SharedResources") -> None:
+        self._shared = shared
+
+    def start(self, command: Sequence[str], **options: Any) -> "ForkedProcess":
+        """Starts a command; its project processes are forked too."""
+        projects = self._socket("projects", PROJECT_MODULES)
+        return ForkedProcess(
+            self._socket("commands", COMMAND_MODULES), command, projects=projects, **options
+        )
+
+    def _socket(self, name: str, modules: Sequence[str]) -> Path:
+        def start() -> str:
+            path = self._shared.folder / f"fork-{name}"
+            command = [sys.executable, __file__, str(path), *modules]
+            self._shared.start(command, path.with_suffix(".log"))
+            deadline = time.monotonic() + _START_SECONDS
+            while not path.exists():
+                assert time.monotonic() < deadline, f"{command} makes no socket"
+                time.sleep(_POLL)
+            return str(path)
+
+        return Path(self._shared.value(f"fork-server-{name}", start))
+
+
+class ForkedProcess:
+    """Process that a fork server started: what tests and Windlass use of `subprocess.Popen`.
+
+    A stream is PIPE, DEVNULL or a file descriptor.
+    """
+
+    def __init__(
+        self,
+        server: Path,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        streams: Sequence[int] = (subprocess.PIPE, subprocess.PIPE, subprocess.PIPE),
+        text: bool = False,
+        start_new_session: bool = False,
+        projects: Path | None = None,
+    ) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        self._lock = threading.Lock()
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection.connect(str(server))
+        request = {
+            "arguments": list(arguments),
+            "environment": dict(os.environ if env is None else env),
+            "folder": str(cwd or Path.cwd()),
+            "new_session": start_new_session,
+            "projects": None if projects is None else str(projects),
+        }
+        ours, theirs = zip(*map(_open_stream, range(3), streams), strict=True)
+        socket.send_fds(self._connection, [json.dumps(request).encode()], theirs)
+        self.pid = int(self._connection.recv(_MAX_MESSAGE))
+        for descriptor in theirs:
+            os.close(descriptor)
+        files = [_as_file(number, mode, text) for number, mode in zip(ours, "wrr", strict=True)]
+        self.stdin, self.stdout, self.stderr = files
+
+    def poll(self) -> int | None:
+        """Returns the exit code, as subprocess gives it; None while it runs."""
+        with self._lock:
+            if self.returncode is None:
+                with suppress(BlockingIOError):
+                    self.returncode = int(
+                        self._connection.recv(_MAX_MESSAGE, socket.MSG_DONTWAIT) or b"-9"
+                    )
+                    self._connection.close()
+            return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit code, once it has ended. Raises subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
+            time.sleep(_POLL)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _open_stream(number: int, stream: int) -> tuple[int | None, int]:
+    """Returns our end of a standard stream, if it is a pipe, and that of the process."""
+    if stream == subprocess.DEVNULL:
+        return None, os.open(os.devnull, os.O_RDWR)
+    if stream != subprocess.PIPE:
+        return None, os.dup(stream)
+    reader, writer = os.pipe()
+    return (writer, reader) if number == 0 else (reader, writer)
+
+
+def _as_file(descriptor: int | None, mode: str, text: bool) -> IO[Any] | None:
+    if descriptor is None:
+        return None
+    return (
+        os.fdopen(descriptor, mode, encoding="utf-8") if text else os.fdopen(descriptor, f"{mode}b")
+    )
+
+
+class _Request:
+    """Command that a client wants to have run, with its three standard streams."""
+
+    def __init__(self, fields: dict[str, Any], streams: list[int]) -> None:
+        self._fields, self._streams = fields, streams
+
+    def close(self) -> None:
+        """Closes the streams in the server."""
+        for descriptor in self._streams:
+            os.close(descriptor)
+
+    def become(self) -> None:
+        """Makes this new process what the request wants, and runs the command in it."""
+        for number, descriptor in enumerate(self._streams):
+            os.dup2(descriptor, number)
+        self.close()
+        if self._fields["new_session"]:
+            os.setsid()
+        os.chdir(self._fields["folder"])
+        os.environ.clear()
+        os.environ.update(self._fields["environment"])
+        time.tzset()
+        _open_standard_streams()
+        if self._fields["projects"] is not None:
+            _fork_projects(Path(self._fields["projects"]))
+        _run(self._fields["arguments"])
+
+
+def _open_standard_streams() -> None:
+    options: dict[str, Any] = {"encoding": "utf-8", "closefd": False}
+    sys.stdin = sys.__stdin__ = os.fdopen(0, **options)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", **options)  # type: ignore[misc]
+    options |= {"errors": "backslashreplace", "buffering": 1}
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", **options)  # type: ignore[misc]
+
+
+def _fork_projects(server: Path) -> None:
+    """Has Windlass take its project processes from the server too."""
+    from windlass.workflows.execution import project_process
+
+    def start(command: Sequence[str], **options: Any) -> ForkedProcess:
+        streams = [options.pop(name) for name in ("stdin", "stdout", "stderr")]
+        return ForkedProcess(server, command[1:], streams=streams, **options)
+
+    names = {"Popen": start, "PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
+    project_process.subprocess = SimpleNamespace(**names)  # type: ignore[assignment,attr-defined]
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """Runs `windlass …`, `-c code …` or `-P -m module …` as the main module of this process."""
+    main = ModuleType("__main__")
+    sys.modules["__main__"] = main
+    if arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        sys.path.insert(0, "")
+        exec(compile(arguments[1], "<string>", "exec"), main.__dict__)
+    elif arguments[:2] == ["-P", "-m"]:
+        worker = str(os.getppid())  # whoever forked it is its parent: it ends with standard input
+        sys.argv = [arguments[2], worker, *arguments[4:]]
+        sys.modules.pop(arguments[2], None)
+        runpy.run_module(arguments[2], run_name="__main__", alter_sys=True)
+    else:
+        from windlass.cli.main import main as windlass
+
+        main.__file__ = arguments[0]
+        sys.argv = list(arguments)
+        sys.path.insert(0, str(Path(arguments[0]).parent))
+        sys.exit(windlass())  # type: ignore[func-returns-value]
+
+
+def _import(name: str) -> None:
+    """Imports a module, or with `.*` all modules of a package."""
+    package = import_module(name.removesuffix(".*"))
+    if name.endswith(".*"):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            if "migrations" not in module.name:  # Alembic runs these
+                import_module(module.name)
+
+
+def _serve(listener: socket.socket) -> _Request:
+    """Forks a process for each request. Returns the request in the process that has to run it."""
+    connections: dict[int, socket.socket] = {}
+    wake, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(wake, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is wake:
+                    wake.recv(4096)
+                    _report_ended(connections)
+                    continue
+                connection = listener.accept()[0]
+                request = _receive(connection)
+                pid = os.fork()
+                if pid == 0:
+                    for open_socket in (connection, listener, wake, waker, *connections.values()):
+                        open_socket.close()
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    return request
+                request.close()
+                connections[pid] = connection
+                connection.send(str(pid).encode())
+
+
+def _receive(connection: socket.socket) -> _Request:
+    message, streams, _, _ = socket.recv_fds(connection, _MAX_MESSAGE, 3)
+    return _Request(json.loads(message), streams)
+
+
+def _report_ended(connections: dict[int, socket.socket]) -> None:
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            with connections.pop(ended[0]) as connection, suppress(OSError):
+                connection.send(str(os.waitstatus_to_exitcode(ended[1])).encode())
+
+
+def _main(path: Path, modules: Sequence[str]) -> None:
+    for module in modules:
+        _import(module)
+    gc.collect()
+    gc.freeze()  # the collector of a forked process leaves alone what it shares
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"{path}.new")
+        listener.listen(64)
+        Path(f"{path}.new").rename(path)
+        request = _serve(listener)
+    request.become()
+
+
+if __name__ == "__main__":
+    sys.path.remove(str(Path(__file__).parent))
+    _main(Path(sys.argv[1]), sys.argv[2:])
