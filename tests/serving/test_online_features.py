@@ -17,8 +17,7 @@ from windlass.features.online.reader import Features
 from windlass.features.online.store import Freshness
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
-from windlass.serving import online_features
-from windlass.serving.online_features import OnlineFeatures, OpenedStore, StoreOpener
+from windlass.serving.online_features import OnlineFeatures, OnlineTimings, OpenedStore, StoreOpener
 from windlass.settings import Settings
 from windlass.web.problems import Problem
 
@@ -80,7 +79,10 @@ class Opening(StoreOpener):
 
 
 def run(
-    work: Callable[[OnlineFeatures], Awaitable[None]], *stores: Store, url: str | None = None
+    work: Callable[[OnlineFeatures], Awaitable[None]],
+    *stores: Store,
+    url: str | None = None,
+    retry: float = OnlineTimings.retry,
 ) -> ServerMetrics:
     """Do it over these stores; what was counted."""
     telemetry = ServerMetrics(SharedCounters())
@@ -88,7 +90,7 @@ def run(
     async def main() -> None:
         opener = Opening(Settings(home=Path("nowhere"), online_url=url), "clients")
         object.__setattr__(opener, "stores", list(stores))
-        served = OnlineFeatures(opener, telemetry, PROJECT_VIEW)
+        served = OnlineFeatures(opener, telemetry, PROJECT_VIEW, OnlineTimings(retry=retry))
         try:
             await work(served)
         finally:
@@ -134,10 +136,7 @@ def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> 
     assert counted == {"clients": {"found": 2, "unknown": 0, "failed": 1}}
 
 
-def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(online_features, "RETRY_SECONDS", 600.0)
+def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request() -> None:
     store = Store()
 
     async def work(served: OnlineFeatures) -> None:
@@ -149,12 +148,11 @@ def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request(
             assert "away" not in problem.detail  # for what it says may name hosts
         assert served.reason == "It is away."
 
-    run(work, store, url=ELSEWHERE)
+    run(work, store, url=ELSEWHERE, retry=600.0)
     assert store.asked == [KNOWN, KNOWN]  # answered, then found to be away
 
 
-def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online_features, "RETRY_SECONDS", 0.0)
+def test_a_store_elsewhere_that_was_away_is_asked_again() -> None:
     store = Store()
 
     async def work(served: OnlineFeatures) -> None:
@@ -164,7 +162,7 @@ def test_a_store_elsewhere_that_was_away_is_asked_again(monkeypatch: pytest.Monk
         store.away = False
         assert (await served.get(KNOWN)).entity == KNOWN
 
-    run(work, store, url=ELSEWHERE)
+    run(work, store, url=ELSEWHERE, retry=0.0)
     assert store.asked == [KNOWN] * 3
 
 

@@ -8,7 +8,6 @@ import pytest
 from tests.support.server import TIMEOUT
 
 from windlass.errors import StorageError
-from windlass.serving import batching
 from windlass.serving.batching import MicroBatcher, read_batcher
 from windlass.web.offload import DaemonExecutor, StuckError
 from windlass.web.problems import Problem
@@ -34,11 +33,16 @@ class Store:
         return [2 * key for key in keys]
 
 
-def run(store: Store, work: Callable[[Reads], Awaitable[None]], timeout: float = 10.0) -> None:
+def run(
+    store: Store,
+    work: Callable[[Reads], Awaitable[None]],
+    timeout: float = 10.0,
+    **limits: int,
+) -> None:
     async def main() -> None:
         executor = DaemonExecutor("test", timeout=timeout)
         try:
-            await work(read_batcher(store.read, executor))
+            await work(read_batcher(store.read, executor, **limits))
         finally:
             store.let.set()
             executor.close()
@@ -108,9 +112,7 @@ def test_a_store_that_does_not_answer_fails_all_that_wait() -> None:
     run(store, work, timeout=0.05)
 
 
-def test_questions_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "MAX_KEYS", 3)
-    monkeypatch.setattr(batching, "MAX_WAITING", 4)
+def test_questions_have_an_end() -> None:
     store = Store()
 
     async def work(reads: Reads) -> None:
@@ -123,5 +125,5 @@ def test_questions_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await first == [[0]]
         assert await found == [[2, 2], [4, 4], [6, 6], [8, 8]]
 
-    run(store, work)
+    run(store, work, max_keys=3, max_waiting=4)
     assert max(map(len, store.asked)) <= 3

@@ -120,7 +120,11 @@ def prediction_batcher(
 
 
 def read_batcher(
-    read: Callable[[Sequence[int]], Sequence[T]], executor: DaemonExecutor
+    read: Callable[[Sequence[int]], Sequence[T]],
+    executor: DaemonExecutor,
+    *,
+    max_keys: int = MAX_KEYS,
+    max_waiting: int = MAX_WAITING,
 ) -> MicroBatcher[Sequence[int], Sequence[T]]:
     """Batches concurrent lookups of keys; `read` gives one value a key, in order."""
     return MicroBatcher(
@@ -128,8 +132,8 @@ def read_batcher(
         executor,
         join=_join_keys,
         split=_split_values,
-        max_size=MAX_KEYS,
-        max_waiting=MAX_WAITING,
+        max_size=max_keys,
+        max_waiting=max_waiting,
     )
 
 

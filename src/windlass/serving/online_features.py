@@ -54,12 +54,21 @@ class StoreOpener:
         return OpenedStore(view, store, FeatureReader(view, store))
 
 
-TIMEOUT_SECONDS = 5.0  # after which a store that does not answer counts as unreachable
-RETRY_SECONDS = 1.0  # for which a remote store that failed is not tried again
 INLINE_IDS = 256  # more entities are read on the thread
 
 _HITS, _MISSES, _FAILURES = range(3)  # positions in READ_RESULTS
 _log = logging.getLogger("windlass.serving")
+
+
+@dataclass(frozen=True)
+class OnlineTimings:
+    """Times of an online store, in seconds."""
+
+    timeout: float = 5.0  # after which a store that does not answer counts as unreachable
+    retry: float = 1.0  # for which a remote store that failed is not tried again
+
+
+_TIMINGS = OnlineTimings()
 
 
 class OnlineFeatures:
@@ -71,7 +80,11 @@ class OnlineFeatures:
     """
 
     def __init__(
-        self, opener: StoreOpener, metrics: ServerMetrics, view: ViewRecord | None
+        self,
+        opener: StoreOpener,
+        metrics: ServerMetrics,
+        view: ViewRecord | None,
+        timings: OnlineTimings = _TIMINGS,
     ) -> None:
         """`view` is the declared view as of now; `update_view` takes later declarations."""
         self.project = opener.project
@@ -81,10 +94,11 @@ class OnlineFeatures:
         )
         self._opener = opener
         self._metrics = metrics
+        self._retry_seconds = timings.retry
         self._open_store: OpenedStore | None = None
         self._freshness: Freshness | None = None
         self._executor = DaemonExecutor(
-            f"features-{self.project}", timeout=TIMEOUT_SECONDS, on_abandon=self._forget_store
+            f"features-{self.project}", timeout=timings.timeout, on_abandon=self._forget_store
         )
         self._batcher: MicroBatcher[Sequence[int], Sequence[Features | None]] | None = None
         self._refreshing: asyncio.Task[None] | None = None
@@ -216,7 +230,7 @@ class OnlineFeatures:
             raise self._unavailable(len(entities)) from None
         except Exception as error:  # noqa: BLE001 - as above
             if isinstance(error, StorageError) and not self._opener.inline:
-                self._retry_at = time.monotonic() + RETRY_SECONDS
+                self._retry_at = time.monotonic() + self._retry_seconds
             raise self._failed(error, len(entities)) from None
 
     async def _require_store(self, entities: int) -> None:

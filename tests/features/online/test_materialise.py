@@ -19,8 +19,9 @@ from tests.support.paths import ROOT
 from tests.support.server import free_port
 
 from windlass.errors import FeatureError, StorageError
-from windlass.features.online import postgres, redis
 from windlass.features.online.materialise import MaterialisationResult, materialise
+from windlass.features.online.postgres import PostgresKeyValueStore
+from windlass.features.online.redis import RedisKeyValueStore
 from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
 
@@ -245,13 +246,17 @@ def test_a_store_that_is_away_is_told(away: Callable[[int], OnlineStore], tmp_pa
     _is_told_soon(away(free_port()), tmp_path)
 
 
-def test_a_store_that_says_nothing_is_told(
-    away: Callable[[int], OnlineStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis, "TIMEOUT", 0.2)
-    monkeypatch.setattr(postgres, "LIBPQ_TIMEOUTS", {"connect_timeout": 2})  # the least there is
+@pytest.mark.parametrize("kind", ["redis", "postgresql+psycopg"])
+def test_a_store_that_says_nothing_is_told(kind: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        _is_told_soon(away(silent.getsockname()[1]), tmp_path, [lambda store: store.read(1)])
+        url = f"{kind}://someone:secret@127.0.0.1:{silent.getsockname()[1]}/0"
+        key_values = (
+            RedisKeyValueStore(url, "credit", timeout=0.2)
+            if kind == "redis"
+            else PostgresKeyValueStore(url, "credit", {"connect_timeout": 2})  # the least there is
+        )
+        store = OnlineStore(key_values, PROJECT_VIEW)
+        _is_told_soon(store, tmp_path, [lambda store: store.read(1)])
 
 
 Ask = Callable[[OnlineStore], object]

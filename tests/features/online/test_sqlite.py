@@ -11,7 +11,7 @@ from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_parts import OpenStore, rows
 
 from windlass.errors import StorageError
-from windlass.features.online import sqlite
+from windlass.features.online.sqlite import SqliteKeyValueStore, SqliteTimings
 from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
 
@@ -32,6 +32,10 @@ def _left(file: Path) -> bytes:
     return b"".join(
         one.read_bytes() for one in file.parent.iterdir() if one.name != "online.db-shm"
     )
+
+
+def _timed(file: Path, timings: SqliteTimings) -> OnlineStore:
+    return OnlineStore(SqliteKeyValueStore(file, timings), PROJECT_VIEW)
 
 
 def test_reading_makes_no_file(store: OnlineStore, file: Path) -> None:
@@ -62,10 +66,8 @@ def test_what_is_erased_is_off_the_disk(open_store: OpenStore, file: Path) -> No
     assert b"31415.25" in _left(file)
 
 
-def test_another_file_in_its_place_is_followed_to(
-    store: OnlineStore, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0.0)
+def test_another_file_in_its_place_is_followed_to(file: Path, tmp_path: Path) -> None:
+    store = _timed(file, SqliteTimings(file_check=0.0))
     store.write(rows({}), 1)
     assert store.read(1) is not None
     for left in list(file.parent.iterdir()):
@@ -75,6 +77,7 @@ def test_another_file_in_its_place_is_followed_to(
     other.write(rows({"id": 2}), 1)
     assert (store.read(1), store.read(2) is not None) == (None, True)
     other.close()
+    store.close()
 
 
 def test_a_reader_does_not_wait_for_a_writer(store: OnlineStore, file: Path) -> None:
@@ -87,9 +90,7 @@ def test_a_reader_does_not_wait_for_a_writer(store: OnlineStore, file: Path) -> 
     other.close()
 
 
-def test_a_writer_waits_for_another_but_not_for_ever(
-    store: OnlineStore, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writer_waits_for_another_but_not_for_ever(store: OnlineStore, file: Path) -> None:
     store.write(rows({}), 1)
     other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
@@ -97,17 +98,16 @@ def test_a_writer_waits_for_another_but_not_for_ever(
     timer.start()
     assert store.write(rows({"id": 2}), 1) == 1
     timer.join()
-    monkeypatch.setattr(sqlite, "WRITE_TIMEOUT", 0.1)
+    hurried = _timed(file, SqliteTimings(write=0.1))
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageError, match=r"is locked\. Another process is writing for long"):
-        store.write(rows({"id": 3}), 1)
+        hurried.write(rows({"id": 3}), 1)
     other.close()
+    hurried.close()
     assert store.read(3) is None
 
 
 def test_what_fails_half_way_leaves_nothing(store: OnlineStore, file: Path) -> None:
-    from windlass.features.online.sqlite import SqliteKeyValueStore
-
     def some() -> Iterator[tuple[int, int, bytes]]:
         yield 1, 1, b"[1]"
         raise RuntimeError("half")

@@ -21,8 +21,8 @@ from tests.support.trained_bundles import BundleOf
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
-from windlass.serving.rollout import pinned_versions
 from windlass.serving.rollout.loader import ModelLoader, VersionLoader
+from windlass.serving.rollout.pinned_versions import VersionCache
 from windlass.serving.served_project import MAX_LOADED_VERSIONS
 from windlass.web.offload import DaemonExecutor
 from windlass.web.problems import Problem
@@ -99,12 +99,10 @@ def test_what_is_refused_is_remembered_for_a_while(
     home: RegistryHome, monkeypatch: pytest.MonkeyPatch, version: str, status: int, questions: int
 ) -> None:
     """Failures are cached, so that requests for missing versions rarely reach the database."""
-    asked = Asked(home, monkeypatch)
-    monkeypatch.setattr(pinned_versions, "ERROR_SECONDS", 3600.0)
+    asked = Asked(home, monkeypatch, error_seconds=3600.0)
     assert [asked.status(version) for _ in range(3)] == [status] * 3
     assert asked.questions == [version] * questions
-    monkeypatch.setattr(pinned_versions, "ERROR_SECONDS", 0.0)
-    forgetful = Asked(home, monkeypatch)
+    forgetful = Asked(home, monkeypatch, error_seconds=0.0)
     assert [forgetful.status(version) for _ in range(3)] == [status] * 3
     assert forgetful.questions == [version] * questions * 3
     for one in (asked, forgetful):
@@ -114,7 +112,9 @@ def test_what_is_refused_is_remembered_for_a_while(
 class Asked:
     """Earlier versions of Iris, found in this process; `questions` are those that the registry got."""
 
-    def __init__(self, home: RegistryHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, home: RegistryHome, monkeypatch: pytest.MonkeyPatch, error_seconds: float
+    ) -> None:
         self.questions: list[str] = []
         client = RegistryClient(lambda: home.registry)
         client.open()
@@ -129,7 +129,7 @@ class Asked:
 
         monkeypatch.setattr(home.registry, "approved_version", counted)
         self._loader = VersionLoader("iris", client, ModelLoader(DaemonExecutor("model")))
-        self._earlier = pinned_versions.VersionCache(client, self._loader)
+        self._earlier = VersionCache(client, self._loader, error_seconds)
 
     def status(self, version: str) -> int:
         """What an answer about this version would have."""

@@ -1,6 +1,6 @@
 """Key-value store in PostgreSQL: a table of entities and one of metadata, which all projects share."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -53,12 +53,14 @@ _REMOVE_NOTE = "DELETE FROM windlass_online_notes WHERE project = %s AND name = 
 class PostgresKeyValueStore:
     """`KeyValueStore` in a PostgreSQL database: each reading thread takes a connection from a pool."""
 
-    def __init__(self, url: str, project: str) -> None:
+    def __init__(
+        self, url: str, project: str, timeouts: Mapping[str, int] = LIBPQ_TIMEOUTS
+    ) -> None:
         try:
             parameters = conninfo_to_dict("postgresql" + url[url.index("://") :])
         except Error as error:
             raise ValueError("no URL of PostgreSQL") from error
-        self._connection_options: dict[str, Any] = {**LIBPQ_TIMEOUTS, **parameters}
+        self._connection_options: dict[str, Any] = {**timeouts, **parameters}
         self._project = project
         self._idle: list[Connection] = []
         parts = urlsplit(url)

@@ -42,8 +42,8 @@ _DEFAULT_ADVICE = "See whether it runs and can be reached, then try again."
 class RedisKeyValueStore:
     """`KeyValueStore` in a Redis server: braces in the keys keep a project on one node of a cluster."""
 
-    def __init__(self, url: str, project: str) -> None:
-        self._redis = _client(url)
+    def __init__(self, url: str, project: str, timeout: float = TIMEOUT) -> None:
+        self._redis = _client(url, timeout)
         self._put = self._redis.register_script(_PUT)
         self._entities = f"windlass:{{{project}}}:entities"
         self._notes = f"windlass:{{{project}}}:notes"
@@ -119,15 +119,15 @@ class RedisKeyValueStore:
             raise StorageError(f"{self.where} failed: {message}. {advice}") from error
 
 
-def _client(url: str) -> Redis:
+def _client(url: str, timeout: float) -> Redis:
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if parts.scheme != "unix" and database and not database.isdecimal():
         raise ValueError("not the number of a database")  # the client would take the first
     client = Redis.from_url(
         url,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 1),
     )
     pool = client.connection_pool

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,9 +15,6 @@ from windlass.errors import StorageError
 from windlass.features.online.key_value import URL_VARIABLE, RankedRow
 from windlass.storage.db_errors import next_step
 
-WRITE_TIMEOUT = 30.0  # seconds that a writer waits for another
-READ_TIMEOUT = 2.0  # seconds that a reader waits while the log is created or removed
-FILE_CHECK_INTERVAL = 1.0  # seconds between checks whether the file was replaced
 _CACHE_KIB = 1 << 16
 # an INTEGER PRIMARY KEY is SQLite's own row number: reading by it is faster than WITHOUT ROWID
 _TABLES = """
@@ -36,12 +34,25 @@ _PUT_NOTE = (
 )
 
 
+@dataclass(frozen=True)
+class SqliteTimings:
+    """Times of a SQLite store, in seconds."""
+
+    write: float = 30.0  # that a writer waits for another
+    read: float = 2.0  # that a reader waits while the log is created or removed
+    file_check: float = 1.0  # between checks whether the file was replaced
+
+
+_TIMINGS = SqliteTimings()
+
+
 class SqliteKeyValueStore:
     """`KeyValueStore` in one file: reads share one connection, a thread at a time, and never wait for writers."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, timings: SqliteTimings = _TIMINGS) -> None:
         self.where = f"The online store {file}"
         self._file = file
+        self._timings = timings
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._file_id: tuple[int, int] | None = None  # device and inode
@@ -138,7 +149,7 @@ class SqliteKeyValueStore:
         if self._connection is not None and self._file_id != (status.st_dev, status.st_ino):
             self._close()
         if self._connection is None:
-            connection = self._connect("mode=rw", READ_TIMEOUT)
+            connection = self._connect("mode=rw", self._timings.read)
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             if connection.execute(_COUNT_TABLES).fetchone() != (
                 2,
@@ -146,12 +157,12 @@ class SqliteKeyValueStore:
                 connection.close()
                 return None
             self._connection, self._file_id = connection, (status.st_dev, status.st_ino)
-        self._next_check = time.monotonic() + FILE_CHECK_INTERVAL
+        self._next_check = time.monotonic() + self._timings.file_check
         return self._connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Opens a write transaction on its own connection; waits at most `WRITE_TIMEOUT` for another writer."""
+        """Opens a write transaction on its own connection; waits for another writer, but not for ever."""
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -165,8 +176,8 @@ class SqliteKeyValueStore:
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect("mode=rwc", WRITE_TIMEOUT)) as connection:
-                _use_wal(connection)
+            with closing(self._connect("mode=rwc", self._timings.write)) as connection:
+                _use_wal(connection, self._timings.write)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten
                 connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
@@ -195,9 +206,9 @@ class SqliteKeyValueStore:
         return StorageError(f"{self.where} failed: {message}. {next_step(message, URL_VARIABLE)}")
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
     """Switch to WAL. SQLite does not wait for another process that does the same, so we do."""
-    deadline = time.monotonic() + WRITE_TIMEOUT
+    deadline = time.monotonic() + timeout
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

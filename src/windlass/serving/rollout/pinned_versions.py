@@ -42,9 +42,12 @@ class VersionCache:
     Concurrent requests for one version share its load.
     """
 
-    def __init__(self, client: RegistryClient, loader: VersionLoader) -> None:
+    def __init__(
+        self, client: RegistryClient, loader: VersionLoader, error_seconds: float = ERROR_SECONDS
+    ) -> None:
         self._client = client
         self._loader = loader
+        self._error_seconds = error_seconds
         self._errors: OrderedDict[str, _CachedError] = OrderedDict()
         self._loads = SharedCalls[str, ServedModel](MAX_WAITING)
 
@@ -76,7 +79,7 @@ class VersionCache:
 
     def _cache_error(self, name: str, error: Exception) -> _CachedError:
         """Caches a failure, so that repeated requests for a missing version rarely reach the database."""
-        until = time.monotonic() + ERROR_SECONDS
+        until = time.monotonic() + self._error_seconds
         if isinstance(error, UnknownError):
             cached = _CachedError(404, _UNKNOWN, until)
         elif isinstance(error, RegistryError):
