@@ -8,7 +8,6 @@ import pytest
 from tests.support.job_workers import begin_next, make_older
 
 from windlass.errors import JobError, UnknownError
-from windlass.jobs import retention
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobQueue, JobRequest
 from windlass.jobs.retention import JOB_SECONDS, KEY_SECONDS, Retention
@@ -92,17 +91,14 @@ def test_what_has_not_ended_stays_however_old(
     assert queue.submit(IRIS).id == running.id
 
 
-def test_many_tidy_while_others_ask(
-    database: Database, queue: JobQueue, kept: Retention, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "BATCH_SIZE", 3)
+def test_many_tidy_while_others_ask(database: Database, queue: JobQueue) -> None:
     old = [queue.cancel(queue.submit(replace(IRIS, idempotency_key=f"k{n}")).id) for n in range(20)]
     for job in old:
         make_older(database, job, JOB_SECONDS + HOUR)
     start = threading.Barrier(5)
 
     def tidy() -> tuple[int, int]:
-        mine, removed = Retention(database), 0
+        mine, removed = Retention(database, batch_size=3), 0
         start.wait(30)
         keys = mine.expire_keys()
         while ids := mine.expired_jobs():

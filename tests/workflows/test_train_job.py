@@ -1,6 +1,7 @@
 """The steps of a training job, one at a time, with the real registry, queue and project process."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from windlass.errors import StorageError
 from windlass.jobs.job import Job
 from windlass.jobs.workers import WorkerTable
 from windlass.registry.version import Stage, Version
-from windlass.workflows.execution import context as context_module
 from windlass.workflows.execution.context import (
     JobCancelled,
     JobContext,
     JobLost,
+    JobTimings,
     StepResult,
     WorkerStopped,
     find_project_folder,
@@ -82,7 +83,7 @@ def test_a_version_that_was_not_settled_is(
 def test_a_finished_training_waits_for_the_store(
     bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(context_module, "RETRY_SECONDS", 0.01)
+    context = replace(context, timings=JobTimings(retry=0.01))
     job, tries = claimed(bench, context, project), 3
     register = bench.registry.register
 
@@ -101,8 +102,7 @@ def test_a_finished_training_waits_for_the_store(
 def test_a_store_that_stays_away_fails_the_job(
     bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(context_module, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(context_module, "TIMEOUT_SECONDS", 0.05)
+    context = replace(context, timings=JobTimings(retry=0.01, timeout=0.05))
 
     def away(*_: object, **__: object) -> Version:
         raise StorageError("The store is away.")

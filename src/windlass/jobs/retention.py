@@ -23,8 +23,9 @@ class Retention:
     Every method raises StorageError where the database cannot be reached.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, batch_size: int = BATCH_SIZE) -> None:
         self._database = database
+        self._batch_size = batch_size
 
     def expire_keys(self) -> int:
         """Removes the idempotency keys of jobs that ended long enough ago; returns their number."""
@@ -33,10 +34,12 @@ class Retention:
             return connection.execute(update(jobs).where(old).values(idempotency_key=None)).rowcount
 
     def expired_jobs(self) -> list[str]:
-        """Returns the ids of expired jobs: the oldest first, BATCH_SIZE at most."""
+        """Returns the ids of expired jobs: the oldest first, one batch at most."""
         with self._database.reading() as connection:
             old = select(jobs.c.id).where(self._ended(connection, JOB_SECONDS))
-            return list(connection.scalars(old.order_by(jobs.c.finished_at).limit(BATCH_SIZE)))
+            return list(
+                connection.scalars(old.order_by(jobs.c.finished_at).limit(self._batch_size))
+            )
 
     def remove(self, ids: list[str]) -> int:
         """Removes those of these jobs that have expired; returns their number."""

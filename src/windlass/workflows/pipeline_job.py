@@ -13,7 +13,6 @@ from windlass.core.feature_view import ViewRecord
 from windlass.core.progress import ProgressCallback
 from windlass.jobs.job import Job
 from windlass.workflows.execution.context import (
-    REPORT_SECONDS,
     Checkpoint,
     JobContext,
     ProgressRange,
@@ -157,7 +156,7 @@ def _reporting_progress(context: JobContext, job: Job) -> ProgressCallback:
     def progress(share: float, message: str) -> None:
         nonlocal saved_at
         context.report_progress(share, message)
-        if time.monotonic() - saved_at >= REPORT_SECONDS:
+        if time.monotonic() - saved_at >= context.timings.report:
             saved_at = time.monotonic()
             stop_if_requested(context, job)
             save_progress(context, job, share, message)

@@ -48,13 +48,19 @@ class JobLost(JobAbandoned):
 
 
 STAGING_FOLDER = "jobs"  # in the home folder; holds WORKER/JOB
-POLL_SECONDS = 0.2  # between checks whether the job was cancelled
-REPORT_SECONDS = 0.5  # between writes of the progress to the queue
-RETRY_SECONDS = 2.0
-TIMEOUT_SECONDS = 300.0  # that a step waits for an unavailable database or store
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class JobTimings:
+    """Times of a job, in seconds."""
+
+    poll: float = 0.2  # between checks whether the job was cancelled
+    report: float = 0.5  # between writes of the progress to the queue
+    retry: float = 2.0  # between attempts to reach an unavailable database or store
+    timeout: float = 300.0  # that a step waits for an unavailable database or store
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ class JobContext:
     progress: ProgressCallback = ignore_progress
     prestarted: ProjectProcess | None = None
     progress_range: ProgressRange = ProgressRange()
+    timings: JobTimings = JobTimings()
     stopping: threading.Event = field(default_factory=threading.Event)
     cancelling: threading.Event = field(default_factory=threading.Event)
 
@@ -154,9 +161,9 @@ def run_task(
             context.report_progress(*newest)
 
     process.start(task, progress)
-    while not process.wait(POLL_SECONDS):
+    while not process.wait(context.timings.poll):
         stop_if_requested(context, job)
-        if newest != saved and time.monotonic() - saved_at >= REPORT_SECONDS:
+        if newest != saved and time.monotonic() - saved_at >= context.timings.report:
             saved, saved_at = newest, time.monotonic()
             save_progress(context, job, *saved)
 
@@ -188,9 +195,9 @@ def save_progress(context: JobContext, job: Job, share: float, message: str) -> 
 def retry_while_unavailable(context: JobContext, action: Callable[[], T]) -> T:
     """Runs `action` again until database and store are available; returns its result.
 
-    Raises StorageError where they stay unavailable for TIMEOUT_SECONDS; WorkerStopped, JobCancelled.
+    Raises StorageError where they stay unavailable until the timeout; WorkerStopped, JobCancelled.
     """
-    until = time.monotonic() + TIMEOUT_SECONDS
+    until = time.monotonic() + context.timings.timeout
     while True:
         try:
             return action()
@@ -198,7 +205,7 @@ def retry_while_unavailable(context: JobContext, action: Callable[[], T]) -> T:
             if time.monotonic() > until:
                 raise
             _log.warning("waiting for the registry", extra={"reason": str(error)})
-        if context.stopping.wait(RETRY_SECONDS):
+        if context.stopping.wait(context.timings.retry):
             raise WorkerStopped
         if context.cancelling.is_set():
             raise JobCancelled

@@ -16,7 +16,6 @@ from windlass.jobs.retention import Retention
 from windlass.jobs.workers import HEARTBEAT_SECONDS, WorkerTable
 from windlass.storage.database import Database
 from windlass.workflows.execution.context import (
-    RETRY_SECONDS,
     Checkpoint,
     JobAbandoned,
     JobCancelled,
@@ -217,7 +216,7 @@ class JobRunner:
                 _log.warning("waiting for the database", extra={"reason": str(error)})
             if self._context.stopping.is_set():
                 raise WorkerStopped  # the next worker finds what was kept
-            time.sleep(RETRY_SECONDS)
+            time.sleep(self._context.timings.retry)
 
 
 def _finish(context: JobContext, job: Job, result: StepResult) -> Job:

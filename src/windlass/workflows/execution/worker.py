@@ -20,9 +20,9 @@ from windlass.jobs.workers import WorkerTable
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.workflows.execution.context import (
-    RETRY_SECONDS,
     STAGING_FOLDER,
     JobContext,
+    JobTimings,
     find_project_folder,
     remove_stale_staging,
 )
@@ -50,6 +50,7 @@ class Worker:
         self._must_exist = must_exist
         self._named: dict[str, Path] = {}
         self._stopping = threading.Event()
+        self._timings = JobTimings()
 
     def stop(self) -> None:
         """Requests the end of `run`."""
@@ -98,6 +99,7 @@ class Worker:
             worker=heartbeat.worker,
             folder=partial(find_project_folder, named=self._named, registry=registry),
             output=_log_output,
+            timings=self._timings,
             stopping=self._stopping,
         )
         runner = JobRunner(context, heartbeat)
@@ -139,7 +141,7 @@ class Worker:
                 if str(error) != logged:
                     logged = str(error)
                     _log.warning("waiting for the database", extra={"reason": logged})
-            self._stopping.wait(RETRY_SECONDS)
+            self._stopping.wait(self._timings.retry)
         return None
 
     def _can_run(self, context: JobContext, job: Job) -> bool:
