@@ -14,7 +14,6 @@ from tests.support.child_process import ChildProcess, python_command, run_python
 
 import windlass
 from windlass.errors import LedgerError
-from windlass.monitoring import ledger as module
 from windlass.monitoring.ledger import Ledger
 
 META = ["prediction_id", "request_id", "predicted_at", "model_version", "latency_ms"]
@@ -169,11 +168,8 @@ def test_segments_roll_over(home: Path, folder: Path) -> None:
     assert len(found) == 300
 
 
-def test_segments_roll_over_with_time(
-    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SEGMENT_SECONDS", 0.0)
-    ledger = Ledger(folder)
+def test_segments_roll_over_with_time(folder: Path, home: Path) -> None:
+    ledger = Ledger(folder, segment_seconds=0.0)
     ledger.append(line("one", x=1.0))
     ledger.append(line("two", x=1.0))
     ledger.close()

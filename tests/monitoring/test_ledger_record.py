@@ -5,9 +5,7 @@ import re
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pytest
 
-from windlass.monitoring import ledger_record
 from windlass.monitoring.ledger_record import (
     TableMetadata,
     decode_line,
@@ -17,6 +15,7 @@ from windlass.monitoring.ledger_record import (
     encode_table,
 )
 
+NOW = 1_700_000_000.25
 ANSWER = (
     b'{"prediction":"a","class_probabilities":{"a":0.75},"model_version":"v1","latency_ms":0.5,'
     b'"prediction_id":"p"}'
@@ -26,20 +25,15 @@ BATCH_ANSWER = (
 )
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_record, "time", lambda: 1_700_000_000.25)
-
-
 def test_a_row_is_a_line_of_json() -> None:
-    line = encode_row(b"mine", {"x": 1.5, "n": None}, ANSWER)
+    line = encode_row(NOW, b"mine", {"x": 1.5, "n": None}, ANSWER)
     head = b'{"time":1700000000.250000,"request_id":"mine","row":{"x":1.5,"n":null},"answer":'
     assert line == head + ANSWER + b"}\n"
     (row,) = decode_line(line)
     assert row == {
         "prediction_id": "p",
         "request_id": "mine",
-        "predicted_at": datetime.fromtimestamp(1_700_000_000.25, UTC),
+        "predicted_at": datetime.fromtimestamp(NOW, UTC),
         "model_version": "v1",
         "latency_ms": 0.5,
         "prediction": "a",
@@ -50,7 +44,7 @@ def test_a_row_is_a_line_of_json() -> None:
 
 
 def test_rows_are_one_line() -> None:
-    line = encode_rows(b"mine", [{"x": 1.0}, {"x": 2.0}], BATCH_ANSWER)
+    line = encode_rows(NOW, b"mine", [{"x": 1.0}, {"x": 2.0}], BATCH_ANSWER)
     assert line.count(b"\n") == 1
     rows = list(decode_line(line))
     assert [row["prediction_id"] for row in rows] == ["p.0", "p.1"]
@@ -58,7 +52,7 @@ def test_rows_are_one_line() -> None:
 
 
 def test_a_table_is_one_stream() -> None:
-    metadata = TableMetadata("p", "mine", "v1", 0.12345)
+    metadata = TableMetadata("p", "mine", NOW, "v1", 0.12345)
     predictions = pa.RecordBatch.from_pydict({"prediction": [1.5, 2.5]})
     rows = pa.RecordBatch.from_pydict({"x": [1, None]})
     record = encode_table(metadata, [(predictions, rows), (predictions, rows)])
@@ -66,6 +60,6 @@ def test_a_table_is_one_stream() -> None:
     assert re.fullmatch(rb"0\.123", stream.schema.metadata[b"latency_ms"])
     table = decode_table(stream)
     assert table["prediction_id"].to_pylist() == ["p.0", "p.1", "p.2", "p.3"]
-    assert table["predicted_at"].to_pylist() == [datetime.fromtimestamp(1_700_000_000.25, UTC)] * 4
+    assert table["predicted_at"].to_pylist() == [datetime.fromtimestamp(NOW, UTC)] * 4
     assert table["x"].to_pylist() == [1, None, 1, None]
     assert table["latency_ms"].to_pylist() == [0.123] * 4

@@ -24,10 +24,16 @@ class Ledger:
     has returned; a failed append leaves nothing in the file.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        segment_seconds: float = SEGMENT_SECONDS,
+    ) -> None:
         self._folder = folder
-        self._lines = _Segments(folder, "jsonl", segment_bytes)
-        self._tables = _Segments(folder, "arrows", segment_bytes)
+        self._lines = _Segments(folder, "jsonl", segment_bytes, segment_seconds)
+        self._tables = _Segments(folder, "arrows", segment_bytes, segment_seconds)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -47,10 +53,10 @@ class Ledger:
 class _Segments:
     """Segments of one format, one of them open at a time."""
 
-    def __init__(self, folder: Path, suffix: str, max_bytes: int) -> None:
+    def __init__(self, folder: Path, suffix: str, max_bytes: int, max_seconds: float) -> None:
         self._folder = folder
         self._suffix = suffix
-        self._max_bytes = max_bytes
+        self._max_bytes, self._max_seconds = max_bytes, max_seconds
         self._lock = threading.Lock()
         self._file = -1
         self._size = 0
@@ -86,7 +92,7 @@ class _Segments:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self._folder / name, flags, 0o640)
         self._size = 0
-        self._expires_at = time.monotonic() + SEGMENT_SECONDS
+        self._expires_at = time.monotonic() + self._max_seconds
 
     def _write_rest(self, record: bytes | memoryview) -> None:
         """Writes what a short write left over. Only this process writes to the file, so its size says how much."""

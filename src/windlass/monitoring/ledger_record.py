@@ -7,7 +7,6 @@ stream of its predictions and rows; what these share is in the metadata of its s
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,14 +19,14 @@ _ROWS_LINE = b'{"time":%.6f,"request_id":"%b","rows":%b,"answer":%b}\n'
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # the last bytes of a complete Arrow stream
 
 
-def encode_row(request_id: bytes, row: Any, answer: bytes) -> bytes:
-    """Returns the line of one row and its JSON answer, predicted now."""
-    return _ROW_LINE % (time(), request_id, orjson.dumps(row), answer)
+def encode_row(predicted_at: float, request_id: bytes, row: Any, answer: bytes) -> bytes:
+    """Returns the line of one row and its JSON answer. `predicted_at` is in epoch seconds."""
+    return _ROW_LINE % (predicted_at, request_id, orjson.dumps(row), answer)
 
 
-def encode_rows(request_id: bytes, rows: list[Any], answer: bytes) -> bytes:
-    """Returns the line of several rows and their JSON answer, predicted now."""
-    return _ROWS_LINE % (time(), request_id, orjson.dumps(rows), answer)
+def encode_rows(predicted_at: float, request_id: bytes, rows: list[Any], answer: bytes) -> bytes:
+    """Returns the line of several rows and their JSON answer. `predicted_at` is in epoch seconds."""
+    return _ROWS_LINE % (predicted_at, request_id, orjson.dumps(rows), answer)
 
 
 def decode_line(line: bytes) -> Iterator[dict[str, Any]]:
@@ -72,6 +71,7 @@ class TableMetadata:
 
     prediction_id: str
     request_id: str
+    predicted_at: float  # epoch seconds
     model_version: str
     latency_ms: float
 
@@ -79,7 +79,7 @@ class TableMetadata:
 def encode_table(
     metadata: TableMetadata, batches: Iterable["tuple[pa.RecordBatch, pa.RecordBatch]"]
 ) -> memoryview:
-    """Returns the Arrow stream of a columnar answer, predicted now.
+    """Returns the Arrow stream of a columnar answer.
 
     `batches` holds, for each part of the answer, its predictions and the rows they were made from, of equal length.
     Where both have a column of one name, the row's is written.
@@ -89,7 +89,7 @@ def encode_table(
     texts = {
         "prediction_id": metadata.prediction_id,
         "request_id": metadata.request_id,
-        "predicted_at": f"{time():.6f}",
+        "predicted_at": f"{metadata.predicted_at:.6f}",
         "model_version": metadata.model_version,
         "latency_ms": f"{metadata.latency_ms:.3f}",
     }

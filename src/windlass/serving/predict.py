@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
@@ -65,7 +65,7 @@ class Predictor:
         answer.update(extra)
         encoded = _dumps(answer)
         if self._append is not None:
-            self._append(encode_row(request.request_id, row, encoded))
+            self._append(encode_row(time(), request.request_id, row, encoded))
         return Response(encoded)
 
     async def predict_batch(self, request: Request) -> Response:
@@ -140,7 +140,7 @@ class Predictor:
         answer["prediction_id"] = request.id
         encoded = _dumps(answer)
         if self._append is not None:
-            self._append(encode_rows(request.request_id, rows, encoded))
+            self._append(encode_rows(time(), request.request_id, rows, encoded))
         return answer, encoded
 
     async def resolve_model(self, request: Request) -> ServedModel:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import orjson
@@ -129,6 +129,7 @@ def _ledger_record(
     metadata = TableMetadata(
         prediction_id=request.id,
         request_id=request.request_id.decode(),
+        predicted_at=time(),
         model_version=model.version,
         latency_ms=(request.predicted - request.started) * 1e3,
     )
