@@ -9,7 +9,6 @@ from queue import Queue
 import pytest
 from tests.support.child_process import TIMEOUT, python_command, run, run_python
 
-from windlass import logs
 from windlass.logs import DropOldestHandler, JsonFormatter, set_up_logs, timestamp
 
 
@@ -58,8 +57,7 @@ def test_set_up_sends_everything_from_the_level_up_to_standard_error(
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
-    monkeypatch.setattr(logs, "_FLUSH_SECONDS", TIMEOUT)
-    set_up_logs("WARNING")
+    set_up_logs("WARNING", TIMEOUT)
     logging.getLogger("windlass.x").info("quiet")
     logging.getLogger("windlass.x").error("heard")
     root.handlers[0].flush()
@@ -97,9 +95,8 @@ def test_the_oldest_lines_are_dropped_when_the_queue_is_full() -> None:
     )  # the dropped ones count as done, or a flush would wait for them
 
 
-def test_a_flush_waits_for_no_longer_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_FLUSH_SECONDS", 0.01)
-    handler = DropOldestHandler(Queue(3))
+def test_a_flush_waits_for_no_longer_than_its_limit() -> None:
+    handler = DropOldestHandler(Queue(3), flush_seconds=0.01)
     handler.emit(record())
     handler.flush()  # nothing reads the queue
 

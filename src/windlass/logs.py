@@ -9,7 +9,7 @@ from logging.handlers import QueueHandler, QueueListener
 from queue import Empty, Full, Queue
 
 MAX_QUEUED_LINES = 10_000  # beyond, the oldest are dropped
-_FLUSH_SECONDS = 1.0  # the longest wait at exit for lines that are still queued
+FLUSH_SECONDS = 1.0  # the longest wait at exit for lines that are still queued
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -44,6 +44,10 @@ class DropOldestHandler(QueueHandler):
 
     queue: Queue[str]
 
+    def __init__(self, queue: Queue[str], flush_seconds: float = FLUSH_SECONDS) -> None:
+        super().__init__(queue)
+        self._flush_seconds = flush_seconds
+
     def prepare(self, record: logging.LogRecord) -> str:
         """Returns the line; it is formatted in the thread that logs, where the arguments still hold."""
         return self.format(record)
@@ -61,10 +65,10 @@ class DropOldestHandler(QueueHandler):
                 return
 
     def flush(self) -> None:
-        """Waits until all lines are written, but not longer than a second; logging calls it at exit."""
+        """Waits until all lines are written, but not longer than `flush_seconds`; logging calls it at exit."""
         with self.queue.all_tasks_done:
             self.queue.all_tasks_done.wait_for(
-                lambda: not self.queue.unfinished_tasks, _FLUSH_SECONDS
+                lambda: not self.queue.unfinished_tasks, self._flush_seconds
             )
 
 
@@ -91,10 +95,10 @@ def timestamp(seconds: float) -> str:
     )
 
 
-def set_up_logs(level: str) -> None:
+def set_up_logs(level: str, flush_seconds: float = FLUSH_SECONDS) -> None:
     """Sends records from `level` up to standard error as JSON lines, written by a thread."""
     lines: Queue[str] = Queue(MAX_QUEUED_LINES)
-    handler = DropOldestHandler(lines)
+    handler = DropOldestHandler(lines, flush_seconds)
     handler.setFormatter(JsonFormatter())
     StderrListener(lines).start()
     root = logging.getLogger()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -19,7 +20,6 @@ from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
 from windlass.settings import Settings
 from windlass.storage.database import Database
-from windlass.web import authentication
 from windlass.web.asgi import AsgiService
 from windlass.web.authentication import MAX_LOG_LINES, REFRESH_SECONDS, Authenticator
 from windlass.web.messages import Request, Response
@@ -120,10 +120,10 @@ def guarded(settings: Settings) -> Iterator[Guarded]:
         source: KeySource | None = None,
         settings: Settings = settings,
         refresh: float = REFRESH_SECONDS,
+        clock: Callable[[], float] = monotonic,
     ) -> GuardedService:
-        authenticator = Authenticator(
-            source or DatabaseKeySource(settings), RateLimits(SharedCounters()), settings, refresh
-        )
+        source, rates = source or DatabaseKeySource(settings), RateLimits(SharedCounters())
+        authenticator = Authenticator(source, rates, settings, refresh, clock)
         authenticator.start()
         services.append(GuardedService(authenticator))
         return services[-1]
@@ -266,13 +266,10 @@ def test_no_guard_asks_for_nothing(settings: Settings) -> None:
     assert service.actors == [""]
 
 
-def test_rates_and_their_fields(
-    guarded: Guarded, keys: KeyStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(authentication, "monotonic", lambda: 60_000.0)  # no minute ends meanwhile
+def test_rates_and_their_fields(guarded: Guarded, keys: KeyStore, settings: Settings) -> None:
     slow = keys.create("slow", Role.PREDICT, 3)
     free = keys.create("free", Role.PREDICT)
-    service = guarded()
+    service = guarded(clock=lambda: 60_000.0)  # no minute ends meanwhile
     paths = ["/predict", "/train", "/predict", "/predict"]
     answers = [service.key(slow, path) for path in paths]
     assert [response.status for response in answers] == [200, 403, 200, 429]
@@ -283,7 +280,8 @@ def test_rates_and_their_fields(
     assert 1 <= int(last.headers[b"retry-after"]) <= 120
     assert (last.read, len(service.actors)) == (False, 2)
     assert b"ratelimit" not in service.key(free).headers
-    limited = guarded(settings=Settings(home=settings.home, auth=True, rate_limit=1))
+    limits = Settings(home=settings.home, auth=True, rate_limit=1)
+    limited = guarded(settings=limits, clock=lambda: 60_000.0)
     assert [limited.key(free).status for _ in range(2)] == [200, 429]
     assert [limited.key(slow).status for _ in range(4)] == [200, 200, 200, 429]
 

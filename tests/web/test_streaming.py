@@ -10,10 +10,10 @@ from tests.support.server import TIMEOUT
 
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
-from windlass.web import streaming
 from windlass.web.asgi import AsgiService
 from windlass.web.messages import Message, Request, Response
 from windlass.web.routing import Route
+from windlass.web.streaming import SHUTDOWN_EVENT, send_stream
 
 
 class Parts:
@@ -55,9 +55,11 @@ class Client:
             start=nothing,
             stop=nothing,
         )
-        scope = {"type": "http", "method": method, "path": "/events", "headers": [],
-                 "query_string": b"", "state": {streaming.SHUTDOWN_EVENT: self.ending}}  # fmt: skip
-        await asyncio.wait_for(service(scope, self.receive, self.send), TIMEOUT)
+        await asyncio.wait_for(service(self.scope(method), self.receive, self.send), TIMEOUT)
+
+    def scope(self, method: str = "GET") -> dict[str, Any]:
+        return {"type": "http", "method": method, "path": "/events", "headers": [],
+                "query_string": b"", "state": {SHUTDOWN_EVENT: self.ending}}  # fmt: skip
 
     async def handler(self, _: Request) -> Response:
         answer = Response(b"", b"text/event-stream")
@@ -128,10 +130,17 @@ def test_it_ends_as_the_server_drains() -> None:
     assert (client.body, client.is_whole, client.parts.closed) == (b"one", True, True)
 
 
-def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "STALL_SECONDS", 0.05)
+def test_a_client_that_does_not_read_is_given_up() -> None:
     client = Client(Parts(b"one", b"two"), reads=False)
-    run(client)
+    request = Request(client.scope(), client.receive, "id", 1000)
+
+    async def sent() -> bool:
+        response = await client.handler(request)
+        sending = send_stream(request, response, [], client.send, stall_seconds=0.05)
+        return await asyncio.wait_for(sending, TIMEOUT)
+
+    assert not asyncio.run(sent())
+    assert client.parts.closed
     assert [message["type"] for message in client.messages] == ["http.response.start"]
 
 

@@ -120,12 +120,11 @@ class AsgiService:
 
 async def _stream(request: Request, response: Response, send: Send) -> int:
     """Sends a streamed response; returns the status to log."""
-    assert response.stream is not None
     _, _, *headers = _headers(request, response)  # the length is unknown, and 204 has no type
     if response.status != 204:
         headers.insert(0, (b"content-type", response.content_type))
     try:
-        complete = await send_stream(request, response.stream, response.status, headers, send)
+        complete = await send_stream(request, response, headers, send)
     except Exception:  # noqa: BLE001 - logged with its traceback; the service goes on
         _log.exception("stream failed", extra={"request_id": request.request_id.decode()})
         return 500

@@ -6,7 +6,7 @@ running server within two seconds.
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 from time import monotonic
@@ -52,8 +52,10 @@ class Authenticator:
         rates: RateLimits,
         settings: Settings,
         refresh: float = REFRESH_SECONDS,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`refresh` is the time between two reads of the source, in seconds."""
+        """`refresh` is the time between two reads of the source, `clock` the time of rates: both in seconds."""
+        self._clock = clock
         self._source = source
         self._rates = rates
         self._refresh_seconds = refresh
@@ -118,7 +120,7 @@ class Authenticator:
             raise self._reject(request, "unknown or revoked")
         request.actor = entry.name
         if entry.limiter is not None:
-            wait, request.rate_limit_headers = entry.limiter.acquire(monotonic())
+            wait, request.rate_limit_headers = entry.limiter.acquire(self._clock())
             if wait:
                 raise _too_many_requests(
                     "This key has sent all the requests that its rate allows.", wait
@@ -130,7 +132,7 @@ class Authenticator:
         """Returns the problem for a wrong key; logs it, without the key, and counts it against the address."""
         if self._database_keys is None and reason != "two keys":
             return unavailable("The keys cannot be read yet.", retry_after=1)
-        now = monotonic()
+        now = self._clock()
         client = request.scope.get("client")
         address = str(client[0]) if client else ""
         count, wait = self._attempts.record(address, now)

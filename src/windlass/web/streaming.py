@@ -1,8 +1,9 @@
 """Sends streamed responses: until the stream ends, its client disconnects, or the server drains."""
 
 import asyncio
+from collections.abc import Coroutine
 
-from windlass.web.messages import Headers, Receive, Request, Send, StreamedBody
+from windlass.web.messages import Headers, Receive, Request, Response, Send, StreamedBody
 
 SHUTDOWN_EVENT = (
     "windlass.ending"  # key of the ASGI state: the asyncio.Event that is set when the server drains
@@ -17,12 +18,22 @@ def shutdown_event(request: Request) -> asyncio.Event | None:
 
 
 async def send_stream(
-    request: Request, body: StreamedBody, status: int, headers: Headers, send: Send
+    request: Request,
+    response: Response,
+    headers: Headers,
+    send: Send,
+    stall_seconds: float = STALL_SECONDS,
 ) -> bool:
-    """Sends a response of unknown length, and returns False where the client disconnects before its end."""
+    """Sends a response of unknown length, and returns False where the client disconnects before its end.
+
+    A client that leaves a chunk unread for `stall_seconds` counts as disconnected.
+    """
+    body = response.stream
+    assert body is not None
     try:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        complete = request.scope["method"] == "HEAD" or await _pump(request, body, send)
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        is_head = request.scope["method"] == "HEAD"
+        complete = is_head or await _pump(request, _send_all(body, send, stall_seconds))
         if complete:
             await send({"type": "http.response.body", "body": b""})
         return complete
@@ -30,9 +41,9 @@ async def send_stream(
         await body.aclose()
 
 
-async def _pump(request: Request, body: StreamedBody, send: Send) -> bool:
+async def _pump(request: Request, sending: Coroutine[None, None, bool]) -> bool:
     event = shutdown_event(request)
-    pump = asyncio.create_task(_send_all(body, send))
+    pump = asyncio.create_task(sending)
     disconnected = asyncio.create_task(_disconnected(request.receive))
     watched = [pump, disconnected] + ([] if event is None else [asyncio.create_task(event.wait())])
     try:
@@ -46,10 +57,10 @@ async def _pump(request: Request, body: StreamedBody, send: Send) -> bool:
         await asyncio.gather(*watched, return_exceptions=True)
 
 
-async def _send_all(body: StreamedBody, send: Send) -> bool:
+async def _send_all(body: StreamedBody, send: Send, stall_seconds: float) -> bool:
     async for chunk in body:
         try:
-            async with asyncio.timeout(STALL_SECONDS):
+            async with asyncio.timeout(stall_seconds):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
             return False
