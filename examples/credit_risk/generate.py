@@ -63,20 +63,23 @@ FAULTS: dict[str, Any] = {
 }
 
 
-def generate(clients: int, seed: int, out: Path) -> int:
+def generate(
+    clients: int, seed: int, out: Path, *, chunk: int = CHUNK, faulty: float = FAULTY
+) -> int:
     """Writes the loans of `clients` clients to `out`, CSV or Parquet by its suffix. Returns the number of loans.
 
-    The same seed gives the same file. Raises WindlassError for another ending, or for no clients.
+    `chunk` is the number of clients in a chunk, `faulty` the share of loans with a fault. The same seed gives the same
+    file. Raises WindlassError for another ending, or for no clients.
     """
     if clients < 1:
         raise WindlassError(f"{clients} clients have no loans. Ask for one or more.")
-    chunks = _chunks(clients, seed)
+    chunks = _chunks(clients, seed, chunk, faulty)
     first = next(chunks)
     loans = 0
     with _writer(out, first.schema) as writer:
-        for chunk in chain([first], chunks):
-            writer.write_table(chunk)
-            loans += chunk.num_rows
+        for table in chain([first], chunks):
+            writer.write_table(table)
+            loans += table.num_rows
     return loans
 
 
@@ -89,13 +92,13 @@ def _writer(out: Path, schema: pa.Schema) -> Any:
     raise WindlassError(f"{out.name} ends in neither .csv nor .parquet. Name another file.")
 
 
-def _chunks(clients: int, seed: int) -> Iterator[pa.Table]:
+def _chunks(clients: int, seed: int, size: int, faulty: float) -> Iterator[pa.Table]:
     loans = 0
-    for start in range(0, clients, CHUNK):
+    for start in range(0, clients, size):
         random = np.random.default_rng([seed, start])
-        table = _loans(random, start, min(CHUNK, clients - start), loans)
+        table = _loans(random, start, min(size, clients - start), loans)
         loans += table.num_rows
-        yield table
+        yield _broken(random, table, faulty)
 
 
 def _loans(random: Generator, start: int, count: int, before: int) -> pa.Table:
@@ -119,13 +122,13 @@ def _loans(random: Generator, start: int, count: int, before: int) -> pa.Table:
         "loan_amount": amount,
     }
     loans = pa.table({name: columns[name] for name in COLUMNS})
-    return _broken(random, loans.take(pa.array(np.argsort(day, kind="stable"))))
+    return loans.take(pa.array(np.argsort(day, kind="stable")))
 
 
-def _broken(random: Generator, loans: pa.Table) -> pa.Table:
+def _broken(random: Generator, loans: pa.Table, faulty: float) -> pa.Table:
     """Returns the loans with some faults: a few rows break the contract, each in one column."""
     kinds = random.integers(0, len(FAULTS), loans.num_rows)
-    kinds[random.random(loans.num_rows) >= FAULTY] = len(FAULTS)
+    kinds[random.random(loans.num_rows) >= faulty] = len(FAULTS)
     for kind, (name, value) in enumerate(FAULTS.items()):
         index = loans.column_names.index(name)
         wrong = pa.scalar(value, loans.schema.field(name).type)

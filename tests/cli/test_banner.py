@@ -9,7 +9,7 @@ from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import PROJECT, fill_store
 from tests.support.trained_bundles import BundleOf
 
-from windlass.cli import banner
+from windlass.cli.banner import banner, entity_lines
 from windlass.core.bundle import Bundle, GateRecord
 from windlass.serving.targets import ServeTarget, ServiceRole
 from windlass.settings import Settings
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
 def lines(settings: Settings) -> list[str]:
     """What is printed about features."""
     served = [ServeTarget(str(PROJECT), view=PROJECT_VIEW)]
-    output = banner.banner(served, settings, "127.0.0.1", 8000, ServiceRole.FEATURES)
+    output = banner(served, settings, "127.0.0.1", 8000, ServiceRole.FEATURES)
     return [line for line in output.splitlines() if "features" in line]
 
 
@@ -35,11 +35,13 @@ def test_an_id_that_is_known_or_how_some_get_there(settings: Settings) -> None:
     assert line.startswith("  curl http://127.0.0.1:8000/features/")
 
 
-def test_a_store_that_says_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(banner, "TIMEOUT_SECONDS", 0.05)
+def test_a_store_that_says_nothing(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        assert lines(replace(settings, online_url=url)) == []
+        elsewhere = replace(settings, online_url=url)
+        commands = ["  curl http://127.0.0.1:8000/features/{}"]
+        found = entity_lines(str(PROJECT), PROJECT_VIEW, elsewhere, commands, timeout=0.05)
+        assert list(found) == []
     assert lines(replace(settings, online_url="redis://127.0.0.1:1/0")) == []
 
 
@@ -50,6 +52,6 @@ def test_a_bundle_by_itself_is_told_to_be_one(
     bundle = Bundle.open(bundle_of("iris"))
     gates = (GateRecord(rule="accuracy >= 0.9", value=0.5, passed=passed),)
     alone = replace(bundle, manifest=bundle.manifest.model_copy(update={"gates": gates}))
-    output = banner.banner([ServeTarget("iris", alone)], settings, "127.0.0.1", 8000)
+    output = banner([ServeTarget("iris", alone)], settings, "127.0.0.1", 8000)
     assert f"iris is the bundle in {bundle.path} by itself: no registry decides about it." in output
     assert ("Not every gate passed." in output) is not passed

@@ -38,12 +38,8 @@ def test_what_is_made_up_is_always_the_same_in_either_form(
     assert not tables[0].equals(pl.read_parquet(files[1]))
 
 
-def test_chunks_of_clients_are_told_apart(
-    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(example.generate, "CHUNK", 40)
-    monkeypatch.setattr(example.generate, "FAULTY", 0)
-    rows = example.generate.generate(100, 1, tmp_path / "loans.parquet")
+def test_chunks_of_clients_are_told_apart(example: Example, tmp_path: Path) -> None:
+    rows = example.generate.generate(100, 1, tmp_path / "loans.parquet", chunk=40, faulty=0.0)
     made = pl.read_parquet(tmp_path / "loans.parquet")
     assert made["id"].n_unique() == 100
     assert sorted(made["loan_id"]) == list(range(1000, 1000 + rows))
@@ -145,14 +141,12 @@ def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(
 def test_what_contradicts_itself_is_odd_and_passes(
     example: Example,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, str],
     rows: int,
     odd: str,
 ) -> None:
-    monkeypatch.setattr(example.generate, "FAULTY", 0)
     file = tmp_path / "loans.csv"
-    example.generate.generate(30, 2, file)
+    example.generate.generate(30, 2, file, faulty=0.0)
     before = pl.read_csv(file, infer_schema=False)
     client = before.filter(pl.len().over("id") == 3)["id"][0]
     sex = before.filter(id=client)["code_gender"][0]

@@ -12,6 +12,7 @@ from tests.support.server import free_port
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
 from windlass.storage.blob_store import open_blob_store
+from windlass.storage.object_store import open_store
 
 FORMS = [
     "s3://",
@@ -63,8 +64,7 @@ def test_a_store_that_never_answers_is_told(s3_url: str, monkeypatch: pytest.Mon
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setattr("windlass.storage.object_store.READ_TIMEOUT", timedelta(seconds=1))
-        blobs = open_blob_store(replace(Settings.read(), store_url=s3_url))
+        blobs = open_store(s3_url, plain_http=True, read_timeout=timedelta(seconds=1))
         with pytest.raises(StorageError, match="cannot be read"):
             blobs.read("models/loan/v1", "manifest.json")
 

@@ -67,7 +67,7 @@ def _lines(
             yield f"  curl {url}/predict{key} -H 'Content-Type: application/json' -d '{row}'"
             by_id = [features, predict] if only is None else [predict]
         if target.view is not None:
-            yield from _entity_lines(target.project, target.view, settings, by_id)
+            yield from entity_lines(target.project, target.view, settings, by_id)
     yield f"  curl {base}/status{key}"
 
 
@@ -77,8 +77,12 @@ def _bundle_line(bundle: "Bundle") -> str:
     return text if all(gate.passed for gate in gates) else f"{text} Not every gate passed."
 
 
-def _entity_lines(
-    project: str, view: "ViewRecord", settings: Settings, lines: Sequence[str]
+def entity_lines(
+    project: str,
+    view: "ViewRecord",
+    settings: Settings,
+    lines: Sequence[str],
+    timeout: float = TIMEOUT_SECONDS,
 ) -> Iterator[str]:
     """Yields these lines with the id of an entity in the online store; how to fill the store where it is empty.
 
@@ -87,7 +91,7 @@ def _entity_lines(
     ids: list[int | None] = []
     lookup = Thread(target=_find_entity, args=(project, view, settings, ids), daemon=True)
     lookup.start()
-    lookup.join(TIMEOUT_SECONDS)
+    lookup.join(timeout)
     if ids == [None]:
         yield f"  windlass features build {project} && windlass features materialise {project}  # no features yet"
     elif ids:

@@ -20,7 +20,11 @@ ResampledMetric = Callable[[Indices], float]
 
 
 def difference_interval(
-    a: ResampledMetric, b: ResampledMetric, rows: int, confidence: float
+    a: ResampledMetric,
+    b: ResampledMetric,
+    rows: int,
+    confidence: float,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
     """Returns the interval of a(rows) - b(rows) by the percentile bootstrap, with a fixed seed.
 
@@ -31,8 +35,8 @@ def difference_interval(
     """
     random = np.random.default_rng(_SEED)
     size = min(rows, MAX_ROWS_PER_RESAMPLE)
-    differences = np.empty(RESAMPLES)
-    for index in range(RESAMPLES):
+    differences = np.empty(resamples)
+    for index in range(resamples):
         resample = random.integers(rows, size=size)
         differences[index] = a(resample) - b(resample)
     all_rows = np.arange(rows)

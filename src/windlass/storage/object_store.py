@@ -121,7 +121,9 @@ class ObjectBlobStore:
             ) from error
 
 
-def open_store(url: str, *, plain_http: bool) -> ObjectBlobStore:
+def open_store(
+    url: str, *, plain_http: bool, read_timeout: timedelta = READ_TIMEOUT
+) -> ObjectBlobStore:
     """Opens the store at a URL, without a request. Raises SettingsError for a URL that cannot be used."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
@@ -136,7 +138,7 @@ def open_store(url: str, *, plain_http: bool) -> ObjectBlobStore:
             url,
             client_options={
                 "connect_timeout": timedelta(seconds=3),
-                "read_timeout": READ_TIMEOUT,
+                "read_timeout": read_timeout,
                 "timeout": timedelta(hours=1),  # of a whole file, however large
                 "allow_http": plain_http,
             },

@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -9,8 +10,6 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
-
-from windlass.engines.convert import encoding
 
 WORDS = ["colour", "job"]
 ENCODERS = [
@@ -39,13 +38,21 @@ def test_encoders(encoder: Any, columns: Any, mixed: Any, convert_exactly: Any) 
     convert_exactly(model, (rows[columns], target))
 
 
+@pytest.mark.parametrize(("categories", "tables"), [(20, 1), (400, 2)])
 def test_a_large_table_is_split_by_column(
-    mixed: Any, convert_exactly: Any, monkeypatch: pytest.MonkeyPatch
+    convert_exactly: Any, categories: int, tables: int
 ) -> None:
-    monkeypatch.setattr(encoding, "_MAX_TABLE_CELLS", 10)
-    rows, target = mixed
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {
+            name: [f"{name} {n}" for n in random.permutation(2 * categories) % categories]
+            for name in WORDS
+        }
+    )
+    rows.iloc[::30] = np.nan
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
-    convert_exactly(model, (rows[WORDS], target))
+    converted = convert_exactly(model, (rows, random.integers(0, 2, len(rows))))
+    assert converted.model.count(b"LabelEncoder") == tables
 
 
 def test_text_that_no_encoder_takes_is_native(mixed: Any, native_reason: Any) -> None:

@@ -146,14 +146,14 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
             assert_frame_equal(*frames, rel_tol=1e-12, abs_tol=0)
 
 
-def test_a_cluster_without_room_is_told_however_soon(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_without_room_is_told_however_soon(cluster: Cluster) -> None:
     """Also before the job that asks has been submitted: nothing is left then that could be cancelled."""
     cluster.kill_workers()
-    monkeypatch.setattr("windlass.features.engines.spark_session._WORKER_TIMEOUT", 0.0)
-    with pytest.raises(FeatureError, match=r"No worker of spark://.* had room"):
-        SparkEngine(cluster.master).__enter__()
+    with (
+        pytest.raises(FeatureError, match=r"No worker of spark://.* had room"),
+        spark_session(cluster.master, "hurried", worker_timeout=0.0),
+    ):
+        pass
 
 
 def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from tests.support.loan_view import VIEW, contract, make_loans
 from tests.support.snapshots import build_snapshot, offline_store, read_sorted
 
 from windlass.errors import FeatureError, ProjectError, QualityError
-from windlass.features.ingest import raw_files
 from windlass.features.ingest.contract import Contract
 from windlass.features.ingest.ingest import check_raw_file
 from windlass.features.offline.build import BuildOptions
@@ -126,14 +125,12 @@ def test_every_row_passes_or_is_quarantined_or_erased(tmp_path: Path, seed: int)
     assert len(gone) <= quality["erased"]
 
 
-def test_doubled_keys_are_found_over_batches_and_appends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(raw_files, "_ROWS", 50)
+def test_doubled_keys_are_found_over_batches_and_appends(tmp_path: Path) -> None:
+    options = BuildOptions(parquet_rows=50)
     loans = make_loans(60, seed=1)
     first, again = loans.head(loans.height - 40), loans.tail(40)
     store = offline_store(tmp_path)
-    snapshot = build_snapshot(store, pl.concat([first, first.head(5)]), view=LAX)
+    snapshot = build_snapshot(store, pl.concat([first, first.head(5)]), options, LAX)
     assert snapshot.quality["reasons"] == {
         "loan_id: is there already": {"rows": 5, "share": 5 / (first.height + 5)}
     }
@@ -141,7 +138,8 @@ def test_doubled_keys_are_found_over_batches_and_appends(
         range(first.height + 1, first.height + 6)
     )
     changed = first.head(3).with_columns(loan_amount=pl.lit(9.0))
-    appended = build_snapshot(store, pl.concat([changed, again]), BuildOptions(append=True), LAX)
+    options = replace(options, append=True)
+    appended = build_snapshot(store, pl.concat([changed, again]), options, LAX)
     assert appended.quality["quarantined"] == 3
     assert (
         read_sorted(appended.event_parts())

@@ -1,5 +1,6 @@
 """Raw files: batches of cells with the numbers of their rows, and files that are none."""
 
+from dataclasses import replace
 from gzip import compress
 from itertools import chain
 from pathlib import Path
@@ -10,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from windlass.errors import FeatureError
-from windlass.features.ingest import raw_files
 from windlass.features.ingest.raw_files import RawBatch, RawFile
 
 
@@ -30,14 +30,11 @@ def test_cells_of_csv_are_bytes_and_rows_are_numbered(tmp_path: Path) -> None:
     assert batch.share == 1.0
 
 
-def test_broken_lines_keep_their_numbers_over_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(raw_files, "_BLOCK", 64)
+def test_broken_lines_keep_their_numbers_over_blocks(tmp_path: Path) -> None:
     lines = [f"{n},{'x' * (n % 5)}" if n % 7 else f"{n}" for n in range(1, 200)]
     file = tmp_path / "raw.csv"
     file.write_text("\n".join(["id,name", *lines, "last,one,more"]))
-    batches = list(RawFile.open(file).batches())
+    batches = list(replace(RawFile.open(file), csv_block=64).batches())
     assert len(batches) > 5
     for batch in batches:
         assert batch.rows.to_list() == batch.cells["id"].cast(pl.String).cast(pl.Int64).to_list()
@@ -48,13 +45,12 @@ def test_broken_lines_keep_their_numbers_over_blocks(
 @pytest.mark.parametrize("block", [40, 1 << 20])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_line_that_leaves_a_quote_open_swallows_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, block: int
+    tmp_path: Path, end: str, block: int
 ) -> None:
-    monkeypatch.setattr(raw_files, "_BLOCK", block)
     lines = ["id,name", '1,"two', 'lines"', '3,5" x', "", '4,"a,""b"', '5","x', "6,", '7,"']
     file = tmp_path / "raw.csv"
     file.write_text(end.join(lines), newline="")
-    batches = list(RawFile.open(file).batches())
+    batches = list(replace(RawFile.open(file), csv_block=block).batches())
     good: dict[int, bytes | None] = {}
     for batch in batches:
         good.update(zip(batch.rows, batch.cells["name"], strict=True))
@@ -88,11 +84,10 @@ def test_a_column_of_a_type_that_cannot_be_read_is_told(tmp_path: Path, kind: pa
         RawFile.open(file)
 
 
-def test_parquet_comes_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_files, "_ROWS", 40)
+def test_parquet_comes_in_batches(tmp_path: Path) -> None:
     file = tmp_path / "raw.parquet"
     pl.DataFrame({"id": range(100)}).write_parquet(file)
-    opened = RawFile.open(file)
+    opened = replace(RawFile.open(file), parquet_rows=40)
     assert opened.estimated_rows == 100
     rows = [batch.rows.to_list() for batch in opened.batches()]
     assert [len(one) for one in rows] == [40, 40, 20]

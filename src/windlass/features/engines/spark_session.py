@@ -65,7 +65,7 @@ def _is_not_py4j(record: logging.LogRecord) -> bool:
 
 
 _CONNECT_TIMEOUT = 3.0  # seconds that a master may take to accept a connection
-_WORKER_TIMEOUT = 60.0  # seconds that workers may take to carry out a first, empty job
+WORKER_TIMEOUT = 60.0  # seconds that workers may take to carry out a first, empty job
 _SETTINGS = {
     "spark.log.level": "OFF",  # our own errors report what fails
     "spark.sql.session.timeZone": "UTC",
@@ -75,7 +75,9 @@ _SETTINGS = {
 
 
 @contextmanager
-def spark_session(master: str | None, name: str) -> Iterator[Any]:
+def spark_session(
+    master: str | None, name: str, worker_timeout: float = WORKER_TIMEOUT
+) -> Iterator[Any]:
     """Opens a `SparkSession` of this name, and stops it at the end.
 
     `master` is the cluster's address, `spark://host:port`; without one, that of `spark-defaults.conf` counts, else
@@ -93,7 +95,7 @@ def spark_session(master: str | None, name: str) -> Iterator[Any]:
         starting = run_in_thread(lambda: _start_session(master, name))
         try:
             session = starting.result()
-            _await_workers(session, master)
+            _await_workers(session, master, worker_timeout)
             yield session
         except (Py4JError, PySparkException) as error:
             raise FeatureError(f"Spark failed: {_error_line(error)}") from error
@@ -154,12 +156,12 @@ def _start_session(master: str | None, name: str) -> Any:
         return (builder if master is None else builder.master(master)).getOrCreate()
 
 
-def _await_workers(session: Any, master: str | None) -> None:
+def _await_workers(session: Any, master: str | None, timeout: float) -> None:
     """Run an empty job: where no worker has room, Spark would wait for ever. Raises FeatureError."""
     job = run_in_thread(lambda: session.range(1).count())
-    if wait([job], _WORKER_TIMEOUT).not_done:  # the end of the session ends it
+    if wait([job], timeout).not_done:  # the end of the session ends it
         raise FeatureError(
-            f"No worker of {master or 'the cluster'} had room for a process within {_WORKER_TIMEOUT:.0f} s."
+            f"No worker of {master or 'the cluster'} had room for a process within {timeout:.0f} s."
             " Start workers, or ask for less: spark.executor.memory in spark-defaults.conf."
         )
     job.result()

@@ -16,8 +16,6 @@ import pyarrow.parquet as pq
 from windlass.errors import FeatureError, InputError
 from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader, RowNumbers, require_unique
 
-_BLOCK = 32 << 20  # bytes of CSV that are parsed at a time
-_ROWS = 1 << 18  # rows of Parquet that are read at a time
 _BYTES_PER_ROW = 150  # of a CSV file, to estimate how many rows it has
 
 
@@ -42,6 +40,8 @@ class RawFile:
     path: Path
     columns: tuple[str, ...]
     estimated_rows: int
+    csv_block: int = 32 << 20  # bytes of CSV that are parsed at a time
+    parquet_rows: int = 1 << 18  # rows of Parquet that are read at a time
 
     @staticmethod
     def open(path: Path) -> "RawFile":
@@ -54,7 +54,7 @@ class RawFile:
                     names, rows = file.schema_arrow.names, file.metadata.num_rows
                 return RawFile(path, tuple(names), rows)
             if path.suffix.lower() == ".csv":
-                with _open_csv(path, []) as reader:
+                with _open_csv(path, RawFile.csv_block, []) as reader:
                     names = reader.schema.names
                 return RawFile(path, tuple(names), path.stat().st_size // _BYTES_PER_ROW)
         raise FeatureError(f"{path} is no raw file. Name a file that ends in .csv or .parquet.")
@@ -68,7 +68,7 @@ class RawFile:
     def _read_parquet(self) -> Iterator[RawBatch]:
         with pq.ParquetFile(self.path) as file:
             done = 0
-            for batch in file.iter_batches(_ROWS):
+            for batch in file.iter_batches(self.parquet_rows):
                 rows = pl.int_range(done + 1, done + 1 + batch.num_rows, eager=True)
                 done += batch.num_rows
                 cells = pl.DataFrame(pl.from_arrow(batch))
@@ -77,7 +77,7 @@ class RawFile:
     def _read_csv(self) -> Iterator[RawBatch]:
         broken: list[BrokenLine] = []
         numbers = RowNumbers()
-        with _open_csv(self.path, broken) as reader:
+        with _open_csv(self.path, self.csv_block, broken) as reader:
             for batch in reader:
                 rows = pl.Series(numbers.take(batch.num_rows, broken) + 1, dtype=pl.Int64)
                 cells = pl.DataFrame(pl.from_arrow(batch))
@@ -89,13 +89,13 @@ class RawFile:
 
 
 @contextmanager
-def _open_csv(path: Path, broken: list[BrokenLine]) -> Iterator[CsvReader]:
+def _open_csv(path: Path, block: int, broken: list[BrokenLine]) -> Iterator[CsvReader]:
     def report(line: BrokenLine) -> bool:
         broken.append(line)
         return True
 
     with path.open("rb") as file:
-        yield CsvReader(file, str(path), CsvFormat(_BLOCK, line_per_record=True), report)
+        yield CsvReader(file, str(path), CsvFormat(block, line_per_record=True), report)
 
 
 def _check_types(path: Path, schema: pa.Schema) -> None:

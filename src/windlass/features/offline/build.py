@@ -4,7 +4,7 @@ With `append` the file's rows are added to the current snapshot's, and only enti
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -41,13 +41,17 @@ from windlass.features.offline.store import REJECTED, OfflineStore
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """Options of a build. `memory` is DuckDB's limit, `master` Spark's address; without `buckets` they fit the file."""
+    """Options of a build. `memory` is DuckDB's limit, `master` Spark's address; without `buckets` they fit the file.
+
+    `parquet_rows` are read from the raw file at a time.
+    """
 
     engine: Literal["duckdb", "spark"] = "duckdb"
     append: bool = False
     memory: str = "2GB"
     master: str | None = None
     buckets: int | None = None
+    parquet_rows: int = RawFile.parquet_rows
 
 
 def build(
@@ -66,7 +70,7 @@ def build(
     check_memory(options.memory)
     with store.write_lock() as staging:
         parent = _verify(store.current()) if options.append else None
-        raw = RawFile.open(file)
+        raw = replace(RawFile.open(file), parquet_rows=options.parquet_rows)
         contract = Contract.from_view(view)
         _check_reserved_names(record)
         _check_same_columns(contract, parent)
