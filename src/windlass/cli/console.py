@@ -1,10 +1,13 @@
 """Terminal output of all commands: exit codes, one-line errors, progress, tables and JSON."""
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
 
 from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import describe_error
@@ -16,12 +19,22 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE = 0, 1, 2
 _UNLIMITED_WIDTH = 1_000_000  # characters, wider than any row
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def add_command(
+    app: typer.Typer, name: str, function: Callable[..., int | None], **settings: Any
+) -> None:
+    """Adds a function as a command: what it returns is the exit code, and its error is one line on stderr."""
+
+    @app.command(name, **settings)
+    @functools.wraps(function)
+    def command(*args: Any, **kwargs: Any) -> None:
+        raise typer.Exit(run_command(functools.partial(function, *args, **kwargs)))
+
 
 def run_command(action: Callable[[], int | None]) -> int:
-    """Runs a command and returns its exit code.
-
-    An error is one line on stderr and code 1.
-    """
+    """Runs a command and returns its exit code; an error is one line on stderr and code 1."""
     try:
         return action() or DONE
     except WindlassError as error:

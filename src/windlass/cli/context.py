@@ -74,7 +74,7 @@ def resolve_project(registry: "Registry", target: Path) -> str:
 
 
 def split_arguments(
-    arguments: Sequence[str] | None, *, max_versions: int, usage: str
+    arguments: Sequence[str] | None, usage: str, *, max_versions: int = 1
 ) -> tuple[Path, list[str]]:
     """Returns the project among `arguments` (by default the current folder) and the names of versions.
 

@@ -1,12 +1,23 @@
 """`windlass approve | reject | rollback | decisions`: makes decisions about versions, lists and verifies them."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from windlass.cli.console import DONE, FAILED, echo, echo_error, echo_json, echo_table, run_command
+from windlass.cli.console import (
+    DONE,
+    FAILED,
+    Json,
+    add_command,
+    echo,
+    echo_error,
+    echo_json,
+    echo_table,
+)
 from windlass.cli.context import (
     Key,
     decision_actor,
@@ -15,7 +26,7 @@ from windlass.cli.context import (
     select_version,
     split_arguments,
 )
-from windlass.cli.versions import Json, Which, format_time
+from windlass.cli.versions import Which, format_time
 from windlass.registry.version import Stage
 from windlass.settings import Settings
 
@@ -42,77 +53,59 @@ def _reason_option(help_: str) -> Any:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
-
-    @app.command("approve")
-    def approve(
-        reason: Annotated[str | None, _reason_option("Why.")] = None,
-        which: Which = None,
-        key: Key = None,
-        json: Json = False,
-    ) -> None:
-        """Put a candidate in production: the newest, where none is named."""
-        target, names = split_arguments(
-            which, max_versions=1, usage="windlass approve [PROJECT] [VERSION]"
-        )
-        raise typer.Exit(run_command(lambda: _approve(target, names, str(reason), key, json=json)))
-
-    @app.command("reject")
-    def reject(
-        reason: Annotated[str | None, _reason_option("Why not.")] = None,
-        which: Which = None,
-        key: Key = None,
-        json: Json = False,
-    ) -> None:
-        """Reject a candidate: the newest, where none is named."""
-        target, names = split_arguments(
-            which, max_versions=1, usage="windlass reject [PROJECT] [VERSION]"
-        )
-        raise typer.Exit(run_command(lambda: _reject(target, names, str(reason), key, json=json)))
-
-    @app.command("rollback")
-    def rollback(
-        reason: Annotated[str | None, _reason_option("Why back.")] = None,
-        which: Which = None,
-        key: Key = None,
-        json: Json = False,
-    ) -> None:
-        """Return to the version that was in production before, or to the one named."""
-        target, names = split_arguments(
-            which, max_versions=1, usage="windlass rollback [PROJECT] [VERSION]"
-        )
-        raise typer.Exit(run_command(lambda: _rollback(target, names, str(reason), key, json=json)))
-
-    @app.command("decisions")
-    def decisions(
-        project: Annotated[
-            Path | None, typer.Argument(help="A project; otherwise all of them.")
-        ] = None,
-        verify: Annotated[
-            bool,
-            typer.Option("--verify", help="Verify the chain: report changed or missing decisions."),
-        ] = False,
-        json: Json = False,
-    ) -> None:
-        """List decisions, oldest first."""
-        raise typer.Exit(run_command(lambda: _decisions(project, verify=verify, json=json)))
+    for command in (approve, reject, rollback, decisions):
+        add_command(app, command.__name__, command)
 
 
-def _approve(target: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
+def approve(
+    reason: Annotated[str | None, _reason_option("Why.")] = None,
+    which: Which = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Put a candidate in production: the newest, where none is named."""
+    target, names = split_arguments(which, "windlass approve [PROJECT] [VERSION]")
+    with _open_for_decision(key) as (registry, actor):
+        project, version = _candidate(registry, target, names)
+        decision = registry.approve(project, version.name, actor=actor, reason=str(reason))
+    _print_decision(decision, "is in production", json=json)
+
+
+def reject(
+    reason: Annotated[str | None, _reason_option("Why not.")] = None,
+    which: Which = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Reject a candidate: the newest, where none is named."""
+    target, names = split_arguments(which, "windlass reject [PROJECT] [VERSION]")
+    with _open_for_decision(key) as (registry, actor):
+        project, version = _candidate(registry, target, names)
+        decision = registry.reject(project, version.name, actor=actor, reason=str(reason))
+    _print_decision(decision, "is rejected", json=json)
+
+
+def rollback(
+    reason: Annotated[str | None, _reason_option("Why back.")] = None,
+    which: Which = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Return to the version that was in production before, or to the one named."""
+    target, names = split_arguments(which, "windlass rollback [PROJECT] [VERSION]")
+    with _open_for_decision(key) as (registry, actor):
+        project = resolve_project(registry, target)
+        to = names[0] if names else None
+        decision = registry.rollback(project, to, actor=actor, reason=str(reason))
+    _print_decision(decision, "is in production again", json=json)
+
+
+@contextmanager
+def _open_for_decision(key: str | None) -> "Iterator[tuple[Registry, str]]":
+    """Opens the registry, and yields it with the actor of the decision."""
     settings = Settings.read()
     with open_registry(settings) as registry:
-        actor = decision_actor(registry, settings.key if key is None else key)
-        project, version = _candidate(registry, target, names)
-        decision = registry.approve(project, version.name, actor=actor, reason=reason)
-    return _print_decision(decision, "is in production", json=json)
-
-
-def _reject(target: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
-    settings = Settings.read()
-    with open_registry(settings) as registry:
-        actor = decision_actor(registry, settings.key if key is None else key)
-        project, version = _candidate(registry, target, names)
-        decision = registry.reject(project, version.name, actor=actor, reason=reason)
-    return _print_decision(decision, "is rejected", json=json)
+        yield registry, decision_actor(registry, settings.key if key is None else key)
 
 
 def _candidate(registry: "Registry", target: Path, names: list[str]) -> "tuple[str, Version]":
@@ -123,29 +116,28 @@ def _candidate(registry: "Registry", target: Path, names: list[str]) -> "tuple[s
     )
 
 
-def _rollback(target: Path, names: list[str], reason: str, key: str | None, *, json: bool) -> int:
-    settings = Settings.read()
-    with open_registry(settings) as registry:
-        actor = decision_actor(registry, settings.key if key is None else key)
-        project = resolve_project(registry, target)
-        to = names[0] if names else None
-        decision = registry.rollback(project, to, actor=actor, reason=reason)
-    return _print_decision(decision, "is in production again", json=json)
-
-
-def _print_decision(decision: "Decision", outcome: str, *, json: bool) -> int:
+def _print_decision(decision: "Decision", outcome: str, *, json: bool) -> None:
     if json:
         echo_json(decision.json())
     else:
         echo(f"{decision.project} {decision.version} {outcome} (decision {decision.sequence}).")
-    return DONE
 
 
-def _decisions(target: Path | None, *, verify: bool, json: bool) -> int:
+def decisions(
+    project: Annotated[
+        Path | None, typer.Argument(help="A project; otherwise all of them.")
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Verify the chain: report changed or missing decisions."),
+    ] = False,
+    json: Json = False,
+) -> int:
+    """List decisions, oldest first."""
     with open_registry() as registry:
-        project = None if target is None else resolve_project(registry, target)
-        listed = registry.decisions(project)
-        faults = registry.verify_decisions(project) if verify else []
+        name = None if project is None else resolve_project(registry, project)
+        listed = registry.decisions(name)
+        faults = registry.verify_decisions(name) if verify else []
     if json:
         values = [decision.json() for decision in listed]
         echo_json(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from windlass.auth.key import ApiKey, Role
-from windlass.cli.console import echo, echo_error, echo_json, echo_table, run_command
-from windlass.cli.versions import Json, format_time
+from windlass.cli.console import Json, add_command, echo, echo_error, echo_json, echo_table
+from windlass.cli.versions import format_time
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
 
@@ -22,37 +22,24 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="API keys: make them, list them, revoke them.", no_args_is_help=True)
     app.add_typer(group, name="keys")
 
-    @group.command("create")
-    def create(
-        name: Annotated[str, typer.Option(help="Whose it is: the actor in decisions.")],
-        role: Annotated[
-            Role, typer.Option(help="What it may do; each role may do what those before may.")
-        ],
-        rate: Annotated[
-            int | None, typer.Option(min=1, help="Requests a minute.", show_default="the server's")
-        ] = None,
-    ) -> None:
-        """Make a key.
-
-        It is printed once, on standard output, and stored only as a hash.
-        """
-        raise typer.Exit(run_command(lambda: _create(name, role, rate)))
-
-    @group.command("list")
-    def list_keys(json: Json = False) -> None:
-        """List all keys, revoked ones too."""
-        raise typer.Exit(run_command(lambda: _list(json=json)))
-
-    @group.command("revoke")
-    def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
-        """Revoke a key for good.
-
-        Running servers refuse it within two seconds.
-        """
-        raise typer.Exit(run_command(lambda: _revoke(name)))
+    add_command(group, "create", create_key)
+    add_command(group, "list", list_keys)
+    add_command(group, "revoke", revoke_key)
 
 
-def _create(name: str, role: Role, rate: int | None) -> None:
+def create_key(
+    name: Annotated[str, typer.Option(help="Whose it is: the actor in decisions.")],
+    role: Annotated[
+        Role, typer.Option(help="What it may do; each role may do what those before may.")
+    ],
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Requests a minute.", show_default="the server's")
+    ] = None,
+) -> None:
+    """Make a key.
+
+    It is printed once, on standard output, and stored only as a hash.
+    """
     secret = _use_keys(lambda keys: keys.create(name, role, rate), make=True)
     echo(secret)
     echo_error(
@@ -60,7 +47,8 @@ def _create(name: str, role: Role, rate: int | None) -> None:
     )
 
 
-def _list(*, json: bool) -> None:
+def list_keys(json: Json = False) -> None:
+    """List all keys, revoked ones too."""
     keys = _use_keys(lambda keys: keys.list()) if has_database(Settings.read()) else []
     if json:
         echo_json([_key_json(key) for key in keys])
@@ -71,7 +59,11 @@ def _list(*, json: bool) -> None:
         echo("There are no keys. Make one: windlass keys create --name NAME --role predict")
 
 
-def _revoke(name: str) -> None:
+def revoke_key(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
+    """Revoke a key for good.
+
+    Running servers refuse it within two seconds.
+    """
     key = _use_keys(lambda keys: keys.revoke(name))
     echo(f"{key.name} is revoked. Servers that use this database refuse it within two seconds.")
 

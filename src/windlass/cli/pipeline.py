@@ -15,11 +15,12 @@ import typer
 from windlass.cli.console import (
     DONE,
     FAILED,
+    Json,
+    add_command,
     echo_error,
     echo_facts,
     echo_json,
     fail_usage,
-    run_command,
     steps_progress,
 )
 from windlass.cli.context import current_user, require_spark_engine
@@ -96,46 +97,43 @@ class PipelineFlags:
 
 def register(app: typer.Typer) -> None:
     """Adds `pipeline` to the application."""
-
-    @app.command("pipeline")
-    def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
-        project: Annotated[
-            Path, typer.Argument(help="The project's folder.", show_default="the current folder")
-        ] = Path(),
-        data: Annotated[
-            Path | None,
-            typer.Option(metavar="FILE", help="Raw events. Otherwise the project makes some up."),
-        ] = None,
-        append: Annotated[
-            bool, typer.Option("--append", help="Add them to what is there: an increment.")
-        ] = False,
-        engine: Annotated[
-            str | None, typer.Option(help="duckdb or spark.", show_default="duckdb")
-        ] = None,
-        master: Annotated[str | None, typer.Option(help="The Spark cluster's URL.")] = None,
-        memory: Annotated[
-            str | None, typer.Option(help="That the build may use.", show_default="2GB")
-        ] = None,
-        model: Annotated[
-            str | None, typer.Option(help="Which candidate to train.", show_default="the first")
-        ] = None,
-        no_track: Annotated[bool, typer.Option("--no-track", help="No run in MLflow.")] = False,
-        json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    ) -> None:
-        """Build features, put them online, train on them, evaluate the gates: a candidate, or why there is none.
-
-        Every finished step is stored. After a crash the same command continues from there.
-        """
-        if append and data is None:
-            fail_usage("Name the new events to append: --append --data FILE.")
-        require_spark_engine(engine, master)
-        given = {"append": append or None, "engine": engine, "master": master, "memory": memory}
-        build = {name: value for name, value in given.items() if value is not None}
-        flags = PipelineFlags(project, data, build, model, not no_track)
-        raise typer.Exit(run_command(lambda: _pipeline(flags, json=json)))
+    add_command(app, "pipeline", pipeline)
 
 
-def _pipeline(flags: PipelineFlags, *, json: bool) -> int:
+def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    project: Annotated[
+        Path, typer.Argument(help="The project's folder.", show_default="the current folder")
+    ] = Path(),
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Raw events. Otherwise the project makes some up."),
+    ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add them to what is there: an increment.")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="duckdb or spark.", show_default="duckdb")
+    ] = None,
+    master: Annotated[str | None, typer.Option(help="The Spark cluster's URL.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="That the build may use.", show_default="2GB")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Which candidate to train.", show_default="the first")
+    ] = None,
+    no_track: Annotated[bool, typer.Option("--no-track", help="No run in MLflow.")] = False,
+    json: Json = False,
+) -> int:
+    """Build features, put them online, train on them, evaluate the gates: a candidate, or why there is none.
+
+    Every finished step is stored. After a crash the same command continues from there.
+    """
+    if append and data is None:
+        fail_usage("Name the new events to append: --append --data FILE.")
+    require_spark_engine(engine, master)
+    given = {"append": append or None, "engine": engine, "master": master, "memory": memory}
+    build = {name: value for name, value in given.items() if value is not None}
+    flags = PipelineFlags(project, data, build, model, not no_track)
     if not (flags.folder / "project.py").is_file():
         load_project(flags.folder)  # raises ProjectError, which says what is missing
     from windlass.workflows.execution.project_process import ProjectProcess

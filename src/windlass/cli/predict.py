@@ -1,10 +1,8 @@
 """`windlass predict`: predictions for a file of rows."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,25 +11,19 @@ import typer
 from windlass.cli.console import (
     DONE,
     FAILED,
+    Json,
+    add_command,
     echo,
     echo_error,
     echo_json,
     progress,
-    run_command,
 )
-from windlass.cli.context import (
-    BundleReference,
-    require_spark_engine,
-    resolve_bundle,
-    split_arguments,
-)
+from windlass.cli.context import require_spark_engine, resolve_bundle, split_arguments
 from windlass.core.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
     from windlass.workflows.scoring.request import ScoreRequest, ScoreSummary
-
-    Run = Callable[[Bundle, ScoreRequest, ProgressCallback], ScoreSummary]
 
 
 class ScoreTarget(StrEnum):
@@ -43,60 +35,66 @@ class ScoreTarget(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Adds `predict` to the application."""
+    add_command(app, "predict", predict)
 
-    @app.command("predict")
-    def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
-        source: Annotated[
-            Path,
-            typer.Option(
-                "--input",
-                help="Rows: a .csv, .parquet or .arrow file. For Spark .parquet, or a folder of them.",
-            ),
-        ],
-        output: Annotated[
-            Path,
-            typer.Option(
-                help="Where predictions go: a .csv, .parquet or .arrow file. With Spark a folder, NAME.parquet."
-            ),
-        ],
-        which: Annotated[
-            list[str] | None,
-            typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
-        ] = None,
-        rejects: Annotated[
-            Path | None,
-            typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv."),
-        ] = None,
-        keep: Annotated[
-            str, typer.Option(help="Columns of the input to copy to the output: id,name,…")
-        ] = "",
-        engine: Annotated[
-            ScoreTarget,
-            typer.Option(help="Where to score: on this machine, or on a Spark cluster."),
-        ] = ScoreTarget.LOCAL,
-        master: Annotated[
-            str | None, typer.Option(help="The cluster's address: spark://HOST:PORT.")
-        ] = None,
-        json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    ) -> None:
-        """Predict every row of a file; bad rows go to a file of their own, with the reason."""
-        usage = "windlass predict [BUNDLE or PROJECT] [VERSION] --input FILE --output FILE"
-        target, names = split_arguments(which, max_versions=1, usage=usage)
-        require_spark_engine(engine, master)
 
-        def action() -> int:
-            from windlass.workflows.scoring.request import ScoreRequest
+def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
+    source: Annotated[
+        Path,
+        typer.Option(
+            "--input",
+            help="Rows: a .csv, .parquet or .arrow file. For Spark .parquet, or a folder of them.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Where predictions go: a .csv, .parquet or .arrow file. With Spark a folder, NAME.parquet."
+        ),
+    ],
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv."),
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(help="Columns of the input to copy to the output: id,name,…")
+    ] = "",
+    engine: Annotated[
+        ScoreTarget,
+        typer.Option(help="Where to score: on this machine, or on a Spark cluster."),
+    ] = ScoreTarget.LOCAL,
+    master: Annotated[
+        str | None, typer.Option(help="The cluster's address: spark://HOST:PORT.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Predict every row of a file; bad rows go to a file of their own, with the reason."""
+    from windlass.workflows.scoring.request import ScoreRequest
 
-            columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
-            request = ScoreRequest.from_paths(source, output, rejects, columns)
-            run = (
-                _score_here
-                if engine is ScoreTarget.LOCAL
-                else partial(_score_on_spark, master=master)
-            )
-            return _predict(resolve_bundle(target, names), request, run, json=json)
-
-        raise typer.Exit(run_command(action))
+    usage = "windlass predict [BUNDLE or PROJECT] [VERSION] --input FILE --output FILE"
+    target, names = split_arguments(which, usage)
+    require_spark_engine(engine, master)
+    columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
+    request = ScoreRequest.from_paths(source, output, rejects, columns)
+    bundle = resolve_bundle(target, names).bundle
+    with progress(quiet=json or not sys.stderr.isatty()) as report:
+        if engine is ScoreTarget.LOCAL:
+            summary = _score_here(bundle, request, report)
+        else:
+            summary = _score_on_spark(bundle, request, master, report)
+    if json:
+        files = {"output": str(request.output), "rejects": str(request.rejects)}
+        echo_json({**asdict(summary), **files, "model_version": bundle.version})
+    else:
+        _print_summary(summary, request)
+    if summary.scored:
+        return DONE
+    echo_error(f"Every row was rejected. Read why in {request.rejects}.")
+    return FAILED
 
 
 def _score_here(
@@ -109,25 +107,11 @@ def _score_here(
 
 
 def _score_on_spark(
-    bundle: "Bundle", request: "ScoreRequest", report: ProgressCallback, *, master: str | None
+    bundle: "Bundle", request: "ScoreRequest", master: str | None, report: ProgressCallback
 ) -> "ScoreSummary":
     from windlass.workflows.scoring.spark import score_on_spark
 
     return score_on_spark(bundle, request, master, report)
-
-
-def _predict(reference: BundleReference, request: "ScoreRequest", run: "Run", *, json: bool) -> int:
-    with progress(quiet=json or not sys.stderr.isatty()) as report:
-        summary = run(reference.bundle, request, report)
-    if json:
-        files = {"output": str(request.output), "rejects": str(request.rejects)}
-        echo_json({**asdict(summary), **files, "model_version": reference.bundle.version})
-    else:
-        _print_summary(summary, request)
-    if summary.scored:
-        return DONE
-    echo_error(f"Every row was rejected. Read why in {request.rejects}.")
-    return FAILED
 
 
 def _print_summary(summary: "ScoreSummary", request: "ScoreRequest") -> None:

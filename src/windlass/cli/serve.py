@@ -12,17 +12,16 @@ import typer
 
 from windlass.auth.env_keys import parse_environment_keys
 from windlass.cli.banner import banner
-from windlass.cli.console import echo, run_command
+from windlass.cli.console import add_command, echo
 from windlass.cli.context import open_registry
 from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
-from windlass.serving.targets import ServiceRole
+from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
 from windlass.settings import Settings
 from windlass.storage.urls import pin_database
 
 if TYPE_CHECKING:
-    from windlass.serving.targets import ServeTarget
     from windlass.web.server import ListenOptions
 
 _log = logging.getLogger(__name__)
@@ -31,47 +30,41 @@ _CONTAINER = Path("/opt/ml/model")  # where SageMaker puts a model, and our imag
 
 def register(app: typer.Typer) -> None:
     """Adds `serve` to the application."""
-
-    @app.command("serve")
-    def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
-        paths: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
-            None, help="Projects, by folder or name, or bundles.", show_default="the current folder"
-        ),
-        host: str = typer.Option("", help="Address to listen on.", show_default="127.0.0.1"),
-        port: int = typer.Option(0, min=0, max=65535, help="Port.", show_default="8000"),
-        workers: int = typer.Option(1, min=1, max=256, help="Processes that share the port."),
-        grace: int = typer.Option(30, min=1, help="Longest that a stop may take, in seconds."),
-        insecure: bool = typer.Option(False, help="Allow a non-loopback address without keys."),
-        worker: bool = typer.Option(True, help="Start a worker for trainings beside the server."),
-        only: ServiceRole | None = typer.Option(  # noqa: B008 - as above
-            None, help="Answer features alone, or predictions.", show_default="both"
-        ),
-    ) -> None:
-        """Serve predictions over HTTP until stopped."""
-
-        def action() -> None:
-            settings = pin_database(Settings.read())
-            requested = paths or [_default_path()]
-            platform = _platform_port(requested, settings)
-            address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
-            _check_keys(settings)
-            safe = settings.auth or insecure or _is_loopback(address)
-            if not safe and platform is None:
-                _reject_open_address(address)
-            listen = _listen_options(address, port or platform or 8000, workers, grace)
-            trains = worker and only is not ServiceRole.FEATURES  # which has no /train
-            targets = _load_targets(requested, settings)
-            if not safe:
-                _reject_open_control_plane(targets)
-            _serve(targets, settings, listen, only, with_worker=trains)
-
-        raise typer.Exit(run_command(action))
+    add_command(app, "serve", serve)
 
 
-def _listen_options(host: str, port: int, workers: int, grace: int) -> "ListenOptions":
+def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    paths: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
+        None, help="Projects, by folder or name, or bundles.", show_default="the current folder"
+    ),
+    host: str = typer.Option("", help="Address to listen on.", show_default="127.0.0.1"),
+    port: int = typer.Option(0, min=0, max=65535, help="Port.", show_default="8000"),
+    workers: int = typer.Option(1, min=1, max=256, help="Processes that share the port."),
+    grace: int = typer.Option(30, min=1, help="Longest that a stop may take, in seconds."),
+    insecure: bool = typer.Option(False, help="Allow a non-loopback address without keys."),
+    worker: bool = typer.Option(True, help="Start a worker for trainings beside the server."),
+    only: ServiceRole | None = typer.Option(  # noqa: B008 - as above
+        None, help="Answer features alone, or predictions.", show_default="both"
+    ),
+) -> None:
+    """Serve predictions over HTTP until stopped."""
     from windlass.web.server import ListenOptions
 
-    return ListenOptions(host, port, workers, grace)
+    settings = pin_database(Settings.read())
+    requested = paths or [_default_path()]
+    platform = _platform_port(requested, settings)
+    address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
+    _check_keys(settings)
+    safe = settings.auth or insecure or _is_loopback(address)
+    if not safe and platform is None:
+        _reject_open_address(address)
+    listen = ListenOptions(address, port or platform or 8000, workers, grace)
+    trains = worker and only is not ServiceRole.FEATURES  # which has no /train
+    set_up_logs(settings.log_level)
+    targets = resolve_targets(requested, settings)
+    if not safe:
+        _reject_open_control_plane(targets)
+    _serve(targets, settings, listen, only, with_worker=trains)
 
 
 def _default_path() -> Path:
@@ -116,7 +109,7 @@ def _reject_open_address(host: str) -> NoReturn:
     )
 
 
-def _reject_open_control_plane(served: "list[ServeTarget]") -> None:
+def _reject_open_control_plane(served: list[ServeTarget]) -> None:
     """Raises SettingsError for a registered project: a platform's callers, without keys, could train it."""
     project = next((target.project for target in served if target.bundle is None), None)
     if project is not None:
@@ -126,15 +119,8 @@ def _reject_open_control_plane(served: "list[ServeTarget]") -> None:
         )
 
 
-def _load_targets(paths: list[Path], settings: Settings) -> "list[ServeTarget]":
-    from windlass.serving.targets import resolve_targets
-
-    set_up_logs(settings.log_level)
-    return resolve_targets(paths, settings)
-
-
 def _serve(
-    served: "list[ServeTarget]",
+    served: list[ServeTarget],
     settings: Settings,
     listen: "ListenOptions",
     only: ServiceRole | None,
@@ -155,7 +141,7 @@ def _serve(
 
 
 def _worker_process(
-    served: "list[ServeTarget]", settings: Settings
+    served: list[ServeTarget], settings: Settings
 ) -> AbstractContextManager[object]:
     """Returns a worker process for the registered projects whose folders are on this machine."""
     from windlass.cli.worker import WorkerProcess, is_training_installed
@@ -176,7 +162,7 @@ def _worker_process(
 
 
 def make_app(
-    paths: "list[Path | ServeTarget]", settings: Settings, only: ServiceRole | None = None
+    paths: list[Path | ServeTarget], settings: Settings, only: ServiceRole | None = None
 ) -> Any:
     """Returns the application of one server process, with its logging set up."""
     from windlass.app import application

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from windlass.cli.console import echo_error, progress, run_command
 from windlass.cli.context import current_user
 from windlass.cli.pipeline import cancel_on_signal, import_job_modules, print_job_line
@@ -20,8 +22,6 @@ from windlass.errors import BundleError
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
-    import typer
-
     from windlass.cli.train_flags import TrainFlags
     from windlass.workflows.execution.project_process import ProjectProcess
 
@@ -73,12 +73,11 @@ class ArtifactsFolder:
         echo_error(f"warning: the registry alone keeps the bundle. {error}")
 
 
-def register(app: "typer.Typer") -> None:
+def register(app: typer.Typer) -> None:
     """Adds `train` to the application.
 
     Its flags depend on the project, so `run` parses them.
     """
-    import typer
 
     @app.command(
         "train",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass.cli.console import DONE, FAILED, echo, echo_json, progress, run_command
+from windlass.cli.console import DONE, FAILED, Json, add_command, echo, echo_json, progress
 from windlass.cli.context import resolve_bundle, split_arguments
 from windlass.settings import Settings
 
@@ -15,32 +15,29 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Adds `verify` to the application."""
-
-    @app.command("verify")
-    def verify(
-        which: Annotated[
-            list[str] | None,
-            typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
-        ] = None,
-        project: Annotated[
-            Path | None,
-            typer.Option(help="The project's folder; otherwise looked for above the bundle."),
-        ] = None,
-        json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    ) -> None:
-        """Train again from what a bundle says, and report equal, or what differs and why."""
-        usage = "windlass verify [BUNDLE or PROJECT] [VERSION]"
-        target, names = split_arguments(which, max_versions=1, usage=usage)
-        raise typer.Exit(run_command(lambda: _verify(target, names, project, json=json)))
+    add_command(app, "verify", verify)
 
 
-def _verify(target: Path, names: list[str], project: Path | None, *, json: bool) -> int:
-    from windlass.workflows.verify import verify
+def verify(
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
+    ] = None,
+    project: Annotated[
+        Path | None,
+        typer.Option(help="The project's folder; otherwise looked for above the bundle."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Train again from what a bundle says, and report equal, or what differs and why."""
+    from windlass.workflows import verify as workflow
 
+    target, names = split_arguments(which, "windlass verify [BUNDLE or PROJECT] [VERSION]")
     reference = resolve_bundle(target, names)
     path = reference.bundle.path
     with progress(quiet=json) as report:
-        verification = verify(path, project or reference.project, report, Settings.read())
+        folder = project or reference.project
+        verification = workflow.verify(path, folder, report, Settings.read())
     if json:
         echo_json(
             {

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windlass.cli.console import (
-    DONE,
+    Json,
+    add_command,
     echo,
     echo_facts,
     echo_json,
     echo_table,
     fail_usage,
-    run_command,
 )
 from windlass.cli.context import open_registry, resolve_project, select_version, split_arguments
 from windlass.core.gates import GateResult
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from windlass.registry.registry import Registry
     from windlass.registry.version import Version
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Project = Annotated[Path, typer.Argument(help="A project: its folder, or its name.")]
 Which = Annotated[
     list[str] | None, typer.Argument(metavar="[PROJECT] [VERSION]", show_default="newest, here")
@@ -35,56 +34,17 @@ _LISTED_METRICS = ("accuracy", "roc_auc", "macro_f1", "r2", "mae", "rmse", "log_
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
-
-    @app.command("versions")
-    def versions(project: Project = Path(), json: Json = False) -> None:
-        """List a project's versions, newest first."""
-        raise typer.Exit(run_command(lambda: _versions(project, json=json)))
-
-    @app.command("show")
-    def show(which: Which = None, json: Json = False) -> None:
-        """Show one version: parameters, metrics, gates, decisions, and where its bundle is."""
-        target, names = split_arguments(
-            which, max_versions=1, usage="windlass show [PROJECT] [VERSION]"
-        )
-        raise typer.Exit(run_command(lambda: _show(target, names, json=json)))
-
-    @app.command("compare")
-    def compare(
-        which: Annotated[
-            list[str] | None, typer.Argument(metavar="[PROJECT] VERSION VERSION")
-        ] = None,
-        json: Json = False,
-    ) -> None:
-        """Compare two versions on the rows that neither was trained on, with intervals."""
-        usage = "windlass compare [PROJECT] VERSION VERSION"
-        target, names = split_arguments(which, max_versions=2, usage=usage)
-        if len(names) < 2:
-            fail_usage(f"Name two versions. Use: {usage}")
-        raise typer.Exit(run_command(lambda: _compare(target, names, json=json)))
-
-    @app.command("prune")
-    def prune(
-        project: Project = Path(),
-        keep: Annotated[
-            int,
-            typer.Option(
-                min=0,
-                help="Keep as many of the newest, and of the newest that are not rejected and failed no gate.",
-            ),
-        ] = 5,
-        json: Json = False,
-    ) -> None:
-        """Remove the bundles of old versions; never production's, nor the one a rollback returns to."""
-        raise typer.Exit(run_command(lambda: _prune(project, keep, json=json)))
+    for command in (versions, show, compare, prune):
+        add_command(app, command.__name__, command)
 
 
-def _versions(target: Path, *, json: bool) -> int:
+def versions(project: Project = Path(), json: Json = False) -> None:
+    """List a project's versions, newest first."""
     with open_registry() as registry:
-        listed = registry.versions(resolve_project(registry, target))
+        listed = registry.versions(resolve_project(registry, project))
     if json:
         echo_json([version.json() for version in listed])
-        return DONE
+        return
     echo_table(
         ("version", "stage", "trained", "by", "model", "metrics", "gates", "digest"),
         [
@@ -101,10 +61,11 @@ def _versions(target: Path, *, json: bool) -> int:
             for version in listed
         ],
     )
-    return DONE
 
 
-def _show(target: Path, names: list[str], *, json: bool) -> int:
+def show(which: Which = None, json: Json = False) -> None:
+    """Show one version: parameters, metrics, gates, decisions, and where its bundle is."""
+    target, names = split_arguments(which, "windlass show [PROJECT] [VERSION]")
     with open_registry() as registry:
         project = resolve_project(registry, target)
         version = select_version(registry, project, names, lambda _: True, "version yet")
@@ -113,7 +74,7 @@ def _show(target: Path, names: list[str], *, json: bool) -> int:
     if json:
         values = [decision.json() for decision in decisions]
         echo_json({**version.json(), "location": location, "decisions": values})
-        return DONE
+        return
     params = dict(version.facts["params"])
     model = params.pop("model")
     echo_facts(
@@ -132,17 +93,22 @@ def _show(target: Path, names: list[str], *, json: bool) -> int:
             ("bundle", location),
         ]
     )
-    return DONE
 
 
-def _compare(target: Path, names: list[str], *, json: bool) -> int:
+def compare(
+    which: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT] VERSION VERSION")] = None,
+    json: Json = False,
+) -> None:
+    """Compare two versions on the rows that neither was trained on, with intervals."""
+    usage = "windlass compare [PROJECT] VERSION VERSION"
+    target, names = split_arguments(which, usage, max_versions=2)
+    if len(names) < 2:
+        fail_usage(f"Name two versions. Use: {usage}")
     with open_registry() as registry:
-        comparison = compare_versions(
-            registry, resolve_project(registry, target), names[0], names[1]
-        )
+        comparison = compare_versions(registry, resolve_project(registry, target), *names)
     if json:
         echo_json({"versions": names, **comparison.json()})
-        return DONE
+        return
     echo(comparison.summary(names[0], names[1]))
     if comparison.metrics:
         echo_table(
@@ -153,7 +119,6 @@ def _compare(target: Path, names: list[str], *, json: bool) -> int:
                 for m in comparison.metrics
             ],
         )  # fmt: skip
-    return DONE
 
 
 def compare_versions(registry: "Registry", project: str, first: str, second: str) -> "Comparison":
@@ -164,19 +129,27 @@ def compare_versions(registry: "Registry", project: str, first: str, second: str
     return compare(a, b)
 
 
-def _prune(target: Path, keep: int, *, json: bool) -> int:
+def prune(
+    project: Project = Path(),
+    keep: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Keep as many of the newest, and of the newest that are not rejected and failed no gate.",
+        ),
+    ] = 5,
+    json: Json = False,
+) -> None:
+    """Remove the bundles of old versions; never production's, nor the one a rollback returns to."""
     with open_registry() as registry:
-        pruned = registry.prune(resolve_project(registry, target), keep)
+        pruned = registry.prune(resolve_project(registry, project), keep)
     names = [version.name for version in pruned]
     if json:
         echo_json(names)
+    elif names:
+        echo(f"Removed the bundles of {', '.join(names)}.")
     else:
-        echo(
-            f"Removed the bundles of {', '.join(names)}."
-            if names
-            else "There was nothing to remove."
-        )
-    return DONE
+        echo("There was nothing to remove.")
 
 
 def format_time(seconds: float) -> str:

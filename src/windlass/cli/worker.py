@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from windlass.cli.console import run_command
+from windlass.cli.console import add_command
 from windlass.errors import WindlassError
 from windlass.logs import set_up_logs
 from windlass.settings import Settings
@@ -28,33 +28,28 @@ _log = logging.getLogger(__name__)
 
 def register(app: typer.Typer) -> None:
     """Adds `worker` to the application."""
+    add_command(app, "worker", worker)
 
-    @app.command("worker")
-    def worker(
-        projects: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
-            None,
-            help="Folders of the projects to train.",
-            show_default="every project whose folder is here",
-        ),
-        parent: int = typer.Option(
-            0, hidden=True, help="Process id of the server that started it."
-        ),
-    ) -> None:
-        """Carry out requested trainings, until stopped.
 
-        A stop leaves a running training to the next worker, which begins from the last finished step.
-        """
+def worker(
+    projects: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
+        None,
+        help="Folders of the projects to train.",
+        show_default="every project whose folder is here",
+    ),
+    parent: int = typer.Option(0, hidden=True, help="Process id of the server that started it."),
+) -> None:
+    """Carry out requested trainings, until stopped.
 
-        def action() -> None:
-            from windlass.workflows.execution.worker import run_worker
+    A stop leaves a running training to the next worker, which begins from the last finished step.
+    """
+    from windlass.workflows.execution.worker import run_worker
 
-            settings = Settings.read()
-            set_up_logs(settings.log_level)
-            if parent:
-                stop_with_parent(parent)
-            run_worker(settings, projects or [], must_exist=bool(parent))
-
-        raise typer.Exit(run_command(action))
+    settings = Settings.read()
+    set_up_logs(settings.log_level)
+    if parent:
+        stop_with_parent(parent)
+    run_worker(settings, projects or [], must_exist=bool(parent))
 
 
 class WorkerProcess:

@@ -11,12 +11,13 @@ import typer
 from windlass.cli.console import (
     DONE,
     FAILED,
+    Json,
+    add_command,
     echo,
     echo_error,
     echo_json,
     echo_table,
     fail_usage,
-    run_command,
 )
 from windlass.cli.features.project import DeclaredView, resolve_view
 from windlass.errors import FeatureError
@@ -31,31 +32,9 @@ _ID = re.compile(r"-?[0-9]+")
 
 def register(group: typer.Typer) -> None:
     """Adds the commands to the group."""
-
-    @group.command("get", context_settings={"ignore_unknown_options": True})
-    def get(
-        which: Annotated[list[str], typer.Argument(metavar="[PROJECT] ID…")],
-        json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    ) -> None:
-        """The features of entities, as they are now."""
-        target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
-        raise typer.Exit(run_command(lambda: _get(target, ids, json=json)))
-
-    @group.command("erase", context_settings={"ignore_unknown_options": True})
-    def erase(
-        which: Annotated[list[str], typer.Argument(metavar="[PROJECT] ID")],
-        undo: Annotated[
-            bool, typer.Option("--undo", help="Let builds hold it again; brings nothing back.")
-        ] = False,
-        json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    ) -> None:
-        """Erase an entity from every snapshot, from quarantine and from the online store, for good."""
-        usage = "windlass features erase [PROJECT] ID [--undo]"
-        target, ids = _split(which, usage=usage)
-        if len(ids) > 1:
-            fail_usage(f"One at a time. Use: {usage}")
-        work = _undo if undo else _erase
-        raise typer.Exit(run_command(lambda: work(target, ids[0], json=json)))
+    settings = {"ignore_unknown_options": True}  # a negative id looks like one
+    add_command(group, "get", get_features, context_settings=settings)
+    add_command(group, "erase", erase_entity, context_settings=settings)
 
 
 def _split(arguments: Sequence[str], *, usage: str) -> tuple[Path, list[int]]:
@@ -67,10 +46,14 @@ def _split(arguments: Sequence[str], *, usage: str) -> tuple[Path, list[int]]:
     return Path(targets[0] if targets else "."), ids
 
 
-def _get(target: Path, ids: Sequence[int], *, json: bool) -> int:
+def get_features(
+    which: Annotated[list[str], typer.Argument(metavar="[PROJECT] ID…")], json: Json = False
+) -> int:
+    """The features of entities, as they are now."""
     from windlass.features.online.reader import FeatureReader
     from windlass.features.online.store import online_store
 
+    target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
     settings = Settings.read()
     declared = resolve_view(settings, target)
     store = online_store(settings, declared.view, declared.name)
@@ -131,6 +114,22 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.6g}"
     return "" if value is None else str(value)
+
+
+def erase_entity(
+    which: Annotated[list[str], typer.Argument(metavar="[PROJECT] ID")],
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Let builds hold it again; brings nothing back.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Erase an entity from every snapshot, from quarantine and from the online store, for good."""
+    usage = "windlass features erase [PROJECT] ID [--undo]"
+    target, ids = _split(which, usage=usage)
+    if len(ids) > 1:
+        fail_usage(f"One at a time. Use: {usage}")
+    work = _undo if undo else _erase
+    return work(target, ids[0], json=json)
 
 
 def _erase(target: Path, entity: int, *, json: bool) -> int:
