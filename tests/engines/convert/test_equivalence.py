@@ -53,15 +53,11 @@ def test_a_wrong_coefficient_is_caught(
 def test_ties_broken_the_other_way_are_caught(
     iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vote = trees._classifier_output
+    def wrong(graph: Any, probabilities: str) -> ClassifierOutput:
+        label = graph.node("ArgMax", probabilities, axis=1, keepdims=0, select_last_index=1)
+        return ClassifierOutput(label, probabilities)
 
-    def wrong(compiler: Any, model: Any, members: Any, columns: Any) -> Any:
-        scores = vote(compiler, model, members, columns)
-        share = scores.probabilities
-        label = compiler.graph.node("ArgMax", share, axis=1, keepdims=0, select_last_index=1)
-        return ClassifierOutput(label, share)
-
-    monkeypatch.setattr(trees, "_classifier_output", wrong)
+    monkeypatch.setattr(ClassifierOutput, "from_probabilities", wrong)
     rows, _ = iris
     table = (rows * 0.0, np.tile([0, 1, 2], 50))
     assert "labels changed" in native_reason(DecisionTreeClassifier(), table)

@@ -22,7 +22,7 @@ def calibrated_classifier(compiler: Compiler, model: Any, columns: Columns) -> C
         total = graph.node("Add", total, each)
     if len(members) > 1:
         total = graph.node("Div", total, graph.constant(float(len(members))))
-    return ClassifierOutput(graph.node("ArgMax", total, axis=1, keepdims=0), total)
+    return ClassifierOutput.from_probabilities(graph, total)
 
 
 def _member(compiler: Compiler, member: Any, columns: Columns) -> str:

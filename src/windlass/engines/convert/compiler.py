@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from windlass.engines.convert.graph import Array, Columns, Graph
 from windlass.engines.convert.types import UnsupportedError
@@ -23,17 +23,27 @@ class ClassifierOutput:
     probabilities: str | None
     decision: str | None = None
 
+    @staticmethod
+    def from_probabilities(graph: Graph, probabilities: str) -> ClassifierOutput:
+        """Append the label of the most probable class, in a tie the first."""
+        label = graph.node("ArgMax", probabilities, axis=1, keepdims=0)
+        return ClassifierOutput(label, probabilities)
 
-T = TypeVar("T")
+
 Transform = Callable[["Compiler", Any, Columns], Columns]
 Classify = Callable[["Compiler", Any, Columns], ClassifierOutput]
 Regress = Callable[["Compiler", Any, Columns], str]
+Delegate = Callable[["Compiler", Any, Columns], tuple[Any, Columns]]
 
 
 @dataclass(frozen=True)
 class Converters:
-    """Converters by class name of scikit-learn, and a fallback for each kind of estimator."""
+    """Converters by class name of scikit-learn, and a fallback for each kind of estimator.
 
+    ``delegates`` return another estimator that does the work, of any kind, and its columns.
+    """
+
+    delegates: Mapping[str, Delegate]
     transformers: Mapping[str, Transform]
     classifiers: Mapping[str, Classify]
     regressors: Mapping[str, Regress]
@@ -54,21 +64,30 @@ class Compiler:
         """Append the transformer ``step`` and return its output columns."""
         if step is None or step == "passthrough":
             return columns
-        table, fallback = self.converters.transformers, self.converters.fallback_transformer
-        return _lookup(table, step, fallback)(self, step, columns)
+        name, converters = _scikit_learn_name(step), self.converters
+        if name in converters.delegates:
+            return self.transform(*converters.delegates[name](self, step, columns))
+        convert = converters.transformers.get(name, converters.fallback_transformer)
+        return convert(self, step, columns)
 
     def classify(self, estimator: Any, columns: Columns) -> ClassifierOutput:
         """Append the classifier ``estimator`` and return its outputs."""
-        table, fallback = self.converters.classifiers, self.converters.fallback_classifier
-        return _lookup(table, estimator, fallback)(self, estimator, columns)
+        name, converters = _scikit_learn_name(estimator), self.converters
+        if name in converters.delegates:
+            return self.classify(*converters.delegates[name](self, estimator, columns))
+        convert = converters.classifiers.get(name, converters.fallback_classifier)
+        return convert(self, estimator, columns)
 
     def regress(self, estimator: Any, columns: Columns) -> str:
         """Append the regressor ``estimator`` and return its values, float64 [N, 1]."""
-        table, fallback = self.converters.regressors, self.converters.fallback_regressor
-        return _lookup(table, estimator, fallback)(self, estimator, columns)
+        name, converters = _scikit_learn_name(estimator), self.converters
+        if name in converters.delegates:
+            return self.regress(*converters.delegates[name](self, estimator, columns))
+        convert = converters.regressors.get(name, converters.fallback_regressor)
+        return convert(self, estimator, columns)
 
 
-def _lookup(table: Mapping[str, T], step: Any, fallback: T) -> T:
+def _scikit_learn_name(step: Any) -> str:
     # A subclass may compute anything, so the class itself has to be scikit-learn's.
     kind = type(step)
     is_scikit_learn = (
@@ -76,4 +95,4 @@ def _lookup(table: Mapping[str, T], step: Any, fallback: T) -> T:
     )
     if not is_scikit_learn:
         raise UnsupportedError(f"{kind.__name__}: not a scikit-learn class, no converter knows it")
-    return table.get(kind.__name__, fallback)
+    return kind.__name__

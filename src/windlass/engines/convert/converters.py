@@ -16,7 +16,7 @@ from windlass.engines.convert import (
     trees,
     voting,
 )
-from windlass.engines.convert.compiler import Classify, Converters, Regress, Transform
+from windlass.engines.convert.compiler import Classify, Converters, Delegate, Regress, Transform
 
 _SEARCHES = (
     "GridSearchCV",
@@ -63,6 +63,10 @@ _LINEAR = (
     "TheilSenRegressor",
 )
 
+DELEGATES: dict[str, Delegate] = {
+    "Pipeline": pipelines.last_step,
+    **dict.fromkeys(_SEARCHES, pipelines.inner_estimator),
+}
 TRANSFORMERS: dict[str, Transform] = {
     "ColumnTransformer": pipelines.column_transformer,
     "FeatureUnion": pipelines.feature_union,
@@ -72,13 +76,11 @@ TRANSFORMERS: dict[str, Transform] = {
     "OneHotEncoder": encoding.encoder,
     "OrdinalEncoder": encoding.encoder,
     "PCA": scaling.pca,
-    "Pipeline": pipelines.pipeline_transform,
     "RobustScaler": scaling.robust_scaler,
     "SimpleImputer": imputing.simple_imputer,
     "StandardScaler": scaling.standard_scaler,
     "TargetEncoder": encoding.encoder,
     **dict.fromkeys(_SELECTORS, pipelines.feature_selection),
-    **dict.fromkeys(_SEARCHES, pipelines.wrapped_transform),
 }
 CLASSIFIERS: dict[str, Classify] = {
     "AdaBoostClassifier": voting.ada_boost_classifier,
@@ -96,7 +98,6 @@ CLASSIFIERS: dict[str, Classify] = {
     "LogisticRegression": linear.logistic_regression,
     "LogisticRegressionCV": linear.logistic_regression,
     "NuSVC": svm.support_vector_classifier,
-    "Pipeline": pipelines.pipeline_classify,
     "RandomForestClassifier": trees.forest_classifier,
     "RidgeClassifier": linear.linear_classifier,
     "RidgeClassifierCV": linear.linear_classifier,
@@ -105,7 +106,6 @@ CLASSIFIERS: dict[str, Classify] = {
     "StackingClassifier": voting.stacking_classifier,
     "TunedThresholdClassifierCV": calibration.tuned_threshold,
     "VotingClassifier": voting.voting_classifier,
-    **dict.fromkeys(_SEARCHES, pipelines.wrapped_classify),
 }
 REGRESSORS: dict[str, Regress] = {
     "BaggingRegressor": voting.bagging_regressor,
@@ -117,7 +117,6 @@ REGRESSORS: dict[str, Regress] = {
     "HistGradientBoostingRegressor": gradient_boosting.histogram_regressor,
     "KNeighborsRegressor": neighbors.neighbors_regressor,
     "NuSVR": svm.support_vector_regressor,
-    "Pipeline": pipelines.pipeline_regress,
     "PoissonRegressor": linear.generalized_linear,
     "RandomForestRegressor": trees.forest_regressor,
     "SVR": svm.support_vector_regressor,
@@ -126,9 +125,9 @@ REGRESSORS: dict[str, Regress] = {
     "TweedieRegressor": linear.generalized_linear,
     "VotingRegressor": voting.voting_regressor,
     **dict.fromkeys(_LINEAR, linear.linear_regression),
-    **dict.fromkeys(_SEARCHES, pipelines.wrapped_regress),
 }
 CONVERTERS = Converters(
+    DELEGATES,
     TRANSFORMERS,
     CLASSIFIERS,
     REGRESSORS,

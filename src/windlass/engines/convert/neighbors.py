@@ -22,9 +22,7 @@ def neighbors_classifier(compiler: Compiler, model: Any, columns: Columns) -> Cl
         raise UnsupportedError("KNeighborsClassifier: several targets")
     members = np.eye(len(model.classes_))[model._y]  # noqa: SLF001 - it has no public name
     probabilities = _mean(compiler.graph, model, columns, members)
-    return ClassifierOutput(
-        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
-    )
+    return ClassifierOutput.from_probabilities(compiler.graph, probabilities)
 
 
 def neighbors_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:

@@ -10,31 +10,22 @@ from windlass.engines.convert.scaling import apply_function
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
-    from windlass.engines.convert.compiler import ClassifierOutput, Compiler
+    from windlass.engines.convert.compiler import Compiler
     from windlass.engines.convert.graph import Columns
 
 
-def pipeline_steps(compiler: Compiler, pipeline: Any, columns: Columns) -> Columns:
+def last_step(compiler: Compiler, pipeline: Any, columns: Columns) -> tuple[Any, Columns]:
     """Append every step of a pipeline but the last and samplers, which only work during fit."""
     for _, step in pipeline.steps[:-1]:
         if not hasattr(step, "fit_resample"):
             columns = compiler.transform(step, columns)
-    return columns
+    return pipeline.steps[-1][1], columns
 
 
-def pipeline_transform(compiler: Compiler, pipeline: Any, columns: Columns) -> Columns:
-    """Append a pipeline whose last step is a transformer too."""
-    return compiler.transform(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
-
-
-def pipeline_classify(compiler: Compiler, pipeline: Any, columns: Columns) -> ClassifierOutput:
-    """Append a pipeline that ends in a classifier."""
-    return compiler.classify(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
-
-
-def pipeline_regress(compiler: Compiler, pipeline: Any, columns: Columns) -> str:
-    """Append a pipeline that ends in a regressor."""
-    return compiler.regress(pipeline.steps[-1][1], pipeline_steps(compiler, pipeline, columns))
+def inner_estimator(_: Compiler, wrapper: Any, columns: Columns) -> tuple[Any, Columns]:
+    """Return the estimator inside a search or a frozen estimator."""
+    inner = wrapper.best_estimator_ if hasattr(wrapper, "best_estimator_") else wrapper.estimator
+    return inner, columns
 
 
 def column_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
@@ -71,25 +62,6 @@ def _weighted(compiler: Compiler, step: Any, columns: Columns, weight: float) ->
 def feature_selection(_: Compiler, step: Any, columns: Columns) -> Columns:
     """Keep the columns that a fitted selector supports."""
     return tuple(columns[i] for i in np.flatnonzero(step.get_support()))
-
-
-def wrapped_classify(compiler: Compiler, wrapper: Any, columns: Columns) -> ClassifierOutput:
-    """Append the classifier inside a search or a frozen estimator."""
-    return compiler.classify(_inner(wrapper), columns)
-
-
-def wrapped_regress(compiler: Compiler, wrapper: Any, columns: Columns) -> str:
-    """Append the regressor inside a search or a frozen estimator."""
-    return compiler.regress(_inner(wrapper), columns)
-
-
-def wrapped_transform(compiler: Compiler, wrapper: Any, columns: Columns) -> Columns:
-    """Append the transformer inside a search or a frozen estimator."""
-    return compiler.transform(_inner(wrapper), columns)
-
-
-def _inner(wrapper: Any) -> Any:
-    return wrapper.best_estimator_ if hasattr(wrapper, "best_estimator_") else wrapper.estimator
 
 
 def transformed_target(compiler: Compiler, step: Any, columns: Columns) -> str:

@@ -15,24 +15,16 @@ if TYPE_CHECKING:
 
 def standard_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append ``(x - mean) / scale``; both roundings are scikit-learn's."""
-    return _shift_and_divide(
-        compiler.graph,
-        step,
-        columns,
-        shift=step.mean_ if step.with_mean else None,
-        scale=step.scale_ if step.with_std else None,
-    )
+    shift = step.mean_ if step.with_mean else None
+    scale = step.scale_ if step.with_std else None
+    return _shift_and_divide(compiler.graph, step, columns, shift=shift, scale=scale)
 
 
 def robust_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append ``(x - center) / scale``."""
-    return _shift_and_divide(
-        compiler.graph,
-        step,
-        columns,
-        shift=step.center_ if step.with_centering else None,
-        scale=step.scale_ if step.with_scaling else None,
-    )
+    shift = step.center_ if step.with_centering else None
+    scale = step.scale_ if step.with_scaling else None
+    return _shift_and_divide(compiler.graph, step, columns, shift=shift, scale=scale)
 
 
 def max_abs_scaler(compiler: Compiler, step: Any, columns: Columns) -> Columns:

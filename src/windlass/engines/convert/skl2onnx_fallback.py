@@ -26,8 +26,7 @@ def transform(compiler: Compiler, step: Any, columns: Columns) -> Columns:
 def classify(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a classifier through skl2onnx; its label is the first most probable class."""
     outputs = _embed(compiler, model, columns)
-    label = compiler.graph.node("ArgMax", outputs[1], axis=1, keepdims=0)
-    return ClassifierOutput(label, outputs[1])
+    return ClassifierOutput.from_probabilities(compiler.graph, outputs[1])
 
 
 def regress(compiler: Compiler, model: Any, columns: Columns) -> str:

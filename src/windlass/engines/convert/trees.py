@@ -82,23 +82,16 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
     return graph.node("Div", total, graph.constant(float(len(members))))
 
 
-def _classifier_output(
-    compiler: Compiler, model: Any, members: list[Any], columns: Columns
-) -> ClassifierOutput:
-    probabilities = _sum_of_trees(compiler, model, members, columns)
-    return ClassifierOutput(
-        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
-    )
-
-
 def tree_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append one tree; its leaves hold the classes' probabilities."""
-    return _classifier_output(compiler, model, [model], columns)
+    probabilities = _sum_of_trees(compiler, model, [model], columns)
+    return ClassifierOutput.from_probabilities(compiler.graph, probabilities)
 
 
 def forest_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a forest: probabilities are added in tree order and divided once; in a tie the first class wins."""
-    return _classifier_output(compiler, model, list(model.estimators_), columns)
+    probabilities = _sum_of_trees(compiler, model, list(model.estimators_), columns)
+    return ClassifierOutput.from_probabilities(compiler.graph, probabilities)
 
 
 def tree_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:

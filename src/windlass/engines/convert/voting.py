@@ -26,9 +26,7 @@ def bagging_classifier(compiler: Compiler, model: Any, columns: Columns) -> Clas
     if any(len(member.classes_) != model.n_classes_ for member in model.estimators_):
         raise UnsupportedError("BaggingClassifier: a member has not seen every class")
     probabilities = _bagged(compiler, model, columns)
-    return ClassifierOutput(
-        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
-    )
+    return ClassifierOutput.from_probabilities(compiler.graph, probabilities)
 
 
 def bagging_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
@@ -44,13 +42,8 @@ def _bagged(compiler: Compiler, model: Any, columns: Columns) -> str:
         return compiler.graph.node("Div", total, compiler.graph.constant(float(len(members))))
     parts = []
     for member, features in zip(members, feature_sets, strict=True):
-        member_columns = tuple(columns[i] for i in features)
-        classifies = hasattr(member, "classes_")
-        parts.append(
-            _probabilities(compiler, member, member_columns)
-            if classifies
-            else compiler.regress(member, member_columns)
-        )
+        output = _probabilities if hasattr(member, "classes_") else Compiler.regress
+        parts.append(output(compiler, member, tuple(columns[i] for i in features)))
     return _average(compiler, parts, None)
 
 
@@ -83,9 +76,7 @@ def voting_classifier(compiler: Compiler, model: Any, columns: Columns) -> Class
         raise UnsupportedError("VotingClassifier: voting='hard' gives no probabilities")
     parts = [_probabilities(compiler, member, columns) for member in model.estimators_]
     probabilities = _average(compiler, parts, _weights(model))
-    return ClassifierOutput(
-        compiler.graph.node("ArgMax", probabilities, axis=1, keepdims=0), probabilities
-    )
+    return ClassifierOutput.from_probabilities(compiler.graph, probabilities)
 
 
 def voting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
