@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.support.loan_view import PROJECT_VIEW
-from tests.support.online_parts import Snapshot
+from tests.support.online_parts import snapshot_of
 
 from windlass.features.online.materialise import materialise
 from windlass.features.online.store import online_store
@@ -26,7 +26,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     parts = list(Path(folder).iterdir())
-    snapshot = Snapshot(int(number), float(number))
+    snapshot = snapshot_of(int(number), float(number))
     done = materialise(store, PROJECT_VIEW, parts, snapshot, report, batch=10)
     sys.stdout.write(f"{done.resumed}\n")
     store.close()

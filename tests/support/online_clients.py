@@ -1,7 +1,6 @@
 """Clients of whom an online store knows, and a registry that has declared their view: for tests of serving."""
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.support.loan_view import NO_JOB, PROJECT_VIEW
+from tests.support.online_parts import snapshot_of
 from tests.support.registry_home import RegistryHome
 
 from windlass.core.feature_view import ViewRecord
@@ -40,16 +40,6 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What a materialisation wants to know of a snapshot."""
-
-    number: int
-    created: float
-    view: str
-    folder: Path = Path("none")
-
-
 def expected_features(client: int, view: ViewRecord = PROJECT_VIEW) -> dict[str, Any]:
     """What the view says of a client today."""
     return view.features_on(
@@ -79,7 +69,7 @@ def fill_store(
     part = settings.home / "part-00.parquet"
     pq.write_table(table, part)
     store = open_online_store(settings, view)
-    snapshot = Snapshot(number, time.time(), view.version)
+    snapshot = snapshot_of(number, time.time(), view.version)
     materialise(store, view, [part], snapshot, lambda _, __: None)
     store.close()
 

@@ -1,7 +1,6 @@
 """Parts of what is newest of clients, as the offline store writes them, and snapshots to go with them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 from tests.support.loan_view import NO_JOB, PROJECT_VIEW
 
 from windlass.core.feature_view import ViewRecord
+from windlass.features.offline.snapshot import Snapshot
 from windlass.features.online.store import OnlineStore
 
 OpenStore = Callable[..., OnlineStore]
@@ -40,14 +40,23 @@ PLAIN: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What a materialisation wants to know of one."""
-
-    number: int = 1
-    created: float = 1000.0
-    view: str = PROJECT_VIEW.version
-    folder: Path = Path("none")
+def snapshot_of(
+    number: int = 1, created: float = 1000.0, view: str = PROJECT_VIEW.version
+) -> Snapshot:
+    """A snapshot of this number, in no folder: all that a materialisation wants to know of one."""
+    nothing: dict[str, Any] = dict.fromkeys(["events", "entities", "recomputed"], 0)
+    empty: dict[str, Any] = {"quality": {}, "files": {}, "newest": None, "parent": None}
+    return Snapshot(
+        number=number,
+        created=created,
+        view=view,
+        buckets=1,
+        digest="",
+        order=("id", "loan_date", "loan_id"),
+        folder=Path("none"),
+        **nothing,
+        **empty,
+    )
 
 
 def rows(*changes: dict[str, Any]) -> pa.Table:

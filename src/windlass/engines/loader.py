@@ -23,7 +23,6 @@ class Engine(Protocol):
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict n rows. Raises EngineError where the model fails."""
-        ...
 
 
 def check_reference_examples(bundle: Bundle, engine: Engine) -> None:

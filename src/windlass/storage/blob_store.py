@@ -17,48 +17,39 @@ class BlobStore(Protocol):
     @property
     def is_local(self) -> bool:
         """Whether `local_path` leads to the files themselves."""
-        ...
 
     def upload(self, folder: Path, names: Sequence[str], name: str) -> None:
         """Writes these files of a folder under `name`, durably and in this order."""
-        ...
 
     def move(self, name: str, to: str) -> None:
         """Moves the folder `name` to `to` and replaces what is there; its manifest appears last."""
-        ...
 
     def remove(self, name: str) -> None:
         """Removes a folder, its manifest first.
 
         A missing folder is no error.
         """
-        ...
 
     def folders(self, name: str) -> list[str]:
         """Returns the names of the folders in the folder `name`, sorted."""
-        ...
 
     def read(self, name: str, file: str) -> bytes | None:
         """Returns the content of a file in the folder `name`; None where it is missing."""
-        ...
 
     def download(self, name: str, file: str, target: Path) -> bool:
         """Writes a file of the folder `name` to `target`.
 
         Returns False where it is missing.
         """
-        ...
 
     def local_path(self, name: str) -> Path:
         """Returns the path of the folder `name`.
 
         Only for a store that `is_local`.
         """
-        ...
 
     def location(self, name: str) -> str:
         """Returns where the folder `name` is, for people: a path or a URL."""
-        ...
 
 
 def open_blob_store(settings: Settings) -> BlobStore:

@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 from tests.support.child_process import Finished, run
 from tests.support.loan_view import PROJECT_VIEW
-from tests.support.online_parts import DAY, OpenStore, Snapshot, rows, write_parts
+from tests.support.online_parts import DAY, OpenStore, rows, snapshot_of, write_parts
 from tests.support.paths import ROOT
 from tests.support.server import free_port
 
 from windlass.errors import FeatureError, StorageError
+from windlass.features.offline.snapshot import Snapshot
 from windlass.features.online.materialise import MaterialisationResult, materialise
 from windlass.features.online.postgres import PostgresKeyValueStore
 from windlass.features.online.redis import RedisKeyValueStore
 from windlass.features.online.store import OnlineStore, online_store
 from windlass.settings import Settings
 
-SILENT = Snapshot()
+SILENT = snapshot_of()
 ENTITIES = range(100, 200)
 
 
@@ -96,8 +97,8 @@ def test_a_second_run_writes_the_same(store: OnlineStore, tmp_path: Path) -> Non
 
 def test_an_older_snapshot_changes_nothing(store: OnlineStore, tmp_path: Path) -> None:
     parts = write_parts(tmp_path, ENTITIES, 3)
-    newest = _run(store, parts, Snapshot(2, 2.0)).freshness
-    done = _run(store, parts, Snapshot(1, 1.0))
+    newest = _run(store, parts, snapshot_of(2, 2.0)).freshness
+    done = _run(store, parts, snapshot_of(1, 1.0))
     assert (done.rows, done.written) == (100, 0)
     assert store.freshness() == newest
     assert set(_held(store).values()) == {2}
@@ -147,12 +148,12 @@ def test_processes_read_while_another_writes(
 
 def test_another_snapshot_starts_afresh(store: OnlineStore, tmp_path: Path) -> None:
     parts = write_parts(tmp_path, ENTITIES, 4)
-    _broken_off(store, parts, Snapshot(1, 1.0))
-    assert _run(store, parts, Snapshot(2, 2.0)).resumed == 0
+    _broken_off(store, parts, snapshot_of(1, 1.0))
+    assert _run(store, parts, snapshot_of(2, 2.0)).resumed == 0
     assert _held(store) == dict.fromkeys(ENTITIES, 2)
     store.erase(100)
-    _broken_off(store, parts, Snapshot(3, 3.0))
-    anew = Snapshot(3, 4.0)  # of the same number, in an offline store that was begun anew
+    _broken_off(store, parts, snapshot_of(3, 3.0))
+    anew = snapshot_of(3, 4.0)  # of the same number, in an offline store that was begun anew
     assert _run(store, parts, anew).resumed == 0
 
 
@@ -168,9 +169,9 @@ def _broken_off(store: OnlineStore, parts: list[Path], snapshot: Snapshot) -> No
 
 def test_an_offline_store_that_was_begun_anew_is_told(store: OnlineStore, tmp_path: Path) -> None:
     parts = write_parts(tmp_path, ENTITIES, 2)
-    _run(store, parts, Snapshot(7, 70.0))
+    _run(store, parts, snapshot_of(7, 70.0))
     with pytest.raises(FeatureError, match=r"holds snapshot 7, which is older than snapshot 1"):
-        _run(store, parts, Snapshot(1, 71.0))
+        _run(store, parts, snapshot_of(1, 71.0))
     assert set(_held(store).values()) == {7}
 
 
@@ -181,7 +182,7 @@ def test_two_at_once_end_well(open_store: OpenStore, tmp_path: Path) -> None:
 
     def run(parts: list[Path], number: int) -> None:
         try:
-            _run(open_store(), parts, Snapshot(number, float(number)), batch=7)
+            _run(open_store(), parts, snapshot_of(number, float(number)), batch=7)
         except BaseException as error:
             failed.append(error)
             raise

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import duckdb
@@ -34,12 +33,7 @@ class DuckDBEngine:
     def __enter__(self) -> "DuckDBEngine":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def compute_states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
@@ -138,12 +132,7 @@ class FeatureEngine(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def compute_states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
         """Writes the states of all events of these parts into a folder. Raises FeatureError."""

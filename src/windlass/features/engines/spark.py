@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -34,13 +34,8 @@ class SparkEngine:
         self._session = self._entered.enter_context(session)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._entered.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._entered.__exit__(*error)  # which translates Spark's errors
 
     def compute_states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
         """Writes the states of all events of these parts into a folder. Raises FeatureError."""

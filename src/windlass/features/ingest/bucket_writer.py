@@ -1,7 +1,6 @@
 """Partitions good rows by entity into files on disk, so that one bucket at a time fits into memory."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import polars as pl
@@ -37,9 +36,7 @@ class BucketWriter:
     def __enter__(self) -> "BucketWriter":
         return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for writer in [*self._writers.values(), self._key_writer]:
             if writer is not None:
                 writer.close()

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -17,34 +16,10 @@ from windlass.core.feature_view import ViewRecord
 from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
 from windlass.features.offline.erasure import ErasedEntities
-from windlass.features.offline.snapshot import COMPUTED_AT
+from windlass.features.offline.snapshot import COMPUTED_AT, Snapshot
 from windlass.features.online.store import Freshness, MaterialisationProgress, OnlineStore
 
 BATCH = 250_000  # rows that are written in one call
-
-
-class SnapshotInfo(Protocol):
-    """Protocol of a snapshot to materialise."""
-
-    @property
-    def number(self) -> int:
-        """The snapshot's number, from 1."""
-        ...
-
-    @property
-    def created(self) -> float:
-        """When it was built, epoch seconds."""
-        ...
-
-    @property
-    def view(self) -> str:
-        """The version of the view that computed it."""
-        ...
-
-    @property
-    def folder(self) -> Path:
-        """Its folder in the offline store."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +40,7 @@ def materialise(
     store: OnlineStore,
     record: ViewRecord,
     parts: Sequence[Path],
-    snapshot: SnapshotInfo,
+    snapshot: Snapshot,
     progress: ProgressCallback,
     batch: int = BATCH,
 ) -> MaterialisationResult:
@@ -93,7 +68,7 @@ def materialise(
     return MaterialisationResult(freshness, len(parts), resumed, writer.rows, writer.written)
 
 
-def _resume_point(store: OnlineStore, snapshot: SnapshotInfo) -> MaterialisationProgress:
+def _resume_point(store: OnlineStore, snapshot: Snapshot) -> MaterialisationProgress:
     newest = store.freshness()
     if newest and newest.snapshot > snapshot.number and newest.created < snapshot.created:
         raise FeatureError(
