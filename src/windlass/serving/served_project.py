@@ -110,11 +110,7 @@ class ServedProject:
             return loaded
         if self._finder is None:
             raise Problem(404, "There is no such version here. See /status for the live one.")
-        model = await self._finder.find(version)
-        # another request that waited for the same load may have added it
-        if self.loaded_version(version) is not model:
-            self.add_loaded(model)
-        return model
+        return await self._finder.find(version, self.add_loaded)
 
     def loaded_version(self, version: str) -> ServedModel | None:
         """Returns the version of this name if it is loaded."""

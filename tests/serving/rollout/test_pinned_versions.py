@@ -21,6 +21,7 @@ from tests.support.trained_bundles import BundleOf
 
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
+from windlass.serving.model import ServedModel
 from windlass.serving.rollout.loader import ModelLoader, VersionLoader
 from windlass.serving.rollout.pinned_versions import VersionCache
 from windlass.serving.served_project import MAX_LOADED_VERSIONS
@@ -134,12 +135,36 @@ class Asked:
     def status(self, version: str) -> int:
         """What an answer about this version would have."""
         with pytest.raises(Problem) as refused:
-            asyncio.run(self._earlier.find(version))
+            asyncio.run(self._earlier.find(version, lambda model: None))
         return refused.value.status
 
     def close(self) -> None:
         """Let its threads end."""
         self._loader.close()
+
+
+def test_a_request_at_any_moment_of_a_load_begins_no_other(home: RegistryHome) -> None:
+    client = RegistryClient(lambda: home.registry)
+    client.open()
+    client.reachable = True
+    loader = VersionLoader("iris", client, ModelLoader(DaemonExecutor("model")))
+    cache, kept = VersionCache(client, loader), list[ServedModel]()
+
+    async def request() -> None:
+        if not kept:
+            await cache.find("v3", kept.append)
+
+    async def request_at_every_turn() -> None:
+        """Sends a request at each turn of the event loop, until the first has been answered."""
+        requests = [asyncio.create_task(request())]
+        while not requests[0].done():
+            requests.append(asyncio.create_task(request()))
+            await asyncio.sleep(0)
+        await asyncio.gather(*requests)
+
+    asyncio.run(request_at_every_turn())
+    loader.close()
+    assert [model.version for model in kept] == ["v3"]
 
 
 def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(server: Server) -> None:

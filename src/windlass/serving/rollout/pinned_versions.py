@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,15 +52,18 @@ class VersionCache:
         self._errors: OrderedDict[str, _CachedError] = OrderedDict()
         self._loads = SharedCalls[str, ServedModel](MAX_WAITING)
 
-    async def find(self, name: str) -> ServedModel:
-        """Returns the version of this name, loaded. Raises Problem 404, 409 where it was never approved, or 503."""
+    async def find(self, name: str, keep: Callable[[ServedModel], None]) -> ServedModel:
+        """Returns the version of this name, loaded. Raises Problem 404, 409 where it was never approved, or 503.
+
+        `keep` gets it before the load counts as ended, so that no request begins another one.
+        """
         if not _NAME(name):
             raise Problem(404, _UNKNOWN)
         cached = self._errors.get(name)
         if cached is not None and time.monotonic() < cached.until:
             raise cached.problem()
         try:
-            return await self._loads.get(name, lambda: self._load(name))
+            return await self._loads.get(name, lambda: self._load(name, keep))
         except QueueFullError:
             raise unavailable("Other versions are being loaded. Try again.") from None
 
@@ -67,13 +71,14 @@ class VersionCache:
         """Returns what `/status` shows of the registry."""
         return self._client.status()
 
-    async def _load(self, name: str) -> ServedModel:
+    async def _load(self, name: str, keep: Callable[[ServedModel], None]) -> ServedModel:
         if self._client.reachable is not True:
             raise unavailable("The registry cannot be reached to find this version.")
         try:
             model = await self._loader.load_requested(name)
         except Exception as error:  # noqa: BLE001 - reported to the clients; the live version goes on
             raise self._cache_error(name, error).problem() from None
+        keep(model)
         _log.info("earlier version ready", extra={"project": self._loader.project, "version": name})
         return model
 
