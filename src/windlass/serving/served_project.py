@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -30,8 +31,8 @@ class RefusedVersion:
 class VersionFinder(Protocol):
     """Loads versions that are not live, where the registry decides about a project."""
 
-    async def find(self, name: str) -> ServedModel:
-        """Returns the version of this name, loaded. Raises Problem 404, 409 or 503."""
+    async def find(self, name: str, keep: Callable[[ServedModel], None]) -> ServedModel:
+        """Returns the version of this name, loaded; `keep` gets it first. Raises Problem 404, 409 or 503."""
 
     def registry_status(self) -> dict[str, Any]:
         """Returns what `/status` shows of the registry: whether it can be reached, since when, and why not."""
