@@ -3,17 +3,7 @@
 import typer
 
 from windlass._version import __version__
-from windlass.cli import (
-    decisions,
-    keys,
-    pipeline,
-    predict,
-    serve,
-    train,
-    verify,
-    versions,
-    worker,
-)
+from windlass.cli import decisions, keys, pipeline, predict, serve, train, verify, versions, worker
 from windlass.cli.console import echo
 from windlass.cli.features import snapshots as features
 

@@ -57,15 +57,13 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
     ] = None,
     rejects: Annotated[
-        Path | None,
-        typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv."),
+        Path | None, typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv.")
     ] = None,
     keep: Annotated[
         str, typer.Option(help="Columns of the input to copy to the output: id,name,…")
     ] = "",
     engine: Annotated[
-        ScoreTarget,
-        typer.Option(help="Where to score: on this machine, or on a Spark cluster."),
+        ScoreTarget, typer.Option(help="Where to score: on this machine, or on a Spark cluster.")
     ] = ScoreTarget.LOCAL,
     master: Annotated[
         str | None, typer.Option(help="The cluster's address: spark://HOST:PORT.")

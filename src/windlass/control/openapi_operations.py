@@ -49,10 +49,7 @@ TRAINING: dict[str, Operation] = {
         also={"202": "Accepted"},
         tells={
             "200": {"Preference-Applied": "What of `Prefer` was done."},
-            "202": {
-                "Location": "The job.",
-                "Preference-Applied": "What of `Prefer` was done.",
-            },
+            "202": {"Location": "The job.", "Preference-Applied": "What of `Prefer` was done."},
         },
     ),
     "GET /jobs": Operation(

@@ -11,12 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic_core import (
-    CoreSchema,
-    SchemaValidator,
-    ValidationError,
-    core_schema,
-)
+from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
 from windlass.core.batch import Batch
 from windlass.core.row_schema import (

@@ -16,13 +16,7 @@ from windlass.registry.bundle_repository import BundleRepository
 from windlass.registry.decisions import Decision, DecisionReason, find_faults
 from windlass.registry.gate_evaluation import GateEvaluation
 from windlass.registry.retention import prunable_versions, pruned_folders, unregistered_folders
-from windlass.registry.version import (
-    Action,
-    LiveVersion,
-    Stage,
-    Version,
-    parse_version_number,
-)
+from windlass.registry.version import Action, LiveVersion, Stage, Version, parse_version_number
 from windlass.settings import Settings
 from windlass.storage.database import Database
 

@@ -16,13 +16,7 @@ from windlass.core.row_schema import (
 )
 from windlass.core.row_validator import RowValidator
 from windlass.errors import RowsError
-from windlass.tables.arrow_numpy import (
-    number_array,
-    text_array,
-    to_mask,
-    to_numpy,
-    validity_mask,
-)
+from windlass.tables.arrow_numpy import number_array, text_array, to_mask, to_numpy, validity_mask
 from windlass.tables.column_checks import ColumnCheck, Rows, type_error_message
 from windlass.tables.text_cells import read_booleans, read_dates, read_integers, read_numbers
 

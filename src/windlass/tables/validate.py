@@ -26,11 +26,7 @@ from windlass.tables.column_checks import (
     type_error_message,
 )
 from windlass.tables.text_cells import null_missing
-from windlass.tables.text_columns import (
-    is_text,
-    read_categories,
-    read_texts,
-)
+from windlass.tables.text_columns import is_text, read_categories, read_texts
 
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _FIRST_DAY, _LAST_DAY = (date.min - EPOCH).days, (date.max - EPOCH).days

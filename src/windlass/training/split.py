@@ -92,10 +92,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
         _require_two_rows_per_class(dataset, target)
     try:
         train, test = train_test_split(
-            np.arange(len(dataset)),
-            test_size=test_size,
-            random_state=seed,
-            stratify=dataset.labels,
+            np.arange(len(dataset)), test_size=test_size, random_state=seed, stratify=dataset.labels
         )
     except ValueError as error:
         raise ParameterError(

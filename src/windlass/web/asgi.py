@@ -195,8 +195,7 @@ def _problem_response(request: Request, error: Exception) -> Response:
         error = Problem(422, "The model cannot predict these rows. The server's log tells why.")
     elif isinstance(error, LedgerError):
         _log.error(
-            "ledger failed",
-            extra={"request_id": request.request_id.decode(), "reason": str(error)},
+            "ledger failed", extra={"request_id": request.request_id.decode(), "reason": str(error)}
         )
         error = unavailable("The ledger cannot be written, so nothing is answered.", retry_after=5)
     assert isinstance(error, Problem)

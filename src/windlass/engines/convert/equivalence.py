@@ -76,11 +76,7 @@ def check_equivalence(
 
 
 def _frames(
-    fitted: FittedEstimator,
-    compiled: CompiledModel,
-    rows: pd.DataFrame,
-    seed: int,
-    probe_rows: int,
+    fitted: FittedEstimator, compiled: CompiledModel, rows: pd.DataFrame, seed: int, probe_rows: int
 ) -> Iterator[Alternatives]:
     """Yield alternatives: the first that scikit-learn accepts is compared, if it accepts one.
 

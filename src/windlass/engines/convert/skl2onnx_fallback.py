@@ -64,10 +64,7 @@ def _skl2onnx(step: Any, width: int) -> onnx.ModelProto:
     options = {id(step): {"zipmap": False}} if hasattr(step, "classes_") else None
     try:
         model: onnx.ModelProto = skl2onnx.convert_sklearn(
-            step,
-            initial_types=inputs,
-            options=options,
-            target_opset={"": OPSET, ML: _ML_OPSET},
+            step, initial_types=inputs, options=options, target_opset={"": OPSET, ML: _ML_OPSET}
         )
     except Exception as error:  # it raises whatever its converters raise
         raise UnsupportedError(f"{name}: skl2onnx: {type(error).__name__}") from error

@@ -6,12 +6,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from windlass.tables.text_cells import (
-    read_booleans,
-    read_dates,
-    read_integers,
-    read_numbers,
-)
+from windlass.tables.text_cells import read_booleans, read_dates, read_integers, read_numbers
 
 _MAP: Any = getattr(pl, "Map", ())  # polars 1 reads maps as lists of structs
 DType = pl.DataType | pl.datatypes.DataTypeClass

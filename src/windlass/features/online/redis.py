@@ -125,10 +125,7 @@ def _client(url: str, timeout: float) -> Redis:
     if parts.scheme != "unix" and database and not database.isdecimal():
         raise ValueError("not the number of a database")  # the client would take the first
     client = Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 1),
+        url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 1)
     )
     pool = client.connection_pool
     try:

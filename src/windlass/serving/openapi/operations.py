@@ -30,10 +30,7 @@ def _rows_body(projects: Sequence[str]) -> Json:
 
 
 def _scoring_body(projects: Sequence[str]) -> Json:
-    return {
-        **json_content(invocations(projects[0])),
-        "text/csv": {"schema": {"type": "string"}},
-    }
+    return {**json_content(invocations(projects[0])), "text/csv": {"schema": {"type": "string"}}}
 
 
 def _instances_body(projects: Sequence[str]) -> Json:
