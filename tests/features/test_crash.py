@@ -17,8 +17,8 @@ from tests.support.snapshots import (
 )
 from tests.support.write_crashes import crash_at_every_write
 
+from windlass.core.atomic_files import translate_disk_errors
 from windlass.errors import FeatureError
-from windlass.features.io_errors import translate_disk_errors
 from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.erasure import ErasedEntities, erase, undo_erasure
 
@@ -139,6 +139,6 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 def test_what_the_disk_refuses_is_told(tmp_path: Path) -> None:
     with (
         pytest.raises(FeatureError, match=r"Name a folder that can be written with WINDLASS_HOME"),
-        translate_disk_errors(tmp_path),
+        translate_disk_errors(FeatureError, "Features cannot be written", tmp_path),
     ):
         raise OSError(30, "Read-only file system", "/there")

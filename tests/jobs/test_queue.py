@@ -7,7 +7,14 @@ from tests.support.job_workers import begin_next
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.queue import MAX_ATTEMPTS, JobQueue, JobRequest, LostError, ProjectBusyError
+from windlass.jobs.queue import (
+    MAX_ATTEMPTS,
+    JobQueue,
+    JobRequest,
+    LostError,
+    ProjectBusyError,
+    state_change,
+)
 from windlass.jobs.workers import WorkerTable
 from windlass.storage.database import Database
 
@@ -23,7 +30,7 @@ def claimed(queue: JobQueue, worker: str) -> Job:
 
 def retire(queue: JobQueue, job: Job) -> None:
     """What happens to the job of a dead worker."""
-    with queue.state_change() as connection:
+    with state_change(queue._database) as connection:
         queue.retire(connection, job)
 
 

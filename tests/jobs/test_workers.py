@@ -5,9 +5,20 @@ from sqlalchemy import update
 from tests.support.child_process import ended_pid
 
 from windlass.jobs.queue import JobQueue
-from windlass.jobs.workers import DEAD_SECONDS, WorkerTable, host_identity
+from windlass.jobs.workers import (
+    DEAD_SECONDS,
+    WorkersById,
+    WorkerTable,
+    host_identity,
+    living_workers,
+)
 from windlass.storage.database import Database
 from windlass.storage.db_tables import workers as table
+
+
+def alive(database: Database) -> WorkersById:
+    with database.reading() as connection:
+        return living_workers(database, connection)
 
 
 def changed(database: Database, worker: str, **values: object) -> None:
@@ -15,9 +26,11 @@ def changed(database: Database, worker: str, **values: object) -> None:
         connection.execute(update(table).where(table.c.id == worker).values(**values))
 
 
-def test_a_worker_is_there_until_it_leaves(workers: WorkerTable, queue: JobQueue) -> None:
+def test_a_worker_is_there_until_it_leaves(
+    database: Database, workers: WorkerTable, queue: JobQueue
+) -> None:
     me = workers.register()
-    found = workers.alive()[me]
+    found = alive(database)[me]
     assert (found.pid, found.host) == (os.getpid(), host_identity())
     assert queue.workers() == [found]
     workers.unregister(me)
@@ -28,10 +41,10 @@ def test_a_worker_that_has_stopped_beating_is_dead_until_it_beats(
     database: Database, workers: WorkerTable
 ) -> None:
     me = workers.register()
-    changed(database, me, beat_at=workers.alive()[me].beat_at - DEAD_SECONDS - 1)
-    assert workers.alive() == {}
+    changed(database, me, beat_at=alive(database)[me].beat_at - DEAD_SECONDS - 1)
+    assert alive(database) == {}
     workers.beat(me)
-    assert set(workers.alive()) == {me}
+    assert set(alive(database)) == {me}
 
 
 def test_a_worker_whose_process_is_gone_is_dead_at_once(
@@ -39,7 +52,7 @@ def test_a_worker_whose_process_is_gone_is_dead_at_once(
 ) -> None:
     me = workers.register()
     changed(database, me, pid=ended_pid())
-    assert workers.alive() == {}
+    assert alive(database) == {}
 
 
 @pytest.mark.parametrize("elsewhere", ["another machine", f"{host_identity()} pid:[1]"])
@@ -48,7 +61,7 @@ def test_processes_of_another_machine_are_known_by_their_beats_only(
 ) -> None:
     me = workers.register()
     changed(database, me, pid=ended_pid(), host=elsewhere)
-    assert set(workers.alive()) == {me}
+    assert set(alive(database)) == {me}
 
 
 def test_workers_long_dead_are_forgotten_and_come_back_with_a_beat(
@@ -60,4 +73,4 @@ def test_workers_long_dead_are_forgotten_and_come_back_with_a_beat(
     with database.reading() as connection:
         assert [row.id for row in connection.execute(table.select())] == [me]
     workers.beat(old)
-    assert set(workers.alive()) == {me, old}
+    assert set(alive(database)) == {me, old}

@@ -213,7 +213,9 @@ def training_request(
 
 def begin_next(queue: JobQueue, worker: str) -> Job | None:
     """The oldest queued job that may begin, now running in the name of this worker."""
-    for job in queue.open_jobs():
+    with queue._database.reading() as connection:
+        waiting = read_open_jobs(connection)
+    for job in waiting:
         with suppress(ProjectBusyError):
             begun = queue.begin(job.id, worker) if job.state is JobState.QUEUED else None
             if begun is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from windlass.core.progress import ProgressCallback, ignore_progress
-from windlass.core.project_loader import describe_error
+from windlass.core.project_loader import describe_fault
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def run_command(action: Callable[[], int | None]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
         sys.stderr.close()
     except Exception as error:  # noqa: BLE001 - a fault of ours, reported in one line too
-        echo_error(
-            f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
-        )
+        echo_error(describe_fault(error))
     return FAILED
 
 

@@ -6,8 +6,12 @@ The temporary name of `NAME` is `.NAME.PID.…`, so that leftovers of killed pro
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+
+from windlass.errors import WindlassError
 
 _ADVICE = {
     errno.ENOSPC: "Free some space.",
@@ -18,9 +22,18 @@ _ADVICE = {
 }
 
 
-def disk_advice(error: OSError) -> str:
-    """Returns advice for a disk error."""
-    return _ADVICE.get(error.errno or 0, "Check that the disk works and can be written.")
+@contextmanager
+def translate_disk_errors(kind: type[WindlassError], failure: str, path: Path) -> Iterator[None]:
+    """Raises `kind` for an OSError: `failure`, such as "Features cannot be written", where, and what to do.
+
+    `path` is named where the error names none.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "Check that the disk works and can be written.")
+        where = error.filename or path
+        raise kind(f"{failure} at {where}: {error.strerror or error}. {advice}") from error
 
 
 def temporary_prefix(path: Path) -> str:

@@ -95,6 +95,11 @@ def describe_error(error: BaseException) -> str:
     return f"{kind}: {text} ({_source_line(error)})" if text else f"{kind} ({_source_line(error)})"
 
 
+def describe_fault(error: BaseException) -> str:
+    """Describes an error that nothing of a user's should cause, and asks to report it."""
+    return f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
+
+
 def _source_line(error: BaseException, path: Path | None = None) -> str:
     """Returns the innermost line of the traceback in `path`; without `path`, in the user's own code."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -5,7 +5,7 @@ One job of a project runs at a time. The other jobs of that project wait, the ol
 
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,11 +137,6 @@ class JobQueue:
                 return None
             return self._start(connection, job, worker)
 
-    def open_jobs(self) -> Jobs:
-        """Returns the jobs that are queued or running, the oldest first."""
-        with self._database.reading() as connection:
-            return read_open_jobs(connection)
-
     def report(self, job_id: str, worker: str, progress: float, message: str) -> None:
         """Stores the progress of a job, 0..1. Raises LostError where another worker has the job."""
         with self._database.writing() as connection:
@@ -194,13 +189,6 @@ class JobQueue:
         """Returns the running job of this project, if there is one."""
         with self._database.reading() as connection:
             return self._running(connection, project)
-
-    def state_change(self) -> AbstractContextManager[Connection]:
-        """Opens a transaction that may change the state of jobs.
-
-        Only one runs at a time in a database.
-        """
-        return state_change(self._database)
 
     def _running(self, connection: Connection, project: str) -> Job | None:
         condition = (jobs.c.project == project) & (jobs.c.state == JobState.RUNNING.value)

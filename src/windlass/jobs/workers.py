@@ -82,11 +82,6 @@ class WorkerTable:
         with self._database.writing() as connection:
             connection.execute(delete(workers).where(workers.c.id == worker))
 
-    def alive(self) -> WorkersById:
-        """Returns the workers that are alive, by id."""
-        with self._database.reading() as connection:
-            return living_workers(self._database, connection)
-
     def _enter(self, connection: Connection, worker: str) -> None:
         now = database_time(self._database)
         connection.execute(

@@ -6,13 +6,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from windlass.core.atomic_files import remove_stale_files, temporary_prefix
+from windlass.core.atomic_files import remove_stale_files, temporary_prefix, translate_disk_errors
 from windlass.core.bundle import Bundle
 from windlass.errors import BundleError, IntegrityError, StorageError
 
 MAX_UNUSED_SECONDS = 30 * 24 * 3600.0  # a cached bundle that nobody opened for longer is removed
+
+_translate_disk_errors = partial(
+    translate_disk_errors, StorageError, "The copies of bundles failed"
+)
 
 
 class BundleCache:
@@ -92,14 +97,3 @@ class BundleCache:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _translate_disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"The copies of bundles failed at {error.filename or path}: {error.strerror or error}."
-            " Free some space, or let this user write there."
-        ) from error

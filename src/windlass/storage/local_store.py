@@ -5,12 +5,14 @@ It does not use obstore, whose local store neither flushes nor moves a folder at
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from windlass.core.atomic_files import disk_advice, fsync_path
+from windlass.core.atomic_files import fsync_path, translate_disk_errors
 from windlass.errors import StorageError
+
+_translate_disk_errors = partial(translate_disk_errors, StorageError, "The bundle store failed")
 
 
 class LocalBlobStore:
@@ -85,13 +87,3 @@ class LocalBlobStore:
     def location(self, name: str) -> str:
         """Returns where the folder `name` is, for people."""
         return str(self._root / name)
-
-
-@contextmanager
-def _translate_disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"The bundle store failed at {error.filename or path}: {error.strerror or error}. {disk_advice(error)}"
-        ) from error

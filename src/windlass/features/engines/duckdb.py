@@ -19,7 +19,6 @@ from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, WindlassError
 from windlass.features.ingest.contract import Contract
-from windlass.features.io_errors import translate_duckdb_errors
 from windlass.features.offline.parts import normalise_states, sort_columns, sort_rows
 from windlass.features.offline.training_set import features_before
 
@@ -61,6 +60,18 @@ def duckdb_connection(memory: str, folder: Path) -> Iterator[Any]:
         yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def translate_duckdb_errors(work: str) -> Iterator[None]:
+    """Raises FeatureError where DuckDB fails at `work`, such as "compute the features"."""
+    try:
+        yield
+    except duckdb.Error as error:
+        line = str(error).splitlines()[0]
+        raise FeatureError(
+            f"DuckDB could not {work}: {line}. Give it more memory with --memory, or free some space on the disk."
+        ) from error
 
 
 def _connect(memory: str, folder: Path) -> Any:

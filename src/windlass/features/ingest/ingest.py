@@ -7,10 +7,15 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from windlass.core.atomic_files import translate_disk_errors
 from windlass.core.feature_view import FeatureView
 from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
-from windlass.features.engines.duckdb import check_memory, duckdb_connection
+from windlass.features.engines.duckdb import (
+    check_memory,
+    duckdb_connection,
+    translate_duckdb_errors,
+)
 from windlass.features.ingest.bucket_writer import BucketWriter
 from windlass.features.ingest.casting import FAULT_SCHEMA
 from windlass.features.ingest.contract import Contract
@@ -18,7 +23,6 @@ from windlass.features.ingest.key_checks import changed_entities, duplicate_rows
 from windlass.features.ingest.quality import DUPLICATE, QualityReport, check_batch
 from windlass.features.ingest.quarantine import Quarantine
 from windlass.features.ingest.raw_files import RawFile
-from windlass.features.io_errors import translate_disk_errors, translate_duckdb_errors
 from windlass.features.offline.erasure import ErasedEntities
 
 
@@ -102,7 +106,11 @@ def check_raw_file(
     Raises FeatureError where the file cannot be read or lacks columns.
     """
     check_memory(memory)
-    with translate_disk_errors(quarantine_file or file), TemporaryDirectory() as temporary:
+    target = quarantine_file or file
+    with (
+        translate_disk_errors(FeatureError, "Features cannot be written", target),
+        TemporaryDirectory() as temporary,
+    ):
         folder = Path(temporary)
         contract = Contract.from_view(view)
         table = folder / "quarantine.parquet"

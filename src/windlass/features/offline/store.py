@@ -12,11 +12,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from windlass.core.atomic_files import fsync_path, temporary_prefix
+from windlass.core.atomic_files import fsync_path, temporary_prefix, translate_disk_errors
 from windlass.core.deprecation import warn_renamed
 from windlass.core.hashing import pretty_json
 from windlass.errors import FeatureError
-from windlass.features.io_errors import translate_disk_errors
 from windlass.features.offline.snapshot import SNAPSHOT_FILE, Snapshot
 from windlass.settings import Settings
 
@@ -95,7 +94,7 @@ class OfflineStore:
         What killed writers left is removed first, the staging folder at the end. Raises FeatureError where
         another process writes, or where the disk is full or cannot be written.
         """
-        with translate_disk_errors(self.folder):
+        with translate_disk_errors(FeatureError, "Features cannot be written", self.folder):
             (self.folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
             with lock_folder(self.folder):
                 self._remove_leftovers()

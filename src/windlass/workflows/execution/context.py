@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from windlass.core.progress import ProgressCallback, ignore_progress
-from windlass.core.project_loader import describe_error
+from windlass.core.project_loader import describe_fault
 from windlass.errors import JobError, StorageError, UnknownError, WindlassError
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobQueue, LostError
@@ -135,9 +135,7 @@ def errors_as_result(step: Callable[[], StepResult]) -> StepResult:
         return {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
         _log.exception("job failed")
-        return {
-            "error": f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
-        }
+        return {"error": describe_fault(error)}
 
 
 def run_task(

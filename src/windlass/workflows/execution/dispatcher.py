@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.queue import JobQueue, read_open_jobs
+from windlass.jobs.queue import JobQueue, read_open_jobs, state_change
 from windlass.jobs.workers import WorkersById, living_workers
 from windlass.storage.database import Database
 from windlass.workflows.execution.durable import DurableEngine, Workflow
@@ -53,7 +53,7 @@ class Dispatcher:
         work = chain(self._new(now, can_run), self._stranded(now), _ended(now))
         if next(iter(work), None) is None:
             return  # most of the time: no need to block those who submit
-        with self._queue.state_change() as connection:
+        with state_change(self._database) as connection:
             jobs, living = read_open_jobs(connection), living_workers(self._database, connection)
             now = Snapshot(jobs, living, self._engine.workflows([job.id for job in jobs]))
             for job in _ended(now):

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from windlass.core.project import Project
-from windlass.core.project_loader import ProjectSource, describe_error, load_project
+from windlass.core.project_loader import ProjectSource, describe_fault, load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import JobError, WindlassError
 from windlass.settings import Settings
@@ -58,9 +58,7 @@ def main(worker: int, folder: Path) -> None:
     except WindlassError as error:
         send(error=str(error))
     except Exception as error:  # noqa: BLE001 - a fault of Windlass is reported in one line too
-        send(
-            error=f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
-        )
+        send(error=describe_fault(error))
 
 
 def _serve_requests(

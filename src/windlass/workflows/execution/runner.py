@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from windlass.core.project_loader import describe_error
+from windlass.core.project_loader import describe_fault
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import LostError, ProjectBusyError
@@ -186,8 +186,7 @@ class JobRunner:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
             _log.exception("job failed", extra=_about(job))
-            reason = f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
-            ended = self._report(partial(queue.finish, *owned, error=reason))
+            ended = self._report(partial(queue.finish, *owned, error=describe_fault(error)))
         else:
             ended = self._report(partial(_finish, context, job, result))
         _log.info("job ended", extra=_about(ended))
