@@ -10,10 +10,7 @@ MAX_ADDRESSES = 10_000
 
 
 class FailedAttempts:
-    """Counter of failed attempts by client address and minute.
-
-    Not thread-safe.
-    """
+    """Counter of failed attempts by client address and minute; not thread-safe."""
 
     def __init__(self, max_addresses: int = MAX_ADDRESSES) -> None:
         self._max_addresses = max_addresses

@@ -1,7 +1,4 @@
-"""Source of a server's valid keys.
-
-SQLAlchemy is imported only where a database exists.
-"""
+"""Source of a server's valid keys; SQLAlchemy is imported only where a database exists."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,10 +11,7 @@ if TYPE_CHECKING:
 
 
 class KeySource(Protocol):
-    """Source of the valid keys.
-
-    One thread polls it.
-    """
+    """Source of the valid keys; one thread polls it."""
 
     def read(self) -> dict[str, ApiKey]:
         """Returns the valid keys by hash. Raises StorageError where they cannot be read now."""

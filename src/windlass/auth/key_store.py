@@ -1,7 +1,4 @@
-"""Creates, lists and revokes the keys of a database.
-
-The secrets themselves are not stored.
-"""
+"""Creates, lists and revokes the keys of a database; the secrets themselves are not stored."""
 
 import time
 from typing import Any
@@ -74,10 +71,7 @@ class KeyStore:
         return _parse_key(row)
 
     def active_keys(self) -> dict[str, ApiKey]:
-        """Returns the keys that are not revoked, by hash.
-
-        Servers poll this.
-        """
+        """Returns the keys that are not revoked, by hash; servers poll this."""
         with self._database.reading() as connection:
             rows = connection.execute(select(keys).where(keys.c.revoked_at.is_(None))).all()
         return {row.hash: _parse_key(row) for row in rows}

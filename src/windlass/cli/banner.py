@@ -27,10 +27,7 @@ def banner(
     port: int,
     only: ServiceRole | None = None,
 ) -> str:
-    """Returns several lines, with commands that can be pasted.
-
-    With `only`, for one of the two services.
-    """
+    """Returns several lines, with commands that can be pasted; with `only`, for one of the two services."""
     return "\n".join(_lines(served, settings, host, port, only))
 
 

@@ -1,7 +1,4 @@
-"""Entry point of `windlass`.
-
-It imports very little itself, so that Ctrl+C is quiet from the first moment on.
-"""
+"""Entry point of `windlass`; it imports very little itself, so that Ctrl+C is quiet from the first moment on."""
 
 import os
 import signal

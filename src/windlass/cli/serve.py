@@ -74,10 +74,7 @@ def _default_path() -> Path:
 
 
 def _platform_port(paths: list[Path], settings: Settings) -> int | None:
-    """Returns the port that Vertex AI or SageMaker requires.
-
-    Both admit only their own callers, who have no keys.
-    """
+    """Returns the port that Vertex AI or SageMaker requires; both admit only their own callers, who have no keys."""
     if settings.vertex is not None:
         return settings.vertex.port
     return 8080 if paths == [_CONTAINER] else None

@@ -74,10 +74,7 @@ class ArtifactsFolder:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `train` to the application.
-
-    Its flags depend on the project, so `run` parses them.
-    """
+    """Adds `train` to the application; its flags depend on the project, so `run` parses them."""
 
     @app.command(
         "train",

@@ -84,10 +84,7 @@ def split_folder(arguments: Sequence[str]) -> tuple[Path, list[str]]:
 
 
 class HyperparameterOption(click.Option):
-    """Option of one hyperparameter, with its JSON schema.
-
-    Models that share a field share its option.
-    """
+    """Option of one hyperparameter, with its JSON schema; models that share a field share its option."""
 
     def __init__(self, name: str, schema: Mapping[str, Any], text: str) -> None:
         self.field = name
@@ -107,10 +104,7 @@ class HyperparameterOption(click.Option):
 
 
 class TrainCommand(click.Command):
-    """Command with the flags of a training of these models.
-
-    Its help has a section for each model.
-    """
+    """Command with the flags of a training of these models; its help has a section for each model."""
 
     def __init__(self, prog: str, models: Sequence[CandidateSpec]) -> None:
         self._sections: list[tuple[CandidateSpec, list[click.Parameter]]] = []

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """Result of a training.
-
-    Without a registry `version` is the bundle's own, and `stage` is None.
-    """
+    """Result of a training; without a registry `version` is the bundle's own, and `stage` is None."""
 
     project: str
     params: Mapping[str, Any]

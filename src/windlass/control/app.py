@@ -59,10 +59,7 @@ _TIMINGS = ControlTimings()
 
 
 class ControlPlane:
-    """Control plane of these projects.
-
-    Opens nothing before the first request that needs it.
-    """
+    """Control plane of these projects; opens nothing before the first request that needs it."""
 
     def __init__(self, names: Sequence[str], backend: ControlBackend) -> None:
         self._names = list(names)

@@ -43,10 +43,7 @@ class JobWatch:
 
 
 class JobWatcher:
-    """Polls the jobs that are watched in this process.
-
-    On the event loop only.
-    """
+    """Polls the jobs that are watched in this process; on the event loop only."""
 
     def __init__(self, read: Read, poll: float) -> None:
         """`poll` is the time between two reads, in seconds."""

@@ -39,10 +39,7 @@ async def read_json(request: Request) -> Any:
 
 
 class BodySchema:
-    """Validates bodies with a JSON Schema.
-
-    Its messages never repeat values of the body.
-    """
+    """Validates bodies with a JSON Schema; its messages never repeat values of the body."""
 
     def __init__(self, schema: Json) -> None:
         self.schema = schema

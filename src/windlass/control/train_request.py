@@ -39,10 +39,7 @@ _SNAPSHOT: Json = {
 
 
 class TrainBodySchema:
-    """Validates bodies with the JSON Schemas of a project's candidates.
-
-    Runs no code of the project.
-    """
+    """Validates bodies with the JSON Schemas of a project's candidates; runs no code of the project."""
 
     def __init__(self, declaration: ProjectSpec) -> None:
         self.declaration = declaration

@@ -1,4 +1,1 @@
-"""Jobs: long work that is requested, watched and cancelled here.
-
-Workers run it (`windlass.workflows`).
-"""
+"""Jobs: long work that is requested, watched and cancelled here; workers run it (`windlass.workflows`)."""

@@ -36,10 +36,7 @@ class ProjectBusyError(JobError):
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A request for a job.
-
-    Where `worker` is set, only that worker may run it as long as it is alive.
-    """
+    """A request for a job; where `worker` is set, only that worker may run it as long as it is alive."""
 
     project: str
     kind: str
@@ -263,10 +260,7 @@ _OLDEST_FIRST = (jobs.c.created_at, jobs.c.id)
 
 @contextmanager
 def state_change(database: Database) -> Iterator[Connection]:
-    """Opens a transaction that may change the state of jobs.
-
-    Only one runs at a time in a database.
-    """
+    """Opens a transaction that may change the state of jobs; only one runs at a time in a database."""
     with database.writing() as connection:
         if not database.is_sqlite:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))

@@ -45,19 +45,13 @@ class WorkerRecord:
 
 
 class WorkerTable:
-    """Table of workers in the database.
-
-    Safe to share between threads.
-    """
+    """Table of workers in the database; safe to share between threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def register(self) -> str:
-        """Adds this process as a worker and returns its id.
-
-        Removes workers that died long ago.
-        """
+        """Adds this process as a worker and returns its id; removes workers that died long ago."""
         worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         with self._database.writing() as connection:
             now = database_time(self._database)

@@ -64,10 +64,7 @@ class SharedCounters:
         return cells
 
     def close(self) -> None:
-        """Releases the slot and its counts to a successor.
-
-        Counts made after this may be lost.
-        """
+        """Releases the slot and its counts to a successor; counts made after this may be lost."""
         if self._file is not None:
             fcntl.flock(
                 self._file, fcntl.LOCK_UN

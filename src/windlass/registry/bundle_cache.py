@@ -21,10 +21,7 @@ _translate_disk_errors = partial(
 
 
 class BundleCache:
-    """Cache of bundles in one folder.
-
-    Several processes may share it.
-    """
+    """Cache of bundles in one folder; several processes may share it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()

@@ -42,10 +42,7 @@ class BundleRepository:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "BundleRepository":
-        """Opens the blob store that the settings name.
-
-        Bundles of a remote store are cached in the home folder.
-        """
+        """Opens the blob store that the settings name; bundles of a remote store are cached in the home folder."""
         return cls(open_blob_store(settings), BundleCache(settings.home / "cache"))
 
     def stage(self, bundle: Bundle) -> str:
@@ -65,10 +62,7 @@ class BundleRepository:
         return name
 
     def publish(self, staged: str, project: str, number: int) -> None:
-        """Moves a staged bundle to the folder of a version.
-
-        Another bundle there moves to the orphans.
-        """
+        """Moves a staged bundle to the folder of a version; another bundle there moves to the orphans."""
         name = _blob_name(project, number)
         if self._blobs.read(name, MANIFEST) != self._blobs.read(staged, MANIFEST):
             self.move_to_orphans(project, number)

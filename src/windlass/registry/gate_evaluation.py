@@ -23,10 +23,7 @@ class GateEvaluation:
     def evaluate(
         cls, candidate: Bundle, production: Version | None, fetch: Callable[[Version], Bundle]
     ) -> "GateEvaluation":
-        """Evaluates a bundle's gates.
-
-        A production version that cannot be read adds an undecided gate.
-        """
+        """Evaluates a bundle's gates; a production version that cannot be read adds an undecided gate."""
         if production is None:
             return cls(evaluate_gates(candidate, None), None)
         try:

@@ -1,7 +1,4 @@
-"""Reads and writes the registry's tables.
-
-Every function works in the caller's transaction.
-"""
+"""Reads and writes the registry's tables; every function works in the caller's transaction."""
 
 import re
 import time
@@ -157,10 +154,7 @@ def save_gates(
 
 
 def mark_pruned(connection: Connection, version: Version, pruned_at: float) -> Version:
-    """Records that a version's bundle is removed, and returns the updated version.
-
-    Time in seconds since 1970.
-    """
+    """Records that a version's bundle is removed, and returns the updated version; time in seconds since 1970."""
     update_version(connection, version, pruned_at=pruned_at)
     return replace(version, pruned_at=pruned_at)
 
@@ -183,10 +177,7 @@ def list_decisions(connection: Connection, project: str) -> list[Decision]:
 def append_decision(
     connection: Connection, version: Version, action: Action, reason: DecisionReason
 ) -> Decision:
-    """Appends a decision to the project's chain.
-
-    The caller holds the project's lock.
-    """
+    """Appends a decision to the project's chain; the caller holds the project's lock."""
     query = (
         select(_DECISIONS.sequence, _DECISIONS.hash)
         .where(_DECISIONS.project == version.project)

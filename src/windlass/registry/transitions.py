@@ -1,7 +1,4 @@
-"""Checks and carries out decisions: approve, reject, roll back.
-
-Works in the caller's transaction.
-"""
+"""Checks and carries out decisions: approve, reject, roll back; works in the caller's transaction."""
 
 from collections.abc import Sequence
 
@@ -24,10 +21,7 @@ _ANONYMOUS = "anonymous"  # who trains and decides where keys are not required
 
 
 def require_approvable(declaration: ProjectSpec, version: Version, reason: DecisionReason) -> None:
-    """Raises RegistryError where a version cannot be approved, or not by this actor.
-
-    Does not check its gates.
-    """
+    """Raises RegistryError where a version cannot be approved, or not by this actor; does not check its gates."""
     require_promotable(version, Action.APPROVE)
     if not declaration.four_eyes:
         return
@@ -93,10 +87,7 @@ def approve(connection: Connection, version: Version, reason: DecisionReason) ->
 def promote(
     connection: Connection, version: Version, action: Action, reason: DecisionReason
 ) -> Decision:
-    """Puts a version in production and archives the current one.
-
-    The caller has verified the decisions.
-    """
+    """Puts a version in production and archives the current one; the caller has verified the decisions."""
     decision = queries.append_decision(connection, version, action, reason)
     production = queries.get_production(connection, version.project)
     if production is not None:  # first: the database allows one production version a project

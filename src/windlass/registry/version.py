@@ -12,10 +12,7 @@ _NAME = re.compile(r"v([1-9][0-9]{0,8})")
 
 
 class Stage(Enum):
-    """Stage of a version.
-
-    A project has at most one production version.
-    """
+    """Stage of a version; a project has at most one production version."""
 
     CANDIDATE = "candidate"
     PRODUCTION = "production"

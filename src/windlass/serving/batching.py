@@ -1,7 +1,4 @@
-"""Natural batching: what waits while one batch runs is the next batch.
-
-No item waits for others to come.
-"""
+"""Natural batching: what waits while one batch runs is the next batch; no item waits for others to come."""
 
 import asyncio
 from collections.abc import Callable, Sequence

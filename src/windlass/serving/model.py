@@ -49,10 +49,7 @@ class ServedModel:
         self.test_seconds = perf_counter() - loaded
 
     def use_metrics(self, metrics: ServerMetrics) -> None:
-        """Counts predictions in the server's metrics.
-
-        Called on the event loop, before the first request.
-        """
+        """Counts predictions in the server's metrics; called on the event loop, before the first request."""
         self.counts = metrics.predictions(
             self.bundle.manifest.project, self.version, self.class_keys
         )

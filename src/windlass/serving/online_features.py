@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenedStore:
-    """The open store of one project, and the reader of one view.
-
-    Any thread may use it.
-    """
+    """The open store of one project, and the reader of one view; any thread may use it."""
 
     view: ViewRecord
     store: "OnlineStore"

@@ -124,10 +124,7 @@ class ServedProject:
         return other
 
     def add_loaded(self, model: ServedModel) -> None:
-        """Keeps a version loaded that is not live.
-
-        Above MAX_LOADED_VERSIONS the least recently used one goes.
-        """
+        """Keeps a version loaded that is not live; above MAX_LOADED_VERSIONS the least recently used one goes."""
         model.use_metrics(self._metrics)
         self._recently_used[model.version] = model
         self._recently_used.move_to_end(model.version)
@@ -135,10 +132,7 @@ class ServedProject:
             self._recently_used.popitem(last=False)
 
     def switch(self, model: ServedModel, since: float) -> None:
-        """Makes `model` the live version.
-
-        Its predecessor stays loaded, for a rollback.
-        """
+        """Makes `model` the live version; its predecessor stays loaded, for a rollback."""
         previous, started = self.model, time.time()
         if model is not previous:
             model.use_metrics(self._metrics)
@@ -166,10 +160,7 @@ class ServedProject:
         )
 
     def refuse(self, version: str, reason: str) -> None:
-        """Records that `version` was approved but cannot be served.
-
-        What is live stays live.
-        """
+        """Records that `version` was approved but cannot be served; what is live stays live."""
         self.refused = RefusedVersion(version, reason, time.time())
         if self.model is None:
             self.reason = reason

@@ -25,10 +25,7 @@ class BlobStore(Protocol):
         """Moves the folder `name` to `to` and replaces what is there; its manifest appears last."""
 
     def remove(self, name: str) -> None:
-        """Removes a folder, its manifest first.
-
-        A missing folder is no error.
-        """
+        """Removes a folder, its manifest first; a missing folder is no error."""
 
     def folders(self, name: str) -> list[str]:
         """Returns the names of the folders in the folder `name`, sorted."""
@@ -37,16 +34,10 @@ class BlobStore(Protocol):
         """Returns the content of a file in the folder `name`; None where it is missing."""
 
     def download(self, name: str, file: str, target: Path) -> bool:
-        """Writes a file of the folder `name` to `target`.
-
-        Returns False where it is missing.
-        """
+        """Writes a file of the folder `name` to `target`; returns False where it is missing."""
 
     def local_path(self, name: str) -> Path:
-        """Returns the path of the folder `name`.
-
-        Only for a store that `is_local`.
-        """
+        """Returns the path of the folder `name`; only for a store that `is_local`."""
 
     def location(self, name: str) -> str:
         """Returns where the folder `name` is, for people: a path or a URL."""

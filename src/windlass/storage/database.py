@@ -91,10 +91,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yields a connection to write with.
-
-        Waits for locks up to LOCK_TIMEOUT_SECONDS.
-        """
+        """Yields a connection to write with; waits for locks up to LOCK_TIMEOUT_SECONDS."""
         self._reconnect_if_replaced()
         with _translate_errors(self._engine), self._engine.connect() as connection:
             if self.is_sqlite:

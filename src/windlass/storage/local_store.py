@@ -45,10 +45,7 @@ class LocalBlobStore:
             fsync_path(target.parent.parent)
 
     def remove(self, name: str) -> None:
-        """Removes a folder.
-
-        A missing folder is no error.
-        """
+        """Removes a folder; a missing folder is no error."""
         target = self._root / name
         with _translate_disk_errors(target):
             if target.exists():
@@ -69,10 +66,7 @@ class LocalBlobStore:
             return path.read_bytes() if path.is_file() else None
 
     def download(self, name: str, file: str, target: Path) -> bool:
-        """Writes a file of the folder `name` to `target`.
-
-        Returns False where it is missing.
-        """
+        """Writes a file of the folder `name` to `target`; returns False where it is missing."""
         path = self._root / name / file
         with _translate_disk_errors(path):
             if not path.is_file():

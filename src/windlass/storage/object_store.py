@@ -54,10 +54,7 @@ class ObjectBlobStore:
         self.remove(name)
 
     def remove(self, name: str) -> None:
-        """Removes a folder, its manifest first.
-
-        A missing folder is no error.
-        """
+        """Removes a folder, its manifest first; a missing folder is no error."""
         with self._translate_errors("changed"):
             files = self._files(name)
             if MANIFEST in files:
@@ -81,10 +78,7 @@ class ObjectBlobStore:
                 return None
 
     def download(self, name: str, file: str, target: Path) -> bool:
-        """Writes a file of the folder `name` to `target`.
-
-        Returns False where it is missing.
-        """
+        """Writes a file of the folder `name` to `target`; returns False where it is missing."""
         with self._translate_errors("read"):
             try:
                 content = self._store.get(f"{name}/{file}")

@@ -117,10 +117,7 @@ class Request:
 
 
 class StreamedBody(Protocol):
-    """A response body that is produced in chunks.
-
-    Its consumer closes it, whether or not it read any.
-    """
+    """A response body that is produced in chunks; its consumer closes it, whether or not it read any."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterates over the chunks, in order."""

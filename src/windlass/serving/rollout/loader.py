@@ -44,19 +44,13 @@ class ModelLoader:
             return ServedModel(bundle, self._executor)
 
     def load_for_request(self, bundle: Bundle) -> ServedModel:
-        """Loads a version that a request names.
-
-        These queue among themselves, so a rollout waits for one at most.
-        """
+        """Loads a version that a request names; these queue among themselves, so a rollout waits for one at most."""
         with self._request_queue:
             return self.load(bundle)
 
 
 async def load_bundle(project: ServedProject, bundle: Bundle, loader: ModelLoader) -> None:
-    """Loads a bundle by itself and makes it live.
-
-    A failure becomes the reason why the project is not ready.
-    """
+    """Loads a bundle by itself and makes it live; a failure becomes the reason why the project is not ready."""
     try:
         model = await asyncio.to_thread(loader.load, bundle)
     except WindlassError as error:
@@ -125,10 +119,7 @@ class VersionLoader:
             ) from None
 
     def close(self) -> None:
-        """Closes the threads.
-
-        Fetches that are running end by themselves.
-        """
+        """Closes the threads; fetches that are running end by themselves."""
         for executor in (self._queries, self._rollout_thread, self._request_thread):
             executor.close()
 

@@ -38,10 +38,7 @@ _UNKNOWN = "There is no such version here. See /status for the live one."
 
 
 class VersionCache:
-    """Finds and loads versions of one project.
-
-    Concurrent requests for one version share its load.
-    """
+    """Finds and loads versions of one project; concurrent requests for one version share its load."""
 
     def __init__(
         self, client: RegistryClient, loader: VersionLoader, error_seconds: float = ERROR_SECONDS

@@ -57,10 +57,7 @@ class FeatureViewWatcher:
         self._first_answer = asyncio.Event()
 
     async def run(self) -> None:
-        """Polls until cancelled.
-
-        While the registry is unreachable the views stay as they were.
-        """
+        """Polls until cancelled; while the registry is unreachable the views stay as they were."""
         while True:
             await self._update()
             await asyncio.sleep(VIEW_POLL_SECONDS)
@@ -78,10 +75,7 @@ class FeatureViewWatcher:
         await updates
 
     async def wait_until_synced(self) -> None:
-        """Returns once the first answer came.
-
-        Does not wait for the stores.
-        """
+        """Returns once the first answer came; does not wait for the stores."""
         await self._first_answer.wait()
 
     def close(self) -> None:

@@ -25,10 +25,7 @@ RunJob = Callable[[str, Checkpoint], None]  # runs the job of this id
 
 
 class JobAbandoned(BaseException):
-    """This process stops working on a job, for a reason outside the job.
-
-    No `except Exception` catches it.
-    """
+    """This process stops working on a job, for a reason outside the job; no `except Exception` catches it."""
 
 
 class JobCancelled(JobAbandoned):
@@ -104,10 +101,7 @@ class JobContext:
 
     @property
     def staging(self) -> Path:
-        """Staging folder of this worker.
-
-        Each worker has its own, since one taken for dead may still write.
-        """
+        """Staging folder of this worker; each worker has its own, since one taken for dead may still write."""
         return self.settings.home / STAGING_FOLDER / self.worker
 
     def report_progress(self, share: float, message: str) -> None:

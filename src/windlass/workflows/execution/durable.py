@@ -104,10 +104,7 @@ class DurableEngine:
         return True
 
     def enqueue(self, job_id: str, project: str, queue: str) -> None:
-        """Adds a job to a queue.
-
-        A job that DBOS knows already is left as it is.
-        """
+        """Adds a job to a queue; a job that DBOS knows already is left as it is."""
         with self._using(), SetWorkflowID(job_id), SetEnqueueOptions(queue_partition_key=project):
             DBOS.enqueue_workflow(queue, self._job, job_id)
 

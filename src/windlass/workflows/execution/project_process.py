@@ -118,10 +118,7 @@ class ProjectProcess:
         return self._wait_for(lambda: self.is_finished, seconds)
 
     def close(self) -> None:
-        """Ends the process and its children.
-
-        One with a result ends by itself, in the background.
-        """
+        """Ends the process and its children; one with a result ends by itself, in the background."""
         if self._closed:
             return
         self._closed = True

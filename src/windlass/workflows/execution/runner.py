@@ -33,10 +33,7 @@ if TYPE_CHECKING:
 
 
 class Heartbeat:
-    """Thread that records heartbeats.
-
-    Logs once when the database is unavailable, and once when it is back.
-    """
+    """Thread that records heartbeats; logs once when the database is unavailable, and once when it is back."""
 
     def __init__(self, workers: WorkerTable) -> None:
         self.worker = workers.register()
