@@ -27,9 +27,8 @@ class Settings:
     online_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
     auth: bool = False  # whether requests need an API key
     api_keys: str = field(default="", repr=False)  # parsed by windlass.auth.env_keys
-    key: str | None = field(
-        default=None, repr=False
-    )  # API key of the person who uses the command line
+    # API key of the person who uses the command line
+    key: str | None = field(default=None, repr=False)
     rate_limit: int | None = None  # requests per minute, for keys without a rate of their own
     tracking_uri: str | None = None
     vertex: "Vertex | None" = None

@@ -86,6 +86,7 @@ def test_what_is_left_or_unused_is_swept(cache: BundleCache, far: Bundle, tmp_pa
 def test_a_folder_that_cannot_be_written_is_told(far: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        StorageError, match="The copies of bundles failed at .*file.*: .* Check that the disk works"
+        StorageError,
+        match=r"The copies of bundles failed at .*file.*: .* Check that the disk works",
     ):
         BundleCache(tmp_path / "file" / "cache").open(far.digest, fetching(far, []))

@@ -18,7 +18,7 @@ from tests.support.server import environment, logged
 from tests.support.waiting import wait_until
 
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.queue import JobQueue, JobRequest, ProjectBusyError
+from windlass.jobs.queue import JobQueue, JobRequest, ProjectBusyError, read_open_jobs
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.settings import Settings

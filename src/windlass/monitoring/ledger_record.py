@@ -57,9 +57,8 @@ def _cells(
     prediction: Any,
     probabilities: dict[str, float],
 ) -> dict[str, Any]:
-    from windlass.tables.writer import (
-        probability_column,  # pyarrow, which writing lines never needs
-    )
+    # pyarrow, which writing lines never needs
+    from windlass.tables.writer import probability_column
 
     columns = {probability_column(label): share for label, share in probabilities.items()}
     return {"prediction_id": prediction_id, **shared, "prediction": prediction, **columns, **row}

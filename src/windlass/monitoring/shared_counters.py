@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 else:
     Numbers = memoryview  # not subscriptable before Python 3.14
 
-CAPACITY = (
-    1 << 20
-)  # bytes for each worker: room for about 3,000 latency series, of which a version needs about five
+# bytes for each worker: room for about 3,000 latency series, of which a version needs about five
+CAPACITY = 1 << 20
 _HEADER = struct.Struct("<II")  # length of the key's JSON (written last), number of float64 cells
 
 
@@ -66,9 +65,8 @@ class SharedCounters:
     def close(self) -> None:
         """Releases the slot and its counts to a successor; counts made after this may be lost."""
         if self._file is not None:
-            fcntl.flock(
-                self._file, fcntl.LOCK_UN
-            )  # the map keeps the file open until it is collected
+            # the map keeps the file open until it is collected
+            fcntl.flock(self._file, fcntl.LOCK_UN)
             self._file.close()
             self._file = None
 
@@ -180,9 +178,8 @@ class PeerCounters:
             return
         for path in self._own.parent.glob("*.cells"):
             if path != self._own and path not in self._peers:
-                with suppress(
-                    OSError, ValueError
-                ):  # a worker that is starting: its file is not complete yet
+                # of a worker that is starting the file is not complete yet
+                with suppress(OSError, ValueError):
                     self._peers[path] = _Peer(path)
         for peer in self._peers.values():
             peer.refresh()

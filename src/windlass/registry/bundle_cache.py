@@ -78,10 +78,8 @@ class BundleCache:
     def _discard(self, target: Path) -> None:
         if not target.exists():
             return
-        with (
-            self._staged(target) as folder,
-            suppress(FileNotFoundError),
-        ):  # another process was first
+        # another process may be first
+        with self._staged(target) as folder, suppress(FileNotFoundError):
             target.rename(folder / "damaged")
 
     @contextmanager

@@ -86,9 +86,8 @@ class OnlineFeatures:
         """`view` is the declared view as of now; `update_view` takes later declarations."""
         self.project = opener.project
         self.view = view
-        self.reason: str | None = (
-            "The feature store is being opened."  # why the store cannot be read
-        )
+        # why the store cannot be read
+        self.reason: str | None = "The feature store is being opened."
         self._opener = opener
         self._metrics = metrics
         self._retry_seconds = timings.retry

@@ -68,9 +68,7 @@ class ServedProject:
         self._predicts = predicts
         self.model: ServedModel | None = None
         self.reason: str | None = "loading"
-        self.live_since: float | None = (
-            None  # when the live version was approved, in seconds since 1970
-        )
+        self.live_since: float | None = None  # when it was approved, in seconds since 1970
         self.production: str | None = None  # the version in production, as the registry has it
         self.refused: RefusedVersion | None = None
         self.available_versions: tuple[str, ...] = ()  # that a request may name

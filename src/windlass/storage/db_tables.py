@@ -76,9 +76,7 @@ decisions = Table(
     Column("actor", String(200), nullable=False),
     Column("reason", Text, nullable=False),
     Column("decided_at", Float, nullable=False),
-    Column(
-        "previous", String(64), nullable=False
-    ),  # hash of the decision before; zeros for the first
+    Column("previous", String(64), nullable=False),  # hash of the one before, or zeros
     Column("hash", String(64), nullable=False),
     ForeignKeyConstraint(["project", "number"], ["versions.project", "versions.number"]),
     UniqueConstraint("hash"),

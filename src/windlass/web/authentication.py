@@ -61,9 +61,7 @@ class Authenticator:
         self._refresh_seconds = refresh
         self._default = settings.rate_limit
         self._environment_keys = parse_environment_keys(settings.api_keys)
-        self._database_keys: Mapping[str, ApiKey] | None = (
-            None  # None: the database has not answered yet
-        )
+        self._database_keys: Mapping[str, ApiKey] | None = None  # until the database answers
         self._entries = self._build_entries(self._environment_keys)
         self._failing = False
         self._attempts = FailedAttempts()

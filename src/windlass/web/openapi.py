@@ -38,9 +38,8 @@ class Operation:
     # optional parameters and request headers: a schema, or the description of a text
     query: Mapping[str, str | Json] = field(default_factory=dict)
     headers: Mapping[str, str | Json] = field(default_factory=dict)
-    path: Mapping[str, Json] = field(
-        default_factory=dict
-    )  # schemas of arguments that are not any text
+    # schemas of path parameters that are not any text
+    path: Mapping[str, Json] = field(default_factory=dict)
     tells: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # headers by good status
     also: Mapping[str, str] = field(default_factory=dict)  # other good statuses, and their schemas
     protocol: str = ""  # whose errors are its own

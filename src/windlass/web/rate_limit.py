@@ -107,9 +107,8 @@ class RateLimiter:
         """Starts another minute, in the counters of the one before the last."""
         self._minute = minute
         self._slot = 1 if minute % 2 == 0 else 3
-        if (
-            self._cells[self._slot - 1] != minute
-        ):  # else it is a predecessor's, which ended in this minute
+        # else it is a predecessor's, which ended in this minute
+        if self._cells[self._slot - 1] != minute:
             self._cells[self._slot] = 0.0
             self._cells[self._slot - 1] = minute
 

@@ -5,9 +5,8 @@ from collections.abc import Coroutine
 
 from windlass.web.messages import Headers, Receive, Request, Response, Send, StreamedBody
 
-SHUTDOWN_EVENT = (
-    "windlass.ending"  # key of the ASGI state: the asyncio.Event that is set when the server drains
-)
+# key of the ASGI state: the asyncio.Event that is set when the server drains
+SHUTDOWN_EVENT = "windlass.ending"
 STALL_SECONDS = 30.0  # that a client may leave a chunk unread before it is disconnected
 
 

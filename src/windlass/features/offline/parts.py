@@ -14,9 +14,8 @@ RESERVED_PREFIX = "__"  # of the columns that Windlass adds while it computes
 BUCKET = f"{RESERVED_PREFIX}bucket{RESERVED_PREFIX}"
 MAX_BUCKETS = 256  # files that are open at once while raw rows are ingested
 _ROWS_PER_BUCKET = 200_000  # that one bucket should hold
-_HASH_FACTOR = np.uint64(
-    0x9E3779B97F4A7C15
-)  # Knuth's multiplicative hash: ids of any pattern fall evenly
+# Knuth's multiplicative hash: ids of any pattern fall evenly
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def part_name(bucket: int) -> str:

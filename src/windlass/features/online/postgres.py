@@ -124,9 +124,8 @@ class PostgresKeyValueStore:
         """Opens a transaction on its own connection, and creates the tables where they are missing."""
         with self._translate_errors(), self._connect() as connection, connection.transaction():
             connection.execute(_SET_LOCK_TIMEOUT)
-            if connection.execute(_TABLE_EXISTS).fetchone() == (
-                None,
-            ):  # or it would need the right to create
+            exists = connection.execute(_TABLE_EXISTS).fetchone()
+            if exists == (None,):  # or it would need the right to create
                 connection.execute(_TABLES)
             yield connection
 

@@ -14,9 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from windlass.core.hashing import canonical_json
 
-SNAPSHOT_BITS = (
-    31  # of a rank, below the day: together they stay exact in a double, as Redis counts
-)
+SNAPSHOT_BITS = 31  # of a rank, below the day; both together stay exact in a double, for Redis
 MAX_SNAPSHOTS = (1 << SNAPSHOT_BITS) - 1
 HEADER_CELLS = 3  # cells before the stored columns
 

@@ -151,9 +151,8 @@ class SqliteKeyValueStore:
         if self._connection is None:
             connection = self._connect("mode=rw", self._timings.read)
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-            if connection.execute(_COUNT_TABLES).fetchone() != (
-                2,
-            ):  # another process is creating them
+            tables = connection.execute(_COUNT_TABLES).fetchone()
+            if tables != (2,):  # another process is creating them
                 connection.close()
                 return None
             self._connection, self._file_id = connection, (status.st_dev, status.st_ino)

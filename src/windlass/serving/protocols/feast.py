@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 MAX_FEATURES = 1000  # in one request, which may name a feature twice
 
-_EPOCH = datetime.fromtimestamp(
-    0, UTC
-)  # the event time of an id or of a missing value, as Feast has it
+# the event time of an id or of a missing value, as Feast has it
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class FeastFeatureServer:

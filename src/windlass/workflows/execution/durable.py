@@ -20,9 +20,7 @@ from windlass.workflows.execution.context import (
     WorkerStopped,
 )
 
-_STEPS = (
-    "1"  # goes up whenever the steps of a job change, so that no old job continues in new steps
-)
+_STEPS = "1"  # raised when the steps of a job change, so that no old job continues in new steps
 _POLL_SECONDS = 0.2  # between looks at the queue of a project
 _OWN_POLL_SECONDS = 0.05  # somebody waits for the job
 _CLEANUP_SECONDS = 2.0
@@ -145,9 +143,8 @@ class DurableEngine:
         while not self.is_idle and time.monotonic() < deadline:
             time.sleep(0.02)
         self._is_switching = True
-        if (
-            self.queue == self._worker
-        ):  # in a thread: DBOS waits for ever for a database that is away
+        if self.queue == self._worker:
+            # in a thread: DBOS waits for ever for a database that is away
             cleanup = threading.Thread(target=_delete_queue, args=[self._worker], daemon=True)
             cleanup.start()
             cleanup.join(_CLEANUP_SECONDS)

@@ -162,9 +162,8 @@ def run_worker(
 
     def stop(*_: object) -> None:
         worker.stop()
-        last = threading.Timer(
-            STOP_SECONDS, os._exit, [0]
-        )  # an unavailable database does not delay the end
+        # an unavailable database does not delay the end
+        last = threading.Timer(STOP_SECONDS, os._exit, [0])
         last.daemon = True
         last.start()
 
