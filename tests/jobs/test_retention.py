@@ -95,6 +95,7 @@ def test_many_tidy_while_others_ask(database: Database, queue: JobQueue) -> None
     old = [queue.cancel(queue.submit(replace(IRIS, idempotency_key=f"k{n}")).id) for n in range(20)]
     for job in old:
         make_older(database, job, JOB_SECONDS + HOUR)
+    assert len(Retention(database, batch_size=3).expired_jobs()) == 3
     start = threading.Barrier(5)
 
     def tidy() -> tuple[int, int]:
