@@ -108,9 +108,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 def _servers(folder: Path) -> Iterator[Serve]:
     started: list[Server] = []
 
-    def start(*bundles: Path, home: Path | None = None, ready: bool = True, **how: Any) -> Server:
+    def start(
+        *bundles: Path, home: Path | None = None, ready: bool = True, **options: Any
+    ) -> Server:
         home = home or folder / f"home-{len(started)}"
-        server = Server.of(*bundles, home=home, **how)
+        server = Server.of(*bundles, home=home, **options)
         started.append(server)
         return server.wait() if ready else server
 

@@ -13,9 +13,11 @@ from windlass.logs import DropOldestHandler, JsonFormatter, set_up_logs, timesta
 
 
 def record(**extra: object) -> logging.LogRecord:
-    made = logging.LogRecord("windlass.test", logging.WARNING, __file__, 1, "%d rows", (3,), None)
-    vars(made).update(extra)
-    return made
+    log_record = logging.LogRecord(
+        "windlass.test", logging.WARNING, __file__, 1, "%d rows", (3,), None
+    )
+    vars(log_record).update(extra)
+    return log_record
 
 
 def test_a_record_is_one_json_object_with_its_extras() -> None:
@@ -33,17 +35,17 @@ def test_a_record_is_one_json_object_with_its_extras() -> None:
 
 
 def test_an_exception_stays_within_its_line() -> None:
-    made = record()
+    log_record = record()
     try:
         raise ValueError("no")
     except ValueError:
-        made.exc_info = sys.exc_info()
-    line = JsonFormatter().format(made)
+        log_record.exc_info = sys.exc_info()
+    line = JsonFormatter().format(log_record)
     assert "\n" not in line
     assert "ValueError: no" in json.loads(line)["exception"]
 
 
-def test_what_json_has_no_words_for_is_still_logged() -> None:
+def test_values_that_json_cannot_hold_are_still_logged() -> None:
     assert json.loads(JsonFormatter().format(record(thing={1}))).get("thing") == "{1}"
 
 
@@ -66,7 +68,7 @@ def test_set_up_sends_everything_from_the_level_up_to_standard_error(
     assert not captured.out
 
 
-def test_nobody_reading_holds_nobody_up() -> None:
+def test_logging_does_not_wait_for_a_reader() -> None:
     code = """
 import logging, os, sys, time
 from windlass.logs import set_up_logs

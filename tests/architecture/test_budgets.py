@@ -33,7 +33,7 @@ def relative(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=relative)
-def test_size_of(path: Path) -> None:
+def test_a_file_and_its_functions_are_small(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= 400
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, Function)]
@@ -42,7 +42,7 @@ def test_size_of(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_says_what_it_owns(path: Path) -> None:
+def test_a_module_says_what_it_owns(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
@@ -57,7 +57,7 @@ def test_import_is_light() -> None:
     assert runs[0][1:] == []
 
 
-def test_exported_names() -> None:
+def test_exactly_these_names_are_exported() -> None:
     assert windlass.__all__ == [
         "Bundle",
         "Candidate",

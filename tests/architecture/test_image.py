@@ -30,15 +30,19 @@ def stages() -> list[list[tuple[str, str]]]:
 
 def arguments(word: str, stage: int | None = None) -> list[str]:
     """What a word is given in this stage, or in the two that run."""
-    steps = [step for one in stages()[1:] for step in one] if stage is None else stages()[stage]
+    steps = (
+        [step for stage_steps in stages()[1:] for step in stage_steps]
+        if stage is None
+        else stages()[stage]
+    )
     return [rest for instruction, rest in steps if instruction == word]
 
 
 def requirement_names(*, extras: bool) -> set[str]:
-    found = requires("windlass") or []
+    requirements = requires("windlass") or []
     return {
         re.split(r"[^\w.-]", line, maxsplit=1)[0].lower()
-        for line in found
+        for line in requirements
         if extras or "extra ==" not in line
     }
 
@@ -55,7 +59,7 @@ def test_every_requirement_is_pinned() -> None:
     assert requirement_names(extras=True) <= pinned
 
 
-def test_lock_names_no_host() -> None:
+def test_the_lock_names_no_host() -> None:
     for lock in (ROOT / "requirements.txt", ROOT / "requirements/dev.txt"):
         unpinned = [line for line in lock.read_text().splitlines() if "==" not in line]
         assert unpinned == []
@@ -84,12 +88,12 @@ def test_installs_what_the_lock_allows() -> None:
     assert ("ARG", "EXTRAS=") in instructions()
 
 
-def test_runs_as_nobody_special() -> None:
+def test_the_image_does_not_run_as_root() -> None:
     (user,) = arguments("USER")
     assert int(user) >= 1000
 
 
-def test_answers_where_hosts_look() -> None:
+def test_the_image_answers_the_health_checks_of_hosts() -> None:
     (check,) = arguments("HEALTHCHECK")
     assert "http://127.0.0.1:8080/livez" in check
     (entry,) = arguments("ENTRYPOINT")
@@ -98,7 +102,7 @@ def test_answers_where_hosts_look() -> None:
     assert shlex.join(json.loads(command)).startswith("serve --host 0.0.0.0 --port 8080")
 
 
-def test_asks_for_keys() -> None:
+def test_the_image_requires_keys() -> None:
     variables = dict(part.split("=", 1) for step in arguments("ENV") for part in shlex.split(step))
     assert variables["WINDLASS_AUTH"] == "required"
     (command,) = arguments("CMD")

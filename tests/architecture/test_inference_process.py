@@ -25,7 +25,7 @@ TRAINS = {
     "alembic", "dbos", "duckdb", "imblearn", "joblib", "matplotlib", "mlflow", "narwhals", "onnx", "pandas",
     "pandera", "polars", "pyspark", "scipy", "skl2onnx", "sklearn", "sqlalchemy", "torch",
 }  # fmt: skip
-TELL = """
+RECORD_IMPORTS = """
 import atexit, sys
 
 @atexit.register
@@ -39,16 +39,16 @@ class Spied:
     """A server that writes down its imports as it ends."""
 
     def __init__(self, serve: Serve, folder: Path, *bundles: Path) -> None:
-        self._told = folder / "imports"
-        (folder / "sitecustomize.py").write_text(TELL % str(self._told))
+        self._record = folder / "imports"
+        (folder / "sitecustomize.py").write_text(RECORD_IMPORTS % str(self._record))
         self.server: Server = serve(*bundles, PYTHONPATH=str(folder))
 
     def imports(self) -> set[str]:
         """The top-level packages that the server had imported when it ended."""
         assert self.server.stop() == 0
-        found = set(self._told.read_text().split())
-        assert {"uvicorn", "onnxruntime", "windlass"} <= found
-        return found
+        names = set(self._record.read_text().split())
+        assert {"uvicorn", "onnxruntime", "windlass"} <= names
+        return names
 
 
 @pytest.fixture
@@ -90,12 +90,12 @@ def test_tables_import_nothing_that_trains(spied: Spied) -> None:
             answer = spied.server.client.post("/mixed/predict_batch", content=body, headers=headers)
             assert answer.status_code == 200, answer.text
             assert answer.headers["content-type"] == accept
-    found = spied.imports()
-    assert "pyarrow" in found
-    assert found & TRAINS == set()
+    names = spied.imports()
+    assert "pyarrow" in names
+    assert names & TRAINS == set()
 
 
-def test_following_the_registry_imports_nothing_that_trains(
+def test_a_server_of_the_registry_imports_nothing_that_trains(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf
 ) -> None:
     home = tmp_path / "home"
@@ -103,7 +103,7 @@ def test_following_the_registry_imports_nothing_that_trains(
     registry = Registry.open(Settings(home=home))
     registry.approve("iris", "v1", actor="ana", reason="first")
     registry.close()
-    (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))
+    (tmp_path / "sitecustomize.py").write_text(RECORD_IMPORTS % str(tmp_path / "imports"))
     server = serve(IRIS, home=home, options=["--no-worker"], PYTHONPATH=str(tmp_path))
     client = server.client
     assert client.post("/predict?version=v1", json=FLOWER).json()["model_version"] == "v1"
@@ -113,8 +113,8 @@ def test_following_the_registry_imports_nothing_that_trains(
         assert client.get(path).status_code == 200
     assert client.post("/versions/v2/approve", json={"reason": "second"}).status_code == 200
     assert server.stop() == 0
-    found = set((tmp_path / "imports").read_text().split())
-    assert found & TRAINS == {"sqlalchemy"}
+    names = set((tmp_path / "imports").read_text().split())
+    assert names & TRAINS == {"sqlalchemy"}
 
 
 @pytest.mark.parametrize("only", [[], ["--only", "features"]])
@@ -125,7 +125,7 @@ def test_features_import_nothing_that_computes_them(
     approve_bundle(registered, bundle_of("clients"))
     fill_store(registered.settings)
     registered.close()
-    (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))
+    (tmp_path / "sitecustomize.py").write_text(RECORD_IMPORTS % str(tmp_path / "imports"))
     options = ["--no-worker", *only]
     server = serve(PROJECT, home=registered.home, options=options, PYTHONPATH=str(tmp_path))
     client = server.client
@@ -136,17 +136,17 @@ def test_features_import_nothing_that_computes_them(
         assert client.post(f"/predict/{PLAIN}").status_code == 200
         assert client.post("/predict_by_id", json=[PLAIN] * 100).status_code == 200
     assert server.stop() == 0
-    found = set((tmp_path / "imports").read_text().split())
-    assert found & TRAINS == {"sqlalchemy"}
+    names = set((tmp_path / "imports").read_text().split())
+    assert names & TRAINS == {"sqlalchemy"}
     if only:
-        assert "onnxruntime" not in found
+        assert "onnxruntime" not in names
 
 
 def test_a_native_bundle_imports_what_it_needs(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf
 ) -> None:
     """Else the tests above would say nothing."""
-    (tmp_path / "sitecustomize.py").write_text(TELL % str(tmp_path / "imports"))
+    (tmp_path / "sitecustomize.py").write_text(RECORD_IMPORTS % str(tmp_path / "imports"))
     server = serve(bundle_of("native"), PYTHONPATH=str(tmp_path))
     assert server.stop() == 0
     assert {"sklearn", "pandas", "joblib"} <= set((tmp_path / "imports").read_text().split())

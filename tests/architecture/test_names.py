@@ -174,7 +174,7 @@ def _is_plain(text: str | None) -> bool:
 
 
 @pytest.mark.parametrize("offences", [names, summaries])
-def test_nothing_new_is_named_or_described_in_words_of_our_own(
+def test_nothing_is_named_or_described_in_private_words(
     offences: Callable[[], set[str]],
 ) -> None:
     allowed = set(ALLOWED.read_text("utf-8").splitlines())

@@ -23,12 +23,12 @@ def test_entries_are_read() -> None:
 
 
 @pytest.mark.parametrize("text", ["", ",", " , "])
-def test_no_entries(text: str) -> None:
+def test_no_entries_are_no_keys(text: str) -> None:
     assert parse_environment_keys(text) == {}
 
 
 @pytest.mark.parametrize(
-    ("entry", "why"),
+    ("entry", "reason"),
     [
         (GOOD, "is not name:role:key"),
         (f"ci:{GOOD}", "is not name:role:key"),
@@ -48,9 +48,9 @@ def test_no_entries(text: str) -> None:
         (f"ci:predict:{GOOD}\r\nx", "holds other characters"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> None:
+def test_an_invalid_entry_is_refused_by_its_position(entry: str, reason: str) -> None:
     with pytest.raises(
-        SettingsError, match=rf"Entry 2 (\(ci\) )?(has a key that )?{why}"
+        SettingsError, match=rf"Entry 2 (\(ci\) )?(has a key that )?{reason}"
     ) as caught:
         parse_environment_keys(f"fine:predict:{OTHER},{entry}")
     output = "".join(traceback.format_exception(caught.value, chain=True))
@@ -67,7 +67,7 @@ def test_what_cannot_be_used_is_refused_by_its_place(entry: str, why: str) -> No
         "0123456789abcdef0123456789abcdef", "1234567890qwertyuiopasdfghjklzxcv", "abcabcabcabcabcabcabcabcabcabcabcabc",
     ],
 )  # fmt: skip
-def test_weak_keys(secret: str) -> None:
+def test_weak_keys_are_refused(secret: str) -> None:
     assert find_weakness(secret)
     with pytest.raises(SettingsError) as caught:
         parse_environment_keys(f"ci:predict:{secret}")
@@ -75,7 +75,7 @@ def test_weak_keys(secret: str) -> None:
     assert "secrets.token_urlsafe" in str(caught.value)
 
 
-def test_random_keys_are_good() -> None:
+def test_random_keys_are_accepted() -> None:
     """As `secrets` makes them; the same in every run, since one in a hundred million is not."""
     dice = random.Random(7)
     for _ in range(2000):
@@ -87,6 +87,6 @@ def test_random_keys_are_good() -> None:
 @pytest.mark.parametrize(
     "entries", [f"ci:predict:{GOOD},ci:admin:{OTHER}", f"a:predict:{GOOD},b:admin:{GOOD}"]
 )
-def test_twins_are_refused(entries: str) -> None:
+def test_an_entry_with_the_name_or_key_of_another_is_refused(entries: str) -> None:
     with pytest.raises(SettingsError, match="Entry 2 has the name or the key of another"):
         parse_environment_keys(entries)

@@ -23,7 +23,7 @@ assert "sqlalchemy" not in sys.modules
 """
 
 
-def test_no_database_is_made_and_no_library_imported_for_it(tmp_path: Path) -> None:
+def test_no_database_is_created_and_no_library_imported_to_read_no_keys(tmp_path: Path) -> None:
     run_python(READ, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -41,7 +41,7 @@ def test_keys_made_later_are_seen(tmp_path: Path) -> None:
     source.close()
 
 
-def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
+def test_a_missing_database_file_is_an_error(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     keys = KeyStore(Database.open(settings))
     keys.create("ci", Role.PREDICT)
@@ -56,7 +56,7 @@ def test_a_file_that_was_there_is_missed(tmp_path: Path) -> None:
     assert list(tmp_path.glob("windlass.db")) == []
 
 
-def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
+def test_a_database_that_is_away_is_reported(tmp_path: Path) -> None:
     away = "postgresql+psycopg://windlass:hidden-word@127.0.0.1:1/windlass"
     source = DatabaseKeySource(Settings(home=tmp_path, database_url=away))
     for _ in range(2):

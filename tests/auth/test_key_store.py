@@ -61,7 +61,7 @@ def test_a_name_is_given_once_ever(keys: KeyStore) -> None:
     assert keys.active_keys() == {}
 
 
-def test_an_unknown_name_is_told(keys: KeyStore) -> None:
+def test_an_unknown_name_is_refused(keys: KeyStore) -> None:
     with pytest.raises(AccessError, match="no key 'nobody'"):
         keys.revoke("nobody")
 
@@ -94,7 +94,7 @@ def test_eight_at_once_make_one_key_of_a_name(keys: KeyStore) -> None:
     assert list(keys.active_keys()) == [hash_secret(created[0].encode())]
 
 
-def test_a_role_from_the_future_is_told(keys: KeyStore, database: Database) -> None:
+def test_a_role_of_a_newer_windlass_is_refused(keys: KeyStore, database: Database) -> None:
     keys.create("ci", Role.PREDICT)
     with database.writing() as connection:
         connection.execute(update(db_tables.keys).values(role="auditor"))

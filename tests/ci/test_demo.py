@@ -21,7 +21,7 @@ def demo(home: Path, folder: Path) -> str:
     return done.out
 
 
-def test_it_brings_an_example_to_production_once_and_leaves_no_key_behind(
+def test_the_demo_brings_an_example_to_production_once_and_leaves_no_key_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, project = tmp_path / "home", LendingProject.copied(tmp_path / "unruly", UNRULY)
@@ -29,7 +29,7 @@ def test_it_brings_an_example_to_production_once_and_leaves_no_key_behind(
     monkeypatch.setenv("WINDLASS_HOME", str(home))
     assert "windlass train" in demo(home, project.folder)
     assert "as they were" in demo(home, project.folder)
-    assert [one["stage"] for one in run_cli("versions", "unruly", "--json").json()] == [
+    assert [version["stage"] for version in run_cli("versions", "unruly", "--json").json()] == [
         "production"
     ]
     (key,) = run_cli("keys", "list", "--json").json()

@@ -183,9 +183,9 @@ def approver(home: Path) -> str:
 def assert_lines_work(server: Server, lending: LendingProject) -> None:
     """The lines about entities that `windlass serve` prints are there, and can be pasted."""
     settings = Settings(home=server.home)
-    told = banner(resolve_targets([lending.folder], settings), settings, "127.0.0.1", server.port)
+    text = banner(resolve_targets([lending.folder], settings), settings, "127.0.0.1", server.port)
     lines = [
-        line.split() for line in told.splitlines() if "/features/" in line or "/predict/" in line
+        line.split() for line in text.splitlines() if "/features/" in line or "/predict/" in line
     ]
     assert [line[:-1] for line in lines] == [["curl"], ["curl", "-X", "POST"]]
     for method, line in zip(("GET", "POST"), lines, strict=True):  # a machine may have no curl
@@ -240,13 +240,13 @@ def test_a_features_service_that_does_not_answer_fails_the_smoke_test(
     assert run_cli("pipeline", lending.folder).code == 0
     predictions = serve(lending.folder, home=home, options=["--only", "predict", "--no-worker"])
     features = serve(lending.folder, home=home, options=["--only", "features"])
-    told = smoke(predictions.url, "--features", features.url)
-    assert told.code == 0, told.err
+    ended = smoke(predictions.url, "--features", features.url)
+    assert ended.code == 0, ended.err
     features.signal(signal.SIGTERM)
     features.exit_code()
     for url in (predictions.url, features.url):
-        told = smoke(predictions.url, "--features", url)
-        assert (told.code, f"features at {url}" in told.err) == (1, True), told
+        ended = smoke(predictions.url, "--features", url)
+        assert (ended.code, f"features at {url}" in ended.err) == (1, True), ended
 
 
 NO_FLAG = ('nw.when(car == "Y").then(1).when(car == "N").then(0)', "nw.when(car == '?').then(1)")
@@ -261,7 +261,7 @@ LONG_YEARS = ('df["birthday"]).dt.days // 365', 'df["birthday"]).dt.days // 368'
 
 
 @pytest.mark.parametrize(
-    ("file", "changes", "told"),
+    ("file", "changes", "features"),
     [
         ("features.py", [], []),
         (
@@ -275,7 +275,7 @@ LONG_YEARS = ('df["birthday"]).dt.days // 365', 'df["birthday"]).dt.days // 368'
     ids=["equal", "nothing known", "since birth", "notebook"],
 )
 def test_notebook_and_features_agree_or_the_run_ends(
-    tmp_path: Path, file: str, changes: list[tuple[str, str]], told: list[str]
+    tmp_path: Path, file: str, changes: list[tuple[str, str]], features: list[str]
 ) -> None:
     project = tmp_path / "credit_risk"
     shutil.copytree(
@@ -288,11 +288,11 @@ def test_notebook_and_features_agree_or_the_run_ends(
     (project / file).write_text(text)
     (step,) = (step for step in ours("ct") if step.job == "notebook")
     done = Runner(tmp_path / "runner", {}, PROJECT=str(project)).run(step)
-    assert done.code == (1 if told else 0), done.err
-    assert re.findall(r"notebook_check: (\w+) differs", done.err) == told
+    assert done.code == (1 if features else 0), done.err
+    assert re.findall(r"notebook_check: (\w+) differs", done.err) == features
 
 
-def test_new_data_are_fetched_from_a_url_and_a_file_that_is_not_there_is_told(
+def test_new_data_are_fetched_from_a_url_and_a_missing_file_is_reported(
     tmp_path: Path,
 ) -> None:
     lending = LendingProject.copied(tmp_path / "lending")
@@ -327,7 +327,7 @@ def test_training_stops_at_quality_before_anything_is_built(tmp_path: Path) -> N
 
 def test_a_gate_that_failed_ends_the_run_and_an_undecided_one_does_not(tmp_path: Path) -> None:
     step = next(step for step in steps("ct") if step.name == "Gates")
-    told = {
+    result = {
         "project": "p",
         "version": "v2",
         "params": {"model": "m", "snapshot": 7},
@@ -340,8 +340,8 @@ def test_a_gate_that_failed_ends_the_run_and_an_undecided_one_does_not(tmp_path:
     failed = {"rule": "recall >= 0.9", "value": 0.5, "passed": False, "undecided": False}
     for gate, code in ((undecided, 0), (failed, 1)):
         runner = Runner(tmp_path / str(code), {})
-        gates = [*told["gates"], gate]
-        (runner.folder / "training.json").write_text(json.dumps({**told, "gates": gates}))
+        gates = [*result["gates"], gate]
+        (runner.folder / "training.json").write_text(json.dumps({**result, "gates": gates}))
         done = runner.run(Step("ct", "candidate", "Gates", step.command, {}, "gates"))
         assert done.code == code
         assert ("recall >= 0.9" in done.err) is (code == 1)

@@ -19,9 +19,9 @@ PINNED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+)*|[0-9a-f]{40})")
 
 def schema(name: str) -> dict[str, Any]:
     """A schema of SchemaStore, as check-jsonschema carries it along."""
-    place = files("check_jsonschema") / "builtin_schemas" / "vendor" / f"{name}.json"
-    found: dict[str, Any] = json.loads(place.read_text())
-    return found
+    file = files("check_jsonschema") / "builtin_schemas" / "vendor" / f"{name}.json"
+    schema_of_file: dict[str, Any] = json.loads(file.read_text())
+    return schema_of_file
 
 
 def used(name: str) -> list[dict[str, Any]]:
@@ -29,12 +29,12 @@ def used(name: str) -> list[dict[str, Any]]:
     return [step for job in workflow(name)["jobs"].values() for step in job.get("steps", ())]
 
 
-def test_there_are_three() -> None:
+def test_the_workflows_are_cd_ci_and_ct() -> None:
     assert ALL == ["cd", "ci", "ct"]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_it_is_valid_by_the_published_schema(name: str) -> None:
+def test_a_workflow_is_valid_by_the_published_schema(name: str) -> None:
     jsonschema.validate(workflow(name), schema("github-workflows"))
 
 
@@ -64,12 +64,12 @@ def test_every_action_is_pinned(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_it_may_only_read_unless_a_job_says_why(name: str) -> None:
-    found = workflow(name)
-    assert found["permissions"] == {"contents": "read"}
+def test_a_workflow_may_only_read_unless_a_job_needs_more(name: str) -> None:
+    parsed = workflow(name)
+    assert parsed["permissions"] == {"contents": "read"}
     more = {
         job: set(about.get("permissions", ())) - {"contents"}
-        for job, about in found["jobs"].items()
+        for job, about in parsed["jobs"].items()
     }
     read = {"packages"}
     delivery = {"image": {"packages", "id-token"}, "staging": read, "production": read}
@@ -78,10 +78,10 @@ def test_it_may_only_read_unless_a_job_says_why(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_it_ends_and_does_not_get_in_its_own_way(name: str) -> None:
-    found = workflow(name)
-    assert "concurrency" in found
-    for about in found["jobs"].values():
+def test_a_workflow_has_a_timeout_and_runs_once_at_a_time(name: str) -> None:
+    parsed = workflow(name)
+    assert "concurrency" in parsed
+    for about in parsed["jobs"].values():
         assert "uses" in about or about["timeout-minutes"] <= 240
 
 
@@ -102,8 +102,8 @@ def test_nothing_from_outside_becomes_part_of_a_command(name: str) -> None:
 def test_production_waits_for_its_reviewers(name: str, job: str) -> None:
     jobs = workflow(name)["jobs"]
     assert jobs[job]["environment"]["name"] == "production"
-    others = [about.get("environment") for other, about in jobs.items() if other != job]
-    assert "production" not in str(others)
+    other_environments = [about.get("environment") for other, about in jobs.items() if other != job]
+    assert "production" not in str(other_environments)
 
 
 def test_the_approvers_key_is_read_in_production_alone() -> None:

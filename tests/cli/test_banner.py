@@ -46,7 +46,7 @@ def test_a_store_that_says_nothing(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("passed", [True, False])
-def test_a_bundle_by_itself_is_told_to_be_one(
+def test_the_banner_of_a_bundle_without_a_registry_says_so(
     settings: Settings, bundle_of: BundleOf, passed: bool
 ) -> None:
     bundle = Bundle.open(bundle_of("iris"))

@@ -57,6 +57,6 @@ def test_a_table_on_a_terminal_folds_what_is_too_long(
     echo_table(("version", "metrics", "stage"), ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 40
-    shown = "".join(lines)
-    assert (shown.count("x"), shown.count("word")) == (90, 30)
-    assert "production" in shown
+    text = "".join(lines)
+    assert (text.count("x"), text.count("word")) == (90, 30)
+    assert "production" in text

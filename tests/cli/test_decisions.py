@@ -76,7 +76,7 @@ def test_every_decision_needs_a_reason(command: str) -> None:
     assert len(run_cli("decisions", "iris", "--json").json()) == 1
 
 
-def test_a_terminal_is_asked_for_the_reason(home: Path) -> None:
+def test_a_terminal_is_prompted_for_the_reason(home: Path) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, b"seen and liked\n")
     ended = run([WINDLASS, "approve", "iris", "v1"], stdin=theirs, env=environment(home))
@@ -87,7 +87,7 @@ def test_a_terminal_is_asked_for_the_reason(home: Path) -> None:
     assert output["reason"] == "seen and liked"
 
 
-def test_decisions_say_who_when_and_why_and_are_verified() -> None:
+def test_decisions_have_an_actor_a_time_and_a_reason_and_are_verified() -> None:
     run_cli("approve", "iris", "v1", "-m", "first")
     run_cli("rollback", "iris", "-m", "refused, so not there")
     (output,) = run_cli("decisions", "iris", "--json").json()
@@ -119,7 +119,7 @@ def test_a_changed_decision_is_found(home: Path) -> None:
     assert output["faults"]
 
 
-def test_nobody_approves_in_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_approval_has_the_name_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "bob")
     run_cli("approve", "iris", "v1", "-m", "first")
@@ -143,7 +143,7 @@ def test_a_key_that_may_not_decide_is_refused_and_never_printed() -> None:
     weak = run_cli("keys", "create", "--name", "ci", "--role", "train").out.strip()
     gone = run_cli("keys", "create", "--name", "old", "--role", "admin").out.strip()
     run_cli("keys", "revoke", "old")
-    for key, why in (
+    for key, reason in (
         (weak, "has the role train"),
         (gone, "revoked"),
         ("wl_x", "unknown"),
@@ -151,7 +151,7 @@ def test_a_key_that_may_not_decide_is_refused_and_never_printed() -> None:
     ):
         ended = run_cli("approve", "iris", "v1", "-m", "good", "--key", key)
         assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
-        assert why in ended.err
+        assert reason in ended.err
         assert not key or key not in ended.err
     assert set(stages().values()) == {"candidate"}
 

@@ -50,11 +50,11 @@ def test_raw_loans_to_features_of_a_client_and_to_none(raw: Path, home: Path) ->
     done = run_cli("features", "materialise", "credit_risk", "--json").json()
     assert (done["snapshot"], done["rows"]) == (1, loans.height)
 
-    known = run_cli("features", "get", CREDIT, client, "--json").json()
-    assert known[0]["id"] == client
-    assert known[0]["features"]["nb_previous_loans"] == loans["nb_previous_loans"][0]
-    assert known[0]["as_of"] == str(loans["loan_date"][0])
-    assert known[0]["view_version"] == snapshot["view"]
+    output = run_cli("features", "get", CREDIT, client, "--json").json()
+    assert output[0]["id"] == client
+    assert output[0]["features"]["nb_previous_loans"] == loans["nb_previous_loans"][0]
+    assert output[0]["as_of"] == str(loans["loan_date"][0])
+    assert output[0]["view_version"] == snapshot["view"]
     header, row = run_cli("features", "get", "credit_risk", client).out.splitlines()
     assert header.split()[:2] == ["id", "nb_previous_loans"]
     assert row.split()[0] == str(client)
@@ -113,7 +113,7 @@ def test_a_torn_snapshot_does_not_keep_a_client_online(raw: Path) -> None:
     assert run_cli("features", "get", CREDIT, client).code == 1
 
 
-def test_a_project_makes_its_loans_up_where_no_file_is_named() -> None:
+def test_a_project_generates_loans_where_no_file_is_named() -> None:
     built = run_cli("features", "build", CREDIT, "--json").json()
     assert built["entities"] == 2_000
     assert 0 < built["quality"]["share"] < 0.01
@@ -157,11 +157,11 @@ def test_without_its_database_a_folder_is_enough(
     run_cli("features", "materialise", CREDIT)
     (snapshot,) = run_cli("features", "snapshots", CREDIT, "--json").json()
     client = int(pl.read_parquet(f"{snapshot['folder']}/latest")["id"][0])
-    known = run_cli("features", "get", CREDIT, client, "--json").json()
+    before = run_cli("features", "get", CREDIT, client, "--json").json()
     (home / "windlass.db").unlink()
     monkeypatch.setenv("WINDLASS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
     assert run_cli("features", "snapshots", CREDIT, "--json").json() == [snapshot]
-    assert run_cli("features", "get", CREDIT, client, "--json").json() == known
+    assert run_cli("features", "get", CREDIT, client, "--json").json() == before
     erased = run_cli("features", "erase", CREDIT, client)
     assert (erased.code, erased.out.splitlines()[-1]) == (0, "No later build brings it back.")
     assert erased.err.startswith(f"windlass: warning: going on with what {CREDIT / 'project.py'}")
@@ -193,7 +193,7 @@ def test_without_its_database_a_folder_is_enough(
         (["generate", IRIS], 1, "no generate.py"),
     ],
 )
-def test_what_cannot_be_is_one_line(arguments: list[object], code: int, message: str) -> None:
+def test_invalid_arguments_are_one_line(arguments: list[object], code: int, message: str) -> None:
     ended = run_cli("features", *arguments)
     assert (ended.code, ended.out) == (code, "")
     assert message in ended.err
@@ -221,7 +221,7 @@ def test_old_snapshots_are_pruned_but_those_of_versions(
     assert {folder.name for folder in folders} == {"000002", "000004"}
 
 
-def test_nothing_is_pruned_where_the_registry_does_not_tell_what_is_needed(
+def test_nothing_is_pruned_while_the_registry_is_away(
     raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):

@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 
-def test_a_key_from_its_making_to_its_end(run: Run) -> None:
+def test_a_key_is_created_listed_and_revoked(run: Run) -> None:
     created = run("keys", "create", "--name", "ci", "--role", "train", "--rate", "600")
     assert created.code == 0
     secret = created.out.strip()
@@ -56,7 +56,7 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     database.close()
 
 
-def test_no_keys(run: Run) -> None:
+def test_an_empty_list_of_keys_says_so(run: Run) -> None:
     assert "windlass keys create" in run("keys", "list").out
     assert run("keys", "list", "--json").json() == []
 
@@ -73,7 +73,9 @@ def test_no_keys(run: Run) -> None:
         (["revoke"], 2, "revoke"),
     ],
 )
-def test_what_is_refused(run: Run, arguments: list[str], code: int, message: str) -> None:
+def test_invalid_arguments_are_refused(
+    run: Run, arguments: list[str], code: int, message: str
+) -> None:
     run("keys", "create", "--name", "somebody", "--role", "train")
     done = run("keys", *arguments)
     assert (done.code, done.out) == (code, "")
@@ -88,7 +90,7 @@ def test_a_database_that_is_away_is_one_line(run: Run) -> None:
     assert "hidden-word" not in done.err
 
 
-def test_serve_refuses_weak_keys_and_keys_that_nobody_asks_for(run: Run) -> None:
+def test_serve_refuses_weak_keys_and_keys_without_authentication(run: Run) -> None:
     weak = run("serve", WINDLASS_AUTH="required", WINDLASS_API_KEYS="ci:predict:secret-word")
     assert (weak.code, "Entry 1 (ci) has a key that is shorter" in weak.err) == (1, True)
     assert "secret-word" not in weak.err
@@ -98,7 +100,7 @@ def test_serve_refuses_weak_keys_and_keys_that_nobody_asks_for(run: Run) -> None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
-def test_serve_is_open_to_others_only_with_keys_or_where_told(run: Run, host: str) -> None:
+def test_serve_listens_for_other_machines_only_with_keys_or_an_option(run: Run, host: str) -> None:
     """Where it is let through, it goes on to find that there is nothing to serve."""
     nothing = str(run.home / "nothing")
     done = run("serve", nothing, "--host", host)

@@ -33,7 +33,7 @@ def test_equal_is_code_0(project: Path) -> None:
         assert done.out.startswith("Equal: ")
 
 
-def test_different_is_code_1_and_says_why(project: Path) -> None:
+def test_a_difference_is_code_1_with_its_reasons(project: Path) -> None:
     source = project / "project.py"
     source.write_text(source.read_text().replace("max_iter=1000", "max_iter=1000, tol=0.1"))
     done = run_cli("verify", project / "artifacts")

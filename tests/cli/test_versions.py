@@ -24,7 +24,7 @@ def test_versions_are_listed_newest_first() -> None:
     assert "2 passed" in lines[2]
 
 
-def test_a_project_is_found_by_name_and_in_the_current_folder(
+def test_a_project_is_located_by_name_and_in_the_current_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     by_name = run_cli("versions", "iris", "--json").json()
@@ -33,14 +33,14 @@ def test_a_project_is_found_by_name_and_in_the_current_folder(
     assert [item["version"] for item in by_name] == ["v3", "v2", "v1"]
 
 
-def test_a_moved_folder_is_found_by_what_it_declares(tmp_path: Path) -> None:
+def test_a_moved_folder_is_recognised_by_the_name_of_its_project(tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     moved.mkdir()
     (moved / "project.py").write_bytes((IRIS / "project.py").read_bytes())
     assert len(run_cli("versions", moved, "--json").json()) == 3
 
 
-def test_what_is_not_known_is_one_line(tmp_path: Path) -> None:
+def test_an_unknown_version_is_one_line(tmp_path: Path) -> None:
     ended = run_cli("versions", tmp_path)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith(f"windlass: There is no project at {tmp_path}")
@@ -58,7 +58,7 @@ def test_what_is_not_known_is_one_line(tmp_path: Path) -> None:
         ("rollback", "iris", "-m", "slow"),
     ],
 )  # fmt: skip
-def test_where_nobody_trained_no_registry_is_made(
+def test_without_a_training_no_registry_is_created(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = tmp_path / "fresh"
@@ -69,7 +69,7 @@ def test_where_nobody_trained_no_registry_is_made(
     assert not fresh.exists()
 
 
-def test_show_tells_all_that_is_known(home: Path) -> None:
+def test_show_prints_all_fields_of_a_version(home: Path) -> None:
     run_cli("approve", "iris", "v2", "-m", "good on all three species")
     output = run_cli("show", "iris", "v2").out
     for wanted in (
@@ -90,7 +90,7 @@ def test_show_tells_all_that_is_known(home: Path) -> None:
     assert isinstance(approved["decisions"][0]["decided_at"], float)
 
 
-def test_compare_tells_rows_in_common_and_intervals() -> None:
+def test_compare_prints_common_rows_and_intervals() -> None:
     output = run_cli("compare", IRIS, "v1", "v2").out
     assert "rows that both held out" in output
     assert "v1 - v2" in output

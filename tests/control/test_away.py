@@ -1,4 +1,4 @@
-"""Control while its database is away: refused at once, told to come again, and well as soon as it is back."""
+"""Control while its database is away: refused at once with Retry-After, and well as soon as it is back."""
 
 from collections.abc import Iterator
 
@@ -44,7 +44,7 @@ def answers_meanwhile(server: Server) -> None:
         assert server.client.get("/readyz").status_code == 200
 
 
-def test_a_database_that_comes_late(
+def test_a_database_that_comes_late_is_used_at_once(
     control: Control, wire: TcpProxy, wired_url: str, registry: Registry
 ) -> None:
     wire.cut()
@@ -61,9 +61,9 @@ def test_a_database_that_comes_late(
     assert len(document["components"]["schemas"]["iris.Training"]["oneOf"]) == 2
 
 
-@pytest.mark.parametrize("how", ["cut", "mute"])
-def test_a_database_that_goes(
-    control: Control, wire: TcpProxy, wired_url: str, registry: Registry, how: str
+@pytest.mark.parametrize("outage", ["cut", "mute"])
+def test_requests_fail_at_once_while_the_database_is_away(
+    control: Control, wire: TcpProxy, wired_url: str, registry: Registry, outage: str
 ) -> None:
     server = control("iris", WINDLASS_DATABASE_URL=wired_url, TIMEOUT="4")
     wait_until(lambda: is_well(server), "an answer from the database")
@@ -71,7 +71,7 @@ def test_a_database_that_goes(
     with open_events(server, name) as events:
         events.next()
         events.next()
-        getattr(wire, how)()
+        getattr(wire, outage)()
         wait_until(lambda: is_away(server), "an error")
         assert is_quick(lambda: answers_meanwhile(server), 1)
         wire.mend()

@@ -57,8 +57,8 @@ def test_a_hanging_thread_is_replaced(hanging: Any) -> None:
 
     async def work(backend: ControlBackend) -> None:
         await backend.run(lambda _: None)  # its threads have started
-        asked = [backend.run(hanging) for _ in range(THREADS)]
-        for answer in await asyncio.gather(*asked, return_exceptions=True):
+        calls = [backend.run(hanging) for _ in range(THREADS)]
+        for answer in await asyncio.gather(*calls, return_exceptions=True):
             assert isinstance(answer, Problem)
             assert answer.status == 503
         assert await backend.run(lambda _: 7) == 7
@@ -67,7 +67,7 @@ def test_a_hanging_thread_is_replaced(hanging: Any) -> None:
     assert (registry.opened, registry.closed) == (2, 2)
 
 
-def test_a_long_queue_takes_no_more(hanging: Any) -> None:
+def test_a_full_queue_refuses_calls(hanging: Any) -> None:
     begun = []
 
     async def work(backend: ControlBackend) -> None:
@@ -82,13 +82,13 @@ def test_a_long_queue_takes_no_more(hanging: Any) -> None:
             await backend.run(lambda _: None)
         assert refused.value.status == 503
         reported = await asyncio.gather(*busy, *waiting, return_exceptions=True)
-        assert all(isinstance(one, Problem) for one in reported)
+        assert all(isinstance(problem, Problem) for problem in reported)
 
     run(work, FakeRegistry())
     assert begun == []  # nobody waits for it any more
 
 
-def test_what_work_raises_is_raised() -> None:
+def test_an_error_of_a_call_reaches_its_caller() -> None:
     def work(_: ControlStores) -> None:
         raise StorageError("away")
 

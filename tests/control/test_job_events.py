@@ -48,9 +48,7 @@ def test_progress_comes_as_it_is_made(server: Server, worker: ManualWorker) -> N
     assert line["latency_ms"] > 250  # until its end
 
 
-def test_a_client_that_comes_again_is_told_what_is_new(
-    server: Server, worker: ManualWorker
-) -> None:
+def test_a_client_that_comes_again_gets_what_is_new(server: Server, worker: ManualWorker) -> None:
     name = submit_training(server)
     job = worker.begin()
     worker.report(job, 0.5, "Fitting")
@@ -79,7 +77,7 @@ def test_head_opens_no_stream(server: Server, worker: ManualWorker) -> None:
         assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_streams_are_bounded_and_those_of_the_gone_are_free(
+def test_streams_are_limited_and_freed_when_clients_go(
     server: Server, worker: ManualWorker
 ) -> None:
     name = submit_training(server)
@@ -124,13 +122,13 @@ def test_a_client_that_pipelines_is_answered_in_turn(server: Server, worker: Man
 def test_clients_that_pipeline_and_go_leave_no_stream(
     control: Control, registry: Registry, worker: ManualWorker
 ) -> None:
-    """uvicorn tells the last request of a pipeline only that its client has gone."""
+    """uvicorn reports only to the last request of a pipeline that its client has gone."""
     server = control("iris", HEARTBEAT="3600")  # none finds it out
     name = submit_training(server)
-    asked = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: w\r\n\r\n"
+    request = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: w\r\n\r\n"
     opened = [server.connect() for _ in range(MAX_STREAMS)]
     for connection in opened:
-        connection.sendall(f"{asked}GET /readyz HTTP/1.1\r\nHost: w\r\n\r\n".encode())
+        connection.sendall(f"{request}GET /readyz HTTP/1.1\r\nHost: w\r\n\r\n".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
     for connection in opened:
         connection.close()
@@ -145,4 +143,4 @@ def test_a_stopping_server_ends_its_streams(server: Server) -> None:
         server.signal(signal.SIGTERM)
         assert all(event.name != "done" for event in events.rest())
     assert server.exit_code() == 0
-    assert not [one for one in server.lines() if one["level"] in ("error", "warning")]
+    assert not [line for line in server.lines() if line["level"] in ("error", "warning")]

@@ -45,7 +45,7 @@ def test_an_error_of_any_kind_does_not_end_it(
         watcher.close()
 
     asyncio.run(check())
-    reported = [(one.getMessage(), getattr(one, "reason", None)) for one in caplog.records]
+    reported = [(record.getMessage(), getattr(record, "reason", None)) for record in caplog.records]
     assert reported == [
         ("jobs cannot be read", "RuntimeError: a surprise"),
         ("jobs are read again", None),

@@ -11,10 +11,10 @@ from windlass.registry.registry import Registry
 def test_jobs_are_listed_newest_first(server: Server, worker: ManualWorker) -> None:
     names = [submit_training(server, seed=seed) for seed in range(3)]
     worker.fail(worker.begin(), "No.")
-    found = server.client.get("/jobs").json()["jobs"]
-    assert [job["job_id"] for job in found] == names[::-1]
-    assert [job["state"] for job in found] == ["queued", "queued", "failed"]
-    assert found[0]["request"] == {
+    jobs = server.client.get("/jobs").json()["jobs"]
+    assert [job["job_id"] for job in jobs] == names[::-1]
+    assert [job["state"] for job in jobs] == ["queued", "queued", "failed"]
+    assert jobs[0]["request"] == {
         "model": "logreg",
         "hyperparameters": {},
         "seed": 2,
@@ -29,7 +29,7 @@ def test_jobs_are_listed_newest_first(server: Server, worker: ManualWorker) -> N
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=", "limit=%D9%A3", "state=busy", "state="]
 )  # fmt: skip
-def test_odd_queries_are_refused(read_only: SharedServer, query: str) -> None:
+def test_invalid_queries_are_refused(read_only: SharedServer, query: str) -> None:
     answer = read_only.server.client.get(f"/jobs?{query}")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == [query.partition("=")[0]]
@@ -42,7 +42,7 @@ def test_a_queued_job_is_cancelled_at_once(server: Server) -> None:
     assert server.client.delete(f"/jobs/{name}").status_code == 409
 
 
-def test_the_worker_of_a_running_job_is_asked_to_give_it_up(
+def test_cancelling_a_running_job_waits_for_its_worker(
     server: Server, worker: ManualWorker
 ) -> None:
     name = submit_training(server)
@@ -61,7 +61,7 @@ def test_an_unknown_job_is_not_found(read_only: SharedServer, name: str) -> None
     assert read_only.server.client.delete(f"/jobs/{name}").status_code == 404
 
 
-def test_jobs_of_another_project_are_not_shown(
+def test_jobs_of_another_project_are_not_listed(
     control: Control, registry: Registry, worker: ManualWorker
 ) -> None:
     server = control("iris", "wine")

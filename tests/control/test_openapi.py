@@ -37,8 +37,8 @@ def test_the_document_follows_the_declaration(server: Server, registry: Registry
         return [branch["title"] for branch in schemas["iris.Training"]["oneOf"]]
 
     assert models() == ["logreg", "rf"]
-    known = registry.declaration("iris")
-    registry.declare(known.model_copy(update={"models": known.models[1:]}))
+    declaration = registry.declaration("iris")
+    registry.declare(declaration.model_copy(update={"models": declaration.models[1:]}))
     assert models() == ["rf"]
     assert server.client.post("/train", json={"C": 1.0}).status_code == 422
 

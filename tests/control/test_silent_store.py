@@ -33,12 +33,12 @@ def test_comparisons_hold_up_no_decision(
         address = f"http://127.0.0.1:{wire.port}"
         server = control("iris", WINDLASS_STORE_URL=s3_url, AWS_ENDPOINT_URL=address)
         wire.mute()
-        asked = [
+        comparisons = [
             clients.submit(server.client.get, f"/versions/{pair}")
             for pair in ("v1/compare/v2", "v2/compare/v1")
         ]
         wait_until(lambda: len(wire.swallowed) == THREADS, "both wait for the store")
         assert server.client.post("/versions/v2/reject", json=REASON).status_code == 200
-        assert not any(one.done() for one in asked)
-        wire.cut()  # and not only silent: they are told at once
-        assert {one.result().status_code for one in asked} == {503}
+        assert not any(comparison.done() for comparison in comparisons)
+        wire.cut()  # and not only silent: they fail at once
+        assert {comparison.result().status_code for comparison in comparisons} == {503}

@@ -1,4 +1,4 @@
-"""`POST /train` on a real desk, with the test as the worker; what is refused is refused before anything waits."""
+"""`POST /train` with a real job queue and the test as the worker; invalid requests are refused before they wait."""
 
 import signal
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_a_training_is_waited_for(
     }
 
 
-def test_a_training_that_failed_is_told(
+def test_a_failed_training_is_reported(
     server: Server, worker: ManualWorker, pool: ThreadPoolExecutor
 ) -> None:
     waiting = train(pool, server)
@@ -65,7 +65,7 @@ def test_a_training_that_failed_is_told(
     assert server.client.get(f"/jobs/{answer.json()['job_id']}").json()["state"] == "failed"
 
 
-def test_a_training_that_is_cancelled_is_told(server: Server, pool: ThreadPoolExecutor) -> None:
+def test_a_cancelled_training_is_reported(server: Server, pool: ThreadPoolExecutor) -> None:
     first = server.client.post("/train", json={}, headers=ASYNC)
     waiting = train(pool, server, seed=1)
 
@@ -94,7 +94,7 @@ def test_a_client_need_not_wait(server: Server, worker: ManualWorker, prefix: st
     assert server.client.get(reported["location"]).json()["job_id"] == reported["job_id"]
 
 
-def test_what_a_training_waits_for_is_told(server: Server, worker: ManualWorker) -> None:
+def test_a_queued_training_names_what_it_waits_for(server: Server, worker: ManualWorker) -> None:
     first = server.client.post("/train", json={}, headers=ASYNC).json()
     assert worker.begin().id == first["job_id"]
     second = server.client.post("/train", json={"seed": 1}, headers=ASYNC).json()
@@ -106,13 +106,13 @@ def test_a_client_waits_as_long_as_it_likes(server: Server) -> None:
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=1")
 
 
-def test_without_a_worker_it_is_said_so(server: Server) -> None:
+def test_an_answer_without_a_worker_says_so(server: Server) -> None:
     answer = server.client.post("/train", json={}, headers=ASYNC)
     assert answer.status_code == 202
     assert "no worker is running" in answer.json()["message"]
 
 
-def test_a_repetition_is_the_same_job(server: Server, registry: Registry) -> None:
+def test_a_repeated_request_is_the_same_job(server: Server, registry: Registry) -> None:
     headers = {**ASYNC, "Idempotency-Key": '"a key"'}
     first = server.client.post("/train", json={"seed": 1}, headers=headers)
     again = server.client.post("/iris/train", json={"test_size": 0.2, "seed": 1}, headers=headers)
@@ -141,7 +141,7 @@ def test_twenty_at_once_with_one_key_are_one_job(
 
 
 @pytest.mark.parametrize("key", ["", '""', "ü", "x" * 256, '"open', "a b"])
-def test_an_odd_key_is_refused(read_only: SharedServer, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(read_only: SharedServer, key: str) -> None:
     headers = {**ASYNC, "Idempotency-Key": key.encode("latin-1")}
     answer = read_only.server.client.post("/train", json={}, headers=headers)  # type: ignore[arg-type]  # bytes do
     assert answer.status_code == 400
@@ -209,7 +209,7 @@ def test_every_fault_is_named(read_only: SharedServer) -> None:
         (b"model=rf", "application/x-www-form-urlencoded", 415),
     ],
 )
-def test_bodies_are_json_of_a_decent_size(
+def test_bodies_are_json_within_the_size_limit(
     read_only: SharedServer, content: bytes, kind: str, status: int
 ) -> None:
     answer = read_only.server.client.post(
@@ -218,7 +218,7 @@ def test_bodies_are_json_of_a_decent_size(
     assert answer.status_code == status
 
 
-def test_a_stopping_server_keeps_nobody_waiting(
+def test_a_stopping_server_answers_those_who_wait(
     server: Server, registry: Registry, pool: ThreadPoolExecutor
 ) -> None:
     """The job goes on without it, and the client learns where."""

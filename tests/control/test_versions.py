@@ -21,7 +21,7 @@ def test_a_version_goes_into_production_and_back(server: Server, registry: Regis
     assert client.post("/rollback", json={"to": "v2", **REASON}).json()["version"] == "v2"
     reported = client.get("/decisions").json()
     assert reported["verified"] is True
-    assert [one["action"] for one in reported["decisions"]] == [
+    assert [decision["action"] for decision in reported["decisions"]] == [
         "approve",
         "approve",
         "rollback",
@@ -40,7 +40,7 @@ def test_a_rejected_version_stays_out(server: Server) -> None:
     assert "rejected" in answer.json()["detail"]
 
 
-def test_a_version_is_told_whole(server: Server, registry: Registry) -> None:
+def test_a_version_has_all_its_fields(server: Server, registry: Registry) -> None:
     reported = server.client.get("/versions/v1").json()
     assert reported["digest"] == registry.version("iris", "v1").digest
     assert reported["trained_by"] == "ada"
@@ -57,7 +57,7 @@ def test_two_versions_are_compared(read_only: SharedServer) -> None:
     assert read_only.server.client.get("/versions/v1/compare/v7").status_code == 404
 
 
-def test_a_changed_chain_is_told(server: Server, registry: Registry) -> None:
+def test_a_changed_chain_is_reported(server: Server, registry: Registry) -> None:
     server.client.post("/versions/v1/approve", json=REASON)
     with registry.database.writing() as connection:
         connection.exec_driver_sql("UPDATE decisions SET reason = 'Another one.'")
@@ -100,7 +100,7 @@ def test_what_is_unknown_is_not_found(read_only: SharedServer, path: str, status
         ("reason", []),
     ],
 )
-def test_a_reason_must_be_one(read_only: SharedServer, body: object, field: list[str]) -> None:
+def test_a_decision_needs_a_reason(read_only: SharedServer, body: object, field: list[str]) -> None:
     for path in ("/versions/v1/approve", "/versions/v1/reject", "/rollback"):
         answer = read_only.server.client.post(path, json=body)
         assert answer.status_code == 422, path
@@ -115,7 +115,7 @@ def test_a_rollback_goes_to_a_version(read_only: SharedServer, to: object) -> No
     assert answer.json()["errors"][0]["loc"] == ["to"]
 
 
-def test_without_a_predecessor_there_is_no_way_back(read_only: SharedServer) -> None:
+def test_a_rollback_without_a_predecessor_is_refused(read_only: SharedServer) -> None:
     assert read_only.server.client.post("/rollback", json=REASON).status_code == 409
 
 
@@ -138,20 +138,20 @@ def test_keys_decide_under_their_names(control: Control, registry: Registry) -> 
     from windlass.auth.key_store import KeyStore
 
     keys = KeyStore(registry.database)
-    made = {role.value: keys.create(f"{role.value}-key", role) for role in Role}
+    secrets = {role.value: keys.create(f"{role.value}-key", role) for role in Role}
     server = control("iris", WINDLASS_AUTH="required")
 
     def post(path: str, role: str) -> int:
-        answer = server.client.post(path, json=REASON, headers={"X-API-Key": made[role]})
+        answer = server.client.post(path, json=REASON, headers={"X-API-Key": secrets[role]})
         return answer.status_code
 
     assert server.client.get("/versions").status_code == 401
     assert post("/versions/v1/approve", "train") == 403
     assert (
-        server.client.post("/train", json={}, headers={"X-API-Key": made["predict"]}).status_code
+        server.client.post("/train", json={}, headers={"X-API-Key": secrets["predict"]}).status_code
         == 403
     )
-    assert server.client.get("/jobs", headers={"X-API-Key": made["predict"]}).status_code == 403
+    assert server.client.get("/jobs", headers={"X-API-Key": secrets["predict"]}).status_code == 403
     assert post("/versions/v1/approve", "approve") == 200
-    reported = server.client.get("/decisions", headers={"X-API-Key": made["predict"]}).json()
+    reported = server.client.get("/decisions", headers={"X-API-Key": secrets["predict"]}).json()
     assert reported["decisions"][0]["actor"] == "approve-key"

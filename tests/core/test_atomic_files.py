@@ -29,7 +29,7 @@ def test_only_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == remaining
 
 
-def test_processes_are_told_dead_from_alive() -> None:
+def test_dead_processes_are_recognised() -> None:
     assert is_process_alive(os.getpid())
     assert is_process_alive(1)
     assert not is_process_alive(ended_pid())

@@ -44,14 +44,14 @@ def hidden(folder: Path) -> list[str]:
 
 
 @pytest.fixture(params=["exchange", "two renames"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def exchange_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to put a bundle in the place of another."""
     if request.param == "two renames":
         monkeypatch.setattr("windlass.core.bundle_writer.sys.platform", "other")
     return str(request.param)
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("exchange_method")
 def test_a_bundle_takes_the_place_of_another(tmp_path: Path) -> None:
     for text in ("one", "two", "three"):
         write(tmp_path / "b", text)
@@ -59,7 +59,7 @@ def test_a_bundle_takes_the_place_of_another(tmp_path: Path) -> None:
     assert hidden(tmp_path) == []
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("exchange_method")
 def test_a_failure_while_staging_leaves_the_old_bundle(tmp_path: Path) -> None:
     write(tmp_path / "b", "one")
     with pytest.raises(ZeroDivisionError), staging_folder(tmp_path / "b") as folder:
@@ -103,10 +103,10 @@ def test_what_dead_runs_left_is_removed_and_living_ones_are_not(tmp_path: Path) 
 
 def test_a_link_stays_and_leads_to_the_new_bundle(tmp_path: Path) -> None:
     write(tmp_path / "real" / "b", "one")
-    link = tmp_path / "b"
-    link.symlink_to(tmp_path / "real" / "b")
-    write(link, "two")
-    assert link.is_symlink()
+    symlink = tmp_path / "b"
+    symlink.symlink_to(tmp_path / "real" / "b")
+    write(symlink, "two")
+    assert symlink.is_symlink()
     assert held(tmp_path / "real" / "b") == "two"
     assert hidden(tmp_path / "real") == []
 
@@ -131,7 +131,7 @@ def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
         check_replaceable(Path("/"))
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(BundleError, match=r"Cannot write to .*file.*--artifacts"):
         write(tmp_path / "file" / "b", "one")

@@ -30,6 +30,6 @@ def test_the_threshold_is_the_cheapest_for_calibrated_probabilities(
     truth = (random.random(len(positive)) < positive).astype(np.int64)
     costs = CostMatrix(false_negative=false_negative, false_positive=false_positive)
     best = cost(truth, positive >= costs.threshold, costs)
-    others = [costs.threshold * factor for factor in (0.5, 0.8, 1.25, 1.5)]
-    assert all(best < cost(truth, positive >= other, costs) for other in others)
+    other_thresholds = [costs.threshold * factor for factor in (0.5, 0.8, 1.25, 1.5)]
+    assert all(best < cost(truth, positive >= other, costs) for other in other_thresholds)
     assert best < min(cost(truth, np.full(len(truth), fill), costs) for fill in (False, True))

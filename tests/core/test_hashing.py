@@ -8,7 +8,7 @@ import pytest
 from windlass.core.hashing import canonical_json, pretty_json, sha256, sha256_file
 
 
-def test_canonical_json_forgets_the_order_of_keys_and_nothing_else() -> None:
+def test_canonical_json_drops_the_order_of_keys_and_nothing_else() -> None:
     assert canonical_json({"b": [1, 2.5], "a": "ü"}) == '{"a":"ü","b":[1,2.5]}'.encode()
     assert canonical_json([1, 2]) != canonical_json([2, 1])
 

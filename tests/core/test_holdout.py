@@ -97,7 +97,7 @@ def _holdout(order: list[int]) -> Holdout:
     )
 
 
-def test_equal_rows_are_told_apart_whatever_their_order() -> None:
+def test_equal_rows_are_distinguished_in_any_order() -> None:
     first, second = _holdout([0, 1, 2, 3, 4]), _holdout([3, 4, 2, 1, 0])
     assert encode_holdout(first) == encode_holdout(second)
     assert len({bytes(row) for row in first.rows}) == 5

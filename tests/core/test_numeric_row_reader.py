@@ -53,9 +53,7 @@ def assert_same_as_the_validator(body: bytes) -> None:
     except RowsError:
         assert result is None
         return
-    if (
-        result is None
-    ):  # left to the validator: none at all, or numbers that float64 does not tell apart
+    if result is None:  # left to the validator: none at all, or numbers that are equal in float64
         assert not rows or any(abs(row["n"]) >= 2**53 for row in rows)
         return
     assert result[0] == rows

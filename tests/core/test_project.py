@@ -20,7 +20,7 @@ class Point(Row):
     x: float
 
 
-class One(Candidate, name="one"):
+class First(Candidate, name="one"):
     C: float = 1.0
 
     def build(self, seed: int) -> Any:
@@ -69,7 +69,7 @@ def declare(**parts: Any) -> Project:
         "row": Point,
         "target": Classes("y", ["a", "b"]),
         "data": dict,
-        "candidates": [One],
+        "candidates": [First],
     }
     return Project(**declared | parts)
 
@@ -81,7 +81,7 @@ def declare(**parts: Any) -> Project:
         ({"name": ""}, "not usable in a URL"),
         ({"target": Classes("x", ["a", "b"])}, "also a column of its row"),
         ({"candidates": []}, "candidates with different names"),
-        ({"candidates": [One, One]}, "candidates with different names"),
+        ({"candidates": [First, First]}, "candidates with different names"),
         ({"candidates": [Clash]}, "has the field 'seed'"),
         ({"name": "docs"}, "a route of the server"),
         ({"target": "y"}, "target is a Classes"),
@@ -141,8 +141,8 @@ def test_classes_are_different_and_of_one_type(labels: Any) -> None:
         Classes("y", labels)
 
 
-def test_candidates_are_found_by_name() -> None:
-    assert declare().candidate("one") is One
+def test_candidates_are_looked_up_by_name() -> None:
+    assert declare().candidate("one") is First
     with pytest.raises(ProjectError, match=r"no model 'two'. Choose one of: one"):
         declare().candidate("two")
 
@@ -179,7 +179,7 @@ def test_a_project_is_loaded_with_its_source(folder: Callable[[str], Path]) -> N
         (SOURCE.replace('"toy"', '"T"'), "not usable in a URL"),
     ],
 )  # fmt: skip
-def test_a_broken_project_file_is_told_by_name(
+def test_a_broken_project_file_is_named(
     folder: Callable[[str], Path], source: str, message: str
 ) -> None:
     with pytest.raises(ProjectError, match=message):
@@ -191,13 +191,13 @@ def test_no_project_file_says_what_to_do(tmp_path: Path) -> None:
         load_project(tmp_path)
 
 
-def test_an_error_in_a_project_file_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_error_in_a_project_file_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "project.py").write_text("import math\n\n\nmath.sqrt(-1)\n")
     with pytest.raises(ProjectError, match=r"ValueError: .* \(project\.py, line 4\)"):
         load_project(tmp_path)
 
 
-def test_a_project_file_that_leaves_is_told(tmp_path: Path) -> None:
+def test_a_project_file_that_exits_is_reported(tmp_path: Path) -> None:
     (tmp_path / "project.py").write_text("raise SystemExit(3)\n")
     with pytest.raises(ProjectError, match="SystemExit: 3"):
         load_project(tmp_path)
@@ -230,7 +230,7 @@ def test_a_declaration_says_what_a_server_must_know(tmp_path: Path) -> None:
     assert declaration.models[0].hyperparameters["properties"].keys() == {"C"}
 
 
-def test_what_stands_aside_is_for_split_and_slices() -> None:
+def test_extra_columns_are_for_split_and_slices() -> None:
     project = declare(split=GroupTimeSplit("person", "day"), slices=["gender", "person"])
     assert project.extra_columns == ("person", "day", "gender")
     assert declare().extra_columns == ()

@@ -119,7 +119,7 @@ def assert_row(checked: ValidatedTable, row: int, validator: RowValidator, value
 
 @examples(300)
 @given(typed_tables())
-def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str, Any]]) -> None:
+def test_a_table_is_validated_as_its_rows_in_json(sample: tuple[RowSchema, dict[str, Any]]) -> None:
     schema, data = sample
     arrays = {name: pa.array(values, ARROW[schema[name].kind]) for name, values in data.items()}
     checked = validate_table(schema, pa.table(arrays))
@@ -133,7 +133,7 @@ def test_a_table_is_judged_as_its_rows_in_json(sample: tuple[RowSchema, dict[str
 
 @examples(500)
 @given(text_columns())
-def test_a_column_of_csv_is_judged_as_its_texts(sample: tuple[RowSchema, list[str]]) -> None:
+def test_a_column_of_csv_is_validated_as_its_texts(sample: tuple[RowSchema, list[str]]) -> None:
     schema, texts = sample
     checked = validate_table(schema, pa.table({"a": pa.array(texts, pa.string())}), strings=True)
     validator = RowValidator(schema)
@@ -183,7 +183,7 @@ def number(name: str = "a") -> RowValidator:
     )
 
 
-def test_every_bad_row_of_a_body_is_named_up_to_the_most_that_an_answer_names() -> None:
+def test_bad_rows_of_a_body_are_named_up_to_a_maximum() -> None:
     with pytest.raises(RowsError) as caught:
         number().parse_rows(b'[{"a": 1}, {"a": "x"}, {"a": 2, "b": 3}, {}]')
     assert caught.value.faults == [
@@ -213,7 +213,7 @@ def test_of_a_large_body_the_first_bad_row_is_named(bad: bytes) -> None:
     ],
     ids=["rows", "fields"],
 )
-def test_telling_what_is_wrong_costs_no_more_than_the_body(body: bytes) -> None:
+def test_reporting_errors_costs_no_more_than_the_body(body: bytes) -> None:
     validator = number()
     tracemalloc.start()
     try:

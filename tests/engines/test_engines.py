@@ -90,17 +90,17 @@ def test_nan_is_no_answer(bundle: Bundle, flowers: Batch) -> None:
     ("path", "value"),
     [(("expected", 3, "label"), "rose"), (("expected", 5, "probabilities"), [0.2, 0.3, 0.5])],
 )
-def test_golden_rows_that_are_not_reproduced_stop_an_engine(
+def test_reference_examples_that_are_not_reproduced_stop_an_engine(
     bundle: Bundle, path: tuple[Any, ...], value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    golden = json.loads(bundle.read("golden.json"))
-    golden[path[0]][path[1]][path[2]] = value
-    monkeypatch.setattr(Bundle, "json", lambda *_: golden)
+    reference_examples = json.loads(bundle.read("golden.json"))
+    reference_examples[path[0]][path[1]][path[2]] = value
+    monkeypatch.setattr(Bundle, "json", lambda *_: reference_examples)
     with pytest.raises(EngineError, match=f"Reference example {path[1]}"):
         check_reference_examples(bundle, loader._onnx(bundle))
 
 
-def test_a_bundle_without_golden_rows_proves_nothing(
+def test_a_bundle_without_reference_examples_is_refused(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bundle, "json", lambda *_: {"rows": [], "expected": []})

@@ -24,7 +24,7 @@ from windlass.features.engines.duckdb import features_of_file
 from windlass.features.offline.snapshot import Snapshot
 
 
-def test_what_is_made_up_is_always_the_same_in_either_form(
+def test_generated_loans_are_always_the_same_in_either_format(
     example: Example, tmp_path: Path
 ) -> None:
     files = [tmp_path / name for name in ("a.parquet", "b.parquet", "c.csv")]
@@ -38,16 +38,16 @@ def test_what_is_made_up_is_always_the_same_in_either_form(
     assert not tables[0].equals(pl.read_parquet(files[1]))
 
 
-def test_chunks_of_clients_are_told_apart(example: Example, tmp_path: Path) -> None:
+def test_chunks_of_clients_have_ids_of_their_own(example: Example, tmp_path: Path) -> None:
     rows = example.generate.generate(100, 1, tmp_path / "loans.parquet", chunk=40, faulty=0.0)
-    made = pl.read_parquet(tmp_path / "loans.parquet")
-    assert made["id"].n_unique() == 100
-    assert sorted(made["loan_id"]) == list(range(1000, 1000 + rows))
-    assert made["id"].min() == 5008804
+    loans = pl.read_parquet(tmp_path / "loans.parquet")
+    assert loans["id"].n_unique() == 100
+    assert sorted(loans["loan_id"]) == list(range(1000, 1000 + rows))
+    assert loans["id"].min() == 5008804
 
 
 @pytest.mark.parametrize(("clients", "name"), [(0, "loans.csv"), (3, "loans.xlsx")])
-def test_what_cannot_be_made_up_is_told(
+def test_what_cannot_be_generated_is_reported(
     example: Example, tmp_path: Path, clients: int, name: str
 ) -> None:
     with pytest.raises(WindlassError, match=r"0 clients|loans\.xlsx"):
@@ -55,12 +55,12 @@ def test_what_cannot_be_made_up_is_told(
 
 
 @needs_sample
-def test_what_is_made_up_looks_like_the_real_file(raw: Path) -> None:
+def test_generated_loans_look_like_the_real_file(raw: Path) -> None:
     real = pl.scan_parquet(REAL / "dataset_credit_risk.parquet")
-    made = pl.scan_parquet(raw)
-    assert made.collect_schema().names() == real.collect_schema().names()
-    assert dict(made.collect_schema()) == dict(real.collect_schema())
-    shapes = [_shape(rows) for rows in (made, real)]
+    generated = pl.scan_parquet(raw)
+    assert generated.collect_schema().names() == real.collect_schema().names()
+    assert dict(generated.collect_schema()) == dict(real.collect_schema())
+    shapes = [_shape(rows) for rows in (generated, real)]
     for name, (expected, tolerance) in {
         "clients": (21.33, 1.5),
         "late": (0.01488, 0.006),
@@ -77,7 +77,7 @@ def test_what_is_made_up_looks_like_the_real_file(raw: Path) -> None:
 
 def _shape(rows: pl.LazyFrame) -> dict[str, float]:
     no_job = pl.col("job_start_date") > "3000"
-    shown = rows.filter(pl.col("id").is_not_null(), pl.col("loan_amount") > 0).select(
+    statistics = rows.filter(pl.col("id").is_not_null(), pl.col("loan_amount") > 0).select(
         clients=pl.len() / pl.col("id").n_unique(),
         late=(pl.col("status") == 1).mean(),
         sentinel=no_job.mean(),
@@ -87,23 +87,23 @@ def _shape(rows: pl.LazyFrame) -> dict[str, float]:
         idle=pl.col("occupation_type").is_null().mean(),
         amount=pl.col("loan_amount").mean(),
     )
-    return shown.collect().row(0, named=True)
+    return statistics.collect().row(0, named=True)
 
 
-def test_every_fault_that_is_made_up_is_quarantined_and_every_oddity_counted(
+def test_every_generated_fault_is_quarantined_and_every_warning_counted(
     example: Example, snapshot: Snapshot
 ) -> None:
     quality = snapshot.quality
     assert 0 < quality["share"] < 0.003
-    told = {reason.split(":")[0] for reason in quality["reasons"]}
-    assert told == set(example.generate.FAULTS)
+    reasons = {reason.split(":")[0] for reason in quality["reasons"]}
+    assert reasons == set(example.generate.FAULTS)
     assert {"no job: the sentinel date", "the job starts after the loan"} <= set(
         quality["oddities"]
     )
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "expected_reason"),
     [
         ("birthday", "2025-01-01", "born after the loan"),
         ("job_start_date", "1900-02-01", "employed before birth"),
@@ -116,7 +116,7 @@ def test_every_fault_that_is_made_up_is_quarantined_and_every_oddity_counted(
     ],
 )
 def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(
-    example: Example, tmp_path: Path, column: str, value: Any, told: str
+    example: Example, tmp_path: Path, column: str, value: Any, expected_reason: str
 ) -> None:
     file = tmp_path / "loans.csv"
     example.generate.generate(30, 2, file)
@@ -124,7 +124,7 @@ def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(
     broken = pl.when(pl.int_range(pl.len()) == 5).then(pl.lit(value, pl.String)).otherwise(column)
     rows.with_columns(broken.alias(column)).write_csv(file)
     quality = build_snapshot(example.project, tmp_path, file).quality
-    assert [1 for reason in quality["reasons"] if reason.startswith(told)]
+    assert [1 for reason in quality["reasons"] if reason.startswith(expected_reason)]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(
         ({"code_gender": "?"}, 3, "code_gender: several for one id"),
     ],
 )
-def test_what_contradicts_itself_is_odd_and_passes(
+def test_contradictions_are_warnings_and_pass(
     example: Example,
     tmp_path: Path,
     changes: dict[str, str],
@@ -151,9 +151,10 @@ def test_what_contradicts_itself_is_odd_and_passes(
     client = before.filter(pl.len().over("id") == 3)["id"][0]
     sex = before.filter(id=client)["code_gender"][0]
     new = {name: {"F": "M", "M": "F"}[sex] if to == "?" else to for name, to in changes.items()}
-    one = (pl.col("id") == client) & (pl.int_range(pl.len()).over("id") == 0)
+    is_first_row = (pl.col("id") == client) & (pl.int_range(pl.len()).over("id") == 0)
     before.with_columns(
-        pl.when(one).then(pl.lit(to)).otherwise(name).alias(name) for name, to in new.items()
+        pl.when(is_first_row).then(pl.lit(to)).otherwise(name).alias(name)
+        for name, to in new.items()
     ).write_csv(file)
     quality = build_snapshot(example.project, tmp_path, file).quality
     assert quality["quarantined"] == 0
@@ -170,7 +171,9 @@ def test_the_real_file_keeps_the_contract_also_without_the_two_columns(
         assert (snapshot.events, snapshot.quality["quarantined"]) == (7830, 0)
         odd = snapshot.quality["oddities"]
         assert odd["the job starts after the loan"]["rows"] > 300
-        assert not [why for why in odd if why.startswith(("days_", "birthday", "code_gender"))]
+        assert not [
+            warning for warning in odd if warning.startswith(("days_", "birthday", "code_gender"))
+        ]
 
 
 def _of_the_sample(project: Project, folder: Path) -> pl.DataFrame:
@@ -185,8 +188,8 @@ def _of_the_sample(project: Project, folder: Path) -> pl.DataFrame:
 
 @needs_sample
 def test_the_features_are_those_that_the_notebook_printed(example: Example, tmp_path: Path) -> None:
-    found = _of_the_sample(example.project, tmp_path)
-    client = found.filter(pl.col("id") == 5008804).sort("loan_date", "loan_id")
+    features = _of_the_sample(example.project, tmp_path)
+    client = features.filter(pl.col("id") == 5008804).sort("loan_date", "loan_id")
     assert client["nb_previous_loans"].to_list() == list(range(client.height))
     assert client["avg_amount_loans_previous"][0] is None
     printed = [102.283361, 119.442705, 117.873035, 114.289538]
@@ -220,7 +223,7 @@ def test_whatever_passes_the_contract_fits_the_row(example: Example) -> None:
     record = example.project.view_record
     assert record is not None
     oldest = dict.fromkeys(DATES, example.contract.FIRST_BIRTH)
-    known = {"nb_previous_loans": 1, "avg_amount_loans_previous": 1e7, "flag_own_car": None}
-    features = record.features_on(known | oldest, date(2049, 12, 31))
+    state = {"nb_previous_loans": 1, "avg_amount_loans_previous": 1e7, "flag_own_car": None}
+    features = record.features_on(state | oldest, date(2049, 12, 31))
     assert features["age"] == features["years_on_the_job"] == 149
     RowValidator(example.project.schema).parse_row(json.dumps(features).encode())

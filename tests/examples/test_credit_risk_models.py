@@ -57,12 +57,12 @@ def test_ids_that_are_one_person_are_one_group(labelled: pl.DataFrame) -> None:
 
 def test_age_bands_are_of_the_age_at_the_loan(labelled: pl.DataFrame) -> None:
     bands = labelled.group_by("age_band").agg(low=pl.col("age").min(), high=pl.col("age").max())
-    found = {band: (low, high) for band, low, high in bands.sort("age_band").iter_rows()}
-    assert list(found) == ["29 and under", "30-39", "40-49", "50-59", "60 and over"]
-    for band, limits in list(found.items())[1:-1]:
+    limits_of = {band: (low, high) for band, low, high in bands.sort("age_band").iter_rows()}
+    assert list(limits_of) == ["29 and under", "30-39", "40-49", "50-59", "60 and over"]
+    for band, limits in list(limits_of.items())[1:-1]:
         assert "-".join(map(str, limits)) == band
-    assert found["29 and under"][1] == 29
-    assert found["60 and over"][0] == 60
+    assert limits_of["29 and under"][1] == 29
+    assert limits_of["60 and over"][0] == 60
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -119,13 +119,13 @@ def test_accuracy_is_no_gate_and_two_pairs_of_eyes_approve(example: Example) -> 
 
 
 def test_the_readmes_figures_are_those_of_the_bundles(bundles: dict[str, Bundle]) -> None:
-    told = README[README.index("### On generated loans") :]
+    section = README[README.index("### On generated loans") :]
     for metric in ("roc_auc", "average_precision", "recall_at_precision", "brier", "accuracy"):
-        line = re.search(rf"^\| `{metric}` \|(.*)\|$", told, re.MULTILINE)
+        line = re.search(rf"^\| `{metric}` \|(.*)\|$", section, re.MULTILINE)
         assert line is not None, metric
-        shown = [float(text) for text in re.findall(r"\d\.\d+", line[1])]
+        figures = [float(text) for text in re.findall(r"\d\.\d+", line[1])]
         expected = [bundles[model].json("metrics.json")[metric] for model in MODELS]
-        assert shown == pytest.approx(expected, abs=2e-3), metric
+        assert figures == pytest.approx(expected, abs=2e-3), metric
 
 
 def test_the_readmes_requests_fit_the_declaration(example: Example) -> None:

@@ -87,18 +87,20 @@ def test_both_candidates_train_on_the_file_handed_over(trained: Trained, model: 
 
 
 @needs_file
-def test_what_is_made_up_looks_like_the_file_handed_over(project: Project) -> None:
-    made, real = project.data(), pd.read_csv(HANDED_OVER, index_col=0)
-    assert list(made.columns) == list(real.columns)
-    assert made.isna().mean().to_dict() == pytest.approx(real.isna().mean().to_dict(), abs=0.012)
+def test_generated_applications_look_like_the_real_file(project: Project) -> None:
+    generated, real = project.data(), pd.read_csv(HANDED_OVER, index_col=0)
+    assert list(generated.columns) == list(real.columns)
+    assert generated.isna().mean().to_dict() == pytest.approx(
+        real.isna().mean().to_dict(), abs=0.012
+    )
     for name in real:
         spread = real[name].max() - real[name].min()
-        assert made[name].min() == pytest.approx(real[name].min(), abs=0.01 * spread)
-        assert made[name].max() == pytest.approx(real[name].max(), abs=0.01 * spread)
-        assert made[name].mean() == pytest.approx(real[name].mean(), abs=0.05 * spread)
+        assert generated[name].min() == pytest.approx(real[name].min(), abs=0.01 * spread)
+        assert generated[name].max() == pytest.approx(real[name].max(), abs=0.01 * spread)
+        assert generated[name].mean() == pytest.approx(real[name].mean(), abs=0.05 * spread)
 
 
-def test_what_is_made_up_is_always_the_same(project: Project) -> None:
+def test_generated_applications_are_always_the_same(project: Project) -> None:
     pd.testing.assert_frame_equal(project.data(), project.data())
 
 
@@ -120,7 +122,7 @@ def test_missing_facts_are_predicted_and_change_the_answer(trained: Trained, mod
     assert len({round(share, 6) for share in shares[:, 1]}) == 4
 
 
-def test_versions_of_other_seeds_are_judged_on_the_same_rows(trained: Trained) -> None:
+def test_versions_of_other_seeds_are_compared_on_the_same_rows(trained: Trained) -> None:
     production = trained("boosting")
     results = evaluate_gates(trained("boosting", "--seed", "7"), production)
     assert len(results) == 4
@@ -136,26 +138,26 @@ def test_versions_of_other_seeds_are_judged_on_the_same_rows(trained: Trained) -
 
 def test_the_readmes_figures_are_those_of_the_bundles(comparison: Comparison) -> None:
     names = {"ROC AUC": "roc_auc", "log loss": "log_loss", "Brier": "brier", "accuracy": "accuracy"}
-    told = README[README.index("### Version against version") :]
-    for shown, metric in names.items():
-        line = re.search(rf"^\| {shown} \| (.*) \|$", told, re.MULTILINE)
-        found = comparison.metric(metric)
+    section = README[README.index("### Version against version") :]
+    for title, metric in names.items():
+        line = re.search(rf"^\| {title} \| (.*) \|$", section, re.MULTILINE)
+        compared = comparison.metric(metric)
         assert line is not None
-        assert found is not None
+        assert compared is not None
         figures = [
             float(text)
             for text in re.findall(r"[+-]?\d\.\d+", line[1].replace("\N{MINUS SIGN}", "-"))
         ]
-        expected = [found.a, found.b, found.difference, found.low, found.high]
-        assert figures == pytest.approx(expected, abs=2e-3), shown
-    assert f"On the {comparison.rows} rows" in told
+        expected = [compared.a, compared.b, compared.difference, compared.low, compared.high]
+        assert figures == pytest.approx(expected, abs=2e-3), title
+    assert f"On the {comparison.rows} rows" in section
 
 
-def test_the_default_is_shown_to_be_better(comparison: Comparison) -> None:
+def test_the_default_is_better_than_the_baseline(comparison: Comparison) -> None:
     for metric in ("roc_auc", "log_loss"):
-        found = comparison.metric(metric)
-        assert found is not None
-        assert found.verdict("boosting", "baseline") == "boosting is better"
+        compared = comparison.metric(metric)
+        assert compared is not None
+        assert compared.verdict("boosting", "baseline") == "boosting is better"
 
 
 def test_the_readmes_requests_fit_the_declaration(project: Project) -> None:

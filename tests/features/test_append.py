@@ -31,8 +31,10 @@ Cuts = tuple[list[int], list[int]]
 def cuts(draw: Callable[..., list[int]]) -> Cuts:
     """An order of all loans, and where it is cut into appends."""
     order = draw(st.permutations(range(LOANS.height)))
-    places = draw(st.lists(st.integers(1, LOANS.height - 1), unique=True, min_size=1, max_size=2))
-    return order, sorted(places)
+    positions = draw(
+        st.lists(st.integers(1, LOANS.height - 1), unique=True, min_size=1, max_size=2)
+    )
+    return order, sorted(positions)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +47,11 @@ def cuts(draw: Callable[..., list[int]]) -> Cuts:
 def test_appends_in_any_order_equal_one_build(
     view: FeatureView, loans: pl.DataFrame, cut: Cuts
 ) -> None:
-    order, places = cut
+    order, positions = cut
     with TemporaryDirectory() as folder:
         whole = build_snapshot(offline_store(Path(folder) / "whole"), loans, TWO, view)
         store = offline_store(Path(folder) / "appended")
-        for begin, end in pairwise([0, *places, loans.height]):
+        for begin, end in pairwise([0, *positions, loans.height]):
             new = loans[order[begin:end]]
             options = TWO if begin == 0 else APPEND
             snapshot = build_snapshot(store, new, options, view)
@@ -57,13 +59,17 @@ def test_appends_in_any_order_equal_one_build(
         assert_equal_snapshots(snapshot, whole)
 
 
-def assert_equal_snapshots(one: Snapshot, other: Snapshot) -> None:
-    assert one.digest == other.digest
-    assert_frame_equal(read_sorted(one.event_parts()), read_sorted(other.event_parts()))
-    assert_frame_equal(read_sorted(one.state_parts()), read_sorted(other.state_parts()))
-    latest = [read_sorted(snapshot.latest_parts()).drop("computed_at") for snapshot in (one, other)]
+def assert_equal_snapshots(first: Snapshot, other: Snapshot) -> None:
+    assert first.digest == other.digest
+    assert_frame_equal(read_sorted(first.event_parts()), read_sorted(other.event_parts()))
+    assert_frame_equal(read_sorted(first.state_parts()), read_sorted(other.state_parts()))
+    latest = [read_sorted(each.latest_parts()).drop("computed_at") for each in (first, other)]
     assert_frame_equal(*latest)
-    assert (one.events, one.entities, one.newest) == (other.events, other.entities, other.newest)
+    assert (first.events, first.entities, first.newest) == (
+        other.events,
+        other.entities,
+        other.newest,
+    )
 
 
 def test_a_late_loan_corrects_history_and_leaves_the_others(tmp_path: Path) -> None:
@@ -92,7 +98,7 @@ def test_untouched_parts_are_the_same_files(tmp_path: Path) -> None:
     after = build_snapshot(store, new, APPEND)
     for parts in ("event_parts", "state_parts", "latest_parts"):
         pairs = zip(getattr(before, parts)(), getattr(after, parts)(), strict=True)
-        assert sum(one.samefile(other) for one, other in pairs) == 7
+        assert sum(part.samefile(other) for part, other in pairs) == 7
     assert sum(before.files[name] == after.files[name] for name in before.files) == 21
 
 

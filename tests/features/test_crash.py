@@ -47,7 +47,7 @@ def test_a_build_broken_off_leaves_the_old_snapshot_or_the_new(tmp_path: Path) -
     assert seen == sorted(seen)
     assert read_sorted(store.snapshot().event_parts()).height == LOANS.height
     build_snapshot(store, LOANS)
-    assert [one.number for one in store.snapshots()] == [3, 2, 1]
+    assert [snapshot.number for snapshot in store.snapshots()] == [3, 2, 1]
     tidy = offline_store(tmp_path / "tidy")
     build_snapshot(tidy, FIRST)
     build_snapshot(tidy, tmp_path / "raw.parquet", APPEND)
@@ -74,20 +74,20 @@ def test_an_erasure_broken_off_is_completed_by_the_next(tmp_path: Path) -> None:
     assert snapshot_names(store) == sorted([*before, "erased.json"])
 
 
-def test_an_undoing_broken_off_leaves_it_remembered_or_not(tmp_path: Path) -> None:
+def test_an_interrupted_undo_leaves_the_erasure_whole_or_undone(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, FIRST)
     for entity in (103, 104):
         erase(store, entity)
-    known = pl.Series([103, 104])
+    entities = pl.Series([103, 104])
     seen = []
     undone = crash_at_every_write(
         lambda: undo_erasure(store, 103),
-        lambda: seen.append(ErasedEntities.read(store.folder).erased_in(known)),
+        lambda: seen.append(ErasedEntities.read(store.folder).erased_in(entities)),
     )
     assert undone > 3
-    assert all(104 in one for one in seen)
-    assert ErasedEntities.read(store.folder).erased_in(known) == [104]
+    assert all(104 in erased for erased in seen)
+    assert ErasedEntities.read(store.folder).erased_in(entities) == [104]
 
 
 def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: Path) -> None:
@@ -106,12 +106,12 @@ def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: P
     assert ended.code == -signal.SIGKILL, ended.err
     assert (store.folder / ".staging").exists()
     assert store.snapshot() == before
-    assert [one.number for one in store.snapshots()] == [1]
+    assert [snapshot.number for snapshot in store.snapshots()] == [1]
     assert build_snapshot(store, raw).events == LOANS.height
     assert not (store.folder / ".staging").exists()
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     before = build_snapshot(store, FIRST)
     raw = tmp_path / "raw.parquet"
@@ -136,7 +136,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     assert not (store.folder / ".staging").exists()
 
 
-def test_what_the_disk_refuses_is_told(tmp_path: Path) -> None:
+def test_an_error_of_the_disk_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(FeatureError, match=r"Name a folder that can be written with WINDLASS_HOME"),
         translate_disk_errors(FeatureError, "Features cannot be written", tmp_path),

@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("page", "headings", "shown"),
+    ("page", "headings", "assertion"),
     [
         (
             "features.md",
@@ -46,12 +46,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_snippet_runs_as_it_is_written(
-    home: Path, page: str, headings: list[str], shown: str
+    home: Path, page: str, headings: list[str], assertion: str
 ) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     lines = [code for heading in headings for code in _snippets(text, heading)]
     assert len(lines) == len(headings)
-    run_python("\n".join([*lines, shown]), env=environment(home))
+    run_python("\n".join([*lines, assertion]), env=environment(home))
 
 
 def _snippets(text: str, heading: str) -> list[str]:

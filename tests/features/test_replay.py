@@ -65,7 +65,7 @@ def states_after(view: FeatureView, loans: pl.DataFrame) -> pl.DataFrame:
     [(VIEW, loan_file), (CREDIT_VIEW, credit_file), (CREDIT_VIEW, sample_file)],
     ids=["another view", "the example's", "the example's, on real loans"],
 )
-def test_what_was_answered_then_is_what_training_reads_now(
+def test_training_reads_the_features_that_serving_answered(
     tmp_path: Path, view: FeatureView, raw: Any
 ) -> None:
     record = view.record(FEATURES)
@@ -76,10 +76,10 @@ def test_what_was_answered_then_is_what_training_reads_now(
     now = date.min
     reader = FeatureReader(record, online, today=lambda: now)
     first = later = 0
-    for day, asked in sorted(daily_batches(loans), key=lambda moment: moment[0]):
+    for day, batch in sorted(daily_batches(loans), key=lambda item: item[0]):
         now = day
-        answers = reader.get_many(asked["id"].to_list())
-        for loan, answer in zip(asked.to_dicts(), answers, strict=True):
+        answers = reader.get_many(batch["id"].to_list())
+        for loan, answer in zip(batch.to_dicts(), answers, strict=True):
             read = {name: training[loan["loan_id"]][name] for name in FEATURES}
             if answer is None:  # nobody knew the client: what the form says is all there is
                 first += 1
@@ -89,8 +89,8 @@ def test_what_was_answered_then_is_what_training_reads_now(
             else:
                 later += 1
                 assert answer.values == read
-        so_far = loans.filter(pl.col("id").is_in(asked["id"].implode()))
-        upto = asked.select("id", upto="loan_id")
+        so_far = loans.filter(pl.col("id").is_in(batch["id"].implode()))
+        upto = batch.select("id", upto="loan_id")
         so_far = so_far.join(upto, on="id").filter(
             (pl.col("loan_date") < day)
             | ((pl.col("loan_date") == day) & (pl.col("loan_id") <= pl.col("upto")))

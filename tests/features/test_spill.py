@@ -14,8 +14,10 @@ from windlass.features.offline.build import BuildOptions
 from windlass.features.offline.parts import bucket_of
 
 BUCKETS = 4
-# the client whom nearly all loans belong to; in the last bucket, as each connection tells of its last query
-ONE = next(one for one in range(99) if bucket_of(pl.Series([one]), BUCKETS)[0] == BUCKETS - 1)
+# the client whom nearly all loans belong to; in the last bucket, as each connection has the profile of its last query
+CLIENT = next(
+    client for client in range(99) if bucket_of(pl.Series([client]), BUCKETS)[0] == BUCKETS - 1
+)
 SMALL, AMPLE = "32MB", "4GB"
 
 
@@ -23,7 +25,7 @@ def skewed_loans() -> pl.DataFrame:
     """Some 400,000 loans of one client, and a few of others."""
     loans = make_loans(400, seed=3)
     most = [
-        loans.with_columns(pl.col("loan_id") + nth * 10**6, id=pl.lit(ONE, pl.Int64))
+        loans.with_columns(pl.col("loan_id") + nth * 10**6, id=pl.lit(CLIENT, pl.Int64))
         for nth in range(1, 201)
     ]
     return pl.concat([loans, *most])
@@ -31,22 +33,28 @@ def skewed_loans() -> pl.DataFrame:
 
 def max_spilled_bytes(folder: Path) -> int:
     """The bytes that DuckDB says it had on the disk at a time, in any of its queries."""
-    told = [json.loads(text) for file in folder.glob("*.json") if (text := file.read_bytes())]
-    assert told
-    return max(peak for one in told for peak in memory_peaks(one))
+    profiles = [json.loads(text) for file in folder.glob("*.json") if (text := file.read_bytes())]
+    assert profiles
+    return max(peak for profile in profiles for peak in memory_peaks(profile))
 
 
-def memory_peaks(told: Any) -> list[int]:
-    inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else []
-    own = [told["peak_temp_dir_size"]] if "peak_temp_dir_size" in (told or ()) else []
+def memory_peaks(profile: Any) -> list[int]:
+    inner = (
+        profile.values()
+        if isinstance(profile, dict)
+        else profile
+        if isinstance(profile, list)
+        else []
+    )
+    own = [profile["peak_temp_dir_size"]] if "peak_temp_dir_size" in (profile or ()) else []
     return own + [
-        peak for one in inner if isinstance(one, dict | list) for peak in memory_peaks(one)
+        peak for item in inner if isinstance(item, dict | list) for peak in memory_peaks(item)
     ]
 
 
 @pytest.fixture
 def profile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which each of DuckDB's connections tells of its last query. A thread more wants more memory."""
+    """A folder for the profiles of the last query of each DuckDB connection. One more thread wants more memory."""
     folder, connect = tmp_path / "profiles", duckdb.connect
     folder.mkdir()
 
@@ -63,7 +71,7 @@ def profile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_lopsided_bucket_spills_to_the_disk_and_gives_the_same(
+def test_a_large_bucket_spills_to_the_disk_with_the_same_result(
     tmp_path: Path, profile_file: Path
 ) -> None:
     loans = skewed_loans()

@@ -51,7 +51,7 @@ class Asking(Load):
             if "?" in path and version != "v1":
                 self.result.failures.append(f"asked for v1, answered by {version}")
             self.seen[version, given] += 1
-            self._under_way.set()
+            self._answered.set()
 
 
 async def _whole(reader: asyncio.StreamReader) -> tuple[int, bytes]:

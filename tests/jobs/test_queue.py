@@ -35,12 +35,16 @@ def retire(queue: JobQueue, job: Job) -> None:
 
 
 def test_a_job_goes_from_the_queue_to_its_result(queue: JobQueue, workers: WorkerTable) -> None:
-    asked = queue.submit(IRIS)
-    assert (asked.state, asked.project, asked.asked_by) == (JobState.QUEUED, "iris", "ada")
-    assert asked.request == {"seed": 1}
+    submitted = queue.submit(IRIS)
+    assert (submitted.state, submitted.project, submitted.asked_by) == (
+        JobState.QUEUED,
+        "iris",
+        "ada",
+    )
+    assert submitted.request == {"seed": 1}
     me = workers.register()
     job = claimed(queue, me)
-    assert (job.id, job.state, job.worker, job.attempts) == (asked.id, JobState.RUNNING, me, 1)
+    assert (job.id, job.state, job.worker, job.attempts) == (submitted.id, JobState.RUNNING, me, 1)
     assert job.started_at is not None
     queue.report(job.id, me, 0.5, "Fitting")
     assert (queue.get(job.id).progress, queue.get(job.id).message) == (0.5, "Fitting")
@@ -84,19 +88,19 @@ def test_many_workers_at_once_begin_each_job_once(database: Database, workers: W
         return done
 
     with ThreadPoolExecutor(len(names)) as pool:
-        done = [job for found in pool.map(work, names) for job in found]
+        done = [job for begun in pool.map(work, names) for job in begun]
     assert sorted(done) == sorted(job.id for job in JobQueue(database).list())
     assert {job.attempts for job in JobQueue(database).list()} == {1}
 
 
 def test_the_newest_jobs_are_listed_first(queue: JobQueue) -> None:
-    asked = [queue.submit(order).id for order in (IRIS, LOAN, IRIS)]
-    assert [job.id for job in queue.list()] == asked[::-1]
-    assert [job.id for job in queue.list("iris")] == [asked[2], asked[0]]
-    assert [job.id for job in queue.list(limit=1)] == [asked[2]]
+    submitted = [queue.submit(order).id for order in (IRIS, LOAN, IRIS)]
+    assert [job.id for job in queue.list()] == submitted[::-1]
+    assert [job.id for job in queue.list("iris")] == [submitted[2], submitted[0]]
+    assert [job.id for job in queue.list(limit=1)] == [submitted[2]]
 
 
-def test_an_idempotency_key_asks_once(queue: JobQueue) -> None:
+def test_an_idempotency_key_submits_once(queue: JobQueue) -> None:
     order = replace(IRIS, idempotency_key="k" * 255)
     with ThreadPoolExecutor(4) as pool:
         jobs = list(pool.map(lambda _: queue.submit(order), range(8)))
@@ -126,14 +130,14 @@ def test_a_running_job_is_cancelled_by_its_worker(queue: JobQueue, workers: Work
     assert queue.finish(job.id, me).state is JobState.CANCELLED
 
 
-@pytest.mark.parametrize("asked_first", [True, False])
-def test_a_job_whose_worker_is_dead_is_cancelled_by_whoever_comes(
-    queue: JobQueue, workers: WorkerTable, asked_first: bool
+@pytest.mark.parametrize("requested_first", [True, False])
+def test_a_job_of_a_dead_worker_is_cancelled_by_any_worker(
+    queue: JobQueue, workers: WorkerTable, requested_first: bool
 ) -> None:
     queue.submit(IRIS)
     me = workers.register()
     job = claimed(queue, me)
-    if asked_first:
+    if requested_first:
         job = queue.cancel(job.id)
         workers.unregister(me)
         retire(queue, job)
@@ -195,7 +199,7 @@ def test_a_job_that_is_released_while_cancelled_ends(queue: JobQueue, workers: W
     assert queue.release(job.id, me).state is JobState.CANCELLED
 
 
-def test_a_job_that_nobody_made_is_unknown(queue: JobQueue) -> None:
+def test_a_job_that_was_never_submitted_is_unknown(queue: JobQueue) -> None:
     for ask in (queue.get, queue.cancel):
         with pytest.raises(UnknownError, match="no such job"):
             ask("nothing")

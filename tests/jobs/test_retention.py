@@ -1,4 +1,4 @@
-"""Old keys and jobs go, on either database; what is young, or has not ended, stays, whoever tidies meanwhile."""
+"""Old keys and jobs go, on either database; young or unfinished ones stay, also while several processes remove them."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def kept(database: Database) -> Retention:
+def retention(database: Database) -> Retention:
     return Retention(database)
 
 
@@ -39,24 +39,24 @@ def there(queue: JobQueue, job: Job) -> bool:
 
 
 def test_a_key_is_free_a_day_after_its_job_ended(
-    database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
+    database: Database, queue: JobQueue, workers: WorkerTable, retention: Retention
 ) -> None:
     first = ended(queue, IRIS, workers.register())
     make_older(database, first, KEY_SECONDS - HOUR)
-    assert kept.expire_keys() == 0
+    assert retention.expire_keys() == 0
     assert queue.submit(IRIS).id == first.id
     with pytest.raises(JobError, match="was used for job"):
         queue.submit(replace(IRIS, request={"seed": 2}))
     make_older(database, first, 2 * HOUR)
-    assert kept.expire_keys() == 1
+    assert retention.expire_keys() == 1
     second = queue.submit(replace(IRIS, request={"seed": 2}))
     assert second.id != first.id
     assert queue.get(first.id).result == {"version": "v1"}, "the job itself stays"
-    assert kept.expire_keys() == 0
+    assert retention.expire_keys() == 0
 
 
 def test_a_job_goes_90_days_after_its_end(
-    database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
+    database: Database, queue: JobQueue, workers: WorkerTable, retention: Retention
 ) -> None:
     me = workers.register()
     old = ended(queue, replace(IRIS, idempotency_key=None), me)
@@ -65,21 +65,25 @@ def test_a_job_goes_90_days_after_its_end(
     make_older(database, old, JOB_SECONDS + HOUR)
     make_older(database, young, JOB_SECONDS - HOUR)
     make_older(database, cancelled, JOB_SECONDS + 2 * HOUR)
-    assert kept.expired_jobs() == [cancelled.id, old.id]
-    assert kept.remove([cancelled.id, old.id, young.id]) == 2, "whoever is told of too many"
+    assert retention.expired_jobs() == [cancelled.id, old.id]
+    assert retention.remove([cancelled.id, old.id, young.id]) == 2, "too many are named"
     assert [there(queue, job) for job in (old, young, cancelled)] == [False, True, False]
-    assert kept.expired_jobs() == []
+    assert retention.expired_jobs() == []
 
 
-def test_what_has_not_ended_stays_however_old(
-    database: Database, queue: JobQueue, workers: WorkerTable, kept: Retention
+def test_unfinished_jobs_stay_however_old(
+    database: Database, queue: JobQueue, workers: WorkerTable, retention: Retention
 ) -> None:
     running = queue.submit(IRIS)
     assert begin_next(queue, workers.register()) is not None
     queued = queue.submit(replace(IRIS, idempotency_key="tuesday"))
     for job in (running, queued):
         make_older(database, job, 10 * JOB_SECONDS)
-    assert (kept.expire_keys(), kept.expired_jobs(), kept.remove([running.id, queued.id])) == (
+    assert (
+        retention.expire_keys(),
+        retention.expired_jobs(),
+        retention.remove([running.id, queued.id]),
+    ) == (
         0,
         [],
         0,
@@ -91,7 +95,9 @@ def test_what_has_not_ended_stays_however_old(
     assert queue.submit(IRIS).id == running.id
 
 
-def test_many_tidy_while_others_ask(database: Database, queue: JobQueue) -> None:
+def test_several_processes_remove_jobs_while_others_list_them(
+    database: Database, queue: JobQueue
+) -> None:
     old = [queue.cancel(queue.submit(replace(IRIS, idempotency_key=f"k{n}")).id) for n in range(20)]
     for job in old:
         make_older(database, job, JOB_SECONDS + HOUR)
@@ -113,6 +119,6 @@ def test_many_tidy_while_others_ask(database: Database, queue: JobQueue) -> None
     with ThreadPoolExecutor(5) as pool:
         asking = pool.submit(ask)
         done = [each.result() for each in [pool.submit(tidy) for _ in range(4)]]
-        asked = asking.result()
+        listed = asking.result()
     assert [sum(each) for each in zip(*done, strict=True)] == [20, 20], "each once"
-    assert {job.id for job in queue.list()} == {job.id for job in asked}
+    assert {job.id for job in queue.list()} == {job.id for job in listed}

@@ -30,14 +30,14 @@ def test_a_worker_is_there_until_it_leaves(
     database: Database, workers: WorkerTable, queue: JobQueue
 ) -> None:
     me = workers.register()
-    found = alive(database)[me]
-    assert (found.pid, found.host) == (os.getpid(), host_identity())
-    assert queue.workers() == [found]
+    entry = alive(database)[me]
+    assert (entry.pid, entry.host) == (os.getpid(), host_identity())
+    assert queue.workers() == [entry]
     workers.unregister(me)
     assert queue.workers() == []
 
 
-def test_a_worker_that_has_stopped_beating_is_dead_until_it_beats(
+def test_a_worker_without_heartbeat_is_dead_until_the_next_one(
     database: Database, workers: WorkerTable
 ) -> None:
     me = workers.register()
@@ -56,7 +56,7 @@ def test_a_worker_whose_process_is_gone_is_dead_at_once(
 
 
 @pytest.mark.parametrize("elsewhere", ["another machine", f"{host_identity()} pid:[1]"])
-def test_processes_of_another_machine_are_known_by_their_beats_only(
+def test_processes_of_another_machine_are_alive_by_their_heartbeats_only(
     database: Database, workers: WorkerTable, elsewhere: str
 ) -> None:
     me = workers.register()
@@ -64,7 +64,7 @@ def test_processes_of_another_machine_are_known_by_their_beats_only(
     assert set(alive(database)) == {me}
 
 
-def test_workers_long_dead_are_forgotten_and_come_back_with_a_beat(
+def test_workers_long_dead_are_removed_and_come_back_with_a_heartbeat(
     database: Database, workers: WorkerTable
 ) -> None:
     old = workers.register()

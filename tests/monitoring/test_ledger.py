@@ -80,8 +80,8 @@ def folder(home: Path) -> Path:
 
 
 def ids(home: Path) -> list[str]:
-    found: list[str] = windlass.read_ledger("points", home)["prediction_id"].to_pylist()
-    return found
+    prediction_ids: list[str] = windlass.read_ledger("points", home)["prediction_id"].to_pylist()
+    return prediction_ids
 
 
 def test_one_table_of_rows_batches_and_tables(home: Path, folder: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_home_is_that_of_the_settings_unless_it_is_named(
         windlass.read_ledger("points")
 
 
-def test_empty_and_absent(home: Path, folder: Path) -> None:
+def test_an_empty_or_absent_ledger_is_an_empty_table(home: Path, folder: Path) -> None:
     with pytest.raises(LedgerError, match=r"'points' has no ledger in .*Serve it first"):
         windlass.read_ledger("points", home)
     Ledger(folder).close()
@@ -163,9 +163,9 @@ def test_segments_roll_over(home: Path, folder: Path) -> None:
         assert len(segments) > 5
         assert all(segment.stat().st_size < 2000 + len(stream("tp000")) for segment in segments)
         assert {segment.stat().st_mode & 0o777 for segment in segments} == {0o640}
-    found = ids(home)
-    assert [name for name in found if not name.startswith("t")] == names
-    assert len(found) == 300
+    appended = ids(home)
+    assert [name for name in appended if not name.startswith("t")] == names
+    assert len(appended) == 300
 
 
 def test_segments_roll_over_with_time(folder: Path, home: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert segment.read_bytes() == record * 3
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_text("in the way")
     with pytest.raises(LedgerError, match="WINDLASS_HOME"):
         Ledger(tmp_path / "ledger" / "points")

@@ -29,12 +29,12 @@ def test_counts_by_project_version_route_and_status_class() -> None:
     for status in (200, 204, 404, 422, 503):
         telemetry.latency("iris", "v1", "/predict", status).observe(0.002)
     telemetry.latency("iris", "v2", "/predict", 200).observe(20.0)
-    found = {(h.version, h.status): h for h in telemetry.snapshot().histograms}
-    assert {key: h.count for key, h in found.items()} == {
+    histograms = {(h.version, h.status): h for h in telemetry.snapshot().histograms}
+    assert {key: h.count for key, h in histograms.items()} == {
         ("v1", "2xx"): 2, ("v1", "4xx"): 2, ("v1", "5xx"): 1, ("v2", "2xx"): 1,
     }  # fmt: skip
-    assert found["v1", "2xx"].seconds == pytest.approx(0.004)
-    assert found["v2", "2xx"].buckets[-1] == 1
+    assert histograms["v1", "2xx"].seconds == pytest.approx(0.004)
+    assert histograms["v2", "2xx"].buckets[-1] == 1
 
 
 def test_predictions_by_class() -> None:
@@ -116,23 +116,23 @@ def test_features(telemetry: ServerMetrics) -> None:
     }
     body, _ = render_metrics(telemetry.snapshot(), {}, "text/plain", 0.0, ages)
     assert naming_faults(body.decode()) == []
-    found = {
+    values = {
         (sample.name, *sample.labels.values()): sample.value
         for family in families_of(body.decode())
         for sample in family.samples
     }
     reads = {
-        result: found["windlass_feature_reads_total", "loans", result] for result in READ_RESULTS
+        result: values["windlass_feature_reads_total", "loans", result] for result in READ_RESULTS
     }
     assert reads == {"found": 0, "unknown": 4, "failed": 0}
-    assert found["windlass_features_snapshot", "loans"] == 7
-    assert found["windlass_features_entities", "loans"] == 36_457
-    assert found["windlass_features_materialised_timestamp_seconds", "loans"] == 1_700_000_000.5
-    assert found["windlass_features_newest_event_timestamp_seconds", "loans"] == 1_609_286_400
-    assert ("windlass_features_newest_event_timestamp_seconds", "empty") not in found
+    assert values["windlass_features_snapshot", "loans"] == 7
+    assert values["windlass_features_entities", "loans"] == 36_457
+    assert values["windlass_features_materialised_timestamp_seconds", "loans"] == 1_700_000_000.5
+    assert values["windlass_features_newest_event_timestamp_seconds", "loans"] == 1_609_286_400
+    assert ("windlass_features_newest_event_timestamp_seconds", "empty") not in values
     assert (
-        found["windlass_features_stale", "loans"],
-        found["windlass_features_stale", "empty"],
+        values["windlass_features_stale", "loans"],
+        values["windlass_features_stale", "empty"],
     ) == (1, 0)
 
 
@@ -146,28 +146,28 @@ def test_openmetrics(telemetry: ServerMetrics) -> None:
 
 
 def families_of(text: str) -> list[Metric]:
-    found: list[Metric] = list(text_string_to_metric_families(text))
-    return found
+    families: list[Metric] = list(text_string_to_metric_families(text))
+    return families
 
 
 def naming_faults(text: str) -> list[str]:
     """What `promtool check metrics` would complain of."""
-    found = []
+    faults = []
     for family in families_of(text):
         if not re.fullmatch(r"windlass_[a-z_]+", family.name):
-            found.append(f"{family.name}: name")
+            faults.append(f"{family.name}: name")
         if not family.documentation:
-            found.append(f"{family.name}: no help")
+            faults.append(f"{family.name}: no help")
         if re.search(r"_(ms|milliseconds|minutes|kb|mb|percent)(_|$)", family.name):
-            found.append(f"{family.name}: no base unit")
+            faults.append(f"{family.name}: no base unit")
         for sample in family.samples:
             if family.type == "counter" and not sample.name.endswith(
                 ("_total", "_created", "_info")
             ):
-                found.append(f"{sample.name}: a counter without _total")
+                faults.append(f"{sample.name}: a counter without _total")
             if not sample.labels.keys() <= LABELS:
-                found.append(f"{sample.name}: {sample.labels.keys() - LABELS}")
-    return found
+                faults.append(f"{sample.name}: {sample.labels.keys() - LABELS}")
+    return faults
 
 
 def test_names(telemetry: ServerMetrics, iris_server: Server) -> None:

@@ -57,7 +57,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_one_process() -> None:
+def test_a_single_process_counts_for_itself() -> None:
     cells = SharedCounters()
     series = cells.series(KEY, 3)
     series[1] += 2.5
@@ -117,7 +117,7 @@ def test_any_process_may_sum_while_others_write(tmp_path: Path, cells_of: CellsO
             last = now
 
 
-def test_a_full_file_harms_nobody(tmp_path: Path, cells_of: CellsOf) -> None:
+def test_a_full_file_loses_no_other_counts(tmp_path: Path, cells_of: CellsOf) -> None:
     mine = cells_of(tmp_path)
     first = mine.series(KEY, 2)
     first[0] += 1
@@ -127,13 +127,13 @@ def test_a_full_file_harms_nobody(tmp_path: Path, cells_of: CellsOf) -> None:
     first[0] += 1
     sums = mine.sums()
     assert sums[KEY] == [2.0, 0.0]
-    kept = [key for key in sums if key[0] == "s"]
-    assert 100 < len(kept) < 5000
-    assert all(sums[key][99] == 1 for key in kept)
+    stored = [key for key in sums if key[0] == "s"]
+    assert 100 < len(stored) < 5000
+    assert all(sums[key][99] == 1 for key in stored)
     assert (tmp_path / "0.cells").stat().st_size == module.CAPACITY
 
 
-def test_keys_of_any_text() -> None:
+def test_keys_may_be_any_text() -> None:
     cells = SharedCounters()
     keys = [("a", ""), ("ä\x00\n", '"'), ("東京", "\\"), ("x" * 1000,)]
     for number, key in enumerate(keys):
@@ -147,8 +147,8 @@ def test_a_series_torn_by_a_death_is_left_out(tmp_path: Path, cells_of: CellsOf)
     mine.series(KEY, 2)[0] += 3
     content = bytearray((tmp_path / "0.cells").read_bytes())
     end = content.index(json.dumps(KEY).encode()) + len(json.dumps(KEY))
-    place = (end + 7) // 8 * 8 + 16
-    content[place + 8 : place + 20] = b'["torn", "x"'
+    offset = (end + 7) // 8 * 8 + 16
+    content[offset + 8 : offset + 20] = b'["torn", "x"'
     (tmp_path / "1.cells").write_bytes(content)
     assert mine.sums() == {KEY: [6.0, 0.0]}
     with Worker(tmp_path) as successor:
@@ -156,7 +156,7 @@ def test_a_series_torn_by_a_death_is_left_out(tmp_path: Path, cells_of: CellsOf)
         assert mine.sums()[KEY][0] == 7.0
 
 
-def test_the_folder_of_a_server(tmp_path: Path) -> None:
+def test_a_server_removes_the_folders_of_dead_servers(tmp_path: Path) -> None:
     for name in (str(ended_pid()), str(os.getppid()), "notes"):
         (tmp_path / "run" / name).mkdir(parents=True)
     folder = counters_folder(tmp_path)
@@ -164,7 +164,7 @@ def test_the_folder_of_a_server(tmp_path: Path) -> None:
     assert files(tmp_path / "run") == sorted([str(os.getpid()), str(os.getppid()), "notes"])
 
 
-def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(OSError, match="run"):
         counters_folder(tmp_path)
@@ -181,7 +181,7 @@ def workers(tmp_path: Path) -> Iterator[list[SharedCounters]]:
         worker.close()
 
 
-def test_all_but_ones_own(workers: list[SharedCounters]) -> None:
+def test_peers_are_all_workers_but_this_one(workers: list[SharedCounters]) -> None:
     series = [worker.series(RATE, 2) for worker in workers]
     peers = [PeerCounters(worker) for worker in workers]
     for peer in peers:

@@ -17,7 +17,7 @@ RULE = "accuracy not worse than production"
 
 @pytest.fixture
 def baselines(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """The digests of what versions were judged against; a gate passes unless its accuracy is the lower."""
+    """The digests of the bundles that versions were compared with; a gate passes unless its accuracy is the lower."""
     baseline_digest: list[str | None] = []
 
     def judge(candidate: Bundle, production: Bundle | None) -> tuple[GateResult, ...]:
@@ -86,7 +86,7 @@ def test_illegal_moves_are_refused_and_change_nothing(registry: Registry, train:
     assert (registry.versions("loan"), registry.decisions()) == before
 
 
-def test_there_must_have_been_one_before(registry: Registry, train: Train) -> None:
+def test_a_rollback_needs_a_predecessor(registry: Registry, train: Train) -> None:
     with pytest.raises(RegistryError, match="No version of loan was in production yet"):
         registry.rollback("loan", actor="bob", reason="a test")
     train(registry)
@@ -124,7 +124,7 @@ def test_four_eyes_need_names(registry: Registry, train: Train) -> None:
     assert registry.decisions() == []
 
 
-def test_gates_are_judged_again_where_production_changed(
+def test_gates_are_evaluated_again_where_production_changed(
     registry: Registry, train: Train, baselines: list[str | None]
 ) -> None:
     for accuracy in (0.85, 0.95, 0.9):
@@ -141,7 +141,7 @@ def test_gates_are_judged_again_where_production_changed(
     assert stored.stage is Stage.CANDIDATE
 
 
-def test_gates_are_judged_against_production_at_registration(
+def test_gates_are_evaluated_against_production_at_registration(
     registry: Registry, train: Train, baselines: list[str | None]
 ) -> None:
     registry_version = train(registry, accuracy=0.9)
@@ -221,7 +221,7 @@ def test_damage_in_production_loses_no_training(registry: Registry, train: Train
         registry.fetch(production)
 
 
-def test_a_bundle_that_is_gone_is_told(registry: Registry, train: Train) -> None:
+def test_a_missing_bundle_is_reported(registry: Registry, train: Train) -> None:
     version = train(registry)
     (Path(registry.location(version)) / "manifest.json").unlink()
     with pytest.raises(StorageError, match=r"The bundle of loan v1 is not at .*Restore it"):

@@ -38,7 +38,7 @@ def test_a_bundle_is_fetched_once(cache: BundleCache, far: Bundle, tmp_path: Pat
     for _ in range(3):
         assert cache.open(far.digest, fetching(far, fetched)).digest == far.digest
     assert len(fetched) == 1
-    assert [place.name for place in (tmp_path / "cache").iterdir()] == [far.digest]
+    assert [folder.name for folder in (tmp_path / "cache").iterdir()] == [far.digest]
 
 
 @pytest.mark.parametrize("name", ["model.joblib", "manifest.json", "schema.json"])
@@ -61,7 +61,7 @@ def test_another_bundle_is_not_kept(cache: BundleCache, far: Bundle, tmp_path: P
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_who_comes_second_takes_what_is_there(cache: BundleCache, far: Bundle) -> None:
+def test_a_second_fetch_uses_the_copy_that_is_there(cache: BundleCache, far: Bundle) -> None:
     def fetch(folder: Path) -> None:
         cache.open(far.digest, fetching(far, []))  # another process is faster
         shutil.copytree(far.path, folder, dirs_exist_ok=True)
@@ -77,13 +77,13 @@ def test_what_is_left_or_unused_is_swept(cache: BundleCache, far: Bundle, tmp_pa
     old.mkdir()
     os.utime(old, (0, time.time() - MAX_UNUSED_SECONDS - 60))
     cache.sweep()
-    left = {place.name for place in (tmp_path / "cache").iterdir()}
+    left = {folder.name for folder in (tmp_path / "cache").iterdir()}
     assert left == {stored.name, f".{'e' * 64}.{os.getpid()}.x1"}
     cache.remove(far.digest)
     assert not stored.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told(far: Bundle, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(far: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         StorageError,

@@ -1,4 +1,4 @@
-"""What is altered or missing in a store is told, and what dead registrations left is removed."""
+"""Altered or missing files of a store are reported, and what dead registrations left is removed."""
 
 import os
 import shutil
@@ -89,7 +89,7 @@ def test_only_what_was_sealed_is_kept(registry: Registry, tmp_path: Path) -> Non
     assert not (Path(registry.location(version)) / ".DS_Store").exists()
 
 
-def test_the_dead_are_swept_and_the_living_are_not(
+def test_files_of_dead_processes_are_removed_and_those_of_living_ones_stay(
     every_registry: Registry, every_settings: Settings, train: Train, tmp_path: Path
 ) -> None:
     version = train(every_registry)
@@ -124,10 +124,10 @@ def test_bundles_that_no_version_has_are_kept(
     assert blobs.folders("models/loan") == ["notes", "v1", "v2", "v7"], "reading removes nothing"
     every_registry.sweep()
     assert blobs.folders("models/loan") == ["notes", "v1"]
-    asides = blobs.folders("orphans/loan")
-    assert [aside.partition("~")[0] for aside in asides] == ["v2", "v7"]
-    for aside in asides:
-        assert blobs.read(f"orphans/loan/{aside}", "manifest.json") == b"{}"
+    orphans = blobs.folders("orphans/loan")
+    assert [orphan.partition("~")[0] for orphan in orphans] == ["v2", "v7"]
+    for orphan in orphans:
+        assert blobs.read(f"orphans/loan/{orphan}", "manifest.json") == b"{}"
     assert train(every_registry).name == "v2"
     for stored in every_registry.versions("loan"):
         assert every_registry.fetch(stored).digest == stored.digest
@@ -151,15 +151,15 @@ def test_a_bundle_left_by_a_crash_is_no_orphan_once_it_is_registered(
 def test_what_a_pruning_left_goes_with_the_next_registration(
     registry: Registry, train: Train, tmp_path: Path
 ) -> None:
-    place = Path(registry.location(train(registry)))
-    shutil.copytree(place, tmp_path / "copy")
+    folder = Path(registry.location(train(registry)))
+    shutil.copytree(folder, tmp_path / "copy")
     registry.prune("loan", 0)
-    shutil.copytree(tmp_path / "copy", place)
+    shutil.copytree(tmp_path / "copy", folder)
     train(registry)
-    assert not place.exists()
+    assert not folder.exists()
 
 
-def test_a_store_that_is_away_stops_nobody_from_reading(
+def test_a_store_that_is_away_does_not_stop_reading(
     s3_url: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=tmp_path / "home", store_url=s3_url, store_http=True)

@@ -38,7 +38,7 @@ def test_values_are_the_metrics_of_each_on_these_rows(tmp_path: Path) -> None:
     assert results.mcnemar.p_value < 0.001
 
 
-def test_the_other_way_round_is_the_mirror_image(tmp_path: Path) -> None:
+def test_the_reverse_comparison_is_the_mirror_image(tmp_path: Path) -> None:
     a, b = (seal_holdout(tmp_path, make_holdout(TRUTH, noise=n, seed=int(n))) for n in (1.0, 2.0))
     for item, other in zip(compare(a, b).metrics, compare(b, a).metrics, strict=True):
         assert (item.a, item.b) == (other.b, other.a)
@@ -83,7 +83,7 @@ def test_a_metric_without_a_value_is_left_out(tmp_path: Path) -> None:
     assert "accuracy" in names
 
 
-def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
+def test_only_the_named_metrics_are_compared(tmp_path: Path) -> None:
     bundle = seal_holdout(tmp_path, make_holdout(TRUTH))
     results = compare(bundle, bundle, metrics={"brier"}, confidence=0.5)
     assert [m.metric for m in results.metrics] == ["brier"]
@@ -105,7 +105,7 @@ def test_only_the_metrics_asked_for(tmp_path: Path) -> None:
         ({"target": TargetRecord(name="z", classes=(0, 1))}, "another target"),
     ],
 )
-def test_what_cannot_be_compared_says_why(
+def test_what_cannot_be_compared_is_refused_with_the_reason(
     tmp_path: Path, parts: dict[str, Any], message: str
 ) -> None:
     holdout = make_holdout(TRUTH)

@@ -160,7 +160,7 @@ def test_a_stage_alone_makes_no_rollback(tampered: Tampered, registry: Registry)
 
 
 @pytest.mark.parametrize("act", ["approve", "reject", "rollback", "rollback to v2"])
-def test_no_decision_covers_up_that_one_was_removed(
+def test_a_new_decision_does_not_hide_a_removed_one(
     tampered: Tampered, registry: Registry, train: Train, act: str
 ) -> None:
     train(registry)
@@ -188,7 +188,7 @@ def test_a_missing_version_is_found(tampered: Tampered) -> None:
     assert "loan v2 is missing." in results
 
 
-def test_words_that_there_are_not_are_told(tampered: Tampered) -> None:
+def test_unknown_actions_are_refused(tampered: Tampered) -> None:
     with pytest.raises(StorageError, match="holds the action 'praise', which there is not"):
         tampered("UPDATE decisions SET action = 'praise' WHERE sequence = 3")
 

@@ -22,12 +22,12 @@ def _rule(metric: str, margin: float = 0.0, confidence: float = 0.95) -> dict[st
     return {"comparisons": (record,)}
 
 
-def _judged(folder: Path, candidate: float, production: float, **parts: Any) -> GateResult:
+def _evaluate(folder: Path, candidate: float, production: float, **parts: Any) -> GateResult:
     truth = parts.pop("truth", TRUTH)
-    judged = evaluate_gates(
+    results = evaluate_gates(
         _bundle(folder, candidate, truth, **parts), _bundle(folder, production, truth)
     )
-    (result,) = judged
+    (result,) = results
     return result
 
 
@@ -54,28 +54,28 @@ def test_without_a_production_version_there_is_nothing_to_compare_with(tmp_path:
 def test_what_is_worse_beyond_doubt_fails_and_what_is_better_passes(
     tmp_path: Path, metric: str
 ) -> None:
-    assert not _judged(tmp_path, 3.0, 1.0, **_rule(metric)).passed
-    assert _judged(tmp_path, 1.0, 3.0, **_rule(metric)).passed
-    assert _judged(tmp_path, 1.0, 1.1, **_rule(metric)).passed
+    assert not _evaluate(tmp_path, 3.0, 1.0, **_rule(metric)).passed
+    assert _evaluate(tmp_path, 1.0, 3.0, **_rule(metric)).passed
+    assert _evaluate(tmp_path, 1.0, 1.1, **_rule(metric)).passed
 
 
 @pytest.mark.parametrize("metric", ["mae", "rmse", "r2"])
-def test_quantities_are_judged_too(tmp_path: Path, metric: str) -> None:
-    assert not _judged(tmp_path, 0.9, 0.3, truth=QUANTITY, **_rule(metric)).passed
-    assert _judged(tmp_path, 0.3, 0.9, truth=QUANTITY, **_rule(metric)).passed
+def test_gates_of_quantities_are_evaluated_too(tmp_path: Path, metric: str) -> None:
+    assert not _evaluate(tmp_path, 0.9, 0.3, truth=QUANTITY, **_rule(metric)).passed
+    assert _evaluate(tmp_path, 0.3, 0.9, truth=QUANTITY, **_rule(metric)).passed
 
 
 def test_a_margin_asks_for_proof_and_grants_leeway(tmp_path: Path) -> None:
-    doubtful = _judged(tmp_path, 1.1, 1.0, **_rule("accuracy"))
+    doubtful = _evaluate(tmp_path, 1.1, 1.0, **_rule("accuracy"))
     assert doubtful.passed
-    assert not _judged(tmp_path, 1.1, 1.0, **_rule("accuracy", margin=0.001)).passed
-    assert not _judged(tmp_path, 1.3, 1.0, **_rule("log_loss")).passed  # worse beyond doubt
-    assert _judged(tmp_path, 1.3, 1.0, **_rule("log_loss", margin=0.3)).passed
+    assert not _evaluate(tmp_path, 1.1, 1.0, **_rule("accuracy", margin=0.001)).passed
+    assert not _evaluate(tmp_path, 1.3, 1.0, **_rule("log_loss")).passed  # worse beyond doubt
+    assert _evaluate(tmp_path, 1.3, 1.0, **_rule("log_loss", margin=0.3)).passed
 
 
 def test_the_confidence_decides_how_sure_is_sure(tmp_path: Path) -> None:
     verdicts = [
-        _judged(tmp_path, 1.2, 1.0, **_rule("brier", confidence=confidence)).passed
+        _evaluate(tmp_path, 1.2, 1.0, **_rule("brier", confidence=confidence)).passed
         for confidence in (0.5, 0.999)
     ]
     assert verdicts == [False, True]
@@ -112,12 +112,12 @@ def test_what_cannot_be_compared_is_for_a_person_to_decide(tmp_path: Path) -> No
 
 def test_a_metric_that_has_no_value_is_for_a_person_to_decide(tmp_path: Path) -> None:
     ones = np.ones(100, np.int64)
-    result = _judged(tmp_path, 1.0, 1.1, truth=ones, **_rule("roc_auc"))
+    result = _evaluate(tmp_path, 1.0, 1.1, truth=ones, **_rule("roc_auc"))
     assert result.verdict == "undecided"
     assert "roc_auc has no value on the 100 rows" in result.note
 
 
-def test_rules_of_several_confidences_are_each_judged_by_their_own(tmp_path: Path) -> None:
+def test_each_rule_is_evaluated_with_its_own_confidence(tmp_path: Path) -> None:
     records = tuple(
         ComparisonRecord(metric="brier", margin=0.0, confidence=confidence)
         for confidence in (0.5, 0.999)

@@ -38,7 +38,7 @@ def test_the_bundle_is_the_one_that_was_given(
         assert bundle.json("metrics.json") == {"accuracy": 0.9}
 
 
-def test_bundles_stand_where_people_look(
+def test_bundles_are_stored_by_project_and_version(
     every_registry: Registry, every_settings: Settings, train: Train
 ) -> None:
     version = train(every_registry)
@@ -152,7 +152,7 @@ def test_what_failed_takes_no_place_of_what_may_be_of_use(registry: Registry, tr
     assert [version.name for version in registry.prune("loan", 0)] == ["v7", "v4"]
 
 
-def test_what_is_unknown_is_told(every_registry: Registry, train: Train) -> None:
+def test_unknown_names_are_reported(every_registry: Registry, train: Train) -> None:
     train(every_registry)
     for name in ("v2", "v0", "1", "v01", "production", "v99999999999", "v1\x00", ""):
         with pytest.raises(UnknownError):

@@ -65,23 +65,23 @@ async def queued(batcher: PredictionBatcher, *batches: Batch) -> "list[asyncio.T
 
 def values(prediction: Prediction) -> list[float]:
     assert prediction.values is not None
-    found: list[float] = prediction.values.tolist()
-    return found
+    numbers: list[float] = prediction.values.tolist()
+    return numbers
 
 
 def test_what_waits_is_the_next_batch() -> None:
     async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
-        others = await queued(batcher, *(of(float(i), i + 0.5) for i in range(1, 20)))
+        waiting = await queued(batcher, *(of(float(i), i + 0.5) for i in range(1, 20)))
         engine.go.release(2)
         assert values(await first) == [0.0]
-        for i, task in enumerate(others, start=1):
+        for i, task in enumerate(waiting, start=1):
             assert values(await task) == [2.0 * i, 2.0 * i + 1]
 
     assert run(check).calls == [1, 38]
 
 
-def test_one_bad_row_fails_nobody_else() -> None:
+def test_a_bad_row_fails_no_other_request() -> None:
     async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
         good, bad, fine = await queued(batcher, of(1.0), of(BAD), of(3.0))
@@ -95,7 +95,7 @@ def test_one_bad_row_fails_nobody_else() -> None:
     assert run(check).calls == [1, 3, 1, 1, 1]
 
 
-def test_a_batch_has_an_end() -> None:
+def test_a_batch_has_a_maximum() -> None:
     async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
         half = of(*np.arange(MAX_ROWS * 3 / 4).tolist())
@@ -107,7 +107,7 @@ def test_a_batch_has_an_end() -> None:
     assert run(check).calls == sizes
 
 
-def test_who_went_away_is_not_missed() -> None:
+def test_a_cancelled_request_does_not_disturb_its_batch() -> None:
     async def check(batcher: PredictionBatcher, engine: SlowEngine) -> None:
         first = await first_runs(batcher, engine)
         gone, stays = await queued(batcher, of(1.0), of(2.0))

@@ -13,41 +13,41 @@ from windlass.web.messages import Request
 from windlass.web.problems import Problem
 
 ids = st.integers(MIN_ID, MAX_ID)
-kept = examples(100)
+with_examples = examples(100)
 
 
-def asked(text: str) -> int:
+def parse(text: str) -> int:
     exchange = Request({"headers": []}, None, "1", 0)  # type: ignore[arg-type]  # nothing is received
     exchange.path_params = {"id": text}
     return path_id(exchange)
 
 
-@kept
+@with_examples
 @given(ids)
-def test_every_integer_of_64_bits(number: int) -> None:
-    assert asked(str(number)) == number
+def test_every_integer_of_64_bits_is_an_id(number: int) -> None:
+    assert parse(str(number)) == number
 
 
-@kept
+@with_examples
 @given(st.integers().filter(lambda number: not MIN_ID <= number <= MAX_ID))
-def test_no_other_integer(number: int) -> None:
+def test_other_integers_are_refused(number: int) -> None:
     with pytest.raises(Problem) as caught:
-        asked(str(number))
+        parse(str(number))
     assert caught.value.status == 422
 
 
-@kept
+@with_examples
 @given(st.text().filter(lambda text: not text.isascii() or not text.lstrip("-").isdigit()))
-def test_no_other_text(text: str) -> None:
+def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(Problem) as caught:
-        asked(text)
+        parse(text)
     assert caught.value.status == 422
     assert caught.value.errors == [{"loc": ["id"], "msg": "Input should be an integer of 64 bits"}]
 
 
-@kept
+@with_examples
 @given(st.lists(ids, min_size=1), st.booleans(), st.sampled_from([b"", b" ", b"\n\t"]))
-def test_lists_named_or_bare(numbers: list[int], named: bool, space: bytes) -> None:
+def test_a_list_may_be_named_or_bare(numbers: list[int], named: bool, space: bytes) -> None:
     body = space + orjson.dumps({"ids": numbers} if named else numbers)
     assert body_ids(body) == numbers
 
@@ -62,11 +62,11 @@ values = st.recursive(
 )
 
 
-@kept
+@with_examples
 @given(values)
 def test_anything_else_is_refused_and_not_echoed(value: Any) -> None:
     listed = value.get("ids") if isinstance(value, dict) and len(value) == 1 else value
-    good = isinstance(listed, list) and listed and all(type(one) is int for one in listed)
+    good = isinstance(listed, list) and listed and all(type(item) is int for item in listed)
     if good:
         assert body_ids(orjson.dumps(value)) == listed
         return

@@ -36,7 +36,7 @@ def test_the_server_is_as_described(clients_server: Server, mode: GenerationMode
 
     def call(case: Any) -> None:
         if mode is GenerationMode.POSITIVE and case.path_parameters:
-            case.path_parameters["id"] = PLAIN  # whoever else is unknown
+            case.path_parameters["id"] = PLAIN  # any other is unknown
         if mode is GenerationMode.POSITIVE:
             case.query.pop("version", None)
         # to JSON Schema 3.0 is an integer; in rows and ids of ours it is none

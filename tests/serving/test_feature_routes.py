@@ -73,7 +73,9 @@ def test_an_unknown_id_is_404_and_not_echoed(ask: httpx.Client) -> None:
 
 @pytest.mark.parametrize("method_path", [("GET", "/features/"), ("POST", "/predict/")])
 @pytest.mark.parametrize("text", NO_IDS)
-def test_what_is_no_id(ask: httpx.Client, method_path: tuple[str, str], text: str) -> None:
+def test_invalid_ids_are_refused(
+    ask: httpx.Client, method_path: tuple[str, str], text: str
+) -> None:
     method, path = method_path
     answer = ask.request(method, f"{path}{text}")
     (fault,) = problem(answer, 422)["errors"]
@@ -82,41 +84,41 @@ def test_what_is_no_id(ask: httpx.Client, method_path: tuple[str, str], text: st
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_many_in_order(ask: httpx.Client, named: bool) -> None:
+def test_results_have_the_order_of_the_ids(ask: httpx.Client, named: bool) -> None:
     ids = [MISSING, UNKNOWN, PLAIN, MISSING, MAX_ID]
     answer = ask.post("/features", json={"ids": ids} if named else ids)
     assert answer.status_code == 200
     results = answer.json()["results"]
-    assert [one["id"] for one in results] == ids
+    assert [result["id"] for result in results] == ids
     assert results[1] == {"id": UNKNOWN, "features": None, "error": "unknown"}
-    for one in (0, 2, 3, 4):
-        assert results[one] == ask.get(f"/features/{ids[one]}").json()
+    for result in (0, 2, 3, 4):
+        assert results[result] == ask.get(f"/features/{ids[result]}").json()
 
 
-def test_as_many_as_there_may_be(ask: httpx.Client) -> None:
+def test_the_maximum_of_ids_is_answered(ask: httpx.Client) -> None:
     ids = list(range(10**6 + 9_999, 10**6 - 1, -1))
     results = ask.post("/features", json=ids).json()["results"]
-    assert [one["id"] for one in results] == ids
-    assert all(one["features"]["nb_previous_loans"] == 4 for one in results)
+    assert [result["id"] for result in results] == ids
+    assert all(result["features"]["nb_previous_loans"] == 4 for result in results)
 
 
 @pytest.mark.parametrize("path", ["/features", "/predict_by_id"])
 @pytest.mark.parametrize("body", NO_LISTS, ids=lambda body: str(body)[:30])
-def test_what_is_no_list_of_ids(ask: httpx.Client, path: str, body: Any) -> None:
+def test_invalid_lists_of_ids_are_refused(ask: httpx.Client, path: str, body: Any) -> None:
     answer = ask.post(path, json=body)
     assert problem(answer, 422)["errors"]
     assert len(answer.content) < 500
 
 
 @pytest.mark.parametrize("path", ["/features", "/predict_by_id", "/get-online-features"])
-def test_bodies_that_are_no_json(ask: httpx.Client, path: str) -> None:
+def test_bodies_that_are_no_json_are_refused(ask: httpx.Client, path: str) -> None:
     headers = {"content-type": "application/json"}
     for body in (b"", b"[1", b"{", b"\xff", b"[1]]"):
         problem(ask.post(path, content=body, headers=headers), 400)
     problem(ask.post(path, content=b"[1]", headers={"content-type": "text/csv"}), 415)
 
 
-def test_as_feast_asks(ask: httpx.Client) -> None:
+def test_requests_of_feast_are_answered(ask: httpx.Client) -> None:
     body = {
         "features": ["clients:flag_own_car", "clients:nb_previous_loans"],
         "entities": {"id": [PLAIN, MISSING, UNKNOWN]},
@@ -144,7 +146,7 @@ def test_as_feast_asks(ask: httpx.Client) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_not_as_feast_asks(ask: httpx.Client, change: dict[str, Any]) -> None:
+def test_invalid_requests_of_feast_are_refused(ask: httpx.Client, change: dict[str, Any]) -> None:
     body = {"features": ["clients:age"], "entities": {"id": [PLAIN]}, **change}
     assert problem(ask.post("/get-online-features", json=body), 422)["errors"]
 
@@ -164,15 +166,15 @@ def test_a_project_without_a_view_has_none_of_it(
     for prefix in ("", "/iris"):
         problem(iris_server.client.request(method, f"{prefix}{path}", json=[1]), 404)
     paths = iris_server.client.get("/openapi.json").json()["paths"]
-    assert not [one for one in paths if "features" in one or "id" in one]
+    assert not [path for path in paths if "features" in path or "id" in path]
 
 
 def test_status_says_how_fresh_they_are(ask: httpx.Client) -> None:
-    told = ask.get("/status").json()["features"]
-    assert (told["view"], told["view_version"], told["reason"]) == (
+    status = ask.get("/status").json()["features"]
+    assert (status["view"], status["view_version"], status["reason"]) == (
         "clients", PROJECT_VIEW.version, None,
     )  # fmt: skip
-    materialised = told["materialised"]
+    materialised = status["materialised"]
     assert materialised.pop("materialised_at") > 0
     assert materialised == {
         "snapshot": 1,
@@ -187,8 +189,8 @@ def reads_of(ask: httpx.Client) -> dict[str, float]:
     lines = [
         line for line in ask.get("/metrics").text.splitlines() if "feature_reads_total{" in line
     ]
-    found = [line.partition('result="')[2].partition('"')[::2] for line in lines]
-    return {name: float(rest.split()[-1]) for name, rest in found}
+    labels = [line.partition('result="')[2].partition('"')[::2] for line in lines]
+    return {name: float(rest.split()[-1]) for name, rest in labels}
 
 
 def test_metrics(ask: httpx.Client) -> None:

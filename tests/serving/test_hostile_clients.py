@@ -25,8 +25,8 @@ def server(session_server: Serve, iris: Any) -> Iterator[Server]:
     server.stop()
     faults = [line for line in server.lines() if line["level"] in ("error", "critical")]
     assert faults == []
-    asked = [line for line in server.lines() if line.get("route") not in (None, "/readyz")]
-    assert [line for line in asked if line["status"] >= 500] == []
+    requests = [line for line in server.lines() if line.get("route") not in (None, "/readyz")]
+    assert [line for line in requests if line["status"] >= 500] == []
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_a_client_that_hangs_up_before_its_answer(server: Server) -> None:
         connection.close()
 
 
-def test_a_slow_client_holds_up_nobody(server: Server) -> None:
+def test_a_slow_client_does_not_delay_others(server: Server) -> None:
     request = post("/predict", ROW)
     with server.connect() as slow:
         for byte in request[:-1]:
@@ -257,5 +257,5 @@ def test_a_head_without_end_is_refused(server: Server) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/plain;version=1.0.0-rc1", "text/plain;version=1..0"])
-def test_an_odd_version_of_the_metrics(server: Server, accept: str) -> None:
+def test_an_unknown_version_of_the_metrics_format_is_answered(server: Server, accept: str) -> None:
     assert server.client.get("/metrics", headers={"accept": accept}).status_code == 200

@@ -25,7 +25,7 @@ def requests(server: Server) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_line_a_request(serve: Serve, iris: Path, workers: str) -> None:
+def test_a_request_is_one_line(serve: Serve, iris: Path, workers: str) -> None:
     server: Server = serve(iris, options=["--workers", workers])
     headers = {"x-request-id": "mine-1"}
     server.client.post("/predict", json=FLOWER, headers=headers)
@@ -131,7 +131,9 @@ def test_the_rate_line(iris: Path, lines: Lines) -> None:
     assert idle["p50_ms"] is None
 
 
-def test_the_rate_is_told_every_few_seconds(serve: Serve, iris: Path, tmp_path: Path) -> None:
+def test_the_request_rate_is_logged_every_few_seconds(
+    serve: Serve, iris: Path, tmp_path: Path
+) -> None:
     assert app.RATE_SECONDS == 10.0
     (tmp_path / "sitecustomize.py").write_text(
         "from windlass import app\napp.RATE_SECONDS = 0.05\n"

@@ -21,7 +21,7 @@ from windlass.serving.online_features import OnlineFeatures, OnlineTimings, Open
 from windlass.settings import Settings
 from windlass.web.problems import Problem
 
-KNOWN, STRANGER, TORN = 1, 2, 13
+CLIENT, STRANGER, TORN = 1, 2, 13
 ELSEWHERE = "redis://nowhere"
 
 
@@ -32,7 +32,7 @@ class Store:
         self.let = threading.Event()
         self.let.set()
         self.away = False
-        self.asked: list[int] = []
+        self.read_ids: list[int] = []
         self.fresh: Freshness | None = Freshness(
             name="clients",
             view=PROJECT_VIEW.version,
@@ -52,12 +52,12 @@ class Store:
         return self.get_many([entity])[0]
 
     def get_many(self, entities: Sequence[int]) -> list[Features | None]:
-        self.asked += entities
+        self.read_ids += entities
         self._wait()
         if TORN in entities:
             raise KeyError("torn")
-        known = Features(KNOWN, {"age": 40}, date(2020, 1, 1), 1.0, False, "a")
-        return [known if entity == KNOWN else None for entity in entities]
+        features = Features(CLIENT, {"age": 40}, date(2020, 1, 1), 1.0, False, "a")
+        return [features if entity == CLIENT else None for entity in entities]
 
     def close(self) -> None:
         self.closed = True
@@ -111,10 +111,10 @@ async def refused(reading: Awaitable[Any]) -> Problem:
 @pytest.mark.parametrize("url", [None, ELSEWHERE])
 def test_the_first_request_opens_the_store(url: str | None) -> None:
     async def work(served: OnlineFeatures) -> None:
-        assert (await served.get(KNOWN)).values == {"age": 40}
+        assert (await served.get(CLIENT)).values == {"age": 40}
         assert (await refused(served.get(STRANGER))).status == 404
-        found = await served.get_many([STRANGER, KNOWN])
-        assert [one is None for one in found] == [True, False]
+        results = await served.get_many([STRANGER, CLIENT])
+        assert [features is None for features in results] == [True, False]
         assert await served.get_many([STRANGER]) == [None]
         assert served.unready_reason is None
 
@@ -123,11 +123,11 @@ def test_the_first_request_opens_the_store(url: str | None) -> None:
 
 
 @pytest.mark.parametrize("url", [None, ELSEWHERE])
-def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> None:
+def test_an_unreadable_entity_is_503_for_its_own_requests(url: str | None) -> None:
     async def work(served: OnlineFeatures) -> None:
-        await served.get(KNOWN)
+        await served.get(CLIENT)
         assert (await refused(served.get(TORN))).status == 503
-        assert (await served.get(KNOWN)).entity == KNOWN
+        assert (await served.get(CLIENT)).entity == CLIENT
         assert served.reason == "KeyError: 'torn'"
         await served.update_view(PROJECT_VIEW)
         assert served.reason is None
@@ -136,57 +136,57 @@ def test_what_cannot_be_read_is_503_for_whoever_asks_for_it(url: str | None) -> 
     assert counted == {"clients": {"found": 2, "unknown": 0, "failed": 1}}
 
 
-def test_a_store_elsewhere_that_is_away_is_not_asked_by_every_request() -> None:
+def test_a_remote_store_that_is_away_is_not_read_by_every_request() -> None:
     store = Store()
 
     async def work(served: OnlineFeatures) -> None:
-        await served.get(KNOWN)
+        await served.get(CLIENT)
         store.away = True
         for _ in range(5):
-            problem = await refused(served.get(KNOWN))
+            problem = await refused(served.get(CLIENT))
             assert problem.status == 503
             assert "away" not in problem.detail  # for what it says may name hosts
         assert served.reason == "It is away."
 
     run(work, store, url=ELSEWHERE, retry=600.0)
-    assert store.asked == [KNOWN, KNOWN]  # answered, then found to be away
+    assert store.read_ids == [CLIENT, CLIENT]  # answered, then found to be away
 
 
-def test_a_store_elsewhere_that_was_away_is_asked_again() -> None:
+def test_a_remote_store_that_was_away_is_read_again() -> None:
     store = Store()
 
     async def work(served: OnlineFeatures) -> None:
-        await served.get(KNOWN)
+        await served.get(CLIENT)
         store.away = True
-        assert (await refused(served.get(KNOWN))).status == 503
+        assert (await refused(served.get(CLIENT))).status == 503
         store.away = False
-        assert (await served.get(KNOWN)).entity == KNOWN
+        assert (await served.get(CLIENT)).entity == CLIENT
 
     run(work, store, url=ELSEWHERE, retry=0.0)
-    assert store.asked == [KNOWN] * 3
+    assert store.read_ids == [CLIENT] * 3
 
 
 def test_a_silent_store_is_given_up_and_opened_anew() -> None:
     silent, fresh = Store(), Store()
 
     async def work(served: OnlineFeatures) -> None:
-        await served.get(KNOWN)
+        await served.get(CLIENT)
         silent.let.clear()
         served._executor.timeout = 0.05
-        assert (await refused(served.get(KNOWN))).status == 503
+        assert (await refused(served.get(CLIENT))).status == 503
         assert "has not answered" in str(served.reason)
-        assert (await refused(served.get(KNOWN))).status == 503
-        assert fresh.asked == []  # nobody asks before it is looked for again
+        assert (await refused(served.get(CLIENT))).status == 503
+        assert fresh.read_ids == []  # nobody asks before it is looked for again
         served._executor.timeout = TIMEOUT
         await served.update_view(PROJECT_VIEW)
-        assert (await served.get(KNOWN)).entity == KNOWN
+        assert (await served.get(CLIENT)).entity == CLIENT
         assert served.reason is None
 
     run(work, silent, fresh, url=ELSEWHERE)
-    assert fresh.asked == [KNOWN]
+    assert fresh.read_ids == [CLIENT]
 
 
-def test_a_silent_store_holds_up_nobody_at_the_start() -> None:
+def test_a_silent_store_does_not_delay_the_start() -> None:
     silent = Store()
     silent.let.clear()
 
@@ -195,16 +195,16 @@ def test_a_silent_store_holds_up_nobody_at_the_start() -> None:
         await served.update_view(PROJECT_VIEW)
         assert served.unready_reason == served.reason
         assert "has not answered" in str(served.reason)
-        assert (await refused(served.get(KNOWN))).status == 503
+        assert (await refused(served.get(CLIENT))).status == 503
         silent.let.set()
         served._executor.timeout = TIMEOUT
         await served.update_view(PROJECT_VIEW)
-        assert (await served.get(KNOWN)).entity == KNOWN
+        assert (await served.get(CLIENT)).entity == CLIENT
 
     run(work, silent)
 
 
-def test_nobody_is_unknown_to_a_store_that_was_never_filled() -> None:
+def test_a_store_that_was_never_filled_answers_503_and_not_unknown() -> None:
     store = Store()
     filled, store.fresh = store.fresh, None
 

@@ -77,7 +77,7 @@ def test_another_version(ask: httpx.Client) -> None:
     problem(ask.post("/predict_by_id?version=v9", json=[PLAIN]), 404)
 
 
-def test_who_is_unknown_or_does_not_fit(ask: httpx.Client) -> None:
+def test_an_unknown_id_is_404_and_features_that_do_not_fit_are_409(ask: httpx.Client) -> None:
     answer = ask.post(f"/predict/{UNKNOWN}")
     problem(answer, 404)
     assert str(UNKNOWN) not in answer.text
@@ -87,54 +87,56 @@ def test_who_is_unknown_or_does_not_fit(ask: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_many_in_order(ask: httpx.Client, named: bool) -> None:
+def test_results_have_the_order_of_the_ids(ask: httpx.Client, named: bool) -> None:
     ids = [MISSING, UNKNOWN, PLAIN, CHILD, MISSING]
     body = ask.post("/predict_by_id", json={"ids": ids} if named else ids).json()
     assert list(body) == ["results", "model_version", "latency_ms", "prediction_id"]
     results = body["results"]
-    assert [one["id"] for one in results] == ids
+    assert [result["id"] for result in results] == ids
     assert results[1] == {"id": UNKNOWN, "prediction": None, "error": "unknown"}
     (fault,) = results[3].pop("errors")
     assert fault["loc"] == ["age"]
     assert results[3] == {"id": CHILD, "prediction": None, "error": "unfit"}
     for at, row in ((0, 0), (2, 1), (4, 2)):
-        one, alone = results[at], ask.post(f"/predict/{ids[at]}").json()
-        assert one["prediction_id"] == f"{body['prediction_id']}.{row}"
-        assert one["class_probabilities"] == pytest.approx(alone["class_probabilities"], rel=1e-12)
-        assert {name: one[name] for name in USED} == {name: alone[name] for name in USED}
+        result, alone = results[at], ask.post(f"/predict/{ids[at]}").json()
+        assert result["prediction_id"] == f"{body['prediction_id']}.{row}"
+        assert result["class_probabilities"] == pytest.approx(
+            alone["class_probabilities"], rel=1e-12
+        )
+        assert {name: result[name] for name in USED} == {name: alone[name] for name in USED}
 
 
-def test_nobody_is_known(ask: httpx.Client, clients_server: Server) -> None:
+def test_a_list_of_unknown_ids_is_answered(ask: httpx.Client, clients_server: Server) -> None:
     before = len(ledger_of(clients_server))
     body = ask.post("/predict_by_id", json=[UNKNOWN, CHILD]).json()
-    assert [one["error"] for one in body["results"]] == ["unknown", "unfit"]
+    assert [result["error"] for result in body["results"]] == ["unknown", "unfit"]
     assert len(ledger_of(clients_server)) == before
 
 
-def test_very_many(ask: httpx.Client) -> None:
+def test_a_thousand_ids_are_answered(ask: httpx.Client) -> None:
     ids = [*range(10**6, 10**6 + 1000), UNKNOWN]
     results = ask.post("/predict_by_id", json=ids).json()["results"]
-    assert [one["id"] for one in results] == ids
-    assert len({one["prediction"] for one in results[:-1]}) == 1
+    assert [result["id"] for result in results] == ids
+    assert len({result["prediction"] for result in results[:-1]}) == 1
     assert results[-1]["error"] == "unknown"
 
 
 def test_the_ledger_has_the_features_and_no_id(ask: httpx.Client, clients_server: Server) -> None:
-    one = ask.post(f"/predict/{PLAIN}").json()
+    single = ask.post(f"/predict/{PLAIN}").json()
     answer = ask.post("/predict_by_id", json=[UNKNOWN, MISSING, PLAIN])
     many = answer.json()
     rows = {row["prediction_id"]: row for row in ledger_of(clients_server)}
-    for made in (one, many["results"][1], many["results"][2]):
-        row = rows[made["prediction_id"]]
-        assert {name: row[name] for name in made["features"]} == made["features"]
-        assert row["prediction"] == made["prediction"]
+    for answered in (single, many["results"][1], many["results"][2]):
+        row = rows[answered["prediction_id"]]
+        assert {name: row[name] for name in answered["features"]} == answered["features"]
+        assert row["prediction"] == answered["prediction"]
         assert row["model_version"] == "v2"
-    kept = b"".join(
+    content = b"".join(
         file.read_bytes() for file in (clients_server.home / "ledger/clients").iterdir()
     )
-    assert str(PLAIN).encode() not in kept
-    asked = answer.headers["x-request-id"]
-    wait_until(lambda: asked in clients_server.log.read_text(), "its line in the log")
+    assert str(PLAIN).encode() not in content
+    request_id = answer.headers["x-request-id"]
+    wait_until(lambda: request_id in clients_server.log.read_text(), "its line in the log")
     assert str(PLAIN) not in clients_server.log.read_text()
 
 

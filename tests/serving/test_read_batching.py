@@ -19,13 +19,13 @@ class Store:
     """Doubles keys; refuses to begin before it is let; a key of 13 is one it cannot read."""
 
     def __init__(self) -> None:
-        self.asked: list[list[int]] = []
+        self.reads: list[list[int]] = []
         self.let = threading.Event()
         self.away = False
 
     def read(self, keys: Sequence[int]) -> list[int]:
         assert self.let.wait(TIMEOUT)
-        self.asked.append(list(keys))
+        self.reads.append(list(keys))
         if self.away:
             raise StorageError("It is away.")
         if 13 in keys:
@@ -58,30 +58,30 @@ async def begun(*calls: Awaitable[Sequence[int]]) -> "asyncio.Future[list[object
     return asyncio.ensure_future(asyncio.gather(*tasks, return_exceptions=True))
 
 
-def test_what_waits_goes_together() -> None:
+def test_waiting_requests_are_read_together() -> None:
     store = Store()
 
     async def work(reads: Reads) -> None:
         first = await begun(reads.submit([1]))
-        others = await begun(reads.submit([2, 3]), reads.submit([4]))
+        waiting = await begun(reads.submit([2, 3]), reads.submit([4]))
         store.let.set()
         assert await first == [[2]]
-        assert await others == [[4, 6], [8]]
+        assert await waiting == [[4, 6], [8]]
 
     run(store, work)
-    assert store.asked == [[1], [2, 3, 4]]
+    assert store.reads == [[1], [2, 3, 4]]
 
 
-def test_what_cannot_be_read_fails_nobody_else() -> None:
+def test_an_unreadable_key_fails_no_other_request() -> None:
     store = Store()
 
     async def work(reads: Reads) -> None:
-        found = await begun(
+        waiting = await begun(
             reads.submit([1]), reads.submit([2]), reads.submit([13]), reads.submit([3])
         )
         store.let.set()
-        one, two, unlucky, three = await found
-        assert (one, two, three) == ([2], [4], [6])
+        first, second, unlucky, third = await waiting
+        assert (first, second, third) == ([2], [4], [6])
         assert isinstance(unlucky, ValueError)
 
     run(store, work)
@@ -92,38 +92,38 @@ def test_a_store_that_is_away_fails_all_that_wait() -> None:
     store.away = True
 
     async def work(reads: Reads) -> None:
-        found = await begun(reads.submit([1]), reads.submit([2]), reads.submit([3]))
+        waiting = await begun(reads.submit([1]), reads.submit([2]), reads.submit([3]))
         store.let.set()
-        assert {type(error) for error in await found} == {StorageError}
+        assert {type(error) for error in await waiting} == {StorageError}
         store.away = False
         assert await reads.submit([4]) == [8]
 
     run(store, work)
-    assert len(store.asked) == 2
+    assert len(store.reads) == 2
 
 
 def test_a_store_that_does_not_answer_fails_all_that_wait() -> None:
     store = Store()
 
     async def work(reads: Reads) -> None:
-        found = await begun(reads.submit([1]), reads.submit([2]))
-        assert {type(error) for error in await found} == {StuckError}
+        waiting = await begun(reads.submit([1]), reads.submit([2]))
+        assert {type(error) for error in await waiting} == {StuckError}
 
     run(store, work, timeout=0.05)
 
 
-def test_questions_have_an_end() -> None:
+def test_batches_have_a_limit() -> None:
     store = Store()
 
     async def work(reads: Reads) -> None:
         first = await begun(reads.submit([0]))
-        found = await begun(*(reads.submit([number, number]) for number in range(1, 5)))
+        waiting = await begun(*(reads.submit([number, number]) for number in range(1, 5)))
         with pytest.raises(Problem) as caught:
             await reads.submit([9])
         assert caught.value.status == 503
         store.let.set()
         assert await first == [[0]]
-        assert await found == [[2, 2], [4, 4], [6, 6], [8, 8]]
+        assert await waiting == [[2, 2], [4, 4], [6, 6], [8, 8]]
 
     run(store, work, max_keys=3, max_waiting=4)
-    assert max(map(len, store.asked)) <= 3
+    assert max(map(len, store.reads)) <= 3

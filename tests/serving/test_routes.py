@@ -65,10 +65,10 @@ def test_predict_batch(iris_server: Server, version: str) -> None:
 def test_a_row_alone_is_answered_as_in_a_batch(iris_server: Server) -> None:
     alone = [iris_server.client.post("/predict", json=row).json() for row in (FLOWER, OTHER_FLOWER)]
     together = iris_server.client.post("/predict_batch", json=[FLOWER, OTHER_FLOWER]).json()
-    assert [one["prediction"] for one in alone] == together["predictions"]
+    assert [single["prediction"] for single in alone] == together["predictions"]
     # to the last bit but one: how ONNX Runtime vectorises depends on where in memory the numbers lie
-    for one, shares in zip(alone, together["class_probabilities"], strict=True):
-        assert one["class_probabilities"] == pytest.approx(shares, rel=1e-12)
+    for single, shares in zip(alone, together["class_probabilities"], strict=True):
+        assert single["class_probabilities"] == pytest.approx(shares, rel=1e-12)
 
 
 def test_a_large_batch_is_answered_whole(iris_server: Server) -> None:
@@ -85,11 +85,11 @@ def test_every_prediction_has_an_id_of_its_own(iris_server: Server) -> None:
 
 def test_regression(two_servers: Server, bundle_of: Any) -> None:
     row = Bundle.open(bundle_of("diabetes")).json("golden.json")["rows"][0]
-    one = two_servers.client.post("/diabetes/predict", json=row).json()
-    assert list(one) == ["prediction", "model_version", "latency_ms", "prediction_id"]
+    single = two_servers.client.post("/diabetes/predict", json=row).json()
+    assert list(single) == ["prediction", "model_version", "latency_ms", "prediction_id"]
     many = two_servers.client.post("/diabetes/predict_batch", json=[row, row]).json()
     assert list(many) == ["predictions", "model_version", "latency_ms", "prediction_id"]
-    assert many["predictions"] == [one["prediction"]] * 2
+    assert many["predictions"] == [single["prediction"]] * 2
 
 
 def test_labels_that_are_numbers(two_servers: Server) -> None:
@@ -103,8 +103,8 @@ def test_several_projects_answer_under_their_names_only(two_servers: Server) -> 
     for path in ("/predict", "/predict_batch", "/invocations"):
         problem(two_servers.client.post(path, json={}), 404)
     body = two_servers.client.get("/status").json()
-    assert [one["project"] for one in body["projects"]] == ["diabetes", "native"]
-    assert [one["engine"] for one in body["projects"]] == ["onnx", "native"]
+    assert [project["project"] for project in body["projects"]] == ["diabetes", "native"]
+    assert [project["engine"] for project in body["projects"]] == ["onnx", "native"]
 
 
 def test_status(iris_server: Server, iris: Path, version: str) -> None:
@@ -252,5 +252,5 @@ def test_not_ready_is_said_with_the_reason(serve: Serve, bundle_of: Any, tmp_pat
     assert status["live_version"] is None
 
 
-def _other_label(golden: Any) -> None:
-    golden["expected"][0]["label"] = "virginica"
+def _other_label(examples: Any) -> None:
+    examples["expected"][0]["label"] = "virginica"

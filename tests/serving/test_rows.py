@@ -95,18 +95,18 @@ def broken(draw: st.DrawFn, schema: RowSchema) -> tuple[dict[str, Any], str]:
     """A row and the one field of it that is wrong: missing, unknown, or of a value it does not take."""
     row = draw(rows(schema))
     column = draw(st.sampled_from(schema.columns))
-    how = draw(st.sampled_from(["missing", "unknown", "value", "beyond"]))
-    if how == "unknown":
+    fault = draw(st.sampled_from(["missing", "unknown", "value", "beyond"]))
+    if fault == "unknown":
         name = draw(
             st.text(TEXT, min_size=1, max_size=20).filter(lambda name: name not in schema.names)
         )
         return row | {name: draw(JUNK)}, name
-    if how == "missing" and column.required:
+    if fault == "missing" and column.required:
         return {name: value for name, value in row.items() if name != column.name}, column.name
     values = JUNK
-    if how == "beyond" and column.kind is ColumnKind.NUMBER:
+    if fault == "beyond" and column.kind is ColumnKind.NUMBER:
         values = st.floats(max_value=-0.001, allow_infinity=False) | st.just("1")
-    if how == "beyond" and column.kind is ColumnKind.DATE:
+    if fault == "beyond" and column.kind is ColumnKind.DATE:
         values = st.integers(1, 30_000).map(
             lambda days: str(date(1949, 12, 31) - timedelta(days % 9999))
         )
@@ -168,8 +168,8 @@ def test_a_batch_is_answered_row_by_row(
     @given(batch=st.lists(rows(schema), min_size=1, max_size=5))
     def check(batch: list[dict[str, Any]]) -> None:
         together = server.client.post("/predict_batch", json=batch).json()
-        for index, one in enumerate(batch):
-            alone = server.client.post("/predict", json=one).json()
+        for index, values in enumerate(batch):
+            alone = server.client.post("/predict", json=values).json()
             assert together["predictions"][index] == alone["prediction"]
             shares = together["class_probabilities"][index]
             assert shares == pytest.approx(alone["class_probabilities"], abs=1e-12)

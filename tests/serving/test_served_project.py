@@ -46,9 +46,7 @@ def test_before_the_first_version(project: ServedProject) -> None:
     assert project.status()["ready"] is False
 
 
-def test_versions_nobody_uses_are_freed(
-    project: ServedProject, loader: ModelLoader, iris: Path
-) -> None:
+def test_unused_versions_are_freed(project: ServedProject, loader: ModelLoader, iris: Path) -> None:
     """But for the live one and its predecessor; without waiting for the collector."""
     gc.disable()
     try:
@@ -58,7 +56,7 @@ def test_versions_nobody_uses_are_freed(
             seen.append(weakref.ref(model))
             project.switch(model, 0.0)
             del model
-        assert [one() is not None for one in seen] == [False, False, False, True, True]
+        assert [reference() is not None for reference in seen] == [False, False, False, True, True]
         held = project.live_model()  # as a request does
         for number in (6, 7):
             project.switch(version(loader, iris, f"v{number}"), 0.0)
@@ -69,13 +67,15 @@ def test_versions_nobody_uses_are_freed(
         gc.enable()
 
 
-def test_few_others_are_kept(project: ServedProject, loader: ModelLoader, iris: Path) -> None:
+def test_few_other_versions_stay_loaded(
+    project: ServedProject, loader: ModelLoader, iris: Path
+) -> None:
     for number in range(1, MAX_LOADED_VERSIONS + 3):
         project.add_loaded(version(loader, iris, f"v{number}"))
         assert project.loaded_version("v1") is not None  # asked for again and again
-    kept = [name for number in range(1, 20) if project.loaded_version(name := f"v{number}")]
-    assert len(kept) == MAX_LOADED_VERSIONS
-    assert "v1" in kept
+    loaded = [name for number in range(1, 20) if project.loaded_version(name := f"v{number}")]
+    assert len(loaded) == MAX_LOADED_VERSIONS
+    assert "v1" in loaded
 
 
 def test_a_refusal_stays_until_the_next_switch(
@@ -128,7 +128,7 @@ def test_a_bare_bundle_knows_no_other_version(
     assert project.stage is None
 
 
-def test_a_decided_load_stands_in_no_line(loader: ModelLoader, iris: Path) -> None:
+def test_the_load_of_a_decision_waits_for_no_other(loader: ModelLoader, iris: Path) -> None:
     """Loads for requests wait in a queue; at most one of them is running."""
     bundle = Bundle.open(iris)
     with ThreadPoolExecutor(1) as thread:

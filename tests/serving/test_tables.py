@@ -174,17 +174,17 @@ def test_what_cannot_be_read_is_400_and_not_echoed(iris_server: Server, kind: st
 def test_every_byte_of_a_table_may_be_wrong(iris_server: Server) -> None:
     for kind in (ARROW, PARQUET):
         whole = bytearray(WRITERS[kind](pa.Table.from_pylist(FLOWERS)))
-        for place in range(0, len(whole), 7):
+        for offset in range(0, len(whole), 7):
             altered = (
-                bytes(whole[:place]) + bytes([whole[place] ^ 0xFF]) + bytes(whole[place + 1 :])
+                bytes(whole[:offset]) + bytes([whole[offset] ^ 0xFF]) + bytes(whole[offset + 1 :])
             )
             assert post(iris_server, altered, kind).status_code in (200, 400, 413, 422), (
                 kind,
-                place,
+                offset,
             )
 
 
-def test_few_bytes_that_stand_for_very_many_rows(serve: Serve, iris: Path) -> None:
+def test_few_bytes_of_very_many_rows_are_refused(serve: Serve, iris: Path) -> None:
     server = serve(iris, WINDLASS_MAX_BODY_MB="0.5")
     flowers = pa.table(
         {name: pa.repeat(pa.scalar(value), 2_000_000) for name, value in FLOWER.items()}
@@ -201,7 +201,7 @@ def test_an_answer_in_another_form_is_406(iris_server: Server, accept: str) -> N
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_table_on_the_way_of_one_row(iris_server: Server) -> None:
+def test_a_table_on_the_route_of_one_row_is_refused(iris_server: Server) -> None:
     body = as_csv(pa.Table.from_pylist([FLOWER]))
     answer = iris_server.client.post("/predict", content=body, headers={"content-type": CSV})
     assert answer.status_code == 415
@@ -227,7 +227,7 @@ def test_regression_and_numbers_as_labels(two_servers: Server) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/vnd.apache.arrow.stream"])
-def test_rows_in_json_are_answered_in_the_form_asked_for(iris_server: Server, kind: str) -> None:
+def test_rows_in_json_are_answered_in_the_accepted_format(iris_server: Server, kind: str) -> None:
     rows = [FLOWER, OTHER_FLOWER]
     plain = iris_server.client.post("/predict_batch", json=rows).json()
     answer = iris_server.client.post("/predict_batch", json=rows, headers={"accept": kind})

@@ -32,16 +32,16 @@ def project(tmp_path: Path, iris: Path) -> Path:
     return folder
 
 
-def one(path: Path | str, settings: Settings) -> ServeTarget:
-    (found,) = resolve_targets([path], settings)
-    return found
+def resolve(path: Path | str, settings: Settings) -> ServeTarget:
+    (target,) = resolve_targets([path], settings)
+    return target
 
 
 def test_a_bundle_where_there_is_no_registry(iris: Path, tmp_path: Path) -> None:
-    found = one(iris, Settings(home=tmp_path / "nothing"))
-    assert found.project == "iris"
-    assert found.bundle is not None
-    assert found.bundle.path == iris
+    target = resolve(iris, Settings(home=tmp_path / "nothing"))
+    assert target.project == "iris"
+    assert target.bundle is not None
+    assert target.bundle.path == iris
     assert not (tmp_path / "nothing").exists()
 
 
@@ -49,17 +49,17 @@ def test_a_folder_that_the_registry_knows_is_followed(
     registered: RegistryHome, project: Path
 ) -> None:
     registered.registry.declare(ProjectSpec(name="iris", folder=str(project)))
-    found = one(project, registered.settings)
-    assert (found.project, found.bundle) == ("iris", None)
+    target = resolve(project, registered.settings)
+    assert (target.project, target.bundle) == ("iris", None)
 
 
-def test_a_folder_that_it_does_not_know_is_served_by_its_artifacts(
+def test_an_unregistered_folder_is_served_by_its_artifacts(
     registered: RegistryHome, project: Path
 ) -> None:
     registered.registry.declare(ProjectSpec(name="other", folder="/elsewhere"))
-    found = one(project, registered.settings)
-    assert found.bundle is not None
-    assert found.bundle.path == project / "artifacts"
+    target = resolve(project, registered.settings)
+    assert target.bundle is not None
+    assert target.bundle.path == project / "artifacts"
 
 
 def test_a_name_that_the_registry_knows_is_followed(
@@ -67,9 +67,9 @@ def test_a_name_that_the_registry_knows_is_followed(
 ) -> None:
     registered.add(iris)
     monkeypatch.chdir(tmp_path)
-    assert one("iris", registered.settings).bundle is None
+    assert resolve("iris", registered.settings).bundle is None
     with pytest.raises(BundleError, match="there is no such folder"):
-        one("nobody", registered.settings)
+        resolve("nobody", registered.settings)
 
 
 def test_a_bundle_that_the_registry_knows_and_never_approved_is_refused(
@@ -78,11 +78,11 @@ def test_a_bundle_that_the_registry_knows_and_never_approved_is_refused(
     registered.add(iris)
     for path in (iris, project, registered.folder("v1")):
         with pytest.raises(RegistryError, match=r"never approved.*windlass approve iris v1"):
-            one(path, registered.settings)
+            resolve(path, registered.settings)
     registered.approve("v1")
-    assert one(iris, registered.settings).bundle is not None
+    assert resolve(iris, registered.settings).bundle is not None
     registered.live(altered_copy(iris, tmp_path / "next"))
-    assert one(iris, registered.settings).bundle is not None  # it was in production
+    assert resolve(iris, registered.settings).bundle is not None  # it was in production
 
 
 @pytest.mark.parametrize("approved", [False, True])
@@ -96,11 +96,13 @@ def test_a_bundle_that_is_no_version_of_a_project_that_the_registry_knows_is_ref
     edited = altered_copy(iris, tmp_path / "edited")
     refused = r"none of its versions.*`windlass train`.*another WINDLASS_HOME"
     with pytest.raises(RegistryError, match=refused):
-        one(edited, registered.settings)
+        resolve(edited, registered.settings)
     with pytest.raises(RegistryError, match=refused):
         application(edited, settings=registered.settings)
-    assert one(edited, Settings(home=tmp_path / "elsewhere")).bundle is not None
-    assert one(bundle_of("native"), registered.settings).bundle is not None  # of a project unknown
+    assert resolve(edited, Settings(home=tmp_path / "elsewhere")).bundle is not None
+    assert (
+        resolve(bundle_of("native"), registered.settings).bundle is not None
+    )  # of a project unknown
 
 
 def test_a_server_of_a_bundle_that_is_no_version_ends(
@@ -112,13 +114,13 @@ def test_a_server_of_a_bundle_that_is_no_version_ends(
     assert "none of its versions" in server.log.read_text()
 
 
-def test_two_of_one_project(registered: RegistryHome, iris: Path) -> None:
+def test_two_bundles_of_a_project_are_refused(registered: RegistryHome, iris: Path) -> None:
     registered.live(iris)
     with pytest.raises(ProjectError, match="'iris'"):
         resolve_targets([iris, "iris"], registered.settings)
 
 
-def test_a_database_that_is_away(
+def test_a_database_that_is_away_is_reported(
     iris: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name is served once the registry is back; for a bundle, only the registry can say whether it was approved."""
@@ -126,13 +128,13 @@ def test_a_database_that_is_away(
     url = f"postgresql+psycopg://127.0.0.1:{free_port()}/windlass"
     settings = Settings(home=tmp_path / "home", database_url=url)
     monkeypatch.chdir(tmp_path)
-    assert one("iris", settings).bundle is None
+    assert resolve("iris", settings).bundle is None
     for path in (iris, project, "../iris"):
         with pytest.raises(StorageError):
-            one(path, settings)
+            resolve(path, settings)
 
 
-def test_a_subject_stands_for_itself_and_for_one_start(tmp_path: Path) -> None:
+def test_a_target_is_equal_to_itself_and_to_no_other_start(tmp_path: Path) -> None:
     first, second = ServeTarget("iris"), ServeTarget("iris")
     assert resolve_targets([first], Settings(home=tmp_path)) == [first]
     assert first.session != second.session

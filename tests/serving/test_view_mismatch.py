@@ -27,14 +27,14 @@ Work = Callable[[httpx.AsyncClient], Awaitable[None]]
 @pytest.fixture
 def registered(tmp_path: Path, bundle_of: BundleOf) -> RegistryHome:
     """Three versions of clients: one of which no view is known, one of the view declared, one of another."""
-    made = RegistryHome(tmp_path / "home")
+    home = RegistryHome(tmp_path / "home")
     bundle = bundle_of("clients")
-    approve_bundle(made, bundle)
+    approve_bundle(home, bundle)
     for view in (PROJECT_VIEW.version, "another"):
         trained = copy_bundle(bundle, tmp_path / view)
-        approve_bundle(made, change_json(trained, "params.json", methodcaller("update", view=view)))
-    made.close()
-    return made
+        approve_bundle(home, change_json(trained, "params.json", methodcaller("update", view=view)))
+    home.close()
+    return home
 
 
 def serve(

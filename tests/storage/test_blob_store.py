@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return source
 
 
-def test_what_was_put_can_be_read(blobs: BlobStore, folder: Path, tmp_path: Path) -> None:
+def test_written_content_is_read_back(blobs: BlobStore, folder: Path, tmp_path: Path) -> None:
     blobs.upload(folder, FILES, "incoming/a")
     for name in FILES:
         assert blobs.read("incoming/a", name) == (folder / name).read_bytes()
@@ -49,7 +49,7 @@ def test_a_folder_moves_whole_and_replaces_what_is_there(blobs: BlobStore, folde
     assert blobs.read("models/loan/v1", "notes.txt") is None
 
 
-def test_folders_are_told_apart(blobs: BlobStore, folder: Path) -> None:
+def test_folders_are_distinguished(blobs: BlobStore, folder: Path) -> None:
     for name in ("models/loan/v1", "models/loan/v10", "models/loan/v2", "models/loans/v1"):
         blobs.upload(folder, FILES, name)
     assert blobs.folders("models") == ["loan", "loans"]
@@ -59,12 +59,14 @@ def test_folders_are_told_apart(blobs: BlobStore, folder: Path) -> None:
     assert blobs.read("models/loan/v10", "manifest.json") is not None
 
 
-def test_people_are_told_where_it_is(blobs: BlobStore, store_settings: Settings) -> None:
+def test_a_location_names_the_file_or_the_bucket(
+    blobs: BlobStore, store_settings: Settings
+) -> None:
     root = store_settings.store_url or str(store_settings.home)
     assert blobs.location("models/loan/v1") == f"{root}/models/loan/v1"
 
 
-def test_the_store_is_the_one_that_is_named(blobs: BlobStore, store_settings: Settings) -> None:
+def test_the_url_selects_the_store(blobs: BlobStore, store_settings: Settings) -> None:
     assert isinstance(
         blobs, LocalBlobStore if store_settings.store_url is None else ObjectBlobStore
     )

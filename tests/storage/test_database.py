@@ -98,13 +98,13 @@ def test_eight_writers_are_not_locked_out(tmp_path: Path) -> None:
     assert sorted(seen) == [float(number) for number in range(200)]  # each saw all before it
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "windlass.db").write_text("notes " * 1000)
     with pytest.raises(StorageError, match=r"windlass\.db failed: file is not a database.*backup"):
         Database.open(Settings(home=tmp_path))
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     Database.open(Settings(home=tmp_path)).close()
     with sqlite3.connect(tmp_path / "windlass.db") as raw:
         pages = raw.execute("PRAGMA page_count").fetchone()[0]
@@ -143,7 +143,7 @@ def test_a_file_that_was_replaced_is_followed(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_file_that_is_gone_is_told_and_not_made_anew(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_and_not_made_anew(tmp_path: Path) -> None:
     database = Database.open(Settings(home=tmp_path))
     path = tmp_path / "windlass.db"
     path.rename(tmp_path / "away.db")
@@ -185,13 +185,13 @@ def test_a_file_that_goes_as_it_is_opened_is_not_made(
     assert not file.exists()
 
 
-def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"Cannot make the home folder.*WINDLASS_HOME"):
         Database.open(Settings(home=tmp_path / "file" / "home"))
 
 
-def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "windlass.db").mkdir()
     with pytest.raises(StorageError, match=r"unable to open database file.*Let this user write"):
         Database.open(Settings(home=tmp_path))
@@ -213,14 +213,14 @@ def test_urls_that_cannot_be_used(url: str) -> None:
         Database.open_url(url)
 
 
-def test_a_server_that_is_away_is_told_without_the_password() -> None:
+def test_a_server_that_is_away_is_reported_without_the_password() -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(StorageError, match=r"refused.*try again") as output:
         Database.open_url(f"postgresql://ann:s3cret@127.0.0.1:{free_port()}/loans")
     assert "s3cret" not in str(output.value)
 
 
-def test_a_server_that_never_answers_is_told() -> None:
+def test_a_server_that_never_answers_is_reported() -> None:
     pytest.importorskip("psycopg")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -229,7 +229,7 @@ def test_a_server_that_never_answers_is_told() -> None:
             Database.open_url(f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/loans")
 
 
-def test_a_database_that_does_not_exist_is_told(migrated_postgres_url: str) -> None:
+def test_a_missing_database_is_reported(migrated_postgres_url: str) -> None:
     with pytest.raises(StorageError, match=r"does not exist.*WINDLASS_DATABASE_URL"):
         Database.open_url(f"{migrated_postgres_url.partition('?')[0]}_else")
 
@@ -239,13 +239,15 @@ def test_a_connection_that_was_cut_is_made_again(migrated_postgres_url: str) -> 
         Database.open_url(migrated_postgres_url),
         Database.open_url(migrated_postgres_url),
     )
-    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    other_sessions = "datname = current_database() AND pid <> pg_backend_pid()"
 
     def be_cut() -> None:
         with database.writing() as connection:
             with other.writing() as killer:
                 killer.execute(
-                    text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+                    text(
+                        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {other_sessions}"
+                    )
                 )
             connection.execute(insert(projects).values(_project("lost")))
 

@@ -20,7 +20,7 @@ from windlass.storage.local_store import LocalBlobStore
         (errno.EIO, "Check that the disk works"),
     ],
 )
-def test_what_is_wrong_with_the_disk_is_told(
+def test_errors_of_the_disk_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, advice: str
 ) -> None:
     def fail(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the code sees, whoever comes first, and no newer ones are touched."""
+"""The migrations make exactly the tables that the code sees, in several processes too, and touch no newer ones."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_the_newest_step_is_the_last_file() -> None:
     assert max(FOLDER.glob("0*.py")).name.startswith(f"{HEAD_REVISION}_")
 
 
-def test_the_tables_are_made_once_by_however_many(database_url: str) -> None:
+def test_the_tables_are_made_once_by_several_processes(database_url: str) -> None:
     with ExitStack() as stack:
         openers = [
             stack.enter_context(ChildProcess(python_command(OPENER, database_url)))

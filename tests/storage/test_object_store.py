@@ -36,7 +36,7 @@ def test_keys_do_not_belong_in_the_url() -> None:
     assert "s3cret" not in str(output.value)
 
 
-def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_reported(s3_url: str, tmp_path: Path) -> None:
     blobs = open_blob_store(replace(Settings.read(), store_url="s3://no-such-bucket/team"))
     (tmp_path / "manifest.json").write_text("{}")
     for ask in (
@@ -52,14 +52,16 @@ def test_a_bucket_that_is_not_there_is_told(s3_url: str, tmp_path: Path) -> None
         assert "<" not in str(output.value)
 
 
-def test_a_store_that_is_away_is_told(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_away_is_reported(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     blobs = open_blob_store(replace(Settings.read(), store_url=s3_url))
     with pytest.raises(StorageError, match="cannot be read"):
         blobs.folders("models")
 
 
-def test_a_store_that_never_answers_is_told(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_never_answers_is_reported(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -69,7 +71,7 @@ def test_a_store_that_never_answers_is_told(s3_url: str, monkeypatch: pytest.Mon
             blobs.read("models/loan/v1", "manifest.json")
 
 
-def test_secrets_do_not_go_over_plain_http_unless_asked(
+def test_secrets_go_over_plain_http_only_with_a_setting(
     s3_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://store.internal.invalid:9000")

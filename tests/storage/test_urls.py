@@ -8,7 +8,7 @@ from windlass.storage.urls import has_database, pin_database
 POSTGRES = "postgresql+psycopg://127.0.0.1/windlass"
 
 
-def test_an_empty_home_has_none_and_is_not_pinned(tmp_path: Path) -> None:
+def test_an_empty_home_has_no_database_and_is_not_pinned(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     assert not has_database(settings)
     assert pin_database(settings) is settings

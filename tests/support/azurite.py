@@ -92,5 +92,5 @@ def _make(endpoint: str, container: str) -> None:
         "Authorization": f"SharedKey {ACCOUNT}:{base64.b64encode(digest).decode()}",
         "Content-Length": "0",
     }
-    made = httpx.put(f"{endpoint}/{container}?restype=container", headers=headers, timeout=60)
-    assert made.status_code == 201, made.text
+    response = httpx.put(f"{endpoint}/{container}?restype=container", headers=headers, timeout=60)
+    assert response.status_code == 201, response.text

@@ -30,7 +30,7 @@ class CliResult:
 
     @property
     def error_lines(self) -> list[str]:
-        """The lines of standard error that tell of an error, without those of progress."""
+        """The lines of standard error with an error, without those of progress."""
         return [line for line in self.err.splitlines() if line.startswith("windlass: ")]
 
 

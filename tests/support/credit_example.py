@@ -103,5 +103,5 @@ def labelled(example: Example, snapshot: Snapshot) -> pl.DataFrame:
     project = example.project
     assert project.view is not None
     assert project.view_record is not None
-    found: pl.DataFrame = project.data(training_rows(project.view, project.view_record, snapshot))
-    return found
+    frame: pl.DataFrame = project.data(training_rows(project.view, project.view_record, snapshot))
+    return frame

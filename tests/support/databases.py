@@ -128,10 +128,10 @@ class PostgresDatabases:
 
 def drop_template(shared: SharedResources) -> None:
     """Drops the database that the run's others were cloned from, where there is one."""
-    made = shared.existing(_TEMPLATE)
-    if made is not None:
+    template = shared.existing(_TEMPLATE)
+    if template is not None:
         with suppress(OperationalError):
-            drop(made.split()[0])
+            drop(template.split()[0])
 
 
 def _make_template() -> str:
@@ -165,7 +165,7 @@ def administer(statement: str) -> None:
 
 
 def drop(name: str) -> None:
-    """Drops a database, whoever is connected to it."""
+    """Drops a database, also while others are connected to it."""
     administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 

@@ -127,12 +127,14 @@ def _is_locked(file: Path) -> bool:
 def _is_in_a_transaction(url: str) -> bool:
     """Whether anybody is, of those who are connected to this PostgreSQL database."""
     engine = create_engine(url)
-    others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    query = f"SELECT count(*) FROM pg_stat_activity WHERE {others} AND xact_start IS NOT NULL"
+    other_sessions = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    query = (
+        f"SELECT count(*) FROM pg_stat_activity WHERE {other_sessions} AND xact_start IS NOT NULL"
+    )
     with engine.connect() as connection:
-        found = connection.execute(text(query)).scalar_one()
+        transactions = connection.execute(text(query)).scalar_one()
     engine.dispose()
-    return bool(found)
+    return bool(transactions)
 
 
 class Bench:
@@ -169,8 +171,8 @@ class Bench:
 
     def end(self, job: Job) -> Job:
         """The job, once it has ended."""
-        asked = f"the end of {self.queue.get(job.id)}"
-        wait_until(lambda: self.queue.get(job.id).state.is_final, asked, TIMEOUT)
+        end = f"the end of {self.queue.get(job.id)}"
+        wait_until(lambda: self.queue.get(job.id).state.is_final, end, TIMEOUT)
         return self.queue.get(job.id)
 
     def done(self, job: Job) -> dict[str, Any]:

@@ -32,12 +32,12 @@ class Load:
         self.result = LoadResult()
         self._port, self._clients, self._again = port, clients, again
         self._stopped = threading.Event()
-        self._under_way = threading.Event()
+        self._answered = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._under_way.wait(TIMEOUT)
+        assert self._answered.wait(TIMEOUT)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,7 +77,7 @@ class Load:
             self.result.statuses[status] += 1
             if status == 200:
                 self.result.ids.append(json.loads(body)["prediction_id"])
-                self._under_way.set()
+                self._answered.set()
             if closing:
                 return
 

@@ -74,8 +74,8 @@ def write_parts(folder: Path, entities: Sequence[int], parts: int, **changes: An
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"part-{number:02}.parquet" for number in range(parts)]
     for number, path in enumerate(paths):
-        found = [{"id": entity, **changes} for entity in entities[number::parts]]
-        pq.write_table(rows(*found), path)
+        entities_of_part = [{"id": entity, **changes} for entity in entities[number::parts]]
+        pq.write_table(rows(*entities_of_part), path)
     return paths
 
 

@@ -23,7 +23,7 @@ def conformance_failures(
     schema: Any = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     if only:
         schema = schema.include(path_regex=only)
-    found = []
+    failures = []
     for result in schema.get_all_operations():
         operation = result.ok()
         inputs = [*operation.body, *operation.query, *operation.path_parameters]
@@ -32,8 +32,8 @@ def conformance_failures(
         try:
             _check(operation, mode, call)
         except FailureGroup as group:
-            found += [f"{operation.label}: {failure}" for failure in group.exceptions]
-    return found
+            failures += [f"{operation.label}: {failure}" for failure in group.exceptions]
+    return failures
 
 
 def _check(operation: Any, mode: GenerationMode, call: Callable[[Any], None]) -> None:

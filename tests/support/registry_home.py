@@ -71,9 +71,9 @@ def other_bundle(bundle_of: BundleOf) -> Path:
     return bundle_of("iris", hyperparameters={"C": 10.0})
 
 
-def change_label(golden: Any) -> None:
+def change_label(examples: Any) -> None:
     """Reference examples that no model reproduces."""
-    golden["expected"][0]["label"] = "virginica"
+    examples["expected"][0]["label"] = "virginica"
 
 
 def wait_for_log(server: Server, event: str, least: int = 0) -> list[dict[str, Any]]:

@@ -60,12 +60,12 @@ def _ports() -> Iterator[int]:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """This process's environment, less what would change a server, with `home` as WINDLASS_HOME."""
-    kept = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("WINDLASS_", "AIP_", "SAGEMAKER_"))
     }
-    return kept | {"WINDLASS_HOME": str(home)} | more
+    return variables | {"WINDLASS_HOME": str(home)} | more
 
 
 class Server:
@@ -135,11 +135,11 @@ class Server:
 
     def children(self, command: str) -> set[int]:
         """The processes that the server started and that run, by a part of their command lines."""
-        found = []
+        pids = []
         for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
             with suppress(FileNotFoundError, ProcessLookupError):  # it may end while we look
-                found += [int(pid) for pid in (thread / "children").read_text().split()]
-        return {pid for pid in found if command in _command(pid)}
+                pids += [int(pid) for pid in (thread / "children").read_text().split()]
+        return {pid for pid in pids if command in _command(pid)}
 
     def exit_code(self, timeout: float = TIMEOUT) -> int:
         """The exit code, once the server has ended."""

@@ -154,7 +154,7 @@ def _is_marked(client: Any) -> bool:
 
 
 def _process(pid: int) -> str:
-    """What tells a process from every other, of this machine and of others; when it began is known under Linux only."""
+    """The identity of a process, on this machine and on others; when it began is known under Linux only."""
     try:
         began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

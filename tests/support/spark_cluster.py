@@ -49,7 +49,7 @@ class Cluster:
 
     folder: Path
     master: str = ""
-    status: str = ""  # the address of what the master tells of itself
+    status: str = ""  # the address of the master's status page
     processes: dict[str, ChildProcess] = field(default_factory=dict)
 
     def start(self, name: str, program: str, *arguments: object) -> Path:
@@ -77,23 +77,23 @@ class Cluster:
 
         def status_field(line: str) -> str:
             assert self.processes["master"].is_running, log.read_text()[-2000:]
-            found = re.search(line, log.read_text())
-            return found[1] if found else ""
+            match = re.search(line, log.read_text())
+            return match[1] if match else ""
 
         wait_until(
             lambda: status_field(_STATUS), f"{_STATUS} in {log}", TIMEOUT
-        )  # the last that it tells
+        )  # the last that it logs
         self.master, self.status = status_field(_MASTER), status_field(_STATUS)
 
     def add_worker(self, name: str) -> None:
         """Start a worker of one core."""
         limits = ["--cores", 1, "--memory", "512m"]
-        places = ["--work-dir", self.folder / name, "--webui-port", 0]
+        folders = ["--work-dir", self.folder / name, "--webui-port", 0]
         address = ["--host", "127.0.0.1", "--port", 0]
-        self.start(name, "worker.Worker", *limits, *places, *address, self.master)
+        self.start(name, "worker.Worker", *limits, *folders, *address, self.master)
 
     def status_field(self, name: str) -> Any:
-        """What the master tells under this name; None where it does not answer at once."""
+        """A field of the master's status; None where it does not answer at once."""
         try:
             return httpx.get(f"{self.status}/json/").json()[name]
         except httpx.TransportError:
@@ -141,7 +141,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def _configuration(folder: Path) -> Path:
-    """What a driver of this cluster is told; executors cannot import what only training needs."""
+    """The configuration of a driver of this cluster; executors cannot import what only training needs."""
     barred, settings = folder / "barred", folder / "conf"
     settings.mkdir()
     barred.mkdir()

@@ -72,10 +72,10 @@ class _Connection(socketserver.BaseRequestHandler):
         if wire.is_cut:
             return
         with suppress(OSError), socket.create_connection(("127.0.0.1", wire.target)) as onward:
-            others = {self.request: onward, onward: self.request}
+            peers = {self.request: onward, onward: self.request}
             silent = False
             while wire.cuts == cuts:
-                for ready in select.select(others, (), (), LOOK)[0]:
+                for ready in select.select(peers, (), (), LOOK)[0]:
                     data = ready.recv(65536)
                     if not data:
                         return
@@ -83,14 +83,14 @@ class _Connection(socketserver.BaseRequestHandler):
                     if silent:
                         wire.swallowed.add(self)
                     else:
-                        others[ready].sendall(data)
+                        peers[ready].sendall(data)
 
 
 @pytest.fixture
 def wire(migrated_postgres_url: str) -> Iterator[TcpProxy]:
     """A wire to PostgreSQL."""
-    with TcpProxy(make_url(migrated_postgres_url).port or 5432) as made:
-        yield made
+    with TcpProxy(make_url(migrated_postgres_url).port or 5432) as proxy:
+        yield proxy
 
 
 @pytest.fixture

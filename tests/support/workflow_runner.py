@@ -48,17 +48,17 @@ def names() -> list[str]:
 
 def steps(name: str) -> list[Step]:
     """Every step of a workflow that runs a command."""
-    found = workflow(name)
+    parsed = workflow(name)
     return [
         Step(
             workflow=name,
             job=job_name,
             name=step["name"],
             command=step["run"],
-            variables={**found.get("env", {}), **job.get("env", {}), **step.get("env", {})},
+            variables={**parsed.get("env", {}), **job.get("env", {}), **step.get("env", {})},
             id=step.get("id"),
         )
-        for job_name, job in found["jobs"].items()
+        for job_name, job in parsed["jobs"].items()
         for step in job.get("steps", ())
         if "run" in step
     ]
@@ -86,13 +86,13 @@ class Runner:
             "RUNNER_TEMP": str(self.folder),
         }
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+        inherited = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         done = run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step.command],
             cwd=ROOT,
             timeout=TIMEOUT,
             env={
-                **kept,
+                **inherited,
                 "PATH": path,
                 "HOME": str(self.folder),
                 **own,
@@ -106,7 +106,7 @@ class Runner:
 
     def filled(self, step: Step, text: str) -> str:
         """A text with its expressions filled in."""
-        return _EXPRESSION.sub(lambda found: self._value(step, found[1]), text)
+        return _EXPRESSION.sub(lambda match: self._value(step, match[1]), text)
 
     def _value(self, step: Step, expression: str) -> str:
         """The first of the alternatives that is not empty."""
@@ -123,7 +123,7 @@ class Runner:
         if words[0] == "steps":
             return self._outputs[step.job, words[1]][words[3]]
         if words[0] == "needs":
-            told = workflow(step.workflow)["jobs"][words[1]]["outputs"][words[3]]
+            output = workflow(step.workflow)["jobs"][words[1]]["outputs"][words[3]]
             there = Step(step.workflow, words[1], "", "", {})
-            return self.filled(there, told)
+            return self.filled(there, output)
         raise KeyError(f"{step} asks for {name}, which no test gives")

@@ -32,12 +32,12 @@ def batches(source: Path | bytes, form: str) -> list[Any]:
 
 
 def whole(source: Path | bytes, form: str) -> Any:
-    found = batches(source, form)
-    return pa.Table.from_batches(found) if found else pa.table({})
+    read = batches(source, form)
+    return pa.Table.from_batches(read) if read else pa.table({})
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow"])
-def test_what_is_written_is_read_back(form: str, tmp_path: Path) -> None:
+def test_written_tables_are_read_back(form: str, tmp_path: Path) -> None:
     assert whole(written(TABLE, form), form).cast(TABLE.schema).equals(TABLE)
     path = tmp_path / f"rows.{form}"
     with open_writer(path, TABLE.schema, table_format(path)) as writer:
@@ -81,12 +81,12 @@ def test_a_long_table_comes_in_parts_and_reports_its_share(form: str, tmp_path: 
 
 
 def test_broken_lines_are_reported_with_their_row_and_skipped() -> None:
-    found: list[BrokenLine] = []
+    broken: list[BrokenLine] = []
     body = b"a,b\n1,2\n3\n\n4,5\n6,7,8\n9,10\n"
-    with TableReader(body, "csv", found.append) as reader:
+    with TableReader(body, "csv", broken.append) as reader:
         table = pa.Table.from_batches(reader)
     assert table.to_pydict() == {"a": ["1", "4", "9"], "b": ["2", "5", "10"]}
-    assert found == [BrokenLine(1, 2, 1, "3"), BrokenLine(3, 2, 3, "6,7,8")]
+    assert broken == [BrokenLine(1, 2, 1, "3"), BrokenLine(3, 2, 3, "6,7,8")]
 
 
 def cut(form: str, at: int) -> bytes:

@@ -25,7 +25,9 @@ def nullable(column: ColumnSchema) -> ColumnSchema:
     return column.model_copy(update={"nullable": True})
 
 
-def judged(column: ColumnSchema, array: Any, **options: Any) -> tuple[list[Any], list[str | None]]:
+def validated(
+    column: ColumnSchema, array: Any, **options: Any
+) -> tuple[list[Any], list[str | None]]:
     """The values of one column as the model sees them (None where missing), and each cell's refusal."""
     checked = validate_table(
         RowSchema.from_columns("Sample", column), pa.table({"x": array}), **options
@@ -70,8 +72,10 @@ def judged(column: ColumnSchema, array: Any, **options: Any) -> tuple[list[Any],
         (OPEN, pa.array(["äöü", "z"]), ["äöü", "z"]),
     ],
 )
-def test_what_fits_in_any_arrow_layout(column: ColumnSchema, array: Any, values: list[Any]) -> None:
-    assert judged(column, array) == (values, [None] * len(values))
+def test_valid_values_are_accepted_in_any_arrow_layout(
+    column: ColumnSchema, array: Any, values: list[Any]
+) -> None:
+    assert validated(column, array) == (values, [None] * len(values))
 
 
 @pytest.mark.parametrize(
@@ -118,21 +122,23 @@ def test_what_fits_in_any_arrow_layout(column: ColumnSchema, array: Any, values:
         (OPEN, pa.array([1]), "Input should be a valid string"),
     ],
 )
-def test_what_does_not_fit(column: ColumnSchema, array: Any, reason: str) -> None:
-    assert judged(column, array) == ([None], [reason])
+def test_invalid_values_are_refused_with_the_reason(
+    column: ColumnSchema, array: Any, reason: str
+) -> None:
+    assert validated(column, array) == ([None], [reason])
 
 
 def test_a_moment_in_another_zone_is_no_date() -> None:
     zone = timezone(timedelta(hours=2))
     array = pa.array([datetime(2020, 1, 1, tzinfo=zone)], pa.timestamp("us", "Europe/Prague"))
-    assert judged(DATE, array)[1] == [
+    assert validated(DATE, array)[1] == [
         "Input should be a valid date, not a moment in the zone Europe/Prague"
     ]
 
 
-def test_bounds_and_steps() -> None:
+def test_bounds_and_steps_are_checked() -> None:
     column = ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=0, lt=1, multiple_of=0.1)
-    values, reasons = judged(column, pa.array([0.3, -0.1, 1.0, 0.25]))
+    values, reasons = validated(column, pa.array([0.3, -0.1, 1.0, 0.25]))
     assert values == [0.3, None, None, None]
     assert reasons == [
         None,
@@ -143,16 +149,22 @@ def test_bounds_and_steps() -> None:
 
 
 def test_an_empty_cell_of_csv_is_missing() -> None:
-    assert judged(nullable(NUMBER), pa.array(["1", ""]), strings=True) == ([1, None], [None, None])
-    assert judged(nullable(OPEN), pa.array(["a", ""]), strings=True) == (["a", None], [None, None])
-    assert judged(OPEN, pa.array([""]), strings=True)[1] == [
+    assert validated(nullable(NUMBER), pa.array(["1", ""]), strings=True) == (
+        [1, None],
+        [None, None],
+    )
+    assert validated(nullable(OPEN), pa.array(["a", ""]), strings=True) == (
+        ["a", None],
+        [None, None],
+    )
+    assert validated(OPEN, pa.array([""]), strings=True)[1] == [
         "Input should be a valid string, not null"
     ]
 
 
 def test_many_texts_of_other_forms_are_read_as_pydantic_does() -> None:
     array = pa.array([" 1", "1_0", "x", "1e400"] * 500)
-    values, reasons = judged(NUMBER, array, strings=True, limit=2000)
+    values, reasons = validated(NUMBER, array, strings=True, limit=2000)
     assert values == [1, 10, None, None] * 500
     assert (
         reasons[2::4]
@@ -224,7 +236,7 @@ def test_problems_are_in_order_and_the_limit_keeps_the_first_of_each_kind() -> N
 
 
 @pytest.mark.parametrize("strings", [False, True])
-def test_a_slice_is_judged_as_its_own_rows(strings: bool) -> None:
+def test_a_slice_is_validated_as_its_own_rows(strings: bool) -> None:
     """A slice shares its parent's buffers, from an offset on."""
     kinds = {
         "n": (ColumnKind.NUMBER, [1.5, None, 2.5, -1.0, 3.5]),

@@ -7,14 +7,14 @@ from windlass.training.environment import installed_version, read_environment
 
 
 def test_what_decides_a_result_is_recorded(tmp_path: Path) -> None:
-    found = read_environment(tmp_path)
-    assert found["packages"]["scikit-learn"] == sklearn.__version__
-    assert {"numpy", "pandas", "scipy"} <= found["packages"].keys()
-    assert found["commit"] is None  # tmp_path is in no repository
-    assert found["python"].startswith("3.")
+    environment = read_environment(tmp_path)
+    assert environment["packages"]["scikit-learn"] == sklearn.__version__
+    assert {"numpy", "pandas", "scipy"} <= environment["packages"].keys()
+    assert environment["commit"] is None  # tmp_path is in no repository
+    assert environment["python"].startswith("3.")
 
 
-def test_a_commit_is_told_with_its_changes(tmp_path: Path) -> None:
+def test_a_commit_with_changes_is_marked_dirty(tmp_path: Path) -> None:
     def git(*words: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
         run(["git", *identity, *words], cwd=tmp_path).check()

@@ -30,20 +30,20 @@ def test_classification_metrics_are_scikit_learns(project_of: Make, table: Table
     project = project_of(table, target=Classes("kind", labels))
     shares = random.dirichlet([1, 1, 1], 15)
     predicted = shares.argmax(axis=1)
-    found = evaluate(project, read_dataset(project), _parts(15), Prediction(predicted, shares))
+    evaluation = evaluate(project, read_dataset(project), _parts(15), Prediction(predicted, shares))
     truth = table["kind"][5:]
     names = [labels[i] for i in predicted]
     report = sk.classification_report(truth, names, output_dict=True, zero_division=0)
     for label in labels:
         for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
-            assert found.metrics[f"{ours}_{label}"] == pytest.approx(report[label][theirs])
-    assert found.metrics["accuracy"] == pytest.approx(report["accuracy"])
-    assert found.metrics["macro_f1"] == pytest.approx(report["macro avg"]["f1-score"])
+            assert evaluation.metrics[f"{ours}_{label}"] == pytest.approx(report[label][theirs])
+    assert evaluation.metrics["accuracy"] == pytest.approx(report["accuracy"])
+    assert evaluation.metrics["macro_f1"] == pytest.approx(report["macro avg"]["f1-score"])
     order = [1, 2, 0]  # scikit-learn sorts classes
-    assert found.metrics["log_loss"] == pytest.approx(
+    assert evaluation.metrics["log_loss"] == pytest.approx(
         sk.log_loss(truth, shares[:, order], labels=sorted(labels))
     )
-    assert found.confusion == {
+    assert evaluation.confusion == {
         "labels": labels,
         "matrix": sk.confusion_matrix(truth, names, labels=labels).tolist(),
     }
@@ -55,11 +55,13 @@ def test_of_two_classes_the_second_is_positive(project_of: Make, table: Table) -
     positive = np.linspace(0.05, 0.95, 20)[::-1]
     shares = np.column_stack([1 - positive, positive])
     prediction = Prediction(shares.argmax(axis=1), shares)
-    found = evaluate(project, read_dataset(project), Split(np.arange(0), np.arange(20)), prediction)
+    evaluation = evaluate(
+        project, read_dataset(project), Split(np.arange(0), np.arange(20)), prediction
+    )
     truth = [label == "a" for label in table["kind"]]
-    assert found.metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(truth, positive))
-    assert found.metrics["brier"] == pytest.approx(sk.brier_score_loss(truth, positive))
-    assert found.metrics["average_precision"] == pytest.approx(
+    assert evaluation.metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(truth, positive))
+    assert evaluation.metrics["brier"] == pytest.approx(sk.brier_score_loss(truth, positive))
+    assert evaluation.metrics["average_precision"] == pytest.approx(
         sk.average_precision_score(truth, positive)
     )
 
@@ -69,10 +71,10 @@ def test_regression_metrics_are_scikit_learns(project_of: Make, table: Table) ->
     table["kind"] = random.normal(size=20).tolist()
     project = project_of(table, target=Quantity("kind"))
     values = random.normal(size=8)
-    found = evaluate(project, read_dataset(project), _parts(8), Prediction(values=values))
+    evaluation = evaluate(project, read_dataset(project), _parts(8), Prediction(values=values))
     truth = table["kind"][12:]
-    assert found.confusion is None
-    assert found.metrics == pytest.approx(
+    assert evaluation.confusion is None
+    assert evaluation.metrics == pytest.approx(
         {
             "mae": sk.mean_absolute_error(truth, values),
             "rmse": sk.root_mean_squared_error(truth, values),
@@ -97,9 +99,9 @@ def test_gates_know_beforehand_what_is_measured_of_classes(
     table["kind"] = [labels[i % count] for i in range(20)]
     project = project_of(table, target=Classes("kind", labels), costs=costs)
     shares = np.random.default_rng(3).dirichlet([1] * count, 12)
-    known = measured_metrics(project.target, costs=costs is not None)
-    assert _measured(project, Prediction(shares.argmax(axis=1), shares)) == set(known)
-    assert len(known) == len(set(known))
+    names = measured_metrics(project.target, costs=costs is not None)
+    assert _measured(project, Prediction(shares.argmax(axis=1), shares)) == set(names)
+    assert len(names) == len(set(names))
 
 
 def test_gates_know_beforehand_what_is_measured_of_a_quantity(
@@ -107,8 +109,8 @@ def test_gates_know_beforehand_what_is_measured_of_a_quantity(
 ) -> None:
     table["kind"] = [float(i) for i in range(20)]
     project = project_of(table, target=Quantity("kind"))
-    known = measured_metrics(project.target, costs=False)
-    assert _measured(project, Prediction(values=np.ones(12))) == set(known)
+    names = measured_metrics(project.target, costs=False)
+    assert _measured(project, Prediction(values=np.ones(12))) == set(names)
 
 
 def test_equal_targets_have_no_r2(project_of: Make, table: Table) -> None:

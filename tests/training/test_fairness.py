@@ -13,10 +13,10 @@ def _of(values: list[str | None], truth: list[int], shares: list[float]) -> list
         (positive >= 0.5).astype(np.int64), np.column_stack([1 - positive, positive])
     )
     table = pa.table({"gender": pa.array(values, pa.string())})
-    found: list[dict[str, object]] = fairness_by_slice(
+    slices: list[dict[str, object]] = fairness_by_slice(
         ["gender"], table, np.array(truth), prediction
     )["gender"]
-    return found
+    return slices
 
 
 def test_every_value_has_a_line_with_its_rates() -> None:
@@ -50,7 +50,7 @@ def test_rates_are_scikit_learns() -> None:
     random = np.random.default_rng(4)
     values = random.choice(["a", "b", "c"], 600)
     truth, shares = random.integers(0, 2, 600), random.random(600)
-    for found in _of(values.tolist(), truth.tolist(), shares.tolist()):
-        rows = values == found["value"]
-        assert found["recall"] == pytest.approx(recall_score(truth[rows], shares[rows] >= 0.5))
-        assert found["roc_auc"] == pytest.approx(roc_auc_score(truth[rows], shares[rows]))
+    for measured in _of(values.tolist(), truth.tolist(), shares.tolist()):
+        rows = values == measured["value"]
+        assert measured["recall"] == pytest.approx(recall_score(truth[rows], shares[rows] >= 0.5))
+        assert measured["roc_auc"] == pytest.approx(roc_auc_score(truth[rows], shares[rows]))

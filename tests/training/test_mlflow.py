@@ -45,7 +45,7 @@ def test_a_run_is_recorded_in_the_home_folder(trained: Train, tmp_path: Path) ->
 
 
 class _Client:
-    """Stands in for MLflow's client and notes what it is told."""
+    """Stands in for MLflow's client and records its calls."""
 
     def __init__(self, notes: list[Any], broken: str | None = None) -> None:
         self.notes, self.broken = notes, broken

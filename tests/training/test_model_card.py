@@ -30,7 +30,7 @@ def _run(folder: Path) -> TrainingRun:
     return run_training(project, resolve_plan(project, TrainingRequest(Path())), ignore_progress)
 
 
-def test_a_card_says_what_was_trained_on_what_and_how_good_it_is() -> None:
+def test_a_card_has_the_model_the_data_and_the_metrics() -> None:
     run = _run(IRIS)
     gate = GateRecord(rule="accuracy >= 0.99", value=0.9333, passed=False)
     text = render_model_card(run, EngineRecord(name="onnx", equality=EQUAL), [gate])
@@ -59,7 +59,7 @@ def test_every_kind_of_project_has_a_card(name: str) -> None:
     assert ("The positive class is true." in text) == (name == "mixed")
 
 
-def test_a_card_tells_how_groups_are_split_and_treated_and_how_calibrated_it_is(
+def test_a_card_has_the_split_by_group_fairness_and_calibration(
     project_of: Callable[..., Project],
 ) -> None:
     random = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""Whoever trains on a file is told the line of it to correct, and no line where that cannot be told."""
+"""Errors about training rows name the line of the file to correct, and no line where that is unknown."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +16,12 @@ Make = Callable[..., Project]
 CSV = "x,n,colour,kind\n1.5,1,red,a\n2.5,,,b\n"
 
 
-def refusal(project_of: Make, file: Path, content: str, **how: Any) -> str:
+def refusal(project_of: Make, file: Path, content: str, **parts: Any) -> str:
     """What is said of a file of this content; `read` reads it."""
     file.write_text(content)
-    read = how.pop("read", pd.read_csv)
+    read = parts.pop("read", pd.read_csv)
     with pytest.raises(DataError) as refused:
-        read_dataset(project_of(lambda file=None: read(file), **how), file)
+        read_dataset(project_of(lambda file=None: read(file), **parts), file)
     return str(refused.value)
 
 
@@ -39,10 +39,11 @@ def test_a_row_that_does_not_fit_is_named_by_its_line(
     project_of: Make, tmp_path: Path, content: str, line: int
 ) -> None:
     file = tmp_path / "points.csv"
-    told = refusal(project_of, file, content)
-    assert f"The first is line {line} of points.csv, x: " in told
+    message = refusal(project_of, file, content)
+    assert f"The first is line {line} of points.csv, x: " in message
     assert (
-        f"Correct or drop these rows in {file}, or in data(), or declare what x may hold." in told
+        f"Correct or drop these rows in {file}, or in data(), or declare what x may hold."
+        in message
     )
 
 
@@ -54,14 +55,14 @@ def test_a_cell_that_is_missing_and_may_not_be(project_of: Make, tmp_path: Path)
 
 def test_a_target_is_named_by_its_line(project_of: Make, tmp_path: Path) -> None:
     file = tmp_path / "points.csv"
-    told = refusal(project_of, file, CSV + "3,3,red,c\n")
+    message = refusal(project_of, file, CSV + "3,3,red,c\n")
     assert (
         f"line 4 of points.csv: 'c'. Declared: 'b', 'a'. Declare the class, or drop the rows in {file}"
-        in told
+        in message
     )
     numbers = CSV.replace(",a", ",1").replace(",b", ",2") + "3,3,red,\n"
-    told = refusal(project_of, file, numbers, target=Quantity("kind"))
-    assert "the first is line 4 of points.csv. Drop these rows in " in told
+    message = refusal(project_of, file, numbers, target=Quantity("kind"))
+    assert "the first is line 4 of points.csv. Drop these rows in " in message
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,9 @@ def test_a_target_is_named_by_its_line(project_of: Make, tmp_path: Path) -> None
 def test_no_line_is_named_where_rows_are_not_the_files(
     project_of: Make, tmp_path: Path, read: Callable[[Path], Any]
 ) -> None:
-    told = refusal(project_of, tmp_path / "points.csv", CSV + "200,3,red,a\n", read=read)
-    assert "(counted from 0), x: " in told
-    assert "line" not in told.partition("points.csv")[2]
+    message = refusal(project_of, tmp_path / "points.csv", CSV + "200,3,red,a\n", read=read)
+    assert "(counted from 0), x: " in message
+    assert "line" not in message.partition("points.csv")[2]
 
 
 def test_a_file_of_another_form_has_no_lines(project_of: Make, tmp_path: Path) -> None:

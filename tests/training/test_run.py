@@ -59,7 +59,7 @@ def test_a_build_that_fails_is_one_line(project_of: Make, table: Table) -> None:
         _run(project_of, table, lambda seed: 1 // 0)
 
 
-def test_a_classifier_without_probabilities_is_told_of_calibration(
+def test_an_error_about_missing_probabilities_names_calibration(
     project_of: Make, table: Table
 ) -> None:
     with pytest.raises(ParameterError, match="CalibratedClassifierCV"):
@@ -97,7 +97,9 @@ def test_warnings_of_the_fit_are_kept_once_and_not_printed(project_of: Make, tab
     assert _run(project_of, table, lambda seed: Loud()).warnings == ("slow",)
 
 
-def test_golden_rows_hold_missing_values_and_full_precision(project_of: Make, table: Table) -> None:
+def test_reference_examples_hold_missing_values_and_full_precision(
+    project_of: Make, table: Table
+) -> None:
     run = _run(project_of, table, lambda seed: make_pipeline(SimpleImputer(), LogisticRegression()))
     sealed = select_reference_examples(run)
     assert len(sealed["rows"]) == len(run.split.test) == len(sealed["expected"])

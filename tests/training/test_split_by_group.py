@@ -35,7 +35,7 @@ EVENTS = st.integers(0, 2**32).map(_events)
 
 
 @pytest.fixture(scope="module")
-def made() -> Callable[[list[tuple[int, int]], Any], tuple[Dataset, Project]]:
+def dataset_of() -> Callable[[list[tuple[int, int]], Any], tuple[Dataset, Project]]:
     def make(events: list[tuple[int, int]], target: Any = None) -> tuple[Dataset, Project]:
         table = {
             "x": [float(i % 100) for i in range(len(events))],
@@ -64,8 +64,10 @@ def _split(dataset: Dataset, project: Project, size: float) -> Split:
 
 @examples(60)
 @given(events=EVENTS, size=st.floats(0.1, 0.9))
-def test_no_person_and_no_day_stands_on_both_sides(made: Any, events: Any, size: float) -> None:
-    dataset, project = made(events)
+def test_no_person_and_no_day_stands_on_both_sides(
+    dataset_of: Any, events: Any, size: float
+) -> None:
+    dataset, project = dataset_of(events)
     try:
         parts = _split(dataset, project, size)
     except ParameterError:
@@ -80,11 +82,15 @@ def test_no_person_and_no_day_stands_on_both_sides(made: Any, events: Any, size:
 
 @examples(30)
 @given(events=EVENTS, more=EVENTS)
-def test_a_person_keeps_the_side_whoever_else_is_there(made: Any, events: Any, more: Any) -> None:
+def test_a_person_keeps_their_side_when_others_are_added(
+    dataset_of: Any, events: Any, more: Any
+) -> None:
     everyone = [events, [*events, *more]]
     held = []
     for rows in everyone:
-        dataset, project = made([*rows, *((person, 90 + person) for person in range(200, 240))])
+        dataset, project = dataset_of(
+            [*rows, *((person, 90 + person) for person in range(200, 240))]
+        )
         parts = _split(dataset, project, 0.5)
         people = dataset.extra_columns["person"].to_pylist()
         held.append(
@@ -94,10 +100,10 @@ def test_a_person_keeps_the_side_whoever_else_is_there(made: Any, events: Any, m
     assert held[0]["test"].isdisjoint(held[1]["train"])
 
 
-def test_about_the_share_of_groups_and_of_days_is_held_out(made: Any) -> None:
+def test_about_the_share_of_groups_and_of_days_is_held_out(dataset_of: Any) -> None:
     random = np.random.default_rng(2)
     events = list(zip(random.integers(0, 2000, 20000), random.integers(0, 700, 20000), strict=True))
-    dataset, project = made([(int(person), int(day)) for person, day in events])
+    dataset, project = dataset_of([(int(person), int(day)) for person, day in events])
     parts = _split(dataset, project, 0.3)
     assert parts.method == "group"
     assert len(parts.test) == pytest.approx(0.09 * 20000, rel=0.1)
@@ -116,26 +122,26 @@ def test_a_side_without_a_positive_row_is_refused(project_of: Make, side: str, b
         "day": [FIRST + timedelta(days=i) for i in range(200)],
     }
     project = project_of(table, split=RULE)
-    told = rf"{side} rows, none of class 'a'. Choose a {better}"
-    with pytest.raises(ParameterError, match=told):
+    message = rf"{side} rows, none of class 'a'. Choose a {better}"
+    with pytest.raises(ParameterError, match=message):
         _split(read_dataset(project), project, 0.45)
 
 
 @pytest.mark.parametrize("size", [1e-9, 0.9999])
-def test_a_side_without_rows_is_refused(made: Any, size: float) -> None:
-    dataset, project = made([(person, person % 9) for person in range(60)])
+def test_a_side_without_rows_is_refused(dataset_of: Any, size: float) -> None:
+    dataset, project = dataset_of([(person, person % 9) for person in range(60)])
     with pytest.raises(ParameterError, match=f"Test size {size} "):
         _split(dataset, project, size)
 
 
-def test_one_day_is_not_divided(made: Any) -> None:
-    dataset, project = made([(person, 0) for person in range(60)])
+def test_one_day_is_not_divided(dataset_of: Any) -> None:
+    dataset, project = dataset_of([(person, 0) for person in range(60)])
     with pytest.raises(ParameterError, match="holds out 0 of 60 rows"):
         _split(dataset, project, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "told"),
+    ("column", "values", "message"),
     [
         ("person", [None, *"abcdefghijklmnopqrs"], r"'person' .* is missing in 1 of 20 rows"),
         ("day", [None] * 20, r"'day' .* is missing in 20 of 20 rows"),
@@ -143,11 +149,11 @@ def test_one_day_is_not_divided(made: Any) -> None:
         ("person", [[1]] * 20, r"'person' .* cannot be read as text"),
     ],
 )
-def test_what_rows_are_split_by_must_be_there(
-    project_of: Make, table: Any, column: str, values: Any, told: str
+def test_the_columns_of_the_split_must_exist(
+    project_of: Make, table: Any, column: str, values: Any, message: str
 ) -> None:
     table |= {"person": ["P"] * 20, "day": [FIRST] * 20} | {column: values}
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_dataset(project_of(table, split=RULE))
 
 

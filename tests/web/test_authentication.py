@@ -95,9 +95,9 @@ class GuardedService:
         start, body = sent
         return RecordedResponse(start["status"], dict(start["headers"]), body["body"], bool(read))
 
-    def key(self, secret: str | bytes, path: str = "/predict", **how: Any) -> RecordedResponse:
+    def key(self, secret: str | bytes, path: str = "/predict", **options: Any) -> RecordedResponse:
         value = secret if isinstance(secret, bytes) else secret.encode()
-        return self.ask(path, ("x-api-key", value), **how)
+        return self.ask(path, ("x-api-key", value), **options)
 
 
 @pytest.fixture
@@ -140,10 +140,10 @@ class UnreliableSource:
     def __init__(self) -> None:
         self.keys: dict[str, ApiKey] = {}
         self.away: Exception | None = StorageError("The database is away.")
-        self.asked = 0
+        self.reads = 0
 
     def read(self) -> dict[str, ApiKey]:
-        self.asked += 1
+        self.reads += 1
         if self.away is not None:
             raise self.away
         return dict(self.keys)
@@ -171,7 +171,9 @@ def test_both_headers_let_a_key_in_under_its_name(guarded: Guarded, keys: KeySto
     [("authorization", b"Basic %b")], [("authorization", b"%b")], [("authorization", b"Bearer\t%b")],
     [("x-api-keys", b"%b")], [("cookie", b"x-api-key=%b")],
 ])  # fmt: skip
-def test_no_key(guarded: Guarded, keys: KeyStore, headers: list[tuple[str, bytes]]) -> None:
+def test_a_request_without_a_key_is_refused(
+    guarded: Guarded, keys: KeyStore, headers: list[tuple[str, bytes]]
+) -> None:
     secret = keys.create("ci", Role.PREDICT).encode()
     service = guarded()
     response = service.ask(
@@ -187,7 +189,7 @@ def test_no_key(guarded: Guarded, keys: KeyStore, headers: list[tuple[str, bytes
     lambda s: s + "ä".encode(), lambda _: b"\xff\xfe\x00", lambda s: s * 1000, lambda _: b"wl_",
     lambda s: s + b", " + s, lambda s: s[3:], lambda _: "ключ".encode(), lambda _: b'"}\n{"event":"auth',
 ])  # fmt: skip
-def test_wrong_keys(
+def test_wrong_keys_are_refused(
     guarded: Guarded,
     keys: KeyStore,
     change: Callable[[bytes], bytes],
@@ -203,17 +205,17 @@ def test_wrong_keys(
     (record,) = [record for record in caplog.records if record.name == "windlass.auth"]
     assert (record.getMessage(), vars(record)["address"]) == ("auth failed", "10.0.0.1")
     assert vars(record)["reason"] == ("too long" if len(sent) > 512 else "unknown or revoked")
-    shown = repr(vars(record)) + response.content.decode()
-    assert sent.decode("latin-1") not in shown.replace("\\\\", "\\")
-    assert secret.decode() not in shown
+    written = repr(vars(record)) + response.content.decode()
+    assert sent.decode("latin-1") not in written.replace("\\\\", "\\")
+    assert secret.decode() not in written
 
 
-def test_two_keys_are_none(guarded: Guarded, keys: KeyStore) -> None:
-    one, other = (keys.create(name, Role.ADMIN).encode() for name in ("a", "b"))
+def test_two_keys_in_a_request_are_refused(guarded: Guarded, keys: KeyStore) -> None:
+    first, other = (keys.create(name, Role.ADMIN).encode() for name in ("a", "b"))
     service = guarded()
     for pair in [
-        (("x-api-key", one), ("x-api-key", other)), (("x-api-key", one), ("authorization", b"Bearer " + other)),
-        (("x-api-key", b"x"), ("x-api-key", b""), ("x-api-key", one)),
+        (("x-api-key", first), ("x-api-key", other)), (("x-api-key", first), ("authorization", b"Bearer " + other)),
+        (("x-api-key", b"x"), ("x-api-key", b""), ("x-api-key", first)),
     ]:  # fmt: skip
         response = service.ask("/predict", *pair)
         assert (response.status, response.detail) == (401, "More than one key was sent.")
@@ -221,7 +223,7 @@ def test_two_keys_are_none(guarded: Guarded, keys: KeyStore) -> None:
 
 
 @pytest.mark.parametrize("held", list(Role))
-def test_roles(guarded: Guarded, keys: KeyStore, held: Role) -> None:
+def test_routes_need_their_roles(guarded: Guarded, keys: KeyStore, held: Role) -> None:
     secret, service = keys.create("ci", held), guarded()
     for needed in Role:
         response = service.key(secret, f"/{needed.value}")
@@ -235,13 +237,15 @@ def test_roles(guarded: Guarded, keys: KeyStore, held: Role) -> None:
             assert response.headers[b"www-authenticate"].endswith(wanted)
 
 
-def test_no_way_around(guarded: Guarded) -> None:
+def test_no_spelling_of_a_path_gets_around_the_key(guarded: Guarded) -> None:
     service = guarded()
-    asked = [
+    requests = [
         ("POST", "/predict/"), ("POST", "/predict//"), ("GET", "/get"), ("HEAD", "/get"), ("HEAD", "/get/"),
         ("GET", "/models/a"), ("HEAD", "/models/a/"), ("GET", "/models/open"),
     ]  # fmt: skip
-    response = {(method, path): service.ask(path, method=method).status for method, path in asked}
+    response = {
+        (method, path): service.ask(path, method=method).status for method, path in requests
+    }
     assert set(response.values()) == {401}, response
     elsewhere = [
         "//predict",
@@ -259,7 +263,7 @@ def test_no_way_around(guarded: Guarded) -> None:
     assert service.ask("/open", ("x-api-key", b"wrong"), method="GET").status == 200
 
 
-def test_no_guard_asks_for_nothing(settings: Settings) -> None:
+def test_without_authentication_every_route_is_open(settings: Settings) -> None:
     assert Authenticator.from_settings(Settings(home=settings.home)) is None
     service = GuardedService(None)
     assert service.ask("/admin").status == 200
@@ -286,18 +290,20 @@ def test_rates_and_their_fields(guarded: Guarded, keys: KeyStore, settings: Sett
     assert [limited.key(slow).status for _ in range(4)] == [200, 200, 200, 429]
 
 
-def test_wrong_tries_of_an_address_are_limited_and_right_ones_not(
+def test_failed_attempts_of_an_address_are_limited_and_valid_keys_not(
     guarded: Guarded, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = guarded()
     response = [service.key(f"wrong-{number}") for number in range(50)]
-    assert [one.status for one in response] == [401] * 10 + [429] * 40
-    assert {1 <= int(one.headers[b"retry-after"]) <= 60 for one in response[10:]} == {True}
+    assert [answer.status for answer in response] == [401] * 10 + [429] * 40
+    assert {1 <= int(answer.headers[b"retry-after"]) <= 60 for answer in response[10:]} == {True}
     assert service.key(CONFIGURED).status == 200
     assert service.ask("/predict").status == 401  # no key is no try
     assert service.key("wrong", client=("10.0.0.2", 1)).status == 401
     assert service.key("wrong", client=None).status == 401
-    reasons = [vars(one)["reason"] for one in caplog.records if one.getMessage() == "auth failed"]
+    reasons = [
+        vars(answer)["reason"] for answer in caplog.records if answer.getMessage() == "auth failed"
+    ]
     assert reasons == ["unknown or revoked"] * 10 + ["too many"] + ["unknown or revoked"] * 2
 
 
@@ -308,11 +314,11 @@ def test_log_lines_are_limited_over_all_addresses(
     for number in range(500):
         client = (f"10.0.{number // 250}.{number % 250}", 1)
         assert service.key("wrong", client=client).status == 401
-    lines = [one for one in caplog.records if one.getMessage() == "auth failed"]
+    lines = [record for record in caplog.records if record.getMessage() == "auth failed"]
     assert len(lines) == MAX_LOG_LINES
 
 
-def test_changes_reach_a_running_guard(guarded: Guarded, keys: KeyStore) -> None:
+def test_changed_keys_reach_a_running_server(guarded: Guarded, keys: KeyStore) -> None:
     service = guarded()
     names = iter(["late", "later", "last"])
 
@@ -341,14 +347,14 @@ def test_a_database_that_is_away(
     source.keys, source.away = keys.active_keys(), None
     wait_until(lambda: service.key(secret).status == 200, "let in")
     source.away = RuntimeError("what nobody thought of")
-    asked = source.asked
-    wait_until(lambda: source.asked >= asked + 3, "asked again")
+    reads = source.reads
+    wait_until(lambda: source.reads >= reads + 3, "asked again")
     assert [service.key(secret).status, service.key("wrong").status] == [200, 401]
     source.away, source.keys = None, {}
     wait_until(lambda: service.key(secret).status == 401, "shut out")
 
     def events() -> list[str]:
-        events = [one.getMessage() for one in caplog.records]
+        events = [record.getMessage() for record in caplog.records]
         return [event for event in events if event.startswith("keys ")]
 
     wait_until(lambda: len(events()) >= 4, "told")

@@ -43,14 +43,14 @@ def statuses(server: Server, secret: str) -> set[int]:
 def test_new_and_revoked_keys_reach_every_worker(serve: Serve, iris: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     keys = keys_of(home)
-    known = keys.create("known", Role.ADMIN)
+    secret = keys.create("known", Role.ADMIN)
     server = serve(iris, home=home, options=["--workers", "2"], WINDLASS_AUTH="required")
-    assert statuses(server, known) == {200}
+    assert statuses(server, secret) == {200}
     late = keys.create("late", Role.PREDICT)
     wait_until(lambda: statuses(server, late) == {200}, "let in by every worker")
     keys.revoke("late")
     wait_until(lambda: statuses(server, late) <= {401, 429}, "shut out by every worker")
-    assert statuses(server, known) == {200}
+    assert statuses(server, secret) == {200}
     keys.close()
     assert server.stop() == 0
     refused = [line for line in server.lines() if line["event"] == "auth failed"]
@@ -107,7 +107,7 @@ def server(session_server: Serve, iris: Path) -> Server:
     return session_server(iris, WINDLASS_AUTH="required", WINDLASS_API_KEYS=keys)
 
 
-def test_every_route_but_the_open_ones_asks(server: Server) -> None:
+def test_every_route_but_the_open_ones_needs_a_key(server: Server) -> None:
     document, opened = server.client.get("/openapi.json").json(), set()
     for path, operations in document["paths"].items():
         for method in operations:
@@ -116,8 +116,8 @@ def test_every_route_but_the_open_ones_asks(server: Server) -> None:
                 .replace("{asset}", "start.js")
                 .replace("{version}", "v1")
             )
-            for way in (url, url + "/", url.replace("i", "%69", 1)):
-                if server.client.request(method, way).status_code != 401:
+            for spelling in (url, url + "/", url.replace("i", "%69", 1)):
+                if server.client.request(method, spelling).status_code != 401:
                     opened.add(path)
     assert opened <= {
         "/health", "/livez", "/readyz", "/ping", "/version", "/docs", "/docs/{asset}", "/openapi.json",
@@ -160,7 +160,7 @@ def test_a_database_that_goes_away(
     )  # fmt: skip
     with away(migrated_postgres_url):
         wait_until(lambda: "keys cannot be read" in _events(server), "told")
-        assert [ask(server, one).status for one in (secret, CONFIGURED, "wrong")] == [200, 200, 401]
+        assert [ask(server, key).status for key in (secret, CONFIGURED, "wrong")] == [200, 200, 401]
     wait_until(lambda: "keys are read again" in _events(server), "told")
     assert _events(server).count("keys cannot be read") == 1
     assert ask(server, secret).status == 200

@@ -37,7 +37,7 @@ def test_calls_are_worked_off_in_order_on_one_thread() -> None:
     asyncio.run(check())
 
 
-def test_what_a_call_raises_is_raised_to_whom_it_concerns() -> None:
+def test_an_error_of_a_call_reaches_its_caller() -> None:
     async def check() -> None:
         executor = DaemonExecutor("thread")
         with pytest.raises(ZeroDivisionError):
@@ -48,7 +48,7 @@ def test_what_a_call_raises_is_raised_to_whom_it_concerns() -> None:
     asyncio.run(check())
 
 
-def test_whoever_gave_up_is_not_told_and_does_not_hold_up_others() -> None:
+def test_a_cancelled_call_does_not_hold_up_others() -> None:
     async def check() -> None:
         executor, go = DaemonExecutor("thread"), threading.Event()
         first, second = (
@@ -147,7 +147,7 @@ def test_a_timeout_that_the_call_raises_itself_abandons_nothing() -> None:
     asyncio.run(check())
 
 
-def test_no_more_calls_are_taken_than_may_wait() -> None:
+def test_a_full_queue_refuses_calls() -> None:
     async def check() -> None:
         executor, go = DaemonExecutor("thread", max_pending=2), threading.Event()
         calls = [asyncio.ensure_future(executor.run(go.wait)) for _ in range(2)]
@@ -164,7 +164,7 @@ def test_no_more_calls_are_taken_than_may_wait() -> None:
     asyncio.run(check())
 
 
-def test_callers_share_what_is_under_way_also_where_the_first_has_gone() -> None:
+def test_callers_share_a_running_call_also_where_the_first_has_gone() -> None:
     async def check() -> None:
         calls, go = SharedCalls[str, object](2), asyncio.Event()
 

@@ -29,14 +29,14 @@ for line in sys.stdin:
 
 @pytest.fixture
 def rates_of(tmp_path: Path) -> Iterator[RatesOf]:
-    made: list[RateLimits] = []
+    opened: list[RateLimits] = []
 
     def make() -> RateLimits:
-        made.append(RateLimits(SharedCounters(tmp_path)))
-        return made[-1]
+        opened.append(RateLimits(SharedCounters(tmp_path)))
+        return opened[-1]
 
     yield make
-    for rates in made:
+    for rates in opened:
         rates.close()
 
 
@@ -47,11 +47,11 @@ def limiter(rate: int) -> RateLimiter:
 def acquired(limiter: RateLimiter, now: float) -> tuple[int, str, str]:
     """(wait, RateLimit, RateLimit-Policy)."""
     wait, lines = limiter.acquire(now)
-    found = dict(line.split(": ", 1) for line in lines.decode().splitlines())
-    return wait, found["ratelimit"], found["ratelimit-policy"]
+    headers = dict(line.split(": ", 1) for line in lines.decode().splitlines())
+    return wait, headers["ratelimit"], headers["ratelimit-policy"]
 
 
-def test_what_is_told() -> None:
+def test_the_headers_say_what_is_left() -> None:
     ci = limiter(3)
     policy = '"key";q=3;w=60'
     assert acquired(ci, START) == (0, '"key";r=2;t=60', policy)
@@ -61,7 +61,7 @@ def test_what_is_told() -> None:
     assert field == f'"key";r=0;t={wait}'
 
 
-def test_refused_ones_do_not_count() -> None:
+def test_refused_requests_do_not_count() -> None:
     ci = limiter(10)
     for _ in range(1000):
         ci.acquire(START + 30)
@@ -70,7 +70,7 @@ def test_refused_ones_do_not_count() -> None:
 
 @pytest.mark.parametrize("rate", [1, 2, 3, 7, 60, 1000])
 @pytest.mark.parametrize("at", [0.0, 17.3, 59.9])
-def test_who_waits_as_told_is_let_in_and_not_much_before(rate: int, at: float) -> None:
+def test_a_request_after_retry_after_is_admitted_and_not_much_before(rate: int, at: float) -> None:
     ci = limiter(rate)
     for number in range(rate):
         assert ci.acquire(START + at + number / rate / 1000)[0] == 0
@@ -132,11 +132,11 @@ def test_the_overshoot_is_what_others_admit_within_a_tenth_of_a_second(rates_of:
     meters = [rates.limiter("ci", 100) for rates in workers]
     for rates in workers:
         rates.refresh()
-    for one in meters:
-        one.acquire(START)
-    burst = sum(one.acquire(START + 0.01)[0] == 0 for one in meters for _ in range(100))
+    for meter in meters:
+        meter.acquire(START)
+    burst = sum(meter.acquire(START + 0.01)[0] == 0 for meter in meters for _ in range(100))
     assert burst == 4 * 100 - 1 - 2 - 3 - 4  # nobody has read the others yet: the worst there is
-    assert [one.acquire(START + 0.01 + SUM_SECONDS)[0] > 0 for one in meters] == [True] * 4
+    assert [meter.acquire(START + 0.01 + SUM_SECONDS)[0] > 0 for meter in meters] == [True] * 4
 
 
 def test_processes_share_and_a_dead_ones_use_still_counts(
@@ -160,5 +160,5 @@ def test_full_cells_leave_a_rate_to_each_worker(rates_of: RatesOf) -> None:
     rates = rates_of()
     meters = [rates.limiter(f"key-{number}", 5) for number in range(5000)]
     rates.refresh()
-    for one in (meters[0], meters[-1]):
-        assert [one.acquire(START)[0] > 0 for _ in range(6)] == [False] * 5 + [True]
+    for meter in (meters[0], meters[-1]):
+        assert [meter.acquire(START)[0] > 0 for _ in range(6)] == [False] * 5 + [True]

@@ -50,7 +50,7 @@ def run(
     registry.let.set()
 
 
-def test_no_empty_registry_is_made_where_there_is_none(tmp_path: Path) -> None:
+def test_no_empty_registry_is_created(tmp_path: Path) -> None:
     async def check() -> None:
         client = RegistryClient(registry_opener(Settings(home=tmp_path)))
         assert await client.poll(lambda registry: registry.live_versions(["iris"])) is None
@@ -88,7 +88,7 @@ def test_a_registry_that_fails_and_comes_back() -> None:
     run(check, FakeRegistry())
 
 
-def test_a_registry_that_is_silent_is_asked_over_a_new_connection() -> None:
+def test_a_silent_registry_is_read_over_a_new_connection() -> None:
     registry, silence = FakeRegistry(), threading.Event()
 
     async def check(client: RegistryClient) -> None:
@@ -106,7 +106,7 @@ def test_a_registry_that_is_silent_is_asked_over_a_new_connection() -> None:
     silence.set()
 
 
-def test_an_opening_that_hangs_holds_up_nobody_later() -> None:
+def test_an_opening_that_hangs_does_not_delay_later_calls() -> None:
     registry = FakeRegistry()
     registry.let.clear()
 

@@ -1,4 +1,4 @@
-"""Which handler answers: what is told where there is none."""
+"""Which handler answers, and the error where there is none."""
 
 import pytest
 

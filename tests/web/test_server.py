@@ -1,4 +1,4 @@
-"""The socket that a server is given: whoever reads where it is may connect."""
+"""The socket that a server is given: clients may connect once its address is printed."""
 
 import socket
 from pathlib import Path
@@ -26,7 +26,9 @@ def test_an_address_that_is_taken() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_whoever_reads_where_it_is_is_answered(iris: Path, tmp_path: Path, workers: int) -> None:
+def test_a_client_may_connect_once_the_address_is_printed(
+    iris: Path, tmp_path: Path, workers: int
+) -> None:
     command = [WINDLASS, "serve", iris, "--port", 0, "--workers", workers]
     with ChildProcess(command, env=environment(tmp_path), new_group=True) as server:
         address = server.read_line().split()[2]

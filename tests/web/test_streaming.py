@@ -17,7 +17,7 @@ from windlass.web.streaming import SHUTDOWN_EVENT, send_stream
 
 
 class Parts:
-    """Parts of a body that tell whether they were closed; `fails` after the last one, or waits for ever."""
+    """Parts of a body that record whether they were closed; `fails` after the last one, or waits for ever."""
 
     def __init__(self, *parts: bytes, fails: bool = False, ends: bool = True) -> None:
         self.parts, self.fails, self.ends = parts, fails, ends
@@ -36,12 +36,12 @@ class Parts:
 
 
 class Client:
-    """Sends one request to a service, and keeps what it is told."""
+    """Sends one request to a service, and keeps the messages of the response."""
 
     def __init__(self, parts: Parts, *, reads: bool = True, goes: bool = False) -> None:
         self.parts, self.reads, self.goes = parts, reads, goes
         self.messages: list[Message] = []
-        self.asked = 0
+        self.requests = 0
         self.ending, self.begun = asyncio.Event(), asyncio.Event()
 
     async def ask(self, method: str = "GET") -> None:
@@ -67,8 +67,8 @@ class Client:
         return answer
 
     async def receive(self) -> Message:
-        self.asked += 1
-        if self.asked == 1:
+        self.requests += 1
+        if self.requests == 1:
             return {"type": "http.request", "body": b"", "more_body": False}
         if not self.goes:
             await asyncio.Event().wait()

@@ -38,14 +38,14 @@ async def started(listener: socket.socket) -> uvicorn.Server:
 
 def outcomes(clients: list[Connection]) -> list[object]:
     """The status that each gets, and what follows until the connection ends; else what happened to it."""
-    found: list[object] = []
+    results: list[object] = []
     for client in clients:
         with client:
             try:
-                found.append((client.answer().status, client.rest()))
+                results.append((client.answer().status, client.rest()))
             except (OSError, EOFError) as error:
-                found.append(repr(error))
-    return found
+                results.append(repr(error))
+    return results
 
 
 def test_what_waits_as_it_closes_is_answered() -> None:
@@ -60,15 +60,15 @@ def test_what_waits_as_it_closes_is_answered() -> None:
         await asyncio.sleep(0)
         with pytest.raises(ConnectionRefusedError):
             Connection.to(port)
-        found = await asyncio.to_thread(outcomes, clients)
+        results = await asyncio.to_thread(outcomes, clients)
         await stopping
-        return found
+        return results
 
     with asyncio.Runner(loop_factory=DrainingLoop) as runner:
         assert runner.run(stop()) == [(200, b"")] * MANY
 
 
-def test_who_waited_and_has_gone_is_no_fault() -> None:
+def test_a_client_that_left_before_it_was_accepted_is_no_error() -> None:
     async def stop() -> None:
         listener = bind(ListenOptions(port=0))
         server = await started(listener)

@@ -47,8 +47,8 @@ def built(home: Path) -> Callable[..., None]:
 
 @pytest.fixture
 def trained(home: Path, tmp_path: Path) -> Train:
-    def make(name: str, **asked: Any) -> Bundle:
-        request = TrainingRequest(tmp_path / name, test_size=0.4, track=False, **asked)
+    def make(name: str, **options: Any) -> Bundle:
+        request = TrainingRequest(tmp_path / name, test_size=0.4, track=False, **options)
         return train(*load_project(LENDER), request, Settings(home=home)).bundle
 
     return make
@@ -92,11 +92,11 @@ def test_versions_of_two_snapshots_are_compared_on_what_both_held_out(
     first = trained("first")
     built(LOANS.filter(pl.col("loan_date") >= days[int(0.9 * len(days))]), append=True)
     second = trained("second", hyperparameters={"C": 0.01}, seed=7)
-    found = compare(second, first)
+    comparison = compare(second, first)
     sizes = [bundle.json("metrics.json")["test_rows"] for bundle in (first, second)]
-    assert 0.5 * min(sizes) < found.rows < max(sizes)
-    assert found.relabelled == 0
-    assert found.metric("average_precision") is not None
+    assert 0.5 * min(sizes) < comparison.rows < max(sizes)
+    assert comparison.relabelled == 0
+    assert comparison.metric("average_precision") is not None
 
 
 def test_without_a_snapshot_the_error_names_the_command(trained: Train) -> None:

@@ -27,7 +27,7 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
 
     def bundle(name: str, **params: int) -> Path:
         copy = copy_bundle(bundle_of("iris"), folder / name)
-        return change_json(copy, "params.json", lambda told: told.update(params))
+        return change_json(copy, "params.json", lambda recorded: recorded.update(params))
 
     registry = registered.registry
     for name, number in (("one", 1), ("two", 2), ("three", 2)):
@@ -41,15 +41,15 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     ended = queue.submit(JobRequest("iris", "train", {"snapshot": 8}, "ana"))
     queue.cancel(ended.id)
     queue.submit(JobRequest("iris", "train", {}, "ana"))
-    found = snapshot_users(registry, "iris")
-    assert found.keys() == {1, 2, 7}
-    assert found[2] == ["v2", "v3", str(folder / "artifacts")]
+    users = snapshot_users(registry, "iris")
+    assert users.keys() == {1, 2, 7}
+    assert users[2] == ["v2", "v3", str(folder / "artifacts")]
 
     registry.prune("iris", 2)  # v4, which was trained on none, and v3
     (folder / "artifacts" / "params.json").write_text("[")
     assert snapshot_users(registry, "iris").keys() == {2, 7}
 
 
-def test_of_a_project_that_nobody_knows_nothing_can_be_told(registered: RegistryHome) -> None:
+def test_an_unknown_project_has_no_users(registered: RegistryHome) -> None:
     with pytest.raises(UnknownError, match="knows no project 'iris'"):
         snapshot_users(registered.registry, "iris")

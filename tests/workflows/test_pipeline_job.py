@@ -1,4 +1,4 @@
-"""The steps of the pipeline, one at a time, with the real stores, registry, desk and processes."""
+"""The steps of the pipeline, one at a time, with the real stores, registry, job queue and processes."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ from windlass.workflows.pipeline_job import BUILD_STEP, MATERIALISE_STEP, STEPS
 
 @pytest.fixture
 def context(bench: Bench) -> Iterator[JobContext]:
-    made = JobContext(
+    job_context = JobContext(
         registry=bench.registry,
         queue=bench.queue,
         settings=bench.settings,
@@ -38,9 +38,9 @@ def context(bench: Bench) -> Iterator[JobContext]:
         folder=lambda job: find_project_folder(job, {}, bench.registry),
         output=lambda line: None,
     )
-    yield made
-    if made.prestarted is not None:
-        made.prestarted.close()
+    yield job_context
+    if job_context.prestarted is not None:
+        job_context.prestarted.close()
 
 
 def claimed(bench: Bench, context: JobContext, lending: LendingProject, **build: Any) -> Job:
@@ -52,23 +52,23 @@ def claimed(bench: Bench, context: JobContext, lending: LendingProject, **build:
     return job
 
 
-class Kept:
+class StoredSteps:
     """Checkpoints that remember, as JSON, and die before the step named or, with `after`, once it is done."""
 
     def __init__(self) -> None:
-        self.made: dict[str, str] = {}
+        self.results: dict[str, str] = {}
         self.dies_before = self.dies_after = ""
 
     def __call__(self, name: str, step: Callable[[], StepResult]) -> StepResult:
         if name == self.dies_before:
             raise WorkerStopped
-        if name not in self.made:
-            made = json.dumps(step())
+        if name not in self.results:
+            result = json.dumps(step())
             if name == self.dies_after:
                 raise WorkerStopped  # done, and not noted
-            self.made[name] = made
-        found: StepResult = json.loads(self.made[name])
-        return found
+            self.results[name] = result
+        stored: StepResult = json.loads(self.results[name])
+        return stored
 
 
 def test_raw_events_become_a_candidate_that_waits(
@@ -77,12 +77,12 @@ def test_raw_events_become_a_candidate_that_waits(
     reported: list[tuple[float, str]] = []
     context.progress = lambda share, message: reported.append((share, message))
     job = claimed(bench, context, lending)
-    made = run_job(context, job, Kept())
-    assert "error" not in made, made
-    assert (made["version"], made["stage"]) == ("v1", "candidate")
+    result = run_job(context, job, StoredSteps())
+    assert "error" not in result, result
+    assert (result["version"], result["stage"]) == ("v1", "candidate")
     (version,) = bench.registry.versions("lending")
     assert (version.stage, version.trained_by) == (Stage.CANDIDATE, "ada")
-    features = made["features"]
+    features = result["features"]
     assert version.facts["params"]["snapshot"] == features["snapshot"] == 1
     assert features["materialised"] == features["entities"] > 50
     assert features["quality"]["quarantined"] == 0
@@ -90,44 +90,44 @@ def test_raw_events_become_a_candidate_that_waits(
     record = ProjectSpec.from_project(project, source).view
     assert record is not None
     store = online_store(bench.settings, record, "lending")
-    known = store.read(3)
+    row = store.read(3)
     store.close()
-    assert known is not None
-    assert known.values["loans_before"] > 0
+    assert row is not None
+    assert row.values["loans_before"] > 0
     assert [share for share, _ in reported] == sorted(share for share, _ in reported)
     assert reported[-1] == (1.0, "Done")
     assert bench.leftovers() == []
 
 
-def test_what_was_built_and_not_noted_is_found_and_used(
+def test_a_finished_build_whose_step_was_not_stored_is_used(
     bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
     rows = [
         f"{n},{n % 40},2020-01-{1 + n % 28:02},120.5,1980-02-29,{n % 3 // 2}" for n in range(200)
     ]
     job = claimed(bench, context, lending, file=str(lending.raw("loans.csv", *rows)), append=True)
-    kept = Kept()
-    kept.dies_after = "build features"
+    steps = StoredSteps()
+    steps.dies_after = "build features"
     with pytest.raises(WorkerStopped):
-        run_job(context, job, kept)
+        run_job(context, job, steps)
     lending.forget()
-    kept.dies_after, kept.dies_before = "", "train and register"
+    steps.dies_after, steps.dies_before = "", "train and register"
     with pytest.raises(WorkerStopped):
-        run_job(context, job, kept)
+        run_job(context, job, steps)
     assert not lending.has_begun("built"), "the snapshot that was there is not built again"
     store = OfflineStore.from_settings(bench.settings, "lending")
     assert [snapshot.number for snapshot in store.snapshots()] == [1]
-    assert json.loads(kept.made["build features"])["events"] == 200
-    # whoever begins anew does build, whatever there is already
-    assert "is there already" in run_job(context, job, Kept())["error"]
+    assert json.loads(steps.results["build features"])["events"] == 200
+    # a run that begins anew builds again, whatever there is already
+    assert "is there already" in run_job(context, job, StoredSteps())["error"]
 
 
-def test_a_project_that_makes_nothing_up_needs_a_file(
+def test_a_project_without_generated_data_needs_a_file(
     bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
     (lending.folder / "generate.py").unlink()
     job = claimed(bench, context, lending)
-    assert "--data FILE" in run_job(context, job, Kept())["error"]
+    assert "--data FILE" in run_job(context, job, StoredSteps())["error"]
 
 
 def test_a_project_without_a_view_is_only_trained(bench: Bench, context: JobContext) -> None:
@@ -136,24 +136,24 @@ def test_a_project_without_a_view_is_only_trained(bench: Bench, context: JobCont
     bench.queue.submit(JobRequest("unruly", "pipeline", request, "ada"))
     job = begin_next(bench.queue, context.worker)
     assert job is not None
-    made = run_job(context, job, Kept())
-    assert (made["version"], made["stage"]) == ("v1", "production")
-    assert "features" not in made
+    result = run_job(context, job, StoredSteps())
+    assert (result["version"], result["stage"]) == ("v1", "production")
+    assert "features" not in result
 
 
-def test_what_is_asked_for_while_it_builds_is_done(
+def test_a_cancel_during_a_build_is_obeyed(
     bench: Bench, context: JobContext, lending: LendingProject
 ) -> None:
     lending.hold("built")
     job = claimed(bench, context, lending)
     context.cancelling.set()
     with pytest.raises(JobCancelled):
-        run_job(context, job, Kept())
+        run_job(context, job, StoredSteps())
     assert bench.leftovers() == []
     assert OfflineStore.from_settings(bench.settings, "lending").snapshots() == []
 
 
-def test_the_steps_make_the_whole_way() -> None:
+def test_the_steps_divide_the_whole_progress() -> None:
     ends = [0.0, *(step.progress_range.end for step in STEPS)]
     assert [step.progress_range.begin for step in STEPS] == ends[:-1]
     assert ends[-1] == 1.0

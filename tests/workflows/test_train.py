@@ -66,10 +66,10 @@ def test_the_engine_of_a_bundle_answers_as_the_pipeline_did(
 
 def test_a_mixed_project_seals_its_missing_values(copy: Copy, trained: Train) -> None:
     bundle = trained(copy("mixed")).bundle
-    golden = bundle.json("golden.json")
-    holes = {name for row in golden["rows"] for name, value in row.items() if value is None}
+    examples = bundle.json("golden.json")
+    holes = {name for row in examples["rows"] for name, value in row.items() if value is None}
     assert {"income", "city", "opened"} <= holes
-    assert {answer["label"] for answer in golden["expected"]} == {False, True}
+    assert {answer["label"] for answer in examples["expected"]} == {False, True}
     shares = {
         column["name"]: column["missing"] for column in bundle.json("profile.json")["columns"]
     }
@@ -91,26 +91,26 @@ def test_a_regression_has_its_own_metrics_and_no_confusion_matrix(
 
 
 def test_progress_rises_to_one(copy: Copy, trained: Train) -> None:
-    told: list[tuple[float, str]] = []
-    trained(copy("iris"), progress=lambda share, message: told.append((share, message)))
-    shares = [share for share, _ in told]
+    reports: list[tuple[float, str]] = []
+    trained(copy("iris"), progress=lambda share, message: reports.append((share, message)))
+    shares = [share for share, _ in reports]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert len(told) >= 6
+    assert len(reports) >= 6
 
 
-@pytest.mark.parametrize("place", ["file", "foreign", "inside"])
+@pytest.mark.parametrize("obstacle", ["file", "foreign", "inside"])
 def test_a_folder_that_cannot_be_written_is_refused_before_training(
-    copy: Copy, trained: Train, tmp_path: Path, place: str
+    copy: Copy, trained: Train, tmp_path: Path, obstacle: str
 ) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "thesis.txt").write_text("mine")
-    target = {"inside": tmp_path / "file" / "artifacts"}.get(place, tmp_path / place)
-    told: list[str] = []
+    target = {"inside": tmp_path / "file" / "artifacts"}.get(obstacle, tmp_path / obstacle)
+    reports: list[str] = []
     with pytest.raises(BundleError, match="Choose another folder"):
-        trained(copy("iris"), artifacts=target, progress=lambda share, text: told.append(text))
-    assert told == []
+        trained(copy("iris"), artifacts=target, progress=lambda share, text: reports.append(text))
+    assert reports == []
     assert (tmp_path / "foreign" / "thesis.txt").read_text() == "mine"
 
 
@@ -183,7 +183,7 @@ class Killer(ChildProcess):
         self.write_line(str(step))
 
     def status(self) -> int:
-        """How the run ended: with how many writes, or by which signal."""
+        """The exit status of the run: its number of writes, or the signal that ended it."""
         return int(self.read_line())
 
 

@@ -112,7 +112,7 @@ def test_a_store_that_stays_away_fails_the_job(
     assert run_training(context, job, each) == {"error": "The store is away."}
 
 
-def test_a_job_of_somebody_else_is_left_alone(
+def test_a_job_of_another_worker_is_left_alone(
     bench: Bench, context: JobContext, project: UnrulyProject
 ) -> None:
     job = claimed(bench, context, project, "wait")
@@ -125,7 +125,7 @@ def test_a_job_of_somebody_else_is_left_alone(
 @pytest.mark.parametrize(
     ("flag", "raised"), [("stopping", WorkerStopped), ("cancelling", JobCancelled)]
 )
-def test_what_is_asked_for_while_it_trains_is_done(
+def test_a_stop_or_a_cancel_during_a_training_is_obeyed(
     bench: Bench,
     context: JobContext,
     project: UnrulyProject,
@@ -139,7 +139,7 @@ def test_what_is_asked_for_while_it_trains_is_done(
     assert bench.leftovers() == []
 
 
-def test_a_folder_that_is_gone_is_told(
+def test_a_missing_folder_is_reported(
     bench: Bench, context: JobContext, project: UnrulyProject
 ) -> None:
     job = claimed(bench, context, project)
@@ -147,26 +147,28 @@ def test_a_folder_that_is_gone_is_told(
     assert "is not on this machine any more" in run_training(context, job, each)["error"]
 
 
-def test_a_fault_of_ours_is_told_as_one(
+def test_an_unexpected_error_is_reported_as_a_fault_of_windlass(
     bench: Bench, context: JobContext, project: UnrulyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> Version:
         raise RuntimeError("a slip")
 
     monkeypatch.setattr(bench.registry, "register", broken)
-    told = run_training(context, claimed(bench, context, project), each)["error"]
-    assert told.startswith("Unexpected RuntimeError: a slip")
-    assert told.endswith("This is a fault of Windlass; please report it.")
+    error = run_training(context, claimed(bench, context, project), each)["error"]
+    assert error.startswith("Unexpected RuntimeError: a slip")
+    assert error.endswith("This is a fault of Windlass; please report it.")
 
 
-def test_where_a_project_lies(bench: Bench, project: UnrulyProject) -> None:
+def test_the_folder_of_a_project_is_looked_up_by_job_argument_and_registry(
+    bench: Bench, project: UnrulyProject
+) -> None:
     other = bench.project("other")
     named = {"unruly": other.folder}
-    asked = bench.submit(project)
+    job = bench.submit(project)
     nowhere = bench.submit(project, folder=str(bench.folder / "gone"))
     unnamed = bench.submit(project, folder=None)
     registry = bench.registry
-    assert find_project_folder(asked, named, registry) == project.folder
+    assert find_project_folder(job, named, registry) == project.folder
     assert find_project_folder(nowhere, named, registry) == other.folder
     assert find_project_folder(nowhere, {}, registry) is None
     assert find_project_folder(unnamed, named, registry) == other.folder

@@ -31,9 +31,9 @@ def _reseal(bundle: Path, name: str, **changes: object) -> None:
 def test_an_untouched_project_is_equal(copy: Copy, trained: Train, name: str) -> None:
     bundle = trained(copy(name), seed=5, test_size=0.25).bundle
     before = bundle.digest
-    found = verify(bundle.path)
-    assert found.equal
-    assert (found.differences, found.reasons) == ((), ())
+    result = verify(bundle.path)
+    assert result.equal
+    assert (result.differences, result.reasons) == ((), ())
     assert Bundle.open(bundle.path).digest == before
 
 
@@ -42,11 +42,11 @@ def test_changed_data_is_the_reason(copy: Copy, trained: Train) -> None:
     bundle = trained(folder).bundle
     source = folder / "project.py"
     source.write_text(source.read_text().replace("frame.rename(", "frame.iloc[5:].rename("))
-    found = verify(bundle.path)
-    assert not found.equal
-    assert any(text.startswith("metrics.json: mae is ") for text in found.differences)
-    assert any(text.startswith("Predictions: ") for text in found.differences)
-    assert [text.split(":")[0] for text in found.reasons] == [
+    result = verify(bundle.path)
+    assert not result.equal
+    assert any(text.startswith("metrics.json: mae is ") for text in result.differences)
+    assert any(text.startswith("Predictions: ") for text in result.differences)
+    assert [text.split(":")[0] for text in result.reasons] == [
         "The data changed",
         "project.py changed",
     ]
@@ -100,12 +100,12 @@ def test_changed_packages_and_python_are_reasons(copy: Copy, trained: Train) -> 
     _reseal(bundle, "environment.json", packages=packages, python="3.1.0")
     assert verify(bundle).equal  # other versions alone are no difference
     _reseal(bundle, "metrics.json", accuracy=0.5)
-    found = verify(bundle)
-    assert found.differences[0].startswith("metrics.json: accuracy is ")
-    assert found.differences[0].endswith("was 0.5.")
-    assert any("python is " in text and "was 3.1.0" in text for text in found.reasons)
-    assert "Package no-such-package is not installed, was 1.0." in found.reasons
-    assert any(text.startswith("Package scikit-learn is ") for text in found.reasons)
+    result = verify(bundle)
+    assert result.differences[0].startswith("metrics.json: accuracy is ")
+    assert result.differences[0].endswith("was 0.5.")
+    assert any("python is " in text and "was 3.1.0" in text for text in result.reasons)
+    assert "Package no-such-package is not installed, was 1.0." in result.reasons
+    assert any(text.startswith("Package scikit-learn is ") for text in result.reasons)
 
 
 def test_without_any_change_the_training_itself_is_blamed(copy: Copy, trained: Train) -> None:
@@ -114,8 +114,8 @@ def test_without_any_change_the_training_itself_is_blamed(copy: Copy, trained: T
     source.write_text(source.read_text().replace("random_state=seed\n", "\n"))  # the forest's
     request = {"model": "rf", "hyperparameters": {"n_estimators": 3}}
     bundle = trained(folder, **request).bundle.path
-    found = next(found for found in (verify(bundle) for _ in range(9)) if not found.equal)
-    assert found.reasons[0].startswith("Nothing that the bundle records has changed")
+    result = next(result for result in (verify(bundle) for _ in range(9)) if not result.equal)
+    assert result.reasons[0].startswith("Nothing that the bundle records has changed")
 
 
 def test_a_changed_row_is_a_difference(copy: Copy, trained: Train) -> None:
@@ -125,9 +125,9 @@ def test_a_changed_row_is_a_difference(copy: Copy, trained: Train) -> None:
     source.write_text(
         source.read_text().replace('unit="cm", ge=0.1, le=15, example=5.1', 'unit="mm"')
     )
-    found = verify(bundle.path)
-    assert found.differences == ("schema.json: the project declares another row or target now.",)
-    assert found.reasons[0].startswith("project.py changed")
+    result = verify(bundle.path)
+    assert result.differences == ("schema.json: the project declares another row or target now.",)
+    assert result.reasons[0].startswith("project.py changed")
 
 
 def test_an_altered_bundle_is_refused(copy: Copy, trained: Train) -> None:
@@ -137,7 +137,7 @@ def test_an_altered_bundle_is_refused(copy: Copy, trained: Train) -> None:
         verify(bundle)
 
 
-def test_the_project_is_found_or_asked_for(
+def test_the_project_is_located_or_must_be_named(
     copy: Copy, trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = copy("iris")

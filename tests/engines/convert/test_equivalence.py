@@ -50,7 +50,7 @@ def test_a_wrong_coefficient_is_caught(
     assert "rows moved" in native_reason(LogisticRegression(max_iter=1000), iris)
 
 
-def test_ties_broken_the_other_way_are_caught(
+def test_ties_broken_differently_are_caught(
     iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(graph: Any, probabilities: str) -> ClassifierOutput:

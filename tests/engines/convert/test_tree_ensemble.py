@@ -32,9 +32,9 @@ def answer() -> Any:
             helper.make_tensor_value_info(n, TensorProto.DOUBLE, ["N", k])
             for n, k in (("numeric", 1), (name, ensemble.outputs))
         ]
-        made = helper.make_graph(graph.nodes, "g", io[:1], io[1:])
+        whole_graph = helper.make_graph(graph.nodes, "g", io[:1], io[1:])
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)]
-        model = helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION)
+        model = helper.make_model(whole_graph, opset_imports=opsets, ir_version=IR_VERSION)
         live = onnxruntime.InferenceSession(model.SerializeToString())
         return live.run(None, {"numeric": np.array(rows, float).reshape(-1, 1)})[0].tolist()
 

@@ -247,7 +247,7 @@ def transform_blocked_until(opened: Path, marks: Path) -> Any:
     return transform
 
 
-# progress, and what a JVM says before it is told to be silent
+# progress, and what a JVM says before it is configured to be silent
 USUAL = re.compile(r" *\d+% |WARNING: Using|Using Spark's|Setting |To adjust|\d\S+ \S+ WARN ")
 HELD = """
     def hold(batches):

@@ -74,7 +74,9 @@ def ingested(file: Path, kind: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", DTYPES)
-def test_both_read_every_odd_cell_alike_but_for_what_is_named(tmp_path: Path, kind: str) -> None:
+def test_both_readers_read_unusual_cells_alike_with_named_exceptions(
+    tmp_path: Path, kind: str
+) -> None:
     file = tmp_path / "cells.csv"
     with file.open("w", encoding="utf-8", newline="") as sink:
         csv.writer(sink).writerows([("row", "cell"), *enumerate(CELLS)])

@@ -1,4 +1,4 @@
-"""Dates and times that Python cannot hold, also inside lists and structs: found, and told as text."""
+"""Dates and times that Python cannot hold, also inside lists and structs: detected, and shown as text."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -39,9 +39,9 @@ def test_what_lies_outside_the_years_is_null_and_all_is_text(
     assert within.dtype == column.dtype
     assert within[0] is None
     assert within[1:].equals(column[1:], null_equal=True)
-    told = str(temporal_as_text(column).to_list())
-    assert "1970-01-01" in told
-    assert "datetime" not in told
+    texts = str(temporal_as_text(column).to_list())
+    assert "1970-01-01" in texts
+    assert "datetime" not in texts
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_what_lies_outside_the_years_is_null_and_all_is_text(
         pl.Series("x", ["a", None]),
     ],
 )
-def test_whatever_else_stays(cells: pl.Series) -> None:
+def test_other_values_stay(cells: pl.Series) -> None:
     assert null_outside_calendar(cells).equals(cells, null_equal=True)
     assert len(temporal_as_text(cells)) == len(cells)
 
 
 @pytest.mark.parametrize("day", [1 << 30, 1])
-def test_maps_are_looked_into_too(day: int) -> None:
+def test_values_inside_maps_are_converted_too(day: int) -> None:
     paid = pa.array([[("a", day)], [], None], pa.map_(pa.string(), pa.date32()))
     column = pl.Series("x", paid)
-    told = "1970-01-02" if day == 1 else "<value out of range: 1073741824>"
+    expected = "1970-01-02" if day == 1 else "<value out of range: 1073741824>"
     assert null_outside_calendar(column).null_count() == (1 if day == 1 else 2)
-    assert temporal_as_text(column).to_list() == [[{"key": "a", "value": told}], [], None]
+    assert temporal_as_text(column).to_list() == [[{"key": "a", "value": expected}], [], None]
 
 
 def with_dates(kind: pl.DataType) -> FeatureView:
@@ -94,7 +94,7 @@ def test_a_row_with_such_a_date_is_quarantined(tmp_path: Path, name: str) -> Non
     assert "out of range: 1073741824" in bad["raw"]
 
 
-def test_a_column_that_nobody_asked_for_ends_no_build(tmp_path: Path) -> None:
+def test_an_unused_column_ends_no_build(tmp_path: Path) -> None:
     paid = pl.DataFrame({"x": DAYS}).select(paid=SHAPES["list"]).to_series()
     loans = LOANS.with_columns(paid, loan_amount=pl.Series([-1.0, 1.0, 1.0, 1.0]))
     snapshot = build_snapshot(

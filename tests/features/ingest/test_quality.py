@@ -63,7 +63,7 @@ def test_a_bad_row_is_quarantined_with_every_reason(
 
 
 @pytest.mark.parametrize(
-    ("cells", "shown"),
+    ("cells", "text"),
     [
         (pl.Series([1 << 30], dtype=pl.Int32).cast(pl.Date), "<value out of range: 1073741824>"),
         (pl.Series([1 << 62]).cast(pl.Datetime("us")), "<value out of range: 4611686018427387904>"),
@@ -72,14 +72,14 @@ def test_a_bad_row_is_quarantined_with_every_reason(
     ],
 )  # fmt: skip
 def test_a_date_that_python_has_not_is_quarantined_as_text(
-    tmp_path: Path, cells: pl.Series, shown: str
+    tmp_path: Path, cells: pl.Series, text: str
 ) -> None:
     loans = make_loans(3, seed=1).head(1).with_columns(loan_date=cells, ignored=cells)
     snapshot = build_snapshot(offline_store(tmp_path), loans, view=LAX)
     (row,) = pl.read_parquet(snapshot.quarantine_parts()).to_dicts()
     assert row["reasons"] == ["loan_date: is no date (YYYY-MM-DD)"]
     raw_row = json.loads(row["raw"])
-    assert (raw_row["loan_date"], raw_row["ignored"]) == (shown, shown)
+    assert (raw_row["loan_date"], raw_row["ignored"]) == (text, text)
     assert raw_row["birthday"] == str(loans["birthday"][0])
 
 
@@ -102,10 +102,10 @@ def test_every_row_passes_or_is_quarantined_or_erased(tmp_path: Path, seed: int)
     random = Random(seed)
     names, *lines = make_loans(60, seed).write_csv().splitlines()
     rubbish = ["", "x", "-7", "3021-09-18", "1e400", '"a,b"', "é", "1000", "NaN"]
-    for place in random.sample(range(len(lines)), 90):
-        cells = lines[place].split(",")
+    for index in random.sample(range(len(lines)), 90):
+        cells = lines[index].split(",")
         cells[random.randrange(len(cells))] = random.choice(rubbish)
-        lines[place] = ",".join(cells + ["more"] * random.choice([0, 0, 0, 1]))
+        lines[index] = ",".join(cells + ["more"] * random.choice([0, 0, 0, 1]))
     file, store = tmp_path / "raw.csv", offline_store(tmp_path)
     file.write_text("\n".join([names, *lines]))
     build_snapshot(store, file, view=LAX)
@@ -116,16 +116,18 @@ def test_every_row_passes_or_is_quarantined_or_erased(tmp_path: Path, seed: int)
     assert quality["quarantined"] == bad.height == bad["row"].n_unique()
     assert quality["passed"] + bad.height + quality["erased"] == quality["rows"] == len(lines)
     column = names.split(",").index("loan_id")
-    kept = set(pl.read_parquet(snapshot.event_parts())["loan_id"])
-    told = {
+    passed = set(pl.read_parquet(snapshot.event_parts())["loan_id"])
+    quarantined = {
         line.split(",")[column] for number, line in enumerate(lines, 1) if number in set(bad["row"])
     }
-    gone = {line.split(",")[column] for line in lines} - told - {str(one) for one in kept}
-    assert min(len(kept), len(told), len(gone)) > 0
+    gone = (
+        {line.split(",")[column] for line in lines} - quarantined - {str(loan) for loan in passed}
+    )
+    assert min(len(passed), len(quarantined), len(gone)) > 0
     assert len(gone) <= quality["erased"]
 
 
-def test_doubled_keys_are_found_over_batches_and_appends(tmp_path: Path) -> None:
+def test_duplicate_keys_are_detected_over_batches_and_appends(tmp_path: Path) -> None:
     options = BuildOptions(parquet_rows=50)
     loans = make_loans(60, seed=1)
     first, again = loans.head(loans.height - 40), loans.tail(40)
@@ -157,9 +159,9 @@ def test_too_many_faults_stop_the_build_and_the_old_snapshot_stands(tmp_path: Pa
     with pytest.raises(QualityError, match=r"greater_than\(0\) \(\d+\).*refused.parquet"):
         build_snapshot(store, bad)
     assert store.snapshot().number == before.number
-    assert [one.number for one in store.snapshots()] == [before.number]
-    kept = pl.read_parquet(store.folder / "refused.parquet")
-    assert kept.height == bad.filter(pl.col("loan_amount") < 0).height
+    assert [snapshot.number for snapshot in store.snapshots()] == [before.number]
+    refused = pl.read_parquet(store.folder / "refused.parquet")
+    assert refused.height == bad.filter(pl.col("loan_amount") < 0).height
     assert build_snapshot(store, loans).number == before.number + 1
 
 
@@ -225,11 +227,14 @@ def test_an_append_is_compared_with_what_is_stored(tmp_path: Path) -> None:
 
 
 def warnings_of(quality: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """The rows and the entities of each oddity."""
-    return {why: (found["rows"], found["entities"]) for why, found in quality["oddities"].items()}
+    """The rows and the entities of each warning."""
+    return {
+        reason: (counts["rows"], counts["entities"])
+        for reason, counts in quality["oddities"].items()
+    }
 
 
-def test_a_check_that_fails_otherwise_is_told(tmp_path: Path) -> None:
+def test_a_check_that_raises_is_reported(tmp_path: Path) -> None:
     def broken() -> Any:
         import pandera.polars as pa
 
@@ -243,20 +248,20 @@ def test_a_check_that_fails_otherwise_is_told(tmp_path: Path) -> None:
         )
 
 
-def test_a_missing_column_is_told(tmp_path: Path) -> None:
+def test_a_missing_column_is_reported(tmp_path: Path) -> None:
     with pytest.raises(
         FeatureError, match=r"lacks the columns id, status.* Name a file that has them"
     ):
         build_snapshot(offline_store(tmp_path), make_loans(3, seed=1).drop("id", "status"))
 
 
-def test_a_file_without_rows_is_told(tmp_path: Path) -> None:
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="has no rows"):
         build_snapshot(offline_store(tmp_path), make_loans(3, seed=1).head(0))
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("contract", "message"),
     [
         (lambda: {"loan_id": int}, "is a dict"),
         (lambda: contract().remove_columns(["loan_date"]), "required column loan_date of type Date"),
@@ -264,12 +269,12 @@ def test_a_file_without_rows_is_told(tmp_path: Path) -> None:
         (lambda: contract().columns["absent"], "failed: KeyError"),
     ],
 )  # fmt: skip
-def test_a_contract_that_is_none_is_told(made: Any, told: str) -> None:
-    with pytest.raises(ProjectError, match=told):
-        Contract.from_view(replace(VIEW, contract=made))
+def test_an_invalid_contract_is_refused(contract: Any, message: str) -> None:
+    with pytest.raises(ProjectError, match=message):
+        Contract.from_view(replace(VIEW, contract=contract))
 
 
-def test_a_check_of_the_whole_table_is_told(tmp_path: Path) -> None:
+def test_a_failed_check_of_the_whole_table_is_reported(tmp_path: Path) -> None:
     def whole() -> Any:
         import pandera.polars as pa
 
@@ -283,12 +288,12 @@ def test_a_check_of_the_whole_table_is_told(tmp_path: Path) -> None:
         )
 
 
-def test_check_judges_and_builds_nothing(tmp_path: Path) -> None:
-    file, kept = tmp_path / "raw.csv", tmp_path / "bad.parquet"
+def test_check_validates_and_builds_nothing(tmp_path: Path) -> None:
+    file, quarantine = tmp_path / "raw.csv", tmp_path / "bad.parquet"
     file.write_text(
         GOOD + "2,8,X,Y,1980-01-01,,2020-01-01,1,0,\n1,7,F,Y,1980-01-01,,2020-01-01,1,0,\n"
     )
-    report = check_raw_file(VIEW, file, "256MB", kept, lambda *_: None)
+    report = check_raw_file(VIEW, file, "256MB", quarantine, lambda *_: None)
     assert (report.rows, report.quarantined) == (4, 2)
-    assert pl.read_parquet(kept)["row"].to_list() == [3, 4]
-    assert sorted(tmp_path.iterdir()) == [kept, file]
+    assert pl.read_parquet(quarantine)["row"].to_list() == [3, 4]
+    assert sorted(tmp_path.iterdir()) == [quarantine, file]

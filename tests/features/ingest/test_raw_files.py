@@ -44,7 +44,7 @@ def test_broken_lines_keep_their_numbers_over_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", [40, 1 << 20])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_a_line_that_leaves_a_quote_open_swallows_no_other(
+def test_a_line_with_an_open_quote_does_not_consume_the_next(
     tmp_path: Path, end: str, block: int
 ) -> None:
     lines = ["id,name", '1,"two', 'lines"', '3,5" x', "", '4,"a,""b"', '5","x', "6,", '7,"']
@@ -76,11 +76,13 @@ def test_a_broken_line_that_is_not_utf8_is_kept_with_its_bytes_escaped(tmp_path:
         pa.struct([("a", pa.decimal256(60, 2))]),
     ],
 )
-def test_a_column_of_a_type_that_cannot_be_read_is_told(tmp_path: Path, kind: pa.DataType) -> None:
+def test_a_column_of_an_unsupported_type_is_refused(tmp_path: Path, kind: pa.DataType) -> None:
     file = tmp_path / "raw.parquet"
     pq.write_table(pa.table({"id": [1], "amount": pa.nulls(1, kind)}), file)
-    told = r"raw\.parquet has the column 'amount' of the type .*, which cannot be read\. Write it"
-    with pytest.raises(FeatureError, match=told):
+    message = (
+        r"raw\.parquet has the column 'amount' of the type .*, which cannot be read\. Write it"
+    )
+    with pytest.raises(FeatureError, match=message):
         RawFile.open(file)
 
 
@@ -90,12 +92,12 @@ def test_parquet_comes_in_batches(tmp_path: Path) -> None:
     opened = replace(RawFile.open(file), parquet_rows=40)
     assert opened.estimated_rows == 100
     rows = [batch.rows.to_list() for batch in opened.batches()]
-    assert [len(one) for one in rows] == [40, 40, 20]
+    assert [len(batch) for batch in rows] == [40, 40, 20]
     assert list(chain.from_iterable(rows)) == list(range(1, 101))
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("raw.csv", b"", "is empty. The first line names the columns"),
         ("raw.csv", "a,b\n1,2\n".encode("utf-16"), "Save the file as CSV in UTF-8"),
@@ -112,11 +114,11 @@ def test_parquet_comes_in_batches(tmp_path: Path) -> None:
         ("raw.csv", None, "There is no file"),
     ],
 )
-def test_what_is_no_raw_file_is_told(
-    tmp_path: Path, name: str, content: bytes | None, told: str
+def test_what_is_no_raw_file_is_refused(
+    tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     file = tmp_path / name
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(FeatureError, match=told):
+    with pytest.raises(FeatureError, match=message):
         RawFile.open(file)

@@ -29,14 +29,14 @@ def test_a_snapshot_says_what_it_holds(tmp_path: Path) -> None:
     assert (snapshot.events, snapshot.entities, snapshot.recomputed) == (loans.height, 100, 100)
     assert snapshot.newest == loans["loan_date"].max()
     assert snapshot.view == PROJECT_VIEW.version
-    kept = read_sorted(snapshot.event_parts())
-    assert_frame_equal(kept.drop("days_birth"), loans.sort(ORDER), check_column_order=False)
+    stored = read_sorted(snapshot.event_parts())
+    assert_frame_equal(stored.drop("days_birth"), loans.sort(ORDER), check_column_order=False)
 
 
-def test_parts_stand_side_by_side_in_order(tmp_path: Path) -> None:
+def test_parts_are_numbered_in_order(tmp_path: Path) -> None:
     snapshot = build_snapshot(offline_store(tmp_path), make_loans(100, seed=2), FOUR)
     parts = (snapshot.event_parts(), snapshot.state_parts(), snapshot.latest_parts())
-    assert [len(one) for one in parts] == [4, 4, 4]
+    assert [len(part) for part in parts] == [4, 4, 4]
     for event_part, state_part, latest_part in zip(*parts, strict=True):
         assert event_part.name == state_part.name == latest_part.name
         rows, states = pl.read_parquet(event_part), pl.read_parquet(state_part)
@@ -54,7 +54,7 @@ def test_snapshots_are_numbered_and_old_ones_stay(tmp_path: Path) -> None:
         store.snapshot()
     first = build_snapshot(store, make_loans(20, seed=1))
     build_snapshot(store, make_loans(30, seed=2))
-    assert [one.number for one in store.snapshots()] == [2, 1]
+    assert [snapshot.number for snapshot in store.snapshots()] == [2, 1]
     assert store.snapshot(1) == first
     assert (store.folder / "current").resolve() == store.snapshot().folder
     with pytest.raises(FeatureError, match="no snapshot 3; the newest is 2"):
@@ -65,9 +65,9 @@ def test_the_same_rows_give_the_same_digest_in_any_order_and_form(tmp_path: Path
     loans = make_loans(60, seed=3)
     file = tmp_path / "raw.csv"
     loans.sort("loan_amount").write_csv(file)
-    one = build_snapshot(offline_store(tmp_path / "one"), loans, FOUR)
+    first = build_snapshot(offline_store(tmp_path / "one"), loans, FOUR)
     other = build_snapshot(offline_store(tmp_path / "other"), file, replace(FOUR, memory="128MB"))
-    assert one.digest == other.digest
+    assert first.digest == other.digest
 
 
 def test_any_tool_reads_a_folder_in_one_line(tmp_path: Path) -> None:
@@ -94,14 +94,14 @@ def test_one_build_at_a_time(tmp_path: Path) -> None:
     assert build_snapshot(store, make_loans(5, seed=1)).number == 1
 
 
-def test_a_limit_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
+def test_an_invalid_memory_limit_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="'much' is no memory limit"):
         build_snapshot(
             offline_store(tmp_path), tmp_path / "none.parquet", BuildOptions(memory="much")
         )
 
 
-def test_too_little_memory_is_told(tmp_path: Path) -> None:
+def test_too_little_memory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="Give it more memory with --memory"):
         build_snapshot(
             offline_store(tmp_path), make_loans(2000, seed=1), BuildOptions(memory="100KB")
@@ -113,16 +113,16 @@ def _fails(loans: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("history", "told"),
+    ("history", "message"),
     [
         (_fails, "ValueError: no such column"),
         (lambda loans: loans.select("id", "loan_date", "loan_id"), "gives no column nb_previous"),
         (lambda loans: VIEW.transform(loans).head(7), "gives other rows"),
     ],
 )  # fmt: skip
-def test_a_history_that_is_none_is_told(tmp_path: Path, history: Any, told: str) -> None:
+def test_an_invalid_history_is_refused(tmp_path: Path, history: Any, message: str) -> None:
     store = offline_store(tmp_path)
-    with pytest.raises(FeatureError, match=told):
+    with pytest.raises(FeatureError, match=message):
         build_snapshot(store, make_loans(20, seed=1), view=replace(VIEW, transform=history))
     assert store.current() is None
     assert not (store.folder / ".staging").exists()

@@ -1,4 +1,4 @@
-"""The link to the current snapshot: whatever becomes of it, no whole snapshot is lost."""
+"""The symbolic link to the current snapshot: damage to it loses no whole snapshot."""
 
 import logging
 import shutil
@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> OfflineStore:
 
 
 def numbers(store: OfflineStore) -> list[int]:
-    return [one.number for one in store.snapshots()]
+    return [snapshot.number for snapshot in store.snapshots()]
 
 
 @pytest.mark.parametrize("target", [None, "snapshots/000009", "nonsense"])
@@ -65,11 +65,11 @@ def test_without_a_link_a_torn_snapshot_is_passed_over_and_kept(store: OfflineSt
     assert torn.is_dir()
 
 
-@pytest.mark.parametrize(("fact", "told"), [('"buckets": 1', 0), ('"number": 2', 1)])
-def test_a_snapshot_of_impossible_facts_is_none(store: OfflineStore, fact: str, told: int) -> None:
+@pytest.mark.parametrize(("fact", "value"), [('"buckets": 1', 0), ('"number": 2', 1)])
+def test_a_snapshot_of_impossible_facts_is_none(store: OfflineStore, fact: str, value: int) -> None:
     file = store.snapshot().folder / "snapshot.json"
     content = file.read_text()
     assert fact in content
-    file.write_text(content.replace(fact, f"{fact[:-1]}{told}"))
+    file.write_text(content.replace(fact, f"{fact[:-1]}{value}"))
     with pytest.raises(FeatureError, match="is no complete snapshot"):
         store.snapshot()

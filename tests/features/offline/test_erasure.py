@@ -36,7 +36,7 @@ LAX = replace(VIEW, max_invalid_share=1.0)
 
 def files_with_client(store: OfflineStore) -> list[str]:
     """Every table below the store that holds the client, be it under another name."""
-    found = []
+    files = []
     for file in store.folder.rglob("*.parquet"):
         frame = pl.read_parquet(file)
         held = (
@@ -45,8 +45,8 @@ def files_with_client(store: OfflineStore) -> list[str]:
             else frame["entity"].str.contains(f"{CLIENT}")
         )
         if held.any():
-            found.append(str(file.relative_to(store.folder)))
-    return found
+            files.append(str(file.relative_to(store.folder)))
+    return files
 
 
 def test_an_entity_is_gone_from_everywhere(tmp_path: Path) -> None:
@@ -80,15 +80,15 @@ def test_the_others_stay_and_files_stay_shared(tmp_path: Path) -> None:
     build_snapshot(store, LOANS.head(0), APPEND)
     events_, states = read_sorted(before.event_parts()), read_sorted(before.state_parts())
     erase(store, CLIENT)
-    for one, other in zip(
+    for part, other in zip(
         store.snapshot(1).event_parts(), store.snapshot(2).event_parts(), strict=True
     ):
-        assert one.samefile(other)
+        assert part.samefile(other)
     assert read_sorted(store.snapshot(1).event_parts()).equals(events_.filter(~MINE))
     assert read_sorted(store.snapshot(2).state_parts()).equals(states.filter(~MINE))
 
 
-def test_no_later_build_brings_it_back(tmp_path: Path) -> None:
+def test_no_later_build_brings_an_erased_entity_back(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, LOANS)
     erase(store, CLIENT)
@@ -103,7 +103,7 @@ def test_no_later_build_brings_it_back(tmp_path: Path) -> None:
     assert build_snapshot(store, late, APPEND).entities == 29
 
 
-def test_who_was_erased_is_remembered_by_no_name(tmp_path: Path) -> None:
+def test_the_erased_are_stored_as_hashes(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, LOANS)
     erase(store, CLIENT)
@@ -111,12 +111,12 @@ def test_who_was_erased_is_remembered_by_no_name(tmp_path: Path) -> None:
     other = offline_store(tmp_path / "other")
     build_snapshot(other, LOANS)
     erase(other, CLIENT)
-    kept, elsewhere = (
-        json.loads((one.folder / "erased.json").read_bytes()) for one in (store, other)
+    erased, elsewhere = (
+        json.loads((item.folder / "erased.json").read_bytes()) for item in (store, other)
     )
-    assert len(kept["hashes"]) == 2
-    assert all(len(one) == 32 for one in kept["hashes"])
-    assert not set(kept["hashes"]) & set(elsewhere["hashes"])
+    assert len(erased["hashes"]) == 2
+    assert all(len(item) == 32 for item in erased["hashes"])
+    assert not set(erased["hashes"]) & set(elsewhere["hashes"])
 
 
 def test_an_erasure_undone_lets_the_next_build_hold_it_and_the_others_not(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_an_erasure_undone_lets_the_next_build_hold_it_and_the_others_not(tmp_pa
         undo_erasure(store, 106)
 
 
-def test_a_memory_that_a_killed_process_was_writing_is_cleared_up(tmp_path: Path) -> None:
+def test_a_list_of_the_erased_left_by_a_killed_process_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".erased.json.99999999.part").write_text("{")
     ErasedEntities.read(tmp_path).add(tmp_path, CLIENT)
     assert [file.name for file in tmp_path.iterdir()] == ["erased.json"]
@@ -153,7 +153,7 @@ def test_an_id_is_found_in_cells_that_are_written_amiss() -> None:
     assert set(numbers_in("1e400")) == {1, 400}
 
 
-def test_the_rows_of_a_refused_build_forget_it_too(tmp_path: Path) -> None:
+def test_an_erasure_covers_the_rows_of_a_refused_build(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, LOANS)
     with pytest.raises(QualityError):
@@ -167,7 +167,7 @@ def test_the_rows_of_a_refused_build_forget_it_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "file", ["snapshot.json", "events/part-000.parquet", "latest/part-000.parquet"]
 )
-def test_what_cannot_be_read_is_told_and_blocks_nothing(tmp_path: Path, file: str) -> None:
+def test_what_cannot_be_read_is_reported_and_blocks_nothing(tmp_path: Path, file: str) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, LOANS)
     torn = build_snapshot(store, LOANS).folder
@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_told_and_blocks_nothing(tmp_path: Path, file: st
     assert CLIENT not in pl.read_parquet(store.snapshot(1).event_parts())["id"]
 
 
-def test_a_torn_quarantine_is_told_and_blocks_nothing(tmp_path: Path) -> None:
+def test_a_torn_quarantine_is_reported_and_blocks_nothing(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     snapshot = build_snapshot(store, LOANS)
     (snapshot.folder / "quarantine" / "part-000001.parquet").write_bytes(b"")
@@ -189,7 +189,7 @@ def test_a_torn_quarantine_is_told_and_blocks_nothing(tmp_path: Path) -> None:
     assert erased.unreadable == tuple(sorted((refused, snapshot.folder)))
 
 
-def test_an_id_that_none_can_have_is_refused_and_not_remembered(tmp_path: Path) -> None:
+def test_an_impossible_id_is_refused_and_not_stored(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     build_snapshot(store, LOANS)
     for entity in (2**63, -(2**63) - 1):
@@ -199,7 +199,7 @@ def test_an_id_that_none_can_have_is_refused_and_not_remembered(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"salt": "no hex", "hashes": []}'])
-def test_a_memory_that_is_none_is_told(tmp_path: Path, content: str) -> None:
+def test_an_invalid_list_of_the_erased_is_reported(tmp_path: Path, content: str) -> None:
     (tmp_path / "erased.json").write_text(content)
     with pytest.raises(
         FeatureError, match=r"erased\.json cannot be read, and it names who was erased"
@@ -215,7 +215,7 @@ def restore_copy(store: OfflineStore) -> Snapshot:
 
 
 @pytest.mark.parametrize("new", [LOANS.head(0), LOANS.filter(pl.col("id") == 106)])
-def test_an_append_takes_over_nobody_that_was_erased(tmp_path: Path, new: pl.DataFrame) -> None:
+def test_an_append_takes_over_no_erased_entity(tmp_path: Path, new: pl.DataFrame) -> None:
     store = offline_store(tmp_path)
     restore_copy(store)
     late = new.with_columns(pl.col("loan_id") + 10_000)
@@ -228,7 +228,7 @@ def test_an_append_takes_over_nobody_that_was_erased(tmp_path: Path, new: pl.Dat
     assert after.recomputed == late["id"].n_unique()
 
 
-def test_training_joins_and_the_online_store_read_nobody_that_was_erased(tmp_path: Path) -> None:
+def test_training_joins_and_the_online_store_read_no_erased_entity(tmp_path: Path) -> None:
     store = offline_store(tmp_path)
     snapshot = restore_copy(store)
     rows = training_rows(VIEW, PROJECT_VIEW, snapshot)
@@ -240,7 +240,7 @@ def test_training_joins_and_the_online_store_read_nobody_that_was_erased(tmp_pat
     online = online_store(Settings(home=tmp_path), PROJECT_VIEW, "loans")
     parts = snapshot.latest_parts()
     done = materialise(online, PROJECT_VIEW, parts, snapshot, lambda *_: None)
-    found = online.read_many([CLIENT, 106])
+    stored = online.read_many([CLIENT, 106])
     online.close()
-    assert (found[0], done.rows) == (None, 29)
-    assert found[1] is not None
+    assert (stored[0], done.rows) == (None, 29)
+    assert stored[1] is not None

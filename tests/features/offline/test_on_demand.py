@@ -22,16 +22,18 @@ DUCKDB = duckdb.connect()
 @example([(LEAP, LEAP, date(2024, 2, 28)), (LEAP, LEAP, date(2024, 2, 29)), (LEAP, LEAP, LEAP)])
 @example([(None, NO_JOB, date(2020, 12, 31))])
 @given(PAIRS)
-def test_columns_equal_what_is_computed_for_one(rows: list[tuple[date | None, ...]]) -> None:
+def test_columns_equal_what_is_computed_for_a_single_entity(
+    rows: list[tuple[date | None, ...]],
+) -> None:
     names = ["birthday", "job_start_date", "day"]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Date), orient="row")
     expected = [
-        PROJECT_VIEW.features_on(dict.fromkeys(PROJECT_VIEW.stored_columns) | known, known["day"])
-        for known in frame.to_dicts()
+        PROJECT_VIEW.features_on(dict.fromkeys(PROJECT_VIEW.stored_columns) | row, row["day"])
+        for row in frame.to_dicts()
     ]
-    made = list(PROJECT_VIEW.at_request)
-    wanted = [{name: one[name] for name in made} for one in expected]
+    on_demand = list(PROJECT_VIEW.at_request)
+    wanted = [{name: features[name] for name in on_demand} for features in expected]
     lazy = add_on_demand_features(PROJECT_VIEW, frame.lazy(), "day").collect()
-    assert lazy.select(made).to_dicts() == wanted
+    assert lazy.select(on_demand).to_dicts() == wanted
     relation = add_on_demand_features(PROJECT_VIEW, DUCKDB.from_arrow(frame.to_arrow()), "day")
-    assert relation.select(*made).to_arrow_table().to_pylist() == wanted
+    assert relation.select(*on_demand).to_arrow_table().to_pylist() == wanted

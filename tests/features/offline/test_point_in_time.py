@@ -47,23 +47,23 @@ def labels(n: int, seed: int) -> pl.DataFrame:
 
 
 def expected_features(
-    record: ViewRecord, snapshot: Snapshot, asked: pl.DataFrame, key: bool
+    record: ViewRecord, snapshot: Snapshot, given: pl.DataFrame, key: bool
 ) -> list[Any]:
     """The features for each label, one after the other."""
     states = read_sorted(snapshot.state_parts()).to_dicts()
     rows = []
-    for label in asked.to_dicts():
+    for label in given.to_dicts():
         at = (label["day"], label["loan"] if key else -1)
         older = [
             s
             for s in states
             if s["id"] == label["id"] and (s["loan_date"], s["loan_id"] if key else 0) < at
         ]
-        known = older[-1] if older else None
-        if known and record.ttl_days and (label["day"] - known["loan_date"]).days > record.ttl_days:
-            known = None
+        state = older[-1] if older else None
+        if state and record.ttl_days and (label["day"] - state["loan_date"]).days > record.ttl_days:
+            state = None
         rows.append(
-            dict.fromkeys(FEATURES) if known is None else record.features_on(known, label["day"])
+            dict.fromkeys(FEATURES) if state is None else record.features_on(state, label["day"])
         )
     return rows
 
@@ -72,24 +72,24 @@ def expected_features(
 @pytest.mark.parametrize("key", [False, True], ids=["by day", "by key"])
 def test_labels_get_what_was_known_before(tmp_path: Path, view: FeatureView, key: bool) -> None:
     snapshot, record = build_for_view(view, tmp_path), view.record(FEATURES)
-    asked = labels(300, seed=9)
-    joined = point_in_time(record, snapshot, asked.to_arrow(), "day", "loan" if key else None)
-    assert joined.column_names == [*asked.columns, *FEATURES]
+    given = labels(300, seed=9)
+    joined = point_in_time(record, snapshot, given.to_arrow(), "day", "loan" if key else None)
+    assert joined.column_names == [*given.columns, *FEATURES]
     frame = pl.DataFrame(pl.from_arrow(joined))
     assert frame["label"].to_list() == list(range(300))
-    found = frame.select(FEATURES).to_dicts()
-    assert found == expected_features(record, snapshot, asked, key)
-    known = sum(one["nb_previous_loans"] is not None for one in found)
-    assert 0 < known < 300
+    features = frame.select(FEATURES).to_dicts()
+    assert features == expected_features(record, snapshot, given, key)
+    joined_count = sum(row["nb_previous_loans"] is not None for row in features)
+    assert 0 < joined_count < 300
 
 
 def test_every_loan_as_a_label_gets_what_training_reads(snapshot: Snapshot) -> None:
     rows = training_rows(VIEW, PROJECT_VIEW, snapshot)
-    asked = rows.select("id", "loan_date", "loan_id").sample(fraction=1.0, shuffle=True, seed=1)
+    given = rows.select("id", "loan_date", "loan_id").sample(fraction=1.0, shuffle=True, seed=1)
     joined = pl.DataFrame(
-        pl.from_arrow(point_in_time(PROJECT_VIEW, snapshot, asked, "loan_date", "loan_id"))
+        pl.from_arrow(point_in_time(PROJECT_VIEW, snapshot, given, "loan_date", "loan_id"))
     )
-    expected = asked.join(rows.select("loan_id", *FEATURES), on="loan_id", how="left")
+    expected = given.join(rows.select("loan_id", *FEATURES), on="loan_id", how="left")
     later = expected["nb_previous_loans"] > 0
     assert joined.filter(later).select(FEATURES).equals(expected.filter(later).select(FEATURES))
     assert joined.filter(~later)["age"].null_count() == (~later).sum()
@@ -97,28 +97,28 @@ def test_every_loan_as_a_label_gets_what_training_reads(snapshot: Snapshot) -> N
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
 def test_labels_may_be_a_file(tmp_path: Path, snapshot: Snapshot, name: str) -> None:
-    asked, file = labels(20, seed=3), tmp_path / name
-    asked.write_csv(file) if file.suffix == ".csv" else asked.write_parquet(file)
+    given, file = labels(20, seed=3), tmp_path / name
+    given.write_csv(file) if file.suffix == ".csv" else given.write_parquet(file)
     joined = point_in_time(PROJECT_VIEW, snapshot, file, "day")
-    expected = point_in_time(PROJECT_VIEW, snapshot, asked, "day")
+    expected = point_in_time(PROJECT_VIEW, snapshot, given, "day")
     assert joined.select(FEATURES).equals(expected.select(FEATURES))
 
 
-def test_far_days_nulls_and_no_labels_at_all(snapshot: Snapshot) -> None:
-    asked = pl.DataFrame(
+def test_labels_may_be_far_away_null_or_absent(snapshot: Snapshot) -> None:
+    given = pl.DataFrame(
         {"id": [100, 100, None], "day": [date(3021, 9, 18), None, date(2020, 1, 1)]},
         schema={"id": pl.Int64, "day": pl.Date},
     )
     lasting = PROJECT_VIEW.model_copy(update={"ttl_days": None})
-    joined = point_in_time(lasting, snapshot, asked, "day").to_pylist()
+    joined = point_in_time(lasting, snapshot, given, "day").to_pylist()
     assert joined[0]["age"] > 1000
-    assert [one["age"] for one in joined[1:]] == [None, None]
-    none = point_in_time(lasting, snapshot, asked.head(0), "day")
+    assert [row["age"] for row in joined[1:]] == [None, None]
+    none = point_in_time(lasting, snapshot, given.head(0), "day")
     assert (none.num_rows, none.column_names) == (0, ["id", "day", *FEATURES])
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "given",
     [
         {"id": pl.Series([2**64 - 1], dtype=pl.UInt64), "day": [date(2024, 1, 1)]},
         {"id": [110], "day": pl.Series([1 << 62]).cast(pl.Datetime("ms"))},
@@ -126,15 +126,15 @@ def test_far_days_nulls_and_no_labels_at_all(snapshot: Snapshot) -> None:
     ],
     ids=["id", "time", "day"],
 )
-def test_labels_beyond_all_bounds_get_nulls(snapshot: Snapshot, asked: dict[str, Any]) -> None:
+def test_labels_beyond_all_bounds_get_nulls(snapshot: Snapshot, given: dict[str, Any]) -> None:
     lasting = PROJECT_VIEW.model_copy(update={"ttl_days": None})
-    joined = point_in_time(lasting, snapshot, pl.DataFrame(asked), "day")
+    joined = point_in_time(lasting, snapshot, pl.DataFrame(given), "day")
     assert joined.num_rows == 1
     assert joined.select(FEATURES).to_pylist() == [dict.fromkeys(FEATURES)]
 
 
 @pytest.mark.parametrize(
-    ("asked", "key", "told"),
+    ("given", "key", "message"),
     [
         ({"id": [1]}, None, "need a column day of dates"),
         ({"id": ["1"], "day": [date(2020, 1, 1)]}, None, "need a column id of integers"),
@@ -148,11 +148,11 @@ def test_labels_beyond_all_bounds_get_nulls(snapshot: Snapshot, asked: dict[str,
         ),
     ],
 )
-def test_labels_that_do_not_fit_are_told(
-    snapshot: Snapshot, asked: dict[str, Any], key: str | None, told: str
+def test_invalid_labels_are_refused(
+    snapshot: Snapshot, given: dict[str, Any], key: str | None, message: str
 ) -> None:
-    with pytest.raises(FeatureError, match=told):
-        point_in_time(PROJECT_VIEW, snapshot, pl.DataFrame(asked), "day", key)
+    with pytest.raises(FeatureError, match=message):
+        point_in_time(PROJECT_VIEW, snapshot, pl.DataFrame(given), "day", key)
 
 
 @pytest.mark.parametrize(
@@ -167,22 +167,22 @@ def test_a_snapshot_of_another_version_of_the_view_is_refused(
         point_in_time(other, snapshot, labels(3, seed=1), "day")
 
 
-def test_a_file_that_is_none_is_told(tmp_path: Path, snapshot: Snapshot) -> None:
+def test_a_missing_or_unreadable_file_is_reported(tmp_path: Path, snapshot: Snapshot) -> None:
     with pytest.raises(FeatureError, match="cannot be read as labels"):
         point_in_time(PROJECT_VIEW, snapshot, tmp_path / "none.parquet", "day")
 
 
 @pytest.mark.parametrize("entity", [1, 110])
 def test_labels_of_which_none_is_known_are_not_lost(snapshot: Snapshot, entity: int) -> None:
-    asked = pl.DataFrame({"id": [entity], "day": [date(1999, 1, 1)]})
-    (row,) = point_in_time(PROJECT_VIEW, snapshot, asked, "day").to_pylist()
+    given = pl.DataFrame({"id": [entity], "day": [date(1999, 1, 1)]})
+    (row,) = point_in_time(PROJECT_VIEW, snapshot, given, "day").to_pylist()
     assert row == {"id": entity, "day": date(1999, 1, 1)} | dict.fromkeys(FEATURES)
 
 
 def test_labels_may_be_a_pandas_frame_or_a_path_as_text(tmp_path: Path, snapshot: Snapshot) -> None:
-    asked = labels(40, seed=4)
-    asked.write_parquet(tmp_path / "labels.parquet")
-    expected = point_in_time(PROJECT_VIEW, snapshot, asked, "day").select(FEATURES)
-    for given in (asked.to_pandas(), str(tmp_path / "labels.parquet")):
-        found = point_in_time(PROJECT_VIEW, snapshot, given, "day").select(FEATURES)
-        assert found.to_pylist() == expected.to_pylist()
+    frame = labels(40, seed=4)
+    frame.write_parquet(tmp_path / "labels.parquet")
+    expected = point_in_time(PROJECT_VIEW, snapshot, frame, "day").select(FEATURES)
+    for given in (frame.to_pandas(), str(tmp_path / "labels.parquet")):
+        features = point_in_time(PROJECT_VIEW, snapshot, given, "day").select(FEATURES)
+        assert features.to_pylist() == expected.to_pylist()

@@ -50,7 +50,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
 
 
 def numbers(store: OfflineStore) -> list[int]:
-    return [one.number for one in store.snapshots()]
+    return [snapshot.number for snapshot in store.snapshots()]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_torn_snapshot_counts_for_none_of_those_that_are_kept(
     for number in (1, 3):
         (store.snapshot(number).folder / "snapshot.json").write_text("{")
     assert prune(store, 2, ()) == [1]
-    assert [place.name for place in store.snapshot_folders()] == ["000004", "000003", "000002"]
+    assert [folder.name for folder in store.snapshot_folders()] == ["000004", "000003", "000002"]
 
 
 def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(
@@ -102,7 +102,7 @@ def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(
     assert len(store.snapshot_folders()) == 4
 
 
-def test_no_prune_beside_a_build(grown: Grown, tmp_path: Path) -> None:
+def test_a_prune_during_a_build_is_refused(grown: Grown, tmp_path: Path) -> None:
     store = grown(tmp_path)
     with (
         store.write_lock(),
@@ -158,7 +158,7 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(
     assert not (store.folder / ".staging").exists()
 
 
-def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(
+def test_a_reader_of_a_snapshot_that_is_pruned_meanwhile_gets_an_error(
     grown: Grown, tmp_path: Path
 ) -> None:
     store = grown(tmp_path)
@@ -168,16 +168,16 @@ def test_who_has_begun_to_read_a_snapshot_that_is_pruned_is_told(
         stored.rows()
 
 
-def test_who_reads_a_snapshot_that_is_pruned_is_told(grown: Grown, tmp_path: Path) -> None:
+def test_a_reader_of_a_pruned_snapshot_gets_an_error(grown: Grown, tmp_path: Path) -> None:
     store = grown(tmp_path)
     snapshot = store.snapshot(1)
     prune(store, 1, ())
-    told = "is gone: `windlass features prune` removes"
-    with pytest.raises(FeatureError, match=told):
+    message = "is gone: `windlass features prune` removes"
+    with pytest.raises(FeatureError, match=message):
         snapshot.verified_parts(STATES)
-    with pytest.raises(FeatureError, match=told):
+    with pytest.raises(FeatureError, match=message):
         training_rows(VIEW, PROJECT_VIEW, snapshot)
-    with pytest.raises(FeatureError, match=told):
+    with pytest.raises(FeatureError, match=message):
         point_in_time(PROJECT_VIEW, snapshot, LOANS.select("id", "loan_date"), "loan_date")
     with pytest.raises(FeatureError, match="has no snapshot 1; the newest is 4"):
         store.snapshot(1)

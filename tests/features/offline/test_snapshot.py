@@ -25,16 +25,16 @@ def test_a_part_edited_by_hand_is_refused(tmp_path: Path, kind: str) -> None:
     snapshot = build_snapshot(store, LOANS)
     part = snapshot.folder / kind / "part-000.parquet"
     pl.read_parquet(part).head(-1).write_parquet(part)
-    told = f"{kind}/part-000.parquet is not as snapshot 1 was built"
-    with pytest.raises(FeatureError, match=told):
+    message = f"{kind}/part-000.parquet is not as snapshot 1 was built"
+    with pytest.raises(FeatureError, match=message):
         snapshot.verified_parts(kind)
-    with pytest.raises(FeatureError, match=told):
+    with pytest.raises(FeatureError, match=message):
         build_snapshot(store, LOANS.head(0), BuildOptions(append=True))
     if kind != LATEST:
-        with pytest.raises(FeatureError, match=told):
+        with pytest.raises(FeatureError, match=message):
             training_rows(VIEW, PROJECT_VIEW, snapshot)
     if kind == STATES:
-        with pytest.raises(FeatureError, match=told):
+        with pytest.raises(FeatureError, match=message):
             point_in_time(PROJECT_VIEW, snapshot, LOANS.select("id", "loan_date"), "loan_date")
 
 

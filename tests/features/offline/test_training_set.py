@@ -30,23 +30,23 @@ def expected_rows(loans: pl.DataFrame, view: FeatureView) -> list[dict[str, Any]
     rows = []
     for loan in loans.sort("loan_date", "loan_id").to_dicts():
         car = {"Y": 1, "N": 0, None: None}[loan["flag_own_car"]]
-        known = loan | {
+        state = loan | {
             "flag_own_car": car,
             "nb_previous_loans": 0,
             "avg_amount_loans_previous": None,
         }
-        earlier = before[loan["id"]]
-        if earlier:
-            known |= {
-                "nb_previous_loans": len(earlier),
+        older_loans = before[loan["id"]]
+        if older_loans:
+            state |= {
+                "nb_previous_loans": len(older_loans),
                 "avg_amount_loans_previous": expected_average(
-                    view, [one["loan_amount"] for one in earlier]
+                    view, [older["loan_amount"] for older in older_loans]
                 ),
             }
-            if view.ttl and loan["loan_date"] - earlier[-1]["loan_date"] > view.ttl:
-                known = dict.fromkeys(record.stored_columns)
-        rows.append(record.features_on(known, loan["loan_date"]))
-        earlier.append(loan)
+            if view.ttl and loan["loan_date"] - older_loans[-1]["loan_date"] > view.ttl:
+                state = dict.fromkeys(record.stored_columns)
+        rows.append(record.features_on(state, loan["loan_date"]))
+        older_loans.append(loan)
     return rows
 
 
@@ -78,7 +78,7 @@ def test_every_loan_has_what_was_known_before_it(
     assert_frame_equal(rows.select(own.columns), own)
 
 
-def test_the_first_loan_has_what_the_form_says(tmp_path: Path) -> None:
+def test_the_first_loan_has_the_declared_defaults(tmp_path: Path) -> None:
     rows = training_rows(
         VIEW, PROJECT_VIEW, build_snapshot(offline_store(tmp_path), make_loans(30, seed=5))
     )
@@ -107,7 +107,7 @@ def test_a_snapshot_of_another_view_is_refused(tmp_path: Path) -> None:
         training_rows(BRIEF, BRIEF.record(FEATURES), snapshot)
 
 
-def test_a_snapshot_that_changes_while_it_is_read_is_told(
+def test_a_snapshot_that_changes_while_it_is_read_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = offline_store(tmp_path)

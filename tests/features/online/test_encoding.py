@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Iterator[OnlineStore]:
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         (rows({}).drop_columns(["birthday"]), "lack birthday"),
         (rows({}).drop_columns(["computed_at"]), "lack computed_at"),
@@ -39,9 +39,9 @@ def store(tmp_path: Path) -> Iterator[OnlineStore]:
     ],
 )
 def test_rows_that_cannot_be_kept_are_refused(
-    store: OnlineStore, table: pa.Table, told: str
+    store: OnlineStore, table: pa.Table, message: str
 ) -> None:
-    with pytest.raises(FeatureError, match=told):
+    with pytest.raises(FeatureError, match=message):
         store.write(table, 1)
     assert store.read(1) is None
 

@@ -31,9 +31,11 @@ ENTITIES = range(100, 200)
 
 
 def _run(
-    store: OnlineStore, parts: list[Path], snapshot: Snapshot = SILENT, **how: Any
+    store: OnlineStore, parts: list[Path], snapshot: Snapshot = SILENT, **options: Any
 ) -> MaterialisationResult:
-    return materialise(store, PROJECT_VIEW, parts, snapshot, how.pop("progress", _silent), **how)
+    return materialise(
+        store, PROJECT_VIEW, parts, snapshot, options.pop("progress", _silent), **options
+    )
 
 
 def _silent(_: float, __: str) -> None:
@@ -42,16 +44,16 @@ def _silent(_: float, __: str) -> None:
 
 def _held(store: OnlineStore) -> dict[int, int]:
     """Entities and the snapshots that they came with."""
-    found = store.read_many(range(50, 250))
-    return {entity: known.snapshot for entity, known in enumerate(found, 50) if known is not None}
+    stored = store.read_many(range(50, 250))
+    return {entity: row.snapshot for entity, row in enumerate(stored, 50) if row is not None}
 
 
 def test_everything_is_written_and_then_fresh(store: OnlineStore, tmp_path: Path) -> None:
     parts = write_parts(tmp_path / "parts", ENTITIES, 4)
-    told: list[tuple[float, str, bool]] = []
+    reports: list[tuple[float, str, bool]] = []
 
     def progress(share: float, what: str) -> None:
-        told.append((share, what, store.freshness() is None))
+        reports.append((share, what, store.freshness() is None))
 
     before = time.time()
     done = _run(store, parts[::-1], progress=progress, batch=30)
@@ -65,9 +67,9 @@ def test_everything_is_written_and_then_fresh(store: OnlineStore, tmp_path: Path
     )
     assert (done.freshness.name, done.freshness.view) == ("clients", PROJECT_VIEW.version)
     assert before <= done.freshness.materialised_at <= time.time()
-    assert [share for share, _, _ in told] == [0, 0.25, 0.5, 0.75, 1.0]
-    assert [is_due for _, _, is_due in told] == [True] * 4 + [False]
-    assert told[0][1] == "part 1 of 4"
+    assert [share for share, _, _ in reports] == [0, 0.25, 0.5, 0.75, 1.0]
+    assert [is_due for _, _, is_due in reports] == [True] * 4 + [False]
+    assert reports[0][1] == "part 1 of 4"
 
 
 def test_the_newest_event_is_that_of_all_parts(store: OnlineStore, tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_the_newest_event_is_that_of_all_parts(store: OnlineStore, tmp_path: Pat
     assert _run(store, parts).freshness.newest == late
 
 
-def test_nothing_to_write(store: OnlineStore, tmp_path: Path) -> None:
+def test_no_parts_write_nothing(store: OnlineStore, tmp_path: Path) -> None:
     for parts in ([], write_parts(tmp_path, [], 2)):
         done = _run(store, parts)
         assert (done.rows, done.freshness.newest, done.freshness.entities) == (0, None, 0)
@@ -110,9 +112,7 @@ def _program(settings: Settings, folder: Path, *arguments: object) -> Finished:
     return run([*program, settings.home, url, folder, *arguments], cwd=ROOT)
 
 
-def test_a_killed_run_is_gone_on_with(
-    open_store: OpenStore, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_killed_run_is_resumed(open_store: OpenStore, settings: Settings, tmp_path: Path) -> None:
     write_parts(tmp_path / "parts", ENTITIES, 10)
     killed = _program(settings, tmp_path / "parts", 1, 7)
     assert killed.code == -signal.SIGKILL, killed.err
@@ -137,9 +137,9 @@ def test_processes_read_while_another_writes(
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(_program, settings, tmp_path / "2", 2)
         while not writing.done():
-            for known in store.read_many(ENTITIES):
-                assert known is not None
-                assert known.values["nb_previous_loans"] == known.snapshot
+            for row in store.read_many(ENTITIES):
+                assert row is not None
+                assert row.values["nb_previous_loans"] == row.snapshot
             answers += 1
     writing.result().check()
     assert answers > 1
@@ -167,7 +167,9 @@ def _broken_off(store: OnlineStore, parts: list[Path], snapshot: Snapshot) -> No
     assert store.progress(snapshot.number) is not None
 
 
-def test_an_offline_store_that_was_begun_anew_is_told(store: OnlineStore, tmp_path: Path) -> None:
+def test_a_snapshot_older_than_the_stored_one_is_refused(
+    store: OnlineStore, tmp_path: Path
+) -> None:
     parts = write_parts(tmp_path, ENTITIES, 2)
     _run(store, parts, snapshot_of(7, 70.0))
     with pytest.raises(FeatureError, match=r"holds snapshot 7, which is older than snapshot 1"):
@@ -175,7 +177,7 @@ def test_an_offline_store_that_was_begun_anew_is_told(store: OnlineStore, tmp_pa
     assert set(_held(store).values()) == {7}
 
 
-def test_two_at_once_end_well(open_store: OpenStore, tmp_path: Path) -> None:
+def test_two_materialisations_at_once_succeed(open_store: OpenStore, tmp_path: Path) -> None:
     older = write_parts(tmp_path / "1", ENTITIES, 5, nb_previous_loans=1)
     newer = write_parts(tmp_path / "2", [*ENTITIES][50:], 5, nb_previous_loans=2)
     failed: list[BaseException] = []
@@ -188,7 +190,7 @@ def test_two_at_once_end_well(open_store: OpenStore, tmp_path: Path) -> None:
             raise
 
     work = [(older, 1), (newer, 2), (newer, 2), (older, 1)]
-    threads = [threading.Thread(target=run, args=one) for one in work]
+    threads = [threading.Thread(target=run, args=arguments) for arguments in work]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -200,7 +202,7 @@ def test_two_at_once_end_well(open_store: OpenStore, tmp_path: Path) -> None:
     assert (store.progress(1), store.progress(2)) == (None, None)
 
 
-def test_who_is_erased_meanwhile_does_not_come_back(
+def test_an_entity_erased_meanwhile_does_not_come_back(
     store: OnlineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = write_parts(tmp_path / "parts", ENTITIES, 2)
@@ -219,7 +221,7 @@ def test_who_is_erased_meanwhile_does_not_come_back(
     assert sorted(_held(store)) == [*ENTITIES][:-2]
 
 
-def test_a_part_that_cannot_be_read_is_told(store: OnlineStore, tmp_path: Path) -> None:
+def test_a_part_that_cannot_be_read_is_reported(store: OnlineStore, tmp_path: Path) -> None:
     parts = write_parts(tmp_path, ENTITIES, 3)
     parts[1].write_bytes(b"PAR1 of a stranger")
     with pytest.raises(FeatureError, match=r"part-01\.parquet of the offline store cannot be read"):
@@ -243,12 +245,14 @@ def away(request: pytest.FixtureRequest) -> Callable[[int], OnlineStore]:
     return open_it
 
 
-def test_a_store_that_is_away_is_told(away: Callable[[int], OnlineStore], tmp_path: Path) -> None:
-    _is_told_soon(away(free_port()), tmp_path)
+def test_a_store_that_is_away_is_reported(
+    away: Callable[[int], OnlineStore], tmp_path: Path
+) -> None:
+    _fails_soon(away(free_port()), tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgresql+psycopg"])
-def test_a_store_that_says_nothing_is_told(kind: str, tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_is_reported(kind: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"{kind}://someone:secret@127.0.0.1:{silent.getsockname()[1]}/0"
         key_values = (
@@ -257,7 +261,7 @@ def test_a_store_that_says_nothing_is_told(kind: str, tmp_path: Path) -> None:
             else PostgresKeyValueStore(url, "credit", {"connect_timeout": 2})  # the least there is
         )
         store = OnlineStore(key_values, PROJECT_VIEW)
-        _is_told_soon(store, tmp_path, [lambda store: store.read(1)])
+        _fails_soon(store, tmp_path, [lambda store: store.read(1)])
 
 
 Ask = Callable[[OnlineStore], object]
@@ -270,18 +274,18 @@ EVERYTHING: list[Ask] = [
 ]
 
 
-def _is_told_soon(store: OnlineStore, folder: Path, asked: list[Ask] = EVERYTHING) -> None:
-    for ask in asked:
+def _fails_soon(store: OnlineStore, folder: Path, calls: list[Ask] = EVERYTHING) -> None:
+    for ask in calls:
         with pytest.raises(StorageError, match=r"127\.0\.0\.1:\d+/0 failed: .+\. ") as caught:
             ask(store)
         assert "secret" not in str(caught.value)
-    if len(asked) > 1:
+    if len(calls) > 1:
         with pytest.raises(StorageError):
             _run(store, write_parts(folder, ENTITIES, 2))
     store.close()
 
 
-def test_a_store_that_comes_back_is_gone_on_with(
+def test_a_store_that_comes_back_is_used_again(
     store: OnlineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = write_parts(tmp_path, ENTITIES, 4)
@@ -305,6 +309,6 @@ def test_a_store_that_comes_back_is_gone_on_with(
 def test_dates_of_the_year_3021_pass_through_parts(store: OnlineStore, tmp_path: Path) -> None:
     parts = write_parts(tmp_path, [100], 1, birthday=date(3021, 9, 18), loan_date=date(2300, 1, 1))
     assert _run(store, parts).freshness.newest == date(2300, 1, 1)
-    known = store.read(100)
-    assert known is not None
-    assert (known.values["birthday"], known.as_of) == (date(3021, 9, 18), date(2300, 1, 1))
+    row = store.read(100)
+    assert row is not None
+    assert (row.values["birthday"], row.as_of) == (date(3021, 9, 18), date(2300, 1, 1))

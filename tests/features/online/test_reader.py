@@ -55,38 +55,38 @@ def test_features_are_those_of_the_day(store: OnlineStore) -> None:
 
 
 def test_features_come_in_the_order_of_the_view(store: OnlineStore) -> None:
-    found = _reader(store, features=FEATURES[::-1]).get(1)
-    assert found is not None
-    assert tuple(found.values) == FEATURES[::-1]
+    features = _reader(store, features=FEATURES[::-1]).get(1)
+    assert features is not None
+    assert tuple(features.values) == FEATURES[::-1]
 
 
 def test_a_view_of_one_feature(store: OnlineStore) -> None:
     for name, value in (("age", 41), ("flag_own_car", 1)):
-        found = _reader(store, features=(name,)).get(1)
-        assert found is not None
-        assert found.values == {name: value}
+        features = _reader(store, features=(name,)).get(1)
+        assert features is not None
+        assert features.values == {name: value}
 
 
-def test_who_is_unknown_has_none(store: OnlineStore) -> None:
+def test_an_unknown_entity_has_no_features(store: OnlineStore) -> None:
     reader = _reader(store)
     assert reader.get(3) is None
-    found = reader.get_many([3, 2, 1, 2])
-    assert found == [None, reader.get(2), reader.get(1), reader.get(2)]
-    assert found[1] is not None
-    assert found[1].values["age"] is None
+    features = reader.get_many([3, 2, 1, 2])
+    assert features == [None, reader.get(2), reader.get(1), reader.get(2)]
+    assert features[1] is not None
+    assert features[1].values["age"] is None
 
 
 Dates = st.none() | st.dates(date(1900, 2, 28), date(2030, 1, 1)) | st.just(NO_JOB)
 
 
-class _One:
+class _StoreOfOneRow:
     """A store that knows one entity."""
 
     def __init__(self, row: list[Any], layout: RowLayout) -> None:
-        self.known = StoredRow(row, layout)
+        self.row = StoredRow(row, layout)
 
     def read(self, entity: int) -> StoredRow:
-        return self.known
+        return self.row
 
 
 @examples(200)
@@ -94,19 +94,19 @@ class _One:
 def test_features_are_what_the_view_says(
     birthday: date | None, job: date | None, days: list[date]
 ) -> None:
-    known = stored_columns(birthday=birthday, job_start_date=job)
-    layout = RowLayout(view="v", columns=tuple(known), dates=("birthday", "job_start_date"))
-    cells = [cell.toordinal() if isinstance(cell, date) else cell for cell in known.values()]
-    store: Any = _One(
+    state = stored_columns(birthday=birthday, job_start_date=job)
+    layout = RowLayout(view="v", columns=tuple(state), dates=("birthday", "job_start_date"))
+    cells = [cell.toordinal() if isinstance(cell, date) else cell for cell in state.values()]
+    store: Any = _StoreOfOneRow(
         [DAY.toordinal() << SNAPSHOT_BITS | 1, layout.number, COMPUTED, *cells], layout
     )
     turn = iter(days)
     record = changed_view(ttl_days=None, max_age_seconds=None)
     reader = FeatureReader(record, store, today=lambda: next(turn, days[-1]))
     for day in days[1:]:
-        found = reader.get(1)
-        assert found is not None
-        assert found.values == record.features_on(known, day)
+        features = reader.get(1)
+        assert features is not None
+        assert features.values == record.features_on(state, day)
 
 
 def test_a_date_can_be_a_feature(tmp_path: Path) -> None:
@@ -114,18 +114,18 @@ def test_a_date_can_be_a_feature(tmp_path: Path) -> None:
     store = online_store(Settings(home=tmp_path), record, "credit")
     store.write(rows({}, {"id": 2, "birthday": None}), 1)
     reader = FeatureReader(record, store, today=lambda: TODAY)
-    found = [one and one.values for one in reader.get_many([1, 2])]
-    assert found == [{"birthday": date(1980, 2, 29), "age": 41}, {"birthday": None, "age": None}]
+    values = [features and features.values for features in reader.get_many([1, 2])]
+    assert values == [{"birthday": date(1980, 2, 29), "age": 41}, {"birthday": None, "age": None}]
     store.close()
 
 
 def test_what_is_older_than_the_ttl_is_unknown(store: OnlineStore) -> None:
     for days, is_known in ((30, True), (31, False)):
-        found = _reader(store, DAY + timedelta(days=days), ttl_days=30.5).get(1)
-        assert found is not None
-        assert (found.values["nb_previous_loans"] == 4) == is_known
-        assert (found.values == dict.fromkeys(FEATURES)) != is_known
-        assert found.as_of == DAY
+        features = _reader(store, DAY + timedelta(days=days), ttl_days=30.5).get(1)
+        assert features is not None
+        assert (features.values["nb_previous_loans"] == 4) == is_known
+        assert (features.values == dict.fromkeys(FEATURES)) != is_known
+        assert features.as_of == DAY
     assert _reader(store, ttl_days=1e9).get(1) == _reader(store, ttl_days=None).get(1)
 
 
@@ -137,8 +137,8 @@ def test_what_was_not_materialised_for_long_is_stale(store: OnlineStore) -> None
     reader = FeatureReader(changed_view(max_age_seconds=60.0), store, clock=lambda: now)
     for later, stale in ((59.0, False), (61.0, True)):
         now = fresh.materialised_at + later
-        found = reader.get_many([1, 2])
-        assert [one and one.stale for one in found] == [stale, stale]
+        rows = reader.get_many([1, 2])
+        assert [row and row.stale for row in rows] == [stale, stale]
     store.finish(MaterialisationProgress(snapshot=2, created=2.0, view="v"))  # now
     now = fresh.materialised_at + 62.0
     assert reader.get(1).stale  # type: ignore[union-attr]
@@ -152,10 +152,10 @@ def test_what_was_never_materialised_whole_is_stale(store: OnlineStore) -> None:
 
 def test_another_version_is_still_read(store: OnlineStore) -> None:
     newer = changed_view(version="newer", features=("nb_previous_loans", "added", "age"))
-    found = FeatureReader(newer, store, today=lambda: TODAY).get(1)
-    assert found is not None
-    assert found.view == PROJECT_VIEW.version
-    assert found.values == {"nb_previous_loans": 4, "added": None, "age": 41}
+    features = FeatureReader(newer, store, today=lambda: TODAY).get(1)
+    assert features is not None
+    assert features.view == PROJECT_VIEW.version
+    assert features.values == {"nb_previous_loans": 4, "added": None, "age": 41}
 
 
 def test_the_day_is_that_of_utc(store: OnlineStore) -> None:
@@ -163,16 +163,16 @@ def test_the_day_is_that_of_utc(store: OnlineStore) -> None:
         return PROJECT_VIEW.features_on(stored_columns(), day)
 
     before = datetime.now(UTC).date()
-    found = FeatureReader(PROJECT_VIEW, store).get(1)
-    assert found is not None
-    assert found.values in (of(before), of(datetime.now(UTC).date()))
+    features = FeatureReader(PROJECT_VIEW, store).get(1)
+    assert features is not None
+    assert features.values in (of(before), of(datetime.now(UTC).date()))
 
 
 def test_every_store_is_read_alike(open_store: OpenStore) -> None:
     store = open_store()
     store.write(rows({}, {"id": 2, "job_start_date": None}), 1)
     reader = _reader(store)
-    assert [one and one.values for one in reader.get_many([2, 9, 1])] == [
+    assert [features and features.values for features in reader.get_many([2, 9, 1])] == [
         PROJECT_VIEW.features_on(stored_columns(job_start_date=None), TODAY),
         None,
         PROJECT_VIEW.features_on(stored_columns(), TODAY),

@@ -30,12 +30,12 @@ def _open(url: str) -> OnlineStore:
         "redis://:secret@h:p/0",
     ],
 )
-def test_what_is_no_url_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(
         SettingsError, match=r"WINDLASS_ONLINE_URL is no such URL\. Use redis://"
-    ) as told:
+    ) as caught:
         _open(url).read(1)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["mysql://root@h/db", "online.db", "sqlite:///online.db"])
@@ -48,7 +48,7 @@ def test_other_stores_are_refused(url: str) -> None:
     ("url", "client", "module"),
     [("redis://h", "redis", "redis"), ("postgresql://h/d", "psycopg", "postgres")],
 )
-def test_a_client_that_is_not_installed_is_told(
+def test_a_client_that_is_not_installed_is_reported(
     url: str, client: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, f"windlass.features.online.{module}", raising=False)
@@ -57,7 +57,7 @@ def test_a_client_that_is_not_installed_is_told(
         _open(url)
 
 
-def test_every_form_of_a_postgres_url(migrated_postgres_url: str) -> None:
+def test_every_form_of_a_postgres_url_is_accepted(migrated_postgres_url: str) -> None:
     rest = migrated_postgres_url[migrated_postgres_url.index("://") :]
     for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
         store = _open(scheme + rest)
@@ -66,7 +66,7 @@ def test_every_form_of_a_postgres_url(migrated_postgres_url: str) -> None:
         store.close()
 
 
-def test_a_postgres_that_was_started_anew_is_gone_on_with(migrated_postgres_url: str) -> None:
+def test_a_restarted_postgres_is_used_again(migrated_postgres_url: str) -> None:
     import psycopg
 
     store = _open(migrated_postgres_url)
@@ -74,10 +74,10 @@ def test_a_postgres_that_was_started_anew_is_gone_on_with(migrated_postgres_url:
     assert store.read(1) is not None
     plain = migrated_postgres_url.replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True) as connection:
-        others = (
+        other_sessions = (
             "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+        connection.execute(f"SELECT pg_terminate_backend(pid) {other_sessions}")
     assert store.read(1) is not None
     assert store.erase(1)
     store.close()
@@ -123,7 +123,7 @@ def test_redis_keeps_two_hashes_a_project(redis_url: str) -> None:
     store.close()
 
 
-def test_what_redis_refuses_is_told(redis_url: str) -> None:
+def test_what_redis_refuses_is_reported(redis_url: str) -> None:
     from redis import Redis
 
     client = Redis.from_url(redis_url)
@@ -142,9 +142,9 @@ def test_a_redis_behind_a_password_says_so(redis_url: str) -> None:
     client.acl_setuser(user, enabled=True, passwords=["+right"])
     try:
         store = _open(redis_url.replace("://", f"://{user}:wrong@"))
-        with pytest.raises(StorageError, match="password in WINDLASS_ONLINE_URL") as told:
+        with pytest.raises(StorageError, match="password in WINDLASS_ONLINE_URL") as caught:
             store.read(1)
-        assert "wrong@" not in str(told.value)
+        assert "wrong@" not in str(caught.value)
         store.close()
         store = _open(redis_url.replace("://", f"://{user}:right@"))
         with pytest.raises(StorageError, match="Let this user read and write hashes"):
@@ -155,7 +155,7 @@ def test_a_redis_behind_a_password_says_so(redis_url: str) -> None:
         client.close()
 
 
-def test_it_is_the_store_that_is_named(redis_url: str, tmp_path: Path) -> None:
+def test_the_url_selects_the_store(redis_url: str, tmp_path: Path) -> None:
     store: Any = online_store(Settings(home=tmp_path, online_url=redis_url), PROJECT_VIEW, "credit")
     assert store._key_values.where == f"The online store {redis_url}"
     store.close()

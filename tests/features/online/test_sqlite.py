@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 def _left(file: Path) -> bytes:
     return b"".join(
-        one.read_bytes() for one in file.parent.iterdir() if one.name != "online.db-shm"
+        path.read_bytes() for path in file.parent.iterdir() if path.name != "online.db-shm"
     )
 
 
@@ -66,7 +66,7 @@ def test_what_is_erased_is_off_the_disk(open_store: OpenStore, file: Path) -> No
     assert b"31415.25" in _left(file)
 
 
-def test_another_file_in_its_place_is_followed_to(file: Path, tmp_path: Path) -> None:
+def test_a_file_that_was_replaced_is_opened_again(file: Path, tmp_path: Path) -> None:
     store = _timed(file, SqliteTimings(file_check=0.0))
     store.write(rows({}), 1)
     assert store.read(1) is not None
@@ -107,19 +107,19 @@ def test_a_writer_waits_for_another_but_not_for_ever(store: OnlineStore, file: P
     assert store.read(3) is None
 
 
-def test_what_fails_half_way_leaves_nothing(store: OnlineStore, file: Path) -> None:
+def test_a_write_that_fails_leaves_nothing(store: OnlineStore, file: Path) -> None:
     def some() -> Iterator[tuple[int, int, bytes]]:
         yield 1, 1, b"[1]"
         raise RuntimeError("half")
 
-    shelf = SqliteKeyValueStore(file)
+    key_value_store = SqliteKeyValueStore(file)
     with pytest.raises(RuntimeError, match="half"):
-        shelf.put(some())
-    assert shelf.count() == 0
-    shelf.close()
+        key_value_store.put(some())
+    assert key_value_store.count() == 0
+    key_value_store.close()
 
 
-def test_a_file_that_is_no_database_is_told(store: OnlineStore, file: Path) -> None:
+def test_a_file_that_is_no_database_is_refused(store: OnlineStore, file: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_bytes(b"of a stranger " * 1000)
     for ask in (store.read, store.erase, lambda _: store.write(rows({}), 1)):
@@ -127,7 +127,7 @@ def test_a_file_that_is_no_database_is_told(store: OnlineStore, file: Path) -> N
             ask(1)
 
 
-def test_a_place_that_is_no_folder_is_told(store: OnlineStore, file: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(store: OnlineStore, file: Path) -> None:
     file.parent.parent.mkdir()
     file.parent.write_text("a file")
     assert store.read(1) is None
@@ -142,7 +142,7 @@ def test_a_store_can_be_used_again_after_it_was_closed(store: OnlineStore) -> No
     assert store.read(1) is not None
 
 
-def test_layouts_that_are_gone_are_told(open_store: OpenStore, file: Path) -> None:
+def test_missing_layouts_are_reported(open_store: OpenStore, file: Path) -> None:
     open_store().write(rows({}), 1)
     with sqlite3.connect(file) as connection:
         connection.execute("DELETE FROM notes")

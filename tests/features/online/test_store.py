@@ -21,8 +21,8 @@ EDGES = [-(2**63), -1, 0, 2**53 + 1, 2**63 - 1]
 
 
 def _loans(store: OnlineStore, entity: int = 1) -> Any:
-    known = store.read(entity)
-    return None if known is None else known.values["nb_previous_loans"]
+    row = store.read(entity)
+    return None if row is None else row.values["nb_previous_loans"]
 
 
 def test_a_store_that_was_never_written_knows_nothing(store: OnlineStore) -> None:
@@ -35,15 +35,15 @@ def test_a_store_that_was_never_written_knows_nothing(store: OnlineStore) -> Non
     assert not store.erase(1)
 
 
-def test_what_was_written_is_read(store: OnlineStore) -> None:
+def test_written_rows_are_read_back(store: OnlineStore) -> None:
     assert store.write(rows({}), 3) == 1
     assert store.any_entity() == 1
-    known = store.read(1)
-    assert known is not None
-    assert known.values == stored_columns()
-    assert known.values["job_start_date"] == NO_JOB
-    assert (known.as_of, known.computed_at, known.snapshot) == (DAY, COMPUTED, 3)
-    assert known.view == PROJECT_VIEW.version
+    row = store.read(1)
+    assert row is not None
+    assert row.values == stored_columns()
+    assert row.values["job_start_date"] == NO_JOB
+    assert (row.as_of, row.computed_at, row.snapshot) == (DAY, COMPUTED, 3)
+    assert row.view == PROJECT_VIEW.version
 
 
 def test_null_nan_and_infinity_are_null(store: OnlineStore) -> None:
@@ -70,35 +70,35 @@ def test_values_come_back_as_they_were(open_store: OpenStore) -> None:
     for name, column in columns.items():
         table = table.append_column(name, column)
     store.write(table, 2**31 - 1)
-    found = store.read_many([1, 2, 3])
-    assert [known and known.values for known in found] == pa.table(columns).to_pylist()
-    assert [known and known.snapshot for known in found] == [2**31 - 1] * 3
+    rows_read = store.read_many([1, 2, 3])
+    assert [row and row.values for row in rows_read] == pa.table(columns).to_pylist()
+    assert [row and row.snapshot for row in rows_read] == [2**31 - 1] * 3
 
 
 def test_entities_have_64_bits(store: OnlineStore) -> None:
     for entity in EDGES:
         store.write(rows({"id": entity}), 1)
         assert store.read(entity) is not None
-        found = [known is not None for known in store.read_many(EDGES)]
-        assert found == [edge == entity for edge in EDGES]
+        is_stored = [row is not None for row in store.read_many(EDGES)]
+        assert is_stored == [edge == entity for edge in EDGES]
         assert store.erase(entity)
         assert store.read(entity) is None
 
 
-def test_other_entities_are_refused(store: OnlineStore) -> None:
-    others: list[Any] = [2**63, -(2**63) - 1, True, 1.0, "1", None]
+def test_other_entities_than_64_bit_integers_are_refused(store: OnlineStore) -> None:
+    invalid: list[Any] = [2**63, -(2**63) - 1, True, 1.0, "1", None]
     for entity, ask in product(
-        others, (store.read, store.erase, lambda one: store.read_many([1, one]))
+        invalid, (store.read, store.erase, lambda entity: store.read_many([1, entity]))
     ):
         with pytest.raises(FeatureError, match="64-bit integers"):
             ask(entity)
 
 
-def test_many_are_answered_in_their_order(store: OnlineStore) -> None:
+def test_many_entities_are_read_in_their_order(store: OnlineStore) -> None:
     store.write(rows(*({"id": n, "nb_previous_loans": n} for n in range(1200))), 1)
-    asked = [5, 999, -1, 5, 0, 1200, 1199, *range(1000)]
-    found = [known and known.values["nb_previous_loans"] for known in store.read_many(asked)]
-    assert found == [n if 0 <= n < 1200 else None for n in asked]
+    entities = [5, 999, -1, 5, 0, 1200, 1199, *range(1000)]
+    loans = [row and row.values["nb_previous_loans"] for row in store.read_many(entities)]
+    assert loans == [n if 0 <= n < 1200 else None for n in entities]
 
 
 def test_the_newest_event_wins(store: OnlineStore) -> None:
@@ -121,9 +121,7 @@ def test_of_one_day_the_newer_snapshot_wins(store: OnlineStore) -> None:
 def test_writing_twice_is_writing_once(store: OnlineStore) -> None:
     for _ in range(2):
         store.write(rows({}, {"id": 2}), 1)
-        assert [known and known.values for known in store.read_many([1, 2])] == [
-            stored_columns()
-        ] * 2
+        assert [row and row.values for row in store.read_many([1, 2])] == [stored_columns()] * 2
 
 
 def test_of_rows_of_one_entity_in_one_table_the_newest_wins(store: OnlineStore) -> None:
@@ -147,11 +145,12 @@ def test_the_order_of_writing_makes_no_difference(
         for entity in (1, 2, 3):
             store.erase(entity)
         for entity, day, snapshot in order:
-            told = {"id": entity, "loan_date": DAY + timedelta(days=day)}
-            store.write(rows(told | {"nb_previous_loans": 10 * day + snapshot}), snapshot)
+            changes = {"id": entity, "loan_date": DAY + timedelta(days=day)}
+            store.write(rows(changes | {"nb_previous_loans": 10 * day + snapshot}), snapshot)
     best = {
         entity: max(
-            (10 * day + snapshot for one, day, snapshot in writes if one == entity), default=None
+            (10 * day + snapshot for written, day, snapshot in writes if written == entity),
+            default=None,
         )
         for entity in (1, 2, 3)
     }
@@ -162,14 +161,14 @@ def test_the_order_of_writing_makes_no_difference(
 
 
 def test_projects_do_not_see_each_other(open_store: OpenStore) -> None:
-    one, other = open_store("credit"), open_store("fraud")
-    one.write(rows({}), 1)
+    first, other = open_store("credit"), open_store("fraud")
+    first.write(rows({}), 1)
     other.write(rows({"nb_previous_loans": 8}), 2)
-    one.finish(MaterialisationProgress(snapshot=1, created=1.0, view="a"))
-    assert (_loans(one), _loans(other)) == (4, 8)
+    first.finish(MaterialisationProgress(snapshot=1, created=1.0, view="a"))
+    assert (_loans(first), _loans(other)) == (4, 8)
     assert other.freshness() is None
-    assert one.erase(1)
-    assert (_loans(one), _loans(other)) == (None, 8)
+    assert first.erase(1)
+    assert (_loans(first), _loans(other)) == (None, 8)
 
 
 def test_another_process_sees_what_was_written(open_store: OpenStore) -> None:
@@ -213,7 +212,7 @@ def test_rows_of_several_versions_are_read_as_they_were_meant(open_store: OpenSt
         }
 
 
-def test_how_far_a_materialisation_came_is_kept(open_store: OpenStore) -> None:
+def test_the_progress_of_a_materialisation_is_stored(open_store: OpenStore) -> None:
     store = open_store()
     progress = MaterialisationProgress(
         snapshot=4, created=2.5, view="v", parts=3, last="part-02", newest=DAY
@@ -228,19 +227,19 @@ def test_how_far_a_materialisation_came_is_kept(open_store: OpenStore) -> None:
 
 def test_freshness_is_of_the_newest_snapshot(store: OnlineStore) -> None:
     store.write(rows({}, {"id": 2}), 2)
-    told = store.finish(
+    freshness = store.finish(
         MaterialisationProgress(snapshot=2, created=2.5, view="v", parts=9, newest=DAY)
     )
-    assert told == Freshness(
+    assert freshness == Freshness(
         name="clients", view="v", snapshot=2, created=2.5, newest=DAY, entities=2,
-        materialised_at=told.materialised_at,
+        materialised_at=freshness.materialised_at,
     )  # fmt: skip
-    assert store.freshness() == told
+    assert store.freshness() == freshness
     store.finish(MaterialisationProgress(snapshot=1, created=1.0, view="older"))
-    assert store.freshness() == told
+    assert store.freshness() == freshness
     again = store.finish(MaterialisationProgress(snapshot=2, created=2.5, view="v", newest=DAY))
     assert store.freshness() == again
-    assert again.materialised_at > told.materialised_at
+    assert again.materialised_at > freshness.materialised_at
 
 
 def test_threads_read_while_others_write(open_store: OpenStore) -> None:
@@ -250,11 +249,11 @@ def test_threads_read_while_others_write(open_store: OpenStore) -> None:
 
     def read() -> None:
         while not over.is_set():
-            found = [*reader.read_many(range(0, 100, 7)), reader.read(5)]
+            rows_read = [*reader.read_many(range(0, 100, 7)), reader.read(5)]
             wrong.extend(
-                known
-                for known in found
-                if known is None or known.snapshot != known.values["nb_previous_loans"] - 3
+                row
+                for row in rows_read
+                if row is None or row.snapshot != row.values["nb_previous_loans"] - 3
             )
 
     def write() -> None:
@@ -273,4 +272,4 @@ def test_threads_read_while_others_write(open_store: OpenStore) -> None:
     for thread in readers:
         thread.join()
     assert wrong == []
-    assert {known and known.snapshot for known in reader.read_many(range(100))} == {5}
+    assert {row and row.snapshot for row in reader.read_many(range(100))} == {5}

@@ -15,13 +15,13 @@ def generate(clients: int, seed: int, out: Path) -> int:
     """Write the loans of at most 200 clients as CSV or Parquet; returns how many."""
     random = Random(seed)
     rows = [row for client in range(min(clients, 200)) for row in _loans(client, random)]
-    place = out.with_suffix(".csv")
-    with place.open("w", newline="") as file:
+    csv_file = out.with_suffix(".csv")
+    with csv_file.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         writer.writerows(rows)
     if out.suffix == ".parquet":
-        pyarrow.parquet.write_table(pyarrow.csv.read_csv(place), out)
+        pyarrow.parquet.write_table(pyarrow.csv.read_csv(csv_file), out)
     return len(rows)
 
 

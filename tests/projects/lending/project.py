@@ -48,9 +48,14 @@ def history(loans: Any) -> Any:
     held("built")
     so_far = {"order_by": ["day", "loan"]}
     granted = nw.col("loan").cum_count().over("client", **so_far)
-    lent = nw.col("amount").cum_sum().over("client", **so_far)
+    amount_before = nw.col("amount").cum_sum().over("client", **so_far)
     return loans.select(
-        "client", "day", "loan", "birthday", loans_before=granted, mean_before=lent / granted
+        "client",
+        "day",
+        "loan",
+        "birthday",
+        loans_before=granted,
+        mean_before=amount_before / granted,
     )
 
 

@@ -1,4 +1,4 @@
-"""A project whose training does what it is told: fit, wait, raise, or end its process in one way or another."""
+"""A project whose training does what a hyperparameter says: fit, wait, raise, or end its process."""
 
 import os
 import signal

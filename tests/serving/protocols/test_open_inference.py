@@ -96,7 +96,7 @@ def test_metadata(iris_server: Server, version: str) -> None:
 
 def test_metadata_of_other_kinds(mixed_server: Server, two_servers: Server) -> None:
     mixed = mixed_server.client.get("/v2/models/mixed").json()
-    assert [one["datatype"] for one in mixed["inputs"]] == [
+    assert [tensor["datatype"] for tensor in mixed["inputs"]] == [
         "FP64", "INT64", "INT64", "BOOL", "BYTES", "BYTES", "BYTES", "BYTES",
     ]  # fmt: skip
     assert mixed["outputs"][0]["datatype"] == "BOOL"
@@ -139,12 +139,12 @@ def test_infer(
 
 
 def test_an_id_is_made_where_none_came(iris_server: Server) -> None:
-    made = iris_server.client.post(INFER, json={"inputs": [matrix()]}).json()["id"]
-    assert isinstance(made, str)
-    assert made
+    request_id = iris_server.client.post(INFER, json={"inputs": [matrix()]}).json()["id"]
+    assert isinstance(request_id, str)
+    assert request_id
 
 
-def test_only_the_outputs_asked_for(iris_server: Server) -> None:
+def test_only_the_requested_outputs_are_returned(iris_server: Server) -> None:
     for wanted in (["prediction"], ["probabilities"], ["probabilities", "prediction"]):
         request = {"inputs": [matrix()], "outputs": [{"name": name} for name in wanted]}
         outputs = iris_server.client.post(INFER, json=request).json()["outputs"]
@@ -229,8 +229,8 @@ def test_unknown_models_and_versions(iris_server: Server, version: str) -> None:
         error(iris_server.client.get(path), 404)
     for path in ("/v2/models/rose/infer", "/v2/models/iris/versions/v9/infer"):
         error(iris_server.client.post(path, json={"inputs": [matrix()]}), 404)
-    found = iris_server.client.post(f"{INFER}?version={version}", json={"inputs": [matrix()]})
-    assert found.status_code == 200
+    response = iris_server.client.post(f"{INFER}?version={version}", json={"inputs": [matrix()]})
+    assert response.status_code == 200
 
 
 def binary(request: dict[str, Any], *tails: bytes) -> tuple[bytes, dict[str, str]]:
@@ -251,7 +251,7 @@ def read_binary(answer: httpx.Response) -> tuple[dict[str, Any], bytes]:
 
 
 @pytest.mark.parametrize(("datatype", "code", "size"), [("FP64", "d", 8), ("FP32", "f", 4)])
-def test_binary_both_ways(
+def test_requests_and_responses_may_be_binary(
     iris_server: Server, expected: dict[str, Any], datatype: str, code: str, size: int
 ) -> None:
     values = [value for row in BOTH for value in row.values()]
@@ -265,11 +265,11 @@ def test_binary_both_ways(
     sizes = [output["parameters"]["binary_data_size"] for output in (labels, shares)]
     assert sum(sizes) == len(tail)
     assert sizes[1] == 2 * 3 * 8
-    text, place = [], 0
-    while place < sizes[0]:
-        (length,) = struct.unpack_from("<I", tail, place)
-        text.append(tail[place + 4 : place + 4 + length].decode())
-        place += 4 + length
+    text, offset = [], 0
+    while offset < sizes[0]:
+        (length,) = struct.unpack_from("<I", tail, offset)
+        text.append(tail[offset + 4 : offset + 4 + length].decode())
+        offset += 4 + length
     assert text == expected["predictions"]
     wanted = [share for row in expected["class_probabilities"] for share in row.values()]
     assert list(struct.unpack("<6d", tail[sizes[0] :])) == pytest.approx(wanted, abs=1e-5)
@@ -313,7 +313,7 @@ def income_of(value: float) -> tuple[bytes, dict[str, str]]:
         "datatype": "FP64",
         "parameters": {"binary_data_size": 8},
     }
-    others = [
+    other_inputs = [
         {
             "name": name,
             "shape": [1],
@@ -323,7 +323,7 @@ def income_of(value: float) -> tuple[bytes, dict[str, str]]:
         for name, value in LOAN.items()
         if name != "income"
     ]
-    return binary({"inputs": [income, *others]}, struct.pack("<d", value))
+    return binary({"inputs": [income, *other_inputs]}, struct.pack("<d", value))
 
 
 def test_binary_numbers_that_are_none(mixed_server: Server, iris_server: Server) -> None:

@@ -35,7 +35,9 @@ def test_health_and_metadata(client: Any) -> None:
     assert client.is_model_ready("iris")
     assert not client.is_model_ready("rose")
     assert client.get_server_metadata()["name"] == "windlass"
-    assert [one["name"] for one in client.get_model_metadata("iris")["inputs"]] == list(FLOWER)
+    assert [tensor["name"] for tensor in client.get_model_metadata("iris")["inputs"]] == list(
+        FLOWER
+    )
 
 
 @pytest.mark.parametrize("binary", [True, False])

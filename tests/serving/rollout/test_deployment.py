@@ -77,10 +77,10 @@ def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
     for number in range(1, 5):
         registered.live(altered_copy(iris, tmp_path / f"{number}"))
     executor = DaemonExecutor("model")
-    made = Gated(registered, executor)
-    yield made
-    made.let_go.set()
-    made.deployment.close()
+    setup = Gated(registered, executor)
+    yield setup
+    setup.let_go.set()
+    setup.deployment.close()
     executor.close()
     registered.close()
 
@@ -88,27 +88,27 @@ def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
 async def until(check: Callable[[], object]) -> None:
     """Return once it holds; the event loop runs meanwhile."""
     async with asyncio.timeout(TIMEOUT):
-        while not check():  # noqa: ASYNC110 - threads tell nobody
+        while not check():  # noqa: ASYNC110 - threads report to nobody
             await asyncio.sleep(0.01)
 
 
-def test_a_decision_waits_for_no_version_that_a_client_asked_for(gated: Gated) -> None:
+def test_a_decision_waits_for_no_version_that_a_client_requested(gated: Gated) -> None:
     async def check() -> None:
         gated.held = {"v2", "v3"}
-        asked = [asyncio.ensure_future(gated.loader.load_requested(name)) for name in ("v2", "v3")]
+        loads = [asyncio.ensure_future(gated.loader.load_requested(name)) for name in ("v2", "v3")]
         await until(lambda: set(gated.fetched) == gated.held)
         gated.deployment.reconcile(gated.decided("v1"))
         await gated.deployment.wait_until_idle()
         assert gated.live == "v1"
-        assert not any(one.done() for one in asked)
+        assert not any(load.done() for load in loads)
         assert (await gated.loader.load_requested("v4")).version == "v4"  # nor does another client
         gated.let_go.set()
-        assert [model.version for model in await asyncio.gather(*asked)] == ["v2", "v3"]
+        assert [model.version for model in await asyncio.gather(*loads)] == ["v2", "v3"]
 
     asyncio.run(check())
 
 
-def test_what_a_decision_overtook_is_thrown_away(gated: Gated) -> None:
+def test_a_load_overtaken_by_a_decision_is_dropped(gated: Gated) -> None:
     async def check() -> None:
         gated.held = {"v2"}
         gated.deployment.reconcile(gated.decided("v2"))
@@ -127,7 +127,7 @@ def test_what_a_decision_overtook_is_thrown_away(gated: Gated) -> None:
     asyncio.run(check())
 
 
-def test_what_is_under_way_is_joined_also_where_who_began_it_gave_up(gated: Gated) -> None:
+def test_a_running_load_is_shared_also_where_its_first_caller_gave_up(gated: Gated) -> None:
     async def check() -> None:
         gated.held, version = {"v2"}, gated.version("v2")
         first, second, third = (
@@ -146,7 +146,7 @@ def test_what_is_under_way_is_joined_also_where_who_began_it_gave_up(gated: Gate
     asyncio.run(check())
 
 
-def test_no_more_is_fetched_at_once_than_may_be(gated: Gated) -> None:
+def test_fetches_at_once_are_limited(gated: Gated) -> None:
     gated.loader._fetches.max_keys = 2
 
     async def check() -> None:
@@ -171,7 +171,7 @@ def test_no_more_is_fetched_at_once_than_may_be(gated: Gated) -> None:
     asyncio.run(check())
 
 
-def test_where_nothing_is_in_production_any_more_what_is_under_way_is_given_up(
+def test_a_running_load_is_cancelled_when_nothing_is_in_production(
     gated: Gated,
 ) -> None:
     async def check() -> None:

@@ -42,17 +42,17 @@ TENSORS = {
 def home(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iterator[RegistryHome]:
     """v1 to v6 were in production, v6 is; v7 is a candidate; v8 was rejected; v9 fails its self-test."""
     folder = tmp_path_factory.mktemp("earlier")
-    made = RegistryHome(folder / "home")
+    registered = RegistryHome(folder / "home")
     iris, other = bundle_of("iris"), other_bundle(bundle_of)
-    made.live(other)
-    made.live(altered_copy(iris, folder / "bad", change_label))
+    registered.live(other)
+    registered.live(altered_copy(iris, folder / "bad", change_label))
     for index in range(3, 7):
-        made.live(altered_copy(iris if index % 2 else other, folder / f"{index}"))
-    made.add(altered_copy(iris, folder / "candidate"))
-    rejected = made.add(altered_copy(iris, folder / "rejected"))
-    made.registry.reject("iris", rejected, actor="tester", reason="a test")
-    yield made
-    made.close()
+        registered.live(altered_copy(iris if index % 2 else other, folder / f"{index}"))
+    registered.add(altered_copy(iris, folder / "candidate"))
+    rejected = registered.add(altered_copy(iris, folder / "rejected"))
+    registered.registry.reject("iris", rejected, actor="tester", reason="a test")
+    yield registered
+    registered.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_version_that_was_in_production_answers(server: Server, path: str) -> 
      ("v999999999999999999999", 404), ("../v1", 404), ("%00", 404), ("v1%0a", 404), ("latest", 404)],
 )  # fmt: skip
 def test_another_version_is_refused(server: Server, version: str, status: int) -> None:
-    for _ in range(3):  # in the same way, whoever remembers it
+    for _ in range(3):  # in the same way, also from the cache
         answer = server.client.post(f"/predict?version={version}", json=FLOWER)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
@@ -96,21 +96,21 @@ def test_another_version_is_refused(server: Server, version: str, status: int) -
 @pytest.mark.parametrize(
     ("version", "status", "questions"), [("v7", 409, 1), ("v99", 404, 1), ("v01", 404, 0)]
 )
-def test_what_is_refused_is_remembered_for_a_while(
+def test_a_refusal_is_cached_for_a_while(
     home: RegistryHome, monkeypatch: pytest.MonkeyPatch, version: str, status: int, questions: int
 ) -> None:
     """Failures are cached, so that requests for missing versions rarely reach the database."""
-    asked = Asked(home, monkeypatch, error_seconds=3600.0)
-    assert [asked.status(version) for _ in range(3)] == [status] * 3
-    assert asked.questions == [version] * questions
-    forgetful = Asked(home, monkeypatch, error_seconds=0.0)
+    requests = VersionRequests(home, monkeypatch, error_seconds=3600.0)
+    assert [requests.status(version) for _ in range(3)] == [status] * 3
+    assert requests.questions == [version] * questions
+    forgetful = VersionRequests(home, monkeypatch, error_seconds=0.0)
     assert [forgetful.status(version) for _ in range(3)] == [status] * 3
     assert forgetful.questions == [version] * questions * 3
-    for one in (asked, forgetful):
-        one.close()
+    for opened in (requests, forgetful):
+        opened.close()
 
 
-class Asked:
+class VersionRequests:
     """Earlier versions of Iris, found in this process; `questions` are those that the registry got."""
 
     def __init__(
@@ -125,17 +125,17 @@ class Asked:
 
         def counted(project: str, name: str) -> Version:
             self.questions.append(name)
-            found: Version = approved(project, name)
-            return found
+            version: Version = approved(project, name)
+            return version
 
         monkeypatch.setattr(home.registry, "approved_version", counted)
         self._loader = VersionLoader("iris", client, ModelLoader(DaemonExecutor("model")))
-        self._earlier = VersionCache(client, self._loader, error_seconds)
+        self._cache = VersionCache(client, self._loader, error_seconds)
 
     def status(self, version: str) -> int:
         """What an answer about this version would have."""
         with pytest.raises(Problem) as refused:
-            asyncio.run(self._earlier.find(version, lambda model: None))
+            asyncio.run(self._cache.find(version, lambda model: None))
         return refused.value.status
 
     def close(self) -> None:
@@ -167,14 +167,14 @@ def test_a_request_at_any_moment_of_a_load_begins_no_other(home: RegistryHome) -
     assert [model.version for model in kept] == ["v3"]
 
 
-def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(server: Server) -> None:
+def test_a_version_that_cannot_be_served_is_distinguished_from_a_missing_one(server: Server) -> None:
 
     def refused() -> None:
         answer = server.client.post("/predict?version=v2", json=FLOWER)
         assert answer.status_code == 503
         assert "log tells why" in answer.json()["detail"]
 
-    def is_remembered() -> bool:
+    def is_quick() -> bool:
         """Where the second question comes within a second, it is refused from memory."""
         before = server.lines("earlier version not loaded")
         refused()
@@ -183,7 +183,7 @@ def test_a_version_that_cannot_be_served_is_told_from_one_that_is_not_there(serv
         assert "Reference example 0" in logged[0]["reason"]
         return len(logged) == 1
 
-    assert any(is_remembered() for _ in range(5))
+    assert any(is_quick() for _ in range(5))
     assert server.client.post("/predict", json=FLOWER).status_code == 200
 
 
@@ -211,16 +211,16 @@ def test_other_protocols_take_the_version_from_the_query(server: Server) -> None
         assert server.client.post(f"{path}?version=v99", json=body).status_code == 404
 
 
-def test_one_load_is_shared_and_few_are_kept(
+def test_a_load_is_shared_and_few_versions_stay_loaded(
     serve: Serve, home: RegistryHome, tmp_path: Path
 ) -> None:
     server = serve(NAME, home=Path(shutil.copytree(home.home, tmp_path / "copy")))
     with ThreadPoolExecutor(8) as clients:
-        asked = [
+        responses = [
             clients.submit(server.client.post, "/predict?version=v3", json=FLOWER)
             for _ in range(24)
         ]
-    assert {answer.result().json()["model_version"] for answer in asked} == {"v3"}
+    assert {answer.result().json()["model_version"] for answer in responses} == {"v3"}
     assert loads(server, 1) == ["v3"]
     for version in ("v4", "v5", "v1"):
         assert server.client.post(f"/predict?version={version}", json=FLOWER).status_code == 200

@@ -55,7 +55,7 @@ class DispatchSetup:
         """Dispatch as a worker of this project does."""
         self.dispatcher.dispatch(lambda job: job.project == project)
 
-    def known(self, job: Job) -> Workflow:
+    def workflow_of(self, job: Job) -> Workflow:
         """What DBOS knows of a job."""
         return self.engine.workflows([job.id])[job.id]
 
@@ -65,9 +65,9 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DispatchSe
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     settings = Settings(home=tmp_path / "home", database_url=url)
     registry = Registry.open(settings)
-    made = DispatchSetup(settings, registry.database)
-    yield made
-    made.engine.close()
+    dispatch = DispatchSetup(settings, registry.database)
+    yield dispatch
+    dispatch.engine.close()
     registry.close()
 
 
@@ -75,7 +75,7 @@ def test_new_jobs_go_to_the_queue_of_their_project(setup: DispatchSetup) -> None
     job, other = setup.queue.submit(IRIS), setup.queue.submit(JobRequest("loan", "train", {}, "a"))
     for _ in range(2):
         setup.dispatch()
-    assert (setup.known(job).queue, setup.known(job).is_enqueued) == ("iris", True)
+    assert (setup.workflow_of(job).queue, setup.workflow_of(job).is_enqueued) == ("iris", True)
     assert other.id not in setup.engine.workflows([other.id]), "not for this worker"
     assert setup.dispatcher.next_project(lambda job: job.project != "iris") == "loan"
 
@@ -101,10 +101,10 @@ def test_a_pinned_job_is_for_its_worker_while_it_lives(setup: DispatchSetup) -> 
     assert setup.dispatcher.next_project(lambda _: True) is None
     setup.engine.enqueue(job.id, "iris", other)  # as the other does
     setup.dispatch()
-    assert setup.known(job).queue == other
+    assert setup.workflow_of(job).queue == other
     setup.workers.unregister(other)
     setup.dispatch()
-    assert setup.known(job).queue == "iris"
+    assert setup.workflow_of(job).queue == "iris"
     assert setup.dispatcher.next_project(lambda _: True) == "iris"
 
 
@@ -113,11 +113,11 @@ def test_the_job_of_a_dead_worker_is_resumed(setup: DispatchSetup) -> None:
     setup.dispatch()
     assert setup.engine.listen("iris")
     wait_until(lambda: setup.engine.is_put_back(job.id), "a stop")
-    assert (setup.known(job).worker, setup.known(job).is_claimed) == (setup.me, True)
+    assert (setup.workflow_of(job).worker, setup.workflow_of(job).is_claimed) == (setup.me, True)
     setup.replace_worker()
     assert setup.queue.get(job.id).state is JobState.RUNNING
     setup.dispatch("another")
-    assert (setup.known(job).queue, setup.known(job).is_enqueued) == ("iris", True)
+    assert (setup.workflow_of(job).queue, setup.workflow_of(job).is_enqueued) == ("iris", True)
     left = setup.queue.get(job.id)
     assert (left.state, left.worker, left.attempts) == (JobState.QUEUED, None, 1)
 
@@ -131,7 +131,7 @@ def test_a_job_that_was_put_back_waits_until_its_project_is_free(setup: Dispatch
     assert setup.engine.listen("iris")
     wait_until(lambda: setup.engine.is_put_back(second.id), "a stop")
     setup.dispatch()
-    assert (setup.known(second).is_claimed, setup.begun) == (True, [second.id])
+    assert (setup.workflow_of(second).is_claimed, setup.begun) == (True, [second.id])
     setup.queue.finish(first.id, other, result={})
     setup.dispatch()
     wait_until(lambda: setup.begun == [second.id] * 2, "a second attempt")
@@ -145,7 +145,7 @@ def test_a_job_begun_without_queues_is_begun_anew(setup: DispatchSetup) -> None:
     setup.replace_worker()
     for _ in range(2):
         setup.dispatch()
-    assert (setup.known(job).queue, setup.known(job).is_enqueued) == ("iris", True)
+    assert (setup.workflow_of(job).queue, setup.workflow_of(job).is_enqueued) == ("iris", True)
     assert setup.queue.get(job.id).attempts == 1
 
 

@@ -31,8 +31,8 @@ def printed() -> list[str]:
 
 @pytest.fixture
 def trainer(project: UnrulyProject, printed: list[str]) -> Iterator[ProjectProcess]:
-    with ProjectProcess(project.folder, printed.append) as made:
-        yield made
+    with ProjectProcess(project.folder, printed.append) as process:
+        yield process
 
 
 def task(tmp_path: Path, project: str = "unruly", **request: Any) -> TrainTask:
@@ -56,8 +56,8 @@ def test_it_declares_checks_and_trains(
     trainer.check_request({"hyperparameters": {"C": 2}})
     trainer.check_request({})
     reported: list[tuple[float, str]] = []
-    asked = task(tmp_path, hyperparameters={"deed": "print", "C": 3.0}, seed=5, test_size=0.5)
-    trainer.start(asked, lambda share, message: reported.append((share, message)))
+    request = task(tmp_path, hyperparameters={"deed": "print", "C": 3.0}, seed=5, test_size=0.5)
+    trainer.start(request, lambda share, message: reported.append((share, message)))
     assert ended(trainer) is None
     assert trainer.result == {"warnings": [], "tracked": None, "untracked": None}
     params = Bundle.open(tmp_path / "bundle").json("params.json")
@@ -77,7 +77,9 @@ def test_it_refuses_another_project(trainer: ProjectProcess, tmp_path: Path) -> 
     assert "declares project 'unruly', and the job is for 'iris'" in (ended(trainer) or "")
 
 
-def test_a_project_that_cannot_be_read_is_told(project: UnrulyProject, printed: list[str]) -> None:
+def test_a_project_that_cannot_be_read_is_reported(
+    project: UnrulyProject, printed: list[str]
+) -> None:
     (project.folder / "project.py").write_text("1 / 0")
     with pytest.raises(ProjectError, match=r"ZeroDivisionError.*project\.py, line 1"):
         read_declaration(project.folder, printed.append)

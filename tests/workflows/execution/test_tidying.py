@@ -64,7 +64,7 @@ def test_the_next_workers_remove_what_is_old(bench: Bench) -> None:
 
 
 @ON_SQLITE
-def test_so_does_a_training_by_hand(bench: Bench) -> None:
+def test_a_training_by_hand_removes_what_is_old_too(bench: Bench) -> None:
     project = bench.project()
     old = bench.queue.cancel(bench.submit(project).id)  # of which DBOS knows nothing
     make_older(bench.registry.database, old, YEARS)
@@ -75,7 +75,7 @@ def test_so_does_a_training_by_hand(bench: Bench) -> None:
 
 
 @ON_SQLITE
-def test_what_fails_is_told_and_holds_nobody_up(
+def test_a_failed_removal_is_logged_and_ends_no_worker(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = bench.queue.cancel(bench.submit(bench.project()).id)

@@ -17,9 +17,9 @@ from windlass.workflows.execution.worker import Worker
 
 @pytest.fixture
 def far_bench(tmp_path: Path, migrated_postgres_url: str) -> Iterator[Bench]:
-    made = Bench(tmp_path, migrated_postgres_url)
-    yield made
-    made.close()
+    bench = Bench(tmp_path, migrated_postgres_url)
+    yield bench
+    bench.close()
 
 
 def through(bench: Bench, wire: TcpProxy) -> str:
@@ -49,7 +49,7 @@ def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: T
     trainer = project.trainer()
     wire.cut()
     wait_until(lambda: "database away" in worker.log.read_text(), "a word about it")
-    project.go()  # it ends while nobody can be told
+    project.go()  # it ends while the database is away
     wait_until(lambda: "waiting for the registry" in worker.log.read_text(), "a word about that")
     wire.mend()
     assert far_bench.done(job)["version"] == "v1"
@@ -76,7 +76,7 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire
     assert far_bench.done(job)["version"] == "v1"
 
 
-def test_projects_that_cannot_be_read_are_told(
+def test_projects_that_cannot_be_read_are_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken, whole = bench.project("broken"), bench.project("whole")
@@ -84,9 +84,9 @@ def test_projects_that_cannot_be_read_are_told(
     with pytest.raises(ProjectError, match="RuntimeError: not today"):
         Worker(bench.settings, [broken.folder]).run()
     worker = bench.worker(broken, whole)
-    (told,) = [line for line in worker.lines() if line["event"] == "project not read"]
-    assert told["folder"] == str(broken.folder)
-    assert "not today" in told["reason"]
+    (line,) = [line for line in worker.lines() if line["event"] == "project not read"]
+    assert line["folder"] == str(broken.folder)
+    assert "not today" in line["reason"]
     assert bench.done(bench.submit(whole))["version"] == "v1"
 
 

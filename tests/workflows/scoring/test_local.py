@@ -83,7 +83,7 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def test_good_rows_are_scored_and_bad_rows_set_aside_with_the_reason(rows: Path) -> None:
+def test_good_rows_are_scored_and_bad_rows_rejected_with_the_reason(rows: Path) -> None:
     output = rows.with_name("out.csv")
     summary = run(rows, output, keep=("id",))
     assert (summary.rows, summary.scored, summary.rejected) == (6, 3, 3)
@@ -96,15 +96,15 @@ def test_good_rows_are_scored_and_bad_rows_set_aside_with_the_reason(rows: Path)
         "probability_yes": [0.25, 0.75, 1.0],
         "model_version": version,
     }
-    found = rejected(rows.with_name("out.csv.rejects.csv"))
+    rejects = rejected(rows.with_name("out.csv.rejects.csv"))
     number = "Input should be a valid number, unable to parse string as a number"
-    assert sorted((row, column, reason) for row, column, reason, _ in found) == [
+    assert sorted((row, column, reason) for row, column, reason, _ in rejects) == [
         ("1", "x", "Input should be greater than or equal to 0"),
         ("3", "", "2 cells, the header names 3"),
         ("4", "t", "Input should be 'a' or 'b'"),
         ("4", "x", number),
     ]
-    texts = {row: values for row, _, _, values in found}
+    texts = {row: values for row, _, _, values in rejects}
     assert json.loads(texts["1"]) == {"t": "b", "id": "n2", "x": "-1"}
     assert texts["3"] == "a,n4"
 
