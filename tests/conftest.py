@@ -10,6 +10,7 @@ import pytest
 from tests.support import child_process
 from tests.support.budget import IS_CI, load_profile
 from tests.support.databases import (
+    database,
     database_url,
     drop_template,
     migrated_database_url,
@@ -29,9 +30,9 @@ from tests.support.tcp_proxy import wire, wired_url
 from tests.support.trained_bundles import BundleOf, bundle_of, iris
 
 __all__ = [  # fixtures
-    "bundle_of", "database_url", "iris", "migrated_database_url", "migrated_postgres_url", "migrations_from_template",
-    "postgres_databases", "postgres_url", "real_migrations", "s3_endpoint", "s3_url", "shared", "sqlite_template",
-    "wire", "wired_url",
+    "bundle_of", "database", "database_url", "iris", "migrated_database_url", "migrated_postgres_url",
+    "migrations_from_template", "postgres_databases", "postgres_url", "real_migrations", "s3_endpoint", "s3_url",
+    "shared", "sqlite_template", "wire", "wired_url",
 ]  # fmt: skip
 
 load_profile()

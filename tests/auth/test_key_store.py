@@ -1,7 +1,6 @@
 """Keys in a database: one suite over SQLite and PostgreSQL."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,14 +11,6 @@ from windlass.auth.key_store import KeyStore
 from windlass.errors import AccessError, StorageError
 from windlass.storage import db_tables
 from windlass.storage.database import Database
-
-
-@pytest.fixture
-def database(migrated_database_url: str) -> Iterator[Database]:
-    """A database of the test's own."""
-    database = Database.open_url(migrated_database_url)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.cli import CliResult, run_cli
+from tests.support.child_process import Finished
+from tests.support.cli import run_cli
 
 from windlass.auth.key_store import KeyStore
 from windlass.core.project_spec import ProjectSpec
@@ -23,7 +24,7 @@ class Run:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def __call__(self, *arguments: str, **variables: str) -> CliResult:
+    def __call__(self, *arguments: str, **variables: str) -> Finished:
         return run_cli(*arguments, home=self.home, **variables)
 
 

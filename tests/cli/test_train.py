@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.support import child_process
-from tests.support.cli import CliResult, run_cli, run_train_command
+from tests.support.child_process import Finished
+from tests.support.cli import run_cli, run_train_command
 from tests.support.paths import IRIS, project_folder
 
 from windlass.cli.train_flags import TrainFlags, parse_train_flags, split_folder
@@ -18,14 +19,14 @@ from windlass.core.project_spec import CandidateSpec, ProjectSpec
 
 MIXED = project_folder("mixed")
 PROG = "windlass train [PROJECT]"
-Run = Callable[..., CliResult]
+Run = Callable[..., Finished]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """`windlass train`, in this process. Writes to tmp_path/bundle."""
 
-    def train(*arguments: object) -> CliResult:
+    def train(*arguments: object) -> Finished:
         words = [*map(str, arguments), "--no-track"]
         if "--artifacts" not in words:
             words += ["--artifacts", str(tmp_path / "bundle")]

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.support.cli import CliResult, run_cli
+from tests.support.child_process import Finished
+from tests.support.cli import run_cli
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 from tests.support.paths import ROOT, project_folder
 
@@ -16,7 +17,7 @@ from windlass.settings import Settings
 LENDER = project_folder("lender")
 
 
-def train(home: Path, *arguments: object) -> CliResult:
+def train(home: Path, *arguments: object) -> Finished:
     """`windlass train` of the lender's project."""
     return run_cli("train", LENDER, "--no-track", *arguments, home=home, PYTHONPATH=str(ROOT))
 

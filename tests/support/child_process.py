@@ -3,6 +3,7 @@
 No other file of the tests starts a process (`tests/architecture/test_tests.py`).
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ class StillRunningError(AssertionError):
 
 @dataclass(frozen=True)
 class Finished:
-    """How a process ended: its exit code, and what it wrote to its pipes."""
+    """How a process or a command ended: its exit code, and what it wrote."""
 
     code: int
     out: str
@@ -43,6 +44,15 @@ class Finished:
         """Returns its output. Fails with all that it wrote where its exit code is not 0."""
         assert self.code == 0, f"ended with {self.code}: {self.out}{self.err}"
         return self.out
+
+    def json(self) -> Any:
+        """Returns its output, parsed."""
+        return json.loads(self.out)
+
+    @property
+    def error_lines(self) -> list[str]:
+        """The lines of standard error with an error, without those of progress."""
+        return [line for line in self.err.splitlines() if line.startswith("windlass: ")]
 
 
 fork_servers: ForkServers | None = None  # of this run; the tests' conftest sets it, but not in CI

@@ -1,13 +1,12 @@
 """The command line in this process: as a process of its own runs it, without the seconds that one takes to start."""
 
 import io
-import json
 import os
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.child_process import Finished
 from tests.support.server import environment
 from typer.testing import CliRunner
 
@@ -16,25 +15,7 @@ from windlass.cli.commands import app
 from windlass.core.project import Project
 
 
-@dataclass(frozen=True)
-class CliResult:
-    """How a command ended: its exit code, and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """Standard output, parsed."""
-        return json.loads(self.out)
-
-    @property
-    def error_lines(self) -> list[str]:
-        """The lines of standard error with an error, without those of progress."""
-        return [line for line in self.err.splitlines() if line.startswith("windlass: ")]
-
-
-def run_cli(*arguments: object, home: Path | None = None, **variables: str) -> CliResult:
+def run_cli(*arguments: object, home: Path | None = None, **variables: str) -> Finished:
     """`windlass` with these arguments; with `home` as WINDLASS_HOME, and no other setting of the environment's."""
     changes: dict[str, str | None] = {**variables}
     if home is not None:
@@ -42,10 +23,10 @@ def run_cli(*arguments: object, home: Path | None = None, **variables: str) -> C
         changes = {name: clean.get(name) for name in {*clean, *os.environ}}
     words = [str(argument) for argument in arguments]
     done = CliRunner().invoke(app, words, env=changes)
-    return CliResult(done.exit_code, done.stdout, done.stderr)
+    return Finished(done.exit_code, done.stdout, done.stderr)
 
 
-def run_train_command(project: Project, *arguments: object) -> CliResult:
+def run_train_command(project: Project, *arguments: object) -> Finished:
     """A project's `train.py` with these arguments."""
     out, err = io.StringIO(), io.StringIO()
     code: Any = None
@@ -54,4 +35,4 @@ def run_train_command(project: Project, *arguments: object) -> CliResult:
             train_command(project, [str(argument) for argument in arguments])
         except SystemExit as end:
             code = end.code
-    return CliResult(int(code or 0), out.getvalue(), err.getvalue())
+    return Finished(int(code or 0), out.getvalue(), err.getvalue())

@@ -292,3 +292,11 @@ def copy_file(source: Path, target: Path) -> None:
             os.link(copy, target)
         finally:
             copy.unlink()
+
+
+@pytest.fixture
+def database(migrated_database_url: str) -> Iterator[Database]:
+    """An empty database with its tables, of each kind."""
+    database = Database.open_url(migrated_database_url)
+    yield database
+    database.close()
