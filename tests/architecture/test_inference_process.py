@@ -121,13 +121,13 @@ def test_a_server_of_the_registry_imports_nothing_that_trains(
 def test_features_import_nothing_that_computes_them(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf, only: list[str]
 ) -> None:
-    registered = RegistryHome(tmp_path / "home")
-    approve_bundle(registered, bundle_of("clients"))
-    fill_store(registered.settings)
-    registered.close()
+    registry_home = RegistryHome(tmp_path / "home")
+    approve_bundle(registry_home, bundle_of("clients"))
+    fill_store(registry_home.settings)
+    registry_home.close()
     (tmp_path / "sitecustomize.py").write_text(RECORD_IMPORTS % str(tmp_path / "imports"))
     options = ["--no-worker", *only]
-    server = serve(PROJECT, home=registered.home, options=options, PYTHONPATH=str(tmp_path))
+    server = serve(PROJECT, home=registry_home.home, options=options, PYTHONPATH=str(tmp_path))
     client = server.client
     for path in (f"/features/{PLAIN}", "/status", "/metrics", "/openapi.json"):
         assert client.get(path).status_code == 200

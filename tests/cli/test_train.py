@@ -52,7 +52,7 @@ def flags(folder: Path, *arguments: str) -> TrainFlags:
 
 
 def test_train_py_trains_what_the_command_trains(run: Run, tmp_path: Path) -> None:
-    script, place = tmp_path / "script", tmp_path / "bundle"
+    script, target = tmp_path / "script", tmp_path / "bundle"
     arguments = ["--model", "rf", "--n-estimators", "30", "--seed", "42", "--test-size", "0.2"]
     command = [sys.executable, "train.py", *arguments, "--artifacts", script, "--no-track"]
     ended = child_process.run(command, cwd=IRIS)
@@ -61,7 +61,7 @@ def test_train_py_trains_what_the_command_trains(run: Run, tmp_path: Path) -> No
         assert text in output
     assert "Fitting rf to 120 rows" in ended.err
     assert run(IRIS, *arguments).code == 0
-    ours, theirs = Bundle.open(place), Bundle.open(script)
+    ours, theirs = Bundle.open(target), Bundle.open(script)
     for name in ("metrics.json", "params.json", "confusion_matrix.json", "golden.json"):
         assert ours.read(name) == theirs.read(name)
     assert ours.manifest.source_digest == theirs.manifest.source_digest
@@ -175,7 +175,7 @@ def test_flags_carry_choices_booleans_and_none() -> None:
     assert flags(IRIS, "--C", "-1", "--seed=7") == TrainFlags(hyperparameters={"C": -1}, seed=7)
 
 
-def test_flags_reach_the_bundle_and_gates_that_fail_are_told(run: Run, tmp_path: Path) -> None:
+def test_flags_reach_the_bundle_and_failed_gates_are_printed(run: Run, tmp_path: Path) -> None:
     ended = run(MIXED, "--strategy", "mean", "--balanced")
     assert ended.code == 0
     assert "accuracy >= 0.999: FAILED" in ended.out
@@ -184,7 +184,7 @@ def test_flags_reach_the_bundle_and_gates_that_fail_are_told(run: Run, tmp_path:
     assert (params["strategy"], params["balanced"]) == ("mean", True)
 
 
-def test_a_choice_that_is_none_is_refused() -> None:
+def test_an_unknown_choice_is_refused() -> None:
     assert "'mean' or 'median'" in run_train_command(loaded(MIXED), "--strategy", "mode").err
 
 

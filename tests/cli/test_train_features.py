@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_snapshot_that_is_named_is_trained_on_and_rare_positives_are_told_first(
+def test_the_named_snapshot_is_trained_on_and_rare_positives_are_warned_of(
     home: Path,
 ) -> None:
     options = ("--snapshot", 1, "--test-size", 0.4, "--artifacts", home / "bundle")

@@ -88,7 +88,7 @@ def test_a_training_that_fails_is_one_line(bench: Bench, deed: str, reason: str)
         (["--artifacts", "/proc/nowhere"], "Choose another folder"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_it_is_asked_for(
+def test_an_invalid_training_is_refused_before_a_job_is_submitted(
     bench: Bench, options: list[str], reason: str
 ) -> None:
     code, _, err = run(bench, bench.project(), *options)
@@ -97,7 +97,7 @@ def test_what_cannot_be_trained_is_refused_before_it_is_asked_for(
     assert bench.queue.list() == []
 
 
-def test_a_gate_on_what_is_not_measured_is_refused_before_it_is_asked_for(bench: Bench) -> None:
+def test_a_gate_on_an_unmeasured_metric_is_refused_before_a_job_is_submitted(bench: Bench) -> None:
     project = bench.project()
     project.break_gate()
     code, out, err = run(bench, project, "--deed", "raise")
@@ -146,7 +146,7 @@ def test_a_polite_stop_cancels(bench: Bench, number: int) -> None:
     assert sorted(file.name for file in project.folder.iterdir() if file.name[0] == ".") == []
 
 
-def test_whoever_cancels_is_told_apart(bench: Bench) -> None:
+def test_a_cancel_by_somebody_else_says_so(bench: Bench) -> None:
     project = bench.project()
     with start(bench, project, "--deed", "wait") as process:
         project.trainer()

@@ -1,5 +1,6 @@
 """What the flows share."""
 
 from tests.support.job_workers import bench
+from tests.support.registry_home import registry_home
 
-__all__ = ["bench"]  # a fixture
+__all__ = ["bench", "registry_home"]  # fixtures

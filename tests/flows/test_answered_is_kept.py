@@ -44,10 +44,10 @@ def test_a_prediction_is_kept_with_its_row_and_its_answer(serve: Serve, iris: Pa
     headers = {"x-request-id": "mine"}
     answer = server.client.post("/predict", json=OTHER_FLOWER, headers=headers).json()
     after = time.time()
-    (kept,) = rows(server).values()
+    (row,) = rows(server).values()
     shares = {f"probability_{label}": answer["class_probabilities"][label] for label in SPECIES}
-    assert before - 1 < kept.pop("predicted_at").timestamp() < after + 1
-    assert kept == {
+    assert before - 1 < row.pop("predicted_at").timestamp() < after + 1
+    assert row == {
         "prediction_id": answer["prediction_id"],
         "request_id": "mine",
         "model_version": answer["model_version"],
@@ -79,15 +79,15 @@ def test_every_route_keeps_what_it_answers(serve: Serve, iris: Path) -> None:
         client.post("/invocations", content=csv, headers={"content-type": "text/csv"}),
     ]
     assert [answer.status_code for answer in answers] == [200] * 8
-    kept = rows(server)
+    ledger = rows(server)
     for answer in answers[:1]:
-        assert {f"{answer.json()['prediction_id']}.{i}" for i in range(2)} <= kept.keys()
+        assert {f"{answer.json()['prediction_id']}.{i}" for i in range(2)} <= ledger.keys()
     for answer in answers[2:4]:
-        assert {f"{answer.headers['x-prediction-id']}.{i}" for i in range(2)} <= kept.keys()
-    assert len(kept) == 16
-    given = [{name: row[name] for name in FLOWER} for row in kept.values()]
+        assert {f"{answer.headers['x-prediction-id']}.{i}" for i in range(2)} <= ledger.keys()
+    assert len(ledger) == 16
+    given = [{name: row[name] for name in FLOWER} for row in ledger.values()]
     assert given.count(FLOWER) == given.count(OTHER_FLOWER) == 8
-    assert [row["prediction"] for row in kept.values()].count("virginica") == 8
+    assert [row["prediction"] for row in ledger.values()].count("virginica") == 8
 
 
 def test_refused_rows_are_not_kept(serve: Serve, iris: Path) -> None:
@@ -109,14 +109,14 @@ def test_a_row_of_a_table_is_kept_as_one_of_json(serve: Serve, bundle_of: Bundle
     for headers, body in ({"content-type": "text/csv"}, text.encode()), (ARROW, as_stream(loans)):
         answer = server.client.post("/predict_batch", content=body, headers=headers)
         assert answer.status_code == 200, answer.text
-    kept = [
+    ledger = [
         {name: value for name, value in row.items() if name in LOAN or "prob" in name}
         for row in rows(server, "mixed").values()
     ]
     count = len(loans)
-    assert len(kept) == 3 * count
-    assert [{name: row[name] for name in LOAN} for row in kept] == loans * 3
-    assert kept[:count] == kept[count : 2 * count] == kept[2 * count :]
+    assert len(ledger) == 3 * count
+    assert [{name: row[name] for name in LOAN} for row in ledger] == loans * 3
+    assert ledger[:count] == ledger[count : 2 * count] == ledger[2 * count :]
 
 
 def _cell(value: Any) -> str:
@@ -149,12 +149,12 @@ def test_kill_under_load_loses_no_answered_prediction(
             server.exit_code()
         result += load.result.ids
     assert len(result) == len(set(result))
-    kept = windlass.read_ledger("iris", home)["prediction_id"].to_pylist()
-    assert len(kept) == len(set(kept))
-    assert set(result) <= set(kept)
+    ledger = windlass.read_ledger("iris", home)["prediction_id"].to_pylist()
+    assert len(ledger) == len(set(ledger))
+    assert set(result) <= set(ledger)
 
 
-def test_a_full_disk_is_told_and_got_over(serve: Serve, iris: Path) -> None:
+def test_a_full_disk_is_reported_and_recovered_from(serve: Serve, iris: Path) -> None:
     server: Server = serve(iris, WINDLASS_LOG_LEVEL="ERROR")
     first = server.client.post("/predict", json=FLOWER).json()["prediction_id"]
     (segment,) = (server.home / "ledger" / "iris").iterdir()

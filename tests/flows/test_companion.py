@@ -39,23 +39,23 @@ def workers(server: Server) -> set[int]:
 
 def trained(server: Server) -> Any:
     """What a training is answered with: it is asked for again where a busy machine takes more than a minute."""
-    asked = {"model": "logreg", "C": 0.5, "seed": 7}
+    request = {"model": "logreg", "C": 0.5, "seed": 7}
     headers = {"Idempotency-Key": '"once"'}
     while True:
-        answer = server.client.post("/train", json=asked, headers=headers, timeout=90)
+        answer = server.client.post("/train", json=request, headers=headers, timeout=90)
         if answer.status_code != 202:
             assert answer.status_code == 200, answer.text
             return answer.json()
 
 
-def test_it_trains_what_is_asked_for_and_the_version_answers(server: Server) -> None:
-    told = trained(server)
-    assert (told["new_model_version"], told["stage"]) == ("v4", "production")
+def test_the_worker_trains_and_the_new_version_answers(server: Server) -> None:
+    answer = trained(server)
+    assert (answer["new_model_version"], answer["stage"]) == ("v4", "production")
     wait_until(lambda: server.client.get("/status").json()["live_version"] == "v4", "v4 live")
     assert server.client.get("/jobs").json()["jobs"][0]["state"] == "succeeded"
 
 
-def test_a_killed_one_is_replaced(server: Server) -> None:
+def test_a_killed_worker_is_replaced(server: Server) -> None:
     wait_until(lambda: workers(server), "a worker")
     (first,) = workers(server)
     os.kill(first, signal.SIGKILL)
@@ -64,7 +64,7 @@ def test_a_killed_one_is_replaced(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_with_the_server(serve: Serve, home: Path, number: int) -> None:
+def test_the_worker_ends_with_the_server(serve: Serve, home: Path, number: int) -> None:
     server = serve(IRIS, home=home)
     wait_until(lambda: workers(server), "a worker")
     (worker,) = workers(server)
@@ -75,17 +75,17 @@ def test_it_ends_with_the_server(serve: Serve, home: Path, number: int) -> None:
 
 def test_predictions_alone_are_trained_too(serve: Serve, home: Path) -> None:
     server = serve(IRIS, home=home, options=["--only", "predict"])
-    told = trained(server)
-    assert told["new_model_version"] == "v4"
+    answer = trained(server)
+    assert answer["new_model_version"] == "v4"
 
 
-def test_none_is_started_where_none_is_wanted(serve: Serve, home: Path, iris: Path) -> None:
+def test_no_worker_is_started_where_none_is_wanted(serve: Serve, home: Path, iris: Path) -> None:
     server = serve(IRIS, home=home, options=["--no-worker"])
     assert workers(server) == set()
-    told = server.client.post(
+    answer = server.client.post(
         "/train", json={"seed": 1}, headers={"Prefer": "respond-async"}
     ).json()
-    assert "no worker is running" in told["message"]
+    assert "no worker is running" in answer["message"]
     assert workers(serve(iris)) == set()  # a bundle by itself is never trained
     options = ["--only", "features"]  # which has no /train
     assert workers(serve(IRIS, home=home, options=options, ready=False).wait("/livez")) == set()

@@ -58,7 +58,7 @@ def _takes_none(server: Server) -> bool:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_connections_under_way_are_taken(serve: Serve, iris: object, workers: int) -> None:
+def test_pending_connections_are_accepted(serve: Serve, iris: object, workers: int) -> None:
     """Whoever was taken when the stop came is answered, though he asked only after it."""
     for _ in range(20):
         server: Server = serve(iris, options=["--workers", str(workers)])
@@ -85,7 +85,7 @@ def test_connections_under_way_are_taken(serve: Serve, iris: object, workers: in
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_whoever_connected_is_answered(serve: Serve, iris: object, workers: int) -> None:
+def test_a_connected_client_is_answered(serve: Serve, iris: object, workers: int) -> None:
     """Also where every request comes on a connection of its own: some always wait to be taken."""
     for _ in range(3):  # a connection that came between the last look and the closing is lost
         server: Server = serve(iris, options=["--workers", str(workers)])

@@ -1,6 +1,5 @@
 """A running server follows what is declared, materialised and erased, and answers one of two services alone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +31,11 @@ HASTY_VIEW = PROJECT_VIEW.model_copy(update={"version": "0123456789ab", "max_age
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Iterator[RegistryHome]:
-    made = RegistryHome(tmp_path / "home")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def clients(bundle_of: BundleOf) -> Path:
     return bundle_of("clients")
 
 
-def asked(server: Server, path: str = f"/features/{PLAIN}") -> int:
+def status_of_features(server: Server, path: str = f"/features/{PLAIN}") -> int:
     return server.client.get(path).status_code
 
 
@@ -69,10 +61,10 @@ def assert_stale(server: Server) -> None:
 
 
 def test_nothing_is_materialised_and_then_it_is(
-    serve: Serve, registered: RegistryHome, clients: Path
+    serve: Serve, registry_home: RegistryHome, clients: Path
 ) -> None:
-    approve_bundle(registered, clients)
-    server = serve(PROJECT, home=registered.home, options=OPTIONS)
+    approve_bundle(registry_home, clients)
+    server = serve(PROJECT, home=registry_home.home, options=OPTIONS)
     for method, path, body in (
         ("GET", f"/features/{PLAIN}", None),
         ("POST", "/features", [PLAIN]),
@@ -84,49 +76,49 @@ def test_nothing_is_materialised_and_then_it_is(
         assert int(answer.headers["retry-after"]) >= 1
     assert server.client.get("/status").json()["features"]["materialised"] is None
     assert predicts(server)
-    assert asked(server, "/readyz") == 200
-    fill_store(registered.settings)
-    assert asked(server) == 200
+    assert status_of_features(server, "/readyz") == 200
+    fill_store(registry_home.settings)
+    assert status_of_features(server) == 200
     assert server.client.post(f"/predict/{PLAIN}").status_code == 200
-    store = open_online_store(registered.settings)
+    store = open_online_store(registry_home.settings)
     assert store.erase(PLAIN)
     store.close()
-    assert asked(server) == 404
+    assert status_of_features(server) == 404
 
 
-def test_a_view_is_followed(serve: Serve, registered: RegistryHome, clients: Path) -> None:
+def test_a_view_is_followed(serve: Serve, registry_home: RegistryHome, clients: Path) -> None:
     """Declared while the server runs, changed, and taken away; what the store holds is read all the while."""
-    approve_bundle(registered, clients, view=None)
-    server = serve(PROJECT, home=registered.home, options=OPTIONS)
-    assert asked(server) == 404
+    approve_bundle(registry_home, clients, view=None)
+    server = serve(PROJECT, home=registry_home.home, options=OPTIONS)
+    assert status_of_features(server) == 404
     assert server.client.get("/status").json()["features"] is None
     assert "/features" not in server.client.get("/openapi.json").json()["paths"]
-    fill_store(registered.settings)
-    declare_view(registered)
-    wait_until(lambda: asked(server) == 200, "the view is there")
+    fill_store(registry_home.settings)
+    declare_view(registry_home)
+    wait_until(lambda: status_of_features(server) == 200, "the view is there")
     assert "/features" in server.client.get("/openapi.json").json()["paths"]
-    declare_view(registered, HASTY_VIEW)
-    fill_store(registered.settings, HASTY_VIEW, number=2)
+    declare_view(registry_home, HASTY_VIEW)
+    fill_store(registry_home.settings, HASTY_VIEW, number=2)
     wait_until(lambda: view_of(server) == HASTY_VIEW.version, "the new view is read")
     assert_stale(server)
-    declare_view(registered, None)
-    wait_until(lambda: asked(server) == 404, "the view is gone")
+    declare_view(registry_home, None)
+    wait_until(lambda: status_of_features(server) == 404, "the view is gone")
 
 
 def test_a_damaged_store_is_503_and_harms_no_prediction(
-    serve: Serve, registered: RegistryHome, clients: Path
+    serve: Serve, registry_home: RegistryHome, clients: Path
 ) -> None:
-    approve_bundle(registered, clients)
-    fill_store(registered.settings)
-    server = serve(PROJECT, home=registered.home, options=OPTIONS)
-    assert asked(server) == 200
-    file = registered.home / "features/clients/online.db"
+    approve_bundle(registry_home, clients)
+    fill_store(registry_home.settings)
+    server = serve(PROJECT, home=registry_home.home, options=OPTIONS)
+    assert status_of_features(server) == 200
+    file = registry_home.home / "features/clients/online.db"
     damaged = file.with_suffix(".damaged")
     damaged.write_bytes(b"no database" * 1000)
     for rest in ("-wal", "-shm"):
         Path(f"{file}{rest}").unlink(missing_ok=True)
     damaged.replace(file)
-    wait_until(lambda: asked(server) == 503, "damaged")
+    wait_until(lambda: status_of_features(server) == 503, "damaged")
     for method, path, body in (
         ("POST", "/features", [PLAIN]),
         ("POST", f"/predict/{PLAIN}", None),
@@ -138,19 +130,19 @@ def test_a_damaged_store_is_503_and_harms_no_prediction(
     assert predicts(server)
     assert 'result="failed"} 0.0' not in server.client.get("/metrics").text
     file.unlink()
-    fill_store(registered.settings)
-    wait_until(lambda: asked(server) == 200, "mended")
+    fill_store(registry_home.settings)
+    wait_until(lambda: status_of_features(server) == 200, "mended")
     wait_until(lambda: server.client.get("/status").json()["features"]["reason"] is None, "result")
 
 
 def test_a_store_elsewhere_goes_away_and_comes_back(
-    serve: Serve, registered: RegistryHome, clients: Path, wire: TcpProxy, wired_url: str
+    serve: Serve, registry_home: RegistryHome, clients: Path, wire: TcpProxy, wired_url: str
 ) -> None:
     """Predictions by row go on, and those by id are refused."""
-    approve_bundle(registered, clients)
-    there = Settings(home=registered.home, online_url=wired_url)
+    approve_bundle(registry_home, clients)
+    there = Settings(home=registry_home.home, online_url=wired_url)
     fill_store(there)
-    server = serve(PROJECT, home=registered.home, options=OPTIONS, WINDLASS_ONLINE_URL=wired_url)
+    server = serve(PROJECT, home=registry_home.home, options=OPTIONS, WINDLASS_ONLINE_URL=wired_url)
     ids = [PLAIN] * 300
     assert len(server.client.post("/features", json=ids).json()["results"]) == 300
     assert server.client.post(f"/predict/{PLAIN}").json()["features"] == expected_features(PLAIN)
@@ -162,36 +154,46 @@ def test_a_store_elsewhere_goes_away_and_comes_back(
     assert predicts(server)
     assert server.client.get("/status").json()["features"]["reason"]
     wire.mend()
-    wait_until(lambda: asked(server) == 200, "back")
+    wait_until(lambda: status_of_features(server) == 200, "back")
 
 
 def test_the_registry_is_away_at_the_start(
     serve: Serve, bundle_of: BundleOf, tmp_path: Path, wire: TcpProxy, wired_url: str
 ) -> None:
-    registered = RegistryHome(tmp_path / "home", database_url=wired_url)
-    approve_bundle(registered, bundle_of("clients"))
-    fill_store(registered.settings)
-    registered.close()
+    registry_home = RegistryHome(tmp_path / "home", database_url=wired_url)
+    approve_bundle(registry_home, bundle_of("clients"))
+    fill_store(registry_home.settings)
+    registry_home.close()
     wire.cut()
     server = serve(
-        PROJECT, home=registered.home, ready=False, options=OPTIONS, WINDLASS_DATABASE_URL=wired_url
+        PROJECT,
+        home=registry_home.home,
+        ready=False,
+        options=OPTIONS,
+        WINDLASS_DATABASE_URL=wired_url,
     ).wait("/livez")
-    assert asked(server) == 404  # nobody knows whether there is a view
+    assert status_of_features(server) == 404  # nobody knows whether there is a view
     wire.mend()
-    wait_until(lambda: asked(server) == 200, "the view is known")
+    wait_until(lambda: status_of_features(server) == 200, "the view is known")
 
 
-def test_features_alone(serve: Serve, registered: RegistryHome, clients: Path) -> None:
-    approve_bundle(registered, clients)
-    server = serve(PROJECT, home=registered.home, ready=False, options=["--only", "features"]).wait(
-        "/readyz", 503
-    )
+def test_features_may_be_served_alone(
+    serve: Serve, registry_home: RegistryHome, clients: Path
+) -> None:
+    approve_bundle(registry_home, clients)
+    server = serve(
+        PROJECT, home=registry_home.home, ready=False, options=["--only", "features"]
+    ).wait("/readyz", 503)
     wait_until(
         lambda: "features materialise" in server.client.get("/readyz").text, "says what to do"
     )
-    fill_store(registered.settings)
+    fill_store(registry_home.settings)
     server.wait("/readyz")
-    assert asked(server) == asked(server, f"/clients/features/{PLAIN}") == 200
+    assert (
+        status_of_features(server)
+        == status_of_features(server, f"/clients/features/{PLAIN}")
+        == 200
+    )
     status = server.client.get("/status").json()
     assert (status["ready"], status["reason"], status["live_version"]) == (True, None, None)
     paths = server.client.get("/openapi.json").json()["paths"]
@@ -205,13 +207,15 @@ def test_features_alone(serve: Serve, registered: RegistryHome, clients: Path) -
         "/v2/models/clients/infer",
     ):
         problem(server.client.post(path, json={}), 404)
-    assert not (registered.home / "ledger").exists()
+    assert not (registry_home.home / "ledger").exists()
 
 
-def test_predictions_alone(serve: Serve, registered: RegistryHome, clients: Path) -> None:
-    approve_bundle(registered, clients)
-    fill_store(registered.settings)
-    server = serve(PROJECT, home=registered.home, options=["--only", "predict", *OPTIONS])
+def test_predictions_may_be_served_alone(
+    serve: Serve, registry_home: RegistryHome, clients: Path
+) -> None:
+    approve_bundle(registry_home, clients)
+    fill_store(registry_home.settings)
+    server = serve(PROJECT, home=registry_home.home, options=["--only", "predict", *OPTIONS])
     assert server.client.post(f"/predict/{PLAIN}").status_code == 200
     assert predicts(server)
     problem(server.client.get(f"/features/{PLAIN}"), 404)

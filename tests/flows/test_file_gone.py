@@ -26,32 +26,32 @@ def home(tmp_path: Path, bundle_of: BundleOf) -> Path:
     """Iris, declared by its folder, with v1 in production."""
     home = tmp_path / "home"
     register_three_versions(home, bundle_of)
-    registered = RegistryHome(home)
-    registered.approve("v1")
-    registered.close()
+    registry_home = RegistryHome(home)
+    registry_home.approve("v1")
+    registry_home.close()
     return home
 
 
 @pytest.fixture
 def secret(home: Path) -> str:
-    registered = RegistryHome(home)
-    made = KeyStore(registered.registry.database).create("known", Role.ADMIN)
-    registered.close()
-    return made
+    registry_home = RegistryHome(home)
+    key = KeyStore(registry_home.registry.database).create("known", Role.ADMIN)
+    registry_home.close()
+    return key
 
 
 @contextmanager
 def taken_away(home: Path) -> Iterator[None]:
     """The database in another folder meanwhile; nothing may have taken its place."""
-    aside = home / "aside"
-    aside.mkdir()
+    elsewhere = home / "aside"
+    elsewhere.mkdir()
     for file in home.glob("windlass.db*"):
-        file.rename(aside / file.name)
+        file.rename(elsewhere / file.name)
     yield
     assert not (home / "windlass.db").exists()
     for stray in home.glob("windlass.db-*"):  # of a connection that was opening it as it went
         stray.unlink()
-    for file in aside.iterdir():
+    for file in elsewhere.iterdir():
         file.rename(home / file.name)
 
 
@@ -62,13 +62,13 @@ def answers(server: Server) -> dict[str, int]:
     return {"versions": versions.status_code, "predict": predict.status_code}
 
 
-@pytest.mark.parametrize("asked_before", [False, True])
+@pytest.mark.parametrize("requested_before", [False, True])
 def test_the_registry_is_away_and_what_is_live_goes_on(
-    serve: Serve, home: Path, secret: str, asked_before: bool
+    serve: Serve, home: Path, secret: str, requested_before: bool
 ) -> None:
     server = serve(NAME, home=home, options=["--no-worker"], WINDLASS_AUTH="required")
     server.client.headers["X-API-Key"] = secret
-    if asked_before:
+    if requested_before:
         assert answers(server) == {"versions": 200, "predict": 200}
     with taken_away(home):
         wait_until(lambda: not status_of(server)["registry"]["reachable"], "away")

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -27,13 +27,6 @@ from tests.support.waiting import wait_until
 NAME = Path("iris")  # of the project, in the registry
 
 
-@pytest.fixture
-def registered(tmp_path: Path) -> Iterator[RegistryHome]:
-    made = RegistryHome(tmp_path / "home")
-    yield made
-    made.close()
-
-
 def predicted(server: Server, query: str = "") -> str:
     answer = server.client.post(f"/predict{query}", json=FLOWER)
     assert answer.status_code == 200, answer.text
@@ -42,20 +35,20 @@ def predicted(server: Server, query: str = "") -> str:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_decisions_reach_every_worker_within_two_seconds(
-    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, workers: int
+    serve: Serve, registry_home: RegistryHome, bundle_of: BundleOf, workers: int
 ) -> None:
     first, second = (
-        registered.live(bundle_of("iris")),
-        registered.add(other_bundle(bundle_of)),
+        registry_home.live(bundle_of("iris")),
+        registry_home.add(other_bundle(bundle_of)),
     )
-    server = serve(NAME, home=registered.home, options=["--workers", str(workers)])
+    server = serve(NAME, home=registry_home.home, options=["--workers", str(workers)])
     assert predicted(server) == first == "v1"
     wait_for_log(server, "version ready", workers)
     decisions: list[Callable[[], float]] = [
-        lambda: registered.approve(second),
-        registered.rollback,
-        registered.rollback,
-        lambda: registered.rollback("v1"),
+        lambda: registry_home.approve(second),
+        registry_home.rollback,
+        registry_home.rollback,
+        lambda: registry_home.rollback("v1"),
     ]
     for turn, decide in enumerate(decisions):
         decide()
@@ -69,17 +62,17 @@ def test_decisions_reach_every_worker_within_two_seconds(
 
 
 def test_what_status_and_documents_say_follows(
-    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, iris: Path
+    serve: Serve, registry_home: RegistryHome, bundle_of: BundleOf, iris: Path
 ) -> None:
-    registered.live(iris)
-    server = serve(NAME, home=registered.home)
+    registry_home.live(iris)
+    server = serve(NAME, home=registry_home.home)
     before = status_of(server)
     assert before["live_version"] == "v1"
     assert before["stage"] == "production"
     assert before["bundle_digest"] == digest_of(iris)
     assert before["registry"]["reachable"] is True
     assert "v1: predicts" in server.client.get("/openapi.json").json()["info"]["description"]
-    decided = registered.approve(registered.add(other_bundle(bundle_of)))
+    decided = registry_home.approve(registry_home.add(other_bundle(bundle_of)))
     until_live(server, "v2")
     after = status_of(server)
     assert after["live_since"] == decided
@@ -97,11 +90,11 @@ def test_what_status_and_documents_say_follows(
 
 
 def test_a_version_that_fails_its_self_test_is_not_switched_to(
-    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
+    serve: Serve, registry_home: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
-    registered.live(iris)
-    server = serve(NAME, home=registered.home)
-    registered.approve(registered.add(altered_copy(iris, tmp_path / "bad", change_label)))
+    registry_home.live(iris)
+    server = serve(NAME, home=registry_home.home)
+    registry_home.approve(registry_home.add(altered_copy(iris, tmp_path / "bad", change_label)))
     wait_until(lambda: status_of(server)["refused"] is not None, "refused")
     status = status_of(server)
     assert status["refused"]["version"] == "v2"
@@ -109,7 +102,7 @@ def test_a_version_that_fails_its_self_test_is_not_switched_to(
     assert (status["live_version"], status["stage"]) == ("v1", "archived")
     assert predicted(server) == "v1"
     assert server.client.get("/readyz").status_code == 200
-    registered.approve(registered.add(altered_copy(iris, tmp_path / "good")))
+    registry_home.approve(registry_home.add(altered_copy(iris, tmp_path / "good")))
     until_live(server, "v3")
     assert status_of(server)["refused"] is None
     (line,) = wait_for_log(
@@ -119,18 +112,18 @@ def test_a_version_that_fails_its_self_test_is_not_switched_to(
 
 
 def test_an_altered_bundle_is_not_switched_to(
-    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
+    serve: Serve, registry_home: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
-    registered.live(iris)
-    server = serve(NAME, home=registered.home)
-    name = registered.add(altered_copy(iris, tmp_path / "next"))
-    registered.approve(name)
+    registry_home.live(iris)
+    server = serve(NAME, home=registry_home.home)
+    name = registry_home.add(altered_copy(iris, tmp_path / "next"))
+    registry_home.approve(name)
     until_live(server, "v2")
-    registered.rollback()
+    registry_home.rollback()
     until_live(server, "v1")
-    name = registered.add(altered_copy(iris, tmp_path / "third"))
-    model = registered.folder(name) / "model.onnx"
-    registered.registry.approve("iris", name, actor="tester", reason="seen")
+    name = registry_home.add(altered_copy(iris, tmp_path / "third"))
+    model = registry_home.folder(name) / "model.onnx"
+    registry_home.registry.approve("iris", name, actor="tester", reason="seen")
     content = bytearray(model.read_bytes())
     content[100] ^= 1
     model.write_bytes(content)  # before the next poll, or after the load: then a restart finds it
@@ -138,7 +131,7 @@ def test_an_altered_bundle_is_not_switched_to(
         lambda: status_of(server)["refused"] is not None or predicted(server) == name, "settled"
     )
     server.stop()
-    server = serve(NAME, home=registered.home, ready=False)
+    server = serve(NAME, home=registry_home.home, ready=False)
     server.wait("/livez")
     wait_until(lambda: status_of(server)["refused"] is not None, "refused")
     assert "not the file that was sealed" in status_of(server)["refused"]["reason"]
@@ -148,11 +141,11 @@ def test_an_altered_bundle_is_not_switched_to(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_project_without_a_production_version_becomes_ready(
-    serve: Serve, registered: RegistryHome, iris: Path, workers: int
+    serve: Serve, registry_home: RegistryHome, iris: Path, workers: int
 ) -> None:
-    name = registered.add(iris)
+    name = registry_home.add(iris)
     server = serve(
-        NAME, home=registered.home, ready=False, options=["--workers", str(workers)]
+        NAME, home=registry_home.home, ready=False, options=["--workers", str(workers)]
     ).wait("/readyz", 503)
     wait_until(
         lambda: "windlass approve iris" in server.client.get("/readyz").text, "said what to do"
@@ -162,18 +155,18 @@ def test_a_project_without_a_production_version_becomes_ready(
     assert "windlass approve iris" in answer.json()["detail"]
     assert server.client.get("/openapi.json").status_code == 200
     assert status_of(server)["live_version"] is None
-    registered.approve(name)
+    registry_home.approve(name)
     server.wait("/readyz")
     until_live(server, "v1")
 
 
 def test_a_replaced_worker_comes_up_with_what_the_registry_says(
-    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
+    serve: Serve, registry_home: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
-    registered.live(iris)
-    server = serve(NAME, home=registered.home, options=["--workers", "2"])
+    registry_home.live(iris)
+    server = serve(NAME, home=registry_home.home, options=["--workers", "2"])
     wait_until(lambda: len(server.children("spawn_main")) == 2, "two workers")
-    registered.approve(registered.add(altered_copy(iris, tmp_path / "next")))
+    registry_home.approve(registry_home.add(altered_copy(iris, tmp_path / "next")))
     until_live(server, "v2")
     before = server.children("spawn_main")
     for pid in before:
@@ -183,56 +176,58 @@ def test_a_replaced_worker_comes_up_with_what_the_registry_says(
     assert {version_of(server) for _ in range(20)} == {"v2"}
 
 
-def test_several_projects(
-    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, iris: Path, tmp_path: Path
+def test_a_server_follows_several_projects(
+    serve: Serve, registry_home: RegistryHome, bundle_of: BundleOf, iris: Path, tmp_path: Path
 ) -> None:
     """One follows, one is a bundle by itself; each under its name."""
-    registered.live(iris)
-    server = serve(NAME, bundle_of("diabetes"), home=registered.home)
+    registry_home.live(iris)
+    server = serve(NAME, bundle_of("diabetes"), home=registry_home.home)
     assert server.client.post("/iris/predict", json=FLOWER).json()["model_version"] == "v1"
     assert server.client.post("/predict", json=FLOWER).status_code == 404
-    projects = {one["project"]: one for one in server.client.get("/status").json()["projects"]}
+    projects = {
+        project["project"]: project for project in server.client.get("/status").json()["projects"]
+    }
     assert projects["diabetes"]["registry"] is None
     assert len(projects["diabetes"]["live_version"]) == 12
-    registered.live(altered_copy(iris, tmp_path / "next"))
+    registry_home.live(altered_copy(iris, tmp_path / "next"))
     until_live(server, "v2")
-    shutil.rmtree(registered.folder("v1"))
+    shutil.rmtree(registry_home.folder("v1"))
     assert server.client.post("/iris/predict?version=v1", json=FLOWER).status_code == 200  # at hand
 
 
 def test_a_bundle_that_cannot_be_fetched_is_tried_again(
     serve: Serve,
-    registered: RegistryHome,
+    registry_home: RegistryHome,
     iris: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("first", "second", "third"):
-        registered.live(altered_copy(iris, tmp_path / name))
-    server = serve(NAME, home=registered.home)
-    aside = registered.folder("v1").rename(tmp_path / "aside")
+        registry_home.live(altered_copy(iris, tmp_path / name))
+    server = serve(NAME, home=registry_home.home)
+    moved = registry_home.folder("v1").rename(tmp_path / "aside")
     monkeypatch.setattr(
-        registered.registry, "fetch", lambda _: None
+        registry_home.registry, "fetch", lambda _: None
     )  # there, but not to the server
-    registered.rollback("v1")
+    registry_home.rollback("v1")
     (line,) = wait_for_log(server, "version not loaded yet", 1)
     assert line["version"] == "v1"
     assert predicted(server) == "v3"
     assert status_of(server)["refused"] is None
-    aside.rename(registered.folder("v1"))
+    moved.rename(registry_home.folder("v1"))
     until_live(server, "v1")
     assert len(wait_for_log(server, "version not loaded yet")) == 1
 
 
 def test_what_no_decision_put_in_production_is_refused(
-    serve: Serve, registered: RegistryHome, iris: Path, tmp_path: Path
+    serve: Serve, registry_home: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     """Whoever can write to the database still has to forge the chain of decisions."""
-    registered.live(iris)
-    name = registered.add(altered_copy(iris, tmp_path / "next"))
-    server = serve(NAME, home=registered.home)
+    registry_home.live(iris)
+    name = registry_home.add(altered_copy(iris, tmp_path / "next"))
+    server = serve(NAME, home=registry_home.home)
     move = "UPDATE versions SET stage = ? WHERE number = ?"
-    with sqlite3.connect(registered.home / "windlass.db") as connection:
+    with sqlite3.connect(registry_home.home / "windlass.db") as connection:
         connection.execute(move, ("archived", 1))
         connection.execute(move, ("production", 2))
     connection.close()

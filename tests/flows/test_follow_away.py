@@ -25,27 +25,32 @@ BODY = str(FLOWER).replace("'", '"').encode()
 
 
 @pytest.fixture
-def registered(tmp_path: Path, migrated_postgres_url: str) -> Iterator[RegistryHome]:
-    made = RegistryHome(tmp_path / "home", database_url=migrated_postgres_url)
-    yield made
-    made.close()
+def registry_home(tmp_path: Path, migrated_postgres_url: str) -> Iterator[RegistryHome]:
+    home = RegistryHome(tmp_path / "home", database_url=migrated_postgres_url)
+    yield home
+    home.close()
 
 
 def registry_of(server: Server) -> Any:
     return status_of(server)["registry"]
 
 
-@pytest.mark.parametrize("how", ["cut", "mute"])
+@pytest.mark.parametrize("outage", ["cut", "mute"])
 def test_what_is_live_goes_on(
-    serve: Serve, registered: RegistryHome, iris: Path, wire: TcpProxy, wired_url: str, how: str
+    serve: Serve,
+    registry_home: RegistryHome,
+    iris: Path,
+    wire: TcpProxy,
+    wired_url: str,
+    outage: str,
 ) -> None:
-    registered.live(iris)
-    later = registered.add(altered_copy(iris, registered.home / "next"))
-    server = serve(NAME, home=registered.home, WINDLASS_DATABASE_URL=wired_url)
+    registry_home.live(iris)
+    later = registry_home.add(altered_copy(iris, registry_home.home / "next"))
+    server = serve(NAME, home=registry_home.home, WINDLASS_DATABASE_URL=wired_url)
     assert registry_of(server)["reachable"] is True
     before = time.time()
-    getattr(wire, how)()
-    registered.approve(later)
+    getattr(wire, outage)()
+    registry_home.approve(later)
     wait_until(lambda: registry_of(server)["reachable"] is False, "away")
     status = registry_of(server)
     assert status["reason"]
@@ -71,13 +76,18 @@ def test_what_is_live_goes_on(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_server_started_meanwhile_becomes_ready_afterwards(
-    serve: Serve, registered: RegistryHome, iris: Path, wire: TcpProxy, wired_url: str, workers: int
+    serve: Serve,
+    registry_home: RegistryHome,
+    iris: Path,
+    wire: TcpProxy,
+    wired_url: str,
+    workers: int,
 ) -> None:
-    registered.live(iris)
+    registry_home.live(iris)
     wire.cut()
     server = serve(
         NAME,
-        home=registered.home,
+        home=registry_home.home,
         ready=False,
         options=["--workers", str(workers)],
         WINDLASS_DATABASE_URL=wired_url,
@@ -91,17 +101,17 @@ def test_a_server_started_meanwhile_becomes_ready_afterwards(
 
 def test_a_worker_replaced_meanwhile_goes_on_with_what_is_live(
     serve: Serve,
-    registered: RegistryHome,
+    registry_home: RegistryHome,
     iris: Path,
     tmp_path: Path,
     wire: TcpProxy,
     wired_url: str,
 ) -> None:
-    registered.live(iris)
-    home = registered.home
+    registry_home.live(iris)
+    home = registry_home.home
     server = serve(NAME, home=home, options=["--workers", "2"], WINDLASS_DATABASE_URL=wired_url)
     wait_until(lambda: len(server.children("spawn_main")) == 2, "two workers")
-    later = registered.live(altered_copy(iris, tmp_path / "next"))
+    later = registry_home.live(altered_copy(iris, tmp_path / "next"))
     wait_until(lambda: {version_of(server) for _ in range(8)} == {later}, "both switched")
     wire.cut()
     before = server.children("spawn_main")

@@ -54,7 +54,7 @@ def served(opened: Bundle) -> ServedProject:
     return hosted
 
 
-def test_these_are_all_files(iris: Path) -> None:
+def test_every_file_is_altered_by_these_tests(iris: Path) -> None:
     assert sorted(path.name for path in iris.iterdir()) == sorted([*FILES, MANIFEST])
 
 
@@ -116,21 +116,21 @@ def test_a_file_altered_between_opening_and_loading(bundle: Path) -> None:
     assert "model.onnx is not the file that was sealed" in str(hosted.reason)
 
 
-def _wrong_share(golden: Any) -> None:
-    golden["expected"][3]["probabilities"][0] += 2e-6
+def _wrong_share(examples: Any) -> None:
+    examples["expected"][3]["probabilities"][0] += 2e-6
 
 
-def _wrong_row(golden: Any) -> None:
-    golden["rows"][3]["petal_width"] = 2.5
+def _wrong_row(examples: Any) -> None:
+    examples["rows"][3]["petal_width"] = 2.5
 
 
-def _invalid_row(golden: Any) -> None:
-    golden["rows"][3]["petal_width"] = 99
+def _invalid_row(examples: Any) -> None:
+    examples["rows"][3]["petal_width"] = 99
 
 
-def _no_rows(golden: Any) -> None:
-    golden["rows"].clear()
-    golden["expected"].clear()
+def _no_rows(examples: Any) -> None:
+    examples["rows"].clear()
+    examples["expected"].clear()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def _no_rows(golden: Any) -> None:
         (dict.clear, ".+"),
     ],
 )  # fmt: skip
-def test_golden_rows_that_were_changed(
+def test_changed_reference_examples_are_refused(
     bundle: Path, alter: Callable[[Any], None], reason: str
 ) -> None:
     hosted = loaded(change_json(bundle, "golden.json", alter))

@@ -46,7 +46,7 @@ def test_a_job_makes_one_version_and_says_so(bench: Bench) -> None:
 
 
 @ON_SQLITE
-def test_a_training_that_fails_says_why_and_the_worker_goes_on(bench: Bench) -> None:
+def test_a_failed_training_has_its_reason_and_the_worker_goes_on(bench: Bench) -> None:
     project = bench.project()
     worker = bench.worker(project)
     for deed, reason in FAILURES.items():
@@ -78,7 +78,7 @@ def test_code_that_changed_is_read_anew(bench: Bench) -> None:
 
 
 @ON_SQLITE
-def test_a_gate_on_what_is_not_measured_is_told_before_anything_is_fitted(bench: Bench) -> None:
+def test_a_gate_on_an_unmeasured_metric_is_refused_before_anything_is_fitted(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
     project.break_gate()
@@ -109,18 +109,19 @@ def test_a_training_is_cancelled_while_it_waits_and_while_it_runs(bench: Bench) 
 
 @ON_POSTGRES
 def test_two_workers_train_two_projects_side_by_side_and_one_project_in_turn(bench: Bench) -> None:
-    one, two = bench.project("one"), bench.project("two")
-    bench.worker(one, two)
-    bench.worker(one, two)
+    first, second = bench.project("one"), bench.project("two")
+    bench.worker(first, second)
+    bench.worker(first, second)
     jobs = [
-        bench.submit(project, "wait", seed=seed) for project, seed in ((one, 1), (one, 2), (two, 1))
+        bench.submit(project, "wait", seed=seed)
+        for project, seed in ((first, 1), (first, 2), (second, 1))
     ]
-    assert is_alive(one.trainer())
-    assert is_alive(two.trainer())
+    assert is_alive(first.trainer())
+    assert is_alive(second.trainer())
     states = [bench.queue.get(job.id).state for job in jobs]
     assert states == [JobState.RUNNING, JobState.QUEUED, JobState.RUNNING]
-    one.go()
-    two.go()
+    first.go()
+    second.go()
     assert [bench.done(job)["version"] for job in jobs] == ["v1", "v2", "v1"]
 
 
@@ -128,11 +129,11 @@ def test_two_workers_train_two_projects_side_by_side_and_one_project_in_turn(ben
 def test_an_idempotency_key_trains_once(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
-    asked = replace(training_request(project), idempotency_key="again")
-    jobs = {bench.queue.submit(asked).id for _ in range(3)}
+    request = replace(training_request(project), idempotency_key="again")
+    jobs = {bench.queue.submit(request).id for _ in range(3)}
     (job,) = (bench.queue.get(job_id) for job_id in jobs)
     bench.done(job)
-    assert bench.queue.submit(asked).id == job.id
+    assert bench.queue.submit(request).id == job.id
     assert len(bench.versions(project)) == 1
 
 

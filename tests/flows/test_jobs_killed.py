@@ -42,14 +42,16 @@ def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
         worker.kill()
     bench.worker()
     ends = [bench.end(job) for job in jobs]
-    made = [end for end in ends if end.state is JobState.SUCCEEDED]
+    succeeded = [end for end in ends if end.state is JobState.SUCCEEDED]
     blamed = [end for end in ends if end.state is JobState.FAILED]
     assert all(end.attempts == MAX_ATTEMPTS for end in blamed), blamed
     versions = bench.versions(project)
     assert [version.number for version in versions] == list(range(1, len(versions) + 1))
     by_job = {version.job_id: version.name for version in versions}
     assert len(by_job) == len(versions), "no job made two"
-    assert [end.result and end.result["version"] for end in made] == [by_job[e.id] for e in made]
+    assert [end.result and end.result["version"] for end in succeeded] == [
+        by_job[e.id] for e in succeeded
+    ]
     assert by_job.keys() <= {end.id for end in ends}
     for version in versions:
         assert bench.registry.fetch(version).digest == version.digest

@@ -60,8 +60,8 @@ def test_eight_processes_register_at_once(settings: Settings, tmp_path: Path) ->
     for process in range(PROCESSES):
         for number in range(EACH):
             LOAN.sealed(tmp_path / f"process-{process}" / f"bundle-{number}")
-    told = at_once(settings, REGISTER, [str(tmp_path / f"process-{p}") for p in range(PROCESSES)])
-    numbers = [number for line in told for number in json.loads(line)]
+    lines = at_once(settings, REGISTER, [str(tmp_path / f"process-{p}") for p in range(PROCESSES)])
+    numbers = [number for line in lines for number in json.loads(line)]
     assert sorted(numbers) == list(range(1, PROCESSES * EACH + 1))
     versions = registry.versions("loan")
     assert len({version.job_id for version in versions}) == PROCESSES * EACH
@@ -96,9 +96,11 @@ def test_a_version_approved_twice_at_once_is_approved_once(
     once = APPROVE.replace("print(registry", "try: print(registry").replace(
         "registry.close()", "except RegistryError as error: print(error)"
     )
-    told = at_once(settings, once, ["v1", "v1", "v1"])
-    told.remove("1")
-    assert all("v1 is in production, and only a candidate can be approved" in line for line in told)
+    messages = at_once(settings, once, ["v1", "v1", "v1"])
+    messages.remove("1")
+    assert all(
+        "v1 is in production, and only a candidate can be approved" in line for line in messages
+    )
     assert len(registry.decisions()) == 1
     assert registry.verify_decisions() == []
     registry.close()

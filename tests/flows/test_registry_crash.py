@@ -55,22 +55,22 @@ def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: st
 def test_killed_at_any_moment(settings: Settings, tmp_path: Path) -> None:
     registry = Registry.open(settings)
     registry.declare(LOAN.declared())
-    told: set[int] = set()
+    numbers: set[int] = set()
     chance = random.Random(7)
     for turn in range(6):
         for number in range(40):
             LOAN.sealed(tmp_path / f"turn-{turn}" / f"{turn}-{number:02}")
-        told |= _killed(settings, tmp_path / f"turn-{turn}", chance.uniform(0.0, 0.3))
+        numbers |= _killed(settings, tmp_path / f"turn-{turn}", chance.uniform(0.0, 0.3))
         registry.sweep()
         versions = registry.versions("loan")
         assert {version.number for version in versions} == set(range(1, len(versions) + 1))
-        assert told <= {version.number for version in versions}
+        assert numbers <= {version.number for version in versions}
         for version in versions:
             assert registry.fetch(version).digest == version.digest
         folders = {folder.name for folder in (settings.home / "models" / "loan").iterdir()}
         assert folders == {version.name for version in versions}
         assert list((settings.home / "incoming").iterdir()) == []
-    assert told
+    assert numbers
     assert registry.verify_decisions() == []
     registry.close()
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -60,13 +59,6 @@ async def _whole(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return int(head.split()[1]), await reader.readexactly(length)
 
 
-@pytest.fixture
-def registered(tmp_path: Path) -> Iterator[RegistryHome]:
-    made = RegistryHome(tmp_path / "home")
-    yield made
-    made.close()
-
-
 def ready(server: Server) -> list[dict[str, Any]]:
     """The switches that workers told of so far."""
     return wait_for_log(server, "version ready")
@@ -75,24 +67,24 @@ def ready(server: Server) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_twenty_swaps_and_rollbacks(
     serve: Serve,
-    registered: RegistryHome,
+    registry_home: RegistryHome,
     bundle_of: BundleOf,
     iris: Path,
     tmp_path: Path,
     workers: int,
 ) -> None:
-    names = {registered.live(iris): iris}
-    server = serve(NAME, home=registered.home, options=["--workers", str(workers)])
+    names = {registry_home.live(iris): iris}
+    server = serve(NAME, home=registry_home.home, options=["--workers", str(workers)])
     for index in range(SWAPS // 2):  # every second one is new, and is loaded while requests go on
         bundle = iris if index % 2 else other_bundle(bundle_of)
         copy = altered_copy(bundle, tmp_path / f"next-{index}")
-        names[registered.add(copy)] = copy
+        names[registry_home.add(copy)] = copy
     wait_until(lambda: len(ready(server)) == workers, "every worker ready")
     with Asking(server.port) as load:
         for turn, name in enumerate(list(names)[1:]):
-            registered.approve(name)
+            registry_home.approve(name)
             wait_until(lambda: len(ready(server)) >= workers * (2 * turn + 2), f"{name} everywhere")  # noqa: B023
-            registered.rollback()
+            registry_home.rollback()
             wait_until(lambda: len(ready(server)) >= workers * (2 * turn + 3), "rolled back")  # noqa: B023
     assert load.result.failures == []
     assert set(load.result.statuses) == {200}
@@ -119,14 +111,14 @@ def _each_answer_is_of_the_version_it_names(
 
 
 def test_a_batch_is_of_one_version(
-    serve: Serve, registered: RegistryHome, bundle_of: BundleOf, iris: Path
+    serve: Serve, registry_home: RegistryHome, bundle_of: BundleOf, iris: Path
 ) -> None:
     """A large batch, worked off the event loop while versions change, is answered by the one it names."""
-    registered.live(iris)
-    other = registered.add(other_bundle(bundle_of))
-    server = serve(NAME, home=registered.home)
+    registry_home.live(iris)
+    other = registry_home.add(other_bundle(bundle_of))
+    server = serve(NAME, home=registry_home.home)
     truth: dict[str, Any] = {}
-    registered.approve(other)
+    registry_home.approve(other)
     versions = set()
     for turn in range(6):
         body = server.client.post("/predict_batch", json=[FLOWER] * 5000).json()
@@ -135,7 +127,7 @@ def test_a_batch_is_of_one_version(
         assert truth.setdefault(body["model_version"], given) == given
         versions.add(body["model_version"])
         before = len(ready(server))
-        registered.rollback()
+        registry_home.rollback()
         if turn % 2:
             wait_until(lambda: len(ready(server)) > before, "switched")  # noqa: B023
     assert versions == {"v1", "v2"}

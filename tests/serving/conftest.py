@@ -2,9 +2,11 @@
 
 import pytest
 from tests.support.online_clients import PROJECT, approve_bundle, fill_store
-from tests.support.registry_home import RegistryHome
+from tests.support.registry_home import RegistryHome, registry_home
 from tests.support.server import Serve, Server
 from tests.support.trained_bundles import BundleOf
+
+__all__ = ["registry_home"]  # a fixture
 
 
 @pytest.fixture(scope="session")

@@ -160,12 +160,12 @@ def test_a_quantity_has_no_label() -> None:
 def test_nothing_is_live_and_features_are_answered_all_the_same(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf
 ) -> None:
-    registered = RegistryHome(tmp_path / "home")
-    registered.add(bundle_of("clients"), str(PROJECT))
-    declare_view(registered)
-    fill_store(registered.settings)
-    registered.close()
-    server = serve(PROJECT, home=registered.home, ready=False, options=["--no-worker"])
+    registry_home = RegistryHome(tmp_path / "home")
+    registry_home.add(bundle_of("clients"), str(PROJECT))
+    declare_view(registry_home)
+    fill_store(registry_home.settings)
+    registry_home.close()
+    server = serve(PROJECT, home=registry_home.home, ready=False, options=["--no-worker"])
     server.wait("/readyz", 503)
     server.wait(f"/features/{PLAIN}")
     wait_until(

@@ -1,6 +1,5 @@
 """Targets of `windlass serve`: a bundle by itself, or a project of the registry."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from windlass.core.project_spec import ProjectSpec
 from windlass.errors import BundleError, ProjectError, RegistryError, StorageError
 from windlass.serving.targets import ServeTarget, resolve_targets
 from windlass.settings import Settings
-
-
-@pytest.fixture
-def registered(tmp_path: Path) -> Iterator[RegistryHome]:
-    made = RegistryHome(tmp_path / "home")
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -46,78 +38,78 @@ def test_a_bundle_where_there_is_no_registry(iris: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_that_the_registry_knows_is_followed(
-    registered: RegistryHome, project: Path
+    registry_home: RegistryHome, project: Path
 ) -> None:
-    registered.registry.declare(ProjectSpec(name="iris", folder=str(project)))
-    target = resolve(project, registered.settings)
+    registry_home.registry.declare(ProjectSpec(name="iris", folder=str(project)))
+    target = resolve(project, registry_home.settings)
     assert (target.project, target.bundle) == ("iris", None)
 
 
 def test_an_unregistered_folder_is_served_by_its_artifacts(
-    registered: RegistryHome, project: Path
+    registry_home: RegistryHome, project: Path
 ) -> None:
-    registered.registry.declare(ProjectSpec(name="other", folder="/elsewhere"))
-    target = resolve(project, registered.settings)
+    registry_home.registry.declare(ProjectSpec(name="other", folder="/elsewhere"))
+    target = resolve(project, registry_home.settings)
     assert target.bundle is not None
     assert target.bundle.path == project / "artifacts"
 
 
 def test_a_name_that_the_registry_knows_is_followed(
-    registered: RegistryHome, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry_home: RegistryHome, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registered.add(iris)
+    registry_home.add(iris)
     monkeypatch.chdir(tmp_path)
-    assert resolve("iris", registered.settings).bundle is None
+    assert resolve("iris", registry_home.settings).bundle is None
     with pytest.raises(BundleError, match="there is no such folder"):
-        resolve("nobody", registered.settings)
+        resolve("nobody", registry_home.settings)
 
 
 def test_a_bundle_that_the_registry_knows_and_never_approved_is_refused(
-    registered: RegistryHome, iris: Path, project: Path, tmp_path: Path
+    registry_home: RegistryHome, iris: Path, project: Path, tmp_path: Path
 ) -> None:
-    registered.add(iris)
-    for path in (iris, project, registered.folder("v1")):
+    registry_home.add(iris)
+    for path in (iris, project, registry_home.folder("v1")):
         with pytest.raises(RegistryError, match=r"never approved.*windlass approve iris v1"):
-            resolve(path, registered.settings)
-    registered.approve("v1")
-    assert resolve(iris, registered.settings).bundle is not None
-    registered.live(altered_copy(iris, tmp_path / "next"))
-    assert resolve(iris, registered.settings).bundle is not None  # it was in production
+            resolve(path, registry_home.settings)
+    registry_home.approve("v1")
+    assert resolve(iris, registry_home.settings).bundle is not None
+    registry_home.live(altered_copy(iris, tmp_path / "next"))
+    assert resolve(iris, registry_home.settings).bundle is not None  # it was in production
 
 
 @pytest.mark.parametrize("approved", [False, True])
 def test_a_bundle_that_is_no_version_of_a_project_that_the_registry_knows_is_refused(
-    registered: RegistryHome, iris: Path, bundle_of: BundleOf, tmp_path: Path, approved: bool
+    registry_home: RegistryHome, iris: Path, bundle_of: BundleOf, tmp_path: Path, approved: bool
 ) -> None:
     """Or a byte changed in the manifest would get round the approval."""
-    registered.add(iris)
+    registry_home.add(iris)
     if approved:
-        registered.approve("v1")
+        registry_home.approve("v1")
     edited = altered_copy(iris, tmp_path / "edited")
     refused = r"none of its versions.*`windlass train`.*another WINDLASS_HOME"
     with pytest.raises(RegistryError, match=refused):
-        resolve(edited, registered.settings)
+        resolve(edited, registry_home.settings)
     with pytest.raises(RegistryError, match=refused):
-        application(edited, settings=registered.settings)
+        application(edited, settings=registry_home.settings)
     assert resolve(edited, Settings(home=tmp_path / "elsewhere")).bundle is not None
     assert (
-        resolve(bundle_of("native"), registered.settings).bundle is not None
+        resolve(bundle_of("native"), registry_home.settings).bundle is not None
     )  # of a project unknown
 
 
 def test_a_server_of_a_bundle_that_is_no_version_ends(
-    registered: RegistryHome, iris: Path, tmp_path: Path
+    registry_home: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
-    registered.live(iris)
-    server = Server.of(altered_copy(iris, tmp_path / "edited"), home=registered.home)
+    registry_home.live(iris)
+    server = Server.of(altered_copy(iris, tmp_path / "edited"), home=registry_home.home)
     assert server.exit_code() == 1
     assert "none of its versions" in server.log.read_text()
 
 
-def test_two_bundles_of_a_project_are_refused(registered: RegistryHome, iris: Path) -> None:
-    registered.live(iris)
+def test_two_bundles_of_a_project_are_refused(registry_home: RegistryHome, iris: Path) -> None:
+    registry_home.live(iris)
     with pytest.raises(ProjectError, match="'iris'"):
-        resolve_targets([iris, "iris"], registered.settings)
+        resolve_targets([iris, "iris"], registry_home.settings)
 
 
 def test_a_database_that_is_away_is_reported(

@@ -25,7 +25,7 @@ Work = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
 @pytest.fixture
-def registered(tmp_path: Path, bundle_of: BundleOf) -> RegistryHome:
+def registry_home(tmp_path: Path, bundle_of: BundleOf) -> RegistryHome:
     """Three versions of clients: one of which no view is known, one of the view declared, one of another."""
     home = RegistryHome(tmp_path / "home")
     bundle = bundle_of("clients")
@@ -59,9 +59,9 @@ def serve(
 
 
 def test_features_of_another_view_are_no_row(
-    registered: RegistryHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    registry_home: RegistryHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fill_store(registered.settings)
+    fill_store(registry_home.settings)
 
     async def work(ask: httpx.AsyncClient) -> None:
         for _ in range(2):
@@ -83,13 +83,13 @@ def test_features_of_another_view_are_no_row(
         assert status["trained_view_version"] == "another"
         assert status["materialised"]["view_version"] == PROJECT_VIEW.version
 
-    serve(registered.settings, monkeypatch, work)
+    serve(registry_home.settings, monkeypatch, work)
     assert [record.message for record in caplog.records].count("features of another view") == 1
 
 
 @pytest.mark.parametrize("only", [None, ServiceRole.FEATURES])
 def test_a_store_that_says_nothing_holds_up_no_start(
-    registered: RegistryHome, monkeypatch: pytest.MonkeyPatch, only: ServiceRole | None
+    registry_home: RegistryHome, monkeypatch: pytest.MonkeyPatch, only: ServiceRole | None
 ) -> None:
     async def work(ask: httpx.AsyncClient) -> None:
         assert (await ask.get("/health")).status_code == 200
@@ -99,5 +99,5 @@ def test_a_store_that_says_nothing_holds_up_no_start(
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        settings = replace(registered.settings, online_url=url)
+        settings = replace(registry_home.settings, online_url=url)
         serve(settings, monkeypatch, work, only)

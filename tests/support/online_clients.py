@@ -74,16 +74,16 @@ def fill_store(
     store.close()
 
 
-def declare_view(registered: RegistryHome, view: ViewRecord | None = PROJECT_VIEW) -> None:
+def declare_view(registry_home: RegistryHome, view: ViewRecord | None = PROJECT_VIEW) -> None:
     """Have the registry know the project, and its view."""
-    declared = ProjectSpec(name=str(PROJECT), folder=str(registered.home / "nowhere"), view=view)
-    registered.registry.declare(declared)
+    declared = ProjectSpec(name=str(PROJECT), folder=str(registry_home.home / "nowhere"), view=view)
+    registry_home.registry.declare(declared)
 
 
 def approve_bundle(
-    registered: RegistryHome, bundle: Path, view: ViewRecord | None = PROJECT_VIEW
+    registry_home: RegistryHome, bundle: Path, view: ViewRecord | None = PROJECT_VIEW
 ) -> str:
     """Put a bundle of the project in production, and declare its view; the name of the version."""
-    name = registered.live(bundle, str(PROJECT))
-    declare_view(registered, view)
+    name = registry_home.live(bundle, str(PROJECT))
+    declare_view(registry_home, view)
     return name

@@ -2,10 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support.altered_bundles import change_json, copy_bundle
 from tests.support.server import FLOWER, Server, post
 from tests.support.trained_bundles import BundleOf
@@ -115,3 +116,11 @@ def answer_probabilities(body: str | bytes) -> tuple[str, tuple[float, ...]]:
     answer = json.loads(body)
     given = answer["class_probabilities"].values()
     return answer["model_version"], tuple(round(share, 10) for share in given)
+
+
+@pytest.fixture
+def registry_home(tmp_path: Path) -> Iterator[RegistryHome]:
+    """An empty registry."""
+    home = RegistryHome(tmp_path / "home")
+    yield home
+    home.close()

@@ -8,6 +8,7 @@ import pytest
 from tests.support.job_workers import sqlite_bench
 from tests.support.lending_project import lending
 from tests.support.paths import project_folder
+from tests.support.registry_home import registry_home
 
 from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import load_project
@@ -15,7 +16,7 @@ from windlass.settings import Settings
 from windlass.training.plan import TrainingRequest
 from windlass.workflows.train import TrainingResult, train
 
-__all__ = ["lending", "sqlite_bench"]  # fixtures
+__all__ = ["lending", "registry_home", "sqlite_bench"]  # fixtures
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Which snapshots are needed: by versions whose bundle is kept, by the bundle in the project's folder, by jobs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,8 @@ from windlass.jobs.queue import JobQueue, JobRequest
 from windlass.workflows.features import snapshot_users
 
 
-@pytest.fixture
-def registered(tmp_path: Path) -> Iterator[RegistryHome]:
-    made = RegistryHome(tmp_path / "home")
-    yield made
-    made.close()
-
-
 def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
-    tmp_path: Path, registered: RegistryHome, bundle_of: BundleOf
+    tmp_path: Path, registry_home: RegistryHome, bundle_of: BundleOf
 ) -> None:
     folder = tmp_path / "iris"
 
@@ -29,10 +21,10 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
         copy = copy_bundle(bundle_of("iris"), folder / name)
         return change_json(copy, "params.json", lambda recorded: recorded.update(params))
 
-    registry = registered.registry
+    registry = registry_home.registry
     for name, number in (("one", 1), ("two", 2), ("three", 2)):
-        registered.add(bundle(name, snapshot=number, seed=len(name) + number), folder=folder)
-    registered.add(bundle("unbuilt"), folder=folder)
+        registry_home.add(bundle(name, snapshot=number, seed=len(name) + number), folder=folder)
+    registry_home.add(bundle("unbuilt"), folder=folder)
     assert snapshot_users(registry, "iris") == {1: ["v1"], 2: ["v2", "v3"]}
 
     bundle("artifacts", snapshot=2)
@@ -50,6 +42,6 @@ def test_versions_artifacts_and_jobs_need_what_they_were_trained_on(
     assert snapshot_users(registry, "iris").keys() == {2, 7}
 
 
-def test_an_unknown_project_has_no_users(registered: RegistryHome) -> None:
+def test_an_unknown_project_has_no_users(registry_home: RegistryHome) -> None:
     with pytest.raises(UnknownError, match="knows no project 'iris'"):
-        snapshot_users(registered.registry, "iris")
+        snapshot_users(registry_home.registry, "iris")

@@ -54,13 +54,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def loans() -> pl.DataFrame:
     """Loans with ties, nulls, sentinels and amounts of many digits; the real ones too, where they are."""
-    made = make_loans(400, seed=7)
-    noise = np.random.default_rng(7).random(made.height)
-    made = made.with_columns(pl.col("loan_amount") + noise)
+    generated = make_loans(400, seed=7)
+    noise = np.random.default_rng(7).random(generated.height)
+    generated = generated.with_columns(pl.col("loan_amount") + noise)
     if not SAMPLE.is_file():
-        return made
-    real = pl.read_csv(SAMPLE, try_parse_dates=True).select(made.columns).cast(made.schema)
-    return pl.concat([made, real.with_columns(pl.col("id") + 1000, pl.col("loan_id") + 10**6)])
+        return generated
+    real = (
+        pl.read_csv(SAMPLE, try_parse_dates=True).select(generated.columns).cast(generated.schema)
+    )
+    return pl.concat([generated, real.with_columns(pl.col("id") + 1000, pl.col("loan_id") + 10**6)])
 
 
 def build_snapshot(folder: Path, raw: Path, view: FeatureView = VIEW, **options: Any) -> Snapshot:
@@ -106,11 +108,11 @@ def test_the_examples_features_are_to_the_last_digit_those_of_this_machine(
         loans = pl.concat([loans, real.with_columns(pl.col("id", "loan_id") + 10**8)])
     loans.write_parquet(raw)
     usual = build_snapshot(tmp_path / "usual", raw, CREDIT_VIEW)
-    made = build_snapshot(
+    snapshot = build_snapshot(
         tmp_path / "spark", raw, CREDIT_VIEW, engine="spark", master=cluster.master
     )
-    assert made.digest == usual.digest
-    assert made.events == loans.height
+    assert snapshot.digest == usual.digest
+    assert snapshot.events == loans.height
 
 
 def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
@@ -133,20 +135,20 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
             cluster.kill("second")
         finally:
             (gate / "open").touch()
-        made = job.result()
-    assert (made.events, made.entities) == (usual.events, usual.entities)
-    assert date(3021, 9, 18) in pl.read_parquet(made.state_parts())["job_start_date"]
+        snapshot = job.result()
+    assert (snapshot.events, snapshot.entities) == (usual.events, usual.entities)
+    assert date(3021, 9, 18) in pl.read_parquet(snapshot.state_parts())["job_start_date"]
     for kind in ("event_parts", "state_parts", "latest_parts"):
-        pairs = zip(getattr(made, kind)(), getattr(usual, kind)(), strict=True)
-        for one, other in pairs:
+        pairs = zip(getattr(snapshot, kind)(), getattr(usual, kind)(), strict=True)
+        for path, other in pairs:
             frames = [
-                pl.read_parquet(part).drop("computed_at", strict=False) for part in (one, other)
+                pl.read_parquet(part).drop("computed_at", strict=False) for part in (path, other)
             ]
-            assert one.name == other.name
+            assert path.name == other.name
             assert_frame_equal(*frames, rel_tol=1e-12, abs_tol=0)
 
 
-def test_a_cluster_without_room_is_told_however_soon(cluster: Cluster) -> None:
+def test_a_cluster_without_room_is_an_error_at_any_timeout(cluster: Cluster) -> None:
     """Also before the job that asks has been submitted: nothing is left then that could be cancelled."""
     cluster.kill_workers()
     with (
@@ -179,18 +181,18 @@ def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
 def test_spark_reads_a_snapshot_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     raw = tmp_path / "loans.parquet"
     make_loans(50, seed=2).write_parquet(raw)
-    made = build_snapshot(tmp_path / "store", raw)
+    snapshot = build_snapshot(tmp_path / "store", raw)
     with spark_session("local[1]", "reader") as session:
-        found = session.read.parquet(f"{tmp_path}/store/current/latest").toArrow()
-    usual = pl.read_parquet(made.latest_parts())
-    assert_frame_equal(pl.DataFrame(found).sort("id"), usual.sort("id"))
+        table = session.read.parquet(f"{tmp_path}/store/current/latest").toArrow()
+    usual = pl.read_parquet(snapshot.latest_parts())
+    assert_frame_equal(pl.DataFrame(table).sort("id"), usual.sort("id"))
 
 
 class LeftError(BaseException):
     """As a time limit of a test raises it, in the midst of whatever is done."""
 
 
-def test_a_call_that_does_not_end_can_be_left_and_holds_up_nobody() -> None:
+def test_a_call_that_does_not_end_can_be_left_and_delays_no_other() -> None:
     def leave(*_: object) -> None:
         raise LeftError
 
@@ -211,7 +213,7 @@ def test_a_call_that_does_not_end_can_be_left_and_holds_up_nobody() -> None:
         assert session.range(3).count() == 3
 
 
-def test_a_master_that_is_away_is_told_at_once(tmp_path: Path) -> None:
+def test_a_master_that_is_away_is_an_error_at_once(tmp_path: Path) -> None:
     raw = tmp_path / "loans.parquet"
     make_loans(5, seed=1).write_parquet(raw)
     master = f"spark://127.0.0.1:{free_port()}"

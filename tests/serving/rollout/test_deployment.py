@@ -26,12 +26,12 @@ NAME = "iris"
 class Gated:
     """A registry with v1 to v4 of Iris, and its deployment; the store does not answer for versions that are `held`."""
 
-    def __init__(self, registered: RegistryHome, executor: DaemonExecutor) -> None:
+    def __init__(self, registry_home: RegistryHome, executor: DaemonExecutor) -> None:
         self.held: set[str] = set()
         self.let_go = threading.Event()
         self.fetched: list[str] = []
         self.loaded: list[str] = []
-        self._registry = registered.registry
+        self._registry = registry_home.registry
         self._fetch_for_real = self._registry.fetch
         self._registry.fetch = self.fetch  # type: ignore[method-assign]
         client = RegistryClient(lambda: self._registry)
@@ -73,16 +73,16 @@ class Gated:
 
 @pytest.fixture
 def gated(tmp_path: Path, iris: Path) -> Iterator[Gated]:
-    registered = RegistryHome(tmp_path / "home")
+    registry_home = RegistryHome(tmp_path / "home")
     for number in range(1, 5):
-        registered.live(altered_copy(iris, tmp_path / f"{number}"))
+        registry_home.live(altered_copy(iris, tmp_path / f"{number}"))
     executor = DaemonExecutor("model")
-    setup = Gated(registered, executor)
+    setup = Gated(registry_home, executor)
     yield setup
     setup.let_go.set()
     setup.deployment.close()
     executor.close()
-    registered.close()
+    registry_home.close()
 
 
 async def until(check: Callable[[], object]) -> None:

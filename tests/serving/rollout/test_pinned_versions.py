@@ -42,17 +42,17 @@ TENSORS = {
 def home(tmp_path_factory: pytest.TempPathFactory, bundle_of: BundleOf) -> Iterator[RegistryHome]:
     """v1 to v6 were in production, v6 is; v7 is a candidate; v8 was rejected; v9 fails its self-test."""
     folder = tmp_path_factory.mktemp("earlier")
-    registered = RegistryHome(folder / "home")
+    registry_home = RegistryHome(folder / "home")
     iris, other = bundle_of("iris"), other_bundle(bundle_of)
-    registered.live(other)
-    registered.live(altered_copy(iris, folder / "bad", change_label))
+    registry_home.live(other)
+    registry_home.live(altered_copy(iris, folder / "bad", change_label))
     for index in range(3, 7):
-        registered.live(altered_copy(iris if index % 2 else other, folder / f"{index}"))
-    registered.add(altered_copy(iris, folder / "candidate"))
-    rejected = registered.add(altered_copy(iris, folder / "rejected"))
-    registered.registry.reject("iris", rejected, actor="tester", reason="a test")
-    yield registered
-    registered.close()
+        registry_home.live(altered_copy(iris if index % 2 else other, folder / f"{index}"))
+    registry_home.add(altered_copy(iris, folder / "candidate"))
+    rejected = registry_home.add(altered_copy(iris, folder / "rejected"))
+    registry_home.registry.reject("iris", rejected, actor="tester", reason="a test")
+    yield registry_home
+    registry_home.close()
 
 
 @pytest.fixture(scope="module")
@@ -233,12 +233,12 @@ def test_a_load_is_shared_and_few_versions_stay_loaded(
 def test_the_predecessor_stays_at_hand(
     serve: Serve, tmp_path: Path, bundle_of: BundleOf, iris: Path
 ) -> None:
-    registered = RegistryHome(tmp_path / "home")
-    registered.live(iris)
-    server = serve(NAME, home=registered.home)
-    registered.live(other_bundle(bundle_of))
+    registry_home = RegistryHome(tmp_path / "home")
+    registry_home.live(iris)
+    server = serve(NAME, home=registry_home.home)
+    registry_home.live(other_bundle(bundle_of))
     until_live(server, "v2")
     assert server.client.post("/predict?version=v1", json=FLOWER).json()["model_version"] == "v1"
     server.stop()
     assert loads(server) == []
-    registered.close()
+    registry_home.close()
