@@ -1,5 +1,7 @@
 """Names and docstrings of the package: the field's words, and one sentence first; few modules are small.
 
+Names in tests are of the field too.
+
 `allowed_names.txt` lists what is not yet as it should be, one offence a line. Take lines out, add none.
 """
 
@@ -179,6 +181,17 @@ def test_nothing_is_named_or_described_in_private_words(
 ) -> None:
     allowed = set(ALLOWED.read_text("utf-8").splitlines())
     assert sorted(offences() - allowed) == []
+
+
+def test_tests_give_no_private_names() -> None:
+    tests = ROOT / "tests"
+    private = [
+        f"{path.relative_to(tests)}:{name}"
+        for path in sorted(tests.rglob("*.py"))
+        for name in (path.stem, *bound(ast.parse(path.read_text("utf-8"))))
+        if is_private(name)
+    ]
+    assert private == []
 
 
 def test_small_modules_are_few() -> None:
