@@ -1,7 +1,7 @@
 """The steps of the pipeline, one at a time, with the real stores, registry, job queue and processes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from windlass.features.offline.store import OfflineStore
 from windlass.features.online.store import online_store
 from windlass.jobs.job import Job
 from windlass.jobs.queue import JobRequest
-from windlass.jobs.workers import WorkerTable
 from windlass.registry.version import Stage
 from windlass.workflows.execution.context import (
     JobCancelled,
@@ -22,25 +21,9 @@ from windlass.workflows.execution.context import (
     ProgressRange,
     StepResult,
     WorkerStopped,
-    find_project_folder,
 )
 from windlass.workflows.execution.runner import run_job
 from windlass.workflows.pipeline_job import BUILD_STEP, MATERIALISE_STEP, STEPS
-
-
-@pytest.fixture
-def context(bench: Bench) -> Iterator[JobContext]:
-    job_context = JobContext(
-        registry=bench.registry,
-        queue=bench.queue,
-        settings=bench.settings,
-        worker=WorkerTable(bench.registry.database).register(),
-        folder=lambda job: find_project_folder(job, {}, bench.registry),
-        output=lambda line: None,
-    )
-    yield job_context
-    if job_context.prestarted is not None:
-        job_context.prestarted.close()
 
 
 def claimed(bench: Bench, context: JobContext, lending: LendingProject, **build: Any) -> Job:

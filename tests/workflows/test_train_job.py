@@ -9,7 +9,6 @@ from tests.support.job_workers import Bench, UnrulyProject, begin_next
 
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
-from windlass.jobs.workers import WorkerTable
 from windlass.registry.version import Stage, Version
 from windlass.workflows.execution.context import (
     JobCancelled,
@@ -26,18 +25,6 @@ from windlass.workflows.train_job import run_training
 @pytest.fixture
 def project(bench: Bench) -> UnrulyProject:
     return bench.project()
-
-
-@pytest.fixture
-def context(bench: Bench) -> JobContext:
-    return JobContext(
-        registry=bench.registry,
-        queue=bench.queue,
-        settings=bench.settings,
-        worker=WorkerTable(bench.registry.database).register(),
-        folder=lambda job: find_project_folder(job, {}, bench.registry),
-        output=lambda line: None,
-    )
 
 
 def claimed(bench: Bench, context: JobContext, project: UnrulyProject, deed: str = "fit") -> Job:
