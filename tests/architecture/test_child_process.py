@@ -38,7 +38,7 @@ def test_lines_go_in_and_out() -> None:
         assert child.is_running
         child.write_line("Two")
         ended = child.finish()
-    assert (ended.code, ended.out, ended.err) == (3, "TWO\nend\n", "one\ntwo\n")
+    assert (ended.code, ended.out, ended.err) == (3, "TWO\nend\n", "two\n")
     with pytest.raises(AssertionError, match="ended with 3: TWO"):
         ended.check()
 

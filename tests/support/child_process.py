@@ -199,7 +199,7 @@ class ChildProcess:
         return code
 
     def finish(self, timeout: float = TIMEOUT, grace: float = GRACE) -> Finished:
-        """Ends its standard input, waits for it, and returns how it ended; `out` is what was not read yet."""
+        """Ends its standard input, waits for it, and returns how it ended; what was read before is left out."""
         self.close_input()
         return Finished(self.wait(timeout, grace), self._out.rest(), self._err.rest())
 
