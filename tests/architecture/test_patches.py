@@ -63,7 +63,7 @@ def test_what_is_allowed_is_still_patched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "names"),
     [
         ('monkeypatch.setattr(ledger, "SEGMENT_SECONDS", 0.0)', ["SEGMENT_SECONDS"]),
         ('patch.setattr("windlass.web.streaming._STALL", 0.1)', ["_STALL"]),
@@ -77,5 +77,5 @@ def test_what_is_allowed_is_still_patched() -> None:
         ('monkeypatch.setenv("WINDLASS_HOME", home)', []),
     ],
 )
-def test_patches_are_found(source: str, found: list[str]) -> None:
-    assert list(patched(source)) == found
+def test_patches_are_recognised(source: str, names: list[str]) -> None:
+    assert list(patched(source)) == names

@@ -40,8 +40,8 @@ def test_a_store_that_says_nothing(settings: Settings) -> None:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         elsewhere = replace(settings, online_url=url)
         commands = ["  curl http://127.0.0.1:8000/features/{}"]
-        found = entity_lines(str(PROJECT), PROJECT_VIEW, elsewhere, commands, timeout=0.05)
-        assert list(found) == []
+        printed = entity_lines(str(PROJECT), PROJECT_VIEW, elsewhere, commands, timeout=0.05)
+        assert list(printed) == []
     assert lines(replace(settings, online_url="redis://127.0.0.1:1/0")) == []
 
 
