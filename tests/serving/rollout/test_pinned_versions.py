@@ -148,11 +148,11 @@ def test_a_request_at_any_moment_of_a_load_begins_no_other(home: RegistryHome) -
     client.open()
     client.reachable = True
     loader = VersionLoader("iris", client, ModelLoader(DaemonExecutor("model")))
-    cache, kept = VersionCache(client, loader), list[ServedModel]()
+    cache, loaded = VersionCache(client, loader), list[ServedModel]()
 
     async def request() -> None:
-        if not kept:
-            await cache.find("v3", kept.append)
+        if not loaded:
+            await cache.find("v3", loaded.append)
 
     async def request_at_every_turn() -> None:
         """Sends a request at each turn of the event loop, until the first has been answered."""
@@ -164,10 +164,12 @@ def test_a_request_at_any_moment_of_a_load_begins_no_other(home: RegistryHome) -
 
     asyncio.run(request_at_every_turn())
     loader.close()
-    assert [model.version for model in kept] == ["v3"]
+    assert [model.version for model in loaded] == ["v3"]
 
 
-def test_a_version_that_cannot_be_served_is_distinguished_from_a_missing_one(server: Server) -> None:
+def test_a_version_that_cannot_be_served_is_distinguished_from_a_missing_one(
+    server: Server,
+) -> None:
 
     def refused() -> None:
         answer = server.client.post("/predict?version=v2", json=FLOWER)
