@@ -125,12 +125,14 @@ def _is_locked(file: Path) -> bool:
 
 
 def _is_in_a_transaction(url: str) -> bool:
-    """Whether anybody is, of those who are connected to this PostgreSQL database."""
+    """Whether anybody is, of those who are connected to this PostgreSQL database.
+
+    The lock of DBOS's housekeeping does not count: it is held for most of the time, and lost by who stands still.
+    """
     engine = create_engine(url)
     other_sessions = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    query = (
-        f"SELECT count(*) FROM pg_stat_activity WHERE {other_sessions} AND xact_start IS NOT NULL"
-    )
+    busy = "xact_start IS NOT NULL AND query NOT LIKE '%pg_try_advisory_xact_lock%'"
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {other_sessions} AND {busy}"
     with engine.connect() as connection:
         transactions = connection.execute(text(query)).scalar_one()
     engine.dispose()
