@@ -1,13 +1,12 @@
 """Processes that register, approve and open at once, on both databases and both stores: nothing is lost or doubled."""
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.child_process import ChildProcess
+from tests.support.child_process import ChildProcess, python_command
 from tests.support.services import registry_settings, variables
 from tests.support.small_bundles import LOAN
 
@@ -108,10 +107,12 @@ def test_a_version_approved_twice_at_once_is_approved_once(
 
 def at_once(settings: Settings, code: str, arguments: Sequence[str]) -> list[str]:
     """What processes that run `code` print, let go together once all are there."""
-    program = [sys.executable, "-W", "error", "-c", code]
+    program = python_command(f"import warnings; warnings.simplefilter('error')\n{code}")
     with ExitStack() as stack:
         children = [
-            stack.enter_context(ChildProcess([*program, argument], env=variables(settings)))
+            stack.enter_context(
+                ChildProcess([*program, argument], env=variables(settings), warm=True)
+            )
             for argument in arguments
         ]
         for child in children:

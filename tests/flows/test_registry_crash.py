@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.child_process import ChildProcess, run
+from tests.support.child_process import ChildProcess, python_command, run
 from tests.support.paths import ROOT
 from tests.support.services import registry_settings, variables
 from tests.support.small_bundles import LOAN
@@ -77,7 +77,7 @@ def test_killed_at_any_moment(settings: Settings, tmp_path: Path) -> None:
 
 def _killed(settings: Settings, folder: Path, after: float) -> set[int]:
     """The numbers that a process printed before it was killed, this long after the first."""
-    with ChildProcess([sys.executable, "-c", LOOP, folder], env=variables(settings)) as child:
+    with ChildProcess(python_command(LOOP, folder), env=variables(settings), warm=True) as child:
         first = child.read_line()
         time.sleep(after)  # the moment is random on purpose
         child.kill()

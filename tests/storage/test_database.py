@@ -88,7 +88,9 @@ def test_eight_writers_are_not_locked_out(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'windlass.db'}"
     with ExitStack() as stack:
         commands = [python_command(WRITER, url, number) for number in range(8)]
-        writers = [stack.enter_context(ChildProcess(command, cwd=ROOT)) for command in commands]
+        writers = [
+            stack.enter_context(ChildProcess(command, cwd=ROOT, warm=True)) for command in commands
+        ]
         for writer in writers:
             writer.finish(timeout=100).check()
     database = Database.open_url(url)

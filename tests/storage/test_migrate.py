@@ -40,7 +40,7 @@ def test_the_newest_step_is_the_last_file() -> None:
 def test_the_tables_are_made_once_by_several_processes(database_url: str) -> None:
     with ExitStack() as stack:
         openers = [
-            stack.enter_context(ChildProcess(python_command(OPENER, database_url)))
+            stack.enter_context(ChildProcess(python_command(OPENER, database_url), warm=True))
             for _ in range(4)
         ]
         for opener in openers:

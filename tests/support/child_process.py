@@ -61,8 +61,8 @@ fork_servers: ForkServers | None = None  # of this run; the tests' conftest sets
 _AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_")  # variables that a process reads as it starts
 
 
-def _may_fork(command: Sequence[str], env: Mapping[str, str] | None, *, cold: bool) -> bool:
-    if cold or fork_servers is None or Path(command[0]) != WINDLASS:
+def _may_fork(command: Sequence[str], env: Mapping[str, str] | None, warm: bool | None) -> bool:
+    if fork_servers is None or not (Path(command[0]) == WINDLASS if warm is None else warm):
         return False
     return env is None or _read_at_start(env) == _read_at_start(os.environ)
 
@@ -92,8 +92,8 @@ class ChildProcess:
     that take the place of a pipe, such as those of a terminal. With `new_group` the process leads a group of its own,
     as one that was started in a terminal does. As a context manager, it kills what is left.
 
-    `windlass` is forked from a server that has imported it (see `fork_server`), but neither with `cold` nor where a
-    variable is set that an interpreter reads as it starts.
+    `windlass` is forked from a server that has imported it (see `fork_server`), and Python code where it may be `warm`;
+    not where a variable is set that an interpreter reads as it starts.
     """
 
     def __init__(
@@ -106,13 +106,13 @@ class ChildProcess:
         stdin: int | None = None,
         stderr: int | None = None,
         new_group: bool = False,
-        cold: bool = False,
+        warm: bool | None = None,
     ) -> None:
         self.log = log
         self._new_group = new_group
         stream = subprocess.PIPE if log is None else subprocess.DEVNULL
         words = [str(word) for word in command]
-        start = _fork if _may_fork(words, env, cold=cold) else _start
+        start = _fork if _may_fork(words, env, warm) else _start
         with ExitStack() as files:
             if log is not None:
                 stderr = files.enter_context(log.open("wb")).fileno()

@@ -204,25 +204,25 @@ def _fork_projects(server: Path) -> None:
 
     def start(command: Sequence[str], **options: Any) -> ForkedProcess:
         streams = [options.pop(name) for name in ("stdin", "stdout", "stderr")]
-        return ForkedProcess(server, command[1:], streams=streams, **options)
+        return ForkedProcess(server, command, streams=streams, **options)
 
     names = {"Popen": start, "PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
     project_process.subprocess = SimpleNamespace(**names)  # type: ignore[assignment,attr-defined]
 
 
 def _run(arguments: Sequence[str]) -> None:
-    """Runs `windlass …`, `-c code …` or `-P -m module …` as the main module of this process."""
+    """Runs `windlass …`, `python -c code …` or `python -P -m module …` as the main module of this process."""
     main = ModuleType("__main__")
     sys.modules["__main__"] = main
-    if arguments[0] == "-c":
-        sys.argv = ["-c", *arguments[2:]]
+    if arguments[1] == "-c":
+        sys.argv = ["-c", *arguments[3:]]
         sys.path.insert(0, "")
-        exec(compile(arguments[1], "<string>", "exec"), main.__dict__)
-    elif arguments[:2] == ["-P", "-m"]:
+        exec(compile(arguments[2], "<string>", "exec"), main.__dict__)
+    elif arguments[1:3] == ["-P", "-m"]:
         worker = str(os.getppid())  # whoever forked it is its parent: it ends with standard input
-        sys.argv = [arguments[2], worker, *arguments[4:]]
-        sys.modules.pop(arguments[2], None)
-        runpy.run_module(arguments[2], run_name="__main__", alter_sys=True)
+        sys.argv = [arguments[3], worker, *arguments[5:]]
+        sys.modules.pop(arguments[3], None)
+        runpy.run_module(arguments[3], run_name="__main__", alter_sys=True)
     else:
         from windlass.cli.main import main as windlass
 

@@ -59,7 +59,7 @@ class Queue:
         """Start a worker of each of these application versions."""
         for number, version in enumerate(versions):
             arguments = [self.url, f"w{number}", version, json.dumps(self.options), self.log]
-            self.processes.append(ChildProcess(python_command(_WORKER, *arguments)))
+            self.processes.append(ChildProcess(python_command(_WORKER, *arguments), warm=True))
         wait_until(lambda: len(self.events("ready")) == len(versions), "workers", 60)
 
     def events(self, *names: str) -> list[list[Any]]:
