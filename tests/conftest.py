@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_servers(shared: SharedResources) -> Iterator[None]:
-    """Has commands forked from servers that have imported them; in CI each is a new interpreter."""
-    if not IS_CI and sys.platform == "linux":
-        child_process.fork_servers = ForkServers(shared)
-    yield
+    """Has processes forked from servers that have imported what they use; in CI each is a new interpreter."""
+    if IS_CI or sys.platform != "linux":
+        yield
+        return
+    child_process.fork_servers = servers = ForkServers(shared)
+    with servers.project_processes(are_forked=True):
+        yield
     child_process.fork_servers = None
+
+
+@pytest.fixture
+def new_project_processes() -> Iterator[None]:
+    """Has the project processes of this process start as new interpreters."""
+    servers = child_process.fork_servers
+    with nullcontext() if servers is None else servers.project_processes(are_forked=False):
+        yield
 
 
 @pytest.fixture(autouse=True)

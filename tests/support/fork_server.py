@@ -18,8 +18,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -57,10 +57,24 @@ class ForkServers:
 
     def start(self, command: Sequence[str], **options: Any) -> "ForkedProcess":
         """Starts a command; its project processes are forked too."""
-        projects = self._socket("projects", PROJECT_MODULES)
-        return ForkedProcess(
-            self._socket("commands", COMMAND_MODULES), command, projects=projects, **options
-        )
+        commands = self._socket("commands", COMMAND_MODULES)
+        return ForkedProcess(commands, command, projects=self._projects(), **options)
+
+    @contextmanager
+    def project_processes(self, *, are_forked: bool) -> Iterator[None]:
+        """Has the project processes that this process starts forked, or not, for a while."""
+        from windlass.workflows.execution import project_process
+
+        before = project_process.subprocess  # type: ignore[attr-defined]
+        if are_forked:
+            _fork_projects(self._projects)
+        else:
+            project_process.subprocess = subprocess  # type: ignore[attr-defined]
+        yield
+        project_process.subprocess = before  # type: ignore[attr-defined]
+
+    def _projects(self) -> Path:
+        return self._socket("projects", PROJECT_MODULES)
 
     def _socket(self, name: str, modules: Sequence[str]) -> Path:
         def start() -> str:
@@ -186,7 +200,7 @@ class _Request:
         time.tzset()
         _open_standard_streams()
         if self._fields["projects"] is not None:
-            _fork_projects(Path(self._fields["projects"]))
+            _fork_projects(lambda: Path(self._fields["projects"]))
         _run(self._fields["arguments"])
 
 
@@ -198,13 +212,13 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", **options)  # type: ignore[misc]
 
 
-def _fork_projects(server: Path) -> None:
-    """Has Windlass take its project processes from the server too."""
+def _fork_projects(server: Callable[[], Path]) -> None:
+    """Has Windlass take the project processes of this process from the server."""
     from windlass.workflows.execution import project_process
 
     def start(command: Sequence[str], **options: Any) -> ForkedProcess:
         streams = [options.pop(name) for name in ("stdin", "stdout", "stderr")]
-        return ForkedProcess(server, command, streams=streams, **options)
+        return ForkedProcess(server(), command, streams=streams, **options)
 
     names = {"Popen": start, "PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
     project_process.subprocess = SimpleNamespace(**names)  # type: ignore[assignment,attr-defined]

@@ -14,6 +14,8 @@ from windlass.core.bundle import Bundle
 from windlass.errors import ParameterError, ProjectError
 from windlass.workflows.execution.project_process import ProjectProcess, TrainTask, read_declaration
 
+pytestmark = pytest.mark.usefixtures("new_project_processes")
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> UnrulyProject:
