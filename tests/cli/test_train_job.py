@@ -177,7 +177,7 @@ def test_an_experiment_needs_no_registry(bench: Bench) -> None:
     )
     command = [sys.executable, script, "--no-track", "--json"]
     home = environment(bench.folder / "other")
-    ended = child_process.run(command, cwd=project.folder, env=home, timeout=90)
+    ended = child_process.run(command, cwd=project.folder, env=home, warm=True, timeout=90)
     output = json.loads(ended.check())
     bundle = Bundle.open(project.folder / "artifacts")
     assert (output["version"], output["stage"], output["job_id"]) == (bundle.version, None, None)

@@ -292,10 +292,17 @@ def run(
     stdin: int | None = None,
     stderr: int | None = None,
     new_group: bool = False,
+    warm: bool | None = None,
     timeout: float = TIMEOUT,
 ) -> Finished:
     """Runs a command, without input unless `stdin` is given, to its end; returns how it ended."""
-    child = ChildProcess(command, env=env, cwd=cwd, stdin=stdin, stderr=stderr, new_group=new_group)
+    options: dict[str, Any] = {
+        "stdin": stdin,
+        "stderr": stderr,
+        "new_group": new_group,
+        "warm": warm,
+    }
+    child = ChildProcess(command, env=env, cwd=cwd, **options)
     with child:
         return child.finish(timeout)
 

@@ -57,6 +57,8 @@ class ForkServers:
 
     def start(self, command: Sequence[str], **options: Any) -> "ForkedProcess":
         """Starts a command; its project processes are forked too."""
+        if Path(command[1]).suffix == ".py":  # a script trains in its own process
+            return ForkedProcess(self._projects(), command, **options)
         commands = self._socket("commands", COMMAND_MODULES)
         return ForkedProcess(commands, command, projects=self._projects(), **options)
 
@@ -225,7 +227,7 @@ def _fork_projects(server: Callable[[], Path]) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    """Runs `windlass …`, `python -c code …` or `python -P -m module …` as the main module of this process."""
+    """Runs `windlass …`, or `python` with code, a module or a script, as the main module of this process."""
     main = ModuleType("__main__")
     sys.modules["__main__"] = main
     if arguments[1] == "-c":
@@ -237,6 +239,10 @@ def _run(arguments: Sequence[str]) -> None:
         sys.argv = [arguments[3], worker, *arguments[5:]]
         sys.modules.pop(arguments[3], None)
         runpy.run_module(arguments[3], run_name="__main__", alter_sys=True)
+    elif arguments[1].endswith(".py"):
+        sys.argv = list(arguments[1:])
+        sys.path.insert(0, str(Path(arguments[1]).resolve().parent))
+        runpy.run_path(arguments[1], run_name="__main__")
     else:
         from windlass.cli.main import main as windlass
 
