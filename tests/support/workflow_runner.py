@@ -18,6 +18,7 @@ from tests.support.paths import ROOT
 
 TIMEOUT = 250.0  # seconds that a step may take
 WORKFLOWS = ROOT / ".github" / "workflows"
+_INHERITED = ("LANG", "TMPDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 
@@ -86,7 +87,7 @@ class Runner:
             "RUNNER_TEMP": str(self.folder),
         }
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        inherited = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         done = run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step.command],
             cwd=ROOT,
