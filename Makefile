@@ -24,6 +24,8 @@ run: $(SETUP) ## bring the examples to production and serve them on http://127.0
 # one thread a process: on small data, more of them only spin while they wait for one another
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
+# hundreds of processes start: none of them compiles again what another one has compiled
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV) ## the tests
 	@exec $(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
