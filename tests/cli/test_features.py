@@ -23,10 +23,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    """The loans of forty clients, a few of them bad."""
-    file = tmp_path / "loans.csv"
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The loans of forty clients, a few of them bad. Nobody changes the file."""
+    file = tmp_path_factory.mktemp("raw") / "loans.csv"
     ended = run_cli("features", "generate", CREDIT, "--clients", 40, "--seed", 3, "--out", file)
     assert ended.code == 0, ended.err
     assert "events of 40 clients" in ended.out

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from tests.support.budget import examples
+from tests.support.budget import IS_CI, examples
 from tests.support.credit_view import CREDIT_VIEW, make_credit_loans
 from tests.support.loan_view import FEATURES, VIEW, contract, make_loans
 from tests.support.snapshots import ORDER, build_snapshot, offline_store, read_sorted
@@ -42,7 +42,7 @@ def cuts(draw: Callable[..., list[int]]) -> Cuts:
     [(VIEW, LOANS), (CREDIT_VIEW, CREDIT_LOANS)],
     ids=["another view", "the example's"],
 )
-@examples(6)
+@examples(6 if IS_CI else 3)
 @given(cuts())
 def test_appends_in_any_order_equal_one_build(
     view: FeatureView, loans: pl.DataFrame, cut: Cuts

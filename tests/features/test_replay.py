@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.support.budget import IS_CI
 from tests.support.credit_view import CREDIT_VIEW, SAMPLE, make_credit_loans
 from tests.support.loan_view import FEATURES, VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store
@@ -19,25 +20,27 @@ from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
 
+CLIENTS = 20 if IS_CI else 10
+
 
 def sample_file(folder: Path) -> Path:
     if not SAMPLE.exists():
         pytest.skip(f"{SAMPLE} is not here")
     loans, file = pl.read_csv(SAMPLE), folder / "sample.csv"
     clients = loans["id"].unique().sort()
-    loans.filter(pl.col("id").is_in([*clients.head(15), *clients.tail(5)])).write_csv(file)
+    loans.filter(pl.col("id").is_in([*clients.head(CLIENTS - 5), *clients.tail(5)])).write_csv(file)
     return file
 
 
 def loan_file(folder: Path) -> Path:
     file = folder / "loans.parquet"
-    make_loans(25, seed=31).write_parquet(file)
+    make_loans(CLIENTS + 5, seed=31).write_parquet(file)
     return file
 
 
 def credit_file(folder: Path) -> Path:
     file = folder / "loans.parquet"
-    make_credit_loans(20, seed=31).write_parquet(file)
+    make_credit_loans(CLIENTS, seed=31).write_parquet(file)
     return file
 
 

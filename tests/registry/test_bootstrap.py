@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.support.budget import IS_CI
 from tests.support.holdout_bundles import make_holdout
 
 from windlass.core.holdout import Holdout
 from windlass.core.metrics import metric_names
 from windlass.registry.bootstrap import (
     MAX_ROWS_PER_RESAMPLE,
+    RESAMPLES,
     difference_interval,
     exact_metric,
     resampled_metric,
@@ -85,16 +87,16 @@ def test_beyond_the_bound_the_interval_is_as_narrow_as_its_rows_make_it() -> Non
     a, b = _pair(rows, 2)
     gap = _right(a) - _right(b)
     error = 1.96 * gap.std() / sqrt(rows)
-    low, high = difference_interval(
-        resampled_metric("accuracy", a, 2), resampled_metric("accuracy", b, 2), rows, 0.95
-    )
+    first, second = (resampled_metric("accuracy", holdout, 2) for holdout in (a, b))
+    resamples = RESAMPLES if IS_CI else RESAMPLES // 4
+    low, high = difference_interval(first, second, rows, 0.95, resamples)
     assert (low, high) == pytest.approx((gap.mean() - error, gap.mean() + error), abs=0.1 * error)
 
 
 @pytest.mark.parametrize(("name", "classes"), [("roc_auc", 2), ("log_loss", 2), ("r2", None)])
 def test_intervals_cover_the_truth_as_often_as_they_say(name: str, classes: int | None) -> None:
     """Models of equal quality: a 90 % interval must hold 0 in about 90 of 100 samples."""
-    resamples, covered = 400, 0  # enough for tails of 5 %
+    resamples, covered = 400 if IS_CI else 150, 0  # enough for tails of 5 %
     for seed in range(100):
         random = np.random.default_rng(seed)
         truth: Any = random.integers(0, 2, 150) if classes else random.normal(size=150)
@@ -119,9 +121,9 @@ def test_resamples_of_one_class_are_left_out() -> None:
 
 def test_a_hundred_thousand_rows_take_seconds() -> None:
     a, b = _pair(100_000, 2)
+    resamples = RESAMPLES if IS_CI else RESAMPLES // 8
     started = process_time()  # not the clock's: others may have this machine's cores
     for name in metric_names(2):
-        difference_interval(
-            resampled_metric(name, a, 2), resampled_metric(name, b, 2), 100_000, 0.95
-        )
-    assert process_time() - started < 60  # 3.5 on an idle core
+        first, second = (resampled_metric(name, holdout, 2) for holdout in (a, b))
+        difference_interval(first, second, 100_000, 0.95, resamples)
+    assert process_time() - started < 60 * resamples / RESAMPLES  # 3.5 with all on an idle core

@@ -10,7 +10,7 @@ from schemathesis.core.failures import FailureGroup
 from tests.support.budget import IS_CI
 from tests.support.server import Server
 
-SAMPLES = 25 if IS_CI else 8  # requests an operation, of each kind
+SAMPLES = 25 if IS_CI else 4  # requests an operation, of each kind
 
 
 def conformance_failures(

@@ -40,9 +40,14 @@ def crash_before_write(number: int) -> Iterator[None]:
         yield
 
 
-def crash_at_every_write(work: Callable[[], object], look: Callable[[], object]) -> int:
-    """Crashes work before its first write, its second, …, and looks each time; returns how many writes there are."""
-    for number in range(1, 300):
+def crash_at_every_write(
+    work: Callable[[], object], look: Callable[[], object], stride: int = 1
+) -> int:
+    """Crashes work before its first write, its second, …, and looks each time; returns how many writes there are.
+
+    With `stride`, before every write of that distance.
+    """
+    for number in range(1, 300, stride):
         try:
             with crash_before_write(number):
                 work()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from tests.support.budget import IS_CI
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +15,7 @@ def grid() -> Any:
     return rows, np.arange(200)
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 8, 17])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 8, 17] if IS_CI else [1, 4, 17])
 @pytest.mark.parametrize("options", [{}, {"p": 1}, {"leaf_size": 2}, {"leaf_size": 500}], ids=repr)
 def test_the_rows_that_the_search_keeps(
     k: Any, options: Any, grid: Any, convert_exactly: Any
@@ -23,7 +24,7 @@ def test_the_rows_that_the_search_keeps(
     convert_exactly(KNeighborsRegressor(k, **options), grid)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if IS_CI else 1))
 def test_classes(seed: Any, iris: Any, convert_exactly: Any) -> None:
     convert_exactly(KNeighborsClassifier(), iris, seed=seed)
 

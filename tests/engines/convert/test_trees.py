@@ -14,6 +14,7 @@ from sklearn.ensemble import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier
+from tests.support.budget import IS_CI
 
 from windlass.engines.convert.trees import float64_thresholds
 
@@ -56,7 +57,7 @@ def test_regression_tree(diabetes: Any, convert_exactly: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if IS_CI else 1))
 def test_scaler_and_300_trees(seed: Any, iris: Any, convert_exactly: Any) -> None:
     # Plain conversion moved 132 of 7,150 rows of this one, by up to 0.077.
     forest = RandomForestClassifier(300, random_state=seed)
