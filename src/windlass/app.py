@@ -84,7 +84,7 @@ class _WebProcess:
         self._settings = settings
         self._bundles = [target.bundle for target in targets]
         self.authenticator = Authenticator.from_settings(settings)
-        self._counters = _counters(settings)
+        self._counters = SharedCounters.in_home(settings.home)
         self.metrics = ServerMetrics(self._counters)
         # one thread for models: an engine call uses one core, and the event loop has another to itself
         self._executor = DaemonExecutor("model")
@@ -209,11 +209,3 @@ def _live_state(settings: Settings, target: ServeTarget) -> LiveStateFile | None
         return LiveStateFile(counters_folder(settings.home), target.project, target.session)
     except OSError:
         return None
-
-
-def _counters(settings: Settings) -> SharedCounters:
-    """Counters shared by all workers; where the home folder cannot be written, this process's own."""
-    try:
-        return SharedCounters(counters_folder(settings.home))
-    except OSError:
-        return SharedCounters()

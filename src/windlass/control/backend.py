@@ -32,9 +32,7 @@ class ControlTimings:
     call: float = 20.0  # longest call of the registry, its time in the queue included
     retry: float = 2.0  # after which a registry that could not be opened is tried again
     poll: float = 0.25  # between two reads of the jobs that clients wait for
-    heartbeat: float = (
-        15.0  # after which a comment tells proxies and clients that a stream is alive
-    )
+    heartbeat: float = 15.0  # after which a comment tells clients that a stream is alive
     stream_life: float = 600.0  # after which a client that still listens is to connect again
 
 

@@ -7,16 +7,12 @@ from windlass.control.prefer_header import KEY_PATTERN
 from windlass.control.request_body import Json
 from windlass.control.versions import DECISION_BODY, ROLLBACK_BODY, VERSION_SCHEMA
 from windlass.jobs.job import JobState
-from windlass.web.openapi import Operation, json_content, reference
+from windlass.web.openapi import Operation, json_content
 
 _AWAY = ("404", "503")
 _DECIDES = ("400", "404", "409", "413", "415", "422", "503")
 _JOB: Json = {"type": "string", "pattern": f"^{JOB_ID.pattern}$"}
 _VERSION: Json = {"type": "string", "pattern": VERSION_SCHEMA["pattern"]}
-
-
-def _training(projects: Sequence[str]) -> Json:
-    return json_content(reference(f"{projects[0]}.Training"))
 
 
 def _reason(_: Sequence[str]) -> Json:
@@ -36,7 +32,7 @@ TRAINING: dict[str, Operation] = {
         " cancelled.",
         "Trained",
         errors=("400", "404", "409", "413", "415", "422", "503"),
-        body=_training,
+        body="{}.Training",
         headers={
             "Prefer": "`respond-async` answers at once; `wait=10` after ten seconds at the latest.",
             "Idempotency-Key": {

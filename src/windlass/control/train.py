@@ -19,9 +19,7 @@ from windlass.web.streaming import shutdown_event
 if TYPE_CHECKING:
     from windlass.jobs.queue import JobQueue
 
-MAX_WAITING = (
-    128  # requests that wait for their jobs in one worker; beyond, they are answered at once
-)
+MAX_WAITING = 128  # requests that wait for their jobs in one worker; others are answered at once
 ANONYMOUS = "anonymous"  # actor of requests and decisions where WINDLASS_AUTH is off
 
 

@@ -97,18 +97,12 @@ def render_metrics(
     return encode(registry), content_type
 
 
+@dataclass(eq=False)  # the registry hashes it
 class _MetricFamilies(Collector):
-    def __init__(
-        self,
-        snapshot: MetricsSnapshot,
-        live: Mapping[str, str],
-        started: float,
-        features: Mapping[str, FeatureAge],
-    ) -> None:
-        self._snapshot = snapshot
-        self._live = live
-        self._started = started
-        self._features = features
+    snapshot: MetricsSnapshot
+    live: Mapping[str, str]
+    started: float
+    features: Mapping[str, FeatureAge]
 
     def collect(self) -> Iterator[Metric]:
         """Yields every metric family, in a fixed order."""
@@ -119,7 +113,7 @@ class _MetricFamilies(Collector):
             labels=labels,
         )
         requests = CounterMetricFamily("windlass_requests", "Requests answered.", labels=labels)
-        for histogram in self._snapshot.histograms:
+        for histogram in self.snapshot.histograms:
             values = [histogram.project, histogram.version, histogram.route, histogram.status]
             latency.add_metric(values, list(_cumulative(histogram)), histogram.seconds)
             requests.add_metric(values, histogram.count)
@@ -129,15 +123,15 @@ class _MetricFamilies(Collector):
         live = InfoMetricFamily(
             "windlass_live_version", "The version that answers.", labels=["project"]
         )
-        for project, version in sorted(self._live.items()):
+        for project, version in sorted(self.live.items()):
             live.add_metric([project], {"version": version})
         yield live
         yield from self._feature_reads()
-        yield from feature_age_metrics(self._features)
+        yield from feature_age_metrics(self.features)
         yield GaugeMetricFamily(
             "windlass_start_time_seconds",
             "When the server started, since 1970.",
-            value=self._started,
+            value=self.started,
         )
 
     def _predictions(self) -> Metric:
@@ -146,7 +140,7 @@ class _MetricFamilies(Collector):
             "Rows predicted, by predicted class.",
             labels=["project", "version", "label"],
         )
-        for (project, version), counts in self._snapshot.predictions.items():
+        for (project, version), counts in self.snapshot.predictions.items():
             for label, count in counts.items():
                 family.add_metric([project, version, label], count)
         return family
@@ -157,7 +151,7 @@ class _MetricFamilies(Collector):
             "Entities whose features were asked for, by what came of it.",
             labels=["project", "result"],
         )
-        for project, counts in self._snapshot.reads.items():
+        for project, counts in self.snapshot.reads.items():
             for result, count in counts.items():
                 family.add_metric([project, result], count)
         if family.samples:

@@ -50,6 +50,16 @@ class SharedCounters:
             self._end = stop
         self._folder = folder
 
+    @classmethod
+    def in_home(cls, home: Path, purpose: str = "") -> "SharedCounters":
+        """Returns counters shared by all workers of this server; where the home cannot be written, own ones."""
+        try:
+            folder = counters_folder(home) / purpose
+            folder.mkdir(exist_ok=True)
+            return cls(folder)
+        except OSError:
+            return cls()
+
     def series(self, key: SeriesKey, width: int) -> Numbers:
         """Returns the `width` float64 cells of `key`, created on first use.
 

@@ -127,16 +127,8 @@ def read_batcher(
     return MicroBatcher(
         read,
         executor,
-        join=_join_keys,
-        split=_split_values,
+        join=lambda keys: list(chain.from_iterable(keys)),
+        split=lambda values, start, stop: values[start:stop],
         max_size=max_keys,
         max_waiting=max_waiting,
     )
-
-
-def _join_keys(keys: list[Sequence[int]]) -> Sequence[int]:
-    return list(chain.from_iterable(keys))
-
-
-def _split_values(values: Sequence[T], start: int, stop: int) -> Sequence[T]:
-    return values[start:stop]

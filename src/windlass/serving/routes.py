@@ -1,6 +1,6 @@
 """The table of all routes of the inference server."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from windlass.serving.served_project import ServedProject
 from windlass.serving.status import StatusRoutes
 from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
-from windlass.web.messages import Handler, Request, Response
+from windlass.web.messages import Handler
 from windlass.web.routing import Route
 
 _ROLE = Role.PREDICT
@@ -67,7 +67,7 @@ def _project_routes(
     prefix: str,
     only: ServiceRole | None,
 ) -> list[Route]:
-    status = _without_request(partial(status_routes.project_status, project))
+    status = partial(status_routes.project_status, project)
     table: list[_RouteRow] = [("GET", "/status", status, None)]
     if only is not ServiceRole.FEATURES:
         table += _prediction_routes(project, predictor)
@@ -125,12 +125,3 @@ def _single_project_routes(
 
 def _with_label(route: Route) -> Route:
     return route if route.label else replace(route, label=route.path)
-
-
-def _without_request(
-    answer: Callable[[], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
-    async def handler(_: Request) -> Response:
-        return await answer()
-
-    return handler

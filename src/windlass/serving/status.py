@@ -79,7 +79,7 @@ class StatusRoutes:
         statuses = [self._project_status(project, snapshot) for project in self._projects]
         return Response(orjson.dumps({"uptime_seconds": self._uptime(), "projects": statuses}))
 
-    async def project_status(self, project: ServedProject) -> Response:
+    async def project_status(self, project: ServedProject, _: Request) -> Response:
         """Answers `GET /{project}/status`, and `/status` where there is one project."""
         return Response(orjson.dumps(self._project_status(project, self._metrics.snapshot())))
 

@@ -16,7 +16,7 @@ from windlass.auth.failed_attempts import MAX_FAILURES, FailedAttempts
 from windlass.auth.key import ApiKey, Role
 from windlass.auth.key_source import DatabaseKeySource, KeySource
 from windlass.errors import WindlassError
-from windlass.monitoring.shared_counters import SharedCounters, counters_folder
+from windlass.monitoring.shared_counters import SharedCounters
 from windlass.settings import Settings
 from windlass.web.messages import Request
 from windlass.web.problems import Problem, unavailable
@@ -77,7 +77,11 @@ class Authenticator:
         """
         if not settings.auth:
             return None
-        return cls(DatabaseKeySource(settings), RateLimits(_rate_counters(settings)), settings)
+        return cls(
+            DatabaseKeySource(settings),
+            RateLimits(SharedCounters.in_home(settings.home, "rates")),
+            settings,
+        )
 
     def start(self) -> None:
         """Starts polling the database, and blocks until the first read, for START_SECONDS at most."""
@@ -212,13 +216,3 @@ def _forbidden(route: Route) -> Problem:
     return Problem(
         403, f"This takes a key with the role {needed}.", headers=[(b"www-authenticate", challenge)]
     )
-
-
-def _rate_counters(settings: Settings) -> SharedCounters:
-    """Counters for rates alone, shared by all workers; where the home folder cannot be written, this process's own."""
-    try:
-        folder = counters_folder(settings.home) / "rates"
-        folder.mkdir(exist_ok=True)
-        return SharedCounters(folder)
-    except OSError:
-        return SharedCounters()

@@ -9,7 +9,8 @@ from windlass._version import __version__
 from windlass.web.routing import Route
 
 Json = dict[str, Any]
-Body = Callable[[Sequence[str]], Json]  # from the projects that a route may be of
+# the name of a schema as in `answer`, or a function from the projects of a route to the content
+Body = str | Callable[[Sequence[str]], Json]
 
 BINARY: Json = {"schema": {"type": "string", "format": "binary"}}
 
@@ -157,8 +158,14 @@ def _operation(route: Route, operation: Operation, document: OpenApiDocument) ->
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": operation.body(projects)}
+        described["requestBody"] = {"required": True, "content": _content(operation.body, projects)}
     return described
+
+
+def _content(body: Body, projects: Sequence[str]) -> Json:
+    if isinstance(body, str):
+        return json_content(reference(body.format(projects[0])))
+    return body(projects)
 
 
 def _parameters(route: Route, operation: Operation, names: Sequence[str]) -> list[Json]:

@@ -20,10 +20,6 @@ _VERSION = {"version": "Another version than the live one: one that is or was in
 _READING = ("400", "404", "409", "413", "415", "422", "503")
 
 
-def _row_body(projects: Sequence[str]) -> Json:
-    return json_content(reference(f"{projects[0]}.Row"))
-
-
 def _rows_body(projects: Sequence[str]) -> Json:
     rows = {"type": "array", "items": reference(f"{projects[0]}.Row"), "minItems": 1}
     return {**json_content(rows), **dict.fromkeys(TABLES, BINARY)}
@@ -35,18 +31,6 @@ def _scoring_body(projects: Sequence[str]) -> Json:
 
 def _instances_body(projects: Sequence[str]) -> Json:
     return json_content(instances(projects))
-
-
-def _ids_body(_: Sequence[str]) -> Json:
-    return json_content(reference("Ids"))
-
-
-def _online_features_body(projects: Sequence[str]) -> Json:
-    return json_content(reference(f"{projects[0]}.OnlineFeaturesQuery"))
-
-
-def _infer_body(_: Sequence[str]) -> Json:
-    return json_content(reference("V2Request"))
 
 
 def _v2(summary: str, answer: str = "Any", errors: Sequence[str] = ("503",)) -> Operation:
@@ -61,7 +45,7 @@ _V2_MODEL = {
         "Open Inference Protocol V2: a tensor for each column, or a matrix of all numeric columns.",
         "V2Response",
         errors=("400", "404", "413", "503"),
-        body=_infer_body,
+        body="V2Request",
         protocol="V2",
     ),
 }
@@ -79,7 +63,7 @@ _FEATURES = {
         '`{"ids": […]}`, or the list alone; in order. An unknown one does not fail the others.',
         "{}.ManyFeatures",
         errors=("400", "413", "415", "422", "503"),
-        body=_ids_body,
+        body="Ids",
     ),
     "/predict/{id}": Operation(
         "Predict by id",
@@ -94,7 +78,7 @@ _FEATURES = {
         '`{"ids": […]}`, or the list alone; in order. A result without a prediction says why.',
         "{}.PredictionsById",
         errors=_READING,
-        body=_ids_body,
+        body="Ids",
         query=_VERSION,
     ),
     "/get-online-features": Operation(
@@ -102,7 +86,7 @@ _FEATURES = {
         "A column of values for each feature.",
         "OnlineFeatures",
         errors=("400", "413", "415", "422", "503"),
-        body=_online_features_body,
+        body="{}.OnlineFeaturesQuery",
         protocol="Feast",
     ),
 }
@@ -134,7 +118,7 @@ OPERATIONS: dict[str, Operation] = {
         "The row is validated, predicted, and appended to the ledger before the answer is sent.",
         "{}.Prediction",
         errors=_READING,
-        body=_row_body,
+        body="{}.Row",
         query=_VERSION,
     ),
     "/predict_batch": Operation(

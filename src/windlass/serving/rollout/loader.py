@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 QUERY_SECONDS = 5.0  # after which a registry that does not answer counts as unreachable
-MAX_FETCHES = (
-    16  # at once: more than clients may cause by naming versions, so that rollouts are not held up
-)
+# at once: more than clients may cause by naming versions, so that rollouts are not held up
+MAX_FETCHES = 16
 
 
 class ModelLoader:
