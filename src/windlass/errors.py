@@ -30,6 +30,11 @@ class WindlassError(Exception):
     """Base of all errors of Windlass. `str(error)` can be shown to a user."""
 
 
+def error_text(error: BaseException) -> str:
+    """Returns an error for logs and status pages: its message, behind its type unless it is one of ours."""
+    return str(error) if isinstance(error, WindlassError) else f"{type(error).__name__}: {error}"
+
+
 class SettingsError(WindlassError):
     """An environment variable or an option cannot be used."""
 

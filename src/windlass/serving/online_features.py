@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from windlass.core.feature_view import ViewRecord
-from windlass.errors import StorageError, WindlassError
+from windlass.errors import StorageError, error_text
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.prometheus import FeatureAge
 from windlass.serving.batching import MicroBatcher, read_batcher
@@ -252,7 +252,7 @@ class OnlineFeatures:
         return unavailable(self._how_to_fill, retry_after=5)
 
     def _failed(self, error: Exception, entities: int) -> Problem:
-        self._set_reason(_error_text(error))
+        self._set_reason(error_text(error))
         return self._unavailable(entities)
 
     async def _refresh(self, declared: ViewRecord) -> None:
@@ -269,7 +269,7 @@ class OnlineFeatures:
         except TimeoutError:
             self._set_reason(self._timeout_reason)
         except Exception as error:  # noqa: BLE001 - as above
-            self._set_reason(_error_text(error))
+            self._set_reason(error_text(error))
         else:
             self._freshness = fresh
             if opened is not self._open_store:
@@ -313,7 +313,3 @@ class OnlineFeatures:
         elif reason is None and self.reason is not None:
             _log.info("feature store readable", extra={"project": self.project})
         self.reason = reason
-
-
-def _error_text(error: Exception) -> str:
-    return str(error) if isinstance(error, WindlassError) else f"{type(error).__name__}: {error}"

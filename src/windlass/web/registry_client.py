@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from windlass.errors import StorageError, WindlassError
+from windlass.errors import StorageError, WindlassError, error_text
 from windlass.settings import Settings
 from windlass.web.offload import DaemonExecutor
 
@@ -128,11 +128,8 @@ class RegistryClient:
         except TimeoutError:
             self._note(f"It has not answered for {self._timeout:g} seconds.")
             return None
-        except WindlassError as error:
-            self._note(str(error))
-            return None
         except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on with what it has
-            self._note(f"{type(error).__name__}: {error}")
+            self._note(error_text(error))
             return None
         self._note(None)
         return result

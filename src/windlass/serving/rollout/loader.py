@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from windlass.core.bundle import Bundle
-from windlass.errors import IntegrityError, StorageError, WindlassError
+from windlass.errors import IntegrityError, StorageError, error_text
 from windlass.serving.model import ServedModel
 from windlass.serving.rollout.live_state import LiveRecord
 from windlass.serving.served_project import ServedProject
@@ -52,10 +52,8 @@ async def load_bundle(project: ServedProject, bundle: Bundle, loader: ModelLoade
     """Loads a bundle by itself and makes it live; a failure becomes the reason why the project is not ready."""
     try:
         model = await asyncio.to_thread(loader.load, bundle)
-    except WindlassError as error:
-        project.refuse(bundle.version, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a bundle holds, the other projects go on
-        project.refuse(bundle.version, f"{type(error).__name__}: {error}")
+        project.refuse(bundle.version, error_text(error))
     else:
         project.switch(model, time.time())
 

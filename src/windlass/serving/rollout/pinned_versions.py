@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from windlass.errors import RegistryError, StorageError, UnknownError, WindlassError
+from windlass.errors import RegistryError, StorageError, UnknownError, error_text
 from windlass.serving.model import ServedModel
 from windlass.serving.rollout.loader import VersionLoader
 from windlass.web.offload import QueueFullError, SharedCalls
@@ -88,19 +88,12 @@ class VersionCache:
             detail = "This version was never in production, or its bundle was removed. See /status for the live one."
             cached = _CachedError(409, detail, until)
         else:
-            reason = (
-                str(error)
-                if isinstance(error, WindlassError)
-                else f"{type(error).__name__}: {error}"
-            )
+            reason = error_text(error)
             extra = {"project": self._loader.project, "version": name, "reason": reason}
             _log.error("earlier version not loaded", extra=extra)
-            unreachable = isinstance(error, StorageError)
-            detail = (
-                "This version cannot be fetched now."
-                if unreachable
-                else "This version cannot be served. The server's log tells why."
-            )
+            detail = "This version cannot be served. The server's log tells why."
+            if isinstance(error, StorageError):
+                detail = "This version cannot be fetched now."
             cached = _CachedError(503, detail, until)
         self._errors[name] = cached
         self._errors.move_to_end(name)
