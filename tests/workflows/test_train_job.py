@@ -19,7 +19,7 @@ from windlass.workflows.execution.context import (
     WorkerStopped,
     find_project_folder,
 )
-from windlass.workflows.train_job import run_training
+from windlass.workflows.execution.runner import run_job
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def test_a_job_done_again_leads_to_the_same_version(
     bench: Bench, context: JobContext, project: UnrulyProject
 ) -> None:
     job = claimed(bench, context, project)
-    first = run_training(context, job, each)
+    first = run_job(context, job, each)
     project.forget()
-    again = run_training(context, job, each)
+    again = run_job(context, job, each)
     assert not project.has_begun(), "it is not trained again"
     assert (first["version"], first["digest"]) == (again["version"], again["digest"])
     assert len(bench.versions(project)) == 1
@@ -62,9 +62,9 @@ def test_a_version_that_was_not_settled_is(
         return step()
 
     with pytest.raises(WorkerStopped):
-        run_training(context, job, dies)
+        run_job(context, job, dies)
     assert bench.versions(project)[0].stage is Stage.CANDIDATE
-    assert run_training(context, job, each)["stage"] == "production"
+    assert run_job(context, job, each)["stage"] == "production"
 
 
 def test_a_finished_training_waits_for_the_store(
@@ -82,7 +82,7 @@ def test_a_finished_training_waits_for_the_store(
         return register(folder, trained_by=trained_by, job_id=job_id)
 
     monkeypatch.setattr(bench.registry, "register", flaky)
-    assert run_training(context, job, each)["version"] == "v1"
+    assert run_job(context, job, each)["version"] == "v1"
     assert tries == 0
 
 
@@ -96,7 +96,7 @@ def test_a_store_that_stays_away_fails_the_job(
 
     monkeypatch.setattr(bench.registry, "register", away)
     job = claimed(bench, context, project)
-    assert run_training(context, job, each) == {"error": "The store is away."}
+    assert run_job(context, job, each) == {"error": "The store is away."}
 
 
 def test_a_job_of_another_worker_is_left_alone(
@@ -105,7 +105,7 @@ def test_a_job_of_another_worker_is_left_alone(
     job = claimed(bench, context, project, "wait")
     bench.queue.release(job.id, context.worker)
     with pytest.raises(JobLost):
-        run_training(context, job, each)
+        run_job(context, job, each)
     assert bench.registry.declarations() == []
 
 
@@ -122,7 +122,7 @@ def test_a_stop_or_a_cancel_during_a_training_is_obeyed(
     job = claimed(bench, context, project, "wait")
     getattr(context, flag).set()
     with pytest.raises(raised):
-        run_training(context, job, each)
+        run_job(context, job, each)
     assert bench.leftovers() == []
 
 
@@ -131,7 +131,7 @@ def test_a_missing_folder_is_reported(
 ) -> None:
     job = claimed(bench, context, project)
     (project.folder / "project.py").unlink()
-    assert "is not on this machine any more" in run_training(context, job, each)["error"]
+    assert "is not on this machine any more" in run_job(context, job, each)["error"]
 
 
 def test_an_unexpected_error_is_reported_as_a_fault_of_windlass(
@@ -141,7 +141,7 @@ def test_an_unexpected_error_is_reported_as_a_fault_of_windlass(
         raise RuntimeError("a slip")
 
     monkeypatch.setattr(bench.registry, "register", broken)
-    error = run_training(context, claimed(bench, context, project), each)["error"]
+    error = run_job(context, claimed(bench, context, project), each)["error"]
     assert error.startswith("Unexpected RuntimeError: a slip")
     assert error.endswith("This is a fault of Windlass; please report it.")
 

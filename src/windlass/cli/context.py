@@ -4,7 +4,7 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,11 +34,9 @@ def open_registry(settings: Settings | None = None, *, make: bool = False) -> It
     """
     from windlass.registry.registry import Registry
 
-    registry = Registry.open(settings or Settings.read(), must_exist=not make)
-    try:
+    opened = Registry.open(settings or Settings.read(), must_exist=not make)
+    with closing(opened) as registry:
         yield registry
-    finally:
-        registry.close()
 
 
 def current_user() -> str:

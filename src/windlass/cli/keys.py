@@ -1,6 +1,7 @@
 """`windlass keys create | list | revoke`: the API keys of a registry's database."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -72,11 +73,9 @@ def _use_keys(action: "Callable[[KeyStore], Result]", *, make: bool = False) -> 
     from windlass.auth.key_store import KeyStore
     from windlass.storage.database import Database
 
-    keys = KeyStore(Database.open(Settings.read(), must_exist=not make))
-    try:
+    database = Database.open(Settings.read(), must_exist=not make)
+    with closing(KeyStore(database)) as keys:
         return action(keys)
-    finally:
-        keys.close()
 
 
 def _key_json(key: ApiKey) -> dict[str, Any]:

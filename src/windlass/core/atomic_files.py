@@ -41,6 +41,15 @@ def temporary_prefix(path: Path) -> str:
     return f".{path.name}.{os.getpid()}."
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file atomically and flushes it to disk."""
+    part = path.with_name(f"{temporary_prefix(path)}part")
+    part.write_bytes(content)
+    fsync_path(part)
+    part.replace(path)
+    fsync_path(path.parent)
+
+
 def remove_stale_files(path: Path) -> None:
     """Removes temporary files and folders that killed processes left for `path`."""
     prefix = f".{path.name}."

@@ -4,7 +4,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -167,9 +167,6 @@ def materialise_features(
     from windlass.features.online.store import online_store
 
     snapshot = OfflineStore.from_settings(settings, project).snapshot(number)
-    store = online_store(settings, record, project)
-    try:
+    with closing(online_store(settings, record, project)) as store:
         parts = snapshot.verified_parts(LATEST)
         return snapshot, materialise(store, record, parts, snapshot, progress)
-    finally:
-        store.close()

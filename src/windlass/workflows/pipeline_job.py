@@ -17,7 +17,6 @@ from windlass.workflows.execution.context import (
     JobContext,
     ProgressRange,
     StepResult,
-    errors_as_result,
     retry_while_unavailable,
     run_task,
     save_progress,
@@ -59,30 +58,21 @@ def run_pipeline(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepR
         resumed = False
         return _newest_snapshot(context, job)
 
-    start = checkpoint("look at the store", lambda: errors_as_result(look))
+    start = checkpoint("look at the store", look)
     if "error" in start:
         return start
     snapshot_before = start["snapshot"] if resumed else None
-    features = checkpoint(
-        "build features", lambda: errors_as_result(lambda: _build(context, job, snapshot_before))
-    )
+    features = checkpoint("build features", lambda: _build(context, job, snapshot_before))
     if "error" in features:
         return features
+    training = replace(context, progress_range=TRAIN_STEP.progress_range)
     if not features:
-        return run_training(
-            replace(context, progress_range=TRAIN_STEP.progress_range), job, checkpoint
-        )
-    materialised = checkpoint(
-        "materialise", lambda: errors_as_result(lambda: _materialise(context, job, features))
-    )
+        return run_training(training, job, checkpoint)
+    materialised = checkpoint("materialise", lambda: _materialise(context, job, features))
     if "error" in materialised:
         return materialised
     request = job.request | {"snapshot": features["snapshot"]}
-    trained = run_training(
-        replace(context, progress_range=TRAIN_STEP.progress_range),
-        replace(job, request=request),
-        checkpoint,
-    )
+    trained = run_training(training, replace(job, request=request), checkpoint)
     return trained if "error" in trained else trained | {"features": features | materialised}
 
 
@@ -115,23 +105,16 @@ def _build(context: JobContext, job: Job, snapshot_before: int | None) -> StepRe
             staging=str(context.staging / job.id),
             home=str(context.settings.home),
         )
-        run_task(
-            replace(context, progress_range=BUILD_STEP.progress_range),
-            job,
-            process,
-            task,
-            ProgressRange(),
-        )
+        building = replace(context, progress_range=BUILD_STEP.progress_range)
+        run_task(building, job, process, task, ProgressRange())
         return process.result or {"error": process.error}
 
 
 def _materialise(context: JobContext, job: Job, features: StepResult) -> StepResult:
-    progress = _reporting_progress(
-        replace(context, progress_range=MATERIALISE_STEP.progress_range), job
-    )
-    _, done = materialise_features(
-        context.settings, _feature_view(context, job), job.project, features["snapshot"], progress
-    )
+    context = replace(context, progress_range=MATERIALISE_STEP.progress_range)
+    progress, view = _reporting_progress(context, job), _feature_view(context, job)
+    number = features["snapshot"]
+    _, done = materialise_features(context.settings, view, job.project, number, progress)
     return {"materialised": done.written}
 
 

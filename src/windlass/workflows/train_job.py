@@ -17,7 +17,6 @@ from windlass.workflows.execution.context import (
     JobContext,
     ProgressRange,
     StepResult,
-    errors_as_result,
     retry_while_unavailable,
     run_task,
 )
@@ -31,10 +30,8 @@ def run_training(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepR
 
     Raises JobCancelled, WorkerStopped or JobLost where this process must not continue.
     """
-    done = checkpoint("train and register", lambda: errors_as_result(lambda: _train(context, job)))
-    if "error" in done:
-        return done
-    return checkpoint("settle", lambda: errors_as_result(lambda: _settle(context, job, done)))
+    done = checkpoint("train and register", lambda: _train(context, job))
+    return done if "error" in done else checkpoint("settle", lambda: _settle(context, job, done))
 
 
 def _train(context: JobContext, job: Job) -> StepResult:

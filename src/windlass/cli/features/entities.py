@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,16 +57,13 @@ def get_features(
     target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
     settings = Settings.read()
     declared = resolve_view(settings, target)
-    store = online_store(settings, declared.view, declared.name)
-    try:
+    with closing(online_store(settings, declared.view, declared.name)) as store:
         answers = FeatureReader(declared.view, store).get_many(ids)
         if not any(answers) and store.freshness() is None:
             raise FeatureError(
                 f"No features of {declared.name} are materialised yet. Run `windlass features build {declared.name}`,"
                 f" then `windlass features materialise {declared.name}`."
             )
-    finally:
-        store.close()
     values = [_features_json(declared, answer) for answer in answers if answer is not None]
     if json:
         echo_json(values)
@@ -140,11 +138,8 @@ def _erase(target: Path, entity: int, *, json: bool) -> int:
     settings = Settings.read()
     declared = resolve_view(settings, target)
     erased = erase(OfflineStore.from_settings(settings, declared.name), entity)
-    store = online_store(settings, declared.view, declared.name)
-    try:
+    with closing(online_store(settings, declared.view, declared.name)) as store:
         online = store.erase(entity)
-    finally:
-        store.close()
     if json:
         echo_json(
             {

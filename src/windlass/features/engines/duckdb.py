@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -49,17 +49,12 @@ def check_memory(memory: str) -> None:
     _connect(memory, Path()).close()
 
 
-@contextmanager
-def duckdb_connection(memory: str, folder: Path) -> Iterator[Any]:
+def duckdb_connection(memory: str, folder: Path) -> closing[Any]:
     """Opens DuckDB with a memory limit, such as "2GB"; the rest spills to `folder`.
 
     Raises FeatureError where the limit cannot be read.
     """
-    connection = _connect(memory, folder)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return closing(_connect(memory, folder))
 
 
 @contextmanager

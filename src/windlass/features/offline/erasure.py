@@ -19,7 +19,7 @@ from secrets import token_hex
 
 import polars as pl
 
-from windlass.core.atomic_files import fsync_path, remove_stale_files, temporary_prefix
+from windlass.core.atomic_files import fsync_path, remove_stale_files, replace_file
 from windlass.core.hashing import pretty_json, sha256_file
 from windlass.errors import FeatureError
 from windlass.features.offline.parts import bucket_of, part_name, write_part
@@ -80,11 +80,8 @@ class ErasedEntities:
 
     def _save(self, folder: Path, hashes: frozenset[str]) -> None:
         remove_stale_files(folder / _FILE)
-        part = folder / f"{temporary_prefix(folder / _FILE)}part"
-        part.write_bytes(pretty_json({"salt": self._salt, "hashes": sorted(hashes)}))
-        fsync_path(part)
-        part.replace(folder / _FILE)
-        fsync_path(folder)
+        content = pretty_json({"salt": self._salt, "hashes": sorted(hashes)})
+        replace_file(folder / _FILE, content)
 
     def erased_in(self, entities: pl.Series) -> list[int]:
         """Returns those of the entities that were erased."""

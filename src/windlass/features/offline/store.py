@@ -12,7 +12,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from windlass.core.atomic_files import fsync_path, temporary_prefix, translate_disk_errors
+from windlass.core.atomic_files import (
+    fsync_path,
+    replace_file,
+    temporary_prefix,
+    translate_disk_errors,
+)
 from windlass.core.deprecation import warn_renamed
 from windlass.core.hashing import pretty_json
 from windlass.errors import FeatureError
@@ -212,11 +217,7 @@ def _read_unless_pruned(folder: Path) -> Snapshot | None:
 
 def write_metadata(folder: Path, snapshot: Snapshot) -> None:
     """Write `snapshot.json` atomically; an existing one is replaced."""
-    part = folder / f"{temporary_prefix(folder / SNAPSHOT_FILE)}part"
-    part.write_bytes(pretty_json(snapshot.model_dump(mode="json")))
-    fsync_path(part)
-    part.replace(folder / SNAPSHOT_FILE)
-    fsync_path(folder)
+    replace_file(folder / SNAPSHOT_FILE, pretty_json(snapshot.model_dump(mode="json")))
 
 
 def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:

@@ -24,12 +24,20 @@ from windlass.workflows.execution.context import (
     JobPutBack,
     StepResult,
     WorkerStopped,
+    errors_as_result,
 )
 from windlass.workflows.pipeline_job import run_pipeline
 from windlass.workflows.train_job import run_training
 
 if TYPE_CHECKING:
     from windlass.workflows.execution.durable import DurableEngine
+
+RETENTION_SECONDS = 3600.0  # between two removals of expired jobs
+POLL_SECONDS = 0.1  # between looks whether the project is free
+BUSY_SECONDS = 1.0  # after which a job that cannot begin is put back
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Heartbeat:
@@ -73,14 +81,15 @@ JOB_KINDS: Mapping[str, Callable[[JobContext, Job, Checkpoint], StepResult]] = {
 
 
 def run_job(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
-    """Runs a job of any kind; returns its result, or `{"error": reason}` where it fails.
+    """Runs a job of any kind; returns its result, or `{"error": reason}` where a step fails.
 
     Raises JobCancelled, WorkerStopped or JobLost where this process must not continue.
     """
-    return JOB_KINDS[job.kind](context, job, checkpoint)
 
+    def without_errors(name: str, step: Callable[[], StepResult]) -> StepResult:
+        return checkpoint(name, partial(errors_as_result, step))
 
-RETENTION_SECONDS = 3600.0
+    return JOB_KINDS[job.kind](context, job, without_errors)
 
 
 class JobRetentionTask:
@@ -116,12 +125,6 @@ class JobRetentionTask:
         return removed
 
 
-_log = logging.getLogger(__name__)
-T = TypeVar("T")
-POLL_SECONDS = 0.1  # between looks whether the project is free
-BUSY_SECONDS = 1.0  # after which a job that cannot begin is put back
-
-
 class JobRunner:
     """Runs what DBOS claims for this worker.
 
@@ -138,7 +141,8 @@ class JobRunner:
         self._heartbeat = heartbeat
         self._own_queue = own_queue
         self._engine: DurableEngine | None = None
-        self._retention_task = JobRetentionTask(context.registry.database, self.engine)
+        retention = JobRetentionTask(context.registry.database, self.engine)
+        self.remove_old_jobs = retention.remove_old_jobs
 
     def engine(self) -> "DurableEngine":
         """Returns DBOS, launched. Raises StorageError."""
@@ -150,10 +154,6 @@ class JobRunner:
             engine.listen(worker if self._own_queue else None)
             self._engine = engine
         return self._engine
-
-    def remove_old_jobs(self) -> None:
-        """Removes expired jobs, unless that was done within the hour."""
-        self._retention_task.remove_old_jobs()
 
     def close(self, seconds: float = 0.0) -> None:
         """Stops the running job, shuts DBOS down and unregisters the worker."""
@@ -185,7 +185,8 @@ class JobRunner:
             _log.exception("job failed", extra=_about(job))
             ended = self._report(partial(queue.finish, *owned, error=describe_fault(error)))
         else:
-            ended = self._report(partial(_finish, context, job, result))
+            values = {"error": result["error"]} if "error" in result else {"result": result}
+            ended = self._report(partial(queue.finish, *owned, **values))
         _log.info("job ended", extra=_about(ended))
 
     def _begin(self, job_id: str) -> Job | None:
@@ -213,12 +214,6 @@ class JobRunner:
             if self._context.stopping.is_set():
                 raise WorkerStopped  # the next worker finds what was kept
             time.sleep(self._context.timings.retry)
-
-
-def _finish(context: JobContext, job: Job, result: StepResult) -> Job:
-    if "error" in result:
-        return context.queue.finish(job.id, context.worker, error=result["error"])
-    return context.queue.finish(job.id, context.worker, result=result)
 
 
 def _about(job: Job) -> dict[str, object]:
