@@ -24,16 +24,9 @@ RESERVED_FIELDS = frozenset(
     {"artifacts", "data", "help", "json", "model", "seed", "snapshot", "test_size", "track", "view"}
 )
 _LEDGER_COLUMNS = frozenset(
-    {
-        "latency_ms",
-        "model_version",
-        "predicted_at",
-        "prediction",
-        "prediction_id",
-        "request_id",
-        "row",
-    }
-)
+    {"latency_ms", "model_version", "predicted_at", "prediction", "prediction_id", "request_id",
+     "row"}
+)  # fmt: skip
 _ROUTE_NAMES = frozenset(
     {"decisions", "docs", "features", "get-online-features", "health", "invocations", "jobs", "keys", "livez",
      "metrics", "openapi", "outcomes", "ping", "predict", "predict_batch", "predict_by_id", "readyz", "rollback",

@@ -109,16 +109,10 @@ def _single_project_routes(
     vertex = settings.vertex
     if vertex is not None:
         instances = KServeV1([project], {project.name: predictor}).predict_only_model
+        path, label = vertex.predict_route, "/v1/models/{model}:predict"
         routes += [  # last: a route that Vertex AI names replaces ours of the same path
             Route("GET", vertex.health_route, status_routes.ready, label="/readyz"),
-            Route(
-                "POST",
-                vertex.predict_route,
-                instances,
-                project.name,
-                "/v1/models/{model}:predict",
-                _ROLE,
-            ),
+            Route("POST", path, instances, project.name, label, _ROLE),
         ]
     return routes
 

@@ -28,23 +28,9 @@ class Request:
     """An HTTP request. `started`, `parsed`, `fetched` and `predicted` are times in seconds, for Server-Timing."""
 
     __slots__ = (
-        "accept",
-        "actor",
-        "content_length",
-        "content_type",
-        "fetched",
-        "id",
-        "max_body",
-        "parsed",
-        "path_params",
-        "predicted",
-        "project",
-        "rate_limit_headers",
-        "receive",
-        "request_id",
-        "scope",
-        "started",
-        "version",
+        "accept", "actor", "content_length", "content_type", "fetched", "id", "max_body",
+        "parsed", "path_params", "predicted", "project", "rate_limit_headers", "receive",
+        "request_id", "scope", "started", "version",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, identity: str, max_body: int) -> None:

@@ -51,16 +51,9 @@ class RateLimiter:
     """Rate limiter of one key in one worker. `now` is in seconds of a clock that all workers share."""
 
     __slots__ = (
-        "_cells",
-        "_fields",
-        "_minute",
-        "_other_count",
-        "_refreshed",
-        "_slot",
-        "other_workers",
-        "previous_count",
-        "rate",
-    )
+        "_cells", "_fields", "_minute", "_other_count", "_refreshed", "_slot", "other_workers",
+        "previous_count", "rate",
+    )  # fmt: skip
 
     def __init__(self, rate: int, cells: Numbers) -> None:
         self.rate = rate

@@ -19,49 +19,21 @@ from windlass.engines.convert import (
 from windlass.engines.convert.compiler import Classify, Converters, Delegate, Regress, Transform
 
 _SEARCHES = (
-    "GridSearchCV",
-    "RandomizedSearchCV",
-    "HalvingGridSearchCV",
-    "HalvingRandomSearchCV",
+    "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV",
     "FrozenEstimator",
-)
+)  # fmt: skip
 _SELECTORS = (
-    "GenericUnivariateSelect",
-    "RFE",
-    "RFECV",
-    "SelectFdr",
-    "SelectFpr",
-    "SelectFromModel",
-    "SelectFwe",
-    "SelectKBest",
-    "SelectPercentile",
-    "SequentialFeatureSelector",
+    "GenericUnivariateSelect", "RFE", "RFECV", "SelectFdr", "SelectFpr", "SelectFromModel",
+    "SelectFwe", "SelectKBest", "SelectPercentile", "SequentialFeatureSelector",
     "VarianceThreshold",
-)
+)  # fmt: skip
 _LINEAR = (
-    "ARDRegression",
-    "BayesianRidge",
-    "ElasticNet",
-    "ElasticNetCV",
-    "HuberRegressor",
-    "Lars",
-    "LarsCV",
-    "Lasso",
-    "LassoCV",
-    "LassoLars",
-    "LassoLarsCV",
-    "LassoLarsIC",
-    "LinearRegression",
-    "LinearSVR",
-    "OrthogonalMatchingPursuit",
-    "OrthogonalMatchingPursuitCV",
-    "PassiveAggressiveRegressor",
-    "QuantileRegressor",
-    "Ridge",
-    "RidgeCV",
-    "SGDRegressor",
+    "ARDRegression", "BayesianRidge", "ElasticNet", "ElasticNetCV", "HuberRegressor", "Lars",
+    "LarsCV", "Lasso", "LassoCV", "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearRegression",
+    "LinearSVR", "OrthogonalMatchingPursuit", "OrthogonalMatchingPursuitCV",
+    "PassiveAggressiveRegressor", "QuantileRegressor", "Ridge", "RidgeCV", "SGDRegressor",
     "TheilSenRegressor",
-)
+)  # fmt: skip
 
 DELEGATES: dict[str, Delegate] = {
     "Pipeline": pipelines.last_step,

@@ -17,14 +17,9 @@ _ROWS_PER_SLICE = 50_000  # rows that are Python objects at a time
 _EPOCH = 719_163  # 1 January 1970, as an ordinal
 _MAX_ORDINAL = 3_652_059  # 31 December 9999
 _SUPPORTED = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_date,
-    pa.types.is_null,
-)
+    pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string,
+    pa.types.is_large_string, pa.types.is_date, pa.types.is_null,
+)  # fmt: skip
 
 
 def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
