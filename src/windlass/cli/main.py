@@ -16,7 +16,7 @@ def main() -> None:
     """
     handles_sigint = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if handles_sigint:
-        signal.signal(signal.SIGINT, _exit_quietly)
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     from windlass.cli.commands import app
 
     if handles_sigint:
@@ -25,7 +25,3 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-
-
-def _exit_quietly(*_: object) -> None:
-    os._exit(_INTERRUPTED)

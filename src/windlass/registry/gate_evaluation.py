@@ -1,9 +1,10 @@
 """Evaluates a bundle's gates: thresholds, and comparisons with the production version as the baseline."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from windlass.core.bundle import Bundle, ComparisonRecord
+from windlass.core.bundle import Bundle
 from windlass.core.gates import GateResult, NotWorse
 from windlass.errors import BundleError, RegistryError, StorageError
 from windlass.registry.comparison import Comparison, Difference, compare
@@ -61,20 +62,17 @@ def _evaluate_comparisons(candidate: Bundle, production: Bundle | None) -> tuple
     if production is None:
         note = "nothing in production to compare with"
         return tuple(GateResult(str(rule), None, passed=True, note=note) for rule in rules)
+    metrics: defaultdict[float, set[str]] = defaultdict(set)
+    for record in records:
+        metrics[record.confidence].add(record.metric)
     comparisons = {
-        confidence: compare(
-            candidate, production, metrics=_metric_names(records, confidence), confidence=confidence
-        )
-        for confidence in {record.confidence for record in records}
+        confidence: compare(candidate, production, metrics=names, confidence=confidence)
+        for confidence, names in metrics.items()
     }
     baseline = production.digest[:12]
     return tuple(
         _evaluate_comparison(rule, comparisons[rule.confidence], baseline) for rule in rules
     )
-
-
-def _metric_names(records: tuple[ComparisonRecord, ...], confidence: float) -> set[str]:
-    return {record.metric for record in records if record.confidence == confidence}
 
 
 def _evaluate_comparison(rule: NotWorse, comparison: Comparison, baseline: str) -> GateResult:

@@ -56,7 +56,7 @@ class ServedModel:
 
     def _warm_up(self) -> float:
         """Predicts reference rows one by one; returns the seconds of the quickest call."""
-        rows = self.validator.parse_rows(_reference_rows(self.bundle))
+        rows = self.validator.parse_rows(orjson.dumps(self.bundle.json("golden.json")["rows"]))
         quickest = float("inf")
         for row in (rows * 20)[:20]:
             batch = self.validator.to_batch([row])
@@ -133,7 +133,3 @@ def _view_version(bundle: Bundle) -> str | None:
     params = bundle.json("params.json") if "params.json" in bundle.manifest.files else {}
     view: str | None = params.get("view")
     return view
-
-
-def _reference_rows(bundle: Bundle) -> bytes:
-    return orjson.dumps(bundle.json("golden.json")["rows"])

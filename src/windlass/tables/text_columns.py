@@ -86,9 +86,8 @@ def read_texts(
     )
     assert cells.present is not None
     if column.kind is ColumnKind.DATE and not lax:
-        cells.reject(
-            ~_matches(texts, _DATE), "Input should be a valid date in the format YYYY-MM-DD"
-        )
+        is_date = to_mask(pc.match_substring_regex(texts, _DATE))
+        cells.reject(~is_date, "Input should be a valid date in the format YYYY-MM-DD")
     values = _READERS[column.kind](texts)
     numbers = to_numpy(values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values)
     valid = validity_mask(values)
@@ -100,10 +99,6 @@ def read_texts(
     if len(odd):
         _read_unusual(cells, column, texts.take(number_array(odd)), odd)
     return cells
-
-
-def _matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
-    return to_mask(pc.match_substring_regex(texts, pattern))
 
 
 def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows) -> None:

@@ -150,16 +150,16 @@ def _cell(value: object) -> object:
 
 def _gates(gates: Iterable[GateRecord]) -> str:
     rows = [
-        (gate.rule, "not measured" if gate.value is None else f"{gate.value:.4g}", _verdict(gate))
+        (
+            gate.rule,
+            "not measured" if gate.value is None else f"{gate.value:.4g}",
+            "passed" if gate.passed else "FAILED",
+        )
         for gate in gates
     ]
     if not rows:
         return "## Gates\n\nThe project declares none."
     return "## Gates\n\n" + _table(("Rule", "Value", "Verdict"), rows)
-
-
-def _verdict(gate: GateRecord) -> str:
-    return "passed" if gate.passed else "FAILED"
 
 
 def _engine(engine: EngineRecord) -> str:

@@ -53,7 +53,10 @@ class Quarantine:
         grouped = reasons.group_by("row", maintain_order=True)
         faults = grouped.agg(pl.col("reason").unique(maintain_order=True)).sort("row")
         bad = pl.DataFrame([temporal_as_text(column) for column in cells[faults["row"]]])
-        raw = [_json_row(row) for row in bad.iter_rows(named=True)]
+        raw = [
+            {name: _json_cell(value) for name, value in row.items()}
+            for row in bad.iter_rows(named=True)
+        ]
         self._write(
             (number, row.get(self._entity), row_reasons, json.dumps(row, ensure_ascii=False))
             for number, row, row_reasons in zip(
@@ -83,12 +86,8 @@ class Quarantine:
             self._writer.write_table(pa.table(columns, schema=_SCHEMA))
 
 
-def _json_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Returns the row with cells that JSON can hold."""
-    return {name: _json_cell(value) for name, value in row.items()}
-
-
 def _json_cell(value: Any) -> Any:
+    """Returns a cell as JSON can hold it."""
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     if value is None or isinstance(value, bool | int | str):

@@ -62,7 +62,10 @@ def encode(
             _entities(rows[record.entity], record),
             _ranks(rows[record.timestamp], record, snapshot),
             rows[COMPUTED_AT],
-            *(_encodable(rows[name], name, record) for name in layout.columns),
+            *(
+                _ordinals(rows[name], name, record) if name in layout.dates else rows[name]
+                for name in layout.columns
+            ),
         ],
         names=list(map(str, range(3 + len(layout.columns)))),
     )
@@ -99,10 +102,6 @@ def _ranks(column: pa.ChunkedArray, record: ViewRecord, snapshot: int) -> pa.Chu
         )
     days = _ordinals(column, record.timestamp, record).cast(pa.int64())
     return pc.add(pc.shift_left(days, SNAPSHOT_BITS), snapshot)
-
-
-def _encodable(column: pa.ChunkedArray, name: str, record: ViewRecord) -> pa.ChunkedArray:
-    return _ordinals(column, name, record) if pa.types.is_date(column.type) else column
 
 
 def _ordinals(column: pa.ChunkedArray, name: str, record: ViewRecord) -> pa.ChunkedArray:

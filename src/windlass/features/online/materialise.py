@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -125,10 +124,9 @@ class _BatchedWriter:
             self.rows += len(table)
             self.written += self._store.write(table, self.progress.snapshot, self.progress.view)
             self._erase_again()
-            newest = pc.max(table[self._record.timestamp]).as_py()
-            self._next_progress = self._next_progress.model_copy(
-                update={"newest": _later(self._next_progress.newest, newest)}
-            )
+            days = self._next_progress.newest, pc.max(table[self._record.timestamp]).as_py()
+            newest = max((day for day in days if day is not None), default=None)
+            self._next_progress = self._next_progress.model_copy(update={"newest": newest})
         self._buffer, self.buffered = [], 0
         if self._next_progress.parts > self.progress.parts:
             self._store.save_progress(self._next_progress)
@@ -171,10 +169,6 @@ def _drop_erased(erased: ErasedEntities, entity: str, rows: pa.RecordBatch) -> p
 
 def _file_identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
-
-
-def _later(first: date | None, second: date | None) -> date | None:
-    return max((day for day in (first, second) if day is not None), default=None)
 
 
 @contextmanager

@@ -100,7 +100,8 @@ def _column(name: str, stored: "Sequence[Features | None]") -> Json:
         "values": [None if features is None else features.values[name] for features in stored],
         "statuses": [_status(name, features) for features in stored],
         "event_timestamps": [
-            _EPOCH if features is None else _event_time(features) for features in stored
+            _EPOCH if features is None else datetime.combine(features.as_of, time(), UTC)
+            for features in stored
         ],
     }
 
@@ -109,7 +110,3 @@ def _status(name: str, features: "Features | None") -> str:
     if features is None:
         return "NOT_FOUND"
     return "NULL_VALUE" if features.values[name] is None else "PRESENT"
-
-
-def _event_time(features: "Features") -> datetime:
-    return datetime.combine(features.as_of, time(), UTC)

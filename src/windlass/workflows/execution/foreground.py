@@ -118,7 +118,7 @@ class ForegroundJob:
                 if now.state.is_final:
                     return now
                 if context.cancelling.is_set() and now.worker != context.worker:
-                    return self._give_up(now)
+                    return now if now.worker is not None else context.queue.cancel(now.id)
                 if context.cancelling.is_set() and now.state is JobState.QUEUED:
                     return context.queue.cancel(job.id)
                 running = context.queue.running(job.project)
@@ -132,10 +132,6 @@ class ForegroundJob:
                     reported = message
                     context.progress(now.progress, message)
             time.sleep(_POLL_SECONDS)
-
-    def _give_up(self, job: Job) -> Job:
-        """Returns the job, cancelled unless another worker has it."""
-        return job if job.worker is not None else self._context.queue.cancel(job.id)
 
 
 def _waiting_message(running: Job, job: Job) -> str:
