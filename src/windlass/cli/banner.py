@@ -28,44 +28,32 @@ def banner(
     only: ServiceRole | None = None,
 ) -> str:
     """Returns several lines, with commands that can be pasted; with `only`, for one of the two services."""
-    return "\n".join(_lines(served, settings, host, port, only))
-
-
-def _lines(
-    served: "Sequence[ServeTarget]",
-    settings: Settings,
-    host: str,
-    port: int,
-    only: ServiceRole | None,
-) -> Iterator[str]:
     base = f"http://{'127.0.0.1' if host in _ANY_ADDRESS else host}:{port}"
-    yield f"Serving on {base} (stop with Ctrl+C). API documentation: {base}/docs"
+    lines = [f"Serving on {base} (stop with Ctrl+C). API documentation: {base}/docs"]
     if settings.auth:
-        yield "Requests need a key: KEY=$(windlass keys create --name NAME --role predict)"
-    for target in served:
-        if target.bundle is not None:
-            yield _bundle_line(target.bundle)
+        lines.append("Requests need a key: KEY=$(windlass keys create --name NAME --role predict)")
+    lines += [_bundle_line(target.bundle) for target in served if target.bundle is not None]
     key = ' -H "X-API-Key: $KEY"' if settings.auth else ""
-    yield "Try:"
+    lines.append("Try:")
     for target in served:
         url = f"{base}/{target.project}" if len(served) > 1 else base
-        features, predict = (
-            f"  curl {url}/features/{{}}{key}",
-            f"  curl -X POST {url}/predict/{{}}{key}",
-        )
+        features = f"  curl {url}/features/{{}}{key}"
+        predict = f"  curl -X POST {url}/predict/{{}}{key}"
         bundle = target.bundle or _production_bundle(target.project, settings)
         if only is ServiceRole.FEATURES:
             by_id = [features]
         elif bundle is None:
-            yield f'  windlass approve {target.project} --reason "…"  # nothing of it is in production'
+            approve = f'windlass approve {target.project} --reason "…"'
+            lines.append(f"  {approve}  # nothing of it is in production")
             by_id = [features] if only is None else []
         else:
             row = json.dumps(bundle.json("golden.json")["rows"][0])
-            yield f"  curl {url}/predict{key} -H 'Content-Type: application/json' -d '{row}'"
+            json_type = "-H 'Content-Type: application/json'"
+            lines.append(f"  curl {url}/predict{key} {json_type} -d '{row}'")
             by_id = [features, predict] if only is None else [predict]
         if target.view is not None:
-            yield from entity_lines(target.project, target.view, settings, by_id)
-    yield f"  curl {base}/status{key}"
+            lines += entity_lines(target.project, target.view, settings, by_id)
+    return "\n".join([*lines, f"  curl {base}/status{key}"])
 
 
 def _bundle_line(bundle: "Bundle") -> str:

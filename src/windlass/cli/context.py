@@ -15,6 +15,7 @@ from windlass.auth.key import RESERVED_NAMES, Role, hash_secret
 from windlass.cli.console import fail_usage
 from windlass.core.bundle import MANIFEST, Bundle, find_bundle_folder
 from windlass.core.project_loader import load_project
+from windlass.core.project_spec import find_project
 from windlass.errors import AccessError, UnknownError
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
@@ -54,8 +55,6 @@ def current_user() -> str:
 
 def resolve_project(registry: "Registry", target: Path) -> str:
     """Returns the name of the project whose folder or name `target` is. Raises UnknownError."""
-    from windlass.core.project_spec import find_project
-
     project = find_project(registry.declarations(), target)
     if project is not None:
         return project
@@ -135,8 +134,6 @@ def _registered_bundle(target: Path, name: str) -> BundleReference:
 
 
 def _production_bundle(target: Path) -> BundleReference | None:
-    from windlass.core.project_spec import find_project
-
     with open_registry() as registry:
         project = find_project(registry.declarations(), target)
         version = None if project is None else registry.production(project)

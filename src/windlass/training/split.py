@@ -88,8 +88,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
     """
     from sklearn.model_selection import train_test_split
 
-    if isinstance(target, Classes):
-        _require_two_rows_per_class(dataset, target)
+    _require_two_rows_per_class(dataset, target)
     try:
         train, test = train_test_split(
             np.arange(len(dataset)), test_size=test_size, random_state=seed, stratify=dataset.labels
@@ -111,11 +110,9 @@ def split_by_content(
 
     Raises ParameterError for a share that leaves too few rows on a side, DataError for a class too rare.
     """
-    if isinstance(target, Classes):
-        _require_two_rows_per_class(dataset, target)
+    _require_two_rows_per_class(dataset, target)
     out = holdout_mask(row_digests(schema, dataset.batch), test_size)
     result = Split(np.flatnonzero(~out), np.flatnonzero(out), method="content")
-    _require_training_rows(result, dataset, test_size)
     _require_usable_split(result, dataset, target, test_size)
     return result
 
@@ -129,26 +126,21 @@ def split_by_group(
     `1 - test_size` of all rows, or a little more, for a day is not divided. Raises ParameterError for a share
     that leaves too few rows on a side, DataError for a class too rare.
     """
-    if isinstance(target, Classes):
-        _require_two_rows_per_class(dataset, target)
+    _require_two_rows_per_class(dataset, target)
     out = holdout_mask(group_digests(dataset.extra_columns.column(rule.group)), test_size)
     on = days_since_epoch(dataset.extra_columns.column(rule.time))
     first = max(1, int(np.ceil((1 - test_size) * len(on))))
     late = on > np.partition(on, first - 1)[first - 1]
     result = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), method="group")
-    _require_training_rows(result, dataset, test_size)
     _require_usable_split(result, dataset, target, test_size)
     return result
 
 
-def _require_training_rows(parts: Split, dataset: Dataset, test_size: float) -> None:
+def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
     if not len(parts.train):
         raise ParameterError(
             f"Test size {test_size} leaves none of {len(dataset)} rows to train on. Choose a smaller one."
         )
-
-
-def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
     if isinstance(target, Classes) and dataset.labels is not None:
         for name, side in (("test", parts.test), ("training", parts.train)):
             _require_every_class(target, dataset.labels[side], name, test_size)
@@ -159,7 +151,9 @@ def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_s
         )
 
 
-def _require_two_rows_per_class(dataset: Dataset, target: Classes) -> None:
+def _require_two_rows_per_class(dataset: Dataset, target: Target) -> None:
+    if not isinstance(target, Classes):
+        return
     counts = np.bincount(dataset.labels, minlength=len(target.labels))  # type: ignore[arg-type]  # set with Classes
     for label, count in zip(target.labels, counts, strict=True):
         if count < 2:

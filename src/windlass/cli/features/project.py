@@ -8,7 +8,7 @@ from windlass.cli.context import open_registry
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import ProjectSpec
+from windlass.core.project_spec import ProjectSpec, find_project
 from windlass.errors import FeatureError, StorageError
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
@@ -61,8 +61,6 @@ def _find_declaration_if_reachable(settings: Settings, target: Path) -> ProjectS
 
 
 def _find_declaration(settings: Settings, target: Path) -> ProjectSpec | None:
-    from windlass.core.project_spec import find_project
-
     if not has_database(settings):
         return None
     with open_registry(settings) as registry:

@@ -59,20 +59,14 @@ class FeatureViewWatcher:
     async def run(self) -> None:
         """Polls until cancelled; while the registry is unreachable the views stay as they were."""
         while True:
-            await self._update()
+            views = await self._client.poll(_declared_views) or {}
+            updates = [
+                online.update_view(views.get(online.project, online.view))
+                for online in self._features
+            ]
+            self._first_answer.set()
+            await asyncio.gather(*updates)
             await asyncio.sleep(VIEW_POLL_SECONDS)
-
-    async def _update(self) -> None:
-        views = await self._client.poll(_declared_views) or {}
-        declared = [views.get(online.project, online.view) for online in self._features]
-        updates = asyncio.gather(
-            *(
-                online.update_view(view)
-                for online, view in zip(self._features, declared, strict=True)
-            )
-        )
-        self._first_answer.set()
-        await updates
 
     async def wait_until_synced(self) -> None:
         """Returns once the first answer came; does not wait for the stores."""
