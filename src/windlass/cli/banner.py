@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from windlass.cli.context import open_registry
 from windlass.errors import WindlassError
+from windlass.features.online.store import online_store
 from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
 
@@ -87,8 +88,6 @@ def _find_entity(
     project: str, view: "ViewRecord", settings: Settings, ids: list[int | None]
 ) -> None:
     """Appends the id of an entity in the online store, None where it is empty; nothing where it fails."""
-    from windlass.features.online.store import online_store
-
     with suppress(WindlassError), closing(online_store(settings, view, project)) as store:
         ids.append(store.any_entity())
 

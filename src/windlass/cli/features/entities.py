@@ -22,6 +22,8 @@ from windlass.cli.console import (
 )
 from windlass.cli.features.project import DeclaredView, resolve_view
 from windlass.errors import FeatureError
+from windlass.features.offline.store import OfflineStore
+from windlass.features.online.store import online_store
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +54,6 @@ def get_features(
 ) -> int:
     """The features of entities, as they are now."""
     from windlass.features.online.reader import FeatureReader
-    from windlass.features.online.store import online_store
 
     target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
     settings = Settings.read()
@@ -132,8 +133,6 @@ def erase_entity(
 
 def _erase(target: Path, entity: int, *, json: bool) -> int:
     from windlass.features.offline.erasure import erase
-    from windlass.features.offline.store import OfflineStore
-    from windlass.features.online.store import online_store
 
     settings = Settings.read()
     declared = resolve_view(settings, target)
@@ -175,7 +174,6 @@ def _print_erasure(who: str, project: str, erased: "ErasureReport", *, online: b
 
 def _undo(target: Path, entity: int, *, json: bool) -> int:
     from windlass.features.offline.erasure import undo_erasure
-    from windlass.features.offline.store import OfflineStore
 
     settings = Settings.read()
     declared = resolve_view(settings, target)

@@ -24,6 +24,8 @@ from windlass.cli.features.project import require_view, resolve_folder, resolve_
 from windlass.cli.versions import Project, format_time
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
+from windlass.features.offline.store import OfflineStore
+from windlass.features.offline.store import prune as prune_snapshots
 from windlass.settings import Settings
 from windlass.workflows.features import (
     CLIENTS,
@@ -175,8 +177,6 @@ def materialise(
 
 def snapshots(project: Project = Path(), json: Json = False) -> None:
     """List a project's snapshots, newest first."""
-    from windlass.features.offline.store import OfflineStore
-
     settings = Settings.read()
     stored = OfflineStore.from_settings(settings, resolve_view(settings, project).name).snapshots()
     if json:
@@ -205,14 +205,12 @@ def prune(
     json: Json = False,
 ) -> None:
     """Remove old snapshots; never the current one, nor one that a version was trained on."""
-    from windlass.features.offline import store as offline
-
     settings = Settings.read()
     name = resolve_view(settings, project).name
     with open_registry(settings) as registry:
         users = snapshot_users(registry, name)
-    store = offline.OfflineStore.from_settings(settings, name)
-    removed = offline.prune(store, keep, users.keys())
+    store = OfflineStore.from_settings(settings, name)
+    removed = prune_snapshots(store, keep, users.keys())
     if json:
         echo_json(removed)
         return
