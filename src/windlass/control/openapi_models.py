@@ -6,10 +6,7 @@ from pydantic import Field
 
 from windlass.jobs.job import JobState
 from windlass.registry.version import Action, Stage
-from windlass.web.openapi_models import ApiModel
-
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(description="Seconds since 1970.")]
+from windlass.web.openapi_models import ApiModel, Count, Seconds
 
 
 class Gate(ApiModel):

@@ -4,13 +4,15 @@ Imported only when the document is made.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
 Json = dict[str, Any]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(description="Seconds since 1970.")]
 
 
 class ApiModel(BaseModel):

@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, RootModel
 
 from windlass.serving.feature_routes import MAX_ID, MAX_IDS, MIN_ID
-from windlass.web.openapi_models import ApiModel
+from windlass.web.openapi_models import ApiModel, Count, Seconds
 
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(description="Seconds since 1970.")]
 EntityId = Annotated[int, Field(ge=MIN_ID, le=MAX_ID, json_schema_extra={"format": "int64"})]
 EntityIds = Annotated[list[EntityId], Field(min_length=1, max_length=MAX_IDS)]
 FeatureValue = float | str | bool | None
