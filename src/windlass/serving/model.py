@@ -42,7 +42,7 @@ class ServedModel:
         self.predict = self.engine.predict
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
-        self.executor = executor
+        self.executor = executor  # for long work, while the event loop answers other requests
         self.batcher = prediction_batcher(self.predict, executor)
         self.counts = memoryview(bytearray(8 * max(len(self.class_keys), 1))).cast("d")
         self.load_seconds = loaded - started

@@ -1,9 +1,8 @@
 """The hot path: `/predict` and `/predict_batch`, from the bytes of the body to the ledger and the answer."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from time import perf_counter, time
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import orjson
 
@@ -22,8 +21,6 @@ _INLINE_BYTES = 1 << 14
 _dumps = orjson.dumps
 Rows = tuple[list[Values], Batch]  # validated rows, and the same as arrays
 Uncounted = tuple[Response, list[Prediction]]  # predictions that the event loop has yet to count
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Predictor:
@@ -73,11 +70,13 @@ class Predictor:
         body = await request.body()
         model = await self.resolve_model(request)
         if request.media_type() not in _JSON_TYPES:
-            answer, predictions = await run_off_loop(model, self._table, request, body, model)
+            answer, predictions = await model.executor.submit(self._table, request, body, model)
         elif len(body) <= _INLINE_BYTES and model.inline:
             answer, predictions = self._json_batch(request, body, model)
         else:
-            answer, predictions = await run_off_loop(model, self._json_batch, request, body, model)
+            answer, predictions = await model.executor.submit(
+                self._json_batch, request, body, model
+            )
         for prediction in predictions:
             model.count(prediction)
         return answer
@@ -117,7 +116,7 @@ class Predictor:
             request.predicted = perf_counter()
             answer = self.record_batch(request, model, rows, prediction)[0]
         else:
-            answer, prediction = await run_off_loop(model, self._read_batch, request, read, model)
+            answer, prediction = await model.executor.submit(self._read_batch, request, read, model)
         model.count(prediction)
         return answer
 
@@ -156,14 +155,6 @@ class Predictor:
         return (
             self._project.live_model() if name is None else await self._project.find_version(name)
         )
-
-
-async def run_off_loop(
-    model: ServedModel, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
-    """Runs long work on the model's thread, while the event loop answers other requests."""
-    run = partial(work, *args, **kwargs)
-    return await model.executor.submit(run)
 
 
 def require_json(request: Request) -> None:

@@ -16,7 +16,7 @@ from windlass.errors import RowsError
 from windlass.serving.feature_routes import body_ids, missing_result, path_id
 from windlass.serving.model import INLINE_ROWS, ServedModel
 from windlass.serving.online_features import OnlineFeatures
-from windlass.serving.predict import Predictor, require_json, run_off_loop
+from windlass.serving.predict import Predictor, require_json
 from windlass.web.messages import Request, Response
 from windlass.web.openapi import Json
 from windlass.web.problems import Problem
@@ -69,7 +69,9 @@ class PredictById:
             answer, prediction = self._predict(request, model, entities, features)
         else:
             work = self._predict
-            answer, prediction = await run_off_loop(model, work, request, model, entities, features)
+            answer, prediction = await model.executor.submit(
+                work, request, model, entities, features
+            )
         if prediction is not None:
             model.count(prediction)
         return answer
