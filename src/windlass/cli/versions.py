@@ -20,9 +20,7 @@ from windlass.cli.context import open_registry, resolve_project, select_version,
 from windlass.core.gates import GateResult
 
 if TYPE_CHECKING:
-    from windlass.registry.comparison import Comparison
     from windlass.registry.decisions import Decision
-    from windlass.registry.registry import Registry
     from windlass.registry.version import Version
 
 Project = Annotated[Path, typer.Argument(help="A project: its folder, or its name.")]
@@ -100,12 +98,16 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two versions on the rows that neither was trained on, with intervals."""
+    from windlass.registry.comparison import compare as compare_bundles
+
     usage = "windlass compare [PROJECT] VERSION VERSION"
     target, names = split_arguments(which, usage, max_versions=2)
     if len(names) < 2:
         fail_usage(f"Name two versions. Use: {usage}")
     with open_registry() as registry:
-        comparison = compare_versions(registry, resolve_project(registry, target), *names)
+        project = resolve_project(registry, target)
+        first, second = (registry.fetch(registry.version(project, name)) for name in names)
+    comparison = compare_bundles(first, second)
     if json:
         echo_json({"versions": names, **comparison.json()})
         return
@@ -119,14 +121,6 @@ def compare(
                 for m in comparison.metrics
             ],
         )  # fmt: skip
-
-
-def compare_versions(registry: "Registry", project: str, first: str, second: str) -> "Comparison":
-    """Compares two versions. Raises UnknownError, RegistryError, StorageError."""
-    from windlass.registry.comparison import compare
-
-    a, b = (registry.fetch(registry.version(project, name)) for name in (first, second))
-    return compare(a, b)
 
 
 def prune(

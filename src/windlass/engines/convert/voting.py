@@ -25,16 +25,12 @@ def bagging_classifier(compiler: Compiler, model: Any, columns: Columns) -> Clas
     """Append the mean of the members' probabilities, each on its own subset of columns."""
     if any(len(member.classes_) != model.n_classes_ for member in model.estimators_):
         raise UnsupportedError("BaggingClassifier: a member has not seen every class")
-    probabilities = _bagged(compiler, model, columns)
+    probabilities = bagging_regressor(compiler, model, columns)
     return ClassifierOutput.from_probabilities(compiler.graph, probabilities)
 
 
 def bagging_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
     """Append the mean of the members' values, each on its own subset of columns."""
-    return _bagged(compiler, model, columns)
-
-
-def _bagged(compiler: Compiler, model: Any, columns: Columns) -> str:
     members, feature_sets = model.estimators_, model.estimators_features_
     if all(type(member).__name__.startswith(_TREES) for member in members):
         values = [member.tree_.value[:, 0, :] for member in members]

@@ -29,10 +29,6 @@ def _scoring_body(projects: Sequence[str]) -> Json:
     return {**json_content(invocations(projects[0])), "text/csv": {"schema": {"type": "string"}}}
 
 
-def _instances_body(projects: Sequence[str]) -> Json:
-    return json_content(instances(projects))
-
-
 def _v2(summary: str, answer: str = "Any", errors: Sequence[str] = ("503",)) -> Operation:
     return Operation(summary, "Open Inference Protocol V2.", answer, errors=errors, protocol="V2")
 
@@ -147,7 +143,7 @@ OPERATIONS: dict[str, Operation] = {
         "KServe's V1 and Vertex AI's form.",
         "InstancePredictions",
         errors=_READING,
-        body=_instances_body,
+        body=lambda projects: json_content(instances(projects)),
         protocol="V1",
     ),
     "/v2": _v2("Server metadata", errors=()),
