@@ -200,6 +200,8 @@ class _Request:
         os.environ.clear()
         os.environ.update(self._fields["environment"])
         time.tzset()
+        path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:0] = [entry for entry in path if entry and entry not in sys.path]
         _open_standard_streams()
         if self._fields["projects"] is not None:
             _fork_projects(lambda: Path(self._fields["projects"]))
