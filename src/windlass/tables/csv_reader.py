@@ -41,6 +41,22 @@ class BrokenLine:
         return f"Row {self.row} has {self.cells} cells, the header names {self.expected_cells}"
 
 
+class BrokenLines:
+    """Holds broken lines between the thread that parses ahead, which adds them, and the one that takes batches."""
+
+    def __init__(self) -> None:
+        self._lines: deque[BrokenLine] = deque()
+
+    def add(self, line: BrokenLine) -> bool:
+        """Adds a line; true, for the reading goes on."""
+        self._lines.append(line)
+        return True
+
+    def take(self) -> list[BrokenLine]:
+        """Removes and returns the lines that are there now. Each line is returned once."""
+        return [self._lines.popleft() for _ in range(len(self._lines))]
+
+
 @dataclass(frozen=True)
 class CsvFormat:
     """How a CSV file is read. `block` bytes are parsed at a time; a line may not be longer.
@@ -57,9 +73,9 @@ class CsvFormat:
 class CsvReader:
     """Iterates over the record batches of a CSV file that is open for reading in binary.
 
-    A broken line goes to `on_broken` before the batch after it comes; where that returns false, the reading ends
-    with pyarrow's error. `schema` has a column for each name of the header. Raises InputError for a header
-    that cannot be read and, with `line_per_record`, for a line longer than a block.
+    A broken line goes to `on_broken`, in another thread, before the batch after it comes, or earlier; where that
+    returns false, the reading ends with pyarrow's error. `schema` has a column for each name of the header. Raises
+    InputError for a header that cannot be read and, with `line_per_record`, for a line longer than a block.
     """
 
     def __init__(

@@ -23,13 +23,16 @@ _ARROW_FILE = b"ARROW1"
 class TableReader:
     """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
 
-    CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken` before the
-    next batch, and is an error without `on_broken`. A batch may be empty. Arrow is a stream or a file.
-    Raises InputError for a source that cannot be read.
+    CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken`, in another thread,
+    before the next batch or earlier, and is an error without `on_broken`. A batch may be empty. Arrow is a stream
+    or a file. Raises InputError for a source that cannot be read.
     """
 
     def __init__(
-        self, source: Path | bytes, form: str, on_broken: Callable[[BrokenLine], None] | None = None
+        self,
+        source: Path | bytes,
+        form: str,
+        on_broken: Callable[[BrokenLine], object] | None = None,
     ) -> None:
         self._on_broken = on_broken
         self._rejected: BrokenLine | None = None

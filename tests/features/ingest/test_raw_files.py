@@ -1,5 +1,6 @@
 """Raw files: batches of cells with the numbers of their rows, and files that are none."""
 
+import time
 from dataclasses import replace
 from gzip import compress
 from itertools import chain
@@ -57,6 +58,22 @@ def test_a_line_with_an_open_quote_does_not_consume_the_next(
     broken = broken_lines(batches)
     assert good == {3: b'5" x', 4: b'a,"b', 6: None}
     assert broken == [(1, '1,"two'), (2, 'lines"'), (5, '5","x'), (7, '7,"')]
+
+
+@pytest.mark.parametrize("every", [2, 3, 7])
+def test_no_broken_line_is_lost_while_the_parser_reads_ahead(tmp_path: Path, every: int) -> None:
+    """The parser reports broken lines of later blocks while this thread takes a batch."""
+    file, count = tmp_path / "raw.csv", 600
+    lines = [f"{n},{n}" + ",more" * (n % every == 0) for n in range(count)]
+    file.write_text("\n".join(["id,name", *lines]))
+    batches, rows = list[RawBatch](), list[int]()
+    for batch in replace(RawFile.open(file), csv_block=64).batches():
+        time.sleep(0.002)  # the work on a batch, which the parser uses
+        batches.append(batch)
+        assert [int(name) + 1 for name in batch.cells["name"].to_list()] == batch.rows.to_list()
+        rows += batch.rows.to_list()
+    assert [number for number, _ in broken_lines(batches)] == list(range(1, count + 1, every))
+    assert rows == [n + 1 for n in range(count) if n % every]
 
 
 def test_a_broken_line_that_is_not_utf8_is_kept_with_its_bytes_escaped(tmp_path: Path) -> None:

@@ -8,13 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from windlass.errors import FeatureError, InputError
-from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader, RowNumbers, require_unique
+from windlass.tables.csv_reader import (
+    BrokenLine,
+    BrokenLines,
+    CsvFormat,
+    CsvReader,
+    RowNumbers,
+    require_unique,
+)
 
 _BYTES_PER_ROW = 150  # of a CSV file, to estimate how many rows it has
 
@@ -54,8 +62,8 @@ class RawFile:
                     names, rows = file.schema_arrow.names, file.metadata.num_rows
                 return RawFile(path, tuple(names), rows)
             if path.suffix.lower() == ".csv":
-                with _open_csv(path, RawFile.csv_block, []) as reader:
-                    names = reader.schema.names
+                with path.open("rb") as raw:
+                    names = _csv_reader(raw, path, RawFile.csv_block, BrokenLines()).schema.names
                 return RawFile(path, tuple(names), path.stat().st_size // _BYTES_PER_ROW)
         raise FeatureError(f"{path} is no raw file. Name a file that ends in .csv or .parquet.")
 
@@ -75,27 +83,21 @@ class RawFile:
                 yield RawBatch(rows, cells, [], done / file.metadata.num_rows)
 
     def _read_csv(self) -> Iterator[RawBatch]:
-        broken: list[BrokenLine] = []
-        numbers = RowNumbers()
-        with _open_csv(self.path, self.csv_block, broken) as reader:
+        broken, numbers = BrokenLines(), RowNumbers()
+        with self.path.open("rb") as file:
+            reader = _csv_reader(file, self.path, self.csv_block, broken)
             for batch in reader:
-                rows = pl.Series(numbers.take(batch.num_rows, broken) + 1, dtype=pl.Int64)
+                lines = broken.take()
+                rows = pl.Series(numbers.take(batch.num_rows, lines) + 1, dtype=pl.Int64)
                 cells = pl.DataFrame(pl.from_arrow(batch))
-                yield RawBatch(rows, cells, broken.copy(), reader.share)
-                broken.clear()
-        if broken:
+                yield RawBatch(rows, cells, lines, reader.share)
+        if lines := broken.take():
             cells = pl.DataFrame(schema=dict.fromkeys(self.columns, pl.Binary))
-            yield RawBatch(pl.Series([], dtype=pl.Int64), cells, broken, 1.0)
+            yield RawBatch(pl.Series([], dtype=pl.Int64), cells, lines, 1.0)
 
 
-@contextmanager
-def _open_csv(path: Path, block: int, broken: list[BrokenLine]) -> Iterator[CsvReader]:
-    def report(line: BrokenLine) -> bool:
-        broken.append(line)
-        return True
-
-    with path.open("rb") as file:
-        yield CsvReader(file, str(path), CsvFormat(block, line_per_record=True), report)
+def _csv_reader(file: BinaryIO, path: Path, block: int, broken: BrokenLines) -> CsvReader:
+    return CsvReader(file, str(path), CsvFormat(block, line_per_record=True), broken.add)
 
 
 def _check_types(path: Path, schema: pa.Schema) -> None:

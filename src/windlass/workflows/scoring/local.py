@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from windlass.core.bundle import Bundle
 from windlass.engines.loader import Engine
 from windlass.errors import InputError, SettingsError
-from windlass.tables.csv_reader import BrokenLine, RowNumbers
+from windlass.tables.csv_reader import BrokenLine, BrokenLines, RowNumbers
 from windlass.tables.reader import TableReader
 from windlass.tables.validate import ValidatedTable
 from windlass.tables.writer import open_writer, table_format
@@ -38,9 +38,9 @@ def score(
     started = perf_counter()
     require_distinct_paths(request)
     _require_file_paths(request)
-    broken: list[BrokenLine] = []
+    broken = BrokenLines()
     with (
-        TableReader(request.input, table_format(request.input), broken.append) as reader,
+        TableReader(request.input, table_format(request.input), broken.add) as reader,
         write_atomically(request.rejects, request.output) as (rejects_part, output_part),
         rejects_part.open("w", encoding="utf-8", newline="") as rejects_file,
     ):
@@ -50,7 +50,7 @@ def score(
         rejects, scored = _RejectsWriter(rejects_file), 0
         with open_writer(output_part, scorer.schema, table_format(request.output)) as writer:
             for batch in reader:
-                numbers = rejects.number(batch.num_rows, broken)
+                numbers = rejects.number(batch.num_rows, broken.take())
                 checked = scorer.check(batch)
                 rejects.add(batch, numbers, checked)
                 predictions = scorer.predict(batch, numbers, checked)
@@ -58,7 +58,7 @@ def score(
                     writer.write_batch(predictions)
                 scored += predictions.num_rows
                 progress(reader.share, f"{scored:,} rows scored")
-        rejects.number(0, broken)
+        rejects.number(0, broken.take())
         if not scored + rejects.count:
             raise InputError(f"{request.input} holds no rows. Give at least one.")
     seconds = perf_counter() - started
@@ -75,13 +75,11 @@ class _RejectsWriter:
         self.count = 0
 
     def number(self, count: int, broken: list[BrokenLine]) -> NDArray[np.int64]:
-        """Return the numbers [count] of the next rows; broken lines before them are written and cleared."""
+        """Return the numbers [count] of the next rows, after writing the broken lines."""
         for line in broken:
             self._write((line.row, "", f"{line}".partition(" has ")[2], line.text))
         self.count += len(broken)
-        numbers = self._numbers.take(count, broken)
-        broken.clear()
-        return numbers
+        return self._numbers.take(count, broken)
 
     def add(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> None:
         for line in reject_lines(batch, numbers, checked):
