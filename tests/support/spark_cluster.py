@@ -182,7 +182,7 @@ def _class_archive() -> Path:
         with TemporaryDirectory(dir=sys.prefix) as folder:
             dump = Path(folder) / archive.name
             options = f"{_JAVA} -Xlog:disable -XX:ArchiveClassesAtExit={dump}"
-            run(python_command(_DRIVER, folder, options), timeout=TIMEOUT).check()
+            run(python_command(_DRIVER, folder, options), timeout=3 * TIMEOUT)
             with suppress(OSError):  # this JVM makes none, or another run of the tests was quicker
                 dump.rename(archive)
     return archive

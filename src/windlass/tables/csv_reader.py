@@ -48,12 +48,12 @@ class BrokenLines:
         self._lines: deque[BrokenLine] = deque()
 
     def add(self, line: BrokenLine) -> bool:
-        """Adds a line; true, for the reading goes on."""
+        """Adds a line, and returns true: the reading goes on."""
         self._lines.append(line)
         return True
 
     def take(self) -> list[BrokenLine]:
-        """Removes and returns the lines that are there now. Each line is returned once."""
+        """Removes and returns the lines added so far: each is returned once."""
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
 
