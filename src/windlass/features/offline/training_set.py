@@ -116,6 +116,8 @@ def add_on_demand_features(record: ViewRecord, frame: Any, day: str) -> Any:
     The frame needs the stored columns that they are computed from; a column of a feature's name is replaced.
     """
     features = {name: _years_since(feature, day) for name, feature in record.at_request.items()}
+    if not features:  # Narwhals refuses an empty list of columns
+        return frame
     return nw.from_native(frame).with_columns(**features).to_native()
 
 
