@@ -224,3 +224,30 @@ def test_reporting_errors_costs_no_more_than_the_body(body: bytes) -> None:
         tracemalloc.stop()
     assert len(caught.value.faults) <= MAX_FAULTS
     assert peak < 40 << 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "86400", "-86400", "1735776000", "1735776000000", "1e5", "20250102", "2025-1-2", "2025-02-30",
+     "2025-01-02 ", "+2025-01-02", "\uff12025-01-02", "2025-01-02\n", ""],
+)  # fmt: skip
+@pytest.mark.parametrize("nullable", [False, True])
+def test_only_an_iso_date_is_a_date(text: str, nullable: bool) -> None:
+    """Seconds since 1970 are no date, in JSON as little as in a cell of CSV."""
+    column = ColumnSchema(name="day", kind=ColumnKind.DATE, nullable=nullable)
+    validator = RowValidator(RowSchema.from_columns("dated", column))
+    with pytest.raises(RowsError):
+        validator.parse_rows(json.dumps([{"day": text}]).encode())
+    with pytest.raises(RowsError):
+        validator.parse_text_row({"day": text or "0"})
+    assert validator.parse_text_row({"day": "2025-01-02"}) == {"day": date(2025, 1, 2)}
+    assert len(validator.parse_rows(b'[{"day": "2025-01-02"}]')) == 1
+
+
+@pytest.mark.parametrize("moment", ["2025-01-02T00:00:00", "2025-01-02 00:00:00"])
+def test_midnight_is_a_date_in_csv_only(moment: str) -> None:
+    column = ColumnSchema(name="day", kind=ColumnKind.DATE)
+    validator = RowValidator(RowSchema.from_columns("dated", column))
+    assert validator.parse_text_row({"day": moment}) == {"day": date(2025, 1, 2)}
+    with pytest.raises(RowsError, match="YYYY-MM-DD"):
+        validator.parse_rows(json.dumps([{"day": moment}]).encode())

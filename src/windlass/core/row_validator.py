@@ -27,6 +27,9 @@ Values = dict[str, Any]  # a row by column name
 MAX_FAULTS = 100  # per response
 MAX_EXPLAINED_BYTES = 1 << 20  # for larger bodies, only the first invalid row is described
 
+_DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_DATE_OR_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"  # cells of CSV may be written as midnight
+
 _EMPTY_TEXT_ROW = np.empty((1, 0), object)
 _TYPES: dict[ColumnKind, frozenset[type]] = {
     ColumnKind.NUMBER: frozenset([float, int]),
@@ -276,12 +279,28 @@ def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
         case ColumnKind.BOOLEAN:
             return core_schema.bool_schema(strict=strict)
         case ColumnKind.DATE:
-            return core_schema.date_schema(strict=strict, **bounds)
+            return _date_schema(bounds, strict=strict)
         case ColumnKind.CATEGORY if column.categories is not None:
             return core_schema.literal_schema(list(column.categories))
         case ColumnKind.CATEGORY:
             longest = column.max_length or MAX_CATEGORY_LENGTH
             return core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
+
+
+def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
+    """Returns a schema of dates as text; pydantic alone would read `"0"` as seconds since 1970."""
+    form = core_schema.str_schema(pattern=_DATE if strict else _DATE_OR_TIME)
+    return core_schema.chain_schema(
+        [
+            _with_message(core_schema.str_schema(strict=True), "Input should be a valid date"),
+            _with_message(form, "Input should be a valid date in the format YYYY-MM-DD"),
+            core_schema.date_schema(strict=False, **bounds),
+        ]
+    )
+
+
+def _with_message(schema: CoreSchema, message: str) -> CoreSchema:
+    return core_schema.custom_error_schema(schema, "date_text", custom_error_message=message)
 
 
 def _integer_schema(column: ColumnSchema, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
