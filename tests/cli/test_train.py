@@ -161,7 +161,7 @@ def test_the_help_shows_every_hyperparameter(run: Run) -> None:
 def test_the_help_needs_no_project(run: Run, tmp_path: Path) -> None:
     ended = run(tmp_path, "--help")
     assert ended.code == 0
-    assert "Name a folder with a project.py" in ended.out
+    assert "Name a project, by its folder or name" in ended.out
 
 
 def test_flags_carry_choices_booleans_and_none() -> None:

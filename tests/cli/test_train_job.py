@@ -3,12 +3,13 @@
 import json
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from tests.support import child_process
 from tests.support.child_process import WINDLASS, ChildProcess
 from tests.support.cli import run_cli
-from tests.support.job_workers import Bench, UnrulyProject
+from tests.support.job_workers import Bench, UnrulyProject, WorkerProcess
 from tests.support.server import environment
 from tests.support.waiting import wait_until
 
@@ -182,3 +183,26 @@ def test_an_experiment_needs_no_registry(bench: Bench) -> None:
     bundle = Bundle.open(project.folder / "artifacts")
     assert (output["version"], output["stage"], output["job_id"]) == (bundle.version, None, None)
     assert not (bench.folder / "other").exists()
+
+
+def test_train_pipeline_and_worker_take_the_name_of_a_registered_project(bench: Bench) -> None:
+    project = bench.project("registered")
+    home = bench.settings.home
+    ended = run_cli("train", "registered", "--no-track", home=home)
+    assert (ended.code, ended.out) == (1, ""), "nobody has declared it yet"
+    assert "No project.py" in ended.err
+    assert run_cli("train", project.folder, "--no-track", home=home).code == 0
+
+    ended = run_cli("train", "registered", "--no-track", "--json", home=home)
+    assert ended.code == 0, ended.err
+    assert ended.json()["artifacts"] == str(project.folder / "artifacts")
+    assert "--deed" in run_cli("train", "registered", "--help", home=home).out
+    ended = run_cli("pipeline", "registered", "--no-track", home=home)
+    assert ended.code == 0, ended.err
+    log = bench.folder / "by-name.log"
+    worker = WorkerProcess(home, log, Path("registered"), **bench.variables)
+    bench.started.append(worker)
+    job = bench.submit(project)
+    assert bench.done(job)["version"] == "v4"
+    (ready,) = worker.lines("worker ready")
+    assert ready["projects"] == ["registered"]

@@ -15,7 +15,7 @@ from windlass.auth.key import RESERVED_NAMES, Role, hash_secret
 from windlass.cli.console import fail_usage
 from windlass.core.bundle import MANIFEST, Bundle, find_bundle_folder
 from windlass.core.project_loader import load_project
-from windlass.core.project_spec import find_project
+from windlass.core.project_spec import find_folder, find_project
 from windlass.errors import AccessError, UnknownError
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
@@ -68,6 +68,17 @@ def resolve_project(registry: "Registry", target: Path) -> str:
     raise UnknownError(
         f"There is no project at {target}, and none of that name in the registry. Name the folder of a project."
     )
+
+
+def resolve_folder(target: Path, settings: Settings | None = None) -> Path:
+    """Returns the folder of the project whose folder or name `target` is; of an unknown one the path as it is."""
+    if target == Path() or (target / "project.py").is_file():
+        return target
+    settings = settings or Settings.read()
+    if not has_database(settings):
+        return target
+    with open_registry(settings) as registry:
+        return find_folder(registry.declarations(), target)
 
 
 def split_arguments(

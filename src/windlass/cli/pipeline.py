@@ -23,7 +23,7 @@ from windlass.cli.console import (
     fail_usage,
     steps_progress,
 )
-from windlass.cli.context import current_user, require_spark_engine
+from windlass.cli.context import current_user, require_spark_engine, resolve_folder
 from windlass.cli.training_report import TrainingReport
 from windlass.core.gates import GateResult
 from windlass.core.project_loader import load_project
@@ -102,7 +102,10 @@ def register(app: typer.Typer) -> None:
 
 def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
     project: Annotated[
-        Path, typer.Argument(help="The project's folder.", show_default="the current folder")
+        Path,
+        typer.Argument(
+            help="The project: its folder, or its name.", show_default="the current folder"
+        ),
     ] = Path(),
     data: Annotated[
         Path | None,
@@ -133,7 +136,7 @@ def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
     require_spark_engine(engine, master)
     given = {"append": append or None, "engine": engine, "master": master, "memory": memory}
     build = {name: value for name, value in given.items() if value is not None}
-    flags = PipelineFlags(project, data, build, model, not no_track)
+    flags = PipelineFlags(resolve_folder(project), data, build, model, not no_track)
     if not (flags.folder / "project.py").is_file():
         load_project(flags.folder)  # raises ProjectError, which says what is missing
     from windlass.workflows.execution.project_process import ProjectProcess

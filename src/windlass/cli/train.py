@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from windlass.cli.console import echo_error, progress, run_command
-from windlass.cli.context import current_user
+from windlass.cli.context import current_user, resolve_folder
 from windlass.cli.pipeline import cancel_on_signal, import_job_modules, print_job_line
 from windlass.cli.training_report import TrainingReport
 from windlass.core.bundle import Bundle
@@ -90,14 +90,14 @@ def run(arguments: Sequence[str]) -> int:
     """Runs `windlass train [PROJECT] [options]` and returns the exit code."""
     from windlass.cli.train_flags import parse_train_flags, split_folder
 
-    folder, rest = split_folder(arguments)
+    target, rest = split_folder(arguments)
     prog = "windlass train [PROJECT]"
-    has_project = (folder / "project.py").is_file()
-    if {"-h", "--help"} & set(rest) and not has_project:
-        parse_train_flags(prog, (), ["--help"])
 
     def action() -> None:
-        if not has_project:
+        folder = resolve_folder(target)
+        if not (folder / "project.py").is_file():
+            if {"-h", "--help"} & set(rest):
+                parse_train_flags(prog, (), ["--help"])
             load_project(folder)  # raises ProjectError, which says what is missing
         from windlass.workflows.execution.project_process import ProjectProcess
 

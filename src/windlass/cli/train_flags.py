@@ -74,7 +74,7 @@ def parse_train_flags(
 
 
 def split_folder(arguments: Sequence[str]) -> tuple[Path, list[str]]:
-    """Returns the project's folder, wherever it is among the options, and the other arguments."""
+    """Returns the project's folder or name, wherever it is among the options, and the other arguments."""
     for index, argument in enumerate(arguments):
         before = arguments[index - 1] if index else ""
         is_value = before.startswith("-") and "=" not in before and before not in _SWITCHES
@@ -146,7 +146,7 @@ class TrainCommand(click.Command):
                     formatter.write_dl(records)
 
 
-_EPILOG = "Name a folder with a project.py to see the hyperparameters of its models."
+_EPILOG = "Name a project, by its folder or name, to see the hyperparameters of its models."
 
 
 def _fixed_options(models: Sequence[CandidateSpec]) -> list[click.Parameter]:

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def worker(
     projects: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
         None,
-        help="Folders of the projects to train.",
+        help="The projects to train: their folders, or their names.",
         show_default="every project whose folder is here",
     ),
     parent: int = typer.Option(0, hidden=True, help="Process id of the server that started it."),

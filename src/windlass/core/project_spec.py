@@ -73,3 +73,15 @@ def find_project(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> s
             return declaration.name
     names = {declaration.name for declaration in declarations}
     return str(folder_or_name) if str(folder_or_name) in names else None
+
+
+def find_folder(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> Path:
+    """Returns the folder of the project with this folder or name; of an unknown one the path as it is.
+
+    A folder with a `project.py` is itself, whatever was declared. `declarations` are ordered as for `find_project`.
+    """
+    if (folder_or_name / "project.py").is_file():
+        return folder_or_name
+    name = find_project(declarations, folder_or_name)
+    folders = {declaration.name: Path(declaration.folder) for declaration in declarations}
+    return folder_or_name if name is None else folders[name]

@@ -29,12 +29,6 @@ def require_view(project: Project) -> FeatureView:
     return project.view
 
 
-def resolve_folder(settings: Settings, target: Path) -> Path:
-    """Returns the folder of the project whose folder or name `target` is."""
-    declared = None if (target / "project.py").is_file() else _find_declaration(settings, target)
-    return target if declared is None else Path(declared.folder)
-
-
 def resolve_view(settings: Settings, target: Path) -> DeclaredView:
     """Returns the view of the project whose folder or name `target` is, as it was declared last.
 

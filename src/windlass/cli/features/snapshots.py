@@ -18,9 +18,9 @@ from windlass.cli.console import (
     fail_usage,
     progress,
 )
-from windlass.cli.context import open_registry, require_spark_engine
+from windlass.cli.context import open_registry, require_spark_engine, resolve_folder
 from windlass.cli.features import entities
-from windlass.cli.features.project import require_view, resolve_folder, resolve_view
+from windlass.cli.features.project import require_view, resolve_view
 from windlass.cli.versions import Project, format_time
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
@@ -73,7 +73,7 @@ def build(  # noqa: PLR0913, PLR0917 - an argument for each option, as typer wan
     options = {"append": append, "engine": engine, "master": master, "memory": memory}
     options["file"] = None if data is None else str(data)
     settings = Settings.read()
-    declared, source = load_project(resolve_folder(settings, project))
+    declared, source = load_project(resolve_folder(project, settings))
     require_view(declared)
     with open_registry(settings, make=True) as registry:
         registry.declare(ProjectSpec.from_project(declared, source))
@@ -103,7 +103,7 @@ def check(
     """Check a raw file against the contract, and build nothing."""
     from windlass.features.ingest.ingest import check_raw_file
 
-    declared, _ = load_project(resolve_folder(Settings.read(), project))
+    declared, _ = load_project(resolve_folder(project))
     view = require_view(declared)
     with progress(quiet=json) as report:
         quality = check_raw_file(view, file, memory, quarantine, report)
@@ -148,7 +148,7 @@ def generate(
     out: Annotated[Path, typer.Option(help="A .csv or .parquet file.")] = Path("raw.parquet"),
 ) -> None:
     """Generate raw events by the project's generator, as many as you like."""
-    rows = generate_events(resolve_folder(Settings.read(), project), out, clients, seed)
+    rows = generate_events(resolve_folder(project), out, clients, seed)
     echo(f"Wrote {rows:,} events of {clients:,} clients to {out}.")
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from windlass.core.project_spec import find_folder
 from windlass.errors import ProjectError, StorageError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import JobQueue
@@ -40,13 +41,13 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Runs the jobs of the projects in `folders`, or of every project whose folder is on this machine."""
+    """Runs the jobs of projects, named by folder or name, or of every project whose folder is on this machine."""
 
     def __init__(
-        self, settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False
+        self, settings: Settings, projects: Sequence[Path] = (), *, must_exist: bool = False
     ) -> None:
         self._settings = settings
-        self._folders = folders
+        self._projects = projects
         self._must_exist = must_exist
         self._named: dict[str, Path] = {}
         self._stopping = threading.Event()
@@ -74,7 +75,10 @@ class Worker:
     def _declare(self, registry: Registry) -> None:
         """Reads the named projects, each in a child process, and declares them in the registry."""
         error_text = ""
-        for folder in self._folders:
+        for target in self._projects:
+            folder = self._retry(partial(_find_folder, registry, target))
+            if folder is None:
+                return
             try:
                 spec = read_declaration(folder, _log_output)
             except ProjectError as error:
@@ -146,19 +150,19 @@ class Worker:
 
     def _can_run(self, context: JobContext, job: Job) -> bool:
         """Returns whether this worker knows the kind of the job and has its project."""
-        is_ours = not self._folders or job.project in self._named
+        is_ours = not self._projects or job.project in self._named
         return is_ours and job.kind in JOB_KINDS and context.folder(job) is not None
 
 
 def run_worker(
-    settings: Settings, folders: Sequence[Path] = (), *, must_exist: bool = False
+    settings: Settings, projects: Sequence[Path] = (), *, must_exist: bool = False
 ) -> None:
     """Runs a worker in this process until SIGTERM or SIGINT; it ends within seconds of the signal.
 
     Where the database `must_exist`, as beside a server, it waits for a missing one and does not create it.
     Call it in the main thread. Raises as `Worker.run` does.
     """
-    worker = Worker(settings, folders, must_exist=must_exist)
+    worker = Worker(settings, projects, must_exist=must_exist)
 
     def stop(*_: object) -> None:
         worker.stop()
@@ -170,6 +174,13 @@ def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     worker.run()
+
+
+def _find_folder(registry: Registry, target: Path) -> Path:
+    """Returns the folder of a project that was named by its folder, or by its name in the registry."""
+    if (target / "project.py").is_file():
+        return target  # also while the database is away
+    return find_folder(registry.declarations(), target)
 
 
 def _log_output(line: str) -> None:
