@@ -80,7 +80,7 @@ def test_show_prints_all_fields_of_a_version(home: Path) -> None:
         str(home / "models" / "iris" / "v2"),
     ):
         assert wanted in output
-    facts = run_cli("show", "iris", "--json").json()  # the newest
+    facts = run_cli("show", "iris", "v3", "--json").json()
     assert (facts["version"], facts["stage"], facts["trained_by"]) == ("v3", "candidate", "ana")
     assert facts["params"]["seed"] == 3
     assert facts["metrics"]["accuracy"] < 0.9
@@ -88,6 +88,15 @@ def test_show_prints_all_fields_of_a_version(home: Path) -> None:
     approved = run_cli("show", "iris", "v2", "--json").json()
     assert approved["decisions"] == run_cli("decisions", "iris", "--json").json()
     assert isinstance(approved["decisions"][0]["decided_at"], float)
+
+
+def test_production_is_shown_where_no_version_is_named() -> None:
+    assert run_cli("show", "iris", "--json").json()["version"] == "v3", "none is in production"
+    run_cli("approve", "iris", "v1", "-m", "good")
+    assert run_cli("show", "iris", "--json").json()["version"] == "v1"
+    assert run_cli("show", "iris", "v3", "--json").json()["version"] == "v3"
+    text = " ".join(run_cli("show", "--help").out.split())
+    assert "the one in production, or the newest" in text
 
 
 def test_compare_prints_common_rows_and_intervals() -> None:
@@ -112,6 +121,17 @@ def test_too_few_or_too_many_is_bad_usage(arguments: tuple[str, ...]) -> None:
     assert "Use: windlass" in ended.err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("show", "iris", "nine"), ("verify", "iris", "nine"), ("compare", "iris", "v1", "nine")],
+)
+def test_what_is_no_version_is_named(arguments: tuple[str, ...]) -> None:
+    ended = run_cli(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("windlass: 'nine' is no version; one is written as v9. Use: windl")
+    assert "Too many arguments" in run_cli("show", "iris", "nine", "v9").err
+
+
 def test_prune_keeps_production_and_what_a_rollback_returns_to(home: Path) -> None:
     run_cli("approve", "iris", "v1", "-m", "first")
     run_cli("approve", "iris", "v2", "-m", "better")
@@ -130,6 +150,7 @@ def test_predict_and_verify_take_a_version(tmp_path: Path) -> None:
     options = ("--input", rows, "--output", out, "--json")
     assert run_cli("predict", "iris", "v3", *options).json()["model_version"] == "v3"
     assert out.read_text().splitlines()[1].endswith('"v3"')
+    assert run_cli("predict", "iris", *options).json()["model_version"] == "v3", "the newest"
     run_cli("approve", "iris", "v1", "-m", "first")
     assert run_cli("predict", IRIS, *options).json()["model_version"] == "v1"
     output = run_cli("verify", "iris", "v3", "--json").json()

@@ -92,6 +92,8 @@ def split_arguments(
     given = list(arguments or ())
     versions = [argument for argument in given if _VERSION.fullmatch(argument)]
     targets = [argument for argument in given if argument not in versions]
+    if len(targets) == 2 and len(versions) < max_versions:
+        fail_usage(f"{targets[1]!r} is no version; one is written as v9. Use: {usage}")
     if len(targets) > 1 or len(versions) > max_versions:
         fail_usage(f"Too many arguments. Use: {usage}")
     return Path(targets[0] if targets else "."), versions
@@ -113,6 +115,15 @@ def select_version(
     raise UnknownError(f"Project {project} has no {kind}. See `windlass versions {project}`.")
 
 
+BundleOrProject = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[BUNDLE or PROJECT] [VERSION]",
+        show_default="the one in production, or artifacts, or the newest, here",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class BundleReference:
     """Verified bundle, and the folder of its project where that is known."""
@@ -122,16 +133,19 @@ class BundleReference:
 
 
 def resolve_bundle(target: Path, versions: list[str]) -> BundleReference:
-    """Opens the bundle in folder `target`; of a project the named version, or production's, or its artifacts.
+    """Opens the bundle in folder `target`; of a project the named version.
+
+    Without a name that is the version in production, or else the bundle in the folder's `artifacts`, or else the
+    newest version.
 
     Raises BundleError, UnknownError, IntegrityError or StorageError.
     """
     if versions:
         return _registered_bundle(target, versions[0])
     if not (target / MANIFEST).is_file() and has_database(Settings.read()):
-        production = _production_bundle(target)
-        if production is not None:
-            return production
+        reference = _default_bundle(target)
+        if reference is not None:
+            return reference
     bundle = Bundle.open(find_bundle_folder(target))
     return BundleReference(bundle, target if (target / "project.py").is_file() else None)
 
@@ -144,11 +158,16 @@ def _registered_bundle(target: Path, name: str) -> BundleReference:
         return BundleReference(registry.fetch(version), folder)
 
 
-def _production_bundle(target: Path) -> BundleReference | None:
+def _default_bundle(target: Path) -> BundleReference | None:
     with open_registry() as registry:
         project = find_project(registry.declarations(), target)
-        version = None if project is None else registry.production(project)
-        if project is None or version is None:
+        if project is None:
+            return None
+        version = registry.production(project)
+        if version is None and not (target / "artifacts" / MANIFEST).is_file():
+            stored = (each for each in registry.versions(project) if each.pruned_at is None)
+            version = next(stored, None)
+        if version is None:
             return None
         folder = Path(registry.declaration(project).folder)
         return BundleReference(registry.fetch(version), folder)

@@ -26,7 +26,7 @@ from windlass.cli.context import (
     select_version,
     split_arguments,
 )
-from windlass.cli.versions import Which, format_time
+from windlass.cli.versions import format_time
 from windlass.registry.version import Stage
 from windlass.settings import Settings
 
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
     from windlass.registry.decisions import Decision
     from windlass.registry.registry import Registry
     from windlass.registry.version import Version
+
+Which = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PROJECT] [VERSION]", show_default="the newest candidate, here"),
+]
+Before = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PROJECT] [VERSION]", show_default="the one before, here"),
+]
 
 
 def _require_reason(reason: str | None) -> str:
@@ -87,7 +96,7 @@ def reject(
 
 def rollback(
     reason: Annotated[str | None, _reason_option("Why back.")] = None,
-    which: Which = None,
+    which: Before = None,
     key: Key = None,
     json: Json = False,
 ) -> None:

@@ -18,7 +18,12 @@ from windlass.cli.console import (
     echo_json,
     progress,
 )
-from windlass.cli.context import require_spark_engine, resolve_bundle, split_arguments
+from windlass.cli.context import (
+    BundleOrProject,
+    require_spark_engine,
+    resolve_bundle,
+    split_arguments,
+)
 from windlass.core.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -52,10 +57,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
             help="Where predictions go: a .csv, .parquet or .arrow file. With Spark a folder, NAME.parquet."
         ),
     ],
-    which: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
-    ] = None,
+    which: BundleOrProject = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv.")
     ] = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windlass.cli.console import DONE, FAILED, Json, add_command, echo, echo_json, progress
-from windlass.cli.context import resolve_bundle, split_arguments
+from windlass.cli.context import BundleOrProject, resolve_bundle, split_arguments
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,10 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    which: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", show_default="here"),
-    ] = None,
+    which: BundleOrProject = None,
     project: Annotated[
         Path | None,
         typer.Option(help="The project's folder; otherwise looked for above the bundle."),

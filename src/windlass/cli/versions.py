@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from windlass.registry.version import Version
 
 Project = Annotated[Path, typer.Argument(help="A project: its folder, or its name.")]
-Which = Annotated[
-    list[str] | None, typer.Argument(metavar="[PROJECT] [VERSION]", show_default="newest, here")
-]
 _LISTED_METRICS = ("accuracy", "roc_auc", "macro_f1", "r2", "mae", "rmse", "log_loss")
 
 
@@ -61,12 +58,21 @@ def versions(project: Project = Path(), json: Json = False) -> None:
     )
 
 
-def show(which: Which = None, json: Json = False) -> None:
+def show(
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROJECT] [VERSION]", show_default="the one in production, or the newest, here"
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Show one version: parameters, metrics, gates, decisions, and where its bundle is."""
     target, names = split_arguments(which, "windlass show [PROJECT] [VERSION]")
     with open_registry() as registry:
         project = resolve_project(registry, target)
-        version = select_version(registry, project, names, lambda _: True, "version yet")
+        version = None if names else registry.production(project)
+        version = version or select_version(registry, project, names, lambda _: True, "version yet")
         decisions = [d for d in registry.decisions(project) if d.number == version.number]
         location = registry.location(version)
     if json:
