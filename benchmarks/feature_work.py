@@ -52,7 +52,7 @@ def large(work: Path) -> list[Verdict]:
         "features",
         "generate",
         str(EXAMPLE),
-        "--clients",
+        "--entities",
         clients,
         "--out",
         str(file),

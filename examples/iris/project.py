@@ -34,7 +34,7 @@ class Forest(Candidate, name="rf"):
     """Random forest on standardised measurements."""
 
     n_estimators: int = Field(100, ge=1, le=2000, description="Number of trees")
-    max_depth: int | None = Field(None, ge=1, description="Depth of each tree; none grows them out")
+    max_depth: int | None = Field(None, ge=1, description="Depth of each tree; no limit without it")
 
     def build(self, seed: int) -> Pipeline:
         model = RandomForestClassifier(

@@ -27,10 +27,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The loans of forty clients, a few of them bad. Nobody changes the file."""
     file = tmp_path_factory.mktemp("raw") / "loans.csv"
+    ended = run_cli("features", "generate", CREDIT, "--entities", 40, "--seed", 3, "--out", file)
+    assert ended.code == 0, ended.err
+    assert "events of 40 entities" in ended.out
+    return file
+
+
+def test_the_old_name_of_entities_works(raw: Path, tmp_path: Path) -> None:
+    file = tmp_path / "loans.csv"
     ended = run_cli("features", "generate", CREDIT, "--clients", 40, "--seed", 3, "--out", file)
     assert ended.code == 0, ended.err
-    assert "events of 40 clients" in ended.out
-    return file
+    assert file.read_bytes() == raw.read_bytes()
 
 
 def test_raw_loans_to_features_of_a_client_and_to_none(raw: Path, home: Path) -> None:
@@ -68,7 +75,7 @@ def test_raw_loans_to_features_of_a_client_and_to_none(raw: Path, home: Path) ->
     assert run_cli("features", "get", CREDIT, client).code == 1
     again = run_cli("features", "erase", CREDIT, client)
     assert again.code == 0
-    assert f"Nothing was known of id {client}. If that was no id of yours" in again.out
+    assert f"Nothing was stored about id {client}. If the id was a mistake" in again.out
     ended = run_cli("features", "build", CREDIT, "--data", raw)
     assert "rows of erased entities were left out" in ended.out
     lines = run_cli("features", "snapshots", CREDIT).out.splitlines()
@@ -163,7 +170,7 @@ def test_without_its_database_a_folder_is_enough(
     assert run_cli("features", "snapshots", CREDIT, "--json").json() == [snapshot]
     assert run_cli("features", "get", CREDIT, client, "--json").json() == before
     erased = run_cli("features", "erase", CREDIT, client)
-    assert (erased.code, erased.out.splitlines()[-1]) == (0, "No later build brings it back.")
+    assert (erased.code, erased.out.splitlines()[-1]) == (0, "Later builds leave it out too.")
     assert erased.err.startswith(f"windlass: warning: going on with what {CREDIT / 'project.py'}")
     assert run_cli("features", "erase", CREDIT, client, "--undo").code == 0
     for arguments in (["snapshots", "credit_risk"], ["get", "credit_risk", client]):
@@ -179,9 +186,9 @@ def test_without_its_database_a_folder_is_enough(
         (["build", IRIS, "--data", "x.csv"], 1, "declares no feature view"),
         (["build", CREDIT, "--data", "none.csv"], 1, "There is no file none.csv"),
         (["build", CREDIT, "--append"], 2, "--append --data FILE"),
-        (["build", CREDIT, "--engine", "abacus"], 2, "no engine"),
-        (["build", CREDIT, "--memory", "banana"], 1, "'banana' is no memory limit"),
-        (["check", "none.csv", "--project", CREDIT, "--memory", "banana"], 1, "no memory limit"),
+        (["build", CREDIT, "--engine", "abacus"], 2, "not an engine"),
+        (["build", CREDIT, "--memory", "banana"], 1, "'banana' is not a memory limit"),
+        (["check", "none.csv", "--project", CREDIT, "--memory", "banana"], 1, "not a memory limit"),
         (["materialise", CREDIT], 1, "Run `windlass features build credit_risk`."),
         (["get", CREDIT, "1"], 1, "then `windlass features materialise credit_risk`."),
         (["snapshots", "nowhere"], 1, "No project.py in"),

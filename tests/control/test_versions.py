@@ -105,6 +105,7 @@ def test_a_decision_needs_a_reason(read_only: SharedServer, body: object, field:
         answer = read_only.server.client.post(path, json=body)
         assert answer.status_code == 422, path
         assert answer.json()["errors"][0]["loc"] == field
+        assert "pattern" not in answer.text
     assert read_only.server.client.get("/decisions").json()["decisions"] == []
 
 
@@ -113,6 +114,14 @@ def test_a_rollback_goes_to_a_version(read_only: SharedServer, to: object) -> No
     answer = read_only.server.client.post("/rollback", json={"to": to, **REASON})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["to"]
+    assert "pattern" not in answer.text
+
+
+def test_a_blank_reason_is_refused_in_words(read_only: SharedServer) -> None:
+    answer = read_only.server.client.post("/versions/v1/approve", json={"reason": " "})
+    assert answer.json()["errors"] == [
+        {"loc": ["reason"], "msg": "The value must contain text, and no NUL character."}
+    ]
 
 
 def test_a_rollback_without_a_predecessor_is_refused(read_only: SharedServer) -> None:

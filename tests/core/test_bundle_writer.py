@@ -122,7 +122,7 @@ def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis").write_text("mine")
     for name in ("file", "folder"):
-        with pytest.raises(BundleError, match="is no bundle"):
+        with pytest.raises(BundleError, match="is not a bundle"):
             write(tmp_path / name, "one")
     assert (tmp_path / "folder" / "thesis").read_text() == "mine"
     (tmp_path / "empty").mkdir()
@@ -153,5 +153,5 @@ def test_an_unknown_failure_of_the_exchange_is_an_error(
 
 def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "artifacts")
-    with pytest.raises(BundleError, match="is no bundle"):
+    with pytest.raises(BundleError, match="is not a bundle"):
         check_replaceable(tmp_path / "artifacts")

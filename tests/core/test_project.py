@@ -119,7 +119,7 @@ def declare(**parts: Any) -> Project:
         ({"costs": 20}, "costs is a CostMatrix"),
         ({"split": "x"}, "split is a GroupTimeSplit"),
         ({"view": "clients"}, "view is a FeatureView"),
-        ({"view": VIEW}, "Feature 'age', .* is no column of its row Point"),
+        ({"view": VIEW}, "Feature 'age', .* is not a column of its row Point"),
         (
             {"costs": CostMatrix(1, 1), "target": Classes("y", ["a", "b", "c"])},
             "costs and slices need a target of two classes",

@@ -112,7 +112,7 @@ def test_every_generated_fault_is_quarantined_and_every_warning_counted(
         ("loan_date", "2999-01-01", "loan_date: in_range"),
         ("occupation_type", "Astronauts", "occupation_type: isin"),
         ("cnt_fam_members", None, "cnt_fam_members: is null"),
-        ("amt_income_total", "plenty", "amt_income_total: is no number"),
+        ("amt_income_total", "plenty", "amt_income_total: is not a number"),
     ],
 )
 def test_a_row_that_breaks_the_contract_is_quarantined_with_the_reason(

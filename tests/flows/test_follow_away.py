@@ -67,9 +67,11 @@ def test_what_is_live_goes_on(
     wire.mend()
     until_live(server, later)
     assert registry_of(server)["reachable"] is True
-    wait_for_log(server, "registry back", 1)
+    wait_for_log(server, "registry available again", 1)
     events = [line["event"] for line in server.lines() if line["event"].startswith("registry ")]
-    assert events == ["registry away", "registry back"] * (len(events) // 2), "each change once"
+    assert events == ["registry unavailable", "registry available again"] * (len(events) // 2), (
+        "each change once"
+    )
     wire.mute()
     server.stop()  # with a question under way that nobody answers; and it ends well, or this fails
 

@@ -71,7 +71,7 @@ def test_labels_of_the_first_count_where_they_changed(tmp_path: Path) -> None:
     assert results.relabelled == 30
     assert accuracy is not None
     assert accuracy.a == accuracy.b == 1.0
-    assert "30 of them were labelled anew; v2's labels count." in results.summary("v2", "v1")
+    assert "30 of them have another label now; v2's labels count." in results.summary("v2", "v1")
 
 
 def test_a_metric_without_a_value_is_left_out(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_note_says_the_interval_and_against_what(tmp_path: Path) -> None:
     assert result.value is not None
     assert f"{result.value:.4g} against " in result.note
     assert f"of {production.digest[:12]}: difference -0." in result.note
-    assert "95 % interval -0." in result.note
+    assert "95% interval -0." in result.note
     assert result.note.endswith("on 500 rows that both held out")
 
 

@@ -20,7 +20,7 @@ from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.training_set import training_rows
 from windlass.settings import Settings
 from windlass.training.plan import TrainingRequest
-from windlass.workflows.features import CLIENTS, SEED
+from windlass.workflows.features import ENTITIES, SEED
 from windlass.workflows.train import train
 
 CREDIT = ROOT / "examples" / "credit_risk"
@@ -69,7 +69,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def raw(example: Example, home: Path) -> Path:
     """What a build makes up where no file is named."""
     file = home / "loans.parquet"
-    example.generate.generate(CLIENTS, SEED, file)
+    example.generate.generate(ENTITIES, SEED, file)
     return file
 
 

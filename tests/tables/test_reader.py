@@ -160,7 +160,7 @@ def test_the_share_of_an_arrow_file_is_that_of_its_batches(tmp_path: Path) -> No
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone.csv cannot be read as csv: No such file"):
         TableReader(tmp_path / "gone.csv", "csv")
-    with pytest.raises(InputError, match=r"gone.txt is of no known form"):
+    with pytest.raises(InputError, match=r"gone.txt has an unknown format"):
         table_format(tmp_path / "gone.txt")
 
 

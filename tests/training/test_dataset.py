@@ -121,7 +121,7 @@ def test_data_that_fails_says_how(project_of: Make) -> None:
 
 @pytest.mark.parametrize("data", [42, {"x": [1], "n": [1, 2]}, None])
 def test_what_is_no_table_is_refused(project_of: Make, data: object) -> None:
-    with pytest.raises(DataError, match="is no table"):
+    with pytest.raises(DataError, match="is not a table"):
         read_dataset(project_of(data))
 
 

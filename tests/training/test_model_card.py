@@ -87,7 +87,7 @@ def test_a_card_has_the_split_by_group_fairness_and_calibration(
     for line in (
         "split by `person` and `day`: the test rows are of other groups than the training rows, and later;",
         "## Calibration",
-        "| Predicted probability | Rows | Mean | Observed, with its 95 % interval |",
+        "| Predicted probability | Rows | Mean | Observed, with its 95% interval |",
         "## Fairness\n\nHow rows are treated by `gender`. These are no features",
         "| `gender` | Rows | Base rate |",
         f"| threshold | {1 / 6:.4g} |",

@@ -101,7 +101,7 @@ def test_a_snapshot_needs_a_view(project_of: Make) -> None:
 
 @pytest.mark.parametrize("snapshot", [0, -1, 1.5, "1"])
 def test_what_is_no_number_of_a_snapshot_is_refused(project_of: Make, snapshot: Any) -> None:
-    with pytest.raises(ParameterError, match="is no number of a snapshot"):
+    with pytest.raises(ParameterError, match="is not the number of a snapshot"):
         resolve_plan(_viewed(project_of), TrainingRequest(Path(), snapshot=snapshot))
 
 

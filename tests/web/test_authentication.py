@@ -231,7 +231,7 @@ def test_routes_need_their_roles(guarded: Guarded, keys: KeyStore, held: Role) -
         if response.status == 403:
             assert (response.read, response.detail) == (
                 False,
-                f"This takes a key with the role {needed.value}.",
+                f"This needs a key with the role {needed.value}.",
             )
             wanted = b'error="insufficient_scope", scope="%b"' % needed.value.encode()
             assert response.headers[b"www-authenticate"].endswith(wanted)

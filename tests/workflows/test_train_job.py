@@ -131,7 +131,7 @@ def test_a_missing_folder_is_reported(
 ) -> None:
     job = claimed(bench, context, project)
     (project.folder / "project.py").unlink()
-    assert "is not on this machine any more" in run_job(context, job, each)["error"]
+    assert "is not on this machine." in run_job(context, job, each)["error"]
 
 
 def test_an_unexpected_error_is_reported_as_a_fault_of_windlass(

@@ -47,10 +47,13 @@ def _parse_entry(number: int, entry: str) -> ApiKey:
     name, role, secret, rate = *parts[:3], (parts[3] if len(parts) == 4 else None)
     if not is_key_name(name):
         raise _entry_error(
-            number, "has a name that is none: use small letters, digits and . _ @ -, but not policy"
+            number,
+            "has a name that cannot be used: use small letters, digits and . _ @ -, but not policy",
         )
     if rate is not None and not _RATE.fullmatch(rate):
-        raise _entry_error(number, "has a rate that is no whole number of requests a minute", name)
+        raise _entry_error(
+            number, "has a rate that is not a whole number of requests a minute", name
+        )
     weakness = find_weakness(secret)
     if weakness:
         raise _entry_error(number, f"has a key that {weakness}. {_HOW_TO_MAKE_ONE}", name)

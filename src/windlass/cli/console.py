@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import describe_fault
@@ -19,7 +20,31 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE = 0, 1, 2
 _UNLIMITED_WIDTH = 1_000_000  # characters, wider than any row
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
+
+
+class Command(TyperCommand):
+    """Command whose help names no Python types: options show their metavar, flags and arguments nothing."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Returns the parameters, as Click calls it."""
+        params = super().get_params(ctx)
+        for param in params:
+            if isinstance(param, TyperArgument):
+                setattr(param, "display_type_rich", _no_type)  # noqa: B010 - else mypy objects
+                if param.nargs != 1:
+                    setattr(param, "get_usage_pieces", functools.partial(_usage, param.metavar))  # noqa: B010
+            elif param.metavar is None and getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+def _no_type(**_: Any) -> None:
+    return None
+
+
+def _usage(metavar: str | None, _: Any) -> list[str]:
+    return [metavar or ""]
 
 
 def add_command(
@@ -27,7 +52,7 @@ def add_command(
 ) -> None:
     """Adds a function as a command: what it returns is the exit code, and its error is one line on stderr."""
 
-    @app.command(name, **settings)
+    @app.command(name, cls=Command, **settings)
     @functools.wraps(function)
     def command(*args: Any, **kwargs: Any) -> None:
         raise typer.Exit(run_command(functools.partial(function, *args, **kwargs)))
@@ -113,7 +138,7 @@ def _progress_bar() -> Iterator[ProgressCallback]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    columns = (BarColumn(20), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    columns = (BarColumn(20), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
     text = TextColumn("{task.description}", markup=False)
     with Bar(*columns, text, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
@@ -140,7 +165,7 @@ def _step_bars(steps: "Sequence[PipelineStep]") -> Iterator[ProgressCallback]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(20),
-        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[message]}", markup=False),
     )

@@ -119,7 +119,8 @@ BundleOrProject = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[BUNDLE or PROJECT] [VERSION]",
-        show_default="the one in production, or artifacts, or the newest, here",
+        help="Bundle or project, by default the current folder, and a version of the project.",
+        show_default="the version in production, otherwise artifacts, otherwise the newest",
     ),
 ]
 
@@ -173,12 +174,15 @@ def _default_bundle(target: Path) -> BundleReference | None:
         return BundleReference(registry.fetch(version), folder)
 
 
+Master = Annotated[
+    str | None, typer.Option(metavar="URL", help="URL of the Spark cluster: spark://HOST:PORT.")
+]
 Key = Annotated[
     str | None,
     typer.Option(
         "--key",
         metavar="KEY",
-        help="Decide as this key's holder; WINDLASS_KEY, which no list of processes shows, does the same.",
+        help="Key of whoever decides. Better set WINDLASS_KEY, which process lists do not show.",
     ),
 ]
 

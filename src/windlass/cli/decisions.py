@@ -37,11 +37,19 @@ if TYPE_CHECKING:
 
 Which = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PROJECT] [VERSION]", show_default="the newest candidate, here"),
+    typer.Argument(
+        metavar="[PROJECT] [VERSION]",
+        help="Project, by default the current folder, and its version.",
+        show_default="the newest candidate",
+    ),
 ]
 Before = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PROJECT] [VERSION]", show_default="the one before, here"),
+    typer.Argument(
+        metavar="[PROJECT] [VERSION]",
+        help="Project, by default the current folder, and its version.",
+        show_default="the version in production before",
+    ),
 ]
 
 
@@ -56,7 +64,7 @@ def _require_reason(reason: str | None) -> str:
 
 
 def _reason_option(help_: str) -> Any:
-    text = f"{help_} Required; a terminal prompts for it."
+    text = f"{help_} A terminal prompts for a missing one; elsewhere it is required."
     return typer.Option("--reason", "-m", help=text, callback=_require_reason, show_default=False)
 
 
@@ -67,12 +75,12 @@ def register(app: typer.Typer) -> None:
 
 
 def approve(
-    reason: Annotated[str | None, _reason_option("Why.")] = None,
+    reason: Annotated[str | None, _reason_option("Reason of the decision.")] = None,
     which: Which = None,
     key: Key = None,
     json: Json = False,
 ) -> None:
-    """Put a candidate in production: the newest, where none is named."""
+    """Put a candidate in production; by default the newest."""
     target, names = split_arguments(which, "windlass approve [PROJECT] [VERSION]")
     with _open_for_decision(key) as (registry, actor):
         project, version = _candidate(registry, target, names)
@@ -81,12 +89,12 @@ def approve(
 
 
 def reject(
-    reason: Annotated[str | None, _reason_option("Why not.")] = None,
+    reason: Annotated[str | None, _reason_option("Reason of the decision.")] = None,
     which: Which = None,
     key: Key = None,
     json: Json = False,
 ) -> None:
-    """Reject a candidate: the newest, where none is named."""
+    """Reject a candidate; by default the newest."""
     target, names = split_arguments(which, "windlass reject [PROJECT] [VERSION]")
     with _open_for_decision(key) as (registry, actor):
         project, version = _candidate(registry, target, names)
@@ -95,12 +103,12 @@ def reject(
 
 
 def rollback(
-    reason: Annotated[str | None, _reason_option("Why back.")] = None,
+    reason: Annotated[str | None, _reason_option("Reason of the decision.")] = None,
     which: Before = None,
     key: Key = None,
     json: Json = False,
 ) -> None:
-    """Return to the version that was in production before, or to the one named."""
+    """Return to the named version, or to the one that was in production before."""
     target, names = split_arguments(which, "windlass rollback [PROJECT] [VERSION]")
     with _open_for_decision(key) as (registry, actor):
         project = resolve_project(registry, target)

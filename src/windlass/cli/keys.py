@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 def register(app: typer.Typer) -> None:
     """Adds the group `keys` to the application."""
-    group = typer.Typer(help="API keys: make them, list them, revoke them.", no_args_is_help=True)
+    group = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
     app.add_typer(group, name="keys")
 
     add_command(group, "create", create_key)
@@ -29,22 +29,27 @@ def register(app: typer.Typer) -> None:
 
 
 def create_key(
-    name: Annotated[str, typer.Option(help="Whose it is: the actor in decisions.")],
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the key's holder, as decisions record it.")
+    ],
     role: Annotated[
-        Role, typer.Option(help="What it may do; each role may do what those before may.")
+        Role, typer.Option(help="Role of the key; each role includes those before it.")
     ],
     rate: Annotated[
-        int | None, typer.Option(min=1, help="Requests a minute.", show_default="the server's")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Limit of requests a minute.", show_default="the server's"
+        ),
     ] = None,
 ) -> None:
-    """Make a key.
+    """Create a key.
 
     It is printed once, on standard output, and stored only as a hash.
     """
     secret = _use_keys(lambda keys: keys.create(name, role, rate), make=True)
     echo(secret)
     echo_error(
-        f"This is the key {name}, with the role {role.value}. It is shown this once: keep it safe."
+        f"This is the key {name}, with the role {role.value}. It is shown only once: keep it safe."
     )
 
 
@@ -54,13 +59,15 @@ def list_keys(json: Json = False) -> None:
     if json:
         echo_json([_key_json(key) for key in keys])
     elif keys:
-        header = ("name", "role", "requests a minute", "made", "revoked")
+        header = ("name", "role", "requests a minute", "created", "revoked")
         echo_table(header, [_key_row(key) for key in keys])
     else:
-        echo("There are no keys. Make one: windlass keys create --name NAME --role predict")
+        echo("There are no keys. Create one: windlass keys create --name NAME --role predict")
 
 
-def revoke_key(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
+def revoke_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key.")],
+) -> None:
     """Revoke a key for good.
 
     Running servers refuse it within two seconds.

@@ -23,7 +23,7 @@ from windlass.cli.console import (
     fail_usage,
     steps_progress,
 )
-from windlass.cli.context import current_user, require_spark_engine, resolve_folder
+from windlass.cli.context import Master, current_user, require_spark_engine, resolve_folder
 from windlass.cli.training_report import TrainingReport
 from windlass.core.gates import GateResult
 from windlass.core.project_loader import load_project
@@ -104,30 +104,41 @@ def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
     project: Annotated[
         Path,
         typer.Argument(
-            help="The project: its folder, or its name.", show_default="the current folder"
+            metavar="PROJECT",
+            help="Folder or name of the project.",
+            show_default="the current folder",
         ),
     ] = Path(),
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Raw events. Otherwise the project makes some up."),
+        typer.Option(metavar="FILE", help="Raw events; without it the project generates them."),
     ] = None,
     append: Annotated[
-        bool, typer.Option("--append", help="Add them to what is there: an increment.")
+        bool, typer.Option("--append", help="Add the events of --data to the current snapshot.")
     ] = False,
     engine: Annotated[
-        str | None, typer.Option(help="duckdb or spark.", show_default="duckdb")
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Engine that computes the features: duckdb or spark.",
+            show_default="duckdb",
+        ),
     ] = None,
-    master: Annotated[str | None, typer.Option(help="The Spark cluster's URL.")] = None,
+    master: Master = None,
     memory: Annotated[
-        str | None, typer.Option(help="That the build may use.", show_default="2GB")
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory limit of the build.", show_default="2GB"),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Which candidate to train.", show_default="the first")
+        str | None,
+        typer.Option(metavar="NAME", help="Candidate to train.", show_default="the first"),
     ] = None,
-    no_track: Annotated[bool, typer.Option("--no-track", help="No run in MLflow.")] = False,
+    no_track: Annotated[
+        bool, typer.Option("--no-track", help="Do not record the run in MLflow.")
+    ] = False,
     json: Json = False,
 ) -> int:
-    """Build features, put them online, train on them, evaluate the gates: a candidate, or why there is none.
+    """Build and materialise features, train a model on them, and evaluate the gates.
 
     Every finished step is stored. After a crash the same command continues from there.
     """
@@ -189,7 +200,7 @@ def _facts(features: dict[str, Any]) -> list[tuple[str, str]]:
     quality = features["quality"]
     built = f"{features['events']:,} events of {features['entities']:,} entities"
     return [
-        ("snapshot", f"{features['snapshot']}: {built}, {features['recomputed']:,} computed anew"),
+        ("snapshot", f"{features['snapshot']}: {built}, {features['recomputed']:,} computed"),
         ("quality", f"{quality['quarantined']:,} of {quality['rows']:,} rows in quarantine"),
         ("online store", f"{features['materialised']:,} entities new or newer"),
     ]

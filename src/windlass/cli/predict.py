@@ -20,6 +20,7 @@ from windlass.cli.console import (
 )
 from windlass.cli.context import (
     BundleOrProject,
+    Master,
     require_spark_engine,
     resolve_bundle,
     split_arguments,
@@ -48,31 +49,37 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         Path,
         typer.Option(
             "--input",
+            metavar="FILE",
             help="Rows: a .csv, .parquet or .arrow file. For Spark .parquet, or a folder of them.",
         ),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            help="Where predictions go: a .csv, .parquet or .arrow file. With Spark a folder, NAME.parquet."
+            metavar="FILE",
+            help="File for the predictions: .csv, .parquet or .arrow. With Spark a folder, NAME.parquet.",
         ),
     ],
     which: BundleOrProject = None,
     rejects: Annotated[
-        Path | None, typer.Option(help="Where bad rows go, as CSV; otherwise OUTPUT.rejects.csv.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV file for invalid rows.", show_default="OUTPUT.rejects.csv"
+        ),
     ] = None,
     keep: Annotated[
-        str, typer.Option(help="Columns of the input to copy to the output: id,name,…")
+        str,
+        typer.Option(
+            metavar="COLUMNS", help="Columns of the input to copy to the output: id,name,…"
+        ),
     ] = "",
     engine: Annotated[
-        ScoreTarget, typer.Option(help="Where to score: on this machine, or on a Spark cluster.")
+        ScoreTarget, typer.Option(help="Score on this machine, or on a Spark cluster.")
     ] = ScoreTarget.LOCAL,
-    master: Annotated[
-        str | None, typer.Option(help="The cluster's address: spark://HOST:PORT.")
-    ] = None,
+    master: Master = None,
     json: Json = False,
 ) -> int:
-    """Predict every row of a file; bad rows go to a file of their own, with the reason."""
+    """Predict every row of a file; invalid rows are written to a file of their own, with the reason."""
     from windlass.workflows.scoring.request import ScoreRequest
 
     usage = "windlass predict [BUNDLE or PROJECT] [VERSION] --input FILE --output FILE"

@@ -35,16 +35,36 @@ def register(app: typer.Typer) -> None:
 
 def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     paths: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
-        None, help="Projects, by folder or name, or bundles.", show_default="the current folder"
+        None,
+        metavar="[PROJECT or BUNDLE]…",
+        help="Projects, by folder or name, or bundles.",
+        show_default="the current folder",
     ),
-    host: str = typer.Option("", help="Address to listen on.", show_default="127.0.0.1"),
-    port: int = typer.Option(0, min=0, max=65535, help="Port.", show_default="8000"),
-    workers: int = typer.Option(1, min=1, max=256, help="Processes that share the port."),
-    grace: int = typer.Option(30, min=1, help="Longest that a stop may take, in seconds."),
-    insecure: bool = typer.Option(False, help="Allow a non-loopback address without keys."),
-    worker: bool = typer.Option(True, help="Start a worker for trainings beside the server."),
+    host: str = typer.Option(
+        "", metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1"
+    ),
+    port: int = typer.Option(
+        0,
+        min=0,
+        max=65535,
+        metavar="N",
+        help="Port to listen on.",
+        show_default="8000",
+    ),
+    workers: int = typer.Option(
+        1, min=1, max=256, metavar="N", help="Number of server processes that share the port."
+    ),
+    grace: int = typer.Option(
+        30, min=1, metavar="SECONDS", help="Time limit for open requests when the server stops."
+    ),
+    insecure: bool = typer.Option(
+        False, help="Allow a non-loopback address without keys.", show_default=False
+    ),
+    worker: bool = typer.Option(
+        True, help="Start a worker that runs jobs beside the server.", show_default="yes"
+    ),
     only: ServiceRole | None = typer.Option(  # noqa: B008 - as above
-        None, help="Answer features alone, or predictions.", show_default="both"
+        None, help="Serve only the feature routes, or only the predictions.", show_default="both"
     ),
 ) -> None:
     """Serve predictions over HTTP until stopped."""

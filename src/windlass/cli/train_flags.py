@@ -171,7 +171,7 @@ def _fixed_options(models: Sequence[CandidateSpec]) -> list[click.Parameter]:
         click.Option(["--snapshot"], type=int, metavar="N", help=snapshot),
         click.Option(["--artifacts"], type=path, metavar="DIR", help=artifacts),
         click.Option(["--no-track"], is_flag=True, help="do not record the run in MLflow"),
-        click.Option(["--json"], is_flag=True, help="print a summary as JSON and nothing else"),
+        click.Option(["--json"], is_flag=True, help="print only a summary as JSON"),
     ]  # fmt: skip
 
 

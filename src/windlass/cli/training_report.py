@@ -129,7 +129,7 @@ def _metric_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     if "accuracy" not in metrics:
         names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
         return [(label, f"{metrics[name]:,.4g}") for name, label in names.items()]
-    interval = f"95 % interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
+    interval = f"95% interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
     rows = f"{metrics['test_rows']:.0f} test rows"
     return [
         *_rare_class_facts(metrics),
@@ -143,13 +143,13 @@ def _rare_class_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     if "cost_per_row" not in metrics:
         return []
     positives = f"{metrics['base_rate']:.2%} of {metrics['test_rows']:,.0f} test rows are positive"
-    threshold = f"from {metrics['threshold']:.4f} on"
-    rates = f"{metrics['recall_at_threshold']:.1%} found, {metrics['precision_at_threshold']:.1%} of the alarms right"
-    cost = f"{metrics['cost_per_row']:.4g}, accepting all {metrics['cost_accepting_all']:.4g}"
+    threshold = f"{metrics['threshold']:.4f}"
+    rates = f"recall {metrics['recall_at_threshold']:.1%}, precision {metrics['precision_at_threshold']:.1%}"
+    cost = f"{metrics['cost_per_row']:.4g} ({metrics['cost_accepting_all']:.4g} if all are predicted negative)"
     return [
         ("ROC AUC", f"{metrics['roc_auc']:.4f} ({positives})"),
         ("average precision", f"{metrics['average_precision']:.4f}"),
         ("Brier", f"{metrics['brier']:.4f}"),
-        ("positive", f"{threshold}: {rates}"),
+        ("threshold", f"{threshold} ({rates})"),
         ("cost per row", cost),
     ]

@@ -22,11 +22,15 @@ def verify(
     which: BundleOrProject = None,
     project: Annotated[
         Path | None,
-        typer.Option(help="The project's folder; otherwise looked for above the bundle."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the project.",
+            show_default="searched above the bundle",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
-    """Train again from what a bundle says, and report equal, or what differs and why."""
+    """Train a bundle again from its recorded inputs, and report what differs and why."""
     from windlass.workflows import verify as workflow
 
     target, names = split_arguments(which, "windlass verify [BUNDLE or PROJECT] [VERSION]")

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from windlass.registry.decisions import Decision
     from windlass.registry.version import Version
 
-Project = Annotated[Path, typer.Argument(help="A project: its folder, or its name.")]
+Project = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PROJECT", help="Folder or name of the project.", show_default="the current folder"
+    ),
+]
 _LISTED_METRICS = ("accuracy", "roc_auc", "macro_f1", "r2", "mae", "rmse", "log_loss")
 
 
@@ -62,12 +67,14 @@ def show(
     which: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PROJECT] [VERSION]", show_default="the one in production, or the newest, here"
+            metavar="[PROJECT] [VERSION]",
+            help="Project, by default the current folder, and its version.",
+            show_default="the version in production, otherwise the newest",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show one version: parameters, metrics, gates, decisions, and where its bundle is."""
+    """Show a version: parameters, metrics, gates, decisions, and where its bundle is."""
     target, names = split_arguments(which, "windlass show [PROJECT] [VERSION]")
     with open_registry() as registry:
         project = resolve_project(registry, target)
@@ -100,7 +107,12 @@ def show(
 
 
 def compare(
-    which: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT] VERSION VERSION")] = None,
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROJECT] VERSION VERSION", help="The two versions, and their project."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare two versions on the rows that neither was trained on, with intervals."""
@@ -135,7 +147,8 @@ def prune(
         int,
         typer.Option(
             min=0,
-            help="Keep as many of the newest, and of the newest that are not rejected and failed no gate.",
+            metavar="N",
+            help="Number of newest versions to keep, and of the newest that passed their gates.",
         ),
     ] = 5,
     json: Json = False,

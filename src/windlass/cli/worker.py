@@ -34,14 +34,15 @@ def register(app: typer.Typer) -> None:
 def worker(
     projects: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
         None,
-        help="The projects to train: their folders, or their names.",
-        show_default="every project whose folder is here",
+        metavar="[PROJECT]…",
+        help="Projects whose jobs it runs, by folder or name.",
+        show_default="all registered projects whose folder is on this machine",
     ),
     parent: int = typer.Option(0, hidden=True, help="Process id of the server that started it."),
 ) -> None:
-    """Carry out requested trainings, until stopped.
+    """Run the jobs of projects, which are trainings and pipelines, until stopped.
 
-    A stop leaves a running training to the next worker, which begins from the last finished step.
+    A job that runs when the worker stops is left to the next worker, which continues after the last finished step.
     """
     from windlass.workflows.execution.worker import run_worker
 
@@ -55,7 +56,7 @@ def worker(
 class WorkerProcess:
     """Context manager that keeps a `windlass worker` process running, for the projects that `folders` returns.
 
-    `folders` is called until it succeeds, since the database may be away; without folders there is no worker.
+    `folders` is called until it succeeds, since the database may be unavailable; without folders there is no worker.
     """
 
     def __init__(self, folders: Callable[[], Sequence[str]]) -> None:

@@ -32,7 +32,7 @@ def translate_errors(handler: Handler) -> Handler:
 
 
 def problem_of(error: WindlassError, request: Request) -> Problem:
-    """Returns the problem of an error: 404 unknown, 409 not possible in this state, 503 database or store is away."""
+    """Returns the problem of an error: 404 unknown, 409 not possible in this state, 503 nothing can be stored now."""
     if isinstance(error, UnknownError):
         return Problem(404, str(error))
     if isinstance(error, RegistryError | JobError):

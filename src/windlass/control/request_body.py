@@ -39,10 +39,14 @@ async def read_json(request: Request) -> Any:
 
 
 class BodySchema:
-    """Validates bodies with a JSON Schema; its messages never repeat values of the body."""
+    """Validates bodies with a JSON Schema; its messages never repeat values of the body.
 
-    def __init__(self, schema: Json) -> None:
+    `messages` has the message for text that does not match a pattern of the schema, by pattern.
+    """
+
+    def __init__(self, schema: Json, messages: Mapping[str, str] | None = None) -> None:
         self.schema = schema
+        self._messages = messages or {}
 
     @cached_property
     def _validator(self) -> Any:
@@ -54,7 +58,7 @@ class BodySchema:
         """Returns what is not valid, field by field, at most MAX_FAULTS."""
         faults: list[Fault] = []
         for error in self._validator.iter_errors(value):
-            faults += _faults_of(error)
+            faults += _faults_of(error, self._messages)
             if len(faults) >= MAX_FAULTS:
                 break
         return faults[:MAX_FAULTS]
@@ -67,16 +71,15 @@ class BodySchema:
         return value
 
 
-def _faults_of(error: "ValidationError") -> list[Fault]:
+def _faults_of(error: "ValidationError", messages: Mapping[str, str]) -> list[Fault]:
     kind = error.kind.as_dict()
     path = list(error.instance_path)
     if error.kind.name == "additionalProperties":
-        return [
-            _fault([*path, name], "This field is not known here.") for name in kind["unexpected"]
-        ]
+        return [_fault([*path, name], "Unknown field.") for name in kind["unexpected"]]
     if error.kind.name == "required":
         return [_fault([*path, kind["property"]], "This field is required.")]
-    return [_fault(path, f"{_sentence(error)}.")]
+    message = messages.get(kind["pattern"]) if error.kind.name == "pattern" else None
+    return [_fault(path, f"{_sentence(error) if message is None else message}.")]
 
 
 def _sentence(error: "ValidationError") -> str:

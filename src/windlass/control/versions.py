@@ -33,6 +33,10 @@ ROLLBACK_BODY: Json = {
     **DECISION_BODY,
     "properties": {"to": VERSION_SCHEMA, "reason": REASON_SCHEMA},
 }
+_PATTERN_MESSAGES = {
+    REASON_SCHEMA["pattern"]: "The value must contain text, and no NUL character",
+    VERSION_SCHEMA["pattern"]: "The value must be the name of a version, such as v3",
+}
 _MAX_COMPARED = 100
 
 
@@ -42,10 +46,8 @@ class VersionRoutes:
     def __init__(self, project: str, backend: ControlBackend) -> None:
         self._project = project
         self._backend = backend
-        self._decision_body, self._rollback_body = (
-            BodySchema(DECISION_BODY),
-            BodySchema(ROLLBACK_BODY),
-        )
+        self._decision_body = BodySchema(DECISION_BODY, _PATTERN_MESSAGES)
+        self._rollback_body = BodySchema(ROLLBACK_BODY, _PATTERN_MESSAGES)
         # by two digests: bundles never change, and a comparison takes a core for up to seconds
         self._comparisons: dict[tuple[str, str], bytes] = {}
 

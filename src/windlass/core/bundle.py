@@ -163,7 +163,7 @@ def _read_manifest(path: Path) -> tuple[Manifest, str]:
     for name in manifest.files:
         if Path(name).name != name or name in {MANIFEST, ".", ".."}:
             raise IntegrityError(
-                f"{file} names {name!r}, which is no plain file name. Do not serve this bundle."
+                f"{file} names {name!r}, which is not a plain file name. Do not serve this bundle."
             )
     for needed in (MODEL_PICKLE, "schema.json", "golden.json"):
         if needed not in manifest.files:

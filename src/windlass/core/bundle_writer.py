@@ -85,7 +85,7 @@ def check_replaceable(target: Path) -> None:
         raise _write_error(target, error) from error
     if occupied and not (target / MANIFEST).is_file():
         raise BundleError(
-            f"{target} exists and is no bundle. Choose another folder with --artifacts, or remove it."
+            f"{target} exists and is not a bundle. Choose another folder with --artifacts, or remove it."
         )
 
 

@@ -212,8 +212,8 @@ class Project:
         for name in {} if self.view_record is None else self.view_record.at_request:
             if name not in self.schema.names:
                 raise ProjectError(
-                    f"Feature {name!r}, which the view of project {self.name!r} computes at request time, is no column"
-                    f" of its row {self.row.__name__}. There are: {', '.join(self.schema.names)}."
+                    f"Feature {name!r}, which the view of project {self.name!r} computes at request time, is not"
+                    f" a column of its row {self.row.__name__}. There are: {', '.join(self.schema.names)}."
                 )
 
     def _check_candidates(self) -> None:

@@ -291,9 +291,7 @@ def _find_job(connection: Connection, job_id: str) -> Job | None:
 def _read_job(connection: Connection, job_id: str) -> Job:
     job = _find_job(connection, job_id)
     if job is None:
-        raise UnknownError(
-            "There is no such job. GET /jobs, or the answer that made it, names them."
-        )
+        raise UnknownError("There is no such job. GET /jobs lists the jobs.")
     return job
 
 
@@ -318,5 +316,5 @@ def _state_phrase(job: Job) -> str:
 def _worker_died_error(job: Job) -> str:
     return (
         f"The worker died {job.attempts} times while it carried out this job, so it is not tried again."
-        " Look for the reason in the worker's log, such as too little memory, then ask anew."
+        " Look for the reason in the worker's log, such as too little memory, then submit it again."
     )

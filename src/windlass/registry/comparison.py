@@ -98,7 +98,9 @@ class Comparison:
             return f"{first} and {second} cannot be compared: {self.obstacle}"
         lines = [f"{first} against {second}, on {self.rows:,} rows that both held out."]
         if self.relabelled:
-            lines.append(f"{self.relabelled:,} of them were labelled anew; {first}'s labels count.")
+            lines.append(
+                f"{self.relabelled:,} of them have another label now; {first}'s labels count."
+            )
         if self.mcnemar is not None:
             test = self.mcnemar
             lines.append(

@@ -93,6 +93,6 @@ def _evaluate_comparison(rule: NotWorse, comparison: Comparison, baseline: str) 
 def _note(difference: Difference, comparison: Comparison, baseline: str) -> str:
     return (
         f"{difference.a:.4g} against {difference.b:.4g} of {baseline}: difference {difference.difference:+.4g},"
-        f" {100 * comparison.confidence:.4g} % interval {difference.low:+.4g} to {difference.high:+.4g},"
+        f" {100 * comparison.confidence:.4g}% interval {difference.low:+.4g} to {difference.high:+.4g},"
         f" on {comparison.rows:,} rows that both held out"
     )

@@ -350,7 +350,7 @@ def _require_storable(trained_by: str, job_id: str | None) -> None:
 
 
 def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
-    """Returns what the registry reports of a bundle without opening it. Raises BundleError where it is no JSON."""
+    """Returns what the registry reports of a bundle without opening it. Raises BundleError where it is not JSON."""
     manifest = bundle.manifest
     facts = {
         "params": bundle.json("params.json") if "params.json" in manifest.files else {},
@@ -363,6 +363,6 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         canonical_json(facts)
     except ValueError as error:
         raise BundleError(
-            f"Bundle {bundle.path} describes itself by what is no JSON: {error}. Train it again."
+            f"Bundle {bundle.path} has a description that is not valid JSON: {error}. Train it again."
         ) from error
     return facts

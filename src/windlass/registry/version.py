@@ -156,7 +156,7 @@ class LiveVersion:
 
 
 def parse_version_number(name: str) -> int:
-    """Returns 3 for `v3`. Raises UnknownError for text that is no name of a version."""
+    """Returns 3 for `v3`. Raises UnknownError for text that is not the name of a version."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise UnknownError(

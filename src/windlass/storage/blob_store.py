@@ -25,7 +25,7 @@ class BlobStore(Protocol):
         """Moves the folder `name` to `to` and replaces what is there; its manifest appears last."""
 
     def remove(self, name: str) -> None:
-        """Removes a folder, its manifest first; a missing folder is no error."""
+        """Removes a folder, its manifest first; a missing folder is not an error."""
 
     def folders(self, name: str) -> list[str]:
         """Returns the names of the folders in the folder `name`, sorted."""

@@ -12,7 +12,7 @@ _ADVICE = {
     "readonly database": "Let this user write the file and its folder, or name another with WINDLASS_HOME.",
     "disk is full": "Free some space.",
     "disk I/O error": "See whether the disk is full or broken.",
-    "not a database": "Move the file away, or restore it from a backup.",
+    "not a database": "Move the file elsewhere, or restore it from a backup.",
     "malformed": "Restore the file from a backup.",
     "database is locked": "Another process is writing for long. Try again, or use PostgreSQL.",
     "lock timeout": "Another process is writing for long. Try again.",

@@ -45,7 +45,7 @@ class LocalBlobStore:
             fsync_path(target.parent.parent)
 
     def remove(self, name: str) -> None:
-        """Removes a folder; a missing folder is no error."""
+        """Removes a folder; a missing folder is not an error."""
         target = self._root / name
         with _translate_disk_errors(target):
             if target.exists():

@@ -54,7 +54,7 @@ class ObjectBlobStore:
         self.remove(name)
 
     def remove(self, name: str) -> None:
-        """Removes a folder, its manifest first; a missing folder is no error."""
+        """Removes a folder, its manifest first; a missing folder is not an error."""
         with self._translate_errors("changed"):
             files = self._files(name)
             if MANIFEST in files:

@@ -26,7 +26,7 @@ _QUOTED_TEXT = re.compile(rb'(?:^|(?<=,))"(?:[^"]|"")*+"')
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """A line of CSV that is no row: it has other cells than the header names, or leaves a quote open.
+    """A line of CSV that is not a row: it has more or fewer cells than the header, or leaves a quote open.
 
     `row` counts rows from 0, broken lines among them, the header not.
     """

@@ -78,7 +78,7 @@ class TableReader:
                 return self._start_parquet(source)
             case "arrow":
                 return self._start_arrow(source)
-        raise InputError(f"{self._name} is of an unknown form. Use csv, parquet or arrow.")
+        raise InputError(f"{self._name} has an unknown format. Use csv, parquet or arrow.")
 
     def _start_csv(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
         reader = CsvReader(self._file(source), self._name, CsvFormat(_BLOCK_BYTES), self._report)

@@ -23,7 +23,7 @@ def table_format(path: Path) -> str:
     form = _FORMS.get(path.suffix.lower())
     if form is None:
         raise InputError(
-            f"{path} is of no known form. Name a file that ends in .csv, .parquet or .arrow."
+            f"{path} has an unknown format. Name a file that ends in .csv, .parquet or .arrow."
         )
     return form
 

@@ -11,7 +11,7 @@ Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of the proportion `right / total`, valid near 0 and 1.
+    """Return the 95% interval of the proportion `right / total`, valid near 0 and 1.
 
     By E. B. Wilson (1927), JASA 22:209-212.
     """
@@ -28,7 +28,7 @@ def calibration_curve(truth: Labels, positive: Numbers) -> dict[str, Any]:
     """Return what `calibration.json` holds: ten bins, each of a tenth of the rows [n] by predicted probability.
 
     The lowest bin comes first. Rows of equal probability are in one bin, so there may be fewer.
-    `predicted` is the mean probability of a bin, `observed` the positive share, with its 95 % interval.
+    `predicted` is the mean probability of a bin, `observed` the positive share, with its 95% interval.
     """
     edges = np.quantile(positive, np.arange(1, BINS) / BINS, method="lower")
     bins = np.searchsorted(edges, positive, side="left")

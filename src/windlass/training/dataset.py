@@ -151,7 +151,7 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
         table = data if isinstance(data, pa.Table) else pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
-            f"data() of project {project.name!r} returned a {type(data).__name__} that is no table: {error}."
+            f"data() of project {project.name!r} returned a {type(data).__name__} that is not a table: {error}."
             " Return a pandas or polars DataFrame, a pyarrow Table, or a dict of columns."
         ) from error
     names = dict.fromkeys([*project.schema.names, project.target.name, *project.extra_columns])
@@ -234,7 +234,7 @@ def _read_regression_target(
     try:
         numbers = np.array([np.nan if value is None else value for value in values], np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"Target {name!r} holds values that are no numbers: {error}.") from error
+        raise DataError(f"Target {name!r} holds values that are not numbers: {error}.") from error
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
         raise DataError(

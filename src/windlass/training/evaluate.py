@@ -36,7 +36,7 @@ class Evaluation:
 def evaluate(
     project: Project, dataset: Dataset, split: Split, prediction: Prediction
 ) -> Evaluation:
-    """Score predictions of the test rows. Raises ParameterError for a metric that is no finite number."""
+    """Score predictions of the test rows. Raises ParameterError for a metric that is not a finite number."""
     if isinstance(project.target, Classes):
         evaluation = _evaluate_classes(project, project.target, dataset, split.test, prediction)
     else:

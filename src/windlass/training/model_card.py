@@ -95,7 +95,7 @@ def _metrics(run: TrainingRun) -> str:
     rows = [(name, f"{value:.4g}") for name, value in run.evaluation.metrics.items()]
     note = ""
     if "accuracy" in run.evaluation.metrics:
-        note = " `accuracy_low` and `accuracy_high` are its 95 % interval (Wilson)."
+        note = " `accuracy_low` and `accuracy_high` are its 95% interval (Wilson)."
     if "roc_auc" in run.evaluation.metrics and isinstance(run.project.target, Classes):
         note += f" The positive class is {class_key(run.project.target.labels[1])}."
     return f"## Metrics\n\nOn the test rows.{note}\n\n" + _table(("Metric", "Value"), rows)
@@ -123,7 +123,7 @@ def _calibration(run: TrainingRun) -> str:
         )
         for part in curve["bins"]
     ]
-    header = ("Predicted probability", "Rows", "Mean", "Observed, with its 95 % interval")
+    header = ("Predicted probability", "Rows", "Mean", "Observed, with its 95% interval")
     return "## Calibration\n\nDoes it happen as often as predicted?\n\n" + _table(header, rows)
 
 

@@ -125,7 +125,7 @@ def _require_usable_data(project: Project, request: TrainingRequest) -> None:
         )
     if not isinstance(request.snapshot, int) or request.snapshot < 1:
         raise ParameterError(
-            f"Snapshot {request.snapshot!r} is no number of a snapshot. `windlass features snapshots`"
+            f"Snapshot {request.snapshot!r} is not the number of a snapshot. `windlass features snapshots`"
             " lists those there are."
         )
 

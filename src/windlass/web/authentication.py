@@ -214,5 +214,5 @@ def _forbidden(route: Route) -> Problem:
     needed = route.role.value
     challenge = b'%b, error="insufficient_scope", scope="%b"' % (_CHALLENGE, needed.encode())
     return Problem(
-        403, f"This takes a key with the role {needed}.", headers=[(b"www-authenticate", challenge)]
+        403, f"This needs a key with the role {needed}.", headers=[(b"www-authenticate", challenge)]
     )

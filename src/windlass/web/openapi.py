@@ -68,7 +68,7 @@ _ERRORS = {
     "415": "The body is of a type that this route does not read.",
     "422": "The input does not fit what is declared; `errors` names each field.",
     "429": "Too many requests. Try again after `Retry-After`.",
-    "503": "Not ready, or something it needs is away. Try again after `Retry-After`.",
+    "503": "Not ready, or something it needs is unavailable. Try again after `Retry-After`.",
 }
 _GOOD = {
     "200": "Done.",

@@ -1,4 +1,4 @@
-"""Runs registry calls off the event loop: opened when it can be, and anew where it hangs."""
+"""Runs registry calls off the event loop: and opens the registry again where it hangs."""
 
 import logging
 import threading
@@ -153,9 +153,12 @@ class RegistryClient:
         reachable = reason is None
         if reachable is not self.reachable:
             if not reachable:
-                _log.error("registry away", extra={"reason": reason})
+                _log.error("registry unavailable", extra={"reason": reason})
             elif self.reachable is not None:
-                _log.info("registry back", extra={"seconds": round(time.time() - self.since, 1)})
+                _log.info(
+                    "registry available again",
+                    extra={"seconds": round(time.time() - self.since, 1)},
+                )
             self.reachable, self.since = reachable, time.time()
         self.reason = reason
 

@@ -45,7 +45,7 @@ _POLICY = (b"content-security-policy", _RULES)
 class DocsRoutes:
     """Routes of the API documentation: the OpenAPI document and Swagger UI.
 
-    `state` is awaited before each answer; where it returns something else than before, the document is made anew.
+    `state` is awaited before each answer; where it returns something else than before, the document is made again.
     """
 
     def __init__(

@@ -25,22 +25,22 @@ if TYPE_CHECKING:  # a process that trains needs no database
     from windlass.features.online.materialise import MaterialisationResult
     from windlass.registry.registry import Registry
 
-CLIENTS, SEED = 2_000, 7
+ENTITIES, SEED = 2_000, 7
 
 
-def generate_events(folder: Path, out: Path, clients: int = CLIENTS, seed: int = SEED) -> int:
-    """Runs the project's `generate.py`, which writes made-up events of so many clients to `out` (CSV or Parquet).
+def generate_events(folder: Path, out: Path, entities: int = ENTITIES, seed: int = SEED) -> int:
+    """Runs the project's `generate.py`, which writes generated events of so many entities to `out` (CSV or Parquet).
 
     Returns the number of events. The project's code runs in this process. Raises FeatureError where there is no
     `generate.py`, or it fails, and any WindlassError that it raises.
     """
     if not (folder / "generate.py").is_file():
         raise FeatureError(
-            f"There is no generate.py in {folder} to make events up. Name a raw file: --data FILE."
+            f"There is no generate.py in {folder} to generate events. Name a raw file: --data FILE."
         )
     sys.path.insert(0, str(folder))
     try:
-        rows: int = import_module("generate").generate(clients, seed, out)
+        rows: int = import_module("generate").generate(entities, seed, out)
     except WindlassError:
         raise
     except Exception as error:
@@ -77,7 +77,7 @@ def build_features(
 
 
 def _generate_file(source: ProjectSource, staging: Path, progress: ProgressCallback) -> Path:
-    progress(0.0, "Making events up")
+    progress(0.0, "Generating events")
     staging.mkdir(parents=True, exist_ok=True)
     file = staging / "generated.parquet"
     generate_events(source.folder, file)

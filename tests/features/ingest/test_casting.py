@@ -49,7 +49,7 @@ def test_cells_are_read_as_their_type(
     assert frame.schema["cell"] == kind
     assert frame["cell"].to_list() == values
     assert faults["row"].to_list() == wrong
-    assert all(reason.startswith("cell: is no ") for reason in faults["reason"])
+    assert all(reason.startswith("cell: is not ") for reason in faults["reason"])
 
 
 def test_columns_come_in_the_order_of_the_contract() -> None:

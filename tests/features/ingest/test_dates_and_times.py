@@ -89,7 +89,7 @@ def test_a_row_with_such_a_date_is_quarantined(tmp_path: Path, name: str) -> Non
     bad = pl.read_parquet(snapshot.quarantine_parts()).row(0, named=True)
     (reason,) = bad["reasons"]
     assert (bad["file"], bad["row"], snapshot.events) == ("raw.parquet", 1, 3)
-    assert reason.startswith(f"paid: is no {'List' if name == 'list' else 'Struct'}(")
+    assert reason.startswith(f"paid: is not a {'List' if name == 'list' else 'Struct'}(")
     assert reason.endswith("in the years 1 to 9999")
     assert "out of range: 1073741824" in bad["raw"]
 

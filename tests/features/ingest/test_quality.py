@@ -39,11 +39,11 @@ def quarantined(tmp_path: Path, lines: str) -> list[dict[str, Any]]:
         ("3,8,X,Y,1980-01-01,,2020-01-01,100,0,", ["code_gender: isin(['F', 'M'])"]),
         ("3,8,F,Y,1980-01-01,,2020-01-01,-1,2,", ["loan_amount: greater_than(0)", "status: isin([0, 1])"]),
         ("3,8,,Y,1980-01-01,,2020-01-01,1,0,", ["code_gender: is null"]),
-        ("3,8,F,Y,1980-01-01,,2020-13-01,1,0,", ["loan_date: is no date (YYYY-MM-DD)"]),
-        ("3,8,F,Y,1980-01-01,,-0001-01-01,1,0,", ["loan_date: is no date (YYYY-MM-DD)"]),
-        ("x,8,F,Y,1980-01-01,,2020-01-01,1,0,", ["loan_id: is no whole number"]),
+        ("3,8,F,Y,1980-01-01,,2020-13-01,1,0,", ["loan_date: is not a date (YYYY-MM-DD)"]),
+        ("3,8,F,Y,1980-01-01,,-0001-01-01,1,0,", ["loan_date: is not a date (YYYY-MM-DD)"]),
+        ("x,8,F,Y,1980-01-01,,2020-01-01,1,0,", ["loan_id: is not a whole number"]),
         ("3,,F,Y,1980-01-01,,2020-01-01,1,0,", ["id: is null"]),
-        ("2,8,F,Y,1980-01-01,,2020-01-01,1,0,", ["loan_id: is there already"]),
+        ("2,8,F,Y,1980-01-01,,2020-01-01,1,0,", ["loan_id: duplicate"]),
         ("3,8,F,Y", ["the line has too many or too few cells"]),
         ('3,8,"F,Y,1980-01-01', ["the line opens a quote and does not close it"]),
     ],
@@ -77,7 +77,7 @@ def test_a_date_that_python_has_not_is_quarantined_as_text(
     loans = make_loans(3, seed=1).head(1).with_columns(loan_date=cells, ignored=cells)
     snapshot = build_snapshot(offline_store(tmp_path), loans, view=LAX)
     (row,) = pl.read_parquet(snapshot.quarantine_parts()).to_dicts()
-    assert row["reasons"] == ["loan_date: is no date (YYYY-MM-DD)"]
+    assert row["reasons"] == ["loan_date: is not a date (YYYY-MM-DD)"]
     raw_row = json.loads(row["raw"])
     assert (raw_row["loan_date"], raw_row["ignored"]) == (text, text)
     assert raw_row["birthday"] == str(loans["birthday"][0])
@@ -134,7 +134,7 @@ def test_duplicate_keys_are_detected_over_batches_and_appends(tmp_path: Path) ->
     store = offline_store(tmp_path)
     snapshot = build_snapshot(store, pl.concat([first, first.head(5)]), options, LAX)
     assert snapshot.quality["reasons"] == {
-        "loan_id: is there already": {"rows": 5, "share": 5 / (first.height + 5)}
+        "loan_id: duplicate": {"rows": 5, "share": 5 / (first.height + 5)}
     }
     assert pl.read_parquet(snapshot.quarantine_parts())["row"].to_list() == list(
         range(first.height + 1, first.height + 6)

@@ -95,7 +95,7 @@ def test_one_build_at_a_time(tmp_path: Path) -> None:
 
 
 def test_an_invalid_memory_limit_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(FeatureError, match="'much' is no memory limit"):
+    with pytest.raises(FeatureError, match="'much' is not a memory limit"):
         build_snapshot(
             offline_store(tmp_path), tmp_path / "none.parquet", BuildOptions(memory="much")
         )

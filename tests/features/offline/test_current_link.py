@@ -71,5 +71,5 @@ def test_a_snapshot_of_impossible_facts_is_none(store: OfflineStore, fact: str, 
     content = file.read_text()
     assert fact in content
     file.write_text(content.replace(fact, f"{fact[:-1]}{value}"))
-    with pytest.raises(FeatureError, match="is no complete snapshot"):
+    with pytest.raises(FeatureError, match="is not a complete snapshot"):
         store.snapshot()

@@ -32,7 +32,7 @@ def _open(url: str) -> OnlineStore:
 )
 def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(
-        SettingsError, match=r"WINDLASS_ONLINE_URL is no such URL\. Use redis://"
+        SettingsError, match=r"WINDLASS_ONLINE_URL is not a URL of an online store\. Use redis://"
     ) as caught:
         _open(url).read(1)
     assert "secret" not in str(caught.value)

@@ -94,7 +94,7 @@ def test_a_process_that_ends_by_itself_says_how(trainer: ProjectProcess, tmp_pat
     trainer.start(task(tmp_path, hyperparameters={"deed": "leave"}))
     error = ended(trainer) or ""
     assert "ended with code 3" in error
-    assert error.endswith("The last that it printed: last words")
+    assert error.endswith("Last line of its output: last words")
 
 
 def test_what_is_written_where_results_go_is_only_passed_on(

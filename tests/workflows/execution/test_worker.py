@@ -48,7 +48,7 @@ def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: T
     job = far_bench.submit(project, "wait")
     trainer = project.trainer()
     wire.cut()
-    wait_until(lambda: "database away" in worker.log.read_text(), "a word about it")
+    wait_until(lambda: "database unavailable" in worker.log.read_text(), "a word about it")
     project.go()  # it ends while the database is away
     wait_until(lambda: "waiting for the registry" in worker.log.read_text(), "a word about that")
     wire.mend()
@@ -56,8 +56,10 @@ def test_a_training_outlives_an_outage_of_the_database(far_bench: Bench, wire: T
     assert far_bench.queue.get(job.id).attempts == 1
     assert project.trainer() == trainer, "trained once"
     events = [line["event"] for line in worker.lines()]
-    assert events.count("database away") == 1
-    wait_until(lambda: "database back" in worker.log.read_text(), "a word about its return")
+    assert events.count("database unavailable") == 1
+    wait_until(
+        lambda: "database available again" in worker.log.read_text(), "a word about its return"
+    )
 
 
 def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire: TcpProxy) -> None:
@@ -67,7 +69,7 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(far_bench: Bench, wire
     job = far_bench.submit(project, "wait")
     project.trainer()
     wire.cut()
-    wait_until(lambda: "database away" in worker.log.read_text(), "a word about it")
+    wait_until(lambda: "database unavailable" in worker.log.read_text(), "a word about it")
     assert worker.stop() == 0, "it is away until this has ended"
     assert far_bench.queue.get(job.id).state is JobState.RUNNING, "nobody could be told"
     project.go()

@@ -34,7 +34,7 @@ def test_a_master_that_is_away_leaves_nothing_behind(iris: Path, tmp_path: Path)
         ("empty.parquet", "out.parquet", InputError, "holds no rows"),
         ("text.parquet", "out.parquet", InputError, "cannot be read as Parquet"),
         ("rows.parquet", "out.csv", SettingsError, "does not end in .parquet"),
-        ("rows.parquet", "odd.parquet", SettingsError, "is there already"),
+        ("rows.parquet", "odd.parquet", SettingsError, "exists already"),
         ("rows.parquet", "rows.parquet", SettingsError, "are both"),
     ],
 )

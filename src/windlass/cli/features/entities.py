@@ -50,9 +50,13 @@ def _split(arguments: Sequence[str], *, usage: str) -> tuple[Path, list[int]]:
 
 
 def get_features(
-    which: Annotated[list[str], typer.Argument(metavar="[PROJECT] ID…")], json: Json = False
+    which: Annotated[
+        list[str],
+        typer.Argument(metavar="[PROJECT] ID…", help="Ids of entities, and their project."),
+    ],
+    json: Json = False,
 ) -> int:
-    """The features of entities, as they are now."""
+    """Show the current features of entities."""
     from windlass.features.online.reader import FeatureReader
 
     target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
@@ -116,9 +120,11 @@ def _cell(value: Any) -> str:
 
 
 def erase_entity(
-    which: Annotated[list[str], typer.Argument(metavar="[PROJECT] ID")],
+    which: Annotated[
+        list[str], typer.Argument(metavar="[PROJECT] ID", help="Id of the entity, and its project.")
+    ],
     undo: Annotated[
-        bool, typer.Option("--undo", help="Let builds hold it again; brings nothing back.")
+        bool, typer.Option("--undo", help="Allow the entity in builds again; restores no data.")
     ] = False,
     json: Json = False,
 ) -> int:
@@ -168,8 +174,10 @@ def _print_erasure(who: str, project: str, erased: "ErasureReport", *, online: b
     if online:
         echo("Erased from the online store.")
     if not erased.found_any and not online:
-        echo(f"Nothing was known of {who}. If that was no id of yours, run this again with --undo.")
-    echo("No later build brings it back.")
+        echo(
+            f"Nothing was stored about {who}. If the id was a mistake, run this again with --undo."
+        )
+    echo("Later builds leave it out too.")
 
 
 def _undo(target: Path, entity: int, *, json: bool) -> int:

@@ -33,7 +33,7 @@ def resolve_view(settings: Settings, target: Path) -> DeclaredView:
     """Returns the view of the project whose folder or name `target` is, as it was declared last.
 
     Loads the project's code only where the registry has no declaration of it, or fails. Raises ProjectError,
-    FeatureError; StorageError where the registry fails and `target` is no folder.
+    FeatureError; StorageError where the registry fails and `target` is not a folder.
     """
     declaration = _find_declaration_if_reachable(settings, target) or ProjectSpec.from_project(
         *load_project(target)

@@ -18,7 +18,7 @@ from windlass.cli.console import (
     fail_usage,
     progress,
 )
-from windlass.cli.context import open_registry, require_spark_engine, resolve_folder
+from windlass.cli.context import Master, open_registry, require_spark_engine, resolve_folder
 from windlass.cli.features import entities
 from windlass.cli.features.project import require_view, resolve_view
 from windlass.cli.versions import Project, format_time
@@ -28,7 +28,7 @@ from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.store import prune as prune_snapshots
 from windlass.settings import Settings
 from windlass.workflows.features import (
-    CLIENTS,
+    ENTITIES,
     SEED,
     build_features,
     generate_events,
@@ -40,14 +40,21 @@ MEMORY = "2GB"
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="Raw events, .csv or .parquet; otherwise the project generates some."),
+    typer.Option(
+        metavar="FILE", help="Raw events, .csv or .parquet; without it the project generates them."
+    ),
 ]
-Memory = Annotated[str, typer.Option(help="Memory for DuckDB; what needs more goes to disk.")]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE", help="Memory limit of DuckDB, such as 2GB; beyond it DuckDB writes to disk."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the application."""
-    group = typer.Typer(help="Features: build, store, look up, erase.", no_args_is_help=True)
+    group = typer.Typer(help="Build, store, look up and erase features.", no_args_is_help=True)
     app.add_typer(group, name="features")
 
     for command in (build, check, generate, materialise, snapshots, prune):
@@ -58,15 +65,20 @@ def register(app: typer.Typer) -> None:
 def build(  # noqa: PLR0913, PLR0917 - an argument for each option, as typer wants it
     project: Project = Path(),
     data: Data = None,
-    append: Annotated[bool, typer.Option("--append", help="Add to the current snapshot.")] = False,
-    engine: Annotated[str, typer.Option(help="What computes: duckdb or spark.")] = "duckdb",
-    master: Annotated[str | None, typer.Option(help="Spark's master: spark://…")] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the events of --data to the current snapshot.")
+    ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="ENGINE", help="Engine that computes the features: duckdb or spark."),
+    ] = "duckdb",
+    master: Master = None,
     memory: Memory = MEMORY,
     json: Json = False,
 ) -> None:
-    """Build a snapshot: raw events through quality into the offline store."""
+    """Build a snapshot of features from raw events: check them, compute, store offline."""
     if engine not in ("duckdb", "spark"):
-        fail_usage(f"{engine!r} is no engine. Use --engine duckdb or --engine spark.")
+        fail_usage(f"{engine!r} is not an engine. Use --engine duckdb or --engine spark.")
     require_spark_engine(engine, master)
     if append and data is None:
         fail_usage("Name the new events to append: --append --data FILE.")
@@ -92,10 +104,20 @@ def build(  # noqa: PLR0913, PLR0917 - an argument for each option, as typer wan
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="Raw events, .csv or .parquet.")],
-    project: Annotated[Path, typer.Option(help="A project: its folder, or its name.")] = Path(),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Raw events, .csv or .parquet.")],
+    project: Annotated[
+        Path,
+        typer.Option(
+            metavar="PROJECT",
+            help="Folder or name of the project.",
+            show_default="the current folder",
+        ),
+    ] = Path(),
     quarantine: Annotated[
-        Path | None, typer.Option(help="Where bad rows go, as Parquet; otherwise nowhere.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Parquet file for invalid rows; without it they are only counted."
+        ),
     ] = None,
     memory: Memory = MEMORY,
     json: Json = False,
@@ -127,7 +149,7 @@ def _print_quality(quality: dict[str, Any]) -> None:
     )
     if quality["erased"]:
         echo(f"{quality['erased']:,} rows of erased entities were left out.")
-    kinds = [("quarantined", quality["reasons"]), ("odd, passed", quality["oddities"])]
+    kinds = [("quarantined", quality["reasons"]), ("warning", quality["oddities"])]
     rows = [
         (kind, _reason_label(reason, count), f"{count['rows']:,}", f"{count['share']:.3%}")
         for kind, reasons in kinds
@@ -143,21 +165,32 @@ def _reason_label(reason: str, count: dict[str, Any]) -> str:
 
 def generate(
     project: Project = Path(),
-    clients: Annotated[int, typer.Option(min=1, help="How many.")] = CLIENTS,
-    seed: Annotated[int, typer.Option(help="The same seed, the same events.")] = SEED,
-    out: Annotated[Path, typer.Option(help="A .csv or .parquet file.")] = Path("raw.parquet"),
+    entities: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of entities with events.")
+    ] = ENTITIES,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed: the same seed gives the same events.")
+    ] = SEED,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Output file, .csv or .parquet.")
+    ] = Path("raw.parquet"),
+    clients: Annotated[int | None, typer.Option(hidden=True, min=1)] = None,  # until 0.3
 ) -> None:
-    """Generate raw events by the project's generator, as many as you like."""
-    rows = generate_events(resolve_folder(project), out, clients, seed)
-    echo(f"Wrote {rows:,} events of {clients:,} clients to {out}.")
+    """Generate raw events with the project's generator."""
+    entities = entities if clients is None else clients
+    rows = generate_events(resolve_folder(project), out, entities, seed)
+    echo(f"Wrote {rows:,} events of {entities:,} entities to {out}.")
 
 
 def materialise(
     project: Project = Path(),
-    snapshot: Annotated[int | None, typer.Option(help="Its number; otherwise the current.")] = None,
+    snapshot: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Number of the snapshot.", show_default="the current one"),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Bring the online store up to a snapshot."""
+    """Copy the features of a snapshot to the online store."""
     settings = Settings.read()
     declared = resolve_view(settings, project)
     with progress(quiet=json) as report:
@@ -201,7 +234,9 @@ def snapshots(project: Project = Path(), json: Json = False) -> None:
 
 def prune(
     project: Project = Path(),
-    keep: Annotated[int, typer.Option(min=0, help="How many of the newest to keep.")] = 5,
+    keep: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Number of newest snapshots to keep.")
+    ] = 5,
     json: Json = False,
 ) -> None:
     """Remove old snapshots; never the current one, nor one that a version was trained on."""

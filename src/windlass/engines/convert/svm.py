@@ -27,7 +27,7 @@ def support_vector_classifier(compiler: Compiler, model: Any, columns: Columns) 
         decision = graph.node("Neg", pairs)
     ranks = decision if model.break_ties and classes > 2 else votes
     label = graph.node("ArgMax", ranks, axis=1, keepdims=0)
-    # The public name of these warns that the option goes away.
+    # The public name of these warns that the option will be removed.
     fitted = len(getattr(model, "_probA", ()))
     return ClassifierOutput(
         label, coupled_probabilities(graph, pairs, model) if fitted else None, decision

@@ -81,7 +81,7 @@ def _connect(memory: str, folder: Path) -> Any:
         )
     except duckdb.Error as error:
         raise FeatureError(
-            f"{memory!r} is no memory limit. Use a number with a unit, such as 2GB."
+            f"{memory!r} is not a memory limit. Use a number with a unit, such as 2GB."
         ) from error
 
 

@@ -138,7 +138,7 @@ def cast_columns(
         values.append(value.alias(name))
         wrong = (cells[name].is_not_null() & ~_is_nan(cells[name]) & value.is_null()).arg_true()
         if len(wrong):
-            reason = f"{name}: is no {_describe_dtype(kind)}"
+            reason = f"{name}: is not {_describe_dtype(kind)}"
             faults.append(
                 pl.DataFrame({"row": wrong}).select(
                     pl.col("row").cast(pl.UInt32),
@@ -222,9 +222,9 @@ def _is_nan(cell: pl.Series) -> pl.Series:
 
 
 def _describe_dtype(kind: pl.DataType) -> str:
-    names = {pl.Date: "date (YYYY-MM-DD)", pl.String: "text in UTF-8", pl.Boolean: "true or false"}
+    names = {pl.Date: "a date (YYYY-MM-DD)", pl.String: "UTF-8 text", pl.Boolean: "true or false"}
     if kind.is_integer():
-        return "whole number"
+        return "a whole number"
     if kind.is_nested() and has_temporal(kind):
-        return f"{kind} in the years 1 to 9999"
-    return "number" if kind.is_float() else names.get(kind.base_type(), str(kind))
+        return f"a {kind} in the years 1 to 9999"
+    return "a number" if kind.is_float() else names.get(kind.base_type(), f"of type {kind}")

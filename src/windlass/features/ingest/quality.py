@@ -13,7 +13,7 @@ from windlass.features.ingest.raw_files import RawBatch
 
 _MAX_REASON = 120  # characters of a reason
 _MAX_NAMED = 3  # reasons that an error names
-DUPLICATE = "is there already"
+DUPLICATE = "duplicate"
 BROKEN_LINE = "the line has too many or too few cells"
 OPEN_QUOTE = "the line opens a quote and does not close it"
 

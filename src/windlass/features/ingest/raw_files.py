@@ -65,7 +65,7 @@ class RawFile:
                 with path.open("rb") as raw:
                     names = _csv_reader(raw, path, RawFile.csv_block, BrokenLines()).schema.names
                 return RawFile(path, tuple(names), path.stat().st_size // _BYTES_PER_ROW)
-        raise FeatureError(f"{path} is no raw file. Name a file that ends in .csv or .parquet.")
+        raise FeatureError(f"{path} is not a raw file. Name a file that ends in .csv or .parquet.")
 
     def batches(self) -> Iterator[RawBatch]:
         """All rows, in their order. Raises FeatureError where the file cannot be read on."""

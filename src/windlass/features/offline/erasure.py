@@ -139,10 +139,10 @@ def erase(store: OfflineStore, entity: int) -> ErasureReport:
     """Erases an entity from every snapshot and from quarantine; later builds leave it out.
 
     Repeat it to complete an interrupted erasure. What cannot be read is skipped, and reported. Raises
-    FeatureError where another process writes, the disk cannot be written, or `entity` is no 64-bit integer.
+    FeatureError where another process writes, the disk cannot be written, or `entity` is not a 64-bit integer.
     """
     if not -(2**63) <= entity < 2**63:
-        raise FeatureError(f"{entity} is no id: it does not fit 64 bits. Look the number up.")
+        raise FeatureError(f"{entity} is not an id: it does not fit 64 bits. Look the number up.")
     with store.write_lock() as staging:
         ErasedEntities.read(store.folder).add(store.folder, entity)
         eraser = _Eraser(entity, staging)

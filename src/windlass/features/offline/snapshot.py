@@ -72,7 +72,7 @@ class Snapshot(BaseModel):
         if wrong:
             raise FeatureError(
                 f"{self.folder / wrong[0]} is not as snapshot {self.number} was built. If an erasure runs or was broken"
-                " off, run it again; otherwise build anew from all rows: `windlass features build`."
+                " off, run it again; otherwise build again from all rows: `windlass features build`."
             )
         return parts
 
@@ -106,7 +106,7 @@ def _incomplete(folder: Path) -> FeatureError:
             " lists those there are."
         )
     return FeatureError(
-        f"{folder} is no complete snapshot. Remove the folder, or build again with `windlass features build`."
+        f"{folder} is not a complete snapshot. Remove the folder, or build again with `windlass features build`."
     )
 
 

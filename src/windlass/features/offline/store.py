@@ -201,7 +201,7 @@ class OfflineStore:
             else f", then run `ln -sfn {self._link_target(number)} current` in {self.folder}"
         )
         raise FeatureError(
-            f"{current} is no link, as a copy that follows links leaves it. Move it away{then}."
+            f"{current} is not a link: a copy that follows links turns it into a folder. Move it elsewhere{then}."
         )
 
 

@@ -72,7 +72,7 @@ def _resume_point(store: OnlineStore, snapshot: Snapshot) -> MaterialisationProg
     if newest and newest.snapshot > snapshot.number and newest.created < snapshot.created:
         raise FeatureError(
             f"The online store holds snapshot {newest.snapshot}, which is older than snapshot {snapshot.number}: the"
-            " offline store was begun anew. Empty the online store (docs/online.md), then materialise again."
+            " offline store was started again. Empty the online store (docs/online.md), then materialise again."
         )
     saved = store.progress(snapshot.number)
     if saved and (saved.created, saved.view) == (snapshot.created, snapshot.view):

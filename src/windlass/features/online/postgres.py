@@ -59,7 +59,7 @@ class PostgresKeyValueStore:
         try:
             parameters = conninfo_to_dict("postgresql" + url[url.index("://") :])
         except Error as error:
-            raise ValueError("no URL of PostgreSQL") from error
+            raise ValueError("not a URL of PostgreSQL") from error
         self._connection_options: dict[str, Any] = {**timeouts, **parameters}
         self._project = project
         self._idle: list[Connection] = []

@@ -188,7 +188,9 @@ def _key_value_store(settings: Settings, project: str) -> "KeyValueStore":
             f"WINDLASS_ONLINE_URL cannot be used: {error}. {_URL_ADVICE}"
         ) from error
     except ValueError:  # its message may hold the password
-        raise SettingsError(f"WINDLASS_ONLINE_URL is no such URL. {_URL_ADVICE}") from None
+        raise SettingsError(
+            f"WINDLASS_ONLINE_URL is not a URL of an online store. {_URL_ADVICE}"
+        ) from None
     raise SettingsError(f"WINDLASS_ONLINE_URL names {scheme[:20]!r}. {_URL_ADVICE}")
 
 

@@ -108,7 +108,7 @@ def _decode(content: bytes, datatype: str) -> list[Any]:
         return _decode_texts(content)
     kind = np.dtype(_TYPES[datatype])
     if len(content) % kind.itemsize:
-        raise TensorError(f"binary data is no whole number of {datatype}")
+        raise TensorError(f"binary data is not a whole number of {datatype} values")
     values: list[Any] = np.frombuffer(content, kind).tolist()
     return values
 
@@ -145,5 +145,5 @@ def _check_value(value: Any, datatype: str) -> Any:
     else:
         fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits:
-        raise TensorError(f"data holds a value that is no {datatype}")
+        raise TensorError(f"data holds a value that is not of type {datatype}")
     return value

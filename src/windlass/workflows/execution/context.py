@@ -113,7 +113,7 @@ class JobContext:
         folder = self.folder(job)
         if folder is None:
             raise JobError(
-                f"The folder of project {job.project} is not on this machine any more. Put it back, or ask anew."
+                f"The folder of project {job.project} is not on this machine. Put it back, or submit the job again."
             )
         process, self.prestarted = self.prestarted or ProjectProcess(folder, self.output), None
         return process

@@ -45,7 +45,7 @@ class Workflow:
 
     @property
     def is_unqueued(self) -> bool:
-        """Whether a version of Windlass without queues began it: no queue takes it, so it is begun anew."""
+        """Whether a version of Windlass without queues began it: no queue takes it, so it starts again."""
         return self.project is None
 
     @property
@@ -144,7 +144,7 @@ class DurableEngine:
             time.sleep(0.02)
         self._is_switching = True
         if self.queue == self._worker:
-            # in a thread: DBOS waits for ever for a database that is away
+            # in a thread: DBOS waits for ever for a database that does not answer
             cleanup = threading.Thread(target=_delete_queue, args=[self._worker], daemon=True)
             cleanup.start()
             cleanup.join(_CLEANUP_SECONDS)

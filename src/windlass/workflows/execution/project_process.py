@@ -215,7 +215,7 @@ def read_declaration(folder: Path, output: OutputCallback) -> ProjectSpec:
 
 def _exit_reason(code: int, tail: list[str]) -> str:
     """Returns why a process ended without sending a result or an error."""
-    last = f" The last that it printed: {tail[-1][:300]}" if tail else ""
+    last = f" Last line of its output: {tail[-1][:300]}" if tail else ""
     if code == -signal.SIGKILL:
         return (
             "The training process was killed, as happens where memory runs out."

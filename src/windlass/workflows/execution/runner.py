@@ -57,7 +57,7 @@ class Heartbeat:
         try:
             self._workers.unregister(self.worker)
         except StorageError as error:  # the heartbeat expires
-            _log.warning("left without a word", extra={"reason": str(error)})
+            _log.warning("worker not unregistered", extra={"reason": str(error)})
 
     def _beat(self) -> None:
         away = False
@@ -66,11 +66,11 @@ class Heartbeat:
                 self._workers.beat(self.worker)
             except StorageError as error:
                 if not away:
-                    _log.warning("database away", extra={"reason": str(error)})
+                    _log.warning("database unavailable", extra={"reason": str(error)})
                 away = True
                 continue
             if away:
-                _log.info("database back")
+                _log.info("database available again")
             away = False
 
 
