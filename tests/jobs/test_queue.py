@@ -9,9 +9,9 @@ from windlass.errors import JobError, UnknownError
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import (
     MAX_ATTEMPTS,
+    JobNotOwnedError,
     JobQueue,
     JobRequest,
-    LostError,
     ProjectBusyError,
     state_change,
 )
@@ -28,10 +28,10 @@ def claimed(queue: JobQueue, worker: str) -> Job:
     return job
 
 
-def retire(queue: JobQueue, job: Job) -> None:
+def recover(queue: JobQueue, job: Job) -> None:
     """What happens to the job of a dead worker."""
     with state_change(queue._database) as connection:
-        queue.retire(connection, job)
+        queue.recover(connection, job)
 
 
 def test_a_job_goes_from_the_queue_to_its_result(queue: JobQueue, workers: WorkerTable) -> None:
@@ -140,7 +140,7 @@ def test_a_job_of_a_dead_worker_is_cancelled_by_any_worker(
     if requested_first:
         job = queue.cancel(job.id)
         workers.unregister(me)
-        retire(queue, job)
+        recover(queue, job)
     else:
         workers.unregister(me)
         queue.cancel(job.id)
@@ -154,7 +154,7 @@ def test_a_job_of_a_dead_worker_goes_to_the_next(queue: JobQueue, workers: Worke
     with pytest.raises(ProjectBusyError):
         queue.begin(job.id, next_)
     workers.unregister(dead)
-    retire(queue, job)
+    recover(queue, job)
     again = claimed(queue, next_)
     assert (again.id, again.worker, again.attempts) == (job.id, next_, 2)
     assert again.started_at == job.started_at
@@ -163,7 +163,7 @@ def test_a_job_of_a_dead_worker_goes_to_the_next(queue: JobQueue, workers: Worke
         lambda: queue.finish(job.id, dead, result={}),
         lambda: queue.release(job.id, dead),
     ):
-        with pytest.raises(LostError, match="another one carries it out"):
+        with pytest.raises(JobNotOwnedError, match="another one carries it out"):
             late()
     assert queue.get(job.id) == again
 
@@ -174,7 +174,7 @@ def test_a_job_that_kills_its_workers_is_given_up(queue: JobQueue, workers: Work
         worker = workers.register()
         job = claimed(queue, worker)
         assert job.id == poison.id
-        retire(queue, job)
+        recover(queue, job)
     assert claimed(queue, workers.register()).id == other.id
     failed = queue.get(poison.id)
     assert failed.state is JobState.FAILED

@@ -124,4 +124,4 @@ def test_each_rule_is_evaluated_with_its_own_confidence(tmp_path: Path) -> None:
     )
     results = evaluate_gates(_bundle(tmp_path, 1.2, comparisons=records), _bundle(tmp_path, 1.0))
     assert [result.passed for result in results] == [False, True]
-    assert ["50 % interval" in result.note for result in results] == [True, False]
+    assert ["50% interval" in result.note for result in results] == [True, False]

@@ -118,7 +118,7 @@ def altered(form: str, start: int, stop: int) -> bytes:
         ("arrow", b"not arrow at all", "cannot be read as arrow"),
         ("arrow", cut("arrow", 60), "cannot be read as arrow"),
         ("arrow", b"ARROW1", "cannot be read as arrow"),
-        ("xml", b"<a/>", "is of an unknown form"),
+        ("xml", b"<a/>", "has an unknown format"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(form: str, body: bytes, message: str) -> None:

@@ -13,7 +13,7 @@ from windlass.registry.version import Stage, Version
 from windlass.workflows.execution.context import (
     JobCancelled,
     JobContext,
-    JobLost,
+    JobOwnershipLost,
     JobTimings,
     StepResult,
     WorkerStopped,
@@ -104,7 +104,7 @@ def test_a_job_of_another_worker_is_left_alone(
 ) -> None:
     job = claimed(bench, context, project, "wait")
     bench.queue.release(job.id, context.worker)
-    with pytest.raises(JobLost):
+    with pytest.raises(JobOwnershipLost):
         run_job(context, job, each)
     assert bench.registry.declarations() == []
 

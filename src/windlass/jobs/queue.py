@@ -26,8 +26,8 @@ Jobs = list[Job]
 WorkerList = list[WorkerRecord]
 
 
-class LostError(JobError):
-    """The job does not belong to this worker any more: another worker took it over, or it has ended."""
+class JobNotOwnedError(JobError):
+    """A write to a job is refused: another worker owns the job now, or the job has ended."""
 
 
 class ProjectBusyError(JobError):
@@ -123,19 +123,19 @@ class JobQueue:
             running = self._running(connection, job.project)
             living = living_workers(self._database, connection)
             if running is not None and running.worker not in living:
-                self.retire(connection, running)
+                self.recover(connection, running)
                 job, running = _read_job(connection, job_id), None
             if running is not None and (running.id, running.worker) != (job.id, worker):
                 raise ProjectBusyError(f"Job {running.id} of project {job.project} is running.")
             if not job.state.is_final and (job.cancelling or job.attempts >= MAX_ATTEMPTS):
-                self.retire(connection, job)
+                self.recover(connection, job)
                 job = _read_job(connection, job_id)
             if job.state.is_final:
                 return None
             return self._start(connection, job, worker)
 
     def report(self, job_id: str, worker: str, progress: float, message: str) -> None:
-        """Stores the progress of a job, 0..1. Raises LostError where another worker has the job."""
+        """Stores the progress of a job, 0..1. Raises JobNotOwnedError where another worker has the job."""
         with self._database.writing() as connection:
             mine = update(jobs).where(*_owned_by(job_id, worker))
             done = connection.execute(mine.values(progress=progress, message=message))
@@ -151,7 +151,7 @@ class JobQueue:
     ) -> Job:
         """Ends a job: succeeded with a result, failed with an error, cancelled with neither.
 
-        Raises LostError where another worker has the job.
+        Raises JobNotOwnedError where another worker has the job.
         """
         state = JobState.CANCELLED if result is None else JobState.SUCCEEDED
         if error is not None:
@@ -166,7 +166,7 @@ class JobQueue:
 
         This does not count as an attempt.
 
-        Raises LostError where another worker has the job.
+        Raises JobNotOwnedError where another worker has the job.
         """
         with state_change(self._database) as connection:
             job = self._own(connection, job_id, worker)
@@ -192,8 +192,8 @@ class JobQueue:
         row = connection.execute(select(*_COLUMNS).where(condition)).one_or_none()
         return None if row is None else _job_from_row(row)
 
-    def retire(self, connection: Connection, job: Job) -> None:
-        """Puts a job whose worker died back in the queue; ends it where it was cancelled, or after MAX_ATTEMPTS."""
+    def recover(self, connection: Connection, job: Job) -> None:
+        """Requeues a job whose worker died; ends it where it was cancelled, or after MAX_ATTEMPTS."""
         if job.cancelling:
             self._end(connection, job, JobState.CANCELLED)
         elif job.attempts >= MAX_ATTEMPTS:
@@ -306,7 +306,9 @@ def _same_request(job: Job, job_request: JobRequest) -> Job:
 
 def _check_owned(count: int, job_id: str) -> None:
     if not count:
-        raise LostError(f"Job {job_id} is not this worker's any more: another one carries it out.")
+        raise JobNotOwnedError(
+            f"Job {job_id} is not this worker's any more: another one carries it out."
+        )
 
 
 def _state_phrase(job: Job) -> str:

@@ -48,7 +48,7 @@ def run_pipeline(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepR
     """Runs a pipeline job; returns the result of a training plus `features`, or `{"error": reason}`.
 
     The request is that of a training, and `build`: the `file` and the options of a feature build. A project
-    without a feature view is only trained. Raises JobCancelled, WorkerStopped or JobLost where this process
+    without a feature view is only trained. Raises JobCancelled, WorkerStopped or JobOwnershipLost where this process
     must not continue.
     """
     resumed = True  # whether an earlier attempt ran the first step

@@ -28,7 +28,7 @@ _TRAINED = 0.95  # progress once the process has ended
 def run_training(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
     """Runs a training job; returns `{"version": "v2", …}`, or `{"error": reason}` where it fails.
 
-    Raises JobCancelled, WorkerStopped or JobLost where this process must not continue.
+    Raises JobCancelled, WorkerStopped or JobOwnershipLost where this process must not continue.
     """
     done = checkpoint("train and register", lambda: _train(context, job))
     return done if "error" in done else checkpoint("settle", lambda: _settle(context, job, done))
@@ -69,7 +69,9 @@ def _find_version(registry: Registry, job: Job) -> Version | None:
 
 def _register(context: JobContext, job: Job, process: ProjectProcess, bundle: Path) -> Version:
     share = context.progress_range.at(_TRAINED)
-    context.queue.report(job.id, context.worker, share, "Registering the version")  # LostError
+    context.queue.report(
+        job.id, context.worker, share, "Registering the version"
+    )  # JobNotOwnedError
     if process.declaration is not None:
         context.registry.declare(process.declaration)
     return context.registry.register(bundle, trained_by=job.asked_by, job_id=job.id)

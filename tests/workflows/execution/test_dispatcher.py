@@ -113,7 +113,7 @@ def test_the_job_of_a_dead_worker_is_resumed(setup: DispatchSetup) -> None:
     job = setup.queue.submit(IRIS)
     setup.dispatch()
     assert setup.engine.listen("iris")
-    wait_until(lambda: setup.engine.is_put_back(job.id), "a stop")
+    wait_until(lambda: setup.engine.is_released(job.id), "a stop")
     assert (setup.workflow_of(job).worker, setup.workflow_of(job).is_claimed) == (setup.me, True)
     setup.replace_worker()
     assert setup.queue.get(job.id).state is JobState.RUNNING
@@ -130,7 +130,7 @@ def test_a_job_that_was_put_back_waits_until_its_project_is_free(setup: Dispatch
     setup.engine.enqueue(first.id, "iris", other)
     setup.engine.enqueue(second.id, "iris", "iris")
     assert setup.engine.listen("iris")
-    wait_until(lambda: setup.engine.is_put_back(second.id), "a stop")
+    wait_until(lambda: setup.engine.is_released(second.id), "a stop")
     setup.dispatch()
     assert (setup.workflow_of(second).is_claimed, setup.begun) == (True, [second.id])
     setup.queue.finish(first.id, other, result={})
@@ -142,7 +142,7 @@ def test_a_job_begun_without_queues_is_begun_anew(setup: DispatchSetup) -> None:
     job = setup.queue.submit(IRIS)
     with SetWorkflowID(job.id):
         DBOS.start_workflow(setup.engine._job, job.id)
-    wait_until(lambda: setup.engine.is_put_back(job.id), "a stop")
+    wait_until(lambda: setup.engine.is_released(job.id), "a stop")
     setup.replace_worker()
     for _ in range(2):
         setup.dispatch()

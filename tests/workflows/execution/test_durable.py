@@ -89,7 +89,7 @@ def test_the_next_worker_continues_after_the_last_finished_step(launch: Launch) 
     stopped, whole = Steps(WorkerStopped()), Steps()
     engine = launch("one", stopped)
     engine.enqueue("job", "iris", "iris")
-    wait_until(lambda: engine.is_put_back("job"), "a stop")
+    wait_until(lambda: engine.is_released("job"), "a stop")
     assert engine.workflows(["job"])["job"].worker == "one"
     engine = launch("two", whole)
     assert engine.workflows([])["job"].is_claimed, "until somebody resumes it"

@@ -13,7 +13,7 @@ from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import describe_fault
 from windlass.errors import JobError, StorageError, UnknownError, WindlassError
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.queue import JobQueue, LostError
+from windlass.jobs.queue import JobNotOwnedError, JobQueue
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.workflows.execution.project_process import OutputCallback, ProcessTask, ProjectProcess
@@ -29,19 +29,19 @@ class JobAbandoned(BaseException):
 
 
 class JobCancelled(JobAbandoned):
-    """Somebody cancelled the job."""
+    """Somebody cancelled the job, over HTTP or with Ctrl+C; this worker ends it as cancelled."""
 
 
 class WorkerStopped(JobAbandoned):
-    """This process is being stopped."""
+    """This worker is being stopped; the job returns to the queue and continues at the next worker."""
 
 
-class JobPutBack(JobAbandoned):
-    """The job cannot begin yet."""
+class JobDeferred(JobAbandoned):
+    """The job cannot start yet, since another job of its project runs; it returns to the queue."""
 
 
-class JobLost(JobAbandoned):
-    """Another worker took the job over."""
+class JobOwnershipLost(JobAbandoned):
+    """Another worker owns the job now, having taken this one for dead, or the job has ended; nothing is written."""
 
 
 STAGING_FOLDER = "jobs"  # in the home folder; holds WORKER/JOB
@@ -123,8 +123,8 @@ def errors_as_result(step: Callable[[], StepResult]) -> StepResult:
     """Runs a step; returns its result, or `{"error": reason}`, which is stored so that it is not retried for ever."""
     try:
         return step()
-    except LostError as error:
-        raise JobLost from error
+    except JobNotOwnedError as error:
+        raise JobOwnershipLost from error
     except WindlassError as error:
         return {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
@@ -142,7 +142,7 @@ def run_task(
     """Runs a task in a project process and reports its progress until there is a result or an error.
 
     `progress_range` is the part of the current work that the task covers. Raises JobCancelled, WorkerStopped,
-    JobLost.
+    JobOwnershipLost.
     """
     newest, saved, saved_at = (0.0, ""), (0.0, ""), 0.0
 
@@ -161,7 +161,7 @@ def run_task(
 
 
 def stop_if_requested(context: JobContext, job: Job) -> None:
-    """Raises WorkerStopped, JobCancelled or JobLost where this process must not continue the job."""
+    """Raises WorkerStopped, JobCancelled or JobOwnershipLost where this process must not continue the job."""
     if context.stopping.is_set():
         raise WorkerStopped
     if context.cancelling.is_set():
@@ -171,13 +171,13 @@ def stop_if_requested(context: JobContext, job: Job) -> None:
     except StorageError:
         return  # the work continues; the heartbeat logs the outage
     if now.worker != context.worker or now.state is not JobState.RUNNING:
-        raise JobLost
+        raise JobOwnershipLost
     if now.cancelling:
         raise JobCancelled
 
 
 def save_progress(context: JobContext, job: Job, share: float, message: str) -> None:
-    """Stores the progress of the current work in the queue. Raises LostError."""
+    """Stores the progress of the current work in the queue. Raises JobNotOwnedError."""
     try:
         context.queue.report(job.id, context.worker, context.progress_range.at(share), message)
     except StorageError:

@@ -31,17 +31,21 @@ class Dispatcher:
 
     Any number of workers may do so at once.
 
-    `adopted` is a job that this worker takes into its own queue, from wherever it waits.
+    `foreground_job` is a job that this process runs itself: it moves to the queue of this worker.
     """
 
     def __init__(
-        self, database: Database, engine: DurableEngine, worker: str, adopted: str | None = None
+        self,
+        database: Database,
+        engine: DurableEngine,
+        worker: str,
+        foreground_job: str | None = None,
     ) -> None:
         self._database = database
         self._queue = JobQueue(database)
         self._engine = engine
         self._worker = worker
-        self._adopted = adopted
+        self._foreground_job = foreground_job
 
     def dispatch(self, can_run: CanRun) -> None:
         """Enqueues new jobs that this worker can run, and resumes those of dead workers. Raises StorageError."""
@@ -50,32 +54,32 @@ class Dispatcher:
         if not jobs:
             return
         now = Snapshot(jobs, living, self._engine.workflows([job.id for job in jobs]))
-        work = chain(self._new(now, can_run), self._stranded(now), _ended(now))
+        work = chain(self._new(now, can_run), self._orphaned(now), _ended(now))
         if next(iter(work), None) is None:
             return  # most of the time: no need to block those who submit
         with state_change(self._database) as connection:
             jobs, living = read_open_jobs(connection), living_workers(self._database, connection)
             now = Snapshot(jobs, living, self._engine.workflows([job.id for job in jobs]))
             for job in _ended(now):
-                if now.workflows[job.id].is_unqueued:
+                if now.workflows[job.id].is_legacy:
                     self._engine.erase([job.id])
                 else:
                     self._queue.fail(connection, job)
             for job in self._new(now, can_run):
                 self._engine.enqueue(job.id, job.project, self._target(job.id, job.project))
             open_jobs = {job.id: job for job in now.jobs}
-            for workflow in self._stranded(now):
-                stranded = open_jobs.get(workflow.job_id)
+            for workflow in self._orphaned(now):
+                orphan = open_jobs.get(workflow.job_id)
                 if (
-                    stranded is not None
-                    and stranded.state is JobState.RUNNING
-                    and stranded.worker not in living
+                    orphan is not None
+                    and orphan.state is JobState.RUNNING
+                    and orphan.worker not in living
                 ):
-                    self._queue.retire(connection, stranded)
+                    self._queue.recover(connection, orphan)
                 self._resume(workflow)
 
     def _resume(self, workflow: Workflow) -> None:
-        if workflow.is_unqueued:
+        if workflow.is_legacy:
             self._engine.erase([workflow.job_id])
         else:
             queue = self._target(workflow.job_id, workflow.project or "")
@@ -96,7 +100,7 @@ class Dispatcher:
         return None
 
     def _target(self, job_id: str, project: str) -> str:
-        return self._worker if job_id == self._adopted else project
+        return self._worker if job_id == self._foreground_job else project
 
     def _new(self, now: Snapshot, can_run: CanRun) -> Iterator[Job]:
         """Yields jobs that DBOS does not know, except those that wait for another worker that is alive.
@@ -114,24 +118,24 @@ class Dispatcher:
                 occupied.add(queue)
                 yield job
 
-    def _stranded(self, now: Snapshot) -> Iterator[Workflow]:
-        """Yields what is claimed by no living worker, or waits where no living worker listens."""
+    def _orphaned(self, now: Snapshot) -> Iterator[Workflow]:
+        """Yields workflows whose worker is dead or released them, and those that wait in the queue of a dead worker."""
         for workflow in now.workflows.values():
             if workflow.is_claimed:
-                is_put_back = workflow.worker == self._worker and self._engine.is_put_back(
+                is_released = workflow.worker == self._worker and self._engine.is_released(
                     workflow.job_id
                 )
-                is_free = is_put_back and not now.is_running(workflow.project)
+                is_free = is_released and not now.is_running(workflow.project)
                 if workflow.worker not in now.living or is_free:
                     yield workflow
             elif workflow.is_enqueued and workflow.queue != self._worker:
                 is_lost = workflow.queue != workflow.project and workflow.queue not in now.living
-                if is_lost or workflow.job_id == self._adopted:
+                if is_lost or workflow.job_id == self._foreground_job:
                     yield workflow
 
 
 def _ended(now: Snapshot) -> Iterator[Job]:
-    """Yields open jobs on which the work has ended without a word."""
+    """Yields open jobs whose workflow has ended without a recorded outcome."""
     for job in now.jobs:
         workflow = now.workflows.get(job.id)
         if workflow is not None and not (workflow.is_claimed or workflow.is_enqueued):

@@ -14,7 +14,7 @@ from windlass.errors import StorageError
 from windlass.settings import Settings
 from windlass.workflows.execution.context import (
     JobAbandoned,
-    JobLost,
+    JobOwnershipLost,
     RunJob,
     StepResult,
     WorkerStopped,
@@ -44,8 +44,8 @@ class Workflow:
         return self.status == "PENDING"
 
     @property
-    def is_unqueued(self) -> bool:
-        """Whether a version of Windlass without queues began it: no queue takes it, so it starts again."""
+    def is_legacy(self) -> bool:
+        """Whether a version of Windlass without DBOS queues started it: no queue takes it, so it starts again."""
         return self.project is None
 
     @property
@@ -68,7 +68,7 @@ class DurableEngine:
         self._lock = threading.Lock()
         self._is_switching = False
         self._running: str | None = None
-        self._put_back: set[str] = set()  # claimed here, and not begun
+        self._released: set[str] = set()  # claimed here, and released before their end
         self._is_launched = False
         self.queue: str | None = None  # that it listens to
         _configure_logs()
@@ -85,9 +85,9 @@ class DurableEngine:
         """Whether no job runs here."""
         return self._running is None
 
-    def is_put_back(self, job_id: str) -> bool:
-        """Whether this worker claimed the job and could not begin it."""
-        return job_id in self._put_back
+    def is_released(self, job_id: str) -> bool:
+        """Whether this worker claimed the job and released it before its end: at a stop, or as it could not start."""
+        return job_id in self._released
 
     def listen(self, queue: str | None) -> bool:
         """Launches DBOS to claim jobs from this queue only; False where a job runs here: nothing has changed."""
@@ -108,7 +108,7 @@ class DurableEngine:
 
     def resume(self, job_id: str, queue: str) -> None:
         """Puts an unfinished job in a queue again; it continues after its last finished step."""
-        self._put_back.discard(job_id)
+        self._released.discard(job_id)
         with self._using():
             DBOS.resume_workflow(job_id, queue_name=queue)
 
@@ -161,14 +161,14 @@ class DurableEngine:
     def _run(self, job_id: str) -> None:
         with self._lock:
             if self._is_switching or self._running is not None:
-                self._put_back.add(job_id)
+                self._released.add(job_id)
                 raise WorkerStopped
             self._running = job_id
-            self._put_back.discard(job_id)
+            self._released.discard(job_id)
         try:
             self._run_job(job_id, _checkpoint)
         except JobAbandoned:
-            self._put_back.add(job_id)
+            self._released.add(job_id)
             raise
         finally:
             self._running = None
@@ -213,7 +213,7 @@ def _checkpoint(name: str, step: Callable[[], StepResult]) -> StepResult:
     try:
         return DBOS.run_step({"name": name}, step)
     except dbos_errors.DBOSWorkflowConflictIDError as conflict:
-        raise JobLost from conflict
+        raise JobOwnershipLost from conflict
 
 
 @contextmanager

@@ -109,7 +109,9 @@ class ForegroundJob:
         from windlass.workflows.execution.dispatcher import Dispatcher
 
         context, engine = self._context, self._runner.engine()
-        dispatcher = Dispatcher(self._registry.database, engine, context.worker, adopted=job.id)
+        dispatcher = Dispatcher(
+            self._registry.database, engine, context.worker, foreground_job=job.id
+        )
         reported = ""
         while True:
             try:

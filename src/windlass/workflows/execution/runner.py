@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from windlass.core.project_loader import describe_fault
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
-from windlass.jobs.queue import LostError, ProjectBusyError
+from windlass.jobs.queue import JobNotOwnedError, ProjectBusyError
 from windlass.jobs.retention import Retention
 from windlass.jobs.workers import HEARTBEAT_SECONDS, WorkerTable
 from windlass.storage.database import Database
@@ -20,8 +20,8 @@ from windlass.workflows.execution.context import (
     JobAbandoned,
     JobCancelled,
     JobContext,
-    JobLost,
-    JobPutBack,
+    JobDeferred,
+    JobOwnershipLost,
     StepResult,
     WorkerStopped,
     errors_as_result,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 RETENTION_SECONDS = 3600.0  # between two removals of expired jobs
 POLL_SECONDS = 0.1  # between looks whether the project is free
-BUSY_SECONDS = 1.0  # after which a job that cannot begin is put back
+BUSY_SECONDS = 1.0  # after which a job that cannot start is deferred
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,7 +83,7 @@ JOB_KINDS: Mapping[str, Callable[[JobContext, Job, Checkpoint], StepResult]] = {
 def run_job(context: JobContext, job: Job, checkpoint: Checkpoint) -> StepResult:
     """Runs a job of any kind; returns its result, or `{"error": reason}` where a step fails.
 
-    Raises JobCancelled, WorkerStopped or JobLost where this process must not continue.
+    Raises JobCancelled, WorkerStopped or JobOwnershipLost where this process must not continue.
     """
 
     def without_errors(name: str, step: Callable[[], StepResult]) -> StepResult:
@@ -131,7 +131,7 @@ class JobRunner:
     Imports DBOS with the first use of `engine`.
 
     With `own_queue` it listens to the queue of this worker, whose jobs wait until their project is free.
-    Otherwise such a job is put back after BUSY_SECONDS.
+    Otherwise such a job is deferred after BUSY_SECONDS.
     """
 
     def __init__(
@@ -176,9 +176,9 @@ class JobRunner:
         except JobCancelled:
             ended = self._report(partial(queue.finish, *owned))
         except JobAbandoned as outcome:
-            if isinstance(outcome, JobLost):
-                _log.warning("job lost to another worker", extra=_about(job))
-            with suppress(JobLost, WorkerStopped):
+            if isinstance(outcome, JobOwnershipLost):
+                _log.warning("job taken over by another worker", extra=_about(job))
+            with suppress(JobOwnershipLost, WorkerStopped):
                 self._report(partial(queue.release, *owned))
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours ends the job, not the worker
@@ -198,17 +198,17 @@ class JobRunner:
                 return self._report(begin)
             except ProjectBusyError as error:
                 if not self._own_queue and time.monotonic() > deadline:
-                    raise JobPutBack from error
+                    raise JobDeferred from error
             if self._context.stopping.wait(POLL_SECONDS):
                 raise WorkerStopped
 
     def _report(self, change: Callable[[], T]) -> T:
-        """Changes the job as soon as the database is available. Raises JobLost, WorkerStopped."""
+        """Changes the job as soon as the database is available. Raises JobOwnershipLost, WorkerStopped."""
         while True:
             try:
                 return change()
-            except LostError as error:
-                raise JobLost from error
+            except JobNotOwnedError as error:
+                raise JobOwnershipLost from error
             except StorageError as error:
                 _log.warning("waiting for the database", extra={"reason": str(error)})
             if self._context.stopping.is_set():
