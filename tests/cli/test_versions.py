@@ -90,13 +90,13 @@ def test_show_prints_all_fields_of_a_version(home: Path) -> None:
     assert isinstance(approved["decisions"][0]["decided_at"], float)
 
 
-def test_production_is_shown_where_no_version_is_named() -> None:
+def test_show_takes_the_version_in_production_by_default() -> None:
     assert run_cli("show", "iris", "--json").json()["version"] == "v3", "none is in production"
     run_cli("approve", "iris", "v1", "-m", "good")
     assert run_cli("show", "iris", "--json").json()["version"] == "v1"
     assert run_cli("show", "iris", "v3", "--json").json()["version"] == "v3"
     text = " ".join(run_cli("show", "--help").out.split())
-    assert "the one in production, or the newest" in text
+    assert "the version in production, otherwise the newest" in text
 
 
 def test_compare_prints_common_rows_and_intervals() -> None:
@@ -128,7 +128,7 @@ def test_too_few_or_too_many_is_bad_usage(arguments: tuple[str, ...]) -> None:
 def test_what_is_no_version_is_named(arguments: tuple[str, ...]) -> None:
     ended = run_cli(*arguments)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("windlass: 'nine' is no version; one is written as v9. Use: windl")
+    assert ended.err.startswith("windlass: 'nine' is not a version; versions are written v1, v2, …. Use: windl")
     assert "Too many arguments" in run_cli("show", "iris", "nine", "v9").err
 
 

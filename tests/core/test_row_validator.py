@@ -244,10 +244,10 @@ def test_only_an_iso_date_is_a_date(text: str, nullable: bool) -> None:
     assert len(validator.parse_rows(b'[{"day": "2025-01-02"}]')) == 1
 
 
-@pytest.mark.parametrize("moment", ["2025-01-02T00:00:00", "2025-01-02 00:00:00"])
-def test_midnight_is_a_date_in_csv_only(moment: str) -> None:
+@pytest.mark.parametrize("text", ["2025-01-02T00:00:00", "2025-01-02 00:00:00"])
+def test_midnight_is_a_date_in_csv_only(text: str) -> None:
     column = ColumnSchema(name="day", kind=ColumnKind.DATE)
     validator = RowValidator(RowSchema.from_columns("dated", column))
-    assert validator.parse_text_row({"day": moment}) == {"day": date(2025, 1, 2)}
+    assert validator.parse_text_row({"day": text}) == {"day": date(2025, 1, 2)}
     with pytest.raises(RowsError, match="YYYY-MM-DD"):
-        validator.parse_rows(json.dumps([{"day": moment}]).encode())
+        validator.parse_rows(json.dumps([{"day": text}]).encode())

@@ -93,7 +93,7 @@ def split_arguments(
     versions = [argument for argument in given if _VERSION.fullmatch(argument)]
     targets = [argument for argument in given if argument not in versions]
     if len(targets) == 2 and len(versions) < max_versions:
-        fail_usage(f"{targets[1]!r} is no version; one is written as v9. Use: {usage}")
+        fail_usage(f"{targets[1]!r} is not a version; versions are written v1, v2, …. Use: {usage}")
     if len(targets) > 1 or len(versions) > max_versions:
         fail_usage(f"Too many arguments. Use: {usage}")
     return Path(targets[0] if targets else "."), versions
