@@ -128,7 +128,9 @@ def test_too_few_or_too_many_is_bad_usage(arguments: tuple[str, ...]) -> None:
 def test_what_is_no_version_is_named(arguments: tuple[str, ...]) -> None:
     ended = run_cli(*arguments)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("windlass: 'nine' is not a version; versions are written v1, v2, …. Use: windl")
+    assert ended.err.startswith(
+        "windlass: 'nine' is not a version; versions are written v1, v2, …. Use: windl"
+    )
     assert "Too many arguments" in run_cli("show", "iris", "nine", "v9").err
 
 

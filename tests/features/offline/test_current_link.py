@@ -49,7 +49,9 @@ def test_a_folder_in_place_of_the_link_is_refused(store: OfflineStore) -> None:
     current = store.folder / "current"
     current.unlink()
     shutil.copytree(store.snapshot(2).folder, current)
-    with pytest.raises(FeatureError, match="Move it elsewhere, then run `ln -sfn snapshots/000002 cur"):
+    with pytest.raises(
+        FeatureError, match="Move it elsewhere, then run `ln -sfn snapshots/000002 cur"
+    ):
         build_snapshot(store, LOANS)
     assert numbers(store) == [2, 1]
     shutil.rmtree(current)
