@@ -83,6 +83,11 @@ FIXED = frozenset({"GOLDEN"})  # the file golden.json, of bundles
 # Those of the private words that plain English sentences do not need either.
 UNSAID = PRIVATE - {"asked", "earlier", "following", "shown", "standing", "way", "why"}
 
+# Phrases in texts of the package that are not English, or say nothing: "7.5 is no whole number", "ask anew".
+_UNCLEAR = re.compile(
+    r"(?<!here )\bis no (?!longer\b|more\b)|\banew\b|\bthat is none\b|\bwithout a word\b"
+    r"|\bmakes? (?:some|\w+s) up\b|\b(?:is|be) away\b"
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SENTENCE_END = re.compile(r"[.!?]\s+(?!Raises)[A-Z]")
 
@@ -192,6 +197,27 @@ def test_tests_give_no_private_names() -> None:
         if is_private(name)
     ]
     assert private == []
+
+
+def test_texts_have_no_unclear_phrases() -> None:
+    unclear = [
+        f"{path}:{node.lineno}: {phrase[0]}"
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for phrase in _UNCLEAR.finditer(" ".join(node.value.split()))
+    ]
+    assert unclear == []
+
+
+@pytest.mark.parametrize("text", ["7.5 is no whole number", "build anew", "the database is away"])
+def test_unclear_phrases_are_recognised(text: str) -> None:
+    assert _UNCLEAR.search(text)
+
+
+@pytest.mark.parametrize("text", ["There is no such job.", "It is no longer there.", "away"])
+def test_clear_phrases_are_allowed(text: str) -> None:
+    assert not _UNCLEAR.search(text)
 
 
 def test_small_modules_are_few() -> None:

@@ -87,6 +87,6 @@ def test_a_folder_that_cannot_be_written_is_reported(far: Bundle, tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(
         StorageError,
-        match=r"The copies of bundles failed at .*file.*: .* Check that the disk works",
+        match=r"The bundle cache failed at .*file.*: .* Check that the disk works",
     ):
         BundleCache(tmp_path / "file" / "cache").open(far.digest, fetching(far, []))

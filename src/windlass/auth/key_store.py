@@ -88,7 +88,7 @@ def _name_taken(key: ApiKey) -> AccessError:
             " then revoke the old one."
         )
     return AccessError(
-        f"A key {key.name!r} was revoked, and a name is given once, for decisions bear it. Choose another name."
+        f"A key {key.name!r} was revoked. A name is never used again, since decisions record it. Choose another name."
     )
 
 

@@ -27,20 +27,20 @@ class Version(ApiModel):
     project: str
     version: str
     stage: Stage
-    digest: str = Field(description="Of its bundle; decisions are bound to it.")
+    digest: str = Field(description="Digest of its bundle; decisions refer to it.")
     created_at: Seconds
     trained_by: str
     job_id: str | None
-    pruned_at: float | None = Field(description="When its bundle was removed.")
+    pruned_at: float | None = Field(description="Time when its bundle was removed.")
     params: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     gates: list[Gate]
     engine: dict[str, Any] = Field(
         default_factory=dict,
-        description="What serves it, and how it compared with the fitted pipeline.",
+        description="Engine that serves it, and its comparison with the fitted pipeline.",
     )
-    data_digest: str = Field("", description="Of the rows it was trained on.")
-    source_digest: str | None = Field(None, description="Of its project.py.")
+    data_digest: str = Field("", description="Digest of its training data.")
+    source_digest: str | None = Field(None, description="Digest of its project.py.")
 
 
 class Versions(ApiModel):
@@ -72,12 +72,12 @@ class McNemar(ApiModel):
 class Comparison(ApiModel):
     """Differences of metrics on rows that neither was trained on, with intervals."""
 
-    versions: list[str] = Field(description="Which two, in order: a, b.")
-    rows: Count = Field(description="That both held out.")
+    versions: list[str] = Field(description="The two versions, in the order a, b.")
+    rows: Count = Field(description="Number of rows that both held out.")
     confidence: float
     metrics: list[Difference]
     mcnemar: McNemar | None
-    relabelled: Count = Field(description="Rows whose label differs between them.")
+    relabelled: Count = Field(description="Number of rows whose label differs between them.")
     obstacle: str | None = Field(description="Why they cannot be compared.")
 
 
@@ -92,7 +92,7 @@ class Decision(ApiModel):
     actor: str = Field(description="The name of the key that decided.")
     reason: str
     decided_at: Seconds
-    previous: str = Field(description="The hash of the decision before.")
+    previous: str = Field(description="Hash of the decision before.")
     hash: str
 
 
@@ -154,10 +154,10 @@ class Trained(ApiModel):
 class Accepted(ApiModel):
     """A training that has not ended yet."""
 
-    message: str = Field(description="What it waits for.")
+    message: str = Field(description="What the job waits for.")
     job_id: str
     state: JobState
-    location: str = Field(description="Where to ask for its progress.")
+    location: str = Field(description="URL of the job, with its progress.")
 
 
 MODELS = (Versions, Comparison, Decisions, Decided, Jobs, Trained, Accepted)

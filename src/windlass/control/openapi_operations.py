@@ -44,8 +44,11 @@ TRAINING: dict[str, Operation] = {
         },
         also={"202": "Accepted"},
         tells={
-            "200": {"Preference-Applied": "What of `Prefer` was done."},
-            "202": {"Location": "The job.", "Preference-Applied": "What of `Prefer` was done."},
+            "200": {"Preference-Applied": "The preferences of `Prefer` that were applied."},
+            "202": {
+                "Location": "The job.",
+                "Preference-Applied": "The preferences of `Prefer` that were applied.",
+            },
         },
     ),
     "GET /jobs": Operation(
@@ -63,7 +66,7 @@ TRAINING: dict[str, Operation] = {
                 "minimum": 1,
                 "maximum": MAX_LISTED,
                 "default": 100,
-                "description": "At most so many.",
+                "description": "Maximum number of jobs.",
             },
         },
     ),
@@ -76,7 +79,7 @@ TRAINING: dict[str, Operation] = {
     ),
     "DELETE /jobs/{job}": Operation(
         "Cancel a job",
-        "A queued job is cancelled at once. The worker of a running one is asked to give it up: 202.",
+        "A queued job is cancelled at once. The worker of a running one is asked to stop it: 202.",
         "Job",
         errors=("404", "409", "503"),
         also={"202": "Job"},
@@ -85,11 +88,11 @@ TRAINING: dict[str, Operation] = {
     "GET /jobs/{job}/events": Operation(
         "A job's progress, as it comes",
         "Server-sent events: `progress`, `message`, and `done` with the whole job at the end. A client that"
-        " comes again with `Last-Event-ID` is told what is new; 204 where nothing will be.",
+        " reconnects with `Last-Event-ID` gets the later events; 204 where there will be none.",
         "Text",
         "text/event-stream",
         errors=_AWAY,
-        headers={"Last-Event-ID": "The id of the last event that the client was told."},
+        headers={"Last-Event-ID": "The id of the last event that the client received."},
         also={"204": ""},
         path={"job": _JOB},
     ),

@@ -57,7 +57,7 @@ def publish_bundle(folder: Path, target: Path) -> None:
     """Replaces `target` by a sealed folder.
 
     A crash at any time leaves either the old or the new bundle. Raises BundleError if `target` exists and is
-    no bundle, or cannot be written.
+    not a bundle, or cannot be written.
     """
     target = target.resolve()
     check_replaceable(target)

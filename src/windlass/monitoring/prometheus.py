@@ -148,7 +148,7 @@ class _MetricFamilies(Collector):
     def _feature_reads(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
             "windlass_feature_reads",
-            "Entities whose features were asked for, by what came of it.",
+            "Entities whose features were requested, by outcome.",
             labels=["project", "result"],
         )
         for project, counts in self.snapshot.reads.items():

@@ -15,9 +15,7 @@ from windlass.errors import BundleError, IntegrityError, StorageError
 
 MAX_UNUSED_SECONDS = 30 * 24 * 3600.0  # a cached bundle that nobody opened for longer is removed
 
-_translate_disk_errors = partial(
-    translate_disk_errors, StorageError, "The copies of bundles failed"
-)
+_translate_disk_errors = partial(translate_disk_errors, StorageError, "The bundle cache failed")
 
 
 class BundleCache:

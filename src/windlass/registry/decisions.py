@@ -105,7 +105,7 @@ def find_faults(versions: Sequence[VersionRef], decisions: Sequence[Decision]) -
         where = f"{decision.project}, decision {decision.sequence}"
         version = by_number.get(decision.number)
         if version is None:
-            faults.append(f"{where} is about {decision.version}, which is not there.")
+            faults.append(f"{where} is about {decision.version}, which does not exist.")
             continue
         if version.digest != decision.digest:
             faults.append(

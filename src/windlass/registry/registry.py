@@ -289,7 +289,7 @@ class Registry:
         and the one that a rollback returns to. Raises UnknownError.
         """
         if keep < 0:
-            raise RegistryError(f"One cannot keep {keep} versions. Use 0 or more.")
+            raise RegistryError(f"Cannot keep {keep} versions. Use 0 or more.")
         with self.database.writing() as connection:
             queries.get_declaration(connection, project, lock=True)
             versions = queries.list_versions(connection, project)
@@ -314,7 +314,7 @@ class Registry:
             for project in projects:
                 self._sweep_project(project)
         except StorageError as error:
-            _log.warning("registry not swept", extra={"reason": str(error)})
+            _log.warning("registry not cleaned up", extra={"reason": str(error)})
 
     def _sweep_project(self, project: str) -> None:
         """Leaves a project the folders of its unpruned versions, and no other."""

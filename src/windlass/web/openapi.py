@@ -60,10 +60,10 @@ class OpenApiSection:
 _ERRORS = {
     "400": "The body is not valid JSON, or not what its content type says.",
     "401": "No key, or one that is not known. Send it as `X-API-Key` or `Authorization: Bearer`.",
-    "403": "The key's role does not reach this route.",
+    "403": "The key's role does not allow this route.",
     "404": "There is nothing of this name.",
     "406": "`Accept` names no form that this route answers in.",
-    "409": "Not in the state that things are in now; the detail says why.",
+    "409": "Not possible in the current state; the detail says why.",
     "413": "The body is over the limit.",
     "415": "The body is of a type that this route does not read.",
     "422": "The input does not fit what is declared; `errors` names each field.",

@@ -94,7 +94,7 @@ def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(
         prune(offline_store(tmp_path / "none"), 1, ())
     assert not (tmp_path / "none").exists()
     store = grown(tmp_path)
-    with pytest.raises(FeatureError, match="cannot keep -1"):
+    with pytest.raises(FeatureError, match="Cannot keep -1"):
         prune(store, -1, ())
     (store.snapshot().folder / "snapshot.json").write_text("{")
     with pytest.raises(FeatureError, match="no complete snapshot"):

@@ -228,7 +228,7 @@ def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:
     another process writes, or the disk cannot be written.
     """
     if keep < 0:
-        raise FeatureError(f"One cannot keep {keep} snapshots. Use 0 or more.")
+        raise FeatureError(f"Cannot keep {keep} snapshots. Use 0 or more.")
     store.snapshot()
     with store.write_lock() as staging:
         current = store.snapshot().number

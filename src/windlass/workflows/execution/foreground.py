@@ -138,6 +138,6 @@ class ForegroundJob:
 
 def _waiting_message(running: Job, job: Job) -> str:
     if running.id == job.id:
-        return f"Another process is about it: {running.message}"
+        return f"Another process is working on it: {running.message}"
     deed = "trains" if running.kind == "train" else "runs the pipeline of"
     return f"Waiting: {running.asked_by} {deed} {running.project} in job {running.id}"

@@ -73,7 +73,7 @@ def _serve_requests(
     if project.name != task["project"]:
         raise JobError(
             f"{source.folder} declares project {project.name!r}, and the job is for {task['project']!r}."
-            " Ask for a training of the one that is meant."
+            " Request a training of the right project."
         )
     if "build" in task:
         send(result=build_features(project, source, task, send.progress))
