@@ -9,6 +9,7 @@ WindlassError
 │   └── IntegrityError   files of a bundle are not those that were sealed
 ├── EngineError          a model that cannot be loaded, or does not reproduce its reference examples
 ├── InputError           a body or a file cannot be read as rows
+│   ├── TableError       a table cannot be read; says why without quoting it
 │   └── RowsError        rows do not match their schema; lists the faults
 ├── LedgerError          the ledger cannot be written or read
 ├── FeatureError         features cannot be built, stored or read
@@ -65,6 +66,17 @@ class EngineError(WindlassError):
 
 class InputError(WindlassError):
     """A body or a file cannot be read as rows."""
+
+
+class TableError(InputError):
+    """A table cannot be read.
+
+    `reason` says why, and quotes nothing of the table; it is empty where no such reason is known.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class RowsError(InputError):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from tests.support.child_process import python_command
+from tests.support.child_process import WINDLASS, python_command
 from tests.support.child_process import run as run_command
 from tests.support.cli import run_cli
 
@@ -114,3 +114,33 @@ print(sorted({"pandas", "sklearn", "scipy", "starlette"} & sys.modules.keys()))
     words = ["predict", bundle, "--input", "rows.csv", "--output", "out.parquet"]
     output = run_command(python_command(code, *words), cwd=tmp_path).check()
     assert output.endswith("[]\n")
+
+
+@pytest.mark.parametrize("cell", [b"\xed\xa0\x80", b"1" * (1 << 20)], ids=["UTF-8", "long line"])
+def test_a_file_that_cannot_be_read_never_aborts_the_process(
+    tmp_path: Path, bundle: Path, cell: bytes
+) -> None:
+    """A thread of the parser that calls Python as the interpreter ends would abort some processes."""
+    source = tmp_path / "rows.csv"
+    source.write_bytes(f"{HEADER}\n5.1,3.5,1.4,".encode() + cell + b"\n")
+    options = ("--input", source, "--output", tmp_path / "out.csv")
+    for _ in range(4):
+        ended = run_command([WINDLASS, "predict", bundle, *options], warm=False)
+        assert (ended.code, len(ended.error_lines)) == (1, 1), ended
+
+
+def test_rows_behind_a_quote_that_is_not_closed_are_an_error(run: Run, tmp_path: Path) -> None:
+    rows = [SETOSA] * 1000
+    rows[3] = '5.1,3.5,1.4,"0.2'
+    code, out, err = run(rows)
+    assert (code, out) == (1, "")
+    assert "rows.csv cannot be read as csv: row 3 opens a quote that is never closed" in err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_quoted_cell_of_many_lines_is_a_cell(run: Run) -> None:
+    code, out, _ = run(
+        [f'{SETOSA},"a\n""b"",\nc"', VIRGINICA + ",d"], "--keep", "note", header=f"{HEADER},note"
+    )
+    assert code == 0
+    assert out.startswith("Scored 2 of 2 rows")

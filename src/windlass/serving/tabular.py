@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 
 from windlass.core.batch import Batch, Prediction
-from windlass.errors import InputError
+from windlass.errors import InputError, TableError
 from windlass.monitoring.ledger import Ledger
 from windlass.monitoring.ledger_record import TableMetadata, encode_table
 from windlass.serving.content_negotiation import FORMATS, MEDIA_TYPES, response_format
@@ -79,9 +79,11 @@ def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> B
             table = pa.Table.from_batches(_bounded_batches(reader, max_bytes), reader.schema)
     except UnicodeDecodeError:
         raise malformed("The body is not UTF-8.") from None
-    except (InputError, pa.ArrowException):
+    except (InputError, pa.ArrowException) as error:
         # the readers' own messages quote the body
-        raise malformed(f"The body cannot be read as a table in the form {form}.") from None
+        reason = error.reason if isinstance(error, TableError) else ""
+        detail = f"The body cannot be read as a table in the form {form}"
+        raise malformed(f"{detail}: {reason}" if reason else f"{detail}.") from None
     if not table.num_rows:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
     try:

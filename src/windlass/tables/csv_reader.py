@@ -1,4 +1,7 @@
-"""Reads CSV in constant memory: the header, columns of text, and the lines that are no rows with their numbers."""
+"""Reads CSV in constant memory: the header, columns of text, and the lines that are no rows with their numbers.
+
+pyarrow parses one chunk of whole lines at a time, in the caller's thread: no thread is left that calls Python.
+"""
 
 import csv
 import io
@@ -14,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from windlass.errors import InputError
+from windlass.errors import InputError, TableError
 from windlass.tables.arrow_numpy import to_mask
 
 _MAX_HEADER = 1 << 20  # bytes
@@ -42,7 +45,7 @@ class BrokenLine:
 
 
 class BrokenLines:
-    """Holds broken lines between the thread that parses ahead, which adds them, and the one that takes batches."""
+    """Holds the broken lines that were reported, until a caller collects them."""
 
     def __init__(self) -> None:
         self._lines: deque[BrokenLine] = deque()
@@ -73,35 +76,29 @@ class CsvFormat:
 class CsvReader:
     """Iterates over the record batches of a CSV file that is open for reading in binary.
 
-    A broken line goes to `on_broken`, in another thread, before the batch after it comes, or earlier; where that
-    returns false, the reading ends with pyarrow's error. `schema` has a column for each name of the header. Raises
-    InputError for a header that cannot be read and, with `line_per_record`, for a line longer than a block.
+    A broken line goes to `on_broken` before the batch after it comes, or earlier; where that returns false, the
+    reading ends with pyarrow's error. `schema` has a column for each name of the header. Raises InputError for a
+    header that cannot be read, for a line longer than a block, and, without `line_per_record`, for text that is
+    not UTF-8 and for a file that ends inside quotes.
     """
 
     def __init__(
         self, file: Any, name: str, form: CsvFormat, on_broken: Callable[[BrokenLine], bool]
     ) -> None:
-        from pyarrow import csv as arrow_csv
-
         names = _read_header(file.read(min(form.block, _MAX_HEADER)), name, form)
         self._file = file
         self._size = max(file.seek(0, io.SEEK_END), 1)
         file.seek(0)
+        self._name = name
+        self._form = form
         self._on_broken = on_broken
-        self._lines = _LineReader(file, name, len(names), form.block)
+        self._lines = _LineReader(file, name, len(names), form)
+        # a line of too many cells behind each chunk: the quote closes a cell that is open, and is text elsewhere
+        self._end = uuid4().hex + '"' + "," * len(names)
+        self._open = b""  # the record at the end of the last chunk that is not closed
+        self._records = 0  # the header, rows and broken lines before the chunk
         kind = pa.binary() if form.line_per_record else pa.string()
-        self._batches = arrow_csv.open_csv(
-            self._lines if form.line_per_record else file,
-            arrow_csv.ReadOptions(use_threads=False, block_size=form.block),
-            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=self._report),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, kind),
-                strings_can_be_null=form.line_per_record,
-                null_values=[""],
-                check_utf8=not form.line_per_record,
-            ),
-        )
-        self.schema = self._batches.schema
+        self.schema = pa.schema([(column, kind) for column in names])
 
     @property
     def share(self) -> float:
@@ -109,15 +106,65 @@ class CsvReader:
         return min(1.0, float(self._file.tell() / self._size))
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._batches)
+        while text := self._lines.take():
+            is_first = not self._records
+            # behind a line end, what looks like a byte order mark is text
+            table = self._parse(text, b"" if is_first else b"\n")
+            if self._open:
+                self._require_closable()
+                self._lines.put_back(self._open)
+            table = table.slice(1) if is_first else table
+            yield from table.to_batches() or [self._empty_batch()]
 
-    def _report(self, line: Any) -> str:
+    def _empty_batch(self) -> Any:
+        arrays = [pa.nulls(0, field.type) for field in self.schema]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _parse(self, text: bytes, before: bytes) -> Any:
+        """Parse whole lines. The options are not kept: pyarrow's reference to `_report` is hidden from Python."""
+        from pyarrow import csv as arrow_csv
+
+        chunk = _arrow_buffer(before, text, b"\n", self._end.encode())
+        self._open, start = b"", self._records
+        return arrow_csv.read_csv(
+            pa.BufferReader(chunk),
+            arrow_csv.ReadOptions(
+                use_threads=False, block_size=chunk.size, column_names=self.schema.names
+            ),
+            arrow_csv.ParseOptions(
+                newlines_in_values=True, invalid_row_handler=lambda line: self._report(line, start)
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=self.schema,
+                strings_can_be_null=self._form.line_per_record,
+                null_values=[""],
+                check_utf8=False,
+            ),
+        )
+
+    def _report(self, line: Any, start: int) -> str:
         text, opens_quote = line.text, False
+        record = start + line.number - 1  # pyarrow counts from 1
+        if text.endswith(self._end):
+            self._open = text.removesuffix(self._end).removesuffix("\n").encode()
+            self._records = record
+            return "skip"
         if text == self._lines.placeholder:
             text, opens_quote = self._lines.replaced.popleft()
-        row = (line.number or 0) - 2  # pyarrow counts lines from 1, and the header is one
+        row = record - 1  # the header is a record
         broken = BrokenLine(row, line.expected_columns, line.actual_columns, text, opens_quote)
         return "skip" if self._on_broken(broken) else "error"
+
+    def _require_closable(self) -> None:
+        """Raise TableError where the open record cannot end: the file does, or the record is too long."""
+        where = f"row {self._records - 1}" if self._records else "the header"
+        if self._lines.at_end:
+            reason = f"{where} opens a quote that is never closed. Close it."
+        elif len(self._open) > self._form.block:
+            reason = _too_long(self._form.block, f"{where} opens a quote, and ")
+        else:
+            return
+        raise TableError(f"{self._name} cannot be read as csv: {reason}", reason)
 
 
 class RowNumbers:
@@ -138,11 +185,13 @@ class RowNumbers:
 
 
 def require_unique(name: str, columns: Sequence[str]) -> None:
-    """Raise InputError where the file or body `name` has two columns of one name."""
+    """Raise TableError where the file or body `name` has two columns of one name."""
     for column, count in Counter(columns).items():
         if count > 1:
-            raise InputError(
-                f"{name} has {count} columns called {column[:64]!r}. Name each column once."
+            positions = [str(at) for at, other in enumerate(columns, 1) if other == column]
+            raise TableError(
+                f"{name} has {count} columns called {column[:64]!r}. Name each column once.",
+                f"columns {', '.join(positions[:10])} have the same name. Name each column once.",
             )
 
 
@@ -155,7 +204,12 @@ def _read_header(head: bytes, name: str, form: CsvFormat) -> list[str]:
         raise InputError(f"{name} has no readable header: {error}.") from error
     if not names:
         raise InputError(f"{name} is empty. The first line names the columns.")
-    first = re.split(_LINE_END.encode(), head.lstrip(b"\r\n"), maxsplit=1)[0]
+    first, *rest = re.split(_LINE_END.encode(), head.lstrip(b"\r\n"), maxsplit=1)
+    if not rest:
+        reason = (
+            "no line follows the header. Write the column names in a line, and each row in one."
+        )
+        raise TableError(f"{name} cannot be read as csv: {reason}", reason)
     if form.line_per_record and _opens_quote(_binary_array(first))[0]:
         raise InputError(f"The header of {name} opens a quote that it does not close. Close it.")
     if any(char == "\0" or "\udc80" <= char <= "\udcff" for char in "".join(names)):
@@ -171,49 +225,59 @@ def _opens_quote(lines: Any) -> NDArray[np.bool_]:
     return to_mask(pc.match_substring_regex(lines, _OPEN_QUOTE))
 
 
-class _LineReader(io.RawIOBase):
-    """A CSV file by whole lines, where a line that pyarrow would misread is replaced by one that it reports.
+class _LineReader:
+    """Reads whole lines of a CSV file; with `line_per_record`, one that pyarrow would misread is replaced.
 
     Those are lines that open a quote and do not close it, which would swallow the next lines, and lines that are
     not UTF-8 and have too many or too few cells. In their place stands a line with too many cells, `placeholder`;
     `replaced` holds their texts, and whether each opened a quote.
     """
 
-    def __init__(self, file: Any, name: str, cells: int, block: int) -> None:
-        super().__init__()
+    def __init__(self, file: Any, name: str, cells: int, form: CsvFormat) -> None:
         self.placeholder = uuid4().hex + "," * cells
         self.replaced: deque[tuple[str, bool]] = deque()
+        self.at_end = False
         self._file = file
         self._name = name
         self._cells = cells
-        self._block = block
+        self._form = form
         self._rest = b""
-        self._ready = memoryview(b"")
 
-    def readable(self) -> bool:
-        """Whether it can be read: always."""
-        return True
+    def take(self) -> bytes:
+        """Returns whole lines, about a block, and nothing at the end of the file."""
+        text = self._whole_lines()
+        if self._form.line_per_record:
+            return self._sanitise(text)
+        text.decode()
+        return text
 
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, none at the end. Raises InputError for a line longer than a block."""
-        if not self._ready:
-            self._ready = memoryview(self._sanitise(self._whole_lines()))
-        size = len(self._ready) if size < 0 else size
-        taken, self._ready = self._ready[:size], self._ready[size:]
-        return bytes(taken)
+    def put_back(self, text: bytes) -> None:
+        """Puts text before what is read next."""
+        self._rest = text + self._rest
 
     def _whole_lines(self) -> bytes:
-        read = self._file.read(self._block)
-        text = self._rest + read
-        # a carriage return at the very end may be half of a line's end
-        end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1 if read else len(text)
-        if not end and len(text) >= 2 * self._block:
-            raise InputError(
-                f"{self._name} has a line longer than {self._block:,} bytes. See whether it is a CSV file, a record"
+        block = self._form.block
+        while True:
+            read: bytes = self._file.read(block)
+            self.at_end = not read
+            text = self._rest + read
+            # a carriage return at the very end may be half of a line's end
+            end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1 if read else len(text)
+            if not end and len(text) >= 2 * block:
+                raise self._line_too_long()
+            self._rest = text[end:]
+            if end or not read:
+                return text[:end]
+
+    def _line_too_long(self) -> InputError:
+        block = self._form.block
+        if self._form.line_per_record:
+            return InputError(
+                f"{self._name} has a line longer than {block:,} bytes. See whether it is a CSV file, a record"
                 " a line."
             )
-        self._rest = text[end:]
-        return text[:end] if end or not read else self._whole_lines()
+        reason = _too_long(block)
+        return TableError(f"{self._name} cannot be read as csv: {reason}", reason)
 
     def _sanitise(self, text: bytes) -> bytes:
         readable = _is_utf8(text)
@@ -240,6 +304,10 @@ class _LineReader(io.RawIOBase):
         return self.placeholder.encode()
 
 
+def _too_long(block: int, where: str = "") -> str:
+    return f"{where}a line is longer than {block >> 10} KiB. Check its quotes."
+
+
 def _is_utf8(text: bytes) -> bool:
     try:
         text.decode()
@@ -252,3 +320,13 @@ def _binary_array(text: bytes) -> Any:
     """One binary cell, without a copy."""
     offsets = pa.py_buffer(np.array([0, len(text)], np.int32))
     return pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(text)])
+
+
+def _arrow_buffer(*parts: bytes) -> Any:
+    """Return the parts in memory of Arrow: its threads let go of it without Python."""
+    buffer = pa.allocate_buffer(sum(map(len, parts)))
+    view, at = memoryview(buffer).cast("B"), 0
+    for part in parts:
+        view[at : at + len(part)] = part
+        at += len(part)
+    return buffer

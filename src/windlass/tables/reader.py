@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from windlass.errors import InputError
+from windlass.errors import InputError, TableError
 from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader, require_unique
 from windlass.tables.text_columns import is_text
 
@@ -23,9 +23,9 @@ _ARROW_FILE = b"ARROW1"
 class TableReader:
     """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
 
-    CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken`, in another thread,
-    before the next batch or earlier, and is an error without `on_broken`. A batch may be empty. Arrow is a stream
-    or a file. Raises InputError for a source that cannot be read.
+    CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken`, before the next batch
+    or earlier, and is an error without `on_broken`. A batch may be empty. Arrow is a stream or a file. Raises
+    InputError for a source that cannot be read. Once it is left, it holds neither the source nor a thread.
     """
 
     def __init__(
@@ -52,6 +52,9 @@ class TableReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        share = self.share
+        self._share = lambda: share
+        self._batches = iter(())  # what parses refers to this reader, and to the source
         self._open.close()
 
     @property
@@ -139,17 +142,21 @@ class TableReader:
         try:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise InputError(
-                f"{self._name} cannot be read as {self.form}: {self._error_reason(error)}"
+            reason = self._error_reason(error)
+            text = (
+                reason
+                or f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}. Check the file."
+            )
+            raise TableError(
+                f"{self._name} cannot be read as {self.form}: {text}", reason
             ) from error
 
     def _error_reason(self, error: Exception) -> str:
+        """The reason without a word of the table, or ""."""
         if self._rejected is not None:
             return f"{self._rejected}. Correct that line."
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             return "it is not UTF-8. Save it as UTF-8."
-        if "straddling" in str(error):
-            return f"a line is longer than {_BLOCK_BYTES >> 10} KiB. Check its quotes."
         if isinstance(error, OSError) and error.errno:
             return f"{os.strerror(error.errno)}. Check the file."
-        return f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}. Check the file."
+        return ""

@@ -61,14 +61,14 @@ def test_a_line_with_an_open_quote_does_not_consume_the_next(
 
 
 @pytest.mark.parametrize("every", [2, 3, 7])
-def test_no_broken_line_is_lost_while_the_parser_reads_ahead(tmp_path: Path, every: int) -> None:
-    """The parser reports broken lines of later blocks while this thread takes a batch."""
+def test_no_broken_line_is_lost_while_a_batch_is_worked_on(tmp_path: Path, every: int) -> None:
+    """A parser that read ahead would report broken lines of later blocks while this thread takes a batch."""
     file, count = tmp_path / "raw.csv", 600
     lines = [f"{n},{n}" + ",more" * (n % every == 0) for n in range(count)]
     file.write_text("\n".join(["id,name", *lines]))
     batches, rows = list[RawBatch](), list[int]()
     for batch in replace(RawFile.open(file), csv_block=64).batches():
-        time.sleep(0.002)  # the work on a batch, which the parser uses
+        time.sleep(0.002)  # the work on a batch, in which a parser could read ahead
         batches.append(batch)
         assert [int(name) + 1 for name in batch.cells["name"].to_list()] == batch.rows.to_list()
         rows += batch.rows.to_list()
