@@ -102,7 +102,7 @@ def test_a_finished_build_whose_step_was_not_stored_is_used(
     assert [snapshot.number for snapshot in store.snapshots()] == [1]
     assert json.loads(steps.results["build features"])["events"] == 200
     # a run that begins anew builds again, whatever there is already
-    assert "loan_id: duplicate" in run_job(context, job, StoredSteps())["error"]
+    assert "loan: duplicate (200)" in run_job(context, job, StoredSteps())["error"]
 
 
 def test_a_project_without_generated_data_needs_a_file(

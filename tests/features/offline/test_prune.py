@@ -97,7 +97,7 @@ def test_where_nothing_is_or_the_current_is_torn_nothing_is_removed(
     with pytest.raises(FeatureError, match="Cannot keep -1"):
         prune(store, -1, ())
     (store.snapshot().folder / "snapshot.json").write_text("{")
-    with pytest.raises(FeatureError, match="no complete snapshot"):
+    with pytest.raises(FeatureError, match="not a complete snapshot"):
         prune(store, 1, ())
     assert len(store.snapshot_folders()) == 4
 

@@ -241,7 +241,7 @@ def _check_request(bundle: Bundle, request: ScoreRequest) -> None:
         )
     if request.output.exists():
         raise SettingsError(
-            f"--output {request.output} is there already. Name another, or remove it."
+            f"--output {request.output} exists already. Name another, or remove it."
         )
 
 
