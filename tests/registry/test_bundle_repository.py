@@ -58,7 +58,7 @@ def test_a_manifest_leads_out_of_no_folder(
         (Path(every_registry.location(version)) / "manifest.json").write_text(hostile)
     else:
         open_blob_store(every_settings).upload(tmp_path, ["manifest.json"], "models/loan/v1")
-    with pytest.raises(IntegrityError, match="no plain file name"):
+    with pytest.raises(IntegrityError, match="not a plain file name"):
         every_registry.fetch(version)
 
 
