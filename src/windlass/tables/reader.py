@@ -152,7 +152,7 @@ class TableReader:
             ) from error
 
     def _error_reason(self, error: Exception) -> str:
-        """The reason without a word of the table, or ""."""
+        """Returns the reason, which quotes nothing of the table; empty if there is none."""
         if self._rejected is not None:
             return f"{self._rejected}. Correct that line."
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):

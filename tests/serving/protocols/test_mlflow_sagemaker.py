@@ -92,7 +92,9 @@ def test_refused(iris_server: Server, body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        CSV, HEADER + CSV, CSV.rstrip("\n"), CSV.replace("\n", "\r\n"), "\ufeff" + HEADER + CSV,
+        CSV, HEADER + CSV, CSV.rstrip("\n"), CSV.replace("\n", "\r\n"), CSV.replace("\n", "\r"),
+        "\ufeff" + HEADER + CSV,
+        (HEADER + CSV).replace("\n", "\r"), (HEADER + CSV).replace("\n", "\r\n"),
         HEADER.upper().lower() + '"5.1","3.5","1.4","0.2"\n6.7,3.0,5.2,2.3\n', "\n" + CSV + "\n\n",
         ",".join(NAMES[::-1]) + "\n0.2,1.4,3.5,5.1\n2.3,5.2,3.0,6.7\n",
     ],
@@ -125,6 +127,14 @@ def test_csv_refused(iris_server: Server, body: str | bytes, status: int) -> Non
     assert answer.status_code in {400, 422}
     assert answer.status_code == status or len(body) > 1000
     assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize("cells", ["9.9,0.2", "0.2,9.9"])
+def test_csv_that_names_a_column_twice_is_refused(iris_server: Server, cells: str) -> None:
+    header = f"{HEADER.strip()},petal_width\n"
+    answer = invoke(iris_server, header + f"5.1,3.5,1.4,{cells}\n")
+    assert answer.status_code == 400
+    assert "Two columns have the same name" in answer.json()["detail"]
 
 
 def test_csv_of_every_kind(mixed_server: Server) -> None:

@@ -117,14 +117,15 @@ def _column_rows(content: dict[str, Any]) -> list[Any]:
 def _csv_rows(model: ServedModel, body: bytes) -> Rows:
     """Validates rows of CSV, with a header of column names or, as SageMaker sends it, without one."""
     try:
-        lines = [
-            line for line in csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True) if line
-        ]
+        text = io.StringIO(body.decode("utf-8-sig"), newline="")  # any line end ends a row
+        lines = [line for line in csv.reader(text, strict=True) if line]
     except (UnicodeDecodeError, csv.Error):
         raise malformed("The body is not CSV in UTF-8.") from None
     names: list[str] | tuple[str, ...] = model.schema.names
     if lines and set(lines[0]) & set(names) and not _is_row(model, lines[0]):
         names, lines = lines[0], lines[1:]
+        if len(set(names)) < len(names):
+            raise malformed("Two columns have the same name. Name each column once.")
     if not lines:
         raise malformed("The body holds no rows.")
     rows = []
