@@ -278,24 +278,35 @@ def _serve(listener: socket.socket) -> _Request:
                 if key.fileobj is wake:
                     wake.recv(4096)
                     _report_ended(connections)
-                    continue
-                connection = listener.accept()[0]
-                request = _receive(connection)
-                pid = os.fork()
-                if pid == 0:
-                    for open_socket in (connection, listener, wake, waker, *connections.values()):
-                        open_socket.close()
-                    signal.set_wakeup_fd(-1)
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    return request
-                request.close()
-                connections[pid] = connection
-                connection.send(str(pid).encode())
+                elif key.fileobj is listener:  # the request may follow later, or never
+                    selector.register(listener.accept()[0], selectors.EVENT_READ)
+                else:
+                    connection = selector.unregister(key.fileobj).fileobj
+                    assert isinstance(connection, socket.socket)
+                    if (request := _receive(connection)) is None:
+                        continue
+                    if (pid := os.fork()) == 0:
+                        waiting = [registered.fileobj for registered in selector.get_map().values()]
+                        for other in (*waiting, waker, connection, *connections.values()):
+                            other.close()  # type: ignore[union-attr]
+                        signal.set_wakeup_fd(-1)
+                        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                        return request
+                    request.close()
+                    connections[pid] = connection
+                    with suppress(
+                        OSError
+                    ):  # whoever asked for it has ended; so does the process, without its input
+                        connection.send(str(pid).encode())
 
 
-def _receive(connection: socket.socket) -> _Request:
+def _receive(connection: socket.socket) -> _Request | None:
+    """Returns the request of a client; None where the client has ended before it sent one."""
     message, streams, _, _ = socket.recv_fds(connection, _MAX_MESSAGE, 3)
-    return _Request(json.loads(message), streams)
+    if message:
+        return _Request(json.loads(message), streams)
+    connection.close()
+    return None
 
 
 def _report_ended(connections: dict[int, socket.socket]) -> None:
