@@ -14,11 +14,15 @@ from windlass.app import SWITCH_SECONDS, application
 from windlass.settings import Settings
 from windlass.web.asgi import AsgiService
 
+PYTHON_SECONDS = 0.005
+
 
 @pytest.fixture
 def switch_interval() -> Iterator[float]:
+    """The interval that Python begins with, whatever tests before have set."""
     before = sys.getswitchinterval()
-    yield before
+    sys.setswitchinterval(PYTHON_SECONDS)
+    yield sys.getswitchinterval()
     sys.setswitchinterval(before)
 
 
