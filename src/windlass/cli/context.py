@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -115,6 +115,19 @@ def select_version(
     raise UnknownError(f"Project {project} has no {kind}. See `windlass versions {project}`.")
 
 
+def project_parameter(kind: Callable[..., Any]) -> Any:
+    """Returns the argument or the option, as `kind` of Typer makes it, that names a project."""
+    help_ = "Folder or name of the project."
+    return kind(metavar="PROJECT", help=help_, show_default="the current folder")
+
+
+def version_argument(default: str) -> Any:
+    """Returns the argument that names a project and a version, whose default is described."""
+    help_ = "Project, by default the current folder, and its version."
+    return typer.Argument(metavar="[PROJECT] [VERSION]", help=help_, show_default=default)
+
+
+ProjectArgument = Annotated[Path, project_parameter(typer.Argument)]
 BundleOrProject = Annotated[
     list[str] | None,
     typer.Argument(

@@ -25,6 +25,7 @@ from windlass.cli.context import (
     resolve_project,
     select_version,
     split_arguments,
+    version_argument,
 )
 from windlass.cli.versions import format_time
 from windlass.registry.version import Stage
@@ -35,22 +36,8 @@ if TYPE_CHECKING:
     from windlass.registry.registry import Registry
     from windlass.registry.version import Version
 
-Which = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[PROJECT] [VERSION]",
-        help="Project, by default the current folder, and its version.",
-        show_default="the newest candidate",
-    ),
-]
-Before = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[PROJECT] [VERSION]",
-        help="Project, by default the current folder, and its version.",
-        show_default="the version in production before",
-    ),
-]
+Candidate = Annotated[list[str] | None, version_argument("the newest candidate")]
+Predecessor = Annotated[list[str] | None, version_argument("the version in production before")]
 
 
 def _require_reason(reason: str | None) -> str:
@@ -76,12 +63,12 @@ def register(app: typer.Typer) -> None:
 
 def approve(
     reason: Annotated[str | None, _reason_option("Reason of the decision.")] = None,
-    which: Which = None,
+    arguments: Candidate = None,
     key: Key = None,
     json: Json = False,
 ) -> None:
     """Put a candidate in production; by default the newest."""
-    target, names = split_arguments(which, "windlass approve [PROJECT] [VERSION]")
+    target, names = split_arguments(arguments, "windlass approve [PROJECT] [VERSION]")
     with _open_for_decision(key) as (registry, actor):
         project, version = _candidate(registry, target, names)
         decision = registry.approve(project, version.name, actor=actor, reason=str(reason))
@@ -90,12 +77,12 @@ def approve(
 
 def reject(
     reason: Annotated[str | None, _reason_option("Reason of the decision.")] = None,
-    which: Which = None,
+    arguments: Candidate = None,
     key: Key = None,
     json: Json = False,
 ) -> None:
     """Reject a candidate; by default the newest."""
-    target, names = split_arguments(which, "windlass reject [PROJECT] [VERSION]")
+    target, names = split_arguments(arguments, "windlass reject [PROJECT] [VERSION]")
     with _open_for_decision(key) as (registry, actor):
         project, version = _candidate(registry, target, names)
         decision = registry.reject(project, version.name, actor=actor, reason=str(reason))
@@ -104,12 +91,12 @@ def reject(
 
 def rollback(
     reason: Annotated[str | None, _reason_option("Reason of the decision.")] = None,
-    which: Before = None,
+    arguments: Predecessor = None,
     key: Key = None,
     json: Json = False,
 ) -> None:
     """Return to the named version, or to the one that was in production before."""
-    target, names = split_arguments(which, "windlass rollback [PROJECT] [VERSION]")
+    target, names = split_arguments(arguments, "windlass rollback [PROJECT] [VERSION]")
     with _open_for_decision(key) as (registry, actor):
         project = resolve_project(registry, target)
         to = names[0] if names else None

@@ -23,7 +23,13 @@ from windlass.cli.console import (
     fail_usage,
     steps_progress,
 )
-from windlass.cli.context import Master, current_user, require_spark_engine, resolve_folder
+from windlass.cli.context import (
+    Master,
+    ProjectArgument,
+    current_user,
+    require_spark_engine,
+    resolve_folder,
+)
 from windlass.cli.training_report import TrainingReport
 from windlass.core.gates import GateResult
 from windlass.core.project_loader import load_project
@@ -101,14 +107,7 @@ def register(app: typer.Typer) -> None:
 
 
 def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
-    project: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PROJECT",
-            help="Folder or name of the project.",
-            show_default="the current folder",
-        ),
-    ] = Path(),
+    project: ProjectArgument = Path(),
     data: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Raw events; without it the project generates them."),

@@ -60,7 +60,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
             help="File for the predictions: .csv, .parquet or .arrow. With Spark a folder, NAME.parquet.",
         ),
     ],
-    which: BundleOrProject = None,
+    arguments: BundleOrProject = None,
     rejects: Annotated[
         Path | None,
         typer.Option(
@@ -83,7 +83,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
     from windlass.workflows.scoring.request import ScoreRequest
 
     usage = "windlass predict [BUNDLE or PROJECT] [VERSION] --input FILE --output FILE"
-    target, names = split_arguments(which, usage)
+    target, names = split_arguments(arguments, usage)
     require_spark_engine(engine, master)
     columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
     request = ScoreRequest.from_paths(source, output, rejects, columns)

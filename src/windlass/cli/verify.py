@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    which: BundleOrProject = None,
+    arguments: BundleOrProject = None,
     project: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +33,7 @@ def verify(
     """Train a bundle again from its recorded inputs, and report what differs and why."""
     from windlass.workflows import verify as workflow
 
-    target, names = split_arguments(which, "windlass verify [BUNDLE or PROJECT] [VERSION]")
+    target, names = split_arguments(arguments, "windlass verify [BUNDLE or PROJECT] [VERSION]")
     reference = resolve_bundle(target, names)
     path = reference.bundle.path
     with progress(quiet=json) as report:

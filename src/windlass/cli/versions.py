@@ -16,19 +16,20 @@ from windlass.cli.console import (
     echo_table,
     fail_usage,
 )
-from windlass.cli.context import open_registry, resolve_project, select_version, split_arguments
+from windlass.cli.context import (
+    ProjectArgument,
+    open_registry,
+    resolve_project,
+    select_version,
+    split_arguments,
+    version_argument,
+)
 from windlass.core.gates import GateResult
 
 if TYPE_CHECKING:
     from windlass.registry.decisions import Decision
     from windlass.registry.version import Version
 
-Project = Annotated[
-    Path,
-    typer.Argument(
-        metavar="PROJECT", help="Folder or name of the project.", show_default="the current folder"
-    ),
-]
 _LISTED_METRICS = ("accuracy", "roc_auc", "macro_f1", "r2", "mae", "rmse", "log_loss")
 
 
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
         add_command(app, command.__name__, command)
 
 
-def versions(project: Project = Path(), json: Json = False) -> None:
+def versions(project: ProjectArgument = Path(), json: Json = False) -> None:
     """List a project's versions, newest first."""
     with open_registry() as registry:
         listed = registry.versions(resolve_project(registry, project))
@@ -64,18 +65,13 @@ def versions(project: Project = Path(), json: Json = False) -> None:
 
 
 def show(
-    which: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PROJECT] [VERSION]",
-            help="Project, by default the current folder, and its version.",
-            show_default="the version in production, otherwise the newest",
-        ),
+    arguments: Annotated[
+        list[str] | None, version_argument("the version in production, otherwise the newest")
     ] = None,
     json: Json = False,
 ) -> None:
     """Show a version: parameters, metrics, gates, decisions, and where its bundle is."""
-    target, names = split_arguments(which, "windlass show [PROJECT] [VERSION]")
+    target, names = split_arguments(arguments, "windlass show [PROJECT] [VERSION]")
     with open_registry() as registry:
         project = resolve_project(registry, target)
         version = None if names else registry.production(project)
@@ -142,7 +138,7 @@ def compare(
 
 
 def prune(
-    project: Project = Path(),
+    project: ProjectArgument = Path(),
     keep: Annotated[
         int,
         typer.Option(

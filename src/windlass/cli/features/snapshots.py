@@ -18,10 +18,17 @@ from windlass.cli.console import (
     fail_usage,
     progress,
 )
-from windlass.cli.context import Master, open_registry, require_spark_engine, resolve_folder
+from windlass.cli.context import (
+    Master,
+    ProjectArgument,
+    open_registry,
+    project_parameter,
+    require_spark_engine,
+    resolve_folder,
+)
 from windlass.cli.features import entities
 from windlass.cli.features.project import require_view, resolve_view
-from windlass.cli.versions import Project, format_time
+from windlass.cli.versions import format_time
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.features.offline.store import OfflineStore
@@ -63,7 +70,7 @@ def register(app: typer.Typer) -> None:
 
 
 def build(  # noqa: PLR0913, PLR0917 - an argument for each option, as typer wants it
-    project: Project = Path(),
+    project: ProjectArgument = Path(),
     data: Data = None,
     append: Annotated[
         bool, typer.Option("--append", help="Add the events of --data to the current snapshot.")
@@ -105,14 +112,7 @@ def build(  # noqa: PLR0913, PLR0917 - an argument for each option, as typer wan
 
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Raw events, .csv or .parquet.")],
-    project: Annotated[
-        Path,
-        typer.Option(
-            metavar="PROJECT",
-            help="Folder or name of the project.",
-            show_default="the current folder",
-        ),
-    ] = Path(),
+    project: Annotated[Path, project_parameter(typer.Option)] = Path(),
     quarantine: Annotated[
         Path | None,
         typer.Option(
@@ -164,7 +164,7 @@ def _reason_label(reason: str, count: dict[str, Any]) -> str:
 
 
 def generate(
-    project: Project = Path(),
+    project: ProjectArgument = Path(),
     entities: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of entities with events.")
     ] = ENTITIES,
@@ -183,7 +183,7 @@ def generate(
 
 
 def materialise(
-    project: Project = Path(),
+    project: ProjectArgument = Path(),
     snapshot: Annotated[
         int | None,
         typer.Option(metavar="N", help="Number of the snapshot.", show_default="the current one"),
@@ -208,7 +208,7 @@ def materialise(
     )
 
 
-def snapshots(project: Project = Path(), json: Json = False) -> None:
+def snapshots(project: ProjectArgument = Path(), json: Json = False) -> None:
     """List a project's snapshots, newest first."""
     settings = Settings.read()
     stored = OfflineStore.from_settings(settings, resolve_view(settings, project).name).snapshots()
@@ -233,7 +233,7 @@ def snapshots(project: Project = Path(), json: Json = False) -> None:
 
 
 def prune(
-    project: Project = Path(),
+    project: ProjectArgument = Path(),
     keep: Annotated[
         int, typer.Option(min=0, metavar="N", help="Number of newest snapshots to keep.")
     ] = 5,
