@@ -1,4 +1,4 @@
-"""Runs registry calls off the event loop: and opens the registry again where it hangs."""
+"""Runs registry calls off the event loop, and opens the registry again where a call hangs."""
 
 import logging
 import threading
