@@ -1,10 +1,12 @@
 """Clients that break the rules of HTTP: valid requests are answered, and the server goes on."""
 
 import contextlib
+import gzip
 import json
 import random
 import socket
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from tests.support.server import FLOWER, TIMEOUT, Serve, Server, post
 
 LIMIT = 1 << 20
+ROW_LIMIT = 64 << 10
 ROW = json.dumps(FLOWER).encode()
 
 
@@ -42,7 +45,7 @@ def test_a_declared_length_over_the_limit_is_refused_unread(server: Server) -> N
     answer = server.raw(head + b'{"sepal')
     assert answer.status == 413
     assert answer.headers["connection"] == "close"
-    assert str(LIMIT) in answer.json()["detail"]
+    assert str(ROW_LIMIT) in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,8 @@ def test_a_chunked_body_over_the_limit_is_refused_before_its_end(server: Server,
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with server.connect() as connection:
         connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
-        chunk = b"%x\r\n%b\r\n" % (LIMIT // 4, b" " * (LIMIT // 4))
+        part = (ROW_LIMIT if path == "/predict" else LIMIT) // 4
+        chunk = b"%x\r\n%b\r\n" % (part, b" " * part)
         for _ in range(5):
             connection.sendall(chunk)
         answer = connection.answer()  # the body has not ended
@@ -66,9 +70,36 @@ def test_a_body_over_the_limit_is_refused_though_its_sender_sends_it_whole(serve
 
 
 def test_a_body_at_the_limit_is_read(server: Server) -> None:
-    body = ROW + b" " * (LIMIT - len(ROW))
-    assert server.raw(post("/predict", body)).status == 200
-    assert server.raw(post("/predict", body + b" ")).status == 413
+    for path, row, limit in (
+        ("/predict", ROW, ROW_LIMIT),
+        ("/predict_batch", b"[%b]" % ROW, LIMIT),
+    ):
+        body = row + b" " * (limit - len(row))
+        assert server.raw(post(path, body)).status == 200
+        assert server.raw(post(path, body + b" ")).status == 413
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_an_encoded_body_is_decoded_up_to_the_limit(server: Server, encoding: str) -> None:
+    encode = gzip.compress if encoding == "gzip" else zlib.compress
+    header = f"Content-Encoding: {encoding}"
+    for path, row, limit in (
+        ("/predict", ROW, ROW_LIMIT),
+        ("/predict_batch", b"[%b]" % ROW, LIMIT),
+        ("/v2/models/iris/infer", b"{}", LIMIT),
+    ):
+        body = row + b" " * (limit - len(row))
+        assert server.raw(post(path, encode(body), header)).status == (400 if "v2" in path else 200)
+        assert server.raw(post(path, encode(body + b" "), header)).status == 413
+        assert server.raw(post(path, body, header)).status == 400
+
+
+def test_another_encoding_is_refused(server: Server) -> None:
+    for path in ("/predict", "/predict_batch", "/invocations", "/v2/models/iris/infer"):
+        answer = server.raw(post(path, ROW, "Content-Encoding: br"))
+        assert answer.status == 415
+        assert answer.headers["accept-encoding"] == "gzip, deflate"
+        assert b"gzip, deflate" in answer.body
 
 
 def test_a_chunked_body_is_read(server: Server) -> None:

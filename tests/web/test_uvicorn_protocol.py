@@ -21,7 +21,7 @@ def test_a_body_may_come_late_and_in_pieces(iris_server: Server) -> None:
 
 def test_a_large_body_may_come_in_pieces(iris_server: Server) -> None:
     for size in (9_999, 10_000, 70_000, 99_999, 100_000, 300_000):
-        request = post("/predict", BODY + b" " * (size - len(BODY)))
+        request = post("/predict_batch", b"[%b]" % (BODY + b" " * (size - len(BODY) - 2)))
         with iris_server.connect() as connection:
             for start in range(0, len(request), 8_000):
                 connection.sendall(request[start : start + 8_000])

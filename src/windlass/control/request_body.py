@@ -9,7 +9,7 @@ import orjson
 from windlass.control.error_mapping import fault, unprocessable
 from windlass.errors import Fault
 from windlass.web.messages import Request
-from windlass.web.problems import Problem, malformed, unsupported
+from windlass.web.problems import malformed, unsupported
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
@@ -25,13 +25,7 @@ async def read_json(request: Request) -> Any:
     """Returns the parsed body. Raises Problem 400, 413 or 415."""
     if request.media_type() not in _TYPES:
         raise unsupported(["application/json"])
-    max_body = request.max_body
-    request.max_body = min(max_body, MAX_BODY)
-    try:
-        body = await request.body()
-    except Problem as problem:
-        detail = f"The body is larger than {request.max_body} bytes."
-        raise Problem(problem.status, detail, headers=problem.headers) from None
+    body = await request.body(MAX_BODY)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -12,6 +12,9 @@ EPOCH = date(1970, 1, 1)
 MISSING_TEXT = ""  # a missing category, as an engine sees it; a real category is never empty
 MAX_INTEGER = 2**53  # integers become float64, which is exact up to here
 MAX_CATEGORY_LENGTH = 256
+MIN_ROW_LIMIT = 64 << 10  # bytes of JSON that a row may always take
+_ESCAPED = 12  # bytes of a character as JSON: two escaped halves of a surrogate pair
+_NUMBER = 64  # bytes of a number, a date or a boolean, and of the spaces around it
 
 
 class ColumnKind(StrEnum):
@@ -71,6 +74,14 @@ class ColumnSchema(BaseModel):
             limits["le"] = MAX_INTEGER
         return limits
 
+    @property
+    def json_limit(self) -> int:
+        """How many bytes of JSON its name and a value of it may take."""
+        longest = max(map(len, self.categories or ()), default=0)
+        if self.is_text and self.categories is None:
+            longest = self.max_length or MAX_CATEGORY_LENGTH
+        return _ESCAPED * (len(self.name) + longest) + _NUMBER
+
     def to_float(self, value: Any) -> float:
         """Converts a valid value to the float64 that the model sees: missing is NaN, a date is days since 1970."""
         if value is None:
@@ -119,6 +130,11 @@ class RowSchema(BaseModel):
     def text(self) -> tuple[ColumnSchema, ...]:
         """The columns that the model sees as text, in declared order."""
         return tuple(column for column in self.columns if column.is_text)
+
+    @property
+    def json_limit(self) -> int:
+        """How many bytes of JSON a row may take: more than a valid row needs, and at least MIN_ROW_LIMIT."""
+        return max(MIN_ROW_LIMIT, sum(column.json_limit for column in self.columns))
 
     def __getitem__(self, name: str) -> ColumnSchema:
         for column in self.columns:

@@ -37,6 +37,7 @@ class ServedModel:
         self.schema = bundle.schema.row
         self.target = bundle.schema.target
         self.validator = RowValidator(self.schema)
+        self.max_row_bytes = self.schema.json_limit
         self.classes = self.target.classes
         self.class_keys = [class_key(label) for label in self.classes or ()]
         self.predict = self.engine.predict

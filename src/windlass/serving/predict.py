@@ -32,12 +32,12 @@ class Predictor:
 
     async def predict(self, request: Request) -> Response:
         """Answers `POST /predict`: one row."""
-        body = await request.body()
         model = (
             await self._find_model(request)
             if request.scope["query_string"]
             else self._project.live_model()
         )
+        body = await request.body(model.max_row_bytes)
         request.version = model.version
         if request.content_type != b"application/json":
             require_json(request)

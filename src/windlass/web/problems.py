@@ -50,9 +50,14 @@ def invalid(errors: Sequence[Fault]) -> Problem:
     return Problem(422, "The input does not fit the declared row; see errors.", errors)
 
 
-def too_large(limit: int) -> Problem:
-    """Returns 413: the body is over the limit, in bytes."""
-    detail = f"The body is larger than {limit} bytes. Send less at a time, or raise WINDLASS_MAX_BODY_MB."
+def too_large(limit: int, *, is_setting: bool = True) -> Problem:
+    """Returns 413: the body is over the limit, in bytes; `is_setting` where that is the server's, not the route's."""
+    advice = (
+        "Send less at a time, or raise WINDLASS_MAX_BODY_MB."
+        if is_setting
+        else "It is the limit of this route."
+    )
+    detail = f"The body is larger than {limit} bytes. {advice}"
     return Problem(413, detail, headers=[(b"connection", b"close")])
 
 
