@@ -25,6 +25,7 @@ def test_every_variable_is_read() -> None:
             "WINDLASS_MAX_BODY_MB": "0.5",
             "WINDLASS_LEDGER": "off",
             "WINDLASS_AUTH": "Required",
+            "WINDLASS_ALLOW_HOST": "models.example.com, 10.0.0.5,,::1",
             "WINDLASS_API_KEYS": "ci:predict:not-to-be-shown",
             "WINDLASS_KEY": "wl_not-to-be-shown",
             "WINDLASS_RATE_LIMIT": "600",
@@ -38,6 +39,7 @@ def test_every_variable_is_read() -> None:
     assert settings.ledger is False
     assert settings.tracking_uri == "https://mlflow.example.com"
     assert (settings.auth, settings.rate_limit) == (True, 600)
+    assert settings.allowed_hosts == ("models.example.com", "10.0.0.5", "::1")
     assert "not-to-be-shown" in settings.api_keys
     assert settings.key == "wl_not-to-be-shown"
     assert "not-to-be-shown" not in repr(settings)
@@ -53,6 +55,9 @@ def test_every_variable_is_read() -> None:
         ("WINDLASS_LEDGER", "perhaps"),
         ("WINDLASS_AUTH", "on"),
         ("WINDLASS_AUTH", ""),
+        ("WINDLASS_ALLOW_HOST", "https://models.example.com"),
+        ("WINDLASS_ALLOW_HOST", "models.example.com:443"),
+        ("WINDLASS_ALLOW_HOST", "*.example.com"),
         ("WINDLASS_RATE_LIMIT", "0"),
         ("WINDLASS_RATE_LIMIT", "-5"),
         ("WINDLASS_RATE_LIMIT", "1.5"),

@@ -28,6 +28,7 @@ from windlass.settings import Settings
 from windlass.storage.urls import pin_database
 from windlass.web.asgi import AsgiService
 from windlass.web.authentication import Authenticator
+from windlass.web.cross_origin_protection import CrossOriginProtection
 from windlass.web.offload import DaemonExecutor
 from windlass.web.openapi import OpenApiDocument
 from windlass.web.registry_client import RegistryClient, registry_opener
@@ -68,7 +69,7 @@ def application(
         max_body=settings.max_body,
         start=process.start,
         stop=process.stop,
-        authenticator=process.authenticator,
+        access=process.access,
     )
 
 
@@ -83,7 +84,8 @@ class _WebProcess:
             _require_features(targets)
         self._settings = settings
         self._bundles = [target.bundle for target in targets]
-        self.authenticator = Authenticator.from_settings(settings)
+        self._authenticator = Authenticator.from_settings(settings)
+        self.access = self._authenticator or CrossOriginProtection(settings.allowed_hosts)
         self._counters = SharedCounters.in_home(settings.home)
         self.metrics = ServerMetrics(self._counters)
         # one thread for models: an engine call uses one core, and the event loop has another to itself
@@ -153,8 +155,8 @@ class _WebProcess:
         One of several workers takes no request before it is ready, for another may be.
         """
         sys.setswitchinterval(SWITCH_SECONDS)
-        if self.authenticator is not None:
-            await asyncio.to_thread(self.authenticator.start)
+        if self._authenticator is not None:
+            await asyncio.to_thread(self._authenticator.start)
         loading = asyncio.create_task(self._load())
         self._tasks = [loading, asyncio.create_task(self._log_rate())]
         if parent_process() is not None:
@@ -190,8 +192,8 @@ class _WebProcess:
             if project.ledger is not None:
                 project.ledger.close()
         self._counters.close()
-        if self.authenticator is not None:
-            await asyncio.to_thread(self.authenticator.stop)
+        if self._authenticator is not None:
+            await asyncio.to_thread(self._authenticator.stop)
 
 
 def _require_features(targets: Sequence[ServeTarget]) -> None:

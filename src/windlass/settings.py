@@ -1,6 +1,7 @@
 """Settings from environment variables; an entry point reads them once and passes them on as a value."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +9,11 @@ from urllib.parse import urlsplit
 
 from windlass.errors import SettingsError
 
+ANY_HOST = "*"  # of allowed_hosts
+
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _CLOUDS = ("AWS", "AZURE", "GOOGLE")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*").fullmatch
 _BOOLEANS = {"on": True, "1": True, "true": True, "off": False, "0": False, "false": False}
 
 
@@ -26,6 +30,7 @@ class Settings:
     store_http: bool = False  # whether the store's URL may be plain HTTP
     online_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
     auth: bool = False  # whether requests need an API key
+    allowed_hosts: tuple[str, ...] = ()  # that a server without keys answers, beside loopback hosts
     api_keys: str = field(default="", repr=False)  # parsed by windlass.auth.env_keys
     # API key of the person who uses the command line
     key: str | None = field(default=None, repr=False)
@@ -46,6 +51,7 @@ class Settings:
             store_http=_allow_http(environment),
             online_url=environment.get("WINDLASS_ONLINE_URL") or None,
             auth=_choice(environment, "WINDLASS_AUTH", ("off", "required"), "off") == "required",
+            allowed_hosts=parse_hosts(environment.get("WINDLASS_ALLOW_HOST", "")),
             api_keys=environment.get("WINDLASS_API_KEYS", ""),
             key=environment.get("WINDLASS_KEY") or None,
             rate_limit=_rate(environment, "WINDLASS_RATE_LIMIT"),
@@ -75,6 +81,18 @@ class Vertex:
             health_route=_route(environment, "AIP_HEALTH_ROUTE", "/health"),
             predict_route=_route(environment, "AIP_PREDICT_ROUTE", "/predict"),
         )
+
+
+def parse_hosts(text: str, name: str = "WINDLASS_ALLOW_HOST") -> tuple[str, ...]:
+    """Returns host names from a list with commas. Raises SettingsError, which names the variable or option."""
+    hosts = tuple(host for host in (part.strip() for part in text.split(",")) if host)
+    for host in hosts:
+        if host != ANY_HOST and not _HOST(host):
+            raise SettingsError(
+                f"{name} is {host!r}. Name a host without scheme and port, such as models.example.com,"
+                " or * for any host."
+            )
+    return hosts
 
 
 def _choice(

@@ -40,7 +40,7 @@ def is_well(server: Server) -> bool:
 def answers_meanwhile(server: Server) -> None:
     """What needs no database is answered while a question to it is under way."""
     with server.connect() as connection:
-        connection.sendall(b"GET /versions HTTP/1.1\r\nHost: w\r\n\r\n")
+        connection.sendall(b"GET /versions HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert server.client.get("/readyz").status_code == 200
 
 

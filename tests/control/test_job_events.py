@@ -81,7 +81,7 @@ def test_streams_are_limited_and_freed_when_clients_go(
     server: Server, worker: ManualWorker
 ) -> None:
     name = submit_training(server)
-    request = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: windlass\r\n\r\n".encode()
+    request = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     opened = [server.connect() for _ in range(MAX_STREAMS)]
     for connection in opened:
         connection.sendall(request)
@@ -106,8 +106,8 @@ def test_a_client_that_pipelines_is_answered_in_turn(server: Server, worker: Man
     name = submit_training(server)
     with server.connect() as connection:
         connection.sendall(
-            f"GET /jobs/{name}/events HTTP/1.1\r\nHost: w\r\n\r\n"
-            f"GET /readyz HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n".encode()
+            f"GET /jobs/{name}/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            f"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         )
         worker.fail(worker.begin(), "No.")
         reported = connection.rest()
@@ -125,10 +125,10 @@ def test_clients_that_pipeline_and_go_leave_no_stream(
     """uvicorn reports only to the last request of a pipeline that its client has gone."""
     server = control("iris", HEARTBEAT="3600")  # none finds it out
     name = submit_training(server)
-    request = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: w\r\n\r\n"
+    request = f"GET /jobs/{name}/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
     opened = [server.connect() for _ in range(MAX_STREAMS)]
     for connection in opened:
-        connection.sendall(f"{request}GET /readyz HTTP/1.1\r\nHost: w\r\n\r\n".encode())
+        connection.sendall(f"{request}GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
     for connection in opened:
         connection.close()

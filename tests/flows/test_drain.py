@@ -26,7 +26,7 @@ def test_nothing_taken_is_lost(
     server: Server = serve(iris, options=["--workers", str(workers), "--grace", f"{GRACE:.0f}"])
     with Load(server.port, clients=16) as load, server.connect() as slow, server.connect() as idle:
         slow.sendall(post("/predict", ROW)[:-10])  # taken, and not whole yet
-        idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert idle.answer().status == 200
         many = b"[" + b",".join([ROW] * 50_000) + b"]"
         large = server.connect()
@@ -64,7 +64,7 @@ def test_pending_connections_are_accepted(serve: Serve, iris: object, workers: i
         server: Server = serve(iris, options=["--workers", str(workers)])
         waiting = [server.connect() for _ in range(50)]
         with server.connect() as last:  # is taken after all of them
-            last.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            last.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert last.answer().status == 200
         started = time.monotonic()
         server.signal(signal.SIGTERM)

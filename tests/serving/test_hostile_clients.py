@@ -21,7 +21,9 @@ ROW = json.dumps(FLOWER).encode()
 @pytest.fixture(scope="module")
 def server(session_server: Serve, iris: Any) -> Iterator[Server]:
     """A server that takes bodies of up to a megabyte. It must live, and have seen no fault, at the end."""
-    server = session_server(iris, WINDLASS_MAX_BODY_MB="1")
+    options = ["--allow-host", "models.example.com"]
+    variables = {"WINDLASS_MAX_BODY_MB": "1", "WINDLASS_ALLOW_HOST": "proxy.example.com"}
+    server = session_server(iris, options=options, **variables)
     yield server
     assert server.client.post("/predict", content=ROW).status_code == 200
     server.client.close()
@@ -38,6 +40,20 @@ def lives(server: Server) -> Iterator[None]:
     assert server.raw(post("/predict", ROW, "Connection: close")).status == 200
 
 
+def test_requests_for_other_hosts_are_refused(server: Server) -> None:
+    statuses = {
+        (name, path): server.raw(f"GET {path} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode()).status
+        for name in ("evil.example", "models.example.com", "proxy.example.com:443", "localhost")
+        for path in ("/livez", "/metrics", "/openapi.json", "/docs", "/v2/models/iris")
+    }
+    allowed = {name for (name, _), status in statuses.items() if status == 200}
+    refused = {name for (name, _), status in statuses.items() if status == 403}
+    assert (allowed, refused) == (
+        {"models.example.com", "proxy.example.com:443", "localhost"},
+        {"evil.example"},
+    )
+
+
 def test_a_declared_length_over_the_limit_is_refused_unread(server: Server) -> None:
     head = post("/predict", b"", "Connection: keep-alive").replace(
         b"Length: 0", b"Length: 99999999999"
@@ -52,7 +68,7 @@ def test_a_declared_length_over_the_limit_is_refused_unread(server: Server) -> N
     "path", ["/predict", "/predict_batch", "/invocations", "/v1/models/iris:predict"]
 )
 def test_a_chunked_body_over_the_limit_is_refused_before_its_end(server: Server, path: str) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with server.connect() as connection:
         connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
         part = (ROW_LIMIT if path == "/predict" else LIMIT) // 4
@@ -115,7 +131,7 @@ def test_a_chunked_body_is_read(server: Server) -> None:
     "length", ["-1", "x", "1.5", "1e3", "0x10", "", "99999999999999999999999", "5, 6"]
 )
 def test_a_length_that_is_none(server: Server, length: str) -> None:
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
     with server.connect() as connection:
         connection.sendall(head.encode() + ROW)
         connection.shutdown(socket.SHUT_WR)
@@ -126,7 +142,7 @@ def test_a_length_that_is_none(server: Server, length: str) -> None:
     "request_line",
     [b"POST /predict\r\n\r\n", b"GET\r\n\r\n", b"\r\n\r\nX", b"\x16\x03\x01\x02\x00\x01\x00", b"PRI * HTTP/2.0\r\n\r\n",
      b"GET / HTTP/9.9\r\n\r\n", b"FOO / HTTP/1.1\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n",
-     b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"],
+     b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"],
     ids=range(9),
 )  # fmt: skip
 def test_what_is_no_request(server: Server, request_line: bytes) -> None:
@@ -143,7 +159,7 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
             post("/predict", ROW, "X-Request-ID: one")
             + post("/nowhere", ROW, "X-Request-ID: two")
             + post("/predict_batch", b"[" + ROW + b"]", "X-Request-ID: three")
-            + b"GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: four\r\n\r\n"
+            + b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: four\r\n\r\n"
         )
         answers = [connection.answer() for _ in range(4)]
     assert [answer.status for answer in answers] == [200, 404, 200, 200]
@@ -190,7 +206,7 @@ def test_expect_continue(server: Server) -> None:
 
 def test_upgrade_is_not_taken(server: Server) -> None:
     head = (
-        b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     assert server.raw(head).status < 500
@@ -198,7 +214,7 @@ def test_upgrade_is_not_taken(server: Server) -> None:
 
 def test_ten_thousand_headers(server: Server) -> None:
     lines = "\r\n".join(f"X-{i}: {i}" for i in range(10_000))
-    answer = server.raw(f"GET /health HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n".encode())
+    answer = server.raw(f"GET /health HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n".encode())
     assert answer.status < 500
 
 
@@ -261,7 +277,7 @@ def exchange(server: Server, request: bytes) -> bytes:
 def test_an_offer_to_upgrade_does_not_lose_the_body(server: Server, offer: bytes) -> None:
     body = json.dumps(FLOWER).encode()
     head = (
-        b"POST /predict HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: %b\r\n"
+        b"POST /predict HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: %b\r\n"
         b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
     )
     request = head % (offer, len(body)) + body
@@ -274,7 +290,7 @@ def test_an_offer_to_upgrade_does_not_lose_the_body(server: Server, offer: bytes
 def test_trailers_are_no_headers(server: Server) -> None:
     body = json.dumps(FLOWER).encode()
     request = (
-        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\ncontent-type: text/x\r\n\r\n"
     )
     assert exchange(server, request % (len(body), body)).startswith(b"HTTP/1.1 200")
@@ -282,7 +298,7 @@ def test_trailers_are_no_headers(server: Server) -> None:
 
 def test_a_head_without_end_is_refused(server: Server) -> None:
     line = b"a: " + b"b" * 1000 + b"\r\n"
-    answer = exchange(server, b"GET /health HTTP/1.1\r\nhost: x\r\n" + line * 200)
+    answer = exchange(server, b"GET /health HTTP/1.1\r\nhost: localhost\r\n" + line * 200)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
     assert server.client.get("/health").status_code == 200
 

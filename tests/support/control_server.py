@@ -15,6 +15,7 @@ from windlass.monitoring.shared_counters import SharedCounters
 from windlass.settings import Settings
 from windlass.web.asgi import AsgiService
 from windlass.web.authentication import Authenticator
+from windlass.web.cross_origin_protection import CrossOriginProtection
 from windlass.web.messages import Request, Response
 from windlass.web.openapi import OpenApiDocument, OpenApiSection, Operation
 from windlass.web.routing import Route
@@ -62,7 +63,7 @@ def app() -> AsgiService:
         max_body=settings.max_body,
         start=start,
         stop=stop,
-        authenticator=authenticator,
+        access=authenticator or CrossOriginProtection(settings.allowed_hosts),
     )
 
 

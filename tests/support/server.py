@@ -234,7 +234,7 @@ class Connection(socket.socket):
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
     """A POST request as bytes, of JSON unless `headers` say otherwise."""
-    lines = [f"POST {path} HTTP/1.1", "Host: windlass", f"Content-Length: {len(body)}", *headers]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers]
     if not any(line.lower().startswith("content-type:") for line in headers):
         lines.append("Content-Type: application/json")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body

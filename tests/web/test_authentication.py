@@ -63,7 +63,7 @@ class GuardedService:
             max_body=100,
             start=self.nothing,
             stop=self.nothing,
-            authenticator=authenticator,
+            access=authenticator,
         )
 
     async def nothing(self) -> None:

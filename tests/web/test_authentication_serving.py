@@ -178,7 +178,7 @@ def test_what_no_proper_client_would_send(server: Server) -> None:
         except ConnectionError:
             pass  # it hung up before all was sent
     trailer = (
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
         b"Trailer: X-API-Key\r\n\r\n%x\r\n%b\r\n0\r\nX-API-Key: %b\r\n\r\n"
     )
     assert server.raw(trailer % (len(ROW), ROW, CONFIGURED.encode())).status == 401

@@ -33,6 +33,6 @@ def test_a_client_may_connect_once_the_address_is_printed(
     with ChildProcess(command, env=environment(tmp_path), new_group=True) as server:
         address = server.read_line().split()[2]
         with Connection.to(int(address.rpartition(":")[2])) as connection:
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert connection.answer().status == 200
         server.stop()

@@ -23,7 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from windlass.web.uvicorn_loop import DrainingLoop
 from windlass.web.uvicorn_protocol import DrainingProtocol
 
-GET = b"GET /a?b=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /a?b=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Transport(asyncio.Transport):

@@ -13,7 +13,7 @@ from windlass.web.server import ListenOptions, bind
 from windlass.web.uvicorn_loop import DrainingLoop
 
 MANY = 50
-ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

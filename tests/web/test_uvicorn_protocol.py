@@ -34,7 +34,7 @@ def test_many_in_one_packet_are_answered_in_order(iris_server: Server) -> None:
     requests = [
         post("/predict", BODY),
         post("/predict", other),
-        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ]
     with iris_server.connect() as connection:
         connection.sendall(b"".join(requests) * 20)

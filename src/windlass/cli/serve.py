@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +19,7 @@ from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
 from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
-from windlass.settings import Settings
+from windlass.settings import ANY_HOST, Settings, parse_hosts
 from windlass.storage.urls import pin_database
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     insecure: bool = typer.Option(
         False, help="Allow a non-loopback address without keys.", show_default=False
     ),
+    allow_host: list[str] = typer.Option(  # noqa: B008 - as above
+        [],
+        metavar="NAME",
+        help="Without keys: host that requests may name beside loopback ones, * for any. Repeatable.",
+        show_default=False,
+    ),
     worker: bool = typer.Option(
         True, help="Start a worker that runs jobs beside the server.", show_default="yes"
     ),
@@ -70,7 +77,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Serve predictions over HTTP until stopped."""
     from windlass.web.server import ListenOptions
 
-    settings = pin_database(Settings.read())
+    settings = pin_database(_allow_hosts(Settings.read(), allow_host))
     requested = paths or [_default_path()]
     platform = _platform_port(requested, settings)
     address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
@@ -78,6 +85,8 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     safe = settings.auth or insecure or _is_loopback(address)
     if not safe and platform is None:
         _reject_open_address(address)
+    if platform is not None:  # its callers name hosts of its own
+        settings = _allow_hosts(settings, [ANY_HOST])
     listen = ListenOptions(address, port or platform or 8000, workers, grace)
     trains = worker and only is not ServiceRole.FEATURES  # which has no /train
     set_up_logs(settings.log_level)
@@ -85,6 +94,11 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     if not safe:
         _reject_open_control_plane(targets)
     _serve(targets, settings, listen, only, with_worker=trains)
+
+
+def _allow_hosts(settings: Settings, names: list[str]) -> Settings:
+    hosts = parse_hosts(",".join(names), "--allow-host")
+    return replace(settings, allowed_hosts=settings.allowed_hosts + hosts)
 
 
 def _default_path() -> Path:

@@ -6,13 +6,12 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from windlass.errors import EngineError, LedgerError
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.web import problems
 from windlass.web.access_log import AccessLog
-from windlass.web.authentication import Authenticator
 from windlass.web.messages import SEND_WHOLE, ClientGone, Receive, Request, Response, Scope, Send
 from windlass.web.problems import Problem, unavailable
 from windlass.web.routing import Route, Router
@@ -27,6 +26,13 @@ _EXPECTED_ERRORS = EngineError, LedgerError, Problem
 Hook = Callable[[], Awaitable[None]]
 
 
+class AccessPolicy(Protocol):
+    """Decides which requests are answered."""
+
+    def admit(self, request: Request, route: Route) -> None:
+        """Accepts a request for a route. Raises Problem for one that is refused."""
+
+
 class AsgiService:
     """ASGI application of the web process. `start` and `stop` run once each, as the server starts and stops."""
 
@@ -38,13 +44,13 @@ class AsgiService:
         max_body: int,
         start: Hook,
         stop: Hook,
-        authenticator: Authenticator | None = None,
+        access: AccessPolicy | None = None,
     ) -> None:
         self._router = Router(list(routes))
         self._metrics = metrics
         self._max_body = max_body
         self._start, self._stop = start, stop
-        self._authenticator = authenticator
+        self._access = access
         self._log = AccessLog()
         prefix = secrets.token_hex(6)
         self._next = map(f"{prefix}-%08x".__mod__, itertools.count()).__next__
@@ -59,8 +65,8 @@ class AsgiService:
         try:
             if route is _NO_ROUTE:
                 route, request.path_params = self._router.find(scope["method"], scope["path"])
-            if self._authenticator is not None and route.role is not None:
-                self._authenticator.admit(request, route)
+            if self._access is not None:
+                self._access.admit(request, route)
             response = await route.handler(request)
         except _EXPECTED_ERRORS as error:
             response = _problem_response(request, error)
