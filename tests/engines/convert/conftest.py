@@ -1,5 +1,6 @@
 """Data to fit on, and fixtures that fit, convert and check the result."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from windlass.engines.convert import Conversion, FittedEstimator, convert
+from windlass.engines.convert.compile import compile_model
+from windlass.engines.convert.equivalence import model_inputs
 
 Table = tuple[pd.DataFrame, Any]
 NUMBERS = ["age", "income", "member", "since"]
@@ -71,6 +74,48 @@ def native_reason() -> Callable[..., str]:
         return conversion.report.reason
 
     return convert_and_explain
+
+
+@pytest.fixture(scope="session")
+def compare_rows() -> Callable[..., int]:
+    """Fit, compile, and fail unless both give each row the same outcome; rejections are outcomes.
+
+    Returns how many of the rows are rejected.
+    """
+
+    def compare(estimator: Any, table: Table, rows: pd.DataFrame) -> int:
+        fitted = fit(estimator, table)
+        run = session(compile_model(fitted).model).run
+        expected = _predictions(fitted, rows)
+        for at, want in enumerate(expected):
+            row = rows.iloc[[at]]
+            *label, values = run(None, model_inputs(fitted, row))
+            assert np.isfinite(values).all() == (want is not None), row
+            if want is not None:
+                np.testing.assert_allclose(values[0], want[-1], 1e-6, 1e-6, err_msg=str(row))
+                assert [*label] == [*want[:-1]], row
+        return expected.count(None)
+
+    return compare
+
+
+def _predictions(fitted: FittedEstimator, rows: pd.DataFrame) -> list[tuple[Any, ...] | None]:
+    """Return (position of the label, probabilities) or (value,) of each row; None for a rejected one."""
+    model = fitted.estimator
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # overflow is intended
+            predicted = model.predict(rows)
+            values = predicted if fitted.classes is None else model.predict_proba(rows)
+    except (ValueError, IndexError):
+        if len(rows) == 1:
+            return [None]
+        return [_predictions(fitted, rows.iloc[[at]])[0] for at in range(len(rows))]
+    columns = [values]
+    if fitted.classes is not None:
+        columns.insert(0, [fitted.classes.index(name) for name in predicted])
+    outcomes = zip(*columns, strict=True)
+    return [outcome if np.isfinite(outcome[-1]).all() else None for outcome in outcomes]
 
 
 def _read(load: Callable[..., Any]) -> Table:

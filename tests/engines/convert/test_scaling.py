@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -9,6 +10,7 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
+    Normalizer,
     RobustScaler,
     StandardScaler,
 )
@@ -26,6 +28,10 @@ SCALERS = [
     FunctionTransformer(),
     FunctionTransformer(np.sqrt),
     FunctionTransformer(np.log1p),
+    FunctionTransformer(np.expm1),
+    Normalizer(),
+    Normalizer("l1"),
+    Normalizer("max"),
 ]
 
 
@@ -49,3 +55,20 @@ def test_an_unknown_function_is_named(iris: Any, native_reason: Any) -> None:
         native_reason(model, iris)
         == "FunctionTransformer: the function 'cbrt' has no ONNX counterpart"
     )
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_a_row_of_zeros_has_no_norm(norm: Any, iris: Any, compare_rows: Any) -> None:
+    firsts = [0.0, -0.0, 1e-17, 2e-15, 3e-15, -1.0, 1e200, np.nan]
+    rows = pd.DataFrame(np.zeros((len(firsts), 4)), columns=iris[0].columns)
+    rows.iloc[:, 0] = firsts
+    model = make_pipeline(Normalizer(norm), LogisticRegression(max_iter=1000))
+    assert compare_rows(model, iris, rows) == 1
+
+
+@pytest.mark.parametrize("function", [np.log1p, np.expm1])
+def test_functions_near_zero(function: Any, iris: Any, convert_exactly: Any) -> None:
+    # Scaled to one, the digits that ``log(1 + x)`` loses would be seen.
+    rows, target = iris
+    steps = (FunctionTransformer(function), StandardScaler(), LogisticRegression())
+    convert_exactly(make_pipeline(*steps), (rows * 1e-12, target))

@@ -2,19 +2,21 @@ import sys
 from typing import Any
 
 import pytest
-from sklearn.ensemble import AdaBoostRegressor
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import GaussianNB
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 from tests.support.child_process import run_python
 
 COMMON = """
 import sys, warnings
 import numpy as np, pandas as pd
 from sklearn.datasets import load_iris
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -39,15 +41,15 @@ def test_it_is_not_imported_before_it_is_needed(script: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_classifiers_and_regressors(iris: Any, diabetes: Any, convert_exactly: Any) -> None:
-    convert_exactly(make_pipeline(StandardScaler(), GaussianNB()), iris)
+    convert_exactly(QuadraticDiscriminantAnalysis(), iris)
     network = {"hidden_layer_sizes": (8,), "max_iter": 50, "random_state": 0}
     convert_exactly(make_pipeline(StandardScaler(), MLPClassifier(**network)), iris)
     convert_exactly(make_pipeline(StandardScaler(), MLPRegressor(**network)), diabetes)
 
 
-def test_trees_in_float32_are_native(diabetes: Any, native_reason: Any) -> None:
-    reason = native_reason(AdaBoostRegressor(n_estimators=3, random_state=0), diabetes)
-    assert reason == "AdaBoostRegressor: skl2onnx adds its trees up in float32"
+def test_trees_in_float32_are_native(iris: Any, native_reason: Any) -> None:
+    reason = native_reason(OneVsRestClassifier(DecisionTreeClassifier(random_state=0)), iris)
+    assert reason == "OneVsRestClassifier: skl2onnx adds its trees up in float32"
 
 
 def test_what_it_does_not_know_is_native(iris: Any, native_reason: Any) -> None:
@@ -59,4 +61,4 @@ def test_without_the_package_it_says_so(
     iris: Any, native_reason: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
-    assert "skl2onnx is not installed" in native_reason(GaussianNB(), iris)
+    assert "skl2onnx is not installed" in native_reason(QuadraticDiscriminantAnalysis(), iris)

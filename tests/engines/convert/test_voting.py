@@ -1,8 +1,10 @@
 from typing import Any
 
+import numpy as np
 import pytest
 from sklearn.ensemble import (
     AdaBoostClassifier,
+    AdaBoostRegressor,
     BaggingClassifier,
     BaggingRegressor,
     RandomForestRegressor,
@@ -11,6 +13,7 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -33,6 +36,9 @@ CLASSIFIERS = [
     StackingClassifier([("a", LinearSVC()), ("b", TREE)], cv=3, passthrough=True),
 ]
 REGRESSORS = [
+    AdaBoostRegressor(random_state=0),
+    AdaBoostRegressor(n_estimators=1, loss="square", random_state=0),
+    AdaBoostRegressor(Ridge(), n_estimators=6, loss="exponential", random_state=0),
     BaggingRegressor(n_estimators=5, random_state=0),
     BaggingRegressor(Ridge(), n_estimators=4, max_features=3, random_state=0),
     VotingRegressor([("a", Ridge()), ("b", RandomForestRegressor(5))], weights=[1, 2]),
@@ -59,3 +65,13 @@ def test_what_is_not_converted_is_named(iris: Any, native_reason: Any) -> None:
     assert native_reason(boosted, iris) == "AdaBoostClassifier over GaussianNB"
     hard = VotingClassifier([("a", GaussianNB()), ("b", TREE)])
     assert "voting='hard'" in native_reason(hard, iris)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 1.0], [1.0, 1.0, 2.0], [0.0, 3.0, 3.0]], ids=repr)
+def test_the_median_where_half_the_weight_is_reached(
+    weights: Any, diabetes: Any, compare_rows: Any
+) -> None:
+    rows, target = diabetes
+    model = AdaBoostRegressor(n_estimators=len(weights), random_state=0).fit(rows, target)
+    model.estimator_weights_ = np.array(weights)
+    assert compare_rows(FrozenEstimator(model), (rows, target), rows[:20]) == 0

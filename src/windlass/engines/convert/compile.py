@@ -39,12 +39,12 @@ def compile_model(fitted: FittedEstimator) -> CompiledModel:
     graph = compiler.graph
     columns = _inputs(graph, fitted)
     if fitted.classes is None:
-        value = compiler.regress(fitted.estimator, columns)
+        value = compiler.predictions(compiler.regress(fitted.estimator, columns))
         _output(graph, graph.node("Reshape", value, graph.constant([-1])), "value")
         outputs = [helper.make_tensor_value_info("value", TensorProto.DOUBLE, ["N"])]
     else:
         scores = compiler.classify(fitted.estimator, columns)
-        outputs = _class_outputs(graph, fitted, scores)
+        outputs = _class_outputs(compiler, fitted, scores)
     graph.prune([output.name for output in outputs])
     splits = {index: np.concatenate(parts) for index, parts in compiler.splits.items()}
     return CompiledModel(_serialize(graph, fitted, outputs), splits)
@@ -81,12 +81,13 @@ def _inputs(graph: Graph, fitted: FittedEstimator) -> Columns:
 
 
 def _class_outputs(
-    graph: Graph, fitted: FittedEstimator, scores: ClassifierOutput
+    compiler: Compiler, fitted: FittedEstimator, scores: ClassifierOutput
 ) -> list[onnx.ValueInfoProto]:
     """Name the outputs, in the declared order of the classes."""
     if scores.probabilities is None:
         raise UnsupportedError(f"{final_name(fitted.estimator)}: it gives no probabilities")
-    label, probabilities = scores.label, scores.probabilities
+    graph, label = compiler.graph, scores.label
+    probabilities = compiler.predictions(scores.probabilities)
     positions, count = class_positions(fitted), len(fitted.classes or ())
     if positions != list(range(count)):
         label = graph.node("Gather", graph.constant(positions), label, axis=0)

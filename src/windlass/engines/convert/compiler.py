@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from windlass.engines.convert.graph import Array, Columns, Graph
 from windlass.engines.convert.types import UnsupportedError
 
@@ -54,11 +56,34 @@ class Converters:
 
 @dataclass
 class Compiler:
-    """One conversion: the graph, and the split points of trees in terms of the raw columns."""
+    """One conversion: the graph, and the split points of trees in terms of the raw columns.
+
+    ``rejections`` are tensors [N, k] of zeros, with NaN in the rows that scikit-learn rejects.
+    """
 
     converters: Converters
     graph: Graph = field(default_factory=Graph)
     splits: dict[int, list[Array]] = field(default_factory=dict)
+    rejections: list[str] = field(default_factory=list)
+
+    def reject(self, condition: str) -> None:
+        """Give no prediction for the rows where ``condition``, boolean [N, k], is true anywhere."""
+        constants = [self.graph.constant(value) for value in (np.nan, 0.0)]
+        self.rejections.append(self.graph.node("Where", condition, *constants))
+
+    def reject_non_finite(self, rows: str) -> None:
+        """Give no prediction for the rows with a NaN or an infinite number in ``rows`` [N, k]."""
+        self.rejections.append(self.graph.node("Sub", rows, rows))
+
+    def predictions(self, values: str) -> str:
+        """Return ``values`` [N, k], NaN in the rows that were rejected."""
+        if not self.rejections:
+            return values
+        graph = self.graph
+        parts = list(dict.fromkeys(self.rejections))
+        joined = parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
+        rejected = graph.node("ReduceSum", joined, graph.constant([1]), keepdims=1)
+        return graph.node("Add", values, rejected)
 
     def transform(self, step: Any, columns: Columns) -> Columns:
         """Append the transformer ``step`` and return its output columns."""

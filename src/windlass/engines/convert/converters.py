@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from windlass.engines.convert import (
     calibration,
+    discretizing,
+    distances,
     encoding,
     gradient_boosting,
     imputing,
     linear,
+    naive_bayes,
     neighbors,
     pipelines,
+    polynomial_features,
+    power_transformer,
     scaling,
     skl2onnx_fallback,
     svm,
@@ -27,6 +32,7 @@ _SELECTORS = (
     "SelectFwe", "SelectKBest", "SelectPercentile", "SequentialFeatureSelector",
     "VarianceThreshold",
 )  # fmt: skip
+_CLUSTERINGS = ("BisectingKMeans", "KMeans", "MiniBatchKMeans")
 _LINEAR = (
     "ARDRegression", "BayesianRidge", "ElasticNet", "ElasticNetCV", "HuberRegressor", "Lars",
     "LarsCV", "Lasso", "LassoCV", "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearRegression",
@@ -40,28 +46,38 @@ DELEGATES: dict[str, Delegate] = {
     **dict.fromkeys(_SEARCHES, pipelines.inner_estimator),
 }
 TRANSFORMERS: dict[str, Transform] = {
+    "Binarizer": discretizing.binarizer,
     "ColumnTransformer": pipelines.column_transformer,
     "FeatureUnion": pipelines.feature_union,
     "FunctionTransformer": scaling.function_transformer,
+    "KBinsDiscretizer": discretizing.k_bins_discretizer,
     "MaxAbsScaler": scaling.max_abs_scaler,
     "MinMaxScaler": scaling.min_max_scaler,
+    "Normalizer": scaling.normalizer,
     "OneHotEncoder": encoding.encoder,
     "OrdinalEncoder": encoding.encoder,
     "PCA": scaling.pca,
+    "PolynomialFeatures": polynomial_features.polynomial_features,
+    "PowerTransformer": power_transformer.power_transformer,
     "RobustScaler": scaling.robust_scaler,
     "SimpleImputer": imputing.simple_imputer,
     "StandardScaler": scaling.standard_scaler,
     "TargetEncoder": encoding.encoder,
+    **dict.fromkeys(_CLUSTERINGS, distances.cluster_distances),
     **dict.fromkeys(_SELECTORS, pipelines.feature_selection),
 }
 CLASSIFIERS: dict[str, Classify] = {
     "AdaBoostClassifier": voting.ada_boost_classifier,
     "BaggingClassifier": voting.bagging_classifier,
+    "BernoulliNB": naive_bayes.bernoulli,
     "CalibratedClassifierCV": calibration.calibrated_classifier,
+    "CategoricalNB": naive_bayes.categorical,
+    "ComplementNB": naive_bayes.complement,
     "DecisionTreeClassifier": trees.tree_classifier,
     "ExtraTreeClassifier": trees.tree_classifier,
     "ExtraTreesClassifier": trees.forest_classifier,
     "FixedThresholdClassifier": calibration.fixed_threshold,
+    "GaussianNB": naive_bayes.gaussian,
     "GradientBoostingClassifier": gradient_boosting.boosting_classifier,
     "HistGradientBoostingClassifier": gradient_boosting.histogram_classifier,
     "KNeighborsClassifier": neighbors.neighbors_classifier,
@@ -69,6 +85,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "LinearSVC": linear.linear_classifier,
     "LogisticRegression": linear.logistic_regression,
     "LogisticRegressionCV": linear.logistic_regression,
+    "MultinomialNB": naive_bayes.multinomial,
     "NuSVC": svm.support_vector_classifier,
     "RandomForestClassifier": trees.forest_classifier,
     "RidgeClassifier": linear.linear_classifier,
@@ -80,6 +97,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "VotingClassifier": voting.voting_classifier,
 }
 REGRESSORS: dict[str, Regress] = {
+    "AdaBoostRegressor": voting.ada_boost_regressor,
     "BaggingRegressor": voting.bagging_regressor,
     "DecisionTreeRegressor": trees.tree_regressor,
     "ExtraTreeRegressor": trees.tree_regressor,

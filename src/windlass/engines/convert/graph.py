@@ -121,6 +121,12 @@ class Graph:
         column_origins = origins or [None] * width
         return tuple(GraphColumn(name, i, text, column_origins[i]) for i in range(width))
 
+    def full(self, value: float, like: str) -> str:
+        """Return a float64 column [N, 1] of one value, with as many rows as the tensor ``like``."""
+        rows = self.node("Shape", like, end=1)
+        shape = self.node("Concat", rows, self.constant([1]), axis=0)
+        return self.node("Expand", self.constant(float(value)), shape)
+
     def gather(self, name: str, indices: Sequence[int], axis: int = 1) -> str:
         """Gather ``indices`` along ``axis``."""
         return self.node("Gather", name, self.constant(np.array(indices, np.int64)), axis=axis)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from windlass.engines.convert.functions import apply_function
 from windlass.engines.convert.graph import Array, Columns, Graph, ValueOrigin
 from windlass.engines.convert.types import UnsupportedError
 
@@ -92,24 +93,6 @@ def pca(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     return graph.tensor_columns(name, weights.shape[1])
 
 
-_UFUNCS = {"log": "Log", "sqrt": "Sqrt", "exp": "Exp", "abs": "Abs", "absolute": "Abs"}
-
-
-def apply_function(graph: Graph, name: str, function: Any, owner: str) -> str:
-    """Append a NumPy ufunc on a tensor and return its output; None is the identity."""
-    if function is None:
-        return name
-    word = getattr(function, "__name__", "")
-    if isinstance(function, np.ufunc):
-        if word in _UFUNCS:
-            return graph.node(_UFUNCS[word], name)
-        if word == "log1p":
-            return graph.node("Log", graph.node("Add", name, graph.constant(1.0)))
-        if word == "expm1":
-            return graph.node("Sub", graph.node("Exp", name), graph.constant(1.0))
-    raise UnsupportedError(f"{owner}: the function {word or function!r} has no ONNX counterpart")
-
-
 def function_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append a function transformer, for the identity and a few NumPy functions."""
     # HistGradientBoosting wraps its own input check in one; it changes no value.
@@ -122,3 +105,19 @@ def function_transformer(compiler: Compiler, step: Any, columns: Columns) -> Col
     name = graph.numeric_tensor(columns, step)
     done = apply_function(graph, name, step.func, "FunctionTransformer")
     return graph.tensor_columns(done, len(columns))
+
+
+def normalizer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append each row divided by its norm; a row whose norm is about zero stays as it is."""
+    graph = compiler.graph
+    rows = graph.numeric_tensor(columns, step)
+    compiler.reject_non_finite(rows)
+    axis = graph.constant([1])
+    if step.norm == "l2":
+        norms = graph.node("Sqrt", graph.node("ReduceSumSquare", rows, axis, keepdims=1))
+    else:
+        total = "ReduceSum" if step.norm == "l1" else "ReduceMax"
+        norms = graph.node(total, graph.node("Abs", rows), axis, keepdims=1)
+    tiny = graph.node("Less", norms, graph.constant(10 * float(np.finfo(np.float64).eps)))
+    divisors = graph.node("Where", tiny, graph.constant(1.0), norms)
+    return graph.tensor_columns(graph.node("Div", rows, divisors), len(columns))

@@ -66,6 +66,35 @@ def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> Cl
     return ClassifierOutput(label, graph.node("Softmax", scaled, axis=1), decision)
 
 
+def ada_boost_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append AdaBoost.R2: the weighted median of the members' values."""
+    graph, members = compiler.graph, model.estimators_
+    if all(type(member).__name__.startswith(_TREES) for member in members):
+        values = _values_of_trees(compiler, model, columns)
+    else:
+        parts = [compiler.regress(member, columns) for member in members]
+        values = graph.node("Concat", *parts, axis=1)
+    size = len(members)
+    ordered, order = graph.multi_output_node(
+        "TopK", [values, graph.constant([size])], 2, axis=1, largest=0
+    )
+    weights = graph.node("Gather", graph.constant(model.estimator_weights_[:size]), order, axis=0)
+    sums = graph.node("CumSum", weights, graph.constant(np.array(1)))
+    half = graph.node("Mul", graph.gather(sums, [size - 1]), graph.constant(0.5))
+    reached = graph.node("Cast", graph.node("GreaterOrEqual", sums, half), to=7)  # 7: int64
+    median = graph.node("ArgMax", reached, axis=1)
+    return graph.node("GatherElements", ordered, median, axis=1)
+
+
+def _values_of_trees(compiler: Compiler, model: Any, columns: Columns) -> str:
+    """Append the value of each member, all trees, [N, members]."""
+    ensemble = TreeEnsemble(len(model.estimators_))
+    for number, member in enumerate(model.estimators_):
+        ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]), number)
+        record_tree_splits(compiler, columns, member.tree_)
+    return ensemble.emit(compiler.graph, compiler.graph.numeric_tensor(columns, model))
+
+
 def voting_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append soft voting."""
     if model.voting != "soft":

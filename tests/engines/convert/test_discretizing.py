@@ -1,0 +1,52 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer, KBinsDiscretizer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+DISCRETIZERS = [
+    KBinsDiscretizer(quantile_method="averaged_inverted_cdf"),
+    KBinsDiscretizer(3, encode="onehot-dense", strategy="uniform"),
+    KBinsDiscretizer([2, 9, 3, 5], encode="ordinal", strategy="kmeans"),
+    Binarizer(threshold=3.0),
+    Binarizer(),
+]
+
+
+@pytest.mark.parametrize("step", DISCRETIZERS, ids=repr)
+@pytest.mark.parametrize("scaler", [[], [StandardScaler()]], ids=["raw", "scaled"])
+def test_discretizers(step: Any, scaler: Any, iris: Any, convert_exactly: Any) -> None:
+    rows, _ = iris
+    target = np.random.default_rng(0).integers(0, 3, len(rows))
+    tree = DecisionTreeClassifier(random_state=0)
+    convert_exactly(make_pipeline(*scaler, step, tree), (rows, target))
+
+
+@pytest.mark.filterwarnings("ignore:Feature 1 is constant")
+def test_a_constant_column_has_one_bin(iris: Any, convert_exactly: Any) -> None:
+    rows, target = iris
+    rows = rows.assign(**{rows.columns[1]: 7.0})
+    step = KBinsDiscretizer(encode="onehot-dense", strategy="uniform")
+    convert_exactly(make_pipeline(step, DecisionTreeClassifier(random_state=0)), (rows, target))
+
+
+@pytest.mark.parametrize("step", DISCRETIZERS, ids=repr)
+def test_edges_and_their_neighbours(step: Any, iris: Any, compare_rows: Any) -> None:
+    rows, _ = iris
+    model = make_pipeline(step, LogisticRegression(max_iter=200))
+    step = model.fit(*iris)[0]
+    edges = [step.threshold] if isinstance(step, Binarizer) else np.unique([*step.bin_edges_[1]])
+    points = [float(np.nextafter(edge, way)) for edge in edges for way in (edge, -9, 99)]
+    points += [0.0, -0.0, -1e300, 1e300, np.nan]
+    special = pd.DataFrame(np.ones((len(points), 4)), columns=rows.columns)
+    special.iloc[:, 1] = points
+    assert compare_rows(model, iris, special) == 1
+
+
+def test_bins_in_float32_are_native(iris: Any, native_reason: Any) -> None:
+    model = make_pipeline(KBinsDiscretizer(dtype=np.float32), LogisticRegression())
+    assert native_reason(model, iris) == "KBinsDiscretizer: dtype=float32 is not converted"
