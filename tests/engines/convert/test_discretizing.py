@@ -40,7 +40,7 @@ def test_edges_and_their_neighbours(step: Any, iris: Any, compare_rows: Any) -> 
     model = make_pipeline(step, LogisticRegression(max_iter=200))
     step = model.fit(*iris)[0]
     edges = [step.threshold] if isinstance(step, Binarizer) else np.unique([*step.bin_edges_[1]])
-    points = [float(np.nextafter(edge, way)) for edge in edges for way in (edge, -9, 99)]
+    points = [float(np.nextafter(edge, limit)) for edge in edges for limit in (edge, -9, 99)]
     points += [0.0, -0.0, -1e300, 1e300, np.nan]
     special = pd.DataFrame(np.ones((len(points), 4)), columns=rows.columns)
     special.iloc[:, 1] = points

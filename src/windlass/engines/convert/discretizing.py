@@ -11,7 +11,7 @@ from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler
-    from windlass.engines.convert.graph import Columns, Graph
+    from windlass.engines.convert.graph import Array, Columns, Graph
 
 _DOUBLE = 11
 
@@ -52,8 +52,12 @@ def k_bins_discretizer(compiler: Compiler, step: Any, columns: Columns) -> Colum
     bins = graph.node("ReduceSum", flags, last, keepdims=0)
     if step.encode == "ordinal":
         return graph.tensor_columns(bins, len(columns))
-    counts = np.asarray(step.n_bins_)
+    return graph.tensor_columns(*_one_hot(graph, bins, np.asarray(step.n_bins_)))
+
+
+def _one_hot(graph: Graph, bins: str, counts: Array) -> tuple[str, int]:
+    """Append a flag for each bin of each column; return the tensor and its width."""
     numbers = np.concatenate([np.arange(count) for count in counts])
     repeated = graph.gather(bins, np.repeat(np.arange(len(counts)), counts).tolist())
     hits = graph.node("Equal", repeated, graph.constant(numbers.astype(np.float64)))
-    return graph.tensor_columns(graph.node("Cast", hits, to=_DOUBLE), len(numbers))
+    return graph.node("Cast", hits, to=_DOUBLE), len(numbers)

@@ -1,4 +1,4 @@
-"""Appends NumPy's functions to the graph where ONNX has no operator of their precision."""
+"""Converters of FunctionTransformer, PowerTransformer and PolynomialFeatures, in NumPy's precision."""
 
 from __future__ import annotations
 
@@ -9,9 +9,28 @@ import numpy as np
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
-    from windlass.engines.convert.graph import Graph
+    from windlass.engines.convert.compiler import Compiler
+    from windlass.engines.convert.graph import Array, Columns, Graph
+
+Term = tuple[int, ...]  # the features of one product
 
 _OPERATORS = {"log": "Log", "sqrt": "Sqrt", "exp": "Exp", "abs": "Abs", "absolute": "Abs"}
+_SMALLEST_BOX_COX = 1e-19  # of a lambda; SciPy takes the logarithm below it
+_SMALLEST_YEO_JOHNSON = float(np.finfo(np.float64).eps)
+
+
+def function_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append a function transformer, for the identity and a few NumPy functions."""
+    # HistGradientBoosting wraps its own input check in one; it changes no value.
+    wrapped = getattr(step.func, "func", None)
+    if step.func is None or getattr(wrapped, "__name__", "") == "check_array":
+        return columns
+    if step.kw_args:
+        raise UnsupportedError("FunctionTransformer: keyword arguments are not converted")
+    graph = compiler.graph
+    name = graph.numeric_tensor(columns, step)
+    done = apply_function(graph, name, step.func, "FunctionTransformer")
+    return graph.tensor_columns(done, len(columns))
 
 
 def apply_function(graph: Graph, name: str, function: Any, owner: str) -> str:
@@ -35,10 +54,10 @@ def log1p(graph: Graph, name: str) -> str:
     From "What Every Computer Scientist Should Know About Floating-Point Arithmetic"
     (Goldberg 1991), theorem 4.
     """
-    one = graph.constant(1.0)
-    total = graph.node("Add", name, one)
+    unit = graph.constant(1.0)
+    total = graph.node("Add", name, unit)
     logarithm = graph.node("Log", total)
-    correction = graph.node("Div", name, graph.node("Sub", total, one))
+    correction = graph.node("Div", name, graph.node("Sub", total, unit))
     corrected = graph.node("Mul", logarithm, correction)
     lost = graph.node("Equal", logarithm, graph.constant(0.0))
     small = graph.node("Where", lost, name, corrected)
@@ -50,3 +69,73 @@ def expm1(graph: Graph, name: str) -> str:
     """Append ``exp(x) - 1`` without cancellation: ``tanh(x / 2) * (exp(x) + 1)``."""
     half = graph.node("Tanh", graph.node("Mul", name, graph.constant(0.5)))
     return graph.node("Mul", half, graph.node("Add", graph.node("Exp", name), graph.constant(1.0)))
+
+
+def power_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append the power transformation, and the standardisation where it is fitted."""
+    graph, lambdas = compiler.graph, np.asarray(step.lambdas_, np.float64)
+    rows = graph.numeric_tensor(columns, step)
+    box_cox = step.method == "box-cox"
+    if box_cox:
+        compiler.reject(graph.node("LessOrEqual", rows, graph.constant(0.0)))
+    transform = _box_cox if box_cox else _yeo_johnson
+    powers = graph.tensor_columns(transform(graph, rows, lambdas), len(columns))
+    # The scaler is a fitted StandardScaler.
+    return compiler.transform(step._scaler, powers) if step.standardize else powers  # noqa: SLF001 - it has no public name
+
+
+def _box_cox(graph: Graph, rows: str, lambdas: Array) -> str:
+    """Append ``(x ** lambda - 1) / lambda``, ``log(x)`` for lambda 0."""
+    return _power(graph, graph.node("Log", rows), lambdas, np.abs(lambdas) < _SMALLEST_BOX_COX)
+
+
+def _yeo_johnson(graph: Graph, rows: str, lambdas: Array) -> str:
+    """Append Box-Cox of ``1 + x`` from zero on, and of ``1 - x`` with ``2 - lambda`` below, negated."""
+    logarithm = log1p(graph, graph.node("Abs", rows))
+    above = _power(graph, logarithm, lambdas, np.abs(lambdas) < _SMALLEST_YEO_JOHNSON)
+    below = _power(graph, logarithm, 2.0 - lambdas, np.abs(lambdas - 2.0) <= _SMALLEST_YEO_JOHNSON)
+    positive = graph.node("GreaterOrEqual", rows, graph.constant(0.0))
+    return graph.node("Where", positive, above, graph.node("Neg", below))
+
+
+def _power(graph: Graph, logarithm: str, exponents: Array, zero: Array) -> str:
+    """Append ``(exp(exponent * logarithm) - 1) / exponent``; the logarithm where the exponent is ``zero``."""
+    divisors = np.where(zero, 1.0, exponents)
+    growth = expm1(graph, graph.node("Mul", logarithm, graph.constant(divisors)))
+    powers = graph.node("Div", growth, graph.constant(divisors))
+    return graph.node("Where", graph.constant(zero), logarithm, powers) if zero.any() else powers
+
+
+def polynomial_features(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append the products of up to ``degree`` columns, three nodes for each degree."""
+    graph = compiler.graph
+    smallest, largest = step._min_degree, step._max_degree  # noqa: SLF001 - they have no public name
+    rows = graph.numeric_tensor(columns, step)
+    result: Columns = ()
+    if step.include_bias:
+        result += graph.tensor_columns(graph.full(1.0, rows), 1)
+    terms: list[Term] = [(feature,) for feature in range(len(columns))]
+    products = rows
+    for degree in range(1, largest + 1):
+        if degree > 1:
+            factors = _factors(terms, len(columns), interaction_only=step.interaction_only)
+            if not factors:
+                break
+            features, previous = zip(*factors, strict=True)
+            products = graph.node(
+                "Mul", graph.gather(products, previous), graph.gather(rows, features)
+            )
+            terms = [(feature, *terms[at]) for feature, at in factors]
+        if degree >= smallest:
+            result += columns if degree == 1 else graph.tensor_columns(products, len(terms))
+    return result
+
+
+def _factors(terms: list[Term], features: int, *, interaction_only: bool) -> list[tuple[int, int]]:
+    """Return the next degree's terms: the new first feature, and the position of the rest in ``terms``."""
+    return [
+        (feature, at)
+        for feature in range(features)
+        for at, term in enumerate(terms)
+        if term[0] > feature or (term[0] == feature and not interaction_only)
+    ]

@@ -64,12 +64,12 @@ def categorical(compiler: Compiler, model: Any, columns: Columns) -> ClassifierO
     # The cast rounds towards zero, as scikit-learn's does; NaN becomes the smallest integer.
     codes = graph.node("Cast", graph.numeric_tensor(columns, model), to=_INT64)
     zero, last = graph.constant(0), graph.constant(sizes - 1)
-    known = graph.node("Min", graph.node("Max", codes, zero), last)
-    compiler.reject(graph.node("Not", graph.node("Equal", codes, known)))
+    clipped = graph.node("Min", graph.node("Max", codes, zero), last)
+    compiler.reject(graph.node("Not", graph.node("Equal", codes, clipped)))
     starts = np.cumsum(sizes) - sizes
-    positions = graph.node("Add", known, graph.constant(starts))
-    found = graph.node("Gather", graph.constant(np.concatenate(tables)), positions, axis=0)
-    total = graph.node("ReduceSum", found, graph.constant([1]), keepdims=0)
+    positions = graph.node("Add", clipped, graph.constant(starts))
+    terms = graph.node("Gather", graph.constant(np.concatenate(tables)), positions, axis=0)
+    total = graph.node("ReduceSum", terms, graph.constant([1]), keepdims=0)
     return _output(graph, total, model.class_log_prior_)
 
 

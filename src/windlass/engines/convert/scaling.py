@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.functions import apply_function
 from windlass.engines.convert.graph import Array, Columns, Graph, ValueOrigin
-from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler
@@ -91,20 +89,6 @@ def pca(compiler: Compiler, step: Any, columns: Columns) -> Columns:
         smallest = np.finfo(scale.dtype).eps
         name = graph.node("Div", name, graph.constant(np.maximum(scale, smallest)))
     return graph.tensor_columns(name, weights.shape[1])
-
-
-def function_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
-    """Append a function transformer, for the identity and a few NumPy functions."""
-    # HistGradientBoosting wraps its own input check in one; it changes no value.
-    wrapped = getattr(step.func, "func", None)
-    if step.func is None or getattr(wrapped, "__name__", "") == "check_array":
-        return columns
-    if step.kw_args:
-        raise UnsupportedError("FunctionTransformer: keyword arguments are not converted")
-    graph = compiler.graph
-    name = graph.numeric_tensor(columns, step)
-    done = apply_function(graph, name, step.func, "FunctionTransformer")
-    return graph.tensor_columns(done, len(columns))
 
 
 def normalizer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
