@@ -8,6 +8,7 @@ WindlassError
 ├── BundleError          a bundle cannot be found, read or written
 │   └── IntegrityError   files of a bundle are not those that were sealed
 ├── EngineError          a model that cannot be loaded, or does not reproduce its reference examples
+│   └── RejectedRowsError   valid rows for which the model has no prediction; lists the faults
 ├── InputError           a body or a file cannot be read as rows
 │   ├── TableError       a table cannot be read; says why without quoting it
 │   └── RowsError        rows do not match their schema; lists the faults
@@ -62,6 +63,18 @@ class IntegrityError(BundleError):
 
 class EngineError(WindlassError):
     """A model cannot be loaded, or does not reproduce its reference examples."""
+
+
+class RejectedRowsError(EngineError):
+    """The model has no prediction for valid rows, such as those with a category that it does not know.
+
+    `faults` lists places and reasons, `{"loc": [row, field], "msg": …}`, without the values.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        where = ".".join(map(str, faults[0]["loc"]))
+        super().__init__(f"{where}: {faults[0]['msg']}")
+        self.faults = faults
 
 
 class InputError(WindlassError):

@@ -80,10 +80,19 @@ def test_a_pipeline_of_other_classes_is_refused(bundle: Bundle) -> None:
         NativeEngine.from_pickle(bundle.read("model.joblib"), schema)
 
 
-def test_nan_is_no_answer(bundle: Bundle, flowers: Batch) -> None:
-    flowers.numeric[0, 0] = np.nan
-    with pytest.raises(EngineError, match="missing"):
-        OnnxEngine(bundle.read("model.onnx"), nullable=True).predict(flowers)
+def test_only_rows_at_fault_have_no_finite_prediction(bundle: Bundle, flowers: Batch) -> None:
+    compiled = load_engine(bundle)
+    native = NativeEngine.from_pickle(bundle.read("model.joblib"), bundle.schema)
+    flowers.numeric[[0, 1500, 2999], [0, 3, 1]] = np.nan
+    rest = np.delete(np.arange(len(flowers)), [0, 1500, 2999])
+    for engine in (compiled, native):
+        prediction = engine.predict(flowers)
+        np.testing.assert_array_equal(np.flatnonzero(~prediction.finite_rows()), [0, 1500, 2999])
+        assert not prediction.is_finite()
+        assert prediction.take(rest).is_finite()
+        assert not engine.predict(flowers.slice(0, 1)).is_finite()
+    with pytest.raises(EngineError, match="NaN"):
+        native.predict_all(flowers)
 
 
 @pytest.mark.parametrize(

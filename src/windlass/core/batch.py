@@ -1,5 +1,6 @@
 """Rows and predictions as arrays: the only form in which they reach an engine and leave it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +89,7 @@ class Prediction:
     """Predictions of n rows.
 
     Classification: `labels` int64 [n], indices of the declared classes, and `probabilities` float64 [n, c].
-    Regression: `values` float64 [n].
+    Regression: `values` float64 [n]. Rows that the model rejects have NaN or infinity there.
     """
 
     labels: NDArray[np.int64] | None = None
@@ -99,6 +100,33 @@ class Prediction:
         array = self.labels if self.values is None else self.values
         assert array is not None
         return len(array)
+
+    @property
+    def _numbers(self) -> NDArray[np.float64]:
+        numbers = self.probabilities if self.values is None else self.values
+        assert numbers is not None
+        return numbers
+
+    def is_finite(self) -> bool:
+        """Whether the model rejects none of the rows."""
+        numbers = self._numbers
+        if len(numbers) == 1:  # in Python: a sixth of the time
+            return math.isfinite(sum(numbers.ravel().tolist()))
+        return bool(np.isfinite(numbers).all())
+
+    def finite_rows(self) -> NDArray[np.bool_]:
+        """Returns which rows [n] the model does not reject."""
+        finite: NDArray[np.bool_] = np.logical_and.reduce(
+            np.isfinite(self._numbers.reshape(len(self), -1)), axis=1
+        )
+        return finite
+
+    @staticmethod
+    def rejected(classes: int | None) -> "Prediction":
+        """Returns the prediction of one row that the model rejects; `classes` is None for a regression."""
+        if classes is None:
+            return Prediction(values=np.array([np.nan]))
+        return Prediction(np.zeros(1, np.int64), np.full((1, classes), np.nan))
 
     @staticmethod
     def concat(predictions: "Sequence[Prediction]") -> "Prediction":

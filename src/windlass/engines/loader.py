@@ -22,7 +22,7 @@ class Engine(Protocol):
     name: str
 
     def predict(self, batch: Batch) -> Prediction:
-        """Predict n rows. Raises EngineError where the model fails."""
+        """Predict n rows; those that the model rejects get NaN or infinity."""
 
 
 def check_reference_examples(bundle: Bundle, engine: Engine) -> None:
@@ -87,8 +87,7 @@ def open_engine(bundle: Bundle) -> Engine:
 def _onnx(bundle: Bundle) -> Engine:
     from windlass.engines.onnx import OnnxEngine
 
-    nullable = any(column.nullable for column in bundle.schema.row.columns)
-    return OnnxEngine(bundle.read(MODEL_ONNX), nullable=nullable)
+    return OnnxEngine(bundle.read(MODEL_ONNX))
 
 
 def _native(bundle: Bundle) -> Engine:

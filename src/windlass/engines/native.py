@@ -10,6 +10,7 @@ import pandas as pd
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema
 from windlass.core.row_schema import MISSING_TEXT, RowSchema
+from windlass.engines.rejection import predict_with_rejections
 from windlass.errors import EngineError
 
 
@@ -54,7 +55,14 @@ class NativeEngine:
         return cls(estimator, schema)
 
     def predict(self, batch: Batch) -> Prediction:
-        """Predict n rows."""
+        """Predict n rows; those for which the pipeline raises get NaN."""
+        classes = self._schema.target.classes
+        return predict_with_rejections(
+            self.predict_all, batch, None if classes is None else len(classes)
+        )
+
+    def predict_all(self, batch: Batch) -> Prediction:
+        """Predict n rows. Raises EngineError where the pipeline raises for one of them."""
         frame = to_frame(self._schema.row, batch)
         try:
             if self._class_order is None:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 
 from windlass.core.batch import Batch, Prediction
+from windlass.engines.rejection import predict_with_rejections
 from windlass.errors import EngineError
 
 MAX_ROWS = 1024  # of one run: nearest neighbours need memory for each row with every training row
@@ -17,11 +17,8 @@ class OnnxEngine:
 
     name = "onnx"
 
-    def __init__(self, model: bytes, *, nullable: bool = False) -> None:
-        """Load a serialized model; with `nullable`, values may be missing and predictions are checked for NaN.
-
-        Raises EngineError where ONNX Runtime cannot load the model.
-        """
+    def __init__(self, model: bytes) -> None:
+        """Load a serialized model. Raises EngineError where ONNX Runtime cannot load it."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -35,19 +32,19 @@ class OnnxEngine:
                 f"ONNX Runtime cannot load the model: {_first_line(error)}"
             ) from error
         inputs = {node.name for node in session.get_inputs()}
-        outputs = {node.name for node in session.get_outputs()}
+        outputs = {node.name: node for node in session.get_outputs()}
         self._numeric, self._text = "numeric" in inputs, "text" in inputs
         self._classifies = "label" in outputs
         self._outputs: Sequence[str] = ["label", "probabilities"] if self._classifies else ["value"]
-        self._nullable = nullable
+        self._classes = outputs["probabilities"].shape[1] if self._classifies else None
         self._run = run_function(session)
 
     def predict(self, batch: Batch) -> Prediction:
-        """Predict n rows."""
+        """Predict n rows; those that the model rejects get NaN."""
         if len(batch) <= MAX_ROWS:
-            return self._predict(batch)
+            return predict_with_rejections(self._predict, batch, self._classes)
         starts = range(0, len(batch), MAX_ROWS)
-        return Prediction.concat([self._predict(batch.slice(at, at + MAX_ROWS)) for at in starts])
+        return Prediction.concat([self.predict(batch.slice(at, at + MAX_ROWS)) for at in starts])
 
     def _predict(self, batch: Batch) -> Prediction:
         feed: dict[str, object] = {}
@@ -59,11 +56,6 @@ class OnnxEngine:
             outputs = self._run(self._outputs, feed, None)
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
-        if self._nullable and np.isnan(outputs[-1]).any():
-            raise EngineError(
-                "The model gives no answer where this value is missing. Impute it in the pipeline,"
-                " or declare that it must be there."
-            )
         if self._classifies:
             return Prediction(outputs[0], outputs[1])
         return Prediction(values=outputs[0])

@@ -1,5 +1,6 @@
 """A loaded version that has reproduced its reference examples and is ready to answer."""
 
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +12,8 @@ from windlass.core.bundle import Bundle
 from windlass.core.row_validator import RowValidator
 from windlass.core.target import class_key
 from windlass.engines.loader import check_reference_examples, open_engine
+from windlass.engines.rejection import MAX_FAULTS, RejectionExplainer
+from windlass.errors import Fault, RejectedRowsError
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.serving.batching import prediction_batcher
 from windlass.web.offload import DaemonExecutor
@@ -40,11 +43,11 @@ class ServedModel:
         self.max_row_bytes = self.schema.json_limit
         self.classes = self.target.classes
         self.class_keys = [class_key(label) for label in self.classes or ()]
-        self.predict = self.engine.predict
+        self._rejections = RejectionExplainer(self.engine.predict, bundle)
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
         self.executor = executor  # for long work, while the event loop answers other requests
-        self.batcher = prediction_batcher(self.predict, executor)
+        self.batcher = prediction_batcher(self.engine.predict, executor)
         self.counts = memoryview(bytearray(8 * max(len(self.class_keys), 1))).cast("d")
         self.load_seconds = loaded - started
         self.test_seconds = perf_counter() - loaded
@@ -66,11 +69,46 @@ class ServedModel:
             quickest = min(quickest, perf_counter() - started)
         return quickest
 
+    def predict(self, batch: Batch) -> Prediction:
+        """Predicts rows on this thread. Raises RejectedRowsError."""
+        prediction = self.engine.predict(batch)
+        if not prediction.is_finite():
+            raise self._rejected_rows(batch, prediction)
+        return prediction
+
+    def predict_each(self, batch: Batch) -> tuple[Prediction, dict[int, list[Fault]]]:
+        """Predicts rows on this thread; also returns the faults of each row that the model rejects."""
+        prediction = self.engine.predict(batch)
+        faults: dict[int, list[Fault]] = {}
+        if not prediction.is_finite():
+            for each in self._rejections.explain(batch, ~prediction.finite_rows()):
+                faults.setdefault(each.row, []).append(each.fault)
+        return prediction, faults
+
+    def predict_chunks(self, batch: Batch, size: int) -> list[Prediction]:
+        """Predicts rows on this thread, so many at a time. Raises RejectedRowsError."""
+        starts = range(0, len(batch), size)
+        predictions = [self.engine.predict(batch.slice(at, at + size)) for at in starts]
+        if not all(prediction.is_finite() for prediction in predictions):
+            raise self._rejected_rows(batch, Prediction.concat(predictions))
+        return predictions
+
     async def predict_async(self, batch: Batch) -> Prediction:
-        """Predicts a few rows: on the event loop where that is cheap, else on a thread, batched with other requests."""
+        """Predicts a few rows: on the event loop where that is cheap, else on a thread, batched with other requests.
+
+        Raises RejectedRowsError.
+        """
         if self.inline and len(batch) <= INLINE_ROWS:
             return self.predict(batch)
-        return await self.batcher.submit(batch)
+        prediction = await self.batcher.submit(batch)
+        if not prediction.is_finite():
+            raise await self.executor.run(self._rejected_rows, batch, prediction)
+        return prediction
+
+    def _rejected_rows(self, batch: Batch, prediction: Prediction) -> RejectedRowsError:
+        """Returns the error that names the rows whose prediction is not finite, and their fields."""
+        rejections = self._rejections.explain(batch, ~prediction.finite_rows())
+        return RejectedRowsError([each.row_fault for each in islice(rejections, MAX_FAULTS)])
 
     def row_answer(self, prediction: Prediction) -> dict[str, Any]:
         """Counts the prediction of a single row, and returns it in the form of `/predict`."""

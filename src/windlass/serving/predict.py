@@ -8,13 +8,13 @@ import orjson
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.row_validator import Values
-from windlass.errors import RowsError
+from windlass.errors import RejectedRowsError, RowsError
 from windlass.monitoring.ledger_record import encode_row, encode_rows
 from windlass.serving.content_negotiation import response_format
 from windlass.serving.model import ServedModel
 from windlass.serving.served_project import ServedProject
 from windlass.web.messages import Request, Response
-from windlass.web.problems import Problem, invalid, malformed, unsupported
+from windlass.web.problems import Problem, invalid, malformed, rejected, unsupported
 
 _JSON_TYPES = ("application/json", "")  # a client may leave the type out
 _INLINE_BYTES = 1 << 14
@@ -53,7 +53,10 @@ class Predictor:
     ) -> Response:
         """Predicts one validated row and appends the answer, with the fields `extra`, to the ledger."""
         batch = model.validator.to_batch((row,))
-        prediction = model.predict(batch) if model.inline else await model.predict_async(batch)
+        try:
+            prediction = model.predict(batch) if model.inline else await model.predict_async(batch)
+        except RejectedRowsError as error:
+            raise rejected([{**fault, "loc": fault["loc"][1:]} for fault in error.faults]) from None
         request.predicted = now = perf_counter()
         answer = model.row_answer(prediction)
         answer["model_version"] = model.version

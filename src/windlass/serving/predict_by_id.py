@@ -12,7 +12,7 @@ import orjson
 
 from windlass.core.batch import Prediction
 from windlass.core.row_validator import Values
-from windlass.errors import RowsError
+from windlass.errors import Fault, RowsError
 from windlass.serving.feature_routes import body_ids, missing_result, path_id
 from windlass.serving.model import INLINE_ROWS, ServedModel
 from windlass.serving.online_features import OnlineFeatures
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
     _MaybeFeatures = Sequence[Features | None]
+    _ResultRow = tuple[Json, Features, Values]
 
 # the error of features that do not fit the model's row, or of another view than it was trained on
 UNPROCESSABLE = "unfit"
@@ -83,11 +84,11 @@ class PredictById:
         entities: Sequence[int],
         stored: "_MaybeFeatures",
     ) -> tuple[Response, Prediction | None]:
-        results, predictable = self._build_rows(model, entities, stored)
-        rows = [row for *_, row in predictable]
-        prediction = model.predict(model.validator.to_batch(rows)) if rows else None
+        results, complete = self._build_rows(model, entities, stored)
+        predictable, prediction = _predict_rows(model, complete)
         request.predicted = perf_counter()
         if prediction is not None:
+            rows = [row for *_, row in predictable]
             answers, _ = self._predictor.record_batch(request, model, rows, prediction)
             for index, (result, features, row) in enumerate(predictable):
                 result.update(_outcome(answers, index) | _features_used(features, row))
@@ -102,11 +103,11 @@ class PredictById:
 
     def _build_rows(
         self, model: ServedModel, entities: Sequence[int], stored: "_MaybeFeatures"
-    ) -> tuple[list[Json], "list[tuple[Json, Features, Values]]"]:
+    ) -> "tuple[list[Json], list[_ResultRow]]":
         """Returns a result for each entity, and (result, features, row) of those whose features fit the row."""
         view = self._online.required_view()
         results: list[Json] = []
-        predictable: list[tuple[Json, Features, Values]] = []
+        predictable: list[_ResultRow] = []
         for entity, features in zip(entities, stored, strict=True):
             if features is None:
                 results.append(missing_result(view, entity, "prediction"))
@@ -115,7 +116,7 @@ class PredictById:
             try:
                 predictable.append((result, features, self._row(model, features)))
             except RowsError as error:
-                result |= {"prediction": None, "error": UNPROCESSABLE, "errors": error.faults}
+                result |= _unprocessable_result(error.faults)
             results.append(result)
         return results, predictable
 
@@ -142,6 +143,26 @@ class PredictById:
         mismatch = f"The features are of view {view}, and version {model.version} was trained on view {trained}."
         advice = f"Train again, or materialise a snapshot of view {trained}."
         return RowsError([{"loc": [], "msg": f"{mismatch} {advice}"}])
+
+
+def _predict_rows(
+    model: ServedModel, rows: "list[_ResultRow]"
+) -> "tuple[list[_ResultRow], Prediction | None]":
+    """Returns the rows that the model predicts, and their prediction; the results of the others get an error."""
+    if not rows:
+        return rows, None
+    batch = model.validator.to_batch([row for *_, row in rows])
+    prediction, faults = model.predict_each(batch)
+    for index, errors in faults.items():
+        rows[index][0].update(_unprocessable_result(errors))
+    predictable = [row for index, row in enumerate(rows) if index not in faults]
+    if len(predictable) == len(rows):
+        return rows, prediction
+    return predictable, prediction.take(prediction.finite_rows()) if predictable else None
+
+
+def _unprocessable_result(faults: Sequence[Fault]) -> Json:
+    return {"prediction": None, "error": UNPROCESSABLE, "errors": faults}
 
 
 def _features_used(features: "Features", row: Values) -> Json:

@@ -32,7 +32,7 @@ def predict_table(
 
     One invalid row fails the whole table.
 
-    Raises Problem 400, 406, 413, 415 or 422.
+    Raises Problem 400, 406, 413, 415 or 422, and RejectedRowsError.
     """
     form = FORMATS.get(request.media_type())
     if form is None:
@@ -42,9 +42,7 @@ def predict_table(
     if answer_form == "json" and len(batch) > MAX_JSON_ROWS:
         raise _too_many_rows()
     request.parsed = perf_counter()
-    predictions = [
-        model.predict(batch.slice(at, at + CHUNK_ROWS)) for at in range(0, len(batch), CHUNK_ROWS)
-    ]
+    predictions = model.predict_chunks(batch, CHUNK_ROWS)
     request.predicted = perf_counter()
     tables = [prediction_table(prediction, model.classes) for prediction in predictions]
     if ledger is not None:

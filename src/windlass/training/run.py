@@ -69,12 +69,10 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
     from windlass.engines.native import NativeEngine
 
     try:
-        prediction = NativeEngine(estimator, schema).predict(batch)
+        prediction = NativeEngine(estimator, schema).predict_all(batch)
     except EngineError as error:
         raise ParameterError(f"{_first_line(error)} {_ADVICE}") from error
-    numbers = prediction.probabilities if prediction.values is None else prediction.values
-    assert numbers is not None
-    finite = np.isfinite(numbers.reshape(len(batch), -1)).all(axis=1)
+    finite = prediction.finite_rows()
     if not finite.all():
         raise ParameterError(
             f"The fitted model predicts NaN or infinity for {np.count_nonzero(~finite)} of {len(batch)} rows."

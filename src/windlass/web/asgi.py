@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
-from windlass.errors import EngineError, LedgerError
+from windlass.errors import EngineError, LedgerError, RejectedRowsError
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.web import problems
 from windlass.web.access_log import AccessLog
 from windlass.web.messages import SEND_WHOLE, ClientGone, Receive, Request, Response, Scope, Send
-from windlass.web.problems import Problem, unavailable
+from windlass.web.problems import Problem, rejected, unavailable
 from windlass.web.routing import Route, Router
 from windlass.web.streaming import SHUTDOWN_EVENT, send_stream
 
@@ -194,7 +194,9 @@ def _timing_with_features(request: Request) -> bytes:
 
 
 def _problem_response(request: Request, error: Exception) -> Response:
-    if isinstance(error, EngineError):
+    if isinstance(error, RejectedRowsError):
+        error = rejected(error.faults)
+    elif isinstance(error, EngineError):
         _log.error(
             "model failed", extra={"request_id": request.request_id.decode(), "reason": str(error)}
         )

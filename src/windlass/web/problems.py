@@ -50,6 +50,11 @@ def invalid(errors: Sequence[Fault]) -> Problem:
     return Problem(422, "The input does not fit the declared row; see errors.", errors)
 
 
+def rejected(errors: Sequence[Fault]) -> Problem:
+    """Returns 422: the model has no prediction for rows that match the declared row."""
+    return Problem(422, "The model does not predict these rows; see errors.", errors)
+
+
 def too_large(limit: int, *, is_setting: bool = True) -> Problem:
     """Returns 413: the body is over the limit, in bytes; `is_setting` where that is the server's, not the route's."""
     advice = (

@@ -11,10 +11,12 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 from tests.support.child_process import run_python
+from tests.support.trained_bundles import BundleOf
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle, BundleSchema, EngineRecord, Manifest, TargetRecord
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.engines.loader import load_engine
 from windlass.errors import EngineError, InputError, SettingsError
 from windlass.tables.writer import open_writer
 from windlass.workflows.scoring.local import score
@@ -258,3 +260,28 @@ def test_memory_does_not_grow_with_the_input(form: str, tmp_path: Path) -> None:
     # Arrow's file is mapped: its pages belong to the system
     mapped = paths[1].stat().st_size / 2**20 if form == "arrow" else 0
     assert growth < 15 + mapped
+
+
+@pytest.mark.parametrize("model", ["linear", "roots"])
+def test_rows_that_the_model_rejects_are_rejected_with_the_reason(
+    model: str, bundle_of: BundleOf, tmp_path: Path
+) -> None:
+    sealed = Bundle.open(bundle_of("strict", model=model))
+    source, output = tmp_path / "rows.csv", tmp_path / "out.csv"
+    source.write_text(
+        "amount,age,region,kind\n900,44,north,fire\n900,44,Atlantis,fire\n-1,44,north,fire\n"
+        "0,44,north,flood\n100,20,south,theft\n"
+    )
+    request = ScoreRequest.from_paths(source, output)
+    summary = score(sealed, load_engine(sealed), request, lambda share, message: None)
+    assert (summary.scored, summary.rejected) == (2, 3)
+    assert pv.read_csv(output)["row"].to_pylist() == [0, 4]
+    lines = rejected(tmp_path / "out.csv.rejects.csv")
+    category = "The model does not know this category"
+    assert [line[:3] for line in lines] == [
+        ("1", "region", category),
+        ("2", "amount", "Input should be greater than or equal to 0"),
+        ("3", "amount", "The model does not accept this number"),
+        ("3", "kind", category),
+    ]
+    assert json.loads(lines[0][3])["region"] == "Atlantis"

@@ -74,8 +74,7 @@ def _other_codes(step: Any, columns: Columns, categories: list[list[Any]], width
     try:
         codes: Array = _transform(step, columns, unseen)[0]
     except ValueError:
-        # The encoder rejects unseen categories; the row's schema rejects them before.
-        return np.zeros(width)
+        return np.full(width, np.nan)  # the encoder rejects unseen categories
     return codes
 
 

@@ -8,7 +8,7 @@ import orjson
 from windlass._version import __version__
 from windlass.auth.key import Role
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
-from windlass.errors import EngineError
+from windlass.errors import EngineError, RejectedRowsError
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import Predictor, Rows
 from windlass.serving.protocols.rows import validate_rows
@@ -16,7 +16,7 @@ from windlass.serving.protocols.tensors import BinaryTail, Tensor, TensorError, 
 from windlass.serving.served_project import ServedProject
 from windlass.serving.status import StatusRoutes
 from windlass.web.messages import JSON, Request, Response
-from windlass.web.problems import Problem
+from windlass.web.problems import Problem, rejected
 from windlass.web.routing import Route
 
 _DATATYPES = {
@@ -147,21 +147,21 @@ def _with_v2_errors(handler: Handler) -> Handler:
             return await handler(request)
         except TensorError as error:
             return _json({"error": str(error)}, 400)
+        except RejectedRowsError as error:
+            return _problem_response(rejected(error.faults))
         except EngineError:
             return _json({"error": "the model cannot predict these rows"}, 400)
         except Problem as problem:
-            faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors
-            ]
-            status = 400 if problem.status == 422 else problem.status
-            return Response(
-                orjson.dumps({"error": "; ".join([problem.detail, *faults])}),
-                JSON,
-                status,
-                problem.headers,
-            )
+            return _problem_response(problem)
 
     return wrapped
+
+
+def _problem_response(problem: Problem) -> Response:
+    """Returns a problem in the protocol's form, which has one text for all faults and no 422."""
+    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors]
+    body = orjson.dumps({"error": "; ".join([problem.detail, *faults])})
+    return Response(body, JSON, 400 if problem.status == 422 else problem.status, problem.headers)
 
 
 def _json(value: Any, status: int = 200) -> Response:

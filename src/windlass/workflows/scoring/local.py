@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def score(
     bundle: Bundle, engine: Engine, request: ScoreRequest, progress: "ProgressCallback"
 ) -> ScoreSummary:
-    """Predict every valid row of a file, in constant memory.
+    """Predict every valid row of a file, in constant memory; a row that the model rejects counts as invalid.
 
     The output holds `row` (from 0, in the input), the kept columns, `prediction`, `probability_<class>`
     and `model_version`. The rejects hold a line for every problem. Both files are written atomically, at
@@ -51,12 +51,11 @@ def score(
         with open_writer(output_part, scorer.schema, table_format(request.output)) as writer:
             for batch in reader:
                 numbers = rejects.number(batch.num_rows, broken.take())
-                checked = scorer.check(batch)
-                rejects.add(batch, numbers, checked)
-                predictions = scorer.predict(batch, numbers, checked)
-                if predictions.num_rows:
-                    writer.write_batch(predictions)
-                scored += predictions.num_rows
+                result = scorer.score(batch, numbers)
+                rejects.add(batch, numbers, result.checked)
+                if result.predictions.num_rows:
+                    writer.write_batch(result.predictions)
+                scored += result.predictions.num_rows
                 progress(reader.share, f"{scored:,} rows scored")
         rejects.number(0, broken.take())
         if not scored + rejects.count:

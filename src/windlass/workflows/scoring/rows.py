@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,22 @@ from numpy.typing import NDArray
 from windlass.core.batch import Prediction
 from windlass.core.bundle import Bundle
 from windlass.engines.loader import Engine
+from windlass.engines.rejection import RejectionExplainer
 from windlass.errors import InputError
 from windlass.tables.arrow_numpy import mask_array, number_array, repeat_text
-from windlass.tables.validate import ValidatedTable, require_columns, validate_table
+from windlass.tables.validate import RowProblem, ValidatedTable, require_columns, validate_table
 from windlass.tables.writer import prediction_table
 
 REJECT_COLUMNS = ("row", "column", "reason", "values")  # the columns of the rejects file
 _INDEX = " A column without a name is a data frame's index: write the file with index=False."
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """Predictions of a batch, a `pa.RecordBatch`, and its validated rows, in which the others are invalid."""
+
+    predictions: Any
+    checked: ValidatedTable
 
 
 class RowScorer:
@@ -36,6 +47,8 @@ class RowScorer:
         *,
         strings: bool = False,
     ) -> None:
+        self._bundle = bundle
+        self._rejections: RejectionExplainer | None = None
         self._row = bundle.schema.row
         self._classes = bundle.schema.target.classes
         self._version = bundle.version
@@ -46,25 +59,55 @@ class RowScorer:
         self._require_known_columns(table.names)
         self.schema = self._schema(table)
 
-    def check(self, batch: Any) -> ValidatedTable:
-        """Validate every row of a batch; every problem is reported."""
+    def score(self, batch: Any, numbers: NDArray[np.int64]) -> ScoredBatch:
+        """Validate the rows of a batch and predict those that are valid. `numbers` [n] are those of all its rows."""
         rows = batch.select(self._columns)
         limit = max(batch.num_rows * len(self._columns), 1)
-        return validate_table(self._row, rows, strings=self._strings, limit=limit)
+        checked = validate_table(self._row, rows, strings=self._strings, limit=limit)
+        valid = np.flatnonzero(~checked.invalid)
+        if not len(valid):
+            return ScoredBatch(self._no_predictions, checked)
+        prediction = self._engine.predict(checked.batch.take(valid))
+        finite = prediction.finite_rows()
+        if not finite.all():
+            checked = self._with_rejections(checked, valid[~finite])
+            valid, prediction = valid[finite], prediction.take(finite)
+        return ScoredBatch(self._predictions(batch, numbers, valid, prediction), checked)
 
-    def predict(self, batch: Any, numbers: NDArray[np.int64], checked: ValidatedTable) -> Any:
-        """Predict the valid rows of a batch; returns a `pa.RecordBatch`. `numbers` [n] are those of all its rows."""
-        rows = checked.batch
-        if checked.invalid.any():
-            valid = ~checked.invalid
-            rows = rows.take(valid)
-            batch, numbers = batch.filter(mask_array(valid)), numbers[valid]
-        if not len(rows):
-            return pa.RecordBatch.from_pylist([], self.schema)
-        predictions = prediction_table(self._engine.predict(rows), self._classes)
-        kept_columns = [_dense(batch.column(name)) for name in self._keep]
-        version = repeat_text(self._version, len(rows))
-        arrays = [number_array(numbers), *kept_columns, *predictions.columns, version]
+    def _with_rejections(
+        self, checked: ValidatedTable, rejected: NDArray[np.int64]
+    ) -> ValidatedTable:
+        """Return the validated table with these rows, by index, as invalid: the model does not predict them."""
+        if self._rejections is None:
+            self._rejections = RejectionExplainer(self._engine.predict, self._bundle)
+        marked = np.zeros(len(checked.batch), np.bool_)
+        marked[rejected] = True
+        problems = [
+            RowProblem(each.row, each.column or "", each.reason)
+            for each in self._rejections.explain(checked.batch, marked)
+        ]
+        ordered = sorted([*checked.problems, *problems], key=attrgetter("row"))
+        return replace(checked, invalid=checked.invalid | marked, problems=ordered)
+
+    @property
+    def _no_predictions(self) -> Any:
+        return pa.RecordBatch.from_pylist([], self.schema)
+
+    def _predictions(
+        self,
+        batch: Any,
+        numbers: NDArray[np.int64],
+        valid: NDArray[np.int64],
+        prediction: Prediction,
+    ) -> Any:
+        """Return the predictions of these rows, by index, as a `pa.RecordBatch`."""
+        if not len(valid):
+            return self._no_predictions
+        selected = batch if len(valid) == batch.num_rows else batch.take(pa.array(valid))
+        kept_columns = [_dense(selected.column(name)) for name in self._keep]
+        version = repeat_text(self._version, len(valid))
+        columns = prediction_table(prediction, self._classes).columns
+        arrays = [number_array(numbers[valid]), *kept_columns, *columns, version]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _require_known_columns(self, names: list[str]) -> None:

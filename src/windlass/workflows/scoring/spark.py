@@ -23,7 +23,6 @@ from windlass.engines.loader import Engine, load_engine
 from windlass.errors import EngineError, FeatureError, InputError, SettingsError
 from windlass.features.engines.spark_session import spark_path, spark_session
 from windlass.tables.arrow_numpy import number_array, text_array, to_numpy
-from windlass.tables.validate import ValidatedTable
 from windlass.tables.writer import table_format
 from windlass.workflows.scoring.request import (
     ScoreRequest,
@@ -31,7 +30,7 @@ from windlass.workflows.scoring.request import (
     require_distinct_paths,
     write_atomically,
 )
-from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, reject_lines
+from windlass.workflows.scoring.rows import REJECT_COLUMNS, RowScorer, ScoredBatch, reject_lines
 
 if TYPE_CHECKING:
     from windlass.core.progress import ProgressCallback
@@ -54,27 +53,28 @@ class PartitionScorer:
 
     def predict(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Yield the predictions of the valid rows, as `score` writes them."""
-        for scorer, rows, numbers, checked in self._checked(batches):
-            yield scorer.predict(rows, numbers, checked)
+        for _, _, result in self._scored(batches):
+            yield result.predictions
 
     def reject_lines(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Yield a line for every problem of a row."""
-        for _, rows, numbers, checked in self._checked(batches):
-            lines = list(reject_lines(rows, numbers, checked))
+        for rows, numbers, result in self._scored(batches):
+            lines = list(reject_lines(rows, numbers, result.checked))
             if lines:
                 rejected_rows, *texts = zip(*lines, strict=True)
                 columns = [number_array(np.array(rejected_rows)), *map(text_array, texts)]
                 yield pa.RecordBatch.from_arrays(columns, REJECT_COLUMNS)
 
-    def _checked(
+    def _scored(
         self, batches: Iterable[Any]
-    ) -> Iterator[tuple[RowScorer, Any, NDArray[np.int64], ValidatedTable]]:
+    ) -> Iterator[tuple[Any, NDArray[np.int64], ScoredBatch]]:
         bundle, engine = _load_bundle(self.digest)
         bundle = replace(bundle, registered_version=self.registered_version)
         for batch in batches:
             rows = batch.drop_columns([FILE_COLUMN, INDEX_COLUMN])
             scorer = RowScorer(bundle, engine, rows.schema, self.keep)
-            yield scorer, rows, self._numbers(batch), scorer.check(rows)
+            numbers = self._numbers(batch)
+            yield rows, numbers, scorer.score(rows, numbers)
 
     def _numbers(self, batch: Any) -> NDArray[np.int64]:
         """Return the numbers [n] of a batch's rows in the whole input."""

@@ -1,0 +1,116 @@
+"""Rows that a model rejects: they get NaN, and are explained by the fields that are at fault."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass.core.batch import Batch, Prediction
+from windlass.core.bundle import Bundle
+from windlass.core.hashing import canonical_json
+from windlass.core.row_schema import MISSING_TEXT, ColumnSchema
+from windlass.core.row_validator import RowValidator
+from windlass.errors import EngineError, Fault
+
+MAX_FAULTS = 100  # that one answer names
+MAX_TRIALS = 2048  # predictions that may be spent on finding fields
+
+_ROW_REASON = "The model has no prediction for this row"
+_MISSING_REASON = "The model does not accept a missing value here"
+_CATEGORY_REASON = "The model does not know this category"
+_NUMBER_REASON = "The model does not accept this number"
+
+
+def predict_with_rejections(
+    predict: Callable[[Batch], Prediction], batch: Batch, classes: int | None
+) -> Prediction:
+    """Predict n rows by a function that raises EngineError for all where it fails for one; that row gets NaN.
+
+    The batch is halved until the rows at fault are alone. `classes` is None for a regression.
+    """
+    try:
+        return predict(batch)
+    except EngineError:
+        if len(batch) == 1:
+            return Prediction.rejected(classes)
+    middle = len(batch) // 2
+    halves = batch.slice(0, middle), batch.slice(middle, len(batch))
+    return Prediction.concat([predict_with_rejections(predict, half, classes) for half in halves])
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Reason why the model rejects row `row` of a batch; `column` is None where no field alone is at fault."""
+
+    row: int
+    column: str | None
+    reason: str
+
+    @property
+    def fault(self) -> Fault:
+        """The place in the row and the reason, as error responses have them."""
+        return {"loc": [] if self.column is None else [self.column], "msg": self.reason}
+
+    @property
+    def row_fault(self) -> Fault:
+        """The place in the batch and the reason, as error responses have them."""
+        return {**self.fault, "loc": [self.row, *self.fault["loc"]]}
+
+
+class RejectionExplainer:
+    """Finds the fields for which a model rejects a row.
+
+    A field is at fault if a reference example, which the model predicts, is rejected with this value in its
+    place. So it needs to know nothing of the model.
+    """
+
+    def __init__(self, predict: Callable[[Batch], Prediction], bundle: Bundle) -> None:
+        """Keep the first reference example as a batch of one row."""
+        self._predict = predict
+        self._columns = bundle.schema.row.columns
+        validator = RowValidator(bundle.schema.row)
+        examples = bundle.json("golden.json")["rows"][:1]
+        self._example = validator.to_batch(validator.parse_rows(canonical_json(examples)))
+
+    def explain(self, batch: Batch, rejected: NDArray[np.bool_]) -> Iterator[Rejection]:
+        """Yield at least one rejection for each row that is marked in `rejected` [n].
+
+        After `MAX_TRIALS` predictions, rows are named without their fields.
+        """
+        trials = 0
+        for row in np.flatnonzero(rejected).tolist():
+            columns: Sequence[ColumnSchema] = ()
+            if trials < MAX_TRIALS:
+                columns = self._columns_at_fault(batch.slice(row, row + 1))
+                trials += len(self._columns)
+            if not columns:
+                yield Rejection(row, None, _ROW_REASON)
+            values = self._values(batch, row)
+            for column in columns:
+                yield Rejection(row, column.name, _reason(column, values[column.name]))
+
+    def _columns_at_fault(self, row: Batch) -> list[ColumnSchema]:
+        """Return the columns whose value in this batch of one row makes the model reject the reference example."""
+        count = len(self._columns)
+        trials = self._example.take(np.zeros(count, np.int64))
+        numeric, text = 0, 0
+        for index, column in enumerate(self._columns):
+            if column.is_text:
+                trials.text[index, text] = row.text[0, text]
+                text += 1
+            else:
+                trials.numeric[index, numeric] = row.numeric[0, numeric]
+                numeric += 1
+        finite = self._predict(trials).finite_rows()
+        return [column for column, fits in zip(self._columns, finite, strict=True) if not fits]
+
+    def _values(self, batch: Batch, row: int) -> dict[str, object]:
+        numbers, texts = iter(batch.numeric[row]), iter(batch.text[row])
+        return {column.name: next(texts if column.is_text else numbers) for column in self._columns}
+
+
+def _reason(column: ColumnSchema, value: object) -> str:
+    if value == MISSING_TEXT or value != value:  # noqa: PLR0124 - NaN
+        return _MISSING_REASON
+    return _CATEGORY_REASON if column.is_text else _NUMBER_REASON
