@@ -42,7 +42,7 @@ def _mean(graph: Graph, model: Any, columns: Columns, values: Array) -> str:
     if model.weights != "distance":
         total = graph.node("ReduceSum", neighbor_values, axis, keepdims=0)
         return graph.node("Div", total, graph.constant(float(model.n_neighbors)))
-    weights = _inverse_distances(graph, distances)
+    weights = inverse_distances(graph, distances)
     column = graph.node("Unsqueeze", weights, graph.constant([2]))
     total = graph.node("ReduceSum", graph.node("Mul", neighbor_values, column), axis, keepdims=0)
     return graph.node("Div", total, graph.node("ReduceSum", weights, axis, keepdims=1))
@@ -56,8 +56,7 @@ def _nearest(graph: Graph, model: Any, rows: str) -> tuple[str, str]:
     )
     if power is None or not isinstance(train, np.ndarray):
         raise UnsupportedError(f"{type(model).__name__}: metric={model.metric!r} is not converted")
-    if len(train) > _MAX_ROWS or train.size > _MAX_CELLS:
-        raise UnsupportedError(f"{type(model).__name__}: {len(train)} training rows are too many")
+    check_size(model, train)
     parts = [rows]
     if train.shape[1] > 1:
         parts = graph.multi_output_node(
@@ -73,7 +72,15 @@ def _nearest(graph: Graph, model: Any, rows: str) -> tuple[str, str]:
     return (graph.node("Sqrt", nearest) if power == 2 else nearest), indices
 
 
-def _inverse_distances(graph: Graph, distances: str) -> str:
+def check_size(owner: Any, training: Array) -> None:
+    """Raise UnsupportedError where a comparison with every row of ``training`` would be slow."""
+    if len(training) > _MAX_ROWS or training.size > _MAX_CELLS:
+        raise UnsupportedError(
+            f"{type(owner).__name__}: {len(training)} training rows are too many"
+        )
+
+
+def inverse_distances(graph: Graph, distances: str) -> str:
     """Append weights 1 / distance; where a neighbour is at distance 0, only those count."""
     zero = graph.node("Cast", graph.node("Equal", distances, graph.constant(0.0)), to=11)
     hit = graph.node("ReduceMax", zero, graph.constant([1]), keepdims=1)
