@@ -149,4 +149,4 @@ def mixed_server(session_server: Serve, bundle_of: BundleOf) -> Server:
 @pytest.fixture(scope="session")
 def two_servers(session_server: Serve, bundle_of: BundleOf) -> Server:
     """One server of two projects: a regression, and a native classifier of numbers."""
-    return session_server(bundle_of("diabetes"), bundle_of("native"))
+    return session_server(bundle_of("diabetes"), bundle_of("native"), options=["--allow-pickle"])

@@ -9,6 +9,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 
 from windlass.control.app import ControlPlane
+from windlass.core.bundle_trust import BundleTrust
 from windlass.errors import SettingsError, WindlassError
 from windlass.logs import set_up_logs
 from windlass.monitoring.ledger import Ledger
@@ -90,7 +91,7 @@ class _WebProcess:
         self.metrics = ServerMetrics(self._counters)
         # one thread for models: an engine call uses one core, and the event loop has another to itself
         self._executor = DaemonExecutor("model")
-        self._loader = ModelLoader(self._executor)
+        self._loader = ModelLoader(self._executor, BundleTrust.from_settings(settings))
         self._registry = RegistryClient(registry_opener(settings))
         self._projects: list[ServedProject] = []
         deployments = []

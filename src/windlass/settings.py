@@ -14,6 +14,7 @@ ANY_HOST = "*"  # of allowed_hosts
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _CLOUDS = ("AWS", "AZURE", "GOOGLE")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*").fullmatch
+_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 _BOOLEANS = {"on": True, "1": True, "true": True, "off": False, "0": False, "false": False}
 
 
@@ -28,6 +29,10 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
     store_url: str | None = None  # None: the home folder
     store_http: bool = False  # whether the store's URL may be plain HTTP
+    digests: tuple[str, ...] = ()  # of the bundles that may be served by path; none: any
+    allow_pickle: bool = False  # whether a bundle by path may be unpickled
+    signing_key: Path | None = None  # private key that signs bundles
+    verify_key: Path | None = None  # public key that must have signed every bundle that is served
     online_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
     auth: bool = False  # whether requests need an API key
     allowed_hosts: tuple[str, ...] = ()  # that a server without keys answers, beside loopback hosts
@@ -49,6 +54,10 @@ class Settings:
             database_url=environment.get("WINDLASS_DATABASE_URL") or None,
             store_url=environment.get("WINDLASS_STORE_URL") or None,
             store_http=_allow_http(environment),
+            digests=parse_digests(environment.get("WINDLASS_DIGEST", "")),
+            allow_pickle=_boolean(environment, "WINDLASS_ALLOW_PICKLE", default=False),
+            signing_key=_path(environment, "WINDLASS_SIGNING_KEY"),
+            verify_key=_path(environment, "WINDLASS_VERIFY_KEY"),
             online_url=environment.get("WINDLASS_ONLINE_URL") or None,
             auth=_choice(environment, "WINDLASS_AUTH", ("off", "required"), "off") == "required",
             allowed_hosts=parse_hosts(environment.get("WINDLASS_ALLOW_HOST", "")),
@@ -83,9 +92,28 @@ class Vertex:
         )
 
 
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part for part in (part.strip() for part in text.split(",")) if part)
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    return Path(environment[name]) if environment.get(name) else None
+
+
+def parse_digests(text: str, name: str = "WINDLASS_DIGEST") -> tuple[str, ...]:
+    """Returns SHA-256 digests from a list with commas. Raises SettingsError, which names the variable or option."""
+    digests = _list(text.lower())
+    for digest in digests:
+        if not _DIGEST(digest):
+            raise SettingsError(
+                f"{name} is {digest!r}. Use the whole digest of a bundle, 64 hexadecimal digits."
+            )
+    return digests
+
+
 def parse_hosts(text: str, name: str = "WINDLASS_ALLOW_HOST") -> tuple[str, ...]:
     """Returns host names from a list with commas. Raises SettingsError, which names the variable or option."""
-    hosts = tuple(host for host in (part.strip() for part in text.split(",")) if host)
+    hosts = _list(text)
     for host in hosts:
         if host != ANY_HOST and not _HOST(host):
             raise SettingsError(

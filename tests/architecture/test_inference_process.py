@@ -147,6 +147,7 @@ def test_a_native_bundle_imports_what_it_needs(
 ) -> None:
     """Else the tests above would say nothing."""
     (tmp_path / "sitecustomize.py").write_text(RECORD_IMPORTS % str(tmp_path / "imports"))
-    server = serve(bundle_of("native"), PYTHONPATH=str(tmp_path))
+    variables = {"PYTHONPATH": str(tmp_path), "WINDLASS_ALLOW_PICKLE": "on"}
+    server = serve(bundle_of("native"), **variables)
     assert server.stop() == 0
     assert {"sklearn", "pandas", "joblib"} <= set((tmp_path / "imports").read_text().split())

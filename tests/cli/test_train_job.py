@@ -11,10 +11,12 @@ from tests.support.child_process import WINDLASS, ChildProcess
 from tests.support.cli import run_cli
 from tests.support.job_workers import Bench, UnrulyProject, WorkerProcess
 from tests.support.server import environment
+from tests.support.signing_keys import write_keys
 from tests.support.waiting import wait_until
 
 from windlass.cli.context import current_user
 from windlass.core.bundle import Bundle
+from windlass.core.bundle_signature import verify_signature
 from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
 
@@ -25,15 +27,20 @@ def start(bench: Bench, project: UnrulyProject, *options: str) -> ChildProcess:
     return ChildProcess(command, env=environment(bench.settings.home))
 
 
-def run(bench: Bench, project: UnrulyProject, *options: str) -> tuple[int, str, str]:
+def run(
+    bench: Bench, project: UnrulyProject, *options: str, **variables: str
+) -> tuple[int, str, str]:
     """Exit code, output and errors of `windlass train` in this process."""
-    ended = run_cli("train", project.folder, "--no-track", *options, home=bench.settings.home)
+    command = ["train", project.folder, "--no-track", *options]
+    ended = run_cli(*command, home=bench.settings.home, **variables)
     return ended.code, ended.out, ended.err
 
 
-def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(bench: Bench) -> None:
-    project = bench.project()
-    code, out, err = run(bench, project, "--json")
+def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(
+    bench: Bench, tmp_path: Path
+) -> None:
+    project, keys = bench.project(), write_keys(tmp_path / "keys")
+    code, out, err = run(bench, project, "--json", WINDLASS_SIGNING_KEY=str(keys.private))
     assert (code, err) == (0, "")
     output = json.loads(out)
     (version,) = bench.versions(project)
@@ -42,6 +49,8 @@ def test_it_makes_a_version_and_leaves_the_bundle_in_the_project(bench: Bench) -
     assert output["digest"] == version.digest == bundle.digest
     assert output["bundle"] == bundle.version
     assert output["artifacts"] == str(project.folder / "artifacts")
+    for signed in (bundle, bench.registry.fetch(version)):
+        verify_signature(signed, keys.public)
     assert version.trained_by == current_user()
     job = bench.queue.get(output["job_id"])
     assert (job.state, job.project, version.job_id) == (JobState.SUCCEEDED, "unruly", job.id)

@@ -14,10 +14,13 @@ import pytest
 from tests.support.altered_bundles import change_json, copy_bundle, reseal
 from tests.support.child_process import WINDLASS, run
 from tests.support.server import FLOWER, Serve, Server, environment, free_port
+from tests.support.signing_keys import write_keys
 from tests.support.trained_bundles import BundleOf
 
 from windlass.app import application
 from windlass.core.bundle import MANIFEST, Bundle
+from windlass.core.bundle_signature import sign_manifest
+from windlass.core.bundle_trust import ANY_BUNDLE, BundleTrust
 from windlass.errors import BundleError, IntegrityError
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
@@ -48,9 +51,9 @@ def loaded(bundle: Path) -> ServedProject:
     return served(Bundle.open(bundle))
 
 
-def served(opened: Bundle) -> ServedProject:
+def served(opened: Bundle, trust: BundleTrust = ANY_BUNDLE) -> ServedProject:
     hosted = ServedProject(opened.manifest.project, None, ServerMetrics(SharedCounters()))
-    asyncio.run(load_bundle(hosted, opened, ModelLoader(DaemonExecutor("model"))))
+    asyncio.run(load_bundle(hosted, opened, ModelLoader(DaemonExecutor("model"), trust)))
     return hosted
 
 
@@ -191,11 +194,44 @@ def test_an_onnx_bundle_is_never_unpickled(serve: Serve, bundle: Path, tmp_path:
     assert marker.exists()
 
 
-def test_a_native_bundle_serves(serve: Serve, bundle_of: BundleOf) -> None:
-    native = bundle_of("native")
+def test_a_replaced_bundle_runs_no_code(bundle: Path, tmp_path: Path) -> None:
+    """Whoever can write to the folder writes a manifest as well, and names the pickle as the engine."""
+    digest = Bundle.open(bundle).digest
+    marker = tmp_path / "code-ran"
+    (bundle / "model.joblib").write_bytes(pickle.dumps(Payload(marker)))
+    change_json(bundle, MANIFEST, lambda manifest: manifest["engine"].update(name="native"))
+    reseal(bundle)
+    serve = [WINDLASS, "serve", bundle, "--port", free_port()]
+    score = [WINDLASS, "predict", bundle, "--input", "rows.csv", "--output", "out.csv"]
+    refused = {
+        "add --allow-pickle": [serve, score],
+        "not the one of --digest": [[*serve, "--allow-pickle", "--digest", digest]],
+    }
+    for reason, commands in refused.items():
+        for command in commands:
+            done = run(command, env=environment(tmp_path / "home"))
+            assert (done.code, reason in " ".join(done.err.split())) == (1, True), done.err
+    assert not marker.exists()
+
+
+def test_a_version_that_nobody_signed_is_not_loaded(bundle: Path, tmp_path: Path) -> None:
+    keys = write_keys(tmp_path / "keys")
+    trust = BundleTrust(verify_key=keys.public)
+    reason = served(Bundle.open(bundle), trust).unready_reason
+    assert reason is not None
+    assert "is not signed" in reason
+    sign_manifest(bundle, keys.private)
+    assert served(Bundle.open(bundle), trust).unready_reason is None
+
+
+def test_a_native_bundle_serves(serve: Serve, bundle_of: BundleOf, tmp_path: Path) -> None:
+    native, keys = copy_bundle(bundle_of("native"), tmp_path / "native"), write_keys(tmp_path / "k")
+    sign_manifest(native, keys.private)
     assert json.loads((native / MANIFEST).read_text())["engine"]["name"] == "native"
     assert not (native / "model.onnx").exists()
-    server: Server = serve(native)
+    digest = Bundle.open(native).digest
+    options = ["--allow-pickle", "--digest", digest]
+    server: Server = serve(native, options=options, WINDLASS_VERIFY_KEY=str(keys.public))
     rows = Bundle.open(native).json("golden.json")
     answer = server.client.post("/predict_batch", json=rows["rows"]).json()
     assert answer["predictions"] == [expected["label"] for expected in rows["expected"]]

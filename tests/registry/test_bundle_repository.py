@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.support.server import free_port
+from tests.support.signing_keys import write_keys
 from tests.support.small_bundles import LOAN, Train
 
+from windlass.core.bundle_signature import sign_manifest, verify_signature
 from windlass.errors import BundleError, IntegrityError, RegistryError, StorageError, UnknownError
 from windlass.registry import bundle_repository
 from windlass.registry.registry import Registry
@@ -45,6 +47,14 @@ def test_a_whole_bundle_that_is_another_does_not_open(
     blobs.upload(tmp_path / "trained-2", names, "models/loan/v1")
     with pytest.raises(IntegrityError, match=rf"digest is {second.digest[:12]} instead of"):
         every_registry.fetch(first)
+
+
+def test_a_signature_is_stored_with_its_bundle(every_registry: Registry, tmp_path: Path) -> None:
+    keys, bundle = write_keys(tmp_path / "keys"), LOAN.sealed(tmp_path / "signed")
+    sign_manifest(bundle, keys.private)
+    every_registry.declare(LOAN.declared())
+    version = every_registry.register(bundle, trained_by="ada")
+    verify_signature(every_registry.fetch(version), keys.public)
 
 
 def test_a_manifest_leads_out_of_no_folder(

@@ -64,7 +64,8 @@ def test_the_level_silences(serve: Serve, iris: Path) -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_life_in_json(serve: Serve, bundle_of: BundleOf, workers: str) -> None:
     """From the first line to the last, with everything that goes wrong in between."""
-    server: Server = serve(bundle_of("mixed"), bundle_of("native"), options=["--workers", workers])
+    options = ["--workers", workers, "--allow-pickle"]
+    server: Server = serve(bundle_of("mixed"), bundle_of("native"), options=options)
     for body in (b"", b"{", b"\xff"):
         server.client.post("/mixed/predict", content=body)
     for kind in (

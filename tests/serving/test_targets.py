@@ -1,5 +1,6 @@
 """Targets of `windlass serve`: a bundle by itself, or a project of the registry."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from tests.support.server import Server, free_port
 from tests.support.trained_bundles import BundleOf
 
 from windlass.app import application
+from windlass.core.bundle import Bundle
 from windlass.core.project_spec import ProjectSpec
-from windlass.errors import BundleError, ProjectError, RegistryError, StorageError
+from windlass.errors import BundleError, ProjectError, RegistryError, SettingsError, StorageError
 from windlass.serving.targets import ServeTarget, resolve_targets
 from windlass.settings import Settings
 
@@ -92,9 +94,22 @@ def test_a_bundle_that_is_no_version_of_a_project_that_the_registry_knows_is_ref
     with pytest.raises(RegistryError, match=refused):
         application(edited, settings=registry_home.settings)
     assert resolve(edited, Settings(home=tmp_path / "elsewhere")).bundle is not None
-    assert (
-        resolve(bundle_of("native"), registry_home.settings).bundle is not None
-    )  # of a project unknown
+    assert resolve(bundle_of("mixed"), registry_home.settings).bundle is not None  # not known there
+
+
+def test_an_approved_bundle_is_unpickled_without_an_option(
+    registry_home: RegistryHome, bundle_of: BundleOf
+) -> None:
+    registry_home.live(bundle_of("native"), project="native")
+    assert resolve(bundle_of("native"), registry_home.settings).bundle is not None
+
+
+def test_a_digest_is_for_bundles_by_path(registry_home: RegistryHome, iris: Path) -> None:
+    registry_home.live(iris)
+    settings = replace(registry_home.settings, digests=(Bundle.open(iris).digest,))
+    with pytest.raises(SettingsError, match="the registry decides which version"):
+        resolve("iris", settings)
+    assert resolve(iris, settings).bundle is not None
 
 
 def test_a_server_of_a_bundle_that_is_no_version_ends(

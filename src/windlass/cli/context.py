@@ -138,6 +138,11 @@ BundleOrProject = Annotated[
 ]
 
 
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Unpickle a bundle that is named by path.")
+]
+
+
 @dataclass(frozen=True)
 class BundleReference:
     """Verified bundle, and the folder of its project where that is known."""

@@ -1,7 +1,7 @@
 """`windlass predict`: predictions for a file of rows."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,13 +19,16 @@ from windlass.cli.console import (
     progress,
 )
 from windlass.cli.context import (
+    AllowPickle,
     BundleOrProject,
     Master,
     require_spark_engine,
     resolve_bundle,
     split_arguments,
 )
+from windlass.core.bundle_trust import BundleTrust
 from windlass.core.progress import ProgressCallback
+from windlass.settings import Settings
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
@@ -77,6 +80,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         ScoreTarget, typer.Option(help="Score on this machine, or on a Spark cluster.")
     ] = ScoreTarget.LOCAL,
     master: Master = None,
+    allow_pickle: AllowPickle = False,
     json: Json = False,
 ) -> int:
     """Predict every row of a file; invalid rows are written to a file of their own, with the reason."""
@@ -88,6 +92,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
     columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
     request = ScoreRequest.from_paths(source, output, rejects, columns)
     bundle = resolve_bundle(target, names).bundle
+    _trust(allow_pickle).require_resolved(bundle)
     with progress(quiet=json or not sys.stderr.isatty()) as report:
         if engine is ScoreTarget.LOCAL:
             summary = _score_here(bundle, request, report)
@@ -102,6 +107,12 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         return DONE
     echo_error(f"Every row was rejected. Read why in {request.rejects}.")
     return FAILED
+
+
+def _trust(allow_pickle: bool) -> BundleTrust:
+    settings = Settings.read()
+    allowed = settings.allow_pickle or allow_pickle
+    return BundleTrust.from_settings(replace(settings, allow_pickle=allowed))
 
 
 def _score_here(

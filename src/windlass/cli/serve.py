@@ -7,19 +7,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from windlass.auth.env_keys import parse_environment_keys
 from windlass.cli.banner import banner
 from windlass.cli.console import add_command, echo
-from windlass.cli.context import open_registry
+from windlass.cli.context import AllowPickle, open_registry
 from windlass.core.bundle import MANIFEST
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
 from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
-from windlass.settings import ANY_HOST, Settings, parse_hosts
+from windlass.settings import ANY_HOST, Settings, parse_digests, parse_hosts
 from windlass.storage.urls import pin_database
 
 if TYPE_CHECKING:
@@ -34,6 +34,22 @@ def register(app: typer.Typer) -> None:
     add_command(app, "serve", serve)
 
 
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Without keys: host that requests may name beside loopback ones, * for any. Repeatable.",
+    ),
+]
+Digest = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SHA256",
+        help="Serve a bundle that is named by path only if it has this digest. Repeatable.",
+    ),
+]
+
+
 def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     paths: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
         None,
@@ -45,12 +61,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
         "", metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1"
     ),
     port: int = typer.Option(
-        0,
-        min=0,
-        max=65535,
-        metavar="N",
-        help="Port to listen on.",
-        show_default="8000",
+        0, min=0, max=65535, metavar="N", help="Port to listen on.", show_default="8000"
     ),
     workers: int = typer.Option(
         1, min=1, max=256, metavar="N", help="Number of server processes that share the port."
@@ -61,12 +72,9 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     insecure: bool = typer.Option(
         False, help="Allow a non-loopback address without keys.", show_default=False
     ),
-    allow_host: list[str] = typer.Option(  # noqa: B008 - as above
-        [],
-        metavar="NAME",
-        help="Without keys: host that requests may name beside loopback ones, * for any. Repeatable.",
-        show_default=False,
-    ),
+    allow_host: AllowHost = None,
+    digest: Digest = None,
+    allow_pickle: AllowPickle = False,
     worker: bool = typer.Option(
         True, help="Start a worker that runs jobs beside the server.", show_default="yes"
     ),
@@ -77,7 +85,8 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Serve predictions over HTTP until stopped."""
     from windlass.web.server import ListenOptions
 
-    settings = pin_database(_allow_hosts(Settings.read(), allow_host))
+    read = Settings.read()
+    settings = pin_database(_with_options(read, allow_host or [], digest or [], allow_pickle))
     requested = paths or [_default_path()]
     platform = _platform_port(requested, settings)
     address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
@@ -86,7 +95,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     if not safe and platform is None:
         _reject_open_address(address)
     if platform is not None:  # its callers name hosts of its own
-        settings = _allow_hosts(settings, [ANY_HOST])
+        settings = replace(settings, allowed_hosts=(ANY_HOST,))
     listen = ListenOptions(address, port or platform or 8000, workers, grace)
     trains = worker and only is not ServiceRole.FEATURES  # which has no /train
     set_up_logs(settings.log_level)
@@ -96,9 +105,16 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     _serve(targets, settings, listen, only, with_worker=trains)
 
 
-def _allow_hosts(settings: Settings, names: list[str]) -> Settings:
-    hosts = parse_hosts(",".join(names), "--allow-host")
-    return replace(settings, allowed_hosts=settings.allowed_hosts + hosts)
+def _with_options(
+    settings: Settings, hosts: list[str], digests: list[str], allow_pickle: bool
+) -> Settings:
+    """Returns the settings with what the options add to them."""
+    return replace(
+        settings,
+        allowed_hosts=settings.allowed_hosts + parse_hosts(",".join(hosts), "--allow-host"),
+        digests=settings.digests + parse_digests(",".join(digests), "--digest"),
+        allow_pickle=settings.allow_pickle or allow_pickle,
+    )
 
 
 def _default_path() -> Path:

@@ -115,7 +115,8 @@ class TrainingReport:
             ("engine", self.engine["name"] + _in_brackets(self.engine.get("reason"))),
         ]
         if self.artifacts is not None:
-            facts.append(("artifacts", f"{self.artifacts} (digest {self.digest[:12]})"))
+            facts.append(("artifacts", str(self.artifacts)))
+        facts.append(("digest", self.digest))
         if self.tracked is not None:
             facts.append(("tracked", self.tracked))
         return facts

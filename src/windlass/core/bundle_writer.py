@@ -41,8 +41,11 @@ def staging_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def seal_bundle(folder: Path, **facts: Any) -> Manifest:
-    """Hashes every file in `folder` and writes the manifest last. `facts` are the manifest's other fields."""
+def seal_bundle(folder: Path, signing_key: Path | None = None, **facts: Any) -> Manifest:
+    """Hashes every file in `folder` and writes the manifest last, and its signature where there is a key.
+
+    `facts` are the manifest's other fields. Raises SettingsError for a key that cannot be used.
+    """
     files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
     manifest = Manifest(format=FORMAT, files=files, **facts)
     for name in files:
@@ -50,6 +53,10 @@ def seal_bundle(folder: Path, **facts: Any) -> Manifest:
     (folder / MANIFEST).write_bytes(pretty_json(manifest.model_dump(mode="json")))
     fsync_path(folder / MANIFEST)
     fsync_path(folder)
+    if signing_key is not None:
+        from windlass.core.bundle_signature import sign_manifest  # cryptography, an extra
+
+        sign_manifest(folder, signing_key)
     return manifest
 
 

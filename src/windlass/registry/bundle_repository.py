@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from windlass.core.atomic_files import is_process_alive
 from windlass.core.bundle import MANIFEST, Bundle, Manifest, bundle_digest
+from windlass.core.bundle_signature import SIGNATURE
 from windlass.core.hashing import sha256
 from windlass.errors import IntegrityError, RegistryError, StorageError
 from windlass.registry.bundle_cache import BundleCache
@@ -52,7 +53,9 @@ class BundleRepository:
         """
         name = f"{INCOMING}/{_process_namespace()}~{os.getpid()}~{int(time.time())}~{token_hex(8)}"
         try:
-            self._blobs.upload(bundle.path, [*bundle.manifest.files, MANIFEST], name)
+            signature = [SIGNATURE] if (bundle.path / SIGNATURE).is_file() else []
+            files = [*bundle.manifest.files, *signature, MANIFEST]
+            self._blobs.upload(bundle.path, files, name)
             if self._blobs.is_local:
                 _open_verified(self._blobs.local_path(name), bundle.digest)
         except BaseException:
@@ -124,7 +127,7 @@ class BundleRepository:
         name = _blob_name(version.project, version.number)
         if not self._blobs.download(name, MANIFEST, folder / MANIFEST):
             raise self._missing(version)
-        for file in _manifest_files(folder):
+        for file in [*_manifest_files(folder), SIGNATURE]:
             self._blobs.download(name, file, folder / file)
 
     def _missing(self, version: Version) -> StorageError:

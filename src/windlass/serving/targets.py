@@ -10,8 +10,9 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from windlass.core.bundle import MANIFEST, PROJECT_NAME, Bundle, find_bundle_folder
+from windlass.core.bundle_trust import BundleTrust
 from windlass.core.feature_view import ViewRecord
-from windlass.errors import ProjectError, RegistryError, StorageError, UnknownError
+from windlass.errors import ProjectError, RegistryError, SettingsError, StorageError, UnknownError
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
 
@@ -38,14 +39,15 @@ def resolve_targets(
 ) -> list[ServeTarget]:
     """Returns the target of each path: a bundle, a project's folder, or a project's name in the registry.
 
-    A ServeTarget is returned as it is. Raises BundleError or IntegrityError; RegistryError for a bundle that was
+    A ServeTarget is returned as it is. Raises BundleError; IntegrityError or SettingsError for a bundle that the
+    settings do not trust; RegistryError for a bundle that was
     never approved, where the registry has its project; StorageError where the registry cannot be read; ProjectError
     where two targets are of one project.
     """
-    registry = _LazyRegistry(settings)
+    registry, trust = _LazyRegistry(settings), BundleTrust.from_settings(settings)
     try:
         targets = [
-            path if isinstance(path, ServeTarget) else _resolve(Path(path), registry)
+            path if isinstance(path, ServeTarget) else _resolve(Path(path), registry, trust)
             for path in paths
         ]
     finally:
@@ -85,14 +87,15 @@ class _LazyRegistry:
             self._opened.close()
 
 
-def _resolve(path: Path, registry: _LazyRegistry) -> ServeTarget:
+def _resolve(path: Path, registry: _LazyRegistry, trust: BundleTrust) -> ServeTarget:
     if registry.exists and not (path / MANIFEST).is_file():
         target = _registry_target(path, registry)
         if target is not None:
+            _require_no_digest(target, trust)
             return target
     bundle = Bundle.open(find_bundle_folder(path))
-    if registry.exists:
-        _require_approved(bundle, registry)
+    is_approved = registry.exists and _require_approved(bundle, registry)
+    trust.require_of_path(bundle, is_approved=is_approved)
     return ServeTarget(bundle.manifest.project, bundle)
 
 
@@ -114,13 +117,24 @@ def _registry_target(path: Path, registry: _LazyRegistry) -> ServeTarget | None:
     return None if project is None else ServeTarget(project, view=views[project])
 
 
-def _require_approved(bundle: Bundle, registry: _LazyRegistry) -> None:
-    """Raises RegistryError where the registry has the bundle's project, but this very bundle is not approved there."""
+def _require_no_digest(target: ServeTarget, trust: BundleTrust) -> None:
+    if trust.digests:
+        raise SettingsError(
+            f"--digest (WINDLASS_DIGEST) holds bundles that are named by path, and the registry decides which version"
+            f" of {target.project} is served. Name the bundle's folder, or leave the digest out."
+        )
+
+
+def _require_approved(bundle: Bundle, registry: _LazyRegistry) -> bool:
+    """Returns whether a decision names this bundle; False where the registry does not have its project.
+
+    Raises RegistryError where it has the project, but this very bundle is not approved there.
+    """
     project = bundle.manifest.project
     try:
         versions = registry.open().versions(project)
     except UnknownError:
-        return
+        return False
     for version in versions:
         if version.digest == bundle.digest:
             try:
@@ -130,7 +144,7 @@ def _require_approved(bundle: Bundle, registry: _LazyRegistry) -> None:
                     f"The bundle at {bundle.path} is not served. {error}"
                     f' Approve it with `windlass approve {project} {version.name} --reason "…"`.'
                 ) from error
-            return
+            return True
     raise RegistryError(
         f"The bundle at {bundle.path} is not served: the registry knows the project {project!r}, and this is none of"
         " its versions. Train it with `windlass train`, have it approved, and serve the project by its name;"

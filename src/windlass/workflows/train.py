@@ -11,6 +11,7 @@ from windlass.core.bundle import (
     EquivalenceRecord,
     GateRecord,
 )
+from windlass.core.bundle_signature import check_signing_key
 from windlass.core.bundle_writer import (
     check_replaceable,
     publish_bundle,
@@ -54,15 +55,17 @@ def train(
 ) -> TrainingResult:
     """Train, seal and publish a bundle at `request.artifacts`; then track it.
 
-    Raises ProjectError, ParameterError, DataError, FeatureError or BundleError; a bundle that was there before
-    is then unchanged.
+    Raises ProjectError, ParameterError, DataError, FeatureError, SettingsError or BundleError; a bundle that was
+    there before is then unchanged.
     """
     plan, rows = resolve_snapshot(project, resolve_plan(project, request), settings)
     check_replaceable(request.artifacts)
+    if settings.signing_key is not None:
+        check_signing_key(settings.signing_key)  # before the work, not after it
     with staging_folder(request.artifacts) as folder:
         run = run_training(project, plan, progress, rows)
         try:
-            _write(run, source, folder, progress)
+            _write(run, source, folder, settings.signing_key, progress)
         except OSError as error:
             raise BundleError(
                 f"Cannot write {error.filename or folder}: {error.strerror}."
@@ -79,7 +82,11 @@ def train(
 
 
 def _write(
-    run: TrainingRun, source: ProjectSource, folder: Path, progress: ProgressCallback
+    run: TrainingRun,
+    source: ProjectSource,
+    folder: Path,
+    signing_key: Path | None,
+    progress: ProgressCallback,
 ) -> None:
     write_results(run, folder)
     progress(0.55, "Compiling the model to ONNX and comparing it row by row")
@@ -93,6 +100,7 @@ def _write(
     write_metadata(run, folder, source.folder, engine=engine, gates=gates)
     seal_bundle(
         folder,
+        signing_key,
         project=run.project.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         data_digest=run.dataset.digest,

@@ -39,6 +39,7 @@ def _train(context: JobContext, job: Job) -> StepResult:
     if registered is not None:  # the worker died before the step's result was stored
         return {"version": registered.name}
     process = context.project_process(job)
+    signing_key = context.settings.signing_key
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, context.staging, ignore_errors=True)
         stack.enter_context(process)
@@ -48,6 +49,7 @@ def _train(context: JobContext, job: Job) -> StepResult:
             artifacts=str(context.staging / job.id / "bundle"),
             home=str(context.settings.home),
             tracking_uri=context.settings.tracking_uri,
+            signing_key=None if signing_key is None else str(signing_key.absolute()),
         )
         run_task(context, job, process, task, ProgressRange(0, _TRAINED))
         if process.error is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from windlass.core.bundle import Bundle
+from windlass.core.bundle_trust import ANY_BUNDLE, BundleTrust
 from windlass.errors import IntegrityError, StorageError, error_text
 from windlass.serving.model import ServedModel
 from windlass.serving.rollout.live_state import LiveRecord
@@ -30,16 +31,20 @@ class ModelLoader:
     The models predict on `executor` where they do not on the event loop.
     """
 
-    def __init__(self, executor: DaemonExecutor) -> None:
+    def __init__(self, executor: DaemonExecutor, trust: BundleTrust = ANY_BUNDLE) -> None:
         self._executor = executor
+        self._trust = trust
         self._loading, self._request_queue = threading.Lock(), threading.Lock()
 
     def load(self, bundle: Bundle) -> ServedModel:
-        """Loads a bundle on this thread, checks and warms up its model. Raises IntegrityError or EngineError.
+        """Loads a bundle on this thread, checks and warms up its model.
+
+        Raises IntegrityError, EngineError, or SettingsError where its signature cannot be checked.
 
         Concurrent calls wait for one another: two loads at once would delay requests twice as much.
         """
         with self._loading:
+            self._trust.require(bundle)
             return ServedModel(bundle, self._executor)
 
     def load_for_request(self, bundle: Bundle) -> ServedModel:

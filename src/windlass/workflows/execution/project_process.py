@@ -34,6 +34,7 @@ class TrainTask:
     artifacts: str
     home: str
     tracking_uri: str | None = None
+    signing_key: str | None = None  # file of the key that signs the bundle
 
 
 @dataclass(frozen=True)

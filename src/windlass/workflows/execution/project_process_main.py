@@ -78,7 +78,12 @@ def _serve_requests(
     if "build" in task:
         send(result=build_features(project, source, task, send.progress))
         return
-    settings = Settings(home=Path(task["home"]), tracking_uri=task["tracking_uri"])
+    signing_key = task["signing_key"]
+    settings = Settings(
+        home=Path(task["home"]),
+        tracking_uri=task["tracking_uri"],
+        signing_key=None if signing_key is None else Path(signing_key),
+    )
     request = _request(task["request"], Path(task["artifacts"]))
     send(result=_training_message(train(project, source, request, settings, send.progress)))
 
