@@ -50,4 +50,5 @@ clients = FeatureView(
     request_columns=("flag_own_car", "birthday", "job_start_date"),
     max_age=timedelta(days=2),
     max_invalid_share=0.01,
+    serves="latest",  # the features of a client are those of their most recent loan, and leave that loan out
 )

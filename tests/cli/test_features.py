@@ -59,7 +59,9 @@ def test_raw_loans_to_features_of_a_client_and_to_none(raw: Path, home: Path) ->
 
     output = run_cli("features", "get", CREDIT, client, "--json").json()
     assert output[0]["id"] == client
-    assert output[0]["features"]["nb_previous_loans"] == loans["nb_previous_loans"][0]
+    assert output[0]["features"]["nb_previous_loans"] == loans["nb_previous_loans"][0] - 1
+    upcoming = run_cli("features", "get", CREDIT, client, "--at", "next", "--json").json()
+    assert upcoming[0]["features"]["nb_previous_loans"] == loans["nb_previous_loans"][0]
     assert output[0]["as_of"] == str(loans["loan_date"][0])
     assert output[0]["view_version"] == snapshot["view"]
     header, row = run_cli("features", "get", "credit_risk", client).out.splitlines()

@@ -1,4 +1,7 @@
-"""A history replayed: what the online store would have answered then is what training reads now, for every loan."""
+"""A history replayed: what the online store would have answered then is what training reads now, for every loan.
+
+The store answers twice: before a loan is stored, for the client's next event, and after it, for the latest.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -15,7 +18,8 @@ from tests.support.snapshots import build_snapshot, offline_store
 from windlass.core.feature_view import FeatureView
 from windlass.features.engines.duckdb import run_transform
 from windlass.features.offline.parts import normalise_states, sort_columns, sort_rows
-from windlass.features.offline.training_set import training_rows
+from windlass.features.offline.snapshot import BEFORE_EVENT
+from windlass.features.offline.training_set import states_before, training_rows
 from windlass.features.online.reader import FeatureReader
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
@@ -60,7 +64,9 @@ def states_after(view: FeatureView, loans: pl.DataFrame) -> pl.DataFrame:
     record = view.record(FEATURES)
     states = normalise_states(run_transform(view, loans.lazy()).collect(), record)
     states = sort_rows(states, sort_columns(record))
-    return states.unique("id", keep="last").with_columns(computed_at=pl.lit(0.0))
+    before = states_before(view, record, states).select(record.stored_columns)
+    states = states.with_columns(before.to_struct(BEFORE_EVENT), computed_at=pl.lit(0.0))
+    return states.unique("id", keep="last")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,8 @@ def test_training_reads_the_features_that_serving_answered(
     first = later = 0
     for day, batch in sorted(daily_batches(loans), key=lambda item: item[0]):
         now = day
-        answers = reader.get_many(batch["id"].to_list())
+        clients = batch["id"].to_list()
+        answers = reader.get_many(clients, at="next")
         for loan, answer in zip(batch.to_dicts(), answers, strict=True):
             read = {name: training[loan["loan_id"]][name] for name in FEATURES}
             if answer is None:  # nobody knew the client: what the form says is all there is
@@ -99,6 +106,11 @@ def test_training_reads_the_features_that_serving_answered(
             | ((pl.col("loan_date") == day) & (pl.col("loan_id") <= pl.col("upto")))
         )
         online.write(states_after(view, so_far.drop("upto")).to_arrow(), 1)
+        for loan, answer in zip(batch.to_dicts(), reader.get_many(clients, "latest"), strict=True):
+            assert answer is not None
+            assert answer.values == {name: training[loan["loan_id"]][name] for name in FEATURES}
+        served = reader.get_many(clients, at=view.serves)
+        assert reader.get_many(clients) == served
     online.close()
     assert first == snapshot.entities
     assert first + later == snapshot.events

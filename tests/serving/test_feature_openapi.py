@@ -23,8 +23,9 @@ def test_the_document_is_valid(clients_server: Server) -> None:
         assert {"get"} == document["paths"][f"{prefix}/features/{{id}}"].keys()
         for path in ("features", "predict/{id}", "predict_by_id", "get-online-features"):
             assert "post" in document["paths"][f"{prefix}/{path}"]
-    (parameter,) = document["paths"]["/features/{id}"]["get"]["parameters"]
-    assert parameter["schema"]["type"] == "integer"
+    entity, at = document["paths"]["/features/{id}"]["get"]["parameters"]
+    assert entity["schema"]["type"] == "integer"
+    assert (at["name"], at["schema"]["enum"]) == ("at", ["latest", "next"])
     features = document["components"]["schemas"]["clients.Features"]["properties"]["features"]
     assert list(features["properties"]) == list(FEATURES)
     assert "view `clients`" in document["info"]["description"]

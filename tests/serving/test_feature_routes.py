@@ -110,6 +110,34 @@ def test_invalid_lists_of_ids_are_refused(ask: httpx.Client, path: str, body: An
     assert len(answer.content) < 500
 
 
+@pytest.mark.parametrize("at", ["latest", "next"])
+def test_the_event_may_be_chosen(ask: httpx.Client, at: Any) -> None:
+    expected = expected_features(PLAIN, at=at)
+    assert expected["nb_previous_loans"] == {"latest": 3, "next": 4}[at]
+    alone = ask.get(f"/features/{PLAIN}?at={at}").json()
+    assert alone["features"] == expected
+    assert alone["as_of"] == "2020-12-30"
+    several = ask.post(f"/features?at={at}", json=[PLAIN, UNKNOWN]).json()["results"]
+    assert several[0] == alone
+    long = ask.post(f"/features?at={at}", json=[PLAIN] * 300).json()["results"]  # on the thread
+    assert long == [alone] * 300
+    predicted = ask.post(f"/predict/{PLAIN}?at={at}").json()
+    assert predicted["features"] == expected
+    (listed,) = ask.post(f"/predict_by_id?at={at}", json=[PLAIN]).json()["results"]
+    assert listed["features"] == expected
+    body = {"features": ["clients:nb_previous_loans"], "entities": {"id": [PLAIN]}}
+    _, loans = ask.post(f"/get-online-features?at={at}", json=body).json()["results"]
+    assert loans["values"] == [expected["nb_previous_loans"]]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("at", ["", "newest", "2020-12-30"])
+def test_another_event_is_refused(ask: httpx.Client, method: str, path: str, at: str) -> None:
+    answer = ask.request(method, f"{path}?at={at}", json=[PLAIN] if method == "POST" else None)
+    (fault,) = problem(answer, 422)["errors"]
+    assert fault == {"loc": ["at"], "msg": "Input should be 'latest' or 'next'"}
+
+
 @pytest.mark.parametrize("path", ["/features", "/predict_by_id", "/get-online-features"])
 def test_bodies_that_are_no_json_are_refused(ask: httpx.Client, path: str) -> None:
     headers = {"content-type": "application/json"}

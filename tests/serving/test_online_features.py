@@ -11,7 +11,7 @@ import pytest
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.server import TIMEOUT
 
-from windlass.core.feature_view import ViewRecord
+from windlass.core.feature_view import ServedEvent, ViewRecord
 from windlass.errors import StorageError
 from windlass.features.online.reader import Features
 from windlass.features.online.store import Freshness
@@ -48,10 +48,12 @@ class Store:
         self._wait()
         return self.fresh
 
-    def get(self, entity: int) -> Features | None:
-        return self.get_many([entity])[0]
+    def get(self, entity: int, at: ServedEvent | None = None) -> Features | None:
+        return self.get_many([entity], at)[0]
 
-    def get_many(self, entities: Sequence[int]) -> list[Features | None]:
+    def get_many(
+        self, entities: Sequence[int], at: ServedEvent | None = None
+    ) -> list[Features | None]:
         self.read_ids += entities
         self._wait()
         if TORN in entities:

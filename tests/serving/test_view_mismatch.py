@@ -11,8 +11,16 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support.altered_bundles import change_json, copy_bundle
-from tests.support.loan_view import PROJECT_VIEW
-from tests.support.online_clients import PLAIN, PROJECT, UNKNOWN, approve_bundle, fill_store
+from tests.support.loan_view import PROJECT_VIEW, VIEW
+from tests.support.online_clients import (
+    PLAIN,
+    PROJECT,
+    UNKNOWN,
+    approve_bundle,
+    declare_view,
+    expected_features,
+    fill_store,
+)
 from tests.support.problems import problem
 from tests.support.registry_home import RegistryHome
 from tests.support.trained_bundles import BundleOf
@@ -85,6 +93,36 @@ def test_features_of_another_view_are_no_row(
 
     serve(registry_home.settings, monkeypatch, work)
     assert [record.message for record in caplog.records].count("features of another view") == 1
+
+
+LATEST = replace(VIEW, serves="latest").record(PROJECT_VIEW.features)
+
+
+@pytest.mark.parametrize("before_event", [True, False], ids=["this version", "an earlier one"])
+def test_rows_of_an_old_version_are_not_taken_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before_event: bool
+) -> None:
+    """A store that an earlier version of Windlass filled for the view that now serves the latest event."""
+    home = RegistryHome(tmp_path / "home")
+    declare_view(home, LATEST)
+    home.close()
+    view = PROJECT_VIEW.model_copy(update={"version": LATEST.version})
+    fill_store(home.settings, view, before_event=before_event)
+
+    async def work(ask: httpx.AsyncClient) -> None:
+        answer, ready = await ask.get(f"/features/{PLAIN}"), await ask.get("/readyz")
+        upcoming = (await ask.get(f"/features/{PLAIN}?at=next")).json()
+        assert upcoming["features"] == expected_features(PLAIN)
+        if before_event:
+            assert (ready.status_code, answer.status_code) == (200, 200)
+            assert answer.json()["features"] == expected_features(PLAIN, at="latest")
+            return
+        for refused in (ready, answer, await ask.post("/features", json=[PLAIN])):
+            assert refused.status_code == 503
+            assert "by an earlier version of Windlass" in refused.text
+            assert "then materialise them" in refused.text
+
+    serve(home.settings, monkeypatch, work, ServiceRole.FEATURES)
 
 
 @pytest.mark.parametrize("only", [None, ServiceRole.FEATURES])

@@ -11,7 +11,7 @@ from tests.support.loan_view import NO_JOB, PROJECT_VIEW
 from tests.support.online_parts import snapshot_of
 from tests.support.registry_home import RegistryHome
 
-from windlass.core.feature_view import ViewRecord
+from windlass.core.feature_view import ServedEvent, ViewRecord
 from windlass.core.project_spec import ProjectSpec
 from windlass.features.online.materialise import materialise
 from windlass.features.online.store import OnlineStore, online_store
@@ -40,10 +40,20 @@ _COLUMNS = (
 )
 
 
-def expected_features(client: int, view: ViewRecord = PROJECT_VIEW) -> dict[str, Any]:
-    """What the view says of a client today."""
+def _before_event(client: int) -> dict[str, Any]:
+    """What was stored of a client before their newest loan: one loan fewer, and no average."""
+    stored: dict[str, Any] = dict(zip(_COLUMNS[:-1], _STORED[client], strict=False))
+    loans = stored["nb_previous_loans"] - 1
+    return stored | {"nb_previous_loans": loans, "avg_amount_loans_previous": None}
+
+
+def expected_features(
+    client: int, view: ViewRecord = PROJECT_VIEW, at: ServedEvent = "next"
+) -> dict[str, Any]:
+    """What the view says of a client today, for the client's next loan or for the latest."""
+    stored = dict(zip(_COLUMNS, _STORED[client], strict=True))
     return view.features_on(
-        dict(zip(_COLUMNS, _STORED[client], strict=True)), datetime.now(UTC).date()
+        stored | _before_event(client) if at == "latest" else stored, datetime.now(UTC).date()
     )
 
 
@@ -53,9 +63,17 @@ def open_online_store(settings: Settings, view: ViewRecord = PROJECT_VIEW) -> On
 
 
 def fill_store(
-    settings: Settings, view: ViewRecord = PROJECT_VIEW, number: int = 1, many: int = 0
+    settings: Settings,
+    view: ViewRecord = PROJECT_VIEW,
+    number: int = 1,
+    many: int = 0,
+    *,
+    before_event: bool = True,
 ) -> None:
-    """Materialise a snapshot of these clients, and of `many` more with the ids from a million on."""
+    """Materialise a snapshot of these clients, and of `many` more with the ids from a million on.
+
+    Without `before_event`, as an earlier version of Windlass built it.
+    """
     rows = dict(_STORED) | dict.fromkeys(range(10**6, 10**6 + many), _STORED[PLAIN])
     table = pa.table(
         {
@@ -65,6 +83,9 @@ def fill_store(
             "computed_at": [COMPUTED.timestamp()] * len(rows),
         }
     )
+    if before_event:
+        before = [_before_event(client if client in _STORED else PLAIN) for client in rows]
+        table = table.append_column("before_event", pa.array(before))
     settings.home.mkdir(parents=True, exist_ok=True)
     part = settings.home / "part-00.parquet"
     pq.write_table(table, part)

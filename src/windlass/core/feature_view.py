@@ -18,6 +18,9 @@ from windlass.core.deprecation import renamed_arguments
 from windlass.core.hashing import canonical_json
 from windlass.errors import ProjectError
 
+ServedEvent = Literal["latest", "next"]  # the event that features of an entity are served for
+SERVED_EVENTS: tuple[ServedEvent, ...] = ("latest", "next")
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -68,12 +71,17 @@ class FeatureView:
     happened. It may use events of the same entity only, up to the event itself, ordered by `timestamp` and
     `event_id`.
 
+    `serves` names the event that features by id are for. With "latest" it is the entity's latest event: the
+    request comes after that event is stored. With "next" it is an event that is not stored yet: the request
+    comes first. The features are those before that event; so "latest" leaves the latest event out, and "next"
+    counts it.
+
     `at_request` holds features that are computed at request time from stored columns. `defaults` gives the
     values of features for an entity that has no event yet. `request_columns` names the stored columns that a
-    request for a new event already contains, such as the fields of an application form. Stored features
-    older than `ttl` are missing (null). Features that were last updated more than `max_age` ago are marked as
-    stale in responses. A build fails if more than the share `max_invalid_share` (0 to 1) of the raw rows
-    break the contract.
+    request for a new event already contains, such as the fields of an application form; for "latest" they are
+    the event's own. Stored features older than `ttl` are missing (null). Features that were last updated more than
+    `max_age` ago are marked as stale in responses. A build fails if more than the share `max_invalid_share` (0 to
+    1) of the raw rows break the contract.
 
     Raises ProjectError if an argument cannot be used.
     """
@@ -90,6 +98,7 @@ class FeatureView:
     ttl: timedelta | None = None
     max_age: timedelta | None = None
     max_invalid_share: float = 0.05
+    serves: ServedEvent = "next"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "request_columns", tuple(self.request_columns))
@@ -106,6 +115,7 @@ class FeatureView:
                 "at_request to hold YearsSince(…)",
             ),
             (0 <= self.max_invalid_share <= 1, "max_invalid_share to be a share from 0 to 1"),
+            (self.serves in SERVED_EVENTS, "serves to be 'latest' or 'next'"),
             (self.ttl is None or self.ttl > timedelta(0), "a ttl above 0"),
             (self.max_age is None or self.max_age > timedelta(0), "a max_age above 0"),
         )
@@ -130,6 +140,7 @@ class FeatureView:
             at_request=dict(self.at_request),
             ttl_days=None if self.ttl is None else self.ttl / timedelta(days=1),
             max_age_seconds=None if self.max_age is None else self.max_age.total_seconds(),
+            serves=self.serves,
         )
         return unversioned.model_copy(update={"version": self._version(unversioned)})
 
@@ -167,6 +178,7 @@ class ViewRecord(BaseModel):
     at_request: dict[str, AtRequest] = {}
     ttl_days: float | None = None
     max_age_seconds: float | None = None
+    serves: ServedEvent = Field("next", exclude_if="next".__eq__)  # which 0.1 always served
 
     @property
     def stored_columns(self) -> tuple[str, ...]:

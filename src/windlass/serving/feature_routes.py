@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from windlass.core.feature_view import ViewRecord
+from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
 from windlass.core.row_validator import rows_error
 from windlass.errors import Fault
 from windlass.serving.online_features import OnlineFeatures
@@ -44,6 +44,22 @@ def path_id(request: Request) -> int:
     raise _invalid_id([{"loc": ["id"], "msg": "Input should be an integer of 64 bits"}])
 
 
+def served_event(request: Request) -> ServedEvent | None:
+    """Returns what `?at=` asks for; None where it is not given. Raises Problem 422."""
+    if not request.scope["query_string"]:
+        return None
+    text = request.query().get("at")
+    for event in SERVED_EVENTS:
+        if text == event:
+            return event
+    if text is None:
+        return None
+    fault: Fault = {"loc": ["at"], "msg": "Input should be 'latest' or 'next'"}
+    raise Problem(
+        422, "Features are those at the latest event or at the next; see errors.", [fault]
+    )
+
+
 def body_ids(body: bytes) -> list[int]:
     """Returns the ids of a body: `{"ids": […]}`, or the list alone. Raises Problem 400 or 422."""
     try:
@@ -73,9 +89,9 @@ class FeatureRoutes:
 
     async def get(self, request: Request) -> Response:
         """Answers `GET /features/{id}`: the features of one entity."""
-        entity = path_id(request)
+        entity, at = path_id(request), served_event(request)
         request.parsed = perf_counter()
-        features = await self._online.get(entity)
+        features = await self._online.get(entity, at)
         request.fetched = perf_counter()
         return Response(
             orjson.dumps(_result(self._online.required_view(), features), option=TIME_OPTIONS)
@@ -84,9 +100,10 @@ class FeatureRoutes:
     async def get_many(self, request: Request) -> Response:
         """Answers `POST /features`: one result for each entity, in order; an unknown one does not fail the others."""
         require_json(request)
+        at = served_event(request)
         entities = body_ids(await request.body())
         request.parsed = perf_counter()
-        stored = await self._online.get_many(entities)
+        stored = await self._online.get_many(entities, at)
         request.fetched = perf_counter()
         view = self._online.required_view()
         results = [

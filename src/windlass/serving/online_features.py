@@ -5,10 +5,11 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from windlass.core.feature_view import ViewRecord
-from windlass.errors import StorageError, error_text
+from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
+from windlass.errors import FeatureError, StorageError, error_text
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.prometheus import FeatureAge
 from windlass.serving.batching import MicroBatcher, read_batcher
@@ -96,7 +97,8 @@ class OnlineFeatures:
         self._executor = DaemonExecutor(
             f"features-{self.project}", timeout=timings.timeout, on_abandon=self._forget_store
         )
-        self._batcher: MicroBatcher[Sequence[int], Sequence[Features | None]] | None = None
+        self._batchers: dict[ServedEvent, MicroBatcher[Sequence[int], Sequence[Features | None]]]
+        self._batchers = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._open_attempted = False
         self._retry_at = 0.0
@@ -137,16 +139,19 @@ class OnlineFeatures:
             self.view = declared
         await self._refresh(declared)
 
-    async def get(self, entity: int) -> "Features":
-        """Returns the features of an entity. Raises Problem 404 for an unknown entity, or 503."""
+    async def get(self, entity: int, at: ServedEvent | None = None) -> "Features":
+        """Returns the features of an entity, at the event that the view serves, or at this one.
+
+        Raises Problem 404 for an unknown entity, or 503.
+        """
         opened = self._open_store
         if opened is not None and self._opener.inline:
             try:
-                features = opened.reader.get(entity)
+                features = opened.reader.get(entity, at)
             except Exception as error:  # noqa: BLE001 - any error is reported, and the server goes on
                 raise self._failed(error, 1) from None
         else:
-            (features,) = await self._read_on_thread([entity])
+            (features,) = await self._read_on_thread([entity], at)
         if features is None:
             await self._require_materialised(1)
             self._counts[_MISSES] += 1.0
@@ -154,16 +159,18 @@ class OnlineFeatures:
         self._counts[_HITS] += 1.0
         return features
 
-    async def get_many(self, entities: Sequence[int]) -> "Sequence[Features | None]":
-        """Returns the features of entities, in order; None for an unknown one. Raises Problem 503."""
+    async def get_many(
+        self, entities: Sequence[int], at: ServedEvent | None = None
+    ) -> "Sequence[Features | None]":
+        """Returns the features of entities, in order, as `get` does; None for an unknown one. Raises Problem 503."""
         opened = self._open_store
         if opened is not None and self._opener.inline and len(entities) <= INLINE_IDS:
             try:
-                features: Sequence[Features | None] = opened.reader.get_many(entities)
+                features: Sequence[Features | None] = opened.reader.get_many(entities, at)
             except Exception as error:  # noqa: BLE001 - as above
                 raise self._failed(error, len(entities)) from None
         else:
-            features = await self._read_on_thread(entities)
+            features = await self._read_on_thread(entities, at)
         unknown = features.count(None)
         if unknown == len(features):
             await self._require_materialised(unknown)
@@ -207,21 +214,24 @@ class OnlineFeatures:
             self._open_store.store.close()
         self._executor.close()
 
-    async def _read_on_thread(self, entities: Sequence[int]) -> "Sequence[Features | None]":
+    async def _read_on_thread(
+        self, entities: Sequence[int], at: ServedEvent | None
+    ) -> "Sequence[Features | None]":
         """Reads on the thread, in one batch with other waiting requests."""
         if self._open_store is None:
             await self._require_store(len(entities))
         if time.monotonic() < self._retry_at:
             raise self._unavailable(len(entities))
-        batcher = self._batcher
-        assert batcher is not None
+        assert self._open_store is not None
+        batchers = self._batchers
+        batcher = batchers[at or self._open_store.view.serves]
         try:
             return await batcher.submit(entities)
         except Problem:
             self._counts[_FAILURES] += len(entities)
             raise
         except TimeoutError:
-            if batcher is self._batcher:  # else another store is open already
+            if batchers is self._batchers:  # else another store is open already
                 self._set_reason(self._timeout_reason)
             raise self._unavailable(len(entities)) from None
         except Exception as error:  # noqa: BLE001 - as above
@@ -252,6 +262,9 @@ class OnlineFeatures:
         return unavailable(self._how_to_fill, retry_after=5)
 
     def _failed(self, error: Exception, entities: int) -> Problem:
+        if isinstance(error, FeatureError):  # of these rows, not of the store
+            self._counts[_FAILURES] += entities
+            return unavailable(str(error), retry_after=5)
         self._set_reason(error_text(error))
         return self._unavailable(entities)
 
@@ -275,7 +288,7 @@ class OnlineFeatures:
             if opened is not self._open_store:
                 self._use_store(opened)
             self.view = opened.view
-            self._set_reason(None)
+            self._set_reason(None if fresh is None else fresh.missing_columns(opened.view))
         self._open_attempted = True
 
     def _open_and_check(
@@ -290,7 +303,10 @@ class OnlineFeatures:
 
     def _use_store(self, opened: OpenedStore) -> None:
         previous, self._open_store = self._open_store, opened
-        self._batcher = read_batcher(opened.reader.get_many, self._executor)
+        self._batchers = {
+            at: read_batcher(partial(opened.reader.get_many, at=at), self._executor)
+            for at in SERVED_EVENTS
+        }
         self._counts = self._metrics.feature_reads(self.project)
         if previous is not None:
             self._executor.submit(previous.store.close)  # after the reads that are queued now
@@ -298,7 +314,7 @@ class OnlineFeatures:
     def _forget_store(self) -> None:
         """Lets the next read open the store again, on a new thread: a broken connection may block for an hour."""
         self._set_reason(self._timeout_reason)
-        self._open_store = self._batcher = None
+        self._open_store, self._batchers = None, {}
 
     @property
     def _timeout_reason(self) -> str:

@@ -13,7 +13,7 @@ import orjson
 from windlass.core.batch import Prediction
 from windlass.core.row_validator import Values
 from windlass.errors import Fault, RowsError
-from windlass.serving.feature_routes import body_ids, missing_result, path_id
+from windlass.serving.feature_routes import body_ids, missing_result, path_id, served_event
 from windlass.serving.model import INLINE_ROWS, ServedModel
 from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import Predictor, require_json
@@ -44,10 +44,10 @@ class PredictById:
 
     async def predict(self, request: Request) -> Response:
         """Answers `POST /predict/{id}`: as `/predict`, with the features used."""
-        entity = path_id(request)
+        entity, at = path_id(request), served_event(request)
         model = await self._predictor.resolve_model(request)
         request.parsed = perf_counter()
-        features = await self._online.get(entity)
+        features = await self._online.get(entity, at)
         request.fetched = perf_counter()
         try:
             row = self._row(model, features)
@@ -61,10 +61,11 @@ class PredictById:
         An entity that cannot be predicted has an error in its result, and does not fail the others.
         """
         require_json(request)
+        at = served_event(request)
         entities = body_ids(await request.body())
         model = await self._predictor.resolve_model(request)
         request.parsed = perf_counter()
-        features = await self._online.get_many(entities)
+        features = await self._online.get_many(entities, at)
         request.fetched = perf_counter()
         if model.inline and len(entities) <= INLINE_ROWS:
             answer, prediction = self._predict(request, model, entities, features)

@@ -99,9 +99,63 @@ def test_every_loan_as_a_label_gets_what_training_reads(snapshot: Snapshot) -> N
 def test_labels_may_be_a_file(tmp_path: Path, snapshot: Snapshot, name: str) -> None:
     given, file = labels(20, seed=3), tmp_path / name
     given.write_csv(file) if file.suffix == ".csv" else given.write_parquet(file)
+    joined = point_in_time(PROJECT_VIEW, snapshot, file, "day", "loan", {"label": pl.Int64()})
+    expected = point_in_time(PROJECT_VIEW, snapshot, given, "day", "loan")
+    compared = ["label", "day", *FEATURES]
+    assert joined.select(compared).equals(expected.select(compared))
+
+
+def test_cells_of_a_file_stay_as_they_are_written(tmp_path: Path, snapshot: Snapshot) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(
+        "id,day,code,note,flag,loan_amount\n110,2020-03-04,00123,1e5,true,12.50\n110,,,,,\n"
+    )
     joined = point_in_time(PROJECT_VIEW, snapshot, file, "day")
-    expected = point_in_time(PROJECT_VIEW, snapshot, given, "day")
-    assert joined.select(FEATURES).equals(expected.select(FEATURES))
+    first, empty = joined.drop_columns(list(FEATURES)).to_pylist()
+    assert first == {
+        "id": 110,
+        "day": date(2020, 3, 4),
+        "code": "00123",
+        "note": "1e5",
+        "flag": "true",
+        "loan_amount": 12.5,  # a column of the events, of the contract's type
+    }
+    assert set(empty.values()) == {110, None}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("column", "cell", "reason"),
+    [
+        ("day", "03/04/2020", "column day is not a date"),
+        ("day", "04.03.2020", "column day is not a date"),
+        ("day", "2020-3-4", "column day is not a date"),
+        ("day", "20200304", "column day is not a date"),
+        ("day", "1583280000", "column day is not a date"),
+        ("day", "2020-02-30", "column day is not a date"),
+        ("id", "110.0", "column id is not a whole number"),
+        ("id", "A110", "column id is not a whole number"),
+        ("loan", "1e3", "column loan is not a whole number"),
+        ("loan_amount", "12,50", "column loan_amount is not a number"),
+        ("late", "yes", "column late is not true or false"),
+    ],
+)
+def test_a_cell_that_is_not_of_its_type_is_refused(
+    tmp_path: Path, snapshot: Snapshot, suffix: str, column: str, cell: str, reason: str
+) -> None:
+    good = {"id": "110", "day": "2020-03-04", "loan": "7", "loan_amount": "1", "late": "true"}
+    frame = pl.DataFrame([good, good, good | {column: cell}, good | {column: "?"}])
+    file = tmp_path / f"labels.{suffix}"
+    frame.write_csv(file) if suffix == "csv" else frame.write_parquet(file)
+    with pytest.raises(FeatureError, match=rf"labels\.{suffix}, row 3: {reason}"):
+        point_in_time(PROJECT_VIEW, snapshot, file, "day", "loan", {"late": pl.Boolean()})
+
+
+def test_a_line_of_other_cells_is_refused(tmp_path: Path, snapshot: Snapshot) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("id,day\n110,2020-03-04\n110\n110,2020-03-04,1\n110,soon\n")
+    with pytest.raises(FeatureError, match=r"row 2: the line has too many or too few cells"):
+        point_in_time(PROJECT_VIEW, snapshot, file, "day")
 
 
 def test_labels_may_be_far_away_null_or_absent(snapshot: Snapshot) -> None:
@@ -168,8 +222,14 @@ def test_a_snapshot_of_another_version_of_the_view_is_refused(
 
 
 def test_a_missing_or_unreadable_file_is_reported(tmp_path: Path, snapshot: Snapshot) -> None:
-    with pytest.raises(FeatureError, match="cannot be read as labels"):
+    with pytest.raises(FeatureError, match=r"There is no file .*none.parquet"):
         point_in_time(PROJECT_VIEW, snapshot, tmp_path / "none.parquet", "day")
+    broken = tmp_path / "broken.parquet"
+    broken.write_text("no Parquet")
+    with pytest.raises(FeatureError, match=r"broken\.parquet cannot be read"):
+        point_in_time(PROJECT_VIEW, snapshot, broken, "day")
+    with pytest.raises(FeatureError, match="neither CSV nor Parquet"):
+        point_in_time(PROJECT_VIEW, snapshot, tmp_path / "labels.xlsx", "day")
 
 
 @pytest.mark.parametrize("entity", [1, 110])

@@ -21,6 +21,7 @@ from windlass.cli.console import (
     fail_usage,
 )
 from windlass.cli.features.project import DeclaredView, resolve_view
+from windlass.core.feature_view import ServedEvent
 from windlass.errors import FeatureError
 from windlass.features.offline.store import OfflineStore
 from windlass.features.online.store import online_store
@@ -54,16 +55,20 @@ def get_features(
         list[str],
         typer.Argument(metavar="[PROJECT] ID…", help="Ids of entities, and their project."),
     ],
+    at: Annotated[
+        ServedEvent | None,
+        typer.Option(help="The event that they are for. Default: what the view serves."),
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Show the current features of entities."""
+    """Show the features of entities in the online store."""
     from windlass.features.online.reader import FeatureReader
 
     target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
     settings = Settings.read()
     declared = resolve_view(settings, target)
     with closing(online_store(settings, declared.view, declared.name)) as store:
-        answers = FeatureReader(declared.view, store).get_many(ids)
+        answers = FeatureReader(declared.view, store).get_many(ids, at)
         if not any(answers) and store.freshness() is None:
             raise FeatureError(
                 f"No features of {declared.name} are materialised yet. Run `windlass features build {declared.name}`,"

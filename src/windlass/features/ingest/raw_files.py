@@ -65,7 +65,9 @@ class RawFile:
                 with path.open("rb") as raw:
                     names = _csv_reader(raw, path, RawFile.csv_block, BrokenLines()).schema.names
                 return RawFile(path, tuple(names), path.stat().st_size // _BYTES_PER_ROW)
-        raise FeatureError(f"{path} is not a raw file. Name a file that ends in .csv or .parquet.")
+        raise FeatureError(
+            f"{path} is neither CSV nor Parquet. Name a file that ends in .csv or .parquet."
+        )
 
     def batches(self) -> Iterator[RawBatch]:
         """All rows, in their order. Raises FeatureError where the file cannot be read on."""
@@ -121,7 +123,7 @@ def _translate_read_errors(path: Path) -> Iterator[None]:
     except InputError as error:
         raise FeatureError(str(error)) from error
     except FileNotFoundError as error:
-        raise FeatureError(f"There is no file {path}. Name a file of raw rows.") from error
+        raise FeatureError(f"There is no file {path}. Look its name up.") from error
     except (OSError, pa.ArrowException) as error:
         line = str(error).splitlines()[0]
         raise FeatureError(

@@ -28,6 +28,7 @@ from windlass.features.ingest.raw_files import RawFile
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import RESERVED_PREFIX, bucket_count
 from windlass.features.offline.snapshot import (
+    BEFORE_EVENT,
     COMPUTED_AT,
     EVENTS,
     LATEST,
@@ -136,7 +137,7 @@ def _create_folders(staging: Path) -> Path:
 
 def _check_reserved_names(record: ViewRecord) -> None:
     """Raise FeatureError for features or stored columns with the name of another column of a state."""
-    reserved = (record.entity, record.timestamp, record.event_id, COMPUTED_AT)
+    reserved = (record.entity, record.timestamp, record.event_id, COMPUTED_AT, BEFORE_EVENT)
     for name in dict.fromkeys([*record.features, *record.stored_columns]):
         if name in reserved or name.startswith(RESERVED_PREFIX):
             raise FeatureError(

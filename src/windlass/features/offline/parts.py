@@ -9,6 +9,7 @@ import polars as pl
 
 from windlass.core.atomic_files import fsync_path
 from windlass.core.feature_view import ViewRecord
+from windlass.features.offline.snapshot import BEFORE_EVENT
 
 RESERVED_PREFIX = "__"  # of the columns that Windlass adds while it computes
 BUCKET = f"{RESERVED_PREFIX}bucket{RESERVED_PREFIX}"
@@ -44,6 +45,11 @@ def write_part(frame: pl.DataFrame, path: Path) -> None:
 def read_parts(parts: Sequence[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Reads the rows of several parts, in their order."""
     return pl.read_parquet(list(parts), columns=list(columns) if columns else None, glob=False)
+
+
+def has_before_event(latest: Sequence[Path]) -> bool:
+    """Returns whether parts of `latest`, all of one snapshot, have `before_event`; earlier versions left it out."""
+    return all(BEFORE_EVENT in pl.read_parquet_schema(part) for part in latest[:1])
 
 
 def sort_columns(record: ViewRecord) -> list[str]:

@@ -1,16 +1,15 @@
 """Joins labels with the features as they were known before each label: the point-in-time join."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
 from windlass.core.feature_view import ViewRecord
-from windlass.errors import FeatureError
 from windlass.features.ingest.casting import null_outside_calendar
+from windlass.features.offline.labels import LabelColumns, labels_frame
 from windlass.features.offline.parts import BUCKET, bucket_of, sort_rows, state_columns
 from windlass.features.offline.snapshot import STATES, Snapshot
 from windlass.features.offline.training_set import (
@@ -23,19 +22,29 @@ _AT, _STATE, _ROW, _LATE = "__at__", "__state__", "__row__", "__late__"
 
 
 def point_in_time(
-    record: ViewRecord, snapshot: Snapshot, labels: Any, time: str, key: str | None = None
+    record: ViewRecord,
+    snapshot: Snapshot,
+    labels: Any,
+    time: str,
+    key: str | None = None,
+    dtypes: Mapping[str, pl.DataType] | None = None,
 ) -> pa.Table:
     """Returns the labels [n] in their order, and beside each the view's features as they were known before it.
 
     `labels` are an Arrow table, a polars or pandas frame, or the path of a CSV or Parquet file; they need the
-    entity's column, and dates in the column `time`. The newest state counts that is strictly older: than the
-    date, or with `key`, a column of integers, than date and key. Unknown entities, null ones, dates that are
-    null or outside the years 1 to 9999, and states older than the view's ttl give nulls, and so do entities
-    that were erased. Raises FeatureError for labels that do not fit, where another version of the view computed
-    the snapshot, and where a part that is read was changed.
+    entity's column, and dates in the column `time`. A file is read as `read_labels` reads it, with the types of
+    `dtypes`, else those of the events' columns; other columns of CSV stay text.
+
+    The newest state counts that is strictly older: than the date, or with `key`, a column of integers, than date
+    and key. So a label gets what is known for an event of its time, whichever event the view serves. Unknown
+    entities, null ones, dates that are null or outside the years 1 to 9999, and states older than the view's ttl
+    give nulls, and so do entities that were erased.
+
+    Raises FeatureError for labels that do not fit, where another version of the view computed the snapshot, and
+    where a part that is read was changed.
     """
     require_same_view(record, snapshot)
-    frame = _read_labels(record, labels, time, key)
+    frame = labels_frame(record, snapshot, labels, LabelColumns(time, key, dtypes or {}))
     wanted = frame.select(
         pl.col(record.entity).cast(pl.Int64, strict=False),  # beyond 64 bits there is no entity
         null_outside_calendar(frame[time]).cast(pl.Date).alias(_AT),
@@ -100,38 +109,3 @@ def _features(record: ViewRecord, by_bucket: list[pl.DataFrame], rows: int) -> p
         every = pl.DataFrame({_ROW: pl.int_range(rows, eager=True)})
         features = every.join(features, on=_ROW, how="left")
     return sort_rows(features, [_ROW]).drop(_ROW)
-
-
-def _read_labels(record: ViewRecord, labels: Any, time: str, key: str | None) -> pl.DataFrame:
-    frame = _to_frame(labels)
-    required = {
-        record.entity: (pl.selectors.integer(), "integers"),
-        time: (pl.selectors.date() | pl.selectors.datetime(), "dates"),
-        **({key: (pl.selectors.integer(), "integers")} if key else {}),
-    }
-    for name, (dtypes, words) in required.items():
-        if name not in frame.columns or not frame.select(pl.col(name)).select(dtypes).width:
-            raise FeatureError(f"The labels need a column {name} of {words}.")
-    if key and frame[key].cast(pl.Int64, strict=False).null_count():
-        raise FeatureError(
-            f"The labels' column {key} has nulls, or numbers beyond 64 bits. Give every label a key, or none."
-        )
-    duplicates = [name for name in frame.columns if name in record.features]
-    if duplicates:
-        raise FeatureError(
-            f"The labels have a column {duplicates[0]}, as the features do. Rename or drop it."
-        )
-    return frame
-
-
-def _to_frame(labels: Any) -> pl.DataFrame:
-    if not isinstance(labels, str | Path):
-        frame: pl.DataFrame = nw.from_native(labels, eager_only=True).to_polars()
-        return frame
-    try:
-        if Path(labels).suffix.lower() == ".csv":
-            return pl.read_csv(labels, try_parse_dates=True)
-        return pl.read_parquet(labels)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        line: Any = str(error).splitlines()[0]
-        raise FeatureError(f"{labels} cannot be read as labels: {line}.") from error

@@ -13,6 +13,7 @@ from windlass.errors import FeatureError
 SNAPSHOT_FILE = "snapshot.json"
 EVENTS, STATES, LATEST, QUARANTINE = "events", "states", "latest", "quarantine"
 COMPUTED_AT = "computed_at"  # a column of `latest`: when a state was computed, seconds since 1970
+BEFORE_EVENT = "before_event"  # a struct in `latest`: what was stored before the latest event
 
 
 class Snapshot(BaseModel):
@@ -85,7 +86,7 @@ class Snapshot(BaseModel):
         return _parts(self.folder / STATES)
 
     def latest_parts(self) -> list[Path]:
-        """The newest state of each entity, and `computed_at`, when it was computed (seconds since 1970)."""
+        """The newest state of each entity, its `computed_at` (seconds since 1970), and the columns `before_event`."""
         return _parts(self.folder / LATEST)
 
     def quarantine_parts(self) -> list[Path]:

@@ -21,6 +21,7 @@ from windlass.features.engines.duckdb import FeatureEngine
 from windlass.features.ingest.bucket_writer import ROW, BucketWriter
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import (
+    has_before_event,
     normalise_states,
     part_name,
     read_parts,
@@ -30,6 +31,7 @@ from windlass.features.offline.parts import (
     write_part,
 )
 from windlass.features.offline.snapshot import (
+    BEFORE_EVENT,
     COMPUTED_AT,
     EVENTS,
     LATEST,
@@ -38,6 +40,7 @@ from windlass.features.offline.snapshot import (
     Snapshot,
     content_digest,
 )
+from windlass.features.offline.training_set import states_before
 
 _PARTS_PER_CALL = 16  # parts that the engine gets in one call
 
@@ -177,7 +180,7 @@ class SnapshotBuilder:
         self, bucket: int, fresh: pl.DataFrame, now: float, built: BuiltSnapshot
     ) -> None:
         name, entity = part_name(bucket), self.view.entity
-        latest = latest_states(fresh, entity).with_columns(pl.lit(now).alias(COMPUTED_AT))
+        latest = self._latest_states(fresh).with_columns(pl.lit(now).alias(COMPUTED_AT))
         built.recomputed += latest.height
         old = None if self._recompute_all else self._parent_rows(STATES, bucket, built)
         if old is not None:
@@ -189,6 +192,11 @@ class SnapshotBuilder:
         self._check_states(bucket, fresh)
         write_part(fresh, self.folder / STATES / name)
         write_part(latest, self.folder / LATEST / name)
+
+    def _latest_states(self, states: pl.DataFrame) -> pl.DataFrame:
+        """Returns the last state of each entity, and beside it what was stored before its event."""
+        before = states_before(self.view, self.record, states).select(self.record.stored_columns)
+        return latest_states(states.with_columns(before.to_struct(BEFORE_EVENT)), self.view.entity)
 
     def _computed_states(self, bucket: int, computed: Path, built: BuiltSnapshot) -> pl.DataFrame:
         """Returns the engine's states in the store's types and order; none where it computed none."""
@@ -233,8 +241,12 @@ class SnapshotBuilder:
 
     @property
     def _recompute_all(self) -> bool:
-        """Whether every state is computed: there is no parent, or another version of the view computed it."""
-        return self.parent is None or self.parent.view != self.record.version
+        """Whether every state is computed: no parent has them, or one of another version of the view or of Windlass."""
+        return (
+            self.parent is None
+            or self.parent.view != self.record.version
+            or not has_before_event(self.parent.latest_parts())
+        )
 
 
 def latest_states(states: pl.DataFrame, entity: str) -> pl.DataFrame:

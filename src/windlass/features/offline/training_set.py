@@ -12,16 +12,27 @@ import polars as pl
 from windlass.core.feature_view import FeatureView, ViewRecord, YearsSince
 from windlass.errors import FeatureError
 from windlass.features.offline.erasure import ErasedEntities
-from windlass.features.offline.parts import part_name, read_parts, sort_rows
+from windlass.features.offline.parts import part_name, read_parts, sort_rows, state_columns
 from windlass.features.offline.snapshot import EVENTS, STATES, Snapshot
 
 
 def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) -> pl.DataFrame:
     """Returns the features of each of n events as they were before it, in the order of `states`.
 
+    On-demand features are those of the event's day; the rest as `states_before` returns it.
+    """
+    before = states_before(view, record, states).lazy()
+    features: pl.LazyFrame = add_on_demand_features(record, before, record.timestamp)
+    return features.collect()
+
+
+def states_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame) -> pl.DataFrame:
+    """Returns the stored columns as they were before each of n events, in the order of `states`.
+
     `states` are sorted by entity, timestamp and event id. A state older than the view's ttl counts as
-    unknown, as it does when features are served. Before an entity's first event, the features are `view.defaults`
-    and, for the columns `view.request_columns`, the values of the event itself.
+    unknown, as it does when features are served. Before an entity's first event, the columns have `view.defaults`.
+    `view.request_columns` have the values of the event itself: before the first event, and where the view serves
+    the latest event, always.
     """
     entity, time = pl.col(record.entity), pl.col(record.timestamp)
     has_previous = (entity == entity.shift(1)).fill_null(value=False)
@@ -35,10 +46,16 @@ def features_before(view: FeatureView, record: ViewRecord, states: pl.DataFrame)
         .then(pl.col(name) if name in view.request_columns else pl.lit(view.defaults.get(name)))
         .alias(name)
         for name in record.stored_columns
+        if not _is_own(view, name)
     ]
-    before = states.lazy().select(entity, *(pl.col(name) for name in view.order), *stored)
-    features: pl.LazyFrame = add_on_demand_features(record, before, record.timestamp)
-    return features.collect()
+    before = states.select(entity, *(pl.col(name) for name in view.order), *stored)
+    own = states.select(name for name in record.stored_columns if _is_own(view, name))
+    return before.hstack(own).select(state_columns(record))
+
+
+def _is_own(view: FeatureView, column: str) -> bool:
+    """Whether every event brings its own value of a stored column."""
+    return view.serves == "latest" and column in view.request_columns
 
 
 def require_same_view(record: ViewRecord, snapshot: Snapshot) -> None:

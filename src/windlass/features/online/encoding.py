@@ -9,9 +9,15 @@ import pyarrow.compute as pc
 
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError
-from windlass.features.offline.snapshot import COMPUTED_AT
+from windlass.features.offline.snapshot import BEFORE_EVENT, COMPUTED_AT
 from windlass.features.online.key_value import RankedRow
-from windlass.features.online.row_format import MAX_SNAPSHOTS, SNAPSHOT_BITS, RowLayout
+from windlass.features.online.row_format import (
+    BEFORE_PREFIX,
+    HEADER_CELLS,
+    MAX_SNAPSHOTS,
+    SNAPSHOT_BITS,
+    RowLayout,
+)
 
 _ROWS_PER_SLICE = 50_000  # rows that are Python objects at a time
 _EPOCH = 719_163  # 1 January 1970, as an ordinal
@@ -20,6 +26,16 @@ _SUPPORTED = (
     pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string,
     pa.types.is_large_string, pa.types.is_date, pa.types.is_null,
 )  # fmt: skip
+
+
+def flatten_before_event(rows: pa.Table) -> pa.Table:
+    """Returns the rows with the fields of their column `before_event`, where they have it, as columns of their own."""
+    if BEFORE_EVENT not in rows.column_names:
+        return rows
+    fields = rows.select([BEFORE_EVENT]).flatten()
+    stored = rows.drop_columns([BEFORE_EVENT])
+    names = [*stored.column_names, *fields.column_names]  # these begin with BEFORE_PREFIX
+    return pa.table([*stored.columns, *fields.columns], names)
 
 
 def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
@@ -36,7 +52,9 @@ def layout_of(rows: pa.Table, record: ViewRecord, view: str) -> RowLayout:
             f"Rows for the online store of view {record.name!r} lack {', '.join(missing)}."
             " Build the features again."
         )
-    columns = tuple(name for name in record.stored_columns if name in rows.column_names)
+    stored = record.stored_columns
+    wanted = [*stored, *(f"{BEFORE_PREFIX}{name}" for name in stored)]
+    columns = tuple(name for name in wanted if name in rows.column_names)
     dtypes = {name: rows.schema.field(name).type for name in columns}
     for name, kind in dtypes.items():
         if not any(fits(kind) for fits in _SUPPORTED):
@@ -67,7 +85,7 @@ def encode(
                 for name in layout.columns
             ),
         ],
-        names=list(map(str, range(3 + len(layout.columns)))),
+        names=list(map(str, range(HEADER_CELLS + len(layout.columns)))),
     )
     return _rows(table.sort_by("0"), layout.number)
 

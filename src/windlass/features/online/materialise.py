@@ -15,7 +15,8 @@ from windlass.core.feature_view import ViewRecord
 from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
 from windlass.features.offline.erasure import ErasedEntities
-from windlass.features.offline.snapshot import COMPUTED_AT, Snapshot
+from windlass.features.offline.parts import has_before_event
+from windlass.features.offline.snapshot import BEFORE_EVENT, COMPUTED_AT, Snapshot
 from windlass.features.online.store import Freshness, MaterialisationProgress, OnlineStore
 
 BATCH = 250_000  # rows that are written in one call
@@ -49,7 +50,13 @@ def materialise(
     with the share that is done, from 0 to 1, and what is being done. Raises FeatureError for parts that cannot be
     read or stored, StorageError where the store fails; what was written stays, and the next run resumes there.
     """
-    writer = _BatchedWriter(store, record, _resume_point(store, snapshot))
+    start = _resume_point(store, snapshot, before_event=has_before_event(parts))
+    if record.serves == "latest" and not start.before_event:
+        raise FeatureError(
+            f"Snapshot {snapshot.number} was built by an earlier version of Windlass, without the features before the"
+            f" latest event, which view {record.name} serves. Build a new one with `windlass features build`."
+        )
+    writer = _BatchedWriter(store, record, start)
     erased = ErasedEntities.of_snapshot(snapshot.folder)
     resumed = writer.progress.parts
     todo = [part for part in sorted(parts) if part.name > writer.progress.last]
@@ -67,7 +74,9 @@ def materialise(
     return MaterialisationResult(freshness, len(parts), resumed, writer.rows, writer.written)
 
 
-def _resume_point(store: OnlineStore, snapshot: Snapshot) -> MaterialisationProgress:
+def _resume_point(
+    store: OnlineStore, snapshot: Snapshot, *, before_event: bool
+) -> MaterialisationProgress:
     newest = store.freshness()
     if newest and newest.snapshot > snapshot.number and newest.created < snapshot.created:
         raise FeatureError(
@@ -78,7 +87,10 @@ def _resume_point(store: OnlineStore, snapshot: Snapshot) -> MaterialisationProg
     if saved and (saved.created, saved.view) == (snapshot.created, snapshot.view):
         return saved
     return MaterialisationProgress(
-        snapshot=snapshot.number, created=snapshot.created, view=snapshot.view
+        snapshot=snapshot.number,
+        created=snapshot.created,
+        view=snapshot.view,
+        before_event=before_event,
     )
 
 
@@ -148,7 +160,13 @@ class _BatchedWriter:
 def _read(
     part: Path, record: ViewRecord, batch: int, erased: ErasedEntities
 ) -> Iterator[_PartRows]:
-    wanted = (record.entity, record.timestamp, COMPUTED_AT, *record.stored_columns)
+    wanted = (
+        record.entity,
+        record.timestamp,
+        COMPUTED_AT,
+        *record.stored_columns,
+        BEFORE_EVENT,
+    )
     with _translate_read_errors(part), part.open("rb") as file:
         source = pq.ParquetFile(file)
         available = set(source.schema_arrow.names)

@@ -11,8 +11,15 @@ from math import ceil
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from windlass.core.feature_view import ViewRecord
-from windlass.features.online.row_format import SNAPSHOT_BITS, RowLayout, StoredRow
+from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
+from windlass.errors import FeatureError
+from windlass.features.online.row_format import (
+    BEFORE_PREFIX,
+    NO_BEFORE_EVENT,
+    SNAPSHOT_BITS,
+    RowLayout,
+    StoredRow,
+)
 from windlass.features.online.store import OnlineStore
 
 FRESHNESS_INTERVAL = 1.0  # seconds between two looks at the store's freshness
@@ -24,7 +31,7 @@ Plan = tuple[Callable[[list[Any]], tuple[Any, ...]], list[tuple[str, Callable[[A
 class Features(NamedTuple):
     """Features of one entity, on the day of the request, in the order of the view.
 
-    `as_of` is the day of the newest event, `computed_at` when the stored features were computed (epoch seconds).
+    `as_of` is the day of the latest event, `computed_at` when the stored features were computed (epoch seconds).
     `stale` is true where the store was not materialised for longer than the view's `max_age`; `view` is the version
     of the view that computed them.
     """
@@ -45,7 +52,9 @@ def today_utc() -> date:
 class FeatureReader:
     """Reads features of entities from an online store; safe to share between threads, as its store is.
 
-    Where the newest event is older than the view's `ttl`, every feature is null.
+    `at` says which event they are for: the "latest", or the "next"; by default what the view serves. They are
+    the features before that event: those before the latest event leave it out, those before the next count it.
+    Where the latest event is older than the view's `ttl`, every feature is null.
     """
 
     def __init__(
@@ -59,29 +68,35 @@ class FeatureReader:
         self._store = store
         self._today = today
         self._clock = clock
-        self._day = _DayDecoder(record, today())
+        day = today()
+        self._decoders = {at: _DayDecoder(record, day, at) for at in SERVED_EVENTS}
         self._next_check = float("-inf")
         self._stale_from = float("-inf")  # epoch seconds
 
-    def get(self, entity: int) -> Features | None:
+    def get(self, entity: int, at: ServedEvent | None = None) -> Features | None:
         """Returns the features of an entity; None for one that is unknown.
 
-        Raises FeatureError for anything but a 64-bit integer, StorageError where the store fails.
+        Raises FeatureError for anything but a 64-bit integer, and for `at="latest"` where an earlier version of
+        Windlass wrote the row; StorageError where the store fails.
         """
         stored = self._store.read(entity)
         if stored is None:
             return None
-        return self._decoder(self._today()).features((entity,), (stored,), self._stale())[0]
+        return self._decoder(at).features((entity,), (stored,), self._stale())[0]
 
-    def get_many(self, entities: Sequence[int]) -> list[Features | None]:
+    def get_many(
+        self, entities: Sequence[int], at: ServedEvent | None = None
+    ) -> list[Features | None]:
         """Returns the features of each of these entities, in their order, all of one day. Raises as `get`."""
         stored = self._store.read_many(entities)
-        return self._decoder(self._today()).features(entities, stored, self._stale())
+        return self._decoder(at).features(entities, stored, self._stale())
 
-    def _decoder(self, day: date) -> "_DayDecoder":
-        if self._day.date != day:
-            self._day = _DayDecoder(self._record, day)
-        return self._day
+    def _decoder(self, at: ServedEvent | None) -> "_DayDecoder":
+        event, day = at or self._record.serves, self._today()
+        decoder = self._decoders[event]
+        if decoder.date != day:
+            decoder = self._decoders[event] = _DayDecoder(self._record, day, event)
+        return decoder
 
     def _stale(self) -> bool:
         max_age = self._record.max_age_seconds
@@ -99,9 +114,10 @@ class FeatureReader:
 class _DayDecoder:
     """Computes `ViewRecord.features_on` for one day, for rows of any layout, and caches what it computed."""
 
-    def __init__(self, record: ViewRecord, day: date) -> None:
+    def __init__(self, record: ViewRecord, day: date, at: ServedEvent) -> None:
         self.date = day
         self._record = record
+        self._prefix = BEFORE_PREFIX if at == "latest" else ""
         oldest = 0 if record.ttl_days is None else ceil(day.toordinal() - record.ttl_days)
         self._oldest = max(oldest, 0) << SNAPSHOT_BITS  # as a rank
         self._names = record.features
@@ -132,8 +148,13 @@ class _DayDecoder:
 
     def _plan(self, layout: RowLayout) -> "Plan":
         """Plans how rows of a layout are decoded: where each feature is, and which need a function."""
+        if self._prefix and not layout.has_before_event():
+            raise FeatureError(NO_BEFORE_EVENT.format(view=self._record.name))
         on_demand = self._record.at_request
-        columns = [on_demand[name].column if name in on_demand else name for name in self._names]
+        columns = [
+            self._prefix + (on_demand[name].column if name in on_demand else name)
+            for name in self._names
+        ]
         positions = [layout.position(column) for column in columns]
         picked = [0 if position is None else position for position in positions]
         functions = [
@@ -153,6 +174,8 @@ class _DayDecoder:
         @cache  # one entry for each different cell
         def decode(cell: Any) -> Any:
             value = None if position is None else layout.value(column, cell)
-            return value if on_demand is None else on_demand.value_on(day, {column: value})
+            return (
+                value if on_demand is None else on_demand.value_on(day, {on_demand.column: value})
+            )
 
         return decode

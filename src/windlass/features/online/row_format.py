@@ -1,5 +1,7 @@
 """Format of a row in an online store: a JSON array of its rank, its layout, `computed_at` and the stored columns.
 
+The stored columns are there twice: as they are after the latest event, and, named `before_event.…`, as they were
+before it. Rows of earlier versions lack the latter.
 The rank orders the states of an entity: its upper bits are the day of the event, its lower bits the number of the
 snapshot. A row that another version of the view wrote names another layout, and is decoded by that.
 """
@@ -17,6 +19,12 @@ from windlass.core.hashing import canonical_json
 SNAPSHOT_BITS = 31  # of a rank, below the day; both together stay exact in a double, for Redis
 MAX_SNAPSHOTS = (1 << SNAPSHOT_BITS) - 1
 HEADER_CELLS = 3  # cells before the stored columns
+BEFORE_PREFIX = "before_event."  # of the columns as they were before the latest event
+
+NO_BEFORE_EVENT = (
+    "The stored features of view {view} were written by an earlier version of Windlass, which left out those before the"
+    " latest event. Build the features again, then materialise them."
+)
 
 
 class RowLayout(BaseModel):
@@ -36,6 +44,10 @@ class RowLayout(BaseModel):
         """The id that rows refer to: 48 bits of the SHA-256 of the layout's content."""
         digest = hashlib.sha256(canonical_json(self.model_dump(mode="json")))
         return int.from_bytes(digest.digest()[:6], "big")
+
+    def has_before_event(self) -> bool:
+        """Returns whether rows have the columns as they were before the latest event."""
+        return any(column.startswith(BEFORE_PREFIX) for column in self.columns)
 
     def position(self, column: str) -> int | None:
         """Returns the index of a column in a row; None where it is not stored."""

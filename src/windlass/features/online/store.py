@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError, SettingsError, StorageError
 from windlass.features.online.key_value import KeyValueStore
-from windlass.features.online.row_format import RowLayout, StoredRow
+from windlass.features.online.row_format import NO_BEFORE_EVENT, RowLayout, StoredRow
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class MaterialisationProgress(BaseModel):
     """Progress of a materialisation: how many parts are written, in the order of their names, and the `last` of them.
 
-    `created` distinguishes a snapshot from another with its number.
+    `created` distinguishes a snapshot from another with its number. `before_event` says whether its rows have the
+    columns as they were before the latest event.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,13 +33,14 @@ class MaterialisationProgress(BaseModel):
     parts: int = 0
     last: str = ""
     newest: date | None = None  # day of the newest event so far
+    before_event: bool = False
 
 
 class Freshness(BaseModel):
     """Freshness of an online store: the snapshot that was last written completely, and when.
 
     `name` and `view` are the view's name and version, `newest` is the day of the newest event, and `entities`
-    counts the stored entities at that time.
+    counts the stored entities at that time. `before_event` is that of `MaterialisationProgress`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +52,13 @@ class Freshness(BaseModel):
     materialised_at: float  # epoch seconds
     newest: date | None
     entities: int
+    before_event: bool = False
+
+    def missing_columns(self, view: ViewRecord) -> str | None:
+        """Returns why the view cannot serve these rows; None where it can."""
+        if self.before_event or view.serves == "next":
+            return None
+        return NO_BEFORE_EVENT.format(view=view.name)
 
 
 _REDIS = ("redis", "rediss", "unix")
@@ -106,8 +115,9 @@ class OnlineStore:
         `view` is the version of the view that computed them, by default the store's own.
         Raises FeatureError for rows that cannot be stored.
         """
-        from windlass.features.online.encoding import encode, layout_of
+        from windlass.features.online.encoding import encode, flatten_before_event, layout_of
 
+        rows = flatten_before_event(rows)
         layout = layout_of(rows, self._record, view or self._record.version)
         if layout.number not in self._layouts:
             self._put(_layout_name(layout.number), 0, layout)

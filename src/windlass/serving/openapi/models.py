@@ -99,7 +99,7 @@ class PredictionFields(ApiModel):
 class FeatureFields(ApiModel):
     """Fields of every answer with features."""
 
-    as_of: date = Field(description="The day of the newest event that they are computed from.")
+    as_of: date = Field(description="The day of the entity's latest event.")
     stale: bool = Field(description="Whether they are older than the view allows.")
     view_version: str = Field(description="The version of the view that computed them.")
 

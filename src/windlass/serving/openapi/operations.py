@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from windlass.core.feature_view import SERVED_EVENTS
 from windlass.serving.content_negotiation import FORMATS
 from windlass.serving.openapi.models import MODELS
 from windlass.serving.openapi.project_schemas import (
@@ -16,6 +17,13 @@ from windlass.web.openapi_models import component_schemas
 
 TABLES = tuple(FORMATS)
 _VERSION = {"version": "Another version than the live one: one that is or was in production."}
+_AT: Json = {
+    "at": {
+        "enum": list(SERVED_EVENTS),
+        "description": "The event that the features are for. `latest`: the entity's latest event, which they leave out."
+        " `next`: an event that is not stored yet. The default is what the view serves.",
+    }
+}
 # the errors of every route that reads rows
 _READING = ("400", "404", "409", "413", "415", "422", "503")
 
@@ -52,6 +60,7 @@ _FEATURES = {
         "The stored features of the entity, and the values that follow from them today.",
         "{}.Features",
         errors=("404", "422", "503"),
+        query=_AT,
         path={"id": ENTITY_ID},
     ),
     "/features": Operation(
@@ -60,13 +69,14 @@ _FEATURES = {
         "{}.ManyFeatures",
         errors=("400", "413", "415", "422", "503"),
         body="Ids",
+        query=_AT,
     ),
     "/predict/{id}": Operation(
         "Predict by id",
         "As `/predict`, with the features of the entity as its row. 409 where they do not fit it.",
         "{}.PredictionById",
         errors=("404", "409", "422", "503"),
-        query=_VERSION,
+        query=_VERSION | _AT,
         path={"id": ENTITY_ID},
     ),
     "/predict_by_id": Operation(
@@ -75,7 +85,7 @@ _FEATURES = {
         "{}.PredictionsById",
         errors=_READING,
         body="Ids",
-        query=_VERSION,
+        query=_VERSION | _AT,
     ),
     "/get-online-features": Operation(
         "Features, in Feast's protocol",
@@ -83,6 +93,7 @@ _FEATURES = {
         "OnlineFeatures",
         errors=("400", "413", "415", "422", "503"),
         body="{}.OnlineFeaturesQuery",
+        query=_AT,
         protocol="Feast",
     ),
 }

@@ -10,7 +10,7 @@ from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.feature_view import ViewRecord
 from windlass.core.row_validator import rows_error
-from windlass.serving.feature_routes import IDS, TIME_OPTIONS
+from windlass.serving.feature_routes import IDS, TIME_OPTIONS, served_event
 from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import require_json, rows_problem
 from windlass.web.messages import Request, Response
@@ -36,6 +36,7 @@ class FeastFeatureServer:
     async def get(self, request: Request) -> Response:
         """Returns the requested features of the requested entities; null where there is none, with a status."""
         require_json(request)
+        at = served_event(request)
         body, view = await request.body(), self._online.required_view()
         try:
             query: Json = self._validator(view).validate_json(body)
@@ -50,7 +51,7 @@ class FeastFeatureServer:
             ) from None
         entities: list[int] = query["entities"][view.entity]
         request.parsed = perf_counter()
-        stored = await self._online.get_many(entities)
+        stored = await self._online.get_many(entities, at)
         request.fetched = perf_counter()
         names = [name.partition(":")[2] for name in query["features"]]
         columns = (
