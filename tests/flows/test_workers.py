@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.load_clients import Load
 from tests.support.server import FLOWER, TIMEOUT, Serve, Server, post
+from tests.support.waiting import wait_until
 
 
 def counted(server: Server, name: str, **labels: str) -> float:
@@ -57,6 +60,24 @@ def test_metrics_are_one_aggregate(serve: Serve, iris: Path) -> None:
     assert server.client.get("/status").json()["predictions"] == answered
     assert counted(server, "windlass_request_duration_seconds_count", route="/predict") == answered
     assert len({line["worker"] for line in server.lines() if line["event"] == "rate"}) <= 2
+
+
+def test_workers_end_with_a_supervisor_that_is_killed_while_they_start(
+    serve: Serve, iris: Path
+) -> None:
+    server: Server = serve(iris, options=["--workers", "2"], ready=False)
+    wait_until(lambda: server.children("spawn_main"), "a worker", TIMEOUT)
+    server.signal(signal.SIGKILL)
+    server.exit_code()
+
+    def is_port_free() -> bool:
+        with socket.socket() as listener, suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", server.port))
+            return True
+        return False
+
+    wait_until(is_port_free, "the end of the workers", TIMEOUT)
 
 
 def test_a_worker_that_dies_is_replaced(serve: Serve, iris: Path) -> None:

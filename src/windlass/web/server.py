@@ -1,6 +1,7 @@
 """Runs an application under uvicorn, with connections that drain without losing a request."""
 
 import ctypes
+import os
 import signal
 import socket
 import sys
@@ -100,9 +101,17 @@ def serve(make_app: Callable[[], Any], listen: ListenOptions, listener: socket.s
 
 
 def end_with_parent() -> None:
-    """Makes the kernel end this worker when its supervisor is killed, for it would keep the port."""
-    if parent_process() is not None and sys.platform == "linux":
+    """Makes this worker end when its supervisor is killed, for it would keep the port.
+
+    First asks the kernel for a signal, then looks whether it is too late for one. Raises SystemExit where it is.
+    """
+    supervisor = parent_process()
+    if supervisor is None:
+        return
+    if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor.pid:
+        raise SystemExit("windlass: the server was killed while this worker started.")
 
 
 def _ignore(number: int, frame: object) -> None:
