@@ -58,6 +58,8 @@ def test_every_variable_is_read() -> None:
         ("WINDLASS_ALLOW_HOST", "https://models.example.com"),
         ("WINDLASS_ALLOW_HOST", "models.example.com:443"),
         ("WINDLASS_ALLOW_HOST", "*.example.com"),
+        ("WINDLASS_LEDGER_MAX_DAYS", "0"),
+        ("WINDLASS_LEDGER_MAX_MB", "much"),
         ("WINDLASS_RATE_LIMIT", "0"),
         ("WINDLASS_RATE_LIMIT", "-5"),
         ("WINDLASS_RATE_LIMIT", "1.5"),

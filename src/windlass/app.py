@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from windlass.core.bundle_trust import BundleTrust
 from windlass.errors import SettingsError, WindlassError
 from windlass.logs import set_up_logs
 from windlass.monitoring.ledger import Ledger
+from windlass.monitoring.ledger_retention import ledger_limits, remove_old_segments
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters, counters_folder
 from windlass.serving.online_features import OnlineFeatures, StoreOpener
@@ -36,9 +38,12 @@ from windlass.web.registry_client import RegistryClient, registry_opener
 from windlass.web.swagger_ui import DocsRoutes
 
 RATE_SECONDS = 10.0
+RETENTION_SECONDS = 60.0  # between two looks at the age and size of the ledgers
 # after which a thread that computes hands the interpreter to one that waits for it: a request gives it away as it
 # writes to the ledger, and with Python's 5 ms, 32 requests at a time would wait 160 ms for a thread that loads a model
 SWITCH_SECONDS = 0.00005
+
+_log = logging.getLogger("windlass.serving")
 
 
 def application(
@@ -117,7 +122,7 @@ class _WebProcess:
         """A project, and what keeps it at the registry's decisions; None where nothing is decided about it."""
         name, settings = target.project, self._settings
         keeps = settings.ledger and self._predicts
-        ledger = Ledger(settings.home / "ledger" / name) if keeps else None
+        ledger = self._ledger(name) if keeps else None
         if target.bundle is not None:
             return ServedProject(name, ledger, self.metrics), None
         online = OnlineFeatures(StoreOpener(settings, name), self.metrics, target.view)
@@ -127,6 +132,10 @@ class _WebProcess:
         versions = VersionCache(self._registry, loader)
         project = ServedProject(name, ledger, self.metrics, online, versions=versions)
         return project, ProjectDeployment(project, loader, _live_state(settings, target))
+
+    def _ledger(self, name: str) -> Ledger:
+        failures = self.metrics.ledger_failures(name)
+        return Ledger(self._settings.home / "ledger" / name, failures=failures)
 
     def _openapi(self) -> OpenApiDocument:
         # the models of the document are built when it is first asked for
@@ -159,7 +168,11 @@ class _WebProcess:
         if self._authenticator is not None:
             await asyncio.to_thread(self._authenticator.start)
         loading = asyncio.create_task(self._load())
-        self._tasks = [loading, asyncio.create_task(self._log_rate())]
+        self._tasks = [
+            loading,
+            asyncio.create_task(self._log_rate()),
+            asyncio.create_task(self._limit_ledgers()),
+        ]
         if parent_process() is not None:
             await loading
 
@@ -179,6 +192,18 @@ class _WebProcess:
         while True:
             await asyncio.sleep(RATE_SECONDS)
             self._status.log_rate()
+
+    async def _limit_ledgers(self) -> None:
+        """Removes what the settings do not keep of the ledgers, again and again."""
+        limits = ledger_limits(self._settings)
+        ledgers = [project.ledger for project in self._projects if project.ledger is not None]
+        while not limits.is_unlimited:
+            for ledger in ledgers:
+                try:
+                    await asyncio.to_thread(remove_old_segments, ledger.folder, limits)
+                except OSError as error:
+                    _log.warning("ledger not limited", extra={"reason": str(error)})
+            await asyncio.sleep(RETENTION_SECONDS)
 
     async def stop(self) -> None:
         """End the tasks and close the ledgers; every response has left by now."""

@@ -26,6 +26,8 @@ class Settings:
     log_level: str = "INFO"
     max_body: int = 64 << 20  # bytes
     ledger: bool = True
+    ledger_max_days: float | None = None  # after which records are removed; None: never
+    ledger_max_mb: float | None = None  # of one project's ledger, in MiB; None: any
     database_url: str | None = field(default=None, repr=False)  # None: SQLite in the home folder
     store_url: str | None = None  # None: the home folder
     store_http: bool = False  # whether the store's URL may be plain HTTP
@@ -51,6 +53,8 @@ class Settings:
             log_level=_choice(environment, "WINDLASS_LOG_LEVEL", _LEVELS, "INFO"),
             max_body=int(_positive(environment, "WINDLASS_MAX_BODY_MB", 64) * (1 << 20)),
             ledger=_boolean(environment, "WINDLASS_LEDGER", default=True),
+            ledger_max_days=_limit(environment, "WINDLASS_LEDGER_MAX_DAYS"),
+            ledger_max_mb=_limit(environment, "WINDLASS_LEDGER_MAX_MB"),
             database_url=environment.get("WINDLASS_DATABASE_URL") or None,
             store_url=environment.get("WINDLASS_STORE_URL") or None,
             store_http=_allow_http(environment),
@@ -142,6 +146,11 @@ def _positive(environment: Mapping[str, str], name: str, default: float) -> floa
     if not 0 < value < float("inf"):
         raise SettingsError(f"{name} is {text!r}. Use a number greater than 0.")
     return value
+
+
+def _limit(environment: Mapping[str, str], name: str) -> float | None:
+    is_off = environment.get(name, "off").lower() == "off"
+    return None if is_off else _positive(environment, name, 0)
 
 
 def _allow_http(environment: Mapping[str, str]) -> bool:

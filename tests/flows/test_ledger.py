@@ -172,9 +172,20 @@ def test_a_full_disk_is_reported_and_recovered_from(serve: Serve, iris: Path) ->
     assert server.client.post("/v2/models/iris/infer", content=_v2()).status_code == 503
     assert segment.stat().st_size == size
     assert server.client.get("/health").status_code == 200
+    for path in ("/readyz", "/ping", "/v2/health/ready", "/v2/models/iris/ready"):
+        assert server.client.get(path).status_code == 503, path
+    (unready,) = server.client.get("/readyz").json()["errors"]
+    assert unready["loc"] == ["iris"]
+    assert unready["msg"].startswith("The ledger cannot be written: ")
+    assert server.client.get("/v1/models/iris").json()["ready"] is False
+    assert "ledger" in server.client.get("/status").json()["reason"]
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, unlimited)
     last = server.client.post("/predict", json=FLOWER).json()["prediction_id"]
     assert list(rows(server)) == [first, last]
+    server.wait("/readyz")
+    metrics = server.client.get("/metrics").text
+    assert 'windlass_ledger_failures_total{project="iris"} 3.0' in metrics
+    assert f'windlass_ledger_bytes{{project="iris"}} {segment.stat().st_size}.0' in metrics
     reason = re.compile("File too large|No space left")
     wait_until(lambda: reason.search(server.log.read_text()), "the reason in the log")
 

@@ -2,7 +2,11 @@
 
 import os
 import re
+import resource
+import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from tests.support.child_process import ChildProcess, python_command, run_python
 
 import windlass
 from windlass.errors import LedgerError
-from windlass.monitoring.ledger import Ledger
+from windlass.monitoring.ledger import CheckTimings, Ledger
 
 META = ["prediction_id", "request_id", "predicted_at", "model_version", "latency_ms"]
 
@@ -162,7 +166,8 @@ def test_segments_roll_over(home: Path, folder: Path) -> None:
         segments = sorted(folder.glob(f"*.{suffix}"))
         assert len(segments) > 5
         assert all(segment.stat().st_size < 2000 + len(stream("tp000")) for segment in segments)
-        assert {segment.stat().st_mode & 0o777 for segment in segments} == {0o640}
+        assert {segment.stat().st_mode & 0o777 for segment in segments} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
     appended = ids(home)
     assert [name for name in appended if not name.startswith("t")] == names
     assert len(appended) == 300
@@ -175,6 +180,57 @@ def test_segments_roll_over_with_time(folder: Path, home: Path) -> None:
     ledger.close()
     assert len(list(folder.iterdir())) == 2
     assert ids(home) == ["one", "two"]
+
+
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_a_segment_that_was_deleted_is_replaced(
+    home: Path, folder: Path, whole_folder: bool
+) -> None:
+    ledger = Ledger(folder)
+    for name in ("one", "two", "three"):
+        ledger.append(line(name, x=1.0))
+        ledger.append_table(stream(f"t{name}", rows=1))
+        assert set(ids(home)) == {name, f"t{name}.0"}
+        if whole_folder:
+            shutil.rmtree(folder.parent)
+        else:
+            for segment in folder.iterdir():
+                segment.unlink()
+
+
+def test_a_failed_append_counts_and_is_the_reason_for_a_while(home: Path, folder: Path) -> None:
+    failures = memoryview(bytearray(8)).cast("d")
+    ledger = Ledger(folder, failures=failures, timings=CheckTimings(probe=0.0, failure=60.0))
+    ledger.append(line("one", x=1.0))
+    assert ledger.unwritable_reason() is None
+    with file_size_limit(1000):
+        with pytest.raises(LedgerError):
+            ledger.append(line("two", text="x" * 1000))
+        assert ledger.unwritable_reason() == "The ledger cannot be written: File too large."
+    assert failures[0] == 1
+    assert ledger.unwritable_reason() is not None  # though there is space again
+    ledger.append(line("three", x=1.0))
+    assert (ledger.unwritable_reason(), ids(home)) == (None, ["one", "three"])
+
+
+def test_a_full_disk_is_found_without_an_append(folder: Path) -> None:
+    ledger = Ledger(folder, timings=CheckTimings(probe=0.0, failure=0.0))
+    with file_size_limit(1000):
+        reason = ledger.unwritable_reason()
+        assert reason == "The ledger cannot be written: No space left on device."
+    assert ledger.unwritable_reason() is None
+    assert list(folder.iterdir()) == []
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Has writes beyond a size fail, as on a full disk; Python ignores the signal that comes with it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_torn_line_is_left_out(home: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ def read_ledger(project: str, home: "Path | str | None" = None) -> pa.Table:
         )
     tables: list[pa.Table] = []
     for segment in sorted(folder.iterdir()):
-        if segment.suffix == ".jsonl":
-            tables += _read_lines(segment)
-        elif segment.suffix == ".arrows":
-            tables += _read_streams(segment)
+        with suppress(FileNotFoundError):  # retention removed it meanwhile
+            if segment.suffix == ".jsonl":
+                tables += _read_lines(segment)
+            elif segment.suffix == ".arrows":
+                tables += _read_streams(segment)
     if not tables:
         return pa.table({name: pa.array([], kind) for name, kind in metadata_types().items()})
     return pa.concat_tables(tables, promote_options="permissive").sort_by("predicted_at")

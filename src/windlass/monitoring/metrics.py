@@ -17,6 +17,7 @@ _WIDTH = _SUM + 1
 LATENCY_SERIES = "windlass_request_duration_seconds"
 PREDICTIONS_SERIES = "windlass_predictions_total"
 READS_SERIES = "windlass_feature_reads_total"
+LEDGER_FAILURES_SERIES = "windlass_ledger_failures_total"
 READ_RESULTS = ("found", "unknown", "failed")  # outcomes of one entity's lookup
 
 
@@ -60,6 +61,10 @@ class ServerMetrics:
         """Returns one counter for each of READ_RESULTS, in order."""
         return self._counters.series((READS_SERIES, project, *READ_RESULTS), len(READ_RESULTS))
 
+    def ledger_failures(self, project: str) -> Numbers:
+        """Returns the counter of failed appends to a project's ledger, one cell."""
+        return self._counters.series((LEDGER_FAILURES_SERIES, project), 1)
+
     def snapshot(self) -> "MetricsSnapshot":
         """Returns the sums over all workers."""
         return MetricsSnapshot.from_sums(self._counters.sums())
@@ -86,17 +91,19 @@ class Histogram:
 class MetricsSnapshot:
     """Counts over all workers at one time.
 
-    `predictions` are by (project, version), then by class; `reads` of features by project, then by result.
+    `predictions` are by (project, version), then by class; `reads` of features by project, then by result;
+    `ledger_failures` are by project.
     """
 
     histograms: tuple[Histogram, ...]
     predictions: dict[tuple[str, str], dict[str, float]]
     reads: dict[str, dict[str, float]]
+    ledger_failures: dict[str, float]
 
     @staticmethod
     def from_sums(sums: dict[SeriesKey, list[float]]) -> "MetricsSnapshot":
         """Builds the snapshot from the summed series of the workers."""
-        histograms, predictions, reads = [], {}, {}
+        histograms, predictions, reads, failures = [], {}, {}, {}
         for key, values in sorted(sums.items()):
             if key[0] == LATENCY_SERIES:
                 project, version, route, status = key[1:]
@@ -106,7 +113,9 @@ class MetricsSnapshot:
                 predictions[key[1], key[2]] = dict(zip(key[3:], values, strict=True))
             elif key[0] == READS_SERIES:
                 reads[key[1]] = dict(zip(key[2:], values, strict=True))
-        return MetricsSnapshot(tuple(histograms), predictions, reads)
+            elif key[0] == LEDGER_FAILURES_SERIES:
+                failures[key[1]] = values[0]
+        return MetricsSnapshot(tuple(histograms), predictions, reads, failures)
 
 
 def quantiles(buckets: Iterable[Sequence[float]], wanted: Sequence[float]) -> list[float | None]:

@@ -74,6 +74,7 @@ def feature_age_metrics(ages: Mapping[str, FeatureAge]) -> Iterator[Metric]:
 
 
 _NO_FEATURES: Mapping[str, FeatureAge] = MappingProxyType({})
+_NO_LEDGERS: Mapping[str, int] = MappingProxyType({})
 
 
 def render_metrics(
@@ -82,14 +83,15 @@ def render_metrics(
     accept: str,
     started: float,
     features: Mapping[str, FeatureAge] = _NO_FEATURES,
+    ledgers: Mapping[str, int] = _NO_LEDGERS,
 ) -> tuple[bytes, str]:
     """Returns the text of `/metrics` and its content type, negotiated by the `Accept` header.
 
-    `live` maps each ready project to its version, `features` each project with features to their age; `started`
-    is in seconds since 1970.
+    `live` maps each ready project to its version, `features` each project with features to their age, `ledgers`
+    each project with a ledger to its bytes; `started` is in seconds since 1970.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_MetricFamilies(snapshot, live, started, features))
+    registry.register(_MetricFamilies(snapshot, live, started, features, ledgers))
     try:
         encode, content_type = choose_encoder(accept)
     except (TypeError, ValueError):  # Accept names a malformed version of the format
@@ -103,6 +105,7 @@ class _MetricFamilies(Collector):
     live: Mapping[str, str]
     started: float
     features: Mapping[str, FeatureAge]
+    ledgers: Mapping[str, int]
 
     def collect(self) -> Iterator[Metric]:
         """Yields every metric family, in a fixed order."""
@@ -128,6 +131,7 @@ class _MetricFamilies(Collector):
         yield live
         yield from self._feature_reads()
         yield from feature_age_metrics(self.features)
+        yield from self._ledgers()
         yield GaugeMetricFamily(
             "windlass_start_time_seconds",
             "When the server started, since 1970.",
@@ -156,6 +160,21 @@ class _MetricFamilies(Collector):
                 family.add_metric([project, result], count)
         if family.samples:
             yield family
+
+    def _ledgers(self) -> Iterator[Metric]:
+        failures = CounterMetricFamily(
+            "windlass_ledger_failures",
+            "Predictions that were not answered since the ledger could not be written.",
+            labels=["project"],
+        )
+        size = GaugeMetricFamily(
+            "windlass_ledger_bytes", "Bytes of the ledger on disk.", labels=["project"]
+        )
+        for project, count in sorted(self.snapshot.ledger_failures.items()):
+            failures.add_metric([project], count)
+        for project, size_in_bytes in sorted(self.ledgers.items()):
+            size.add_metric([project], size_in_bytes)
+        yield from (family for family in (failures, size) if family.samples)
 
 
 def _cumulative(histogram: Histogram) -> Iterator[tuple[str, float]]:

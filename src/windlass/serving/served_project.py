@@ -92,8 +92,10 @@ class ServedProject:
     @property
     def unready_reason(self) -> str | None:
         """Why the project cannot answer; None where it is ready."""
+        if self._predicts and self.model is None:
+            return str(self.reason)
         if self._predicts:
-            return None if self.model is not None else str(self.reason)
+            return None if self.ledger is None else self.ledger.unwritable_reason()
         return None if self.online is None else self.online.unready_reason
 
     def live_model(self) -> ServedModel:
@@ -175,10 +177,11 @@ class ServedProject:
     def status(self) -> dict[str, Any]:
         """Returns what `/status` says of versions, registry and features."""
         model = self.model
+        unready_reason = self.unready_reason
         trained_view = None if model is None else model.view_version
         return {
-            "ready": self.unready_reason is None,
-            "reason": self.reason if self._predicts else self.unready_reason,
+            "ready": unready_reason is None,
+            "reason": unready_reason,
             "live_version": None if model is None else model.version,
             "live_since": self.live_since,
             "stage": self.stage,

@@ -1,5 +1,6 @@
 """Routes about the server itself: health, readiness, status and metrics."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import orjson
 
 from windlass.errors import Fault
+from windlass.monitoring.ledger_retention import ledger_bytes
 from windlass.monitoring.metrics import BUCKET_BOUNDS, MetricsSnapshot, ServerMetrics, quantiles
 from windlass.monitoring.prometheus import render_metrics
 from windlass.serving.served_project import ServedProject
@@ -69,8 +71,13 @@ class StatusRoutes:
             for project in self._projects
             if project.online is not None and (age := project.online.age()) is not None
         }
-        accept = request.accept.decode("latin-1")
-        body, kind = render_metrics(self._metrics.snapshot(), live, accept, self._started, ages)
+        ledgers = {
+            project.name: await asyncio.to_thread(ledger_bytes, project.ledger.folder)
+            for project in self._projects
+            if project.ledger is not None
+        }
+        accept, snapshot = request.accept.decode("latin-1"), self._metrics.snapshot()
+        body, kind = render_metrics(snapshot, live, accept, self._started, ages, ledgers)
         return Response(body, kind.encode())
 
     async def status(self, _: Request) -> Response:

@@ -38,7 +38,9 @@ class KServeV1:
     async def model(self, request: Request) -> Response:
         """Answers `GET /v1/models/{model}`: whether the model is ready."""
         project = self._find(request)
-        return Response(orjson.dumps({"name": project.name, "ready": project.model is not None}))
+        return Response(
+            orjson.dumps({"name": project.name, "ready": project.unready_reason is None})
+        )
 
     async def predict(self, request: Request) -> Response:
         """Answers `POST /v1/models/{model}:predict`: one prediction for each instance, in order."""

@@ -81,7 +81,7 @@ class OpenInferenceV2:
         project = self._find(request)
         try:
             await self._predictors[project.name].resolve_model(request)
-            status = 200
+            status = 200 if project.unready_reason is None else 503
         except Problem as problem:
             if problem.status != 503:
                 raise
