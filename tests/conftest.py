@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from tests.support.databases import (
     real_migrations,
     sqlite_template,
 )
-from tests.support.fork_server import ForkServers
+from tests.support.fork_server import ForkServer
+from tests.support.forked_children import fork_projects, project_processes
 from tests.support.paths import ROOT
 from tests.support.server import Serve, Server
 from tests.support.services import s3_endpoint, s3_url
@@ -54,22 +54,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fork_servers(shared: SharedResources) -> Iterator[None]:
-    """Has processes forked from servers that have imported what they use; in CI each is a new interpreter."""
+def fork_server(shared: SharedResources) -> Iterator[None]:
+    """Has processes forked from a server that has imported what they use; in CI each is a new interpreter."""
     if IS_CI or sys.platform != "linux":
         yield
         return
-    child_process.fork_servers = servers = ForkServers(shared)
-    with servers.project_processes(are_forked=True):
+    child_process.fork_server = server = ForkServer(shared)
+    with project_processes():
+        fork_projects(server.socket)
         yield
-    child_process.fork_servers = None
+    child_process.fork_server = None
 
 
 @pytest.fixture
 def new_project_processes() -> Iterator[None]:
     """Has the project processes of this process start as new interpreters."""
-    servers = child_process.fork_servers
-    with nullcontext() if servers is None else servers.project_processes(are_forked=False):
+    with project_processes():
         yield
 
 

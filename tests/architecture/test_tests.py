@@ -9,7 +9,9 @@ from tests.support.paths import ROOT
 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SUPPORT = ROOT / "tests" / "support"
-HARNESS = (SUPPORT / "child_process.py", SUPPORT / "fork_server.py")
+HARNESS = tuple(
+    SUPPORT / f"{name}.py" for name in ("child_process", "fork_server", "forked_children")
+)
 FORKS = SUPPORT / "crash_points.py"  # one fork for each write, without imports
 MODULES = {"subprocess", "multiprocessing", "pexpect"}
 CALLS = {"fork", "forkpty", "popen", "system"}

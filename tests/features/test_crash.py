@@ -103,7 +103,7 @@ def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: P
     )
     raw = tmp_path / "raw.parquet"
     LOANS.write_parquet(raw)
-    ended = run(python_command(code, tmp_path, raw), cwd=ROOT)
+    ended = run(python_command(code, tmp_path, raw), cwd=ROOT, warm=True)
     assert ended.code == -signal.SIGKILL, ended.err
     assert (store.folder / ".staging").exists()
     assert store.snapshot() == before
@@ -130,7 +130,7 @@ def test_a_full_disk_is_reported(tmp_path: Path) -> None:
         "    except FeatureError as error:\n"
         "        print(error)\n"
     )
-    errors = run_python(code, tmp_path, raw).splitlines()
+    errors = run_python(code, tmp_path, raw, warm=True).splitlines()
     assert len(errors) == 3
     assert all(" written " in line and "File too large" in line for line in errors), errors
     assert store.snapshot() == before

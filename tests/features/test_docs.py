@@ -51,7 +51,7 @@ def test_a_snippet_runs_as_it_is_written(
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     lines = [code for heading in headings for code in _snippets(text, heading)]
     assert len(lines) == len(headings)
-    run_python("\n".join([*lines, assertion]), env=environment(home))
+    run_python("\n".join([*lines, assertion]), env=environment(home), warm=True)
 
 
 def _snippets(text: str, heading: str) -> list[str]:

@@ -45,6 +45,7 @@ def test_killed_before_each_write(settings: Settings, tmp_path: Path, action: st
     done = run(
         [sys.executable, "-m", "tests.support.crash_points", action, tmp_path / "bundles"],
         env={**variables(settings), "PYTHONPATH": str(ROOT)},
+        warm=True,
         timeout=580,
     )
     assert done.code == 0, done.err

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from tests.support.fork_server import ForkedProcess, ForkServers
+from tests.support.fork_server import ForkedProcess, ForkServer
 from tests.support.paths import ROOT
 
 TIMEOUT = 60.0  # seconds until a test gives a process up: longer than a server takes to stop
@@ -55,25 +55,30 @@ class Finished:
         return [line for line in self.err.splitlines() if line.startswith("windlass: ")]
 
 
-fork_servers: ForkServers | None = None  # of this run; the tests' conftest sets it, but not in CI
+fork_server: ForkServer | None = None  # of this run; the tests' conftest sets it, but not in CI
 
 
 _AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_")  # variables that a process reads as it starts
 
 
 def _may_fork(command: Sequence[str], env: Mapping[str, str] | None, warm: bool | None) -> bool:
-    if fork_servers is None or not (Path(command[0]) == WINDLASS if warm is None else warm):
+    if fork_server is None or not (Path(command[0]) == WINDLASS if warm is None else warm):
         return False
-    return env is None or _read_at_start(env) == _read_at_start(os.environ)
+    return env is None or _read_at_start(env, warm) == _read_at_start(os.environ, warm)
 
 
-def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name.startswith(_AT_START)}
+def _read_at_start(env: Mapping[str, str], warm: bool | None) -> dict[str, str]:
+    later = {"PYTHONPATH"} if warm else ()  # which a forked process can still add
+    return {
+        name: value
+        for name, value in env.items()
+        if name.startswith(_AT_START) and name not in later
+    }
 
 
 def _fork(command: Sequence[str], **options: Any) -> ForkedProcess:
-    assert fork_servers is not None
-    return fork_servers.start(command, text=True, **options)
+    assert fork_server is not None
+    return fork_server.start(command, text=True, **options)
 
 
 def _start(
@@ -312,13 +317,18 @@ def python_command(code: str, *arguments: object) -> Command:
     return [sys.executable, "-c", code, *arguments]
 
 
-def run_python(code: str, *arguments: object, env: Mapping[str, str] | None = None) -> str:
+def run_python(
+    code: str,
+    *arguments: object,
+    env: Mapping[str, str] | None = None,
+    warm: bool = False,
+) -> str:
     """Runs Python code in a process of its own, which must succeed; returns its output."""
-    return run(python_command(code, *arguments), env=env, cwd=ROOT).check()
+    return run(python_command(code, *arguments), env=env, cwd=ROOT, warm=warm).check()
 
 
 def ended_pid() -> int:
     """Returns the number of a process that has ended."""
-    with ChildProcess(python_command("")) as child:
+    with ChildProcess(python_command(""), warm=True) as child:
         child.finish()
     return child.pid

@@ -32,7 +32,7 @@ def start_control(home: Path, *projects: str, **variables: str) -> Server:
     """Starts a server of control over the registry in `home`."""
     port = free_port()
     command = [sys.executable, "-m", "tests.support.control_server", str(port), *projects]
-    return Server(command, port, home, {"PYTHONPATH": str(ROOT), **variables})
+    return Server(command, port, home, {"PYTHONPATH": str(ROOT), **variables}, warm=True)
 
 
 def open_registry(settings: Settings, bundle_of: BundleOf) -> Registry:

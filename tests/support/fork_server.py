@@ -1,10 +1,11 @@
 """Fork server of the tests: it has imported what a command imports, and forks a process for each command.
 
 Most of a short command's time goes into its imports. Outside CI, tests start `windlass` and the processes of
-projects from two such servers; in CI, and where a test asks for it, each is a new interpreter.
+projects from such a server; in CI, and where a test asks for it, each is a new interpreter.
 
-As a script it is the server: `fork_server.py SOCKET MODULE …`. A client sends the arguments, the environment and
-the three standard streams over the socket, and gets the process number, then the exit code.
+As a script it is the server: `fork_server.py SOCKET`. A client sends the arguments, the environment and
+the three standard streams over the socket, and gets the process number, then the exit code. Shell scripts are such
+clients too, by `fork_server.py --run`.
 """
 
 import gc
@@ -12,84 +13,79 @@ import json
 import os
 import runpy
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.support.shared_resources import SharedResources
 
-# Modules of the two servers: none that starts a thread of its own, which a forked process would lack.
-COMMAND_MODULES = [
+# What `windlass`, projects and their trainings import. Neither ONNX Runtime, whose threads a forked process would
+# lack, nor DuckDB, which reports as leaks what the frozen collector leaves.
+_PACKAGES = (
+    "auth",
+    "cli",
+    "control",
+    "jobs",
+    "monitoring",
+    "registry",
+    "serving",
+    "storage",
+    "tables",
+)
+MODULES = [
     "windlass.app",
-    *(
-        f"windlass.{room}.*"
-        for room in ("auth", "cli", "control", "jobs", "monitoring", "registry")
-    ),
-    *(f"windlass.{room}.*" for room in ("serving", "storage", "web", "workflows.execution")),
-]
-PROJECT_MODULES = [
-    "windlass.workflows.execution.project_process_main",
-    *("cloudpickle", "joblib", "onnx", "pandas"),
+    *(f"windlass.{name}.*" for name in (*_PACKAGES, "training", "web", "workflows.execution")),
+    *("windlass.features.ingest.contract", "windlass.features.ingest.casting"),
+    *("cloudpickle", "joblib", "mlflow", "narwhals", "onnx", "pandas", "pandera.polars", "polars"),
     *("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
 ]
 
+_SHELL_COMMANDS = (".venv/bin/windlass", ".venv/bin/python")
 _MAX_MESSAGE = 1 << 17
 _POLL = 0.01
 _START_SECONDS = 60.0
 
 
-class ForkServers:
-    """The two servers of a run of the tests, each started by whoever needs it first."""
+class ForkServer:
+    """The server of a run of the tests, started by whoever needs it first."""
 
     def __init__(self, shared: "SharedResources") -> None:
         self._shared = shared
 
     def start(self, command: Sequence[str], **options: Any) -> "ForkedProcess":
-        """Starts a command; its project processes are forked too."""
-        if Path(command[1]).suffix == ".py":  # a script trains in its own process
-            return ForkedProcess(self._projects(), command, **options)
-        commands = self._socket("commands", COMMAND_MODULES)
-        return ForkedProcess(commands, command, projects=self._projects(), **options)
+        """Starts a command; the processes that it starts are forked too."""
+        return ForkedProcess(self.socket(), command, **options)
 
-    @contextmanager
-    def project_processes(self, *, are_forked: bool) -> Iterator[None]:
-        """Has the project processes that this process starts forked, or not, for a while."""
-        from windlass.workflows.execution import project_process
+    def socket(self) -> Path:
+        """Returns the server's socket, once it listens."""
+        return Path(self._shared.value("fork-server", self._start))
 
-        before = project_process.subprocess  # type: ignore[attr-defined]
-        if are_forked:
-            _fork_projects(self._projects)
-        else:
-            project_process.subprocess = subprocess  # type: ignore[attr-defined]
-        yield
-        project_process.subprocess = before  # type: ignore[attr-defined]
+    def shell_functions(self) -> str:
+        """Returns functions of bash that run `.venv/bin/windlass` and `.venv/bin/python` in forked processes."""
+        run = shlex.join([sys.executable, __file__, "--run", str(self.socket())])
+        return "".join(f'{name}() {{ {run} {name} "$@"; }}\n' for name in _SHELL_COMMANDS)
 
-    def _projects(self) -> Path:
-        return self._socket("projects", PROJECT_MODULES)
-
-    def _socket(self, name: str, modules: Sequence[str]) -> Path:
-        def start() -> str:
-            path = self._shared.folder / f"fork-{name}"
-            command = [sys.executable, __file__, str(path), *modules]
-            self._shared.start(command, path.with_suffix(".log"))
-            deadline = time.monotonic() + _START_SECONDS
-            while not path.exists():
-                assert time.monotonic() < deadline, f"{command} makes no socket"
-                time.sleep(_POLL)
-            return str(path)
-
-        return Path(self._shared.value(f"fork-server-{name}", start))
+    def _start(self) -> str:
+        path = self._shared.folder / "fork-server.socket"
+        command = [sys.executable, __file__, str(path)]
+        self._shared.start(command, path.with_suffix(".log"))
+        deadline = time.monotonic() + _START_SECONDS
+        while not path.exists():
+            assert time.monotonic() < deadline, f"{command} makes no socket"
+            time.sleep(_POLL)
+        return str(path)
 
 
 class ForkedProcess:
@@ -108,7 +104,6 @@ class ForkedProcess:
         streams: Sequence[int] = (subprocess.PIPE, subprocess.PIPE, subprocess.PIPE),
         text: bool = False,
         start_new_session: bool = False,
-        projects: Path | None = None,
     ) -> None:
         self.args = arguments
         self.returncode: int | None = None
@@ -120,7 +115,7 @@ class ForkedProcess:
             "environment": dict(os.environ if env is None else env),
             "folder": str(cwd or Path.cwd()),
             "new_session": start_new_session,
-            "projects": None if projects is None else str(projects),
+            "server": str(server),
         }
         ours, theirs = zip(*map(_open_stream, range(3), streams), strict=True)
         socket.send_fds(self._connection, [json.dumps(request).encode()], theirs)
@@ -203,9 +198,9 @@ class _Request:
         path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         sys.path[:0] = [entry for entry in path if entry and entry not in sys.path]
         _open_standard_streams()
-        if self._fields["projects"] is not None:
-            _fork_projects(lambda: Path(self._fields["projects"]))
-        _run(self._fields["arguments"])
+        forked_children = import_module("tests.support.forked_children")
+        forked_children.fork_children(Path(self._fields["server"]))
+        run(self._fields["arguments"])
 
 
 def _open_standard_streams() -> None:
@@ -216,19 +211,7 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", **options)  # type: ignore[misc]
 
 
-def _fork_projects(server: Callable[[], Path]) -> None:
-    """Has Windlass take the project processes of this process from the server."""
-    from windlass.workflows.execution import project_process
-
-    def start(command: Sequence[str], **options: Any) -> ForkedProcess:
-        streams = [options.pop(name) for name in ("stdin", "stdout", "stderr")]
-        return ForkedProcess(server(), command, streams=streams, **options)
-
-    names = {"Popen": start, "PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
-    project_process.subprocess = SimpleNamespace(**names)  # type: ignore[assignment,attr-defined]
-
-
-def _run(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str]) -> None:
     """Runs `windlass …`, or `python` with code, a module or a script, as the main module of this process."""
     main = ModuleType("__main__")
     sys.modules["__main__"] = main
@@ -241,6 +224,10 @@ def _run(arguments: Sequence[str]) -> None:
         sys.argv = [arguments[3], worker, *arguments[5:]]
         sys.modules.pop(arguments[3], None)
         runpy.run_module(arguments[3], run_name="__main__", alter_sys=True)
+    elif arguments[1] == "-m":
+        sys.argv = list(arguments[2:])
+        sys.path.insert(0, "")
+        runpy.run_module(arguments[2], run_name="__main__", alter_sys=True)
     elif arguments[1].endswith(".py"):
         sys.argv = list(arguments[1:])
         sys.path.insert(0, str(Path(arguments[1]).resolve().parent))
@@ -316,9 +303,11 @@ def _report_ended(connections: dict[int, socket.socket]) -> None:
                 connection.send(str(os.waitstatus_to_exitcode(ended[1])).encode())
 
 
-def _main(path: Path, modules: Sequence[str]) -> None:
-    for module in modules:
+def _main(path: Path) -> None:
+    for module in MODULES:
         _import(module)
+    import_module("tests.support.forked_children")
+    assert not {"onnxruntime", "duckdb"} & sys.modules.keys()
     gc.collect()
     gc.freeze()  # the collector of a forked process leaves alone what it shares
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -329,6 +318,14 @@ def _main(path: Path, modules: Sequence[str]) -> None:
     request.become()
 
 
+def _run_from_shell(server: str, program: str, *arguments: str) -> int:
+    """Runs a command of a shell script on the script's own streams; returns its exit code."""
+    command = [str(Path(program).absolute()), *arguments]
+    return ForkedProcess(Path(server), command, streams=(0, 1, 2)).wait()
+
+
 if __name__ == "__main__":
-    sys.path.remove(str(Path(__file__).parent))
-    _main(Path(sys.argv[1]), sys.argv[2:])
+    sys.path[0] = str(Path(__file__).parents[2])
+    if sys.argv[1] == "--run":
+        sys.exit(_run_from_shell(*sys.argv[2:]))
+    _main(Path(sys.argv[1]))

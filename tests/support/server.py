@@ -78,6 +78,7 @@ class Server:
         home: Path,
         variables: Mapping[str, str],
         folder: Path | None = None,
+        warm: bool | None = None,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.port, self.home = port, home
@@ -89,6 +90,7 @@ class Server:
             cwd=folder or home,
             log=self.log,
             new_group=True,
+            warm=warm,
         )
         self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT)
 
@@ -134,7 +136,7 @@ class Server:
         self.process.signal_group(number)
 
     def children(self, command: str) -> set[int]:
-        """The processes that the server started and that run, by a part of their command lines."""
+        """The processes that the server started and that run, by a part of their names or command lines."""
         pids = []
         for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
             with suppress(FileNotFoundError, ProcessLookupError):  # it may end while we look
@@ -166,11 +168,12 @@ def logged(log: Path, event: str = "") -> list[dict[str, Any]]:
 
 
 def _command(pid: int) -> str:
-    """The command line of a process; empty where it has ended."""
+    """The name and the command line of a process; empty where it has ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
+        name, words = (Path(f"/proc/{pid}/{file}").read_text() for file in ("comm", "cmdline"))
     except (FileNotFoundError, ProcessLookupError):
         return ""
+    return f"\0{name.strip()}\0{words}"
 
 
 @dataclass(frozen=True)

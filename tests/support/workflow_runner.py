@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.support import child_process
 from tests.support.child_process import Finished, run
 from tests.support.paths import ROOT
 
@@ -98,12 +99,21 @@ class Runner:
                 "HOME": str(self.folder),
                 **own,
                 **runners,
+                **self._forking(),
                 **self._variables,
             },
         )
         put_out = (line.partition("=") for line in output.read_text().splitlines())
         self._outputs[step.job, step.id or step.name] = {name: value for name, _, value in put_out}
         return done
+
+    def _forking(self) -> dict[str, str]:
+        """Returns what makes bash fork Windlass from a server that has imported it; nothing in CI."""
+        if child_process.fork_server is None:
+            return {}
+        functions = self.folder / "functions.sh"
+        functions.write_text(child_process.fork_server.shell_functions(), encoding="utf-8")
+        return {"BASH_ENV": str(functions)}
 
     def filled(self, step: Step, text: str) -> str:
         """A text with its expressions filled in."""

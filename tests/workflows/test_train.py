@@ -176,7 +176,7 @@ class Killer(ChildProcess):
     """Trains a project in processes that are killed before a write of a number; 0 is none."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(python_command(_KILLED, folder), new_group=True)
+        super().__init__(python_command(_KILLED, folder), new_group=True, warm=True)
         assert self.read_line() == "ready"
 
     def begin(self, step: int = 0) -> None:

@@ -47,6 +47,14 @@ pytestmark = [
 ]
 
 
+IN_CI = pytest.mark.skipif(not IS_CI, reason="two Java processes more: with CI=true")
+
+
+def master_of(cluster: Cluster) -> str:
+    """A cluster in CI; elsewhere the driver's own process, without the Java processes of executors."""
+    return cluster.master if IS_CI else "local[2]"
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with running_cluster(tmp_path_factory.mktemp("spark")) as cluster:
@@ -87,7 +95,7 @@ def test_a_model_answers_on_the_cluster_as_on_this_machine(
     words = ["predict", str(bundle), "--keep", "id", "--json"]
     usual = [*words, "--input", str(whole), "--output", str(tmp_path / "usual.parquet")]
     spark = [*words, "--input", str(source), "--output", str(tmp_path / "spark.parquet")]
-    spark += ["--engine", "spark", "--master", cluster.master]
+    spark += ["--engine", "spark", "--master", master_of(cluster)]
     ended = [CliRunner().invoke(app, command) for command in (usual, spark)]
     assert [done.exit_code for done in ended] == [0, 0], ended[1].output
     counts = [json.loads(done.stdout) for done in ended]
@@ -109,8 +117,8 @@ def test_the_examples_features_are_to_the_last_digit_those_of_this_machine(
         loans = pl.concat([loans, real.with_columns(pl.col("id", "loan_id") + 10**8)])
     loans.write_parquet(raw)
     usual = build_snapshot(tmp_path / "usual", raw, CREDIT_VIEW)
-    master = cluster.master if IS_CI else "local[2]"  # no two JVMs more, where somebody waits
-    snapshot = build_snapshot(tmp_path / "spark", raw, CREDIT_VIEW, engine="spark", master=master)
+    options = {"engine": "spark", "master": master_of(cluster)}
+    snapshot = build_snapshot(tmp_path / "spark", raw, CREDIT_VIEW, **options)
     assert snapshot.digest == usual.digest
     assert snapshot.events == loans.height
 
@@ -158,6 +166,7 @@ def test_a_cluster_without_room_is_an_error_at_any_timeout(cluster: Cluster) -> 
         pass
 
 
+@IN_CI
 def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kill_workers()
     with build_process(tmp_path, cluster.master) as process:

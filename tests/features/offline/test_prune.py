@@ -149,7 +149,7 @@ def test_what_a_killed_prune_had_taken_away_goes_with_the_next_writer(
         "store = offline_store(Path(sys.argv[1]))\n"
         "prune(Killed(store.folder, store.project), 2, ())\n"
     )
-    ended = run(python_command(code, tmp_path), cwd=ROOT)
+    ended = run(python_command(code, tmp_path), cwd=ROOT, warm=True)
     assert ended.code == -signal.SIGKILL, ended.err
     assert (store.folder / ".staging" / "000002" / "events").is_dir()
     assert numbers(store) == [4, 3, 1]

@@ -109,7 +109,7 @@ def test_an_older_snapshot_changes_nothing(store: OnlineStore, tmp_path: Path) -
 def _program(settings: Settings, folder: Path, *arguments: object) -> Finished:
     program = [sys.executable, "-m", "tests.support.materialise_program"]
     url = settings.online_url or ""
-    return run([*program, settings.home, url, folder, *arguments], cwd=ROOT)
+    return run([*program, settings.home, url, folder, *arguments], cwd=ROOT, warm=True)
 
 
 def test_a_killed_run_is_resumed(open_store: OpenStore, settings: Settings, tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""Processes that a forked `windlass` starts: they are forked too, in place of new interpreters.
+
+Project processes come from the fork server. The workers of a server and its job worker are forked from the server
+itself, which has to be their parent.
+"""
+
+import ctypes
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+from tests.support import fork_server
+from tests.support.fork_server import ForkedProcess
+
+_PR_SET_NAME = 15  # linux/prctl.h
+_POLL = 0.01
+
+
+def fork_children(server: Path) -> None:
+    """Has Windlass fork what it starts in this process."""
+    fork_projects(lambda: server)
+    _fork_workers()
+    _fork_job_worker()
+
+
+def fork_projects(server: Callable[[], Path]) -> None:
+    """Has Windlass take the project processes of this process from a fork server."""
+    from windlass.workflows.execution import project_process
+
+    def start(command: Sequence[str], **options: Any) -> ForkedProcess:
+        streams = [options.pop(name) for name in ("stdin", "stdout", "stderr")]
+        return ForkedProcess(server(), command, streams=streams, **options)
+
+    names = {"Popen": start, "PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
+    project_process.subprocess = SimpleNamespace(**names)  # type: ignore[assignment,attr-defined]
+
+
+@contextmanager
+def project_processes() -> Iterator[None]:
+    """Has the project processes of this process start as new interpreters, and as before afterwards."""
+    from windlass.workflows.execution import project_process
+
+    before = project_process.subprocess  # type: ignore[attr-defined]
+    project_process.subprocess = subprocess  # type: ignore[attr-defined]
+    yield
+    project_process.subprocess = before  # type: ignore[attr-defined]
+
+
+def _fork_workers() -> None:
+    """Has multiprocessing fork the workers of a server, which its method `spawn` starts as new interpreters."""
+    from multiprocessing import util
+
+    def start(_: bytes, arguments: Sequence[Any], passed: Sequence[int]) -> int:
+        code = arguments[arguments.index("-c") + 1]
+        name = "spawn_main" if "spawn_main" in code else "tracker"
+        return _fork(name, ["python", "-c", code, "--multiprocessing-fork"], passed)
+
+    util.spawnv_passfds = start
+
+
+def _fork_job_worker() -> None:
+    """Has a server fork its job worker."""
+    from windlass.cli import worker
+
+    names = {
+        "Popen": _JobWorker,
+        "DEVNULL": subprocess.DEVNULL,
+        "TimeoutExpired": subprocess.TimeoutExpired,
+    }
+    worker.subprocess = SimpleNamespace(**names)  # type: ignore[assignment,attr-defined]
+
+
+class _JobWorker:
+    """Job worker that a server forked: what the server uses of `subprocess.Popen`."""
+
+    def __init__(self, command: Sequence[str], *, stdin: int, start_new_session: bool) -> None:
+        assert stdin == subprocess.DEVNULL
+        program, _, _, *arguments = command  # python -m windlass …
+        self._arguments = [str(Path(program).with_name("windlass")), *arguments]
+        self._code: int | None = None
+        self.pid = _fork("worker", self._arguments, (), new_session=start_new_session)
+
+    def wait(self, timeout: float = float("inf")) -> int:
+        """Returns the exit code, once it has ended. Raises subprocess.TimeoutExpired."""
+        deadline = time.monotonic() + timeout
+        while (code := self._poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self._arguments, timeout)
+            time.sleep(_POLL)
+        return code
+
+    def _poll(self) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal, unless it has ended."""
+        if self._code is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _fork(
+    name: str, arguments: Sequence[str], passed: Sequence[int], *, new_session: bool = False
+) -> int:
+    """Forks this process, which then runs a command; returns the process number.
+
+    It has nothing else of its parent than the modules, the standard streams and the descriptors that are passed.
+    `name` is what `Server.children` finds it by.
+    """
+    if pid := os.fork():
+        return pid
+    if new_session:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    _become_new(name, passed)
+    return _run(arguments)
+
+
+def _become_new(name: str, passed: Sequence[int]) -> None:
+    """Gives this process the state of a new interpreter."""
+    gc.freeze()  # what the parent had open is closed here, and not by the end of an object
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.set_wakeup_fd(-1)
+    for first, last in pairwise([2, *sorted(map(int, passed)), os.sysconf("SC_OPEN_MAX")]):
+        os.closerange(first + 1, last)
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
+
+
+def _run(arguments: Sequence[str]) -> NoReturn:
+    """Runs a command and ends this process with its exit code."""
+    code: object = 1
+    try:
+        fork_server.run(arguments)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code or 0
+    except BaseException:  # noqa: BLE001 - as an interpreter does
+        sys.excepthook(*sys.exc_info())
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code if isinstance(code, int) else 1)
