@@ -12,7 +12,7 @@ from tests.support.load_clients import Load
 from tests.support.server import FLOWER, TIMEOUT, Connection, Serve, Server, post
 from tests.support.waiting import wait_until
 
-from windlass.web.uvicorn_protocol import LINGER_SECONDS
+from windlass.web.connection_limits import ConnectionLimits
 
 ROW = json.dumps(FLOWER).encode()
 GRACE = 2 * TIMEOUT  # seconds: nobody waits for its end
@@ -70,7 +70,9 @@ def test_pending_connections_are_accepted(serve: Serve, iris: object, workers: i
         server.signal(signal.SIGTERM)
         for connection in waiting:
             connection.sendall(post("/predict", ROW))
-        if time.monotonic() - started < LINGER_SECONDS / 2:  # else this machine was busy elsewhere
+        if (
+            time.monotonic() - started < ConnectionLimits.idle_drain / 2
+        ):  # else this machine was busy elsewhere
             break
         for connection in waiting:
             connection.close()

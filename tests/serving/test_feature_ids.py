@@ -11,13 +11,14 @@ from tests.support.budget import examples
 from windlass.serving.feature_routes import MAX_ID, MAX_IDS, MIN_ID, body_ids, path_id
 from windlass.web.messages import Request
 from windlass.web.problems import Problem
+from windlass.web.request_head import RequestHead
 
 ids = st.integers(MIN_ID, MAX_ID)
 with_examples = examples(100)
 
 
 def parse(text: str) -> int:
-    exchange = Request({"headers": []}, None, "1", 0)  # type: ignore[arg-type]  # nothing is received
+    exchange = Request(RequestHead("POST", "/", b"", []), "1", 0)
     exchange.path_params = {"id": text}
     return path_id(exchange)
 

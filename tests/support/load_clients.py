@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tests.support.server import FLOWER, TIMEOUT, post
 
-from windlass.web.uvicorn_protocol import LINGER_SECONDS
+from windlass.web.connection_limits import ConnectionLimits
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Load:
                 writer.write(request)
                 status, closing, body = await _answer(reader)
             except (OSError, EOFError) as error:
-                if idle < LINGER_SECONDS / 2:  # else this machine was busy elsewhere
+                if idle < ConnectionLimits.idle_drain / 2:  # else this machine was busy elsewhere
                     self.result.failures.append(repr(error))
                 return
             answered = time.monotonic()

@@ -20,7 +20,10 @@ def admits(protection: CrossOriginProtection, *headers: tuple[str, str], method:
         "method": method, "path": "/rollback", "query_string": b"", "server": ADDRESS,
         "headers": [(name.encode(), value.encode()) for name, value in headers],
     }  # fmt: skip
-    request, route = Request(scope, nothing, "id", 1), Route(method, "/rollback", nothing)
+    request, route = (
+        Request.from_scope(scope, nothing, "id", 1),
+        Route(method, "/rollback", nothing),
+    )
     try:
         protection.admit(request, route)
     except Problem as problem:

@@ -11,9 +11,9 @@ from tests.support.server import TIMEOUT
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
 from windlass.web.asgi import AsgiService
-from windlass.web.messages import Message, Request, Response
+from windlass.web.messages import SHUTDOWN_EVENT, Message, Request, Response
 from windlass.web.routing import Route
-from windlass.web.streaming import SHUTDOWN_EVENT, send_stream
+from windlass.web.streaming import send_stream
 
 
 class Parts:
@@ -132,7 +132,7 @@ def test_it_ends_as_the_server_drains() -> None:
 
 def test_a_client_that_does_not_read_is_given_up() -> None:
     client = Client(Parts(b"one", b"two"), reads=False)
-    request = Request(client.scope(), client.receive, "id", 1000)
+    request = Request.from_scope(client.scope(), client.receive, "id", 1000)
 
     async def sent() -> bool:
         response = await client.handler(request)

@@ -1,39 +1,17 @@
 """A server that closes: what waits at its socket by then is answered, and what comes later is refused."""
 
 import asyncio
-import socket
-from typing import Any
 
 import pytest
-import uvicorn
+from tests.support.connections import app, started
 from tests.support.server import Connection
 
-from windlass.web import uvicorn_protocol
+from windlass.web.connections import Connections
 from windlass.web.server import ListenOptions, bind
 from windlass.web.uvicorn_loop import DrainingLoop
 
 MANY = 50
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answers everything."""
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
-    )
-    await send({"type": "http.response.body", "body": b"ok"})
-
-
-async def started(listener: socket.socket) -> uvicorn.Server:
-    """uvicorn, serving on this socket in the loop that runs."""
-    config = uvicorn.Config(
-        app, http=uvicorn_protocol.DrainingProtocol, ws="none", lifespan="off", log_config=None
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])
-    return server
 
 
 def outcomes(clients: list[Connection]) -> list[object]:
@@ -52,7 +30,7 @@ def test_what_waits_as_it_closes_is_answered() -> None:
     async def stop() -> list[object]:
         listener = bind(ListenOptions(port=0))
         port = listener.getsockname()[1]
-        server = await started(listener)
+        server = await started(app, Connections(), listener)
         clients = [Connection.to(port) for _ in range(MANY)]  # the loop has no turn to take them
         for client in clients:
             client.sendall(ASK)
@@ -71,7 +49,7 @@ def test_what_waits_as_it_closes_is_answered() -> None:
 def test_a_client_that_left_before_it_was_accepted_is_no_error() -> None:
     async def stop() -> None:
         listener = bind(ListenOptions(port=0))
-        server = await started(listener)
+        server = await started(app, Connections(), listener)
         for _ in range(MANY):
             Connection.to(listener.getsockname()[1]).close()
         await server.shutdown(sockets=[listener])

@@ -69,6 +69,9 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     grace: int = typer.Option(
         30, min=1, metavar="SECONDS", help="Time limit for open requests when the server stops."
     ),
+    max_connections: int = typer.Option(
+        1000, min=1, metavar="N", help="Number of connections of each process; more get 503."
+    ),
     insecure: bool = typer.Option(
         False, help="Allow a non-loopback address without keys.", show_default=False
     ),
@@ -96,7 +99,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
         _reject_open_address(address)
     if platform is not None:  # its callers name hosts of its own
         settings = replace(settings, allowed_hosts=(ANY_HOST,))
-    listen = ListenOptions(address, port or platform or 8000, workers, grace)
+    listen = ListenOptions(address, port or platform or 8000, workers, grace, max_connections)
     trains = worker and only is not ServiceRole.FEATURES  # which has no /train
     set_up_logs(settings.log_level)
     targets = resolve_targets(requested, settings)

@@ -24,7 +24,7 @@ class PreferHeader:
 def parse_prefer(request: Request) -> PreferHeader:
     """Parses `Prefer`: `respond-async`, `wait=SECONDS`, or both."""
     preferences: dict[str, str] = {}
-    for name, value in request.scope["headers"]:
+    for name, value in request.head.headers:
         if name == b"prefer":
             for part in value.decode("latin-1").split(","):
                 token, _, given = part.partition(";")[0].partition("=")

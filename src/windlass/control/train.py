@@ -14,7 +14,6 @@ from windlass.errors import JobError
 from windlass.jobs.job import Job, JobState, JsonObject
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
-from windlass.web.streaming import shutdown_event
 
 if TYPE_CHECKING:
     from windlass.jobs.queue import JobQueue
@@ -49,7 +48,7 @@ class TrainRoutes:
             return Response(orjson.dumps(_trained(job)), headers=headers)
         if job.state.is_final:
             raise _failure(job)
-        location = f"{request.scope['path'].rstrip('/').removesuffix('/train')}/jobs/{job.id}"
+        location = f"{request.head.path.rstrip('/').removesuffix('/train')}/jobs/{job.id}"
         message = waits_for if job.state is JobState.QUEUED else "Training is running."
         accepted = {"message": message, "job_id": job.id,
                     "state": job.state.value, "location": location}  # fmt: skip
@@ -78,7 +77,7 @@ class TrainRoutes:
         self._waiting += 1
         try:
             with self._backend.watcher.watch(job) as watch:
-                await wait_until(watch.finished(), seconds, shutdown_event(request))
+                await wait_until(watch.finished(), seconds, request.shutdown)
                 return watch.job
         finally:
             self._waiting -= 1

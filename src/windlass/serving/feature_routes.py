@@ -46,7 +46,7 @@ def path_id(request: Request) -> int:
 
 def served_event(request: Request) -> ServedEvent | None:
     """Returns what `?at=` asks for; None where it is not given. Raises Problem 422."""
-    if not request.scope["query_string"]:
+    if not request.head.query_string:
         return None
     text = request.query().get("at")
     for event in SERVED_EVENTS:

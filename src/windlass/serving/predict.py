@@ -13,7 +13,7 @@ from windlass.monitoring.ledger_record import encode_row, encode_rows
 from windlass.serving.content_negotiation import response_format
 from windlass.serving.model import ServedModel
 from windlass.serving.served_project import ServedProject
-from windlass.web.messages import Request, Response
+from windlass.web.messages import JSON, Request, Response
 from windlass.web.problems import Problem, invalid, malformed, rejected, unsupported
 
 _JSON_TYPES = ("application/json", "")  # a client may leave the type out
@@ -34,19 +34,11 @@ class Predictor:
         """Answers `POST /predict`: one row."""
         model = (
             await self._find_model(request)
-            if request.scope["query_string"]
+            if request.head.query_string
             else self._project.live_model()
         )
         body = await request.body(model.max_row_bytes)
-        request.version = model.version
-        if request.content_type != b"application/json":
-            require_json(request)
-        try:
-            row = model.validator.parse_row(body)
-        except RowsError as error:
-            raise rows_problem(error) from None
-        request.parsed = perf_counter()
-        return await self.predict_row(request, model, row, {})
+        return await self.predict_row(request, model, read_row(request, model, body), {})
 
     async def predict_row(
         self, request: Request, model: ServedModel, row: Values, extra: Mapping[str, Any]
@@ -56,14 +48,8 @@ class Predictor:
         try:
             prediction = model.predict(batch) if model.inline else await model.predict_async(batch)
         except RejectedRowsError as error:
-            raise rejected([{**fault, "loc": fault["loc"][1:]} for fault in error.faults]) from None
-        request.predicted = now = perf_counter()
-        answer = model.row_answer(prediction)
-        answer["model_version"] = model.version
-        answer["latency_ms"] = round((now - request.started) * 1e3, 3)
-        answer["prediction_id"] = request.id
-        answer.update(extra)
-        encoded = _dumps(answer)
+            raise row_rejected(error) from None
+        encoded = encode_answer(request, model, prediction, extra)
         if self._append is not None:
             self._append(encode_row(time(), request.request_id, row, encoded))
         return Response(encoded)
@@ -153,11 +139,42 @@ class Predictor:
 
     async def _find_model(self, request: Request) -> ServedModel:
         name = request.path_params.get("version")
-        if name is None and request.scope["query_string"]:
+        if name is None and request.head.query_string:
             name = request.query().get("version")
         return (
             self._project.live_model() if name is None else await self._project.find_version(name)
         )
+
+
+def read_row(request: Request, model: ServedModel, body: bytes) -> Values:
+    """Returns the validated row of a request. Raises Problem 400, 415 or 422."""
+    request.version = model.version
+    if request.content_type != JSON:
+        require_json(request)
+    try:
+        row = model.validator.parse_row(body)
+    except RowsError as error:
+        raise rows_problem(error) from None
+    request.parsed = perf_counter()
+    return row
+
+
+def row_rejected(error: RejectedRowsError) -> Problem:
+    """Returns Problem 422 for a single row that the model rejects: its places are fields, without the row."""
+    return rejected([{**fault, "loc": fault["loc"][1:]} for fault in error.faults])
+
+
+def encode_answer(
+    request: Request, model: ServedModel, prediction: Prediction, extra: Mapping[str, Any]
+) -> bytes:
+    """Counts the prediction of a single row, and returns its answer as JSON, with the fields `extra`."""
+    request.predicted = now = perf_counter()
+    answer = model.row_answer(prediction)
+    answer["model_version"] = model.version
+    answer["latency_ms"] = round((now - request.started) * 1e3, 3)
+    answer["prediction_id"] = request.id
+    answer.update(extra)
+    return _dumps(answer)
 
 
 def require_json(request: Request) -> None:

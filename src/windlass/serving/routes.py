@@ -8,6 +8,7 @@ from windlass.auth.key import Role
 from windlass.serving.feature_routes import FeatureRoutes
 from windlass.serving.predict import Predictor
 from windlass.serving.predict_by_id import PredictById
+from windlass.serving.predict_together import PredictTogether
 from windlass.serving.protocols.feast import FeastFeatureServer
 from windlass.serving.protocols.kserve_v1 import KServeV1
 from windlass.serving.protocols.mlflow_sagemaker import ScoringServer
@@ -17,7 +18,7 @@ from windlass.serving.status import StatusRoutes
 from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
 from windlass.web.messages import Handler
-from windlass.web.routing import Route
+from windlass.web.routing import BatchHandler, Route
 
 _ROLE = Role.PREDICT
 # method, path, handler, and whether the route exists now
@@ -69,12 +70,16 @@ def _project_routes(
 ) -> list[Route]:
     status = partial(status_routes.project_status, project)
     table: list[_RouteRow] = [("GET", "/status", status, None)]
+    batches: dict[str, BatchHandler] = {}
     if only is not ServiceRole.FEATURES:
         table += _prediction_routes(project, predictor)
+        batches["/predict"] = PredictTogether(project)
     if only is not ServiceRole.PREDICT:
         table += _feature_routes(project)
     return [
-        Route(method, f"{prefix}{path}", handler, project.name, path, _ROLE, exists)
+        Route(
+            method, f"{prefix}{path}", handler, project.name, path, _ROLE, exists, batches.get(path)
+        )
         for method, path, handler, exists in table
     ]
 

@@ -54,7 +54,7 @@ class AccessLog:
         if int(now * 1000) != self._millisecond:
             self._millisecond = int(now * 1000)
             self._stamp = timestamp(now).encode()
-        method = request.scope["method"].encode()
+        method = request.head.method.encode()
         version = request.version.encode()
         self._lines.append(
             _LINE

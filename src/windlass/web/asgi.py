@@ -12,16 +12,27 @@ from windlass.errors import EngineError, LedgerError, RejectedRowsError
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.web import problems
 from windlass.web.access_log import AccessLog
-from windlass.web.messages import SEND_WHOLE, ClientGone, Receive, Request, Response, Scope, Send
+from windlass.web.messages import (
+    SEND_WHOLE,
+    SHUTDOWN_EVENT,
+    BodyBudget,
+    ClientGone,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+)
 from windlass.web.problems import Problem, rejected, unavailable
+from windlass.web.request_head import RequestHead
+from windlass.web.response_head import header_lines, header_pairs
 from windlass.web.routing import Route, Router
-from windlass.web.streaming import SHUTDOWN_EVENT, send_stream
+from windlass.web.streaming import send_stream
 
 _log = logging.getLogger("windlass.serving")
 _NO_ROUTE = Route("", "", handler=None, label="none")  # type: ignore[arg-type]  # a name for logs, never called
-_HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\nserver-timing: %b\r\n"
 _NO_EXTENSIONS: dict[str, Any] = {}
-_EXPECTED_ERRORS = EngineError, LedgerError, Problem
+BODIES_IN_FLIGHT = 4  # of the largest size, that may be in memory at a time
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -34,7 +45,10 @@ class AccessPolicy(Protocol):
 
 
 class AsgiService:
-    """ASGI application of the web process. `start` and `stop` run once each, as the server starts and stops."""
+    """Service behind every route: an ASGI application, which also answers whole requests in batches.
+
+    `start` and `stop` run once each, as the server starts and stops.
+    """
 
     def __init__(
         self,
@@ -48,56 +62,103 @@ class AsgiService:
     ) -> None:
         self._router = Router(list(routes))
         self._metrics = metrics
-        self._max_body = max_body
+        self.max_body = max_body
+        self._budget = BodyBudget(BODIES_IN_FLIGHT * max_body)
         self._start, self._stop = start, stop
         self._access = access
         self._log = AccessLog()
         prefix = secrets.token_hex(6)
-        self._next = map(f"{prefix}-%08x".__mod__, itertools.count()).__next__
+        self.next_id = map(f"{prefix}-%08x".__mod__, itertools.count()).__next__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection scope, as ASGI defines."""
         if scope["type"] != "http":
             await self._lifespan(scope, receive, send)
             return
-        request = Request(scope, receive, self._next(), self._max_body)
-        route = self._router.exact((scope["method"], scope["path"])) or _NO_ROUTE
+        request = Request.from_scope(scope, receive, self.next_id(), self.max_body)
+        request.budget = self._budget
         try:
-            if route is _NO_ROUTE:
-                route, request.path_params = self._router.find(scope["method"], scope["path"])
-            if self._access is not None:
-                self._access.admit(request, route)
-            response = await route.handler(request)
-        except _EXPECTED_ERRORS as error:
-            response = _problem_response(request, error)
-        except ClientGone:
-            self._finish(request, route, 499)
+            await self._handle(scope, request, send)
+        finally:
+            self._budget.release(request)
+
+    async def _handle(self, scope: Scope, request: Request, send: Send) -> None:
+        route, response = await self._respond(request)
+        if response is None:
+            self.finish(request, route, 499)
             return
-        except asyncio.CancelledError:  # the grace period of a stop is over
-            response = _problem_response(request, unavailable("The server is stopping."))
-        except Exception:  # noqa: BLE001 - logged with its traceback, and answered
-            _log.exception("request failed", extra={"request_id": request.request_id.decode()})
-            response = _problem_response(
-                request, Problem(500, "The server failed. Its log tells why.")
-            )
         if response.stream is not None:
-            self._finish(request, route, await _stream(request, response, send))
+            self.finish(request, route, await _stream(request, response, send))
             return
         send_whole = scope.get("extensions", _NO_EXTENSIONS).get(SEND_WHOLE)
         if send_whole is None or not send_whole(
-            response.status, _header_lines(request, response), response.body
+            response.status, header_lines(request, response), response.body
         ):
             await send(
                 {
                     "type": "http.response.start",
                     "status": response.status,
-                    "headers": _headers(request, response),
+                    "headers": header_pairs(request, response),
                 }
             )
             await send({"type": "http.response.body", "body": response.body})
-        self._finish(request, route, response.status)
+        self.finish(request, route, response.status)
 
-    def _finish(self, request: Request, route: Route, status: int) -> None:
+    async def _respond(self, request: Request) -> tuple[Route, Response | None]:
+        """Returns the route of a request and its response; None where the client is gone."""
+        head = request.head
+        route = self._router.exact((head.method, head.path)) or _NO_ROUTE
+        try:
+            if route is _NO_ROUTE:
+                route, request.path_params = self._router.find(head.method, head.path)
+            self._admit(request, route)
+            return route, await route.handler(request)
+        except ClientGone:
+            return route, None
+        except asyncio.CancelledError:  # the grace period of a stop is over
+            return route, error_response(request, unavailable("The server is stopping."))
+        except Exception as error:  # noqa: BLE001 - answered, and logged with its traceback if it is not ours
+            return route, error_response(request, error)
+
+    def _admit(self, request: Request, route: Route) -> None:
+        """Raises Problem where the request may not use the route."""
+        if self._access is not None:
+            self._access.admit(request, route)
+
+    def batch_route(self, head: RequestHead) -> Route | None:
+        """Returns the route that answers a request in a batch, once its body is whole; None where its handler does."""
+        route = self._router.exact((head.method, head.path))
+        if route is None or route.batch is None or head.query_string or head.content_encoding:
+            return None
+        return route if route.batch.is_ready() else None
+
+    def answer_batch(self, route: Route, requests: Sequence[Request]) -> list[Response]:
+        """Returns the response of each of these whole requests.
+
+        Call `finish` for each, once it is sent.
+        """
+        assert route.batch is not None
+        outcomes: dict[Request, Response | Exception] = {}
+        admitted = []
+        for request in requests:
+            try:
+                self._admit(request, route)
+            except Exception as error:  # noqa: BLE001 - as in _respond
+                outcomes[request] = error
+            else:
+                admitted.append(request)
+        try:
+            answered = route.batch.answer(admitted)
+        except Exception as error:  # noqa: BLE001 - as in _respond
+            answered = [error] * len(admitted)
+        outcomes.update(zip(admitted, answered, strict=True))
+        return [
+            outcome if isinstance(outcome, Response) else error_response(request, outcome)
+            for request, outcome in ((request, outcomes[request]) for request in requests)
+        ]
+
+    def finish(self, request: Request, route: Route, status: int) -> None:
+        """Counts and logs a request that was answered."""
         seconds = perf_counter() - request.started
         self._metrics.latency(
             route.project or request.project, request.version, route.label, status
@@ -126,7 +187,7 @@ class AsgiService:
 
 async def _stream(request: Request, response: Response, send: Send) -> int:
     """Sends a streamed response; returns the status to log."""
-    _, _, *headers = _headers(request, response)  # the length is unknown, and 204 has no type
+    _, _, *headers = header_pairs(request, response)  # the length is unknown, and 204 has no type
     if response.status != 204:
         headers.insert(0, (b"content-type", response.content_type))
     try:
@@ -137,75 +198,22 @@ async def _stream(request: Request, response: Response, send: Send) -> int:
     return response.status if complete else 499
 
 
-def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"content-type", response.content_type),
-        (b"content-length", b"%d" % len(response.body)),
-        (b"x-request-id", request.request_id),
-        (b"server-timing", _server_timing(request)),
-        *response.headers,
-        *_parse_header_lines(request.rate_limit_headers),
-    ]
+def error_response(request: Request, error: Exception) -> Response:
+    """Returns the response to an error; logs one that is not the client's."""
+    problem = error if isinstance(error, Problem) else _problem(request, error)
+    body = problem.body(request.request_id.decode())
+    return Response(body, problems.CONTENT_TYPE, problem.status, problem.headers)
 
 
-def _header_lines(request: Request, response: Response) -> bytes:
-    """Returns the same headers as header lines, for connections that take a response in one write."""
-    lines = _HEAD % (
-        response.content_type,
-        len(response.body),
-        request.request_id,
-        _server_timing(request),
-    )
-    for name, value in response.headers:
-        if b"\n" in value or b"\r" in value:
-            raise RuntimeError("A header's value holds a line break.")
-        lines += b"%b: %b\r\n" % (name, value)
-    return lines + request.rate_limit_headers
-
-
-def _parse_header_lines(lines: bytes) -> list[tuple[bytes, bytes]]:
-    """Returns header lines as names and values."""
-    return [
-        (name, value) for name, _, value in (line.partition(b": ") for line in lines.splitlines())
-    ]
-
-
-def _server_timing(request: Request) -> bytes:
-    """Returns the Server-Timing header: milliseconds of parsing, features and model, or the total where neither ran."""
-    started, parsed = request.started, request.parsed
-    if request.fetched:
-        return _timing_with_features(request)
-    if not request.predicted:
-        return b"total;dur=%.3f" % ((perf_counter() - started) * 1e3)
-    return b"parse;dur=%.3f, model;dur=%.3f" % (
-        (parsed - started) * 1e3,
-        (request.predicted - parsed) * 1e3,
-    )
-
-
-def _timing_with_features(request: Request) -> bytes:
-    timing = b"parse;dur=%.3f, features;dur=%.3f" % (
-        (request.parsed - request.started) * 1e3,
-        (request.fetched - request.parsed) * 1e3,
-    )
-    if not request.predicted:
-        return timing
-    return b"%b, model;dur=%.3f" % (timing, (request.predicted - request.fetched) * 1e3)
-
-
-def _problem_response(request: Request, error: Exception) -> Response:
+def _problem(request: Request, error: Exception) -> Problem:
+    facts = {"request_id": request.request_id.decode()}
     if isinstance(error, RejectedRowsError):
-        error = rejected(error.faults)
-    elif isinstance(error, EngineError):
-        _log.error(
-            "model failed", extra={"request_id": request.request_id.decode(), "reason": str(error)}
-        )
-        error = Problem(422, "The model cannot predict these rows. The server's log tells why.")
-    elif isinstance(error, LedgerError):
-        _log.error(
-            "ledger failed", extra={"request_id": request.request_id.decode(), "reason": str(error)}
-        )
-        error = unavailable("The ledger cannot be written, so nothing is answered.", retry_after=5)
-    assert isinstance(error, Problem)
-    body = error.body(request.request_id.decode())
-    return Response(body, problems.CONTENT_TYPE, error.status, error.headers)
+        return rejected(error.faults)
+    if isinstance(error, EngineError):
+        _log.error("model failed", extra={**facts, "reason": str(error)})
+        return Problem(422, "The model cannot predict these rows. The server's log tells why.")
+    if isinstance(error, LedgerError):
+        _log.error("ledger failed", extra={**facts, "reason": str(error)})
+        return unavailable("The ledger cannot be written, so nothing is answered.", retry_after=5)
+    _log.error("request failed", extra=facts, exc_info=error)
+    return Problem(500, "The server failed. Its log tells why.")

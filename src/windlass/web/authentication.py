@@ -21,6 +21,7 @@ from windlass.settings import Settings
 from windlass.web.messages import Request
 from windlass.web.problems import Problem, unavailable
 from windlass.web.rate_limit import RateLimiter, RateLimits
+from windlass.web.request_head import RequestHead
 from windlass.web.routing import Route
 
 REFRESH_SECONDS = 0.5  # between two reads of the keys
@@ -41,6 +42,36 @@ class _KeyEntry:
         self.hash = key.hash
         self.allowed_roles = tuple(role for role in Role if key.role.includes(role))
         self.limiter = limiter
+
+
+class _Credentials:
+    """What a head sends as a key: its SHA-256, empty where there is none; or what is wrong with it."""
+
+    __slots__ = ("digest", "fault")
+
+    def __init__(self, digest: str = "", fault: str = "") -> None:
+        self.digest = digest
+        self.fault = fault
+
+
+def _read_credentials(head: RequestHead) -> _Credentials:
+    """Reads the key of a head, and keeps its hash there: a connection sends the same head again and again."""
+    secret, fault = b"", ""
+    for name, value in head.headers:
+        if name == b"x-api-key":
+            sent = value
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            sent = value[7:].strip()
+        else:
+            continue
+        if sent and secret and sent != secret:
+            fault = "two keys"
+        secret = sent or secret
+    if not fault and len(secret) > MAX_LENGTH:
+        fault = "too long"
+    digest = sha256(secret).hexdigest() if secret and not fault else ""
+    head.credentials = credentials = _Credentials(digest, fault)
+    return credentials
 
 
 class Authenticator:
@@ -99,28 +130,18 @@ class Authenticator:
         """Accepts a request for a route, and sets its `actor`. Raises Problem 401, 403, 429 or 503."""
         if route.role is None:
             return
-        secret = b""
-        for name, value in request.scope["headers"]:
-            if name == b"x-api-key":
-                sent = value
-            elif name == b"authorization" and value[:7].lower() == b"bearer ":
-                sent = value[7:].strip()
-            else:
-                continue
-            if sent and secret and sent != secret:
-                raise self._reject(request, "two keys")
-            secret = sent or secret
-        if not secret:
+        sent = request.head.credentials or _read_credentials(request.head)
+        assert isinstance(sent, _Credentials)
+        if sent.fault:
+            raise self._reject(request, sent.fault)
+        if not sent.digest:
             raise Problem(
                 401,
                 "A key is needed. Send it as X-API-Key, or as Authorization: Bearer.",
                 headers=[(b"www-authenticate", _CHALLENGE)],
             )
-        if len(secret) > MAX_LENGTH:
-            raise self._reject(request, "too long")
-        digest = sha256(secret).hexdigest()
-        entry = self._entries.get(digest)
-        if entry is None or not compare_digest(entry.hash, digest):
+        entry = self._entries.get(sent.digest)
+        if entry is None or not compare_digest(entry.hash, sent.digest):
             raise self._reject(request, "unknown or revoked")
         request.actor = entry.name
         if entry.limiter is not None:
@@ -137,8 +158,7 @@ class Authenticator:
         if self._database_keys is None and reason != "two keys":
             return unavailable("The keys cannot be read yet.", retry_after=1)
         now = self._clock()
-        client = request.scope.get("client")
-        address = str(client[0]) if client else ""
+        address = request.client
         count, wait = self._attempts.record(address, now)
         if count <= MAX_FAILURES + 1:
             self._failure_log.write(

@@ -31,7 +31,7 @@ class CrossOriginProtection:
     def admit(self, request: Request, route: Route) -> None:  # noqa: ARG002 - as of an Authenticator
         """Accepts a request. Raises Problem 403."""
         host = origin = site = b""
-        for name, value in request.scope["headers"]:
+        for name, value in request.head.headers:
             if name == b"host":
                 host = value
                 if not (self._is_own(value) or self._allow_any or _is_address(value, request)):
@@ -90,8 +90,7 @@ def _origin_host(value: bytes) -> str:
 
 def _is_address(host: bytes, request: Request) -> bool:
     """Returns whether a host is the numeric address that the client connected to, which no DNS name leads to."""
-    server = request.scope.get("server")
-    return server is not None and _host(host) == server[0]
+    return bool(request.server) and _host(host) == request.server
 
 
 def _is_same_origin(origin: bytes, host: bytes) -> bool:
@@ -102,7 +101,7 @@ def _is_same_origin(origin: bytes, host: bytes) -> bool:
 def _is_navigation(request: Request) -> bool:
     """Returns whether a person follows a link of another site to a page of ours, such as /docs."""
     return (
-        request.scope["method"] == "GET"
+        request.head.method == "GET"
         and request.header(b"sec-fetch-mode") == b"navigate"
         and request.header(b"sec-fetch-dest") == b"document"
     )

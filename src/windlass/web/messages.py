@@ -1,26 +1,26 @@
 """Request and response: what handlers read and return."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from windlass.web.content_encoding import decoder
-from windlass.web.problems import Problem, too_large
+from windlass.web.problems import Problem, busy, too_large
+from windlass.web.request_head import Headers, RequestHead
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 SEND_WHOLE = "windlass.whole"  # ASGI extension of DrainingProtocol: sends status, headers and body in one write
 
 INLINE_DECODED = 4 << 10  # encoded bytes that are decoded on the event loop
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
+# key of the ASGI state: the asyncio.Event that is set when the server drains
+SHUTDOWN_EVENT = "windlass.ending"
 
 
 class ClientGone(Exception):  # noqa: N818 - an event, not a fault
@@ -28,53 +28,62 @@ class ClientGone(Exception):  # noqa: N818 - an event, not a fault
 
 
 class Request:
-    """An HTTP request. `started`, `parsed`, `fetched` and `predicted` are times in seconds, for Server-Timing."""
+    """An HTTP request. `started`, `parsed`, `fetched` and `predicted` are times in seconds, for Server-Timing.
+
+    `client` and `server` are the addresses of the connection. `whole` is the body where all of it came with the head;
+    elsewhere it is None, and `receive` gives its parts.
+    """
 
     __slots__ = (
-        "accept", "actor", "content_encoding", "content_length", "content_type", "fetched", "id", "max_body",
-        "parsed", "path_params", "predicted", "project", "rate_limit_headers", "receive",
-        "request_id", "scope", "started", "version",
+        "accept", "actor", "budget", "charged", "client", "content_type", "fetched", "head", "id", "max_body", "parsed",
+        "path_params", "predicted", "project", "rate_limit_headers", "receive", "request_id", "server", "shutdown",
+        "started", "version", "whole",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, identity: str, max_body: int) -> None:
+    def __init__(
+        self, head: RequestHead, identity: str, max_body: int, *, client: str = "", server: str = ""
+    ) -> None:
         self.started = perf_counter()
         self.parsed = self.fetched = self.predicted = 0.0
-        self.scope = scope
+        self.head = head
         self.id = identity
-        self.request_id = identity.encode()
+        self.request_id = head.request_id or identity.encode()
+        self.content_type, self.accept = head.content_type, head.accept
+        self.client, self.server = client, server
         self.max_body = max_body
         self.project = ""  # where the path names it, not the route
         self.version = ""
         self.actor = ""  # the name of the caller's key; empty where WINDLASS_AUTH is off
         self.rate_limit_headers = b""  # header lines, where that key has a rate limit
         self.path_params: dict[str, str] = {}
-        self.content_type = b""
-        self.content_length = -1
-        self.content_encoding = b""
-        self.accept = b""
-        self.receive = receive
-        for name, value in scope["headers"]:
-            if name == b"content-type":
-                self.content_type = value
-            elif name == b"content-length":
-                self.content_length = int(value)
-            elif name == b"accept":
-                self.accept = value
-            elif name == b"x-request-id" and _SANE_ID(value):
-                self.request_id = value
-            elif name == b"content-encoding":
-                self.content_encoding = value
+        self.whole: bytes | None = None
+        self.receive: Receive = _receive_nothing
+        self.budget: BodyBudget | None = None
+        self.charged = 0  # bytes of the budget that it holds
+        self.shutdown: asyncio.Event | None = None  # set when the server drains
+
+    @classmethod
+    def from_scope(cls, scope: Scope, receive: Receive, identity: str, max_body: int) -> "Request":
+        """Returns the request of an ASGI scope."""
+        client, server = scope.get("client"), scope.get("server")
+        request = cls(
+            RequestHead.from_scope(scope),
+            identity,
+            max_body,
+            client=str(client[0]) if client else "",
+            server=str(server[0]) if server else "",
+        )
+        request.receive = receive
+        request.shutdown = scope.get("state", {}).get(SHUTDOWN_EVENT)
+        return request
 
     def header(self, name: bytes) -> bytes | None:
         """Returns the first header of this lower-case name."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return bytes(value)
-        return None
+        return self.head.header(name)
 
     def query(self) -> dict[str, str]:
         """Returns the query parameters; of a repeated one, the last."""
-        return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        return dict(parse_qsl(self.head.query_string.decode("latin-1"), keep_blank_values=True))
 
     def media_type(self) -> str:
         """Returns the content type in lower case, without parameters; empty where none was sent."""
@@ -84,15 +93,23 @@ class Request:
         """Returns the complete body, decoded where it has a content encoding.
 
         `limit` is in bytes, below the server's own. Raises Problem 413 as soon as the body is over the limit, before
-        decoding or after it; 415 or 400 for an encoding that is not read; ClientGone on a disconnect.
+        decoding or after it; 415 or 400 for an encoding that is not read; 503 where the bodies of all requests are
+        over their budget; ClientGone on a disconnect.
         """
-        if self.content_encoding:
+        if self.head.content_encoding:
             return await self._decoded(limit)
         return await self._received(limit)
 
+    def whole_body(self, limit: int) -> bytes:
+        """Returns the body, all of which came with the head. Raises Problem 413 where it is over a limit in bytes."""
+        assert self.whole is not None
+        if len(self.whole) > min(limit, self.max_body):
+            raise self._too_large(min(limit, self.max_body))
+        return self.whole
+
     async def _received(self, limit: int | None) -> bytes:
         max_body = self.max_body if limit is None or limit > self.max_body else limit
-        if self.content_length > max_body:
+        if self.head.content_length > max_body:
             raise self._too_large(max_body)
         message = await self.receive()
         if message["type"] != "http.request":
@@ -107,10 +124,13 @@ class Request:
     async def _rest(self, message: Message, max_body: int) -> bytes:
         parts, size = [], 0
         while True:
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
             if size > max_body:
                 raise self._too_large(max_body)
+            if self.budget is not None:
+                self.budget.charge(self, len(part))
             if not message.get("more_body", False):
                 return b"".join(parts)
             message = await self.receive()
@@ -118,7 +138,7 @@ class Request:
                 raise ClientGone
 
     async def _decoded(self, limit: int | None) -> bytes:
-        decode = decoder(self.content_encoding)
+        decode = decoder(self.head.content_encoding)
         content = await self._received(limit)
         if decode is None:
             return content
@@ -133,6 +153,29 @@ class Request:
 
     def _too_large(self, max_body: int) -> Problem:
         return too_large(max_body, is_setting=max_body == self.max_body)
+
+
+class BodyBudget:
+    """Bytes that the bodies which come in parts may hold together, in one process."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def charge(self, request: Request, size: int) -> None:
+        """Takes `size` bytes for a request. Raises Problem 503 where there are not so many left."""
+        if size > self._left:
+            raise busy("The bodies of other requests take all the memory that there is for them.")
+        self._left -= size
+        request.charged += size
+
+    def release(self, request: Request) -> None:
+        """Gives back what a request holds."""
+        self._left += request.charged
+        request.charged = 0
+
+
+async def _receive_nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 class StreamedBody(Protocol):

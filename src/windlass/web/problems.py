@@ -74,3 +74,15 @@ def unsupported(accepted: Sequence[str]) -> Problem:
 def unavailable(reason: str, *, retry_after: int = 1) -> Problem:
     """Returns 503 with Retry-After, in seconds."""
     return Problem(503, reason, headers=[(b"retry-after", str(retry_after).encode())])
+
+
+def busy(reason: str) -> Problem:
+    """Returns 503 with Retry-After, and closes the connection: the rest of the request is not read."""
+    problem = unavailable(reason, retry_after=5)
+    return Problem(503, reason, headers=[*problem.headers, (b"connection", b"close")])
+
+
+def timed_out() -> Problem:
+    """Returns 408: the body does not come, or comes too slowly."""
+    detail = "The body did not come in time. Send it faster, or less at a time."
+    return Problem(408, detail, headers=[(b"connection", b"close")])

@@ -1,20 +1,33 @@
 """Routes requests to handlers: exact paths first, then patterns such as `/v2/models/{model}`."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from windlass.auth.key import Role
-from windlass.web.messages import Handler
+from windlass.web.messages import Handler, Request, Response
 from windlass.web.problems import Problem
 
 _NOTHING = "There is nothing here. See /docs for the routes of this server."
 _SEVERAL = " Several projects are served, each under its name: /{project}/predict."
 
 
-@dataclass(frozen=True, slots=True)
+class BatchHandler(Protocol):
+    """Answers requests whose bodies are whole, several at a time, and without waiting."""
+
+    def is_ready(self) -> bool:
+        """Returns whether it can answer now; where not, the route's handler is called."""
+
+    def answer(self, requests: Sequence[Request]) -> list[Response | Exception]:
+        """Returns for each request its response, or the error that it is answered with."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """A method and a path; `label` is the bounded name that logs and metrics give it.
+
+    `batch` answers what `handler` would, for all requests that arrive in one turn of the event loop.
 
     `role` is the lowest that a caller's key must have where WINDLASS_AUTH is on; None needs no key.
     `there` says whether a route that is not always available is so now.
@@ -27,6 +40,7 @@ class Route:
     label: str = ""
     role: Role | None = None
     there: Callable[[], bool] | None = None
+    batch: BatchHandler | None = None
 
     def is_there(self) -> bool:
         """Returns whether it is available now."""

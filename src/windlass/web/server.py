@@ -15,7 +15,8 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from windlass.errors import SettingsError
-from windlass.web.uvicorn_protocol import DrainingProtocol
+from windlass.web.connection_limits import ConnectionLimits
+from windlass.web.connections import Connections
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _BACKLOG = 2048  # connections that may wait; uvicorn's own number
@@ -23,12 +24,16 @@ _BACKLOG = 2048  # connections that may wait; uvicorn's own number
 
 @dataclass(frozen=True)
 class ListenOptions:
-    """Address and processes of a server. `grace` is the longest that a stop may take, in seconds."""
+    """Address and processes of a server. `grace` is the longest that a stop may take, in seconds.
+
+    `max_connections` is for each process.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
     grace: int = 30
+    max_connections: int = 1000
 
 
 class _Supervisor(Multiprocess):
@@ -79,7 +84,7 @@ def serve(make_app: Callable[[], Any], listen: ListenOptions, listener: socket.s
         port=listen.port,
         workers=listen.workers,
         loop="windlass.web.uvicorn_loop:DrainingLoop",
-        http=DrainingProtocol,
+        http=Connections(ConnectionLimits(connections=listen.max_connections)),  # type: ignore[arg-type]  # it makes them
         ws="none",
         lifespan="on",
         log_config=None,

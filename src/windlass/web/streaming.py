@@ -3,17 +3,10 @@
 import asyncio
 from collections.abc import Coroutine
 
-from windlass.web.messages import Headers, Receive, Request, Response, Send, StreamedBody
+from windlass.web.messages import Receive, Request, Response, Send, StreamedBody
+from windlass.web.request_head import Headers
 
-# key of the ASGI state: the asyncio.Event that is set when the server drains
-SHUTDOWN_EVENT = "windlass.ending"
 STALL_SECONDS = 30.0  # that a client may leave a chunk unread before it is disconnected
-
-
-def shutdown_event(request: Request) -> asyncio.Event | None:
-    """Returns the event that is set when the server drains; None under a server that has none."""
-    event: asyncio.Event | None = request.scope.get("state", {}).get(SHUTDOWN_EVENT)
-    return event
 
 
 async def send_stream(
@@ -31,7 +24,7 @@ async def send_stream(
     assert body is not None
     try:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        is_head = request.scope["method"] == "HEAD"
+        is_head = request.head.method == "HEAD"
         complete = is_head or await _pump(request, _send_all(body, send, stall_seconds))
         if complete:
             await send({"type": "http.response.body", "body": b""})
@@ -41,7 +34,7 @@ async def send_stream(
 
 
 async def _pump(request: Request, sending: Coroutine[None, None, bool]) -> bool:
-    event = shutdown_event(request)
+    event = request.shutdown
     pump = asyncio.create_task(sending)
     disconnected = asyncio.create_task(_disconnected(request.receive))
     watched = [pump, disconnected] + ([] if event is None else [asyncio.create_task(event.wait())])

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvloop
 
-from windlass.web.uvicorn_protocol import DrainingProtocol
+from windlass.web.connection import HttpConnection
 
 _MAX_ACCEPTED = 4096  # connections at one stop; the kernel holds fewer
 
@@ -39,7 +39,7 @@ class _DrainingServer:
         loop: DrainingLoop,
         server: asyncio.AbstractServer,
         listener: socket.socket,
-        make_connection: Callable[[], DrainingProtocol],
+        make_connection: Callable[[], HttpConnection],
     ) -> None:
         self._loop = loop
         self._server = server
@@ -64,7 +64,7 @@ class _DrainingServer:
             _, connection = await self._loop.connect_accepted_socket(self._make_draining, client)
             connection.shutdown()
 
-    def _make_draining(self) -> DrainingProtocol:
+    def _make_draining(self) -> HttpConnection:
         """Returns a connection that ends with its first response."""
         connection = self._make_connection()
         connection.draining = True
