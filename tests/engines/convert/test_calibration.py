@@ -1,7 +1,10 @@
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -45,3 +48,11 @@ def test_over_a_frozen_classifier(cancer: Any, convert_exactly: Any) -> None:
 def test_temperature_is_native(iris: Any, native_reason: Any) -> None:
     model = CalibratedClassifierCV(LogisticRegression(max_iter=1000), method="temperature", cv=3)
     assert "method='temperature'" in native_reason(model, iris)
+
+
+def test_far_away_all_curves_are_small(iris: Any, compare_rows: Any) -> None:
+    # Their sum divides them, so that digits beyond the sixteenth of 1 decide.
+    sizes = 10 ** np.arange(0, 3, 0.25)
+    far = np.outer([*sizes, *-sizes], np.ones(4))
+    model = CalibratedClassifierCV(QuadraticDiscriminantAnalysis(), cv=3)
+    assert compare_rows(model, iris, pd.DataFrame(far, columns=iris[0].columns)) == 0

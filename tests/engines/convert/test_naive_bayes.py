@@ -3,12 +3,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.naive_bayes import BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OrdinalEncoder
 
 MODELS = [
+    QuadraticDiscriminantAnalysis(),
     GaussianNB(),
     GaussianNB(priors=[0.1, 0.2, 0.7]),
     MultinomialNB(),
@@ -38,7 +41,16 @@ def test_three_classes(model: Any, iris: Any, convert_exactly: Any) -> None:
     convert_exactly(model, iris)
 
 
-@pytest.mark.parametrize("model", [GaussianNB(), MultinomialNB(), ComplementNB()], ids=repr)
+@pytest.mark.parametrize(
+    "model",
+    [
+        GaussianNB(),
+        MultinomialNB(),
+        ComplementNB(),
+        CalibratedClassifierCV(QuadraticDiscriminantAnalysis(reg_param=0.1), cv=2),
+    ],
+    ids=repr,
+)
 def test_two_classes(model: Any, cancer: Any, convert_exactly: Any) -> None:
     convert_exactly(model, cancer)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -47,6 +48,13 @@ def test_a_tree_sees_the_same_bits(scaler: Any, iris: Any, convert_exactly: Any)
 def test_pca(whiten: Any, cancer: Any, convert_exactly: Any) -> None:
     parts = (StandardScaler(), PCA(5, whiten=whiten, random_state=0), LogisticRegression())
     convert_exactly(make_pipeline(*parts), cancer)
+
+
+@pytest.mark.parametrize("solver", ["svd", "eigen"])
+@pytest.mark.parametrize("count", [None, 1])
+def test_linear_discriminants(solver: Any, count: Any, iris: Any, convert_exactly: Any) -> None:
+    step = LinearDiscriminantAnalysis(solver=solver, n_components=count)
+    convert_exactly(make_pipeline(step, DecisionTreeClassifier(random_state=0)), iris)
 
 
 def test_an_unknown_function_is_named(iris: Any, native_reason: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
+from windlass.engines.convert.functions import expit
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _sigmoid(graph: Graph, response: str, curves: list[Any]) -> str:
     slope = graph.constant(np.array([curve.a_ for curve in curves], np.float64))
     offset = graph.constant(np.array([curve.b_ for curve in curves], np.float64))
     line = graph.node("Add", graph.node("Mul", response, slope), offset)
-    return graph.node("Sigmoid", graph.node("Neg", line))
+    return expit(graph, graph.node("Neg", line))
 
 
 def _isotonic(graph: Graph, response: str, curves: list[Any]) -> str:

@@ -71,6 +71,12 @@ def expm1(graph: Graph, name: str) -> str:
     return graph.node("Mul", half, graph.node("Add", graph.node("Exp", name), graph.constant(1.0)))
 
 
+def expit(graph: Graph, name: str) -> str:
+    """Append ``1 / (1 + exp(-x))`` as SciPy computes it; ONNX Runtime's Sigmoid rounds small values to 0."""
+    growth = graph.node("Exp", graph.node("Neg", name))
+    return graph.node("Reciprocal", graph.node("Add", growth, graph.constant(1.0)))
+
+
 def power_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append the power transformation, and the standardisation where it is fitted."""
     graph, lambdas = compiler.graph, np.asarray(step.lambdas_, np.float64)

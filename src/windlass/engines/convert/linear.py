@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
+from windlass.engines.convert.functions import expit
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def sgd_classifier(compiler: Compiler, model: Any, columns: Columns) -> Classifi
 def _class_scores(graph: Graph, scores: str, loss: str) -> str:
     """Append each class's probability against the rest, float64 [N, c]."""
     if loss == "log_loss":
-        return graph.node("Sigmoid", scores)
+        return expit(graph, scores)
     unit = graph.constant(1.0)
     clipped = graph.node("Clip", scores, graph.constant(-1.0), unit)
     return graph.node("Div", graph.node("Add", clipped, unit), graph.constant(2.0))

@@ -1,4 +1,7 @@
-"""Converters of naive Bayes; labels come from the joint log-likelihoods, as probabilities saturate."""
+"""Converters of naive Bayes and of quadratic discriminant analysis, which compare log-likelihoods.
+
+Labels come from the joint log-likelihoods: far from the training rows the probabilities saturate.
+"""
 
 from __future__ import annotations
 
@@ -73,14 +76,35 @@ def categorical(compiler: Compiler, model: Any, columns: Columns) -> ClassifierO
     return _output(graph, total, model.class_log_prior_)
 
 
+def quadratic_discriminant(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
+    """Append a quadratic discriminant analysis."""
+    graph = compiler.graph
+    rows, axis = graph.numeric_tensor(columns, model), graph.constant([1])
+    distances = []
+    for mean, axes, scale in zip(model.means_, model.rotations_, model.scalings_, strict=True):
+        gaps = graph.node("Sub", rows, graph.constant(mean))
+        turned = graph.node("MatMul", gaps, graph.constant(axes * scale**-0.5))
+        distances.append(graph.node("ReduceSumSquare", turned, axis, keepdims=1))
+    sizes = graph.constant(np.array([np.log(scale).sum() for scale in model.scalings_]))
+    total = graph.node("Add", graph.node("Concat", *distances, axis=1), sizes)
+    likelihoods = graph.node("Mul", total, graph.constant(-0.5))
+    joint = graph.node("Add", likelihoods, graph.constant(np.log(model.priors_)))
+    decision = joint
+    if len(model.classes_) == 2:
+        decision = graph.node("Sub", graph.gather(joint, [1]), graph.gather(joint, [0]))
+    return _output(graph, joint, decision=decision)
+
+
 def _linear(graph: Graph, rows: str, weights: Array, priors: Array | None) -> ClassifierOutput:
     return _output(graph, graph.node("MatMul", rows, graph.constant(weights.T)), priors)
 
 
-def _output(graph: Graph, likelihoods: str, priors: Array | None) -> ClassifierOutput:
-    """Append the outputs for log-likelihoods [N, c] and the logarithms of the priors [c]."""
+def _output(
+    graph: Graph, likelihoods: str, priors: Array | None = None, decision: str | None = None
+) -> ClassifierOutput:
+    """Append the outputs for log-likelihoods [N, c], to which the priors' logarithms [c] are added."""
     joint = likelihoods
     if priors is not None:
         joint = graph.node("Add", likelihoods, graph.constant(np.asarray(priors)))
     label = graph.node("ArgMax", joint, axis=1, keepdims=0)
-    return ClassifierOutput(label, graph.node("Softmax", joint, axis=1))
+    return ClassifierOutput(label, graph.node("Softmax", joint, axis=1), decision)

@@ -91,6 +91,17 @@ def pca(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     return graph.tensor_columns(name, weights.shape[1])
 
 
+def linear_discriminants(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append the projection on the axes of a linear discriminant analysis."""
+    graph, axes = compiler.graph, np.asarray(step.scalings_)
+    name = graph.numeric_tensor(columns, step)
+    if step.solver == "svd":
+        name = graph.node("Sub", name, graph.constant(step.xbar_))
+    count = min(step._max_components, axes.shape[1])  # noqa: SLF001 - it has no public name
+    name = graph.node("MatMul", name, graph.constant(axes[:, :count]))
+    return graph.tensor_columns(name, count)
+
+
 def normalizer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     """Append each row divided by its norm; a row whose norm is about zero stays as it is."""
     graph = compiler.graph
