@@ -1,10 +1,15 @@
 """`windlass versions | show | compare | prune`, over a registry with three versions."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.support.cli import run_cli
 from tests.support.paths import IRIS
+from tests.support.trained_bundles import BundleOf
+
+from windlass.registry.registry import Registry
+from windlass.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -145,15 +150,72 @@ def test_prune_keeps_production_and_what_a_rollback_returns_to(home: Path) -> No
     assert ended.code == 1
 
 
-def test_predict_and_verify_take_a_version(tmp_path: Path) -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, ...]:
+    """The options that name a file of one row, and the file of its prediction."""
     rows = tmp_path / "rows.csv"
     rows.write_text("sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n")
-    out = tmp_path / "out.csv"
-    options = ("--input", rows, "--output", out, "--json")
-    assert run_cli("predict", "iris", "v3", *options).json()["model_version"] == "v3"
-    assert out.read_text().splitlines()[1].endswith('"v3"')
-    assert run_cli("predict", "iris", *options).json()["model_version"] == "v3", "the newest"
+    return ("--input", str(rows), "--output", str(tmp_path / "out.csv"))
+
+
+def test_predict_takes_what_is_in_production(files: tuple[str, ...], tmp_path: Path) -> None:
+    for target in ("iris", IRIS):
+        ended = run_cli("predict", target, *files)
+        assert (ended.code, ended.out) == (1, "")
+        assert "Project iris has no version in production. Approve one, or name" in ended.err
+    assert not (tmp_path / "out.csv").exists()
     run_cli("approve", "iris", "v1", "-m", "first")
-    assert run_cli("predict", IRIS, *options).json()["model_version"] == "v1"
+    for target in ("iris", IRIS):
+        ended = run_cli("predict", target, *files, "--json")
+        assert (ended.json()["model_version"], ended.err) == ("v1", "")
+    assert " with v1: " in run_cli("predict", "iris", *files).out
+
+
+def test_predict_takes_another_version_by_name_and_says_what_it_is(
+    files: tuple[str, ...], tmp_path: Path
+) -> None:
+    run_cli("approve", "iris", "v1", "-m", "first")
+    run_cli("approve", "iris", "v2", "-m", "second")
+    ended = run_cli("predict", "iris", "v3", *files, "--json")
+    assert ended.json()["model_version"] == "v3"
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].endswith('"v3"')
+    assert ended.err.startswith(
+        "windlass: iris v3 is a candidate, and did not pass accuracy >= 0.9"
+    )
+    run_cli("reject", "iris", "v3", "-m", "worse")
+    assert "iris v3 is rejected, and did not pass" in run_cli("predict", "iris", "v3", *files).err
+    assert "v1 is an archived version." in run_cli("predict", "iris", "v1", *files).err
+    assert run_cli("predict", "iris", "v9", *files).code == 1
+
+
+def test_predict_names_a_bundle_as_the_registry_does(
+    files: tuple[str, ...], home: Path, bundle_of: BundleOf
+) -> None:
+    run_cli("approve", "iris", "v1", "-m", "first")
+    by_path = run_cli("predict", home / "models" / "iris" / "v2", *files, "--json")
+    assert by_path.json()["model_version"] == "v2"
+    assert by_path.err == "windlass: iris v2 is a candidate.\n"
+    known = run_cli("predict", bundle_of("iris", seed=1), *files, "--json")
+    assert (known.json()["model_version"], known.err) == ("v1", "")
+    unknown = run_cli("predict", bundle_of("iris", seed=77), *files, "--json")
+    assert len(unknown.json()["model_version"]) == 12
+
+
+def test_experiments_do_not_stand_in_for_the_registry(
+    files: tuple[str, ...], tmp_path: Path, bundle_of: BundleOf
+) -> None:
+    folder = tmp_path / "iris"
+    shutil.copytree(IRIS, folder, ignore=shutil.ignore_patterns("artifacts"))
+    shutil.copytree(bundle_of("iris", seed=2), folder / "artifacts")
+    registry = Registry.open(Settings.read())
+    declared = registry.declaration("iris").model_copy(update={"folder": str(folder)})
+    registry.declare(declared)
+    registry.close()
+    assert run_cli("predict", folder, *files).code == 1
+    ended = run_cli("predict", folder / "artifacts", *files, "--json")
+    assert ended.json()["model_version"] == "v2"
+
+
+def test_verify_takes_a_version() -> None:
     output = run_cli("verify", "iris", "v3", "--json").json()
     assert (output["equal"], output["version"]) == (True, "v3")

@@ -128,14 +128,19 @@ def version_argument(default: str) -> Any:
 
 
 ProjectArgument = Annotated[Path, project_parameter(typer.Argument)]
+
+
+def _bundle_argument(default: str) -> Any:
+    """Returns the argument that names a bundle, or a project and a version, whose default is described."""
+    help_ = "Bundle or project, by default the current folder, and a version of the project."
+    return typer.Argument(metavar="[BUNDLE or PROJECT] [VERSION]", help=help_, show_default=default)
+
+
 BundleOrProject = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[BUNDLE or PROJECT] [VERSION]",
-        help="Bundle or project, by default the current folder, and a version of the project.",
-        show_default="the version in production, otherwise artifacts, otherwise the newest",
-    ),
+    _bundle_argument("the version in production, otherwise artifacts, otherwise the newest"),
 ]
+ScoredVersion = Annotated[list[str] | None, _bundle_argument("the version in production")]
 
 
 AllowPickle = Annotated[

@@ -20,12 +20,12 @@ from windlass.cli.console import (
 )
 from windlass.cli.context import (
     AllowPickle,
-    BundleOrProject,
     Master,
+    ScoredVersion,
     require_spark_engine,
-    resolve_bundle,
     split_arguments,
 )
+from windlass.cli.scored_bundle import resolve_scored_bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.progress import ProgressCallback
 from windlass.settings import Settings
@@ -63,7 +63,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
             help="File for the predictions: .csv, .parquet or .arrow. With Spark a folder, NAME.parquet.",
         ),
     ],
-    arguments: BundleOrProject = None,
+    arguments: ScoredVersion = None,
     rejects: Annotated[
         Path | None,
         typer.Option(
@@ -91,8 +91,10 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
     require_spark_engine(engine, master)
     columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
     request = ScoreRequest.from_paths(source, output, rejects, columns)
-    bundle = resolve_bundle(target, names).bundle
-    _trust(allow_pickle).require_resolved(bundle)
+    scored = resolve_scored_bundle(target, names, _trust(allow_pickle))
+    if scored.warning is not None:
+        echo_error(scored.warning)
+    bundle = scored.bundle
     with progress(quiet=json or not sys.stderr.isatty()) as report:
         if engine is ScoreTarget.LOCAL:
             summary = _score_here(bundle, request, report)
@@ -102,7 +104,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         files = {"output": str(request.output), "rejects": str(request.rejects)}
         echo_json({**asdict(summary), **files, "model_version": bundle.version})
     else:
-        _print_summary(summary, request)
+        _print_summary(summary, request, bundle)
     if summary.scored:
         return DONE
     echo_error(f"Every row was rejected. Read why in {request.rejects}.")
@@ -132,11 +134,11 @@ def _score_on_spark(
     return score_on_spark(bundle, request, master, report)
 
 
-def _print_summary(summary: "ScoreSummary", request: "ScoreRequest") -> None:
+def _print_summary(summary: "ScoreSummary", request: "ScoreRequest", bundle: "Bundle") -> None:
     speed = summary.rows / max(summary.seconds, 1e-9)
     echo(
         f"Scored {summary.scored:,} of {summary.rows:,} rows in {summary.seconds:.2f} s"
-        f" ({speed:,.0f} a second): {request.output}"
+        f" ({speed:,.0f} a second) with {bundle.version}: {request.output}"
     )
     if summary.rejected:
         echo(f"Rejected {summary.rejected:,} rows: {request.rejects}")

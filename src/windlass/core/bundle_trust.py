@@ -32,16 +32,6 @@ class BundleTrust:
 
             verify_signature(bundle, self.verify_key)
 
-    def require_resolved(self, bundle: Bundle) -> None:
-        """Checks a bundle that a command resolved: by its path where it is not a version of the registry.
-
-        Raises IntegrityError, SettingsError.
-        """
-        if bundle.registered_version is None:
-            self.require_of_path(bundle)
-        else:
-            self.require(bundle)
-
     def require_of_path(self, bundle: Bundle, *, is_approved: bool = False) -> None:
         """Checks a bundle that a person named by path. Raises IntegrityError, SettingsError.
 

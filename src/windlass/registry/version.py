@@ -50,6 +50,11 @@ class VersionRef:
         """`v3`."""
         return f"v{self.number}"
 
+    @property
+    def stage_phrase(self) -> str:
+        """The stage as the end of a sentence: `a candidate`, `in production`."""
+        return _STAGE_PHRASES[self.stage]
+
 
 @dataclass(frozen=True)
 class Version(VersionRef):
@@ -90,7 +95,7 @@ class Version(VersionRef):
         if self.stage is not needed:
             next_step = _NEXT_STEPS[action][self.stage].format(project=self.project, name=self.name)
             raise RegistryError(
-                f"{self.project} {self.name} is {_STAGE_PHRASES[self.stage]}, and only {_STAGE_PHRASES[needed]} can be"
+                f"{self.project} {self.name} is {self.stage_phrase}, and only {_STAGE_PHRASES[needed]} can be"
                 f" {_ACTION_PHRASES[action]}. {next_step}"
             )
         return stage
