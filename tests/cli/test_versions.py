@@ -195,8 +195,8 @@ def test_predict_names_a_bundle_as_the_registry_does(
     by_path = run_cli("predict", home / "models" / "iris" / "v2", *files, "--json")
     assert by_path.json()["model_version"] == "v2"
     assert by_path.err == "windlass: iris v2 is a candidate.\n"
-    known = run_cli("predict", bundle_of("iris", seed=1), *files, "--json")
-    assert (known.json()["model_version"], known.err) == ("v1", "")
+    registered = run_cli("predict", bundle_of("iris", seed=1), *files, "--json")
+    assert (registered.json()["model_version"], registered.err) == ("v1", "")
     unknown = run_cli("predict", bundle_of("iris", seed=77), *files, "--json")
     assert len(unknown.json()["model_version"]) == 12
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from windlass.cli.context import open_registry, resolve_project
-from windlass.core.bundle import MANIFEST, Bundle, find_bundle_folder
+from windlass.core.bundle import MANIFEST, Bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.project_spec import find_project
 from windlass.errors import RegistryError, UnknownError
@@ -58,9 +58,10 @@ def _of_folder(
     folder: Path, trust: BundleTrust, registry: "Registry | None" = None
 ) -> ScoredBundle:
     """Opens the bundle of a folder; where the registry has it too, under the name of its version."""
-    bundle = Bundle.open(find_bundle_folder(folder))
-    version = None if registry is None else _registered(registry, bundle)
-    trust.require_of_path(bundle, is_approved=_is_approved(registry, version))
+    if registry is None:
+        return ScoredBundle(trust.open(folder, lambda _: False))
+    bundle = trust.open(folder, lambda bundle: _is_approved(registry, bundle))
+    version = _registered(registry, bundle)
     if version is None:
         return ScoredBundle(bundle)
     return ScoredBundle(replace(bundle, registered_version=version.name), _warning(version))
@@ -86,8 +87,9 @@ def _registered(registry: "Registry", bundle: Bundle) -> "Version | None":
     return next((version for version in versions if version.digest == bundle.digest), None)
 
 
-def _is_approved(registry: "Registry | None", version: "Version | None") -> bool:
-    if registry is None or version is None:
+def _is_approved(registry: "Registry", bundle: Bundle) -> bool:
+    version = _registered(registry, bundle)
+    if version is None:
         return False
     try:
         registry.approved_version(version.project, version.name)

@@ -1,9 +1,10 @@
 """Which bundles a process may load: by digest, by signature, and whether it may unpickle one that is named by path."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from windlass.core.bundle import Bundle
+from windlass.core.bundle import Bundle, find_bundle_folder
 from windlass.errors import IntegrityError, SettingsError
 from windlass.settings import Settings
 
@@ -31,6 +32,15 @@ class BundleTrust:
             from windlass.core.bundle_signature import verify_signature
 
             verify_signature(bundle, self.verify_key)
+
+    def open(self, folder: Path, is_approved: Callable[[Bundle], bool]) -> Bundle:
+        """Opens the bundle in a folder, or in its `artifacts`, and checks it as `require_of_path` does.
+
+        Raises BundleError, IntegrityError, SettingsError.
+        """
+        bundle = Bundle.open(find_bundle_folder(folder))
+        self.require_of_path(bundle, is_approved=is_approved(bundle))
+        return bundle
 
     def require_of_path(self, bundle: Bundle, *, is_approved: bool = False) -> None:
         """Checks a bundle that a person named by path. Raises IntegrityError, SettingsError.

@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from windlass.core.bundle import MANIFEST, PROJECT_NAME, Bundle, find_bundle_folder
+from windlass.core.bundle import MANIFEST, PROJECT_NAME, Bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import ProjectError, RegistryError, SettingsError, StorageError, UnknownError
@@ -93,9 +93,9 @@ def _resolve(path: Path, registry: _LazyRegistry, trust: BundleTrust) -> ServeTa
         if target is not None:
             _require_no_digest(target, trust)
             return target
-    bundle = Bundle.open(find_bundle_folder(path))
-    is_approved = registry.exists and _require_approved(bundle, registry)
-    trust.require_of_path(bundle, is_approved=is_approved)
+    bundle = trust.open(
+        path, lambda bundle: registry.exists and _require_approved(bundle, registry)
+    )
     return ServeTarget(bundle.manifest.project, bundle)
 
 
