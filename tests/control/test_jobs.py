@@ -1,10 +1,10 @@
 """Jobs over HTTP, with a real queue."""
 
 import pytest
-from tests.support.control import Control, ManualWorker, SharedServer, submit_training
+from tests.support.control import ASYNC, Control, ManualWorker, SharedServer, submit_training
 from tests.support.server import Server
 
-from windlass.jobs.queue import JobRequest
+from windlass.jobs.queue import JobLimits, JobQueue, JobRequest
 from windlass.registry.registry import Registry
 
 
@@ -52,6 +52,28 @@ def test_cancelling_a_running_job_waits_for_its_worker(
     assert answer.json()["state"] == "running"
 
 
+def test_jobs_are_limited_and_cancelled_together(
+    server: Server, registry: Registry, worker: ManualWorker
+) -> None:
+    queue, limit = JobQueue(registry.database), JobLimits().of_requester
+    names = {queue.submit(JobRequest("iris", "train", {}, "anonymous")).id for _ in range(limit)}
+    refused = server.client.post("/train", json={})
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    assert "DELETE /iris/jobs" in refused.json()["detail"]
+    running = worker.begin().id
+    queued = server.client.delete("/jobs?state=queued")
+    assert queued.status_code == 200
+    assert {job["job_id"] for job in queued.json()["jobs"]} == names - {running}
+    (cancelling,) = (rest := server.client.delete("/iris/jobs")).json()["jobs"]
+    assert (rest.status_code, cancelling["job_id"], cancelling["cancelling"]) == (
+        202,
+        running,
+        True,
+    )
+    assert server.client.delete("/jobs?state=failed").status_code == 422
+    assert server.client.post("/train", json={}, headers=ASYNC).status_code == 202
+
+
 @pytest.mark.parametrize(
     "name", ["nothing", "%00", "..", "a%2Fb", "x" * 65, "x" * 5000, "%F0%9F%92%A9", "'; --", "-"]
 )
@@ -73,8 +95,9 @@ def test_jobs_of_another_project_are_not_listed(
     assert server.client.get("/jobs").status_code == 404  # of two projects none is at the root
 
 
-def test_many_jobs_are_listed(server: Server, worker: ManualWorker) -> None:
+def test_many_jobs_are_listed(server: Server, registry: Registry) -> None:
+    queue = JobQueue(registry.database, JobLimits(1000, 1000))
     for number in range(1000):
-        worker.queue.submit(JobRequest("iris", "train", {"seed": number}, "ada"))
+        queue.submit(JobRequest("iris", "train", {"seed": number}, "ada"))
     assert len(server.client.get("/jobs?limit=1000").json()["jobs"]) == 1000
     assert len(server.client.get("/jobs").json()["jobs"]) == 100

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.support.child_process import ended_pid
+from tests.support.child_process import ChildProcess, ended_pid, python_command
 
 from windlass.core.atomic_files import (
     fsync_path,
@@ -33,6 +33,15 @@ def test_dead_processes_are_recognised() -> None:
     assert is_process_alive(os.getpid())
     assert is_process_alive(1)
     assert not is_process_alive(ended_pid())
+
+
+def test_a_zombie_is_dead() -> None:
+    with ChildProcess(python_command("")) as child:
+        os.waitid(
+            os.P_PID, child.pid, os.WEXITED | os.WNOWAIT
+        )  # it has ended, and nobody reaped it
+        os.kill(child.pid, 0)  # there is such a process
+        assert not is_process_alive(child.pid)
 
 
 def test_files_and_folders_can_be_flushed(tmp_path: Path) -> None:

@@ -91,12 +91,30 @@ def test_a_worker_that_only_seemed_dead_does_no_harm(bench: Bench) -> None:
 
 
 @ON_SQLITE
-def test_a_training_that_is_killed_fails_and_is_not_tried_again(bench: Bench) -> None:
+def test_a_training_that_is_killed_is_tried_once_more(bench: Bench) -> None:
     project = bench.project()
     bench.worker(project)
     job = bench.submit(project, "wait")
-    os.kill(project.trainer(), signal.SIGKILL)
+    killed = project.trainer()
+    project.forget()
+    os.kill(killed, signal.SIGKILL)
+    assert project.trainer() != killed
+    project.go()
+    assert bench.done(job)["version"] == "v1"
+    assert (bench.queue.get(job.id).attempts, bench.leftovers()) == (1, [])
+
+
+@ON_SQLITE
+def test_a_training_that_is_killed_twice_fails(bench: Bench) -> None:
+    project = bench.project()
+    bench.worker(project)
+    job = bench.submit(project, "wait")
+    for _ in range(2):
+        killed = project.trainer()
+        project.forget()
+        os.kill(killed, signal.SIGKILL)
     failed = bench.end(job)
+    assert not project.has_begun()
     assert (failed.state, failed.attempts) == (JobState.FAILED, 1)
     assert failed.error is not None
     assert "memory" in failed.error

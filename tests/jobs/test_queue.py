@@ -9,6 +9,8 @@ from windlass.errors import JobError, UnknownError
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import (
     MAX_ATTEMPTS,
+    JobLimitError,
+    JobLimits,
     JobNotOwnedError,
     JobQueue,
     JobRequest,
@@ -56,6 +58,49 @@ def test_a_job_goes_from_the_queue_to_its_result(queue: JobQueue, workers: Worke
     assert queue.begin(job.id, me) is None
 
 
+def test_open_jobs_of_a_project_and_of_a_requester_are_limited(
+    database: Database, workers: WorkerTable
+) -> None:
+    queue = JobQueue(database, JobLimits(of_project=3, of_requester=2))
+    for _ in range(2):
+        queue.submit(IRIS)
+    with pytest.raises(JobLimitError, match=r"2 jobs of ada in project iris .* DELETE /iris/jobs"):
+        queue.submit(IRIS)
+    queue.submit(LOAN)
+    keyed = queue.submit(replace(IRIS, asked_by="bob", idempotency_key="k"))
+    with pytest.raises(JobLimitError, match="3 jobs of project iris"):
+        queue.submit(replace(IRIS, asked_by="eve"))
+    assert queue.submit(replace(IRIS, asked_by="bob", idempotency_key="k")) == keyed
+    me = workers.register()
+    queue.finish(claimed(queue, me).id, me, error="No.")
+    assert queue.submit(IRIS).state is JobState.QUEUED
+
+
+def test_open_jobs_of_a_project_are_cancelled_together(
+    queue: JobQueue, workers: WorkerTable
+) -> None:
+    me = workers.register()
+    ended, running, *queued = (queue.submit(IRIS) for _ in range(4))
+    other = queue.submit(LOAN)
+    queue.finish(claimed(queue, me).id, me, error="No.")
+    assert claimed(queue, me).id == running.id
+    cancelled = queue.cancel_all("iris", JobState.QUEUED)
+    assert [(job.id, job.state) for job in cancelled] == [
+        (job.id, JobState.CANCELLED) for job in queued
+    ]
+    (cancelling,) = queue.cancel_all("iris")
+    assert (cancelling.id, cancelling.state, cancelling.cancelling) == (
+        running.id,
+        JobState.RUNNING,
+        True,
+    )
+    workers.unregister(me)
+    assert [job.state for job in queue.cancel_all("iris")] == [JobState.CANCELLED]
+    assert queue.cancel_all("iris") == []
+    assert queue.get(ended.id).state is JobState.FAILED
+    assert queue.get(other.id).state is JobState.QUEUED
+
+
 def test_jobs_are_begun_in_their_order_one_a_project(queue: JobQueue, workers: WorkerTable) -> None:
     first, second, other = queue.submit(IRIS), queue.submit(IRIS), queue.submit(LOAN)
     me, you = workers.register(), workers.register()
@@ -79,6 +124,7 @@ def test_many_workers_at_once_begin_each_job_once(database: Database, workers: W
         queue, done = JobQueue(database), []
         start.wait()
         while any(not job.state.is_final for job in queue.list()):
+            workers.beat(worker)  # or it counts as dead on a busy machine
             job = begin_next(queue, worker)
             if job is not None:
                 running = [j.project for j in queue.list() if j.state is JobState.RUNNING]

@@ -47,6 +47,16 @@ def test_a_worker_without_heartbeat_is_dead_until_the_next_one(
     assert set(alive(database)) == {me}
 
 
+def test_a_heartbeat_from_the_future_does_not_count(
+    database: Database, workers: WorkerTable
+) -> None:
+    me = workers.register()
+    changed(database, me, beat_at=alive(database)[me].beat_at + DEAD_SECONDS + 60)
+    assert alive(database) == {}
+    workers.beat(me)
+    assert set(alive(database)) == {me}
+
+
 def test_a_worker_whose_process_is_gone_is_dead_at_once(
     database: Database, workers: WorkerTable
 ) -> None:

@@ -43,6 +43,7 @@ def _table(
         ("POST", "/train", TrainRoutes(project, backend).train, Role.TRAIN),
         ("GET", "/jobs", jobs.list, Role.TRAIN),
         ("GET", "/jobs/{job}", jobs.get, Role.TRAIN),
+        ("DELETE", "/jobs", jobs.cancel_all, Role.TRAIN),
         ("DELETE", "/jobs/{job}", jobs.cancel, Role.TRAIN),
         ("GET", "/jobs/{job}/events", jobs.events, Role.TRAIN),
         ("GET", "/versions", versions.list, Role.PREDICT),

@@ -58,6 +58,11 @@ def unprocessable(
     return Problem(422, detail, errors)
 
 
+def too_many(detail: str, *, retry_after: int) -> Problem:
+    """Returns 429 with Retry-After, in seconds."""
+    return Problem(429, detail, headers=[(b"retry-after", b"%d" % retry_after)])
+
+
 def fault(name: str | int, message: str, *path: str | int) -> Fault:
     """Returns the fault of one field."""
     return {"loc": [part[:64] if isinstance(part, str) else part for part in (name, *path)],

@@ -14,6 +14,7 @@ from windlass.web.problems import Problem
 
 MAX_LISTED = 1000
 JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_OPEN_STATES = [state.value for state in JobState if not state.is_final]
 _STREAM_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would keep events back
@@ -53,6 +54,17 @@ class JobRoutes:
 
         job = await self._backend.run(cancel)
         return _job_response(job, 200 if job.state.is_final else 202)
+
+    async def cancel_all(self, request: Request) -> Response:
+        """Handles `DELETE /jobs`: open jobs of the project, of one `?state=`; 202 where workers were asked to stop."""
+        state = choice(request.query(), "state", _OPEN_STATES)
+        jobs = await self._backend.run(
+            lambda stores: stores.queue.cancel_all(
+                self._project, None if state is None else JobState(state)
+            )
+        )
+        body = orjson.dumps({"jobs": [job_view(job) for job in jobs]})
+        return Response(body, status=200 if all(job.state.is_final for job in jobs) else 202)
 
     async def events(self, request: Request) -> Response:
         """Handles `GET /jobs/{job}/events`: progress until the end; 204 to a client that has seen the last event."""

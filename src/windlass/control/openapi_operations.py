@@ -31,7 +31,7 @@ TRAINING: dict[str, Operation] = {
         " parameters do not fit, and with a `job_id` where the training itself failed; 409 where it was"
         " cancelled.",
         "Trained",
-        errors=("400", "404", "409", "413", "415", "422", "503"),
+        errors=("400", "404", "409", "413", "415", "422", "429", "503"),
         body="{}.Training",
         headers={
             "Prefer": "`respond-async` answers at once; `wait=10` after ten seconds at the latest.",
@@ -68,6 +68,19 @@ TRAINING: dict[str, Operation] = {
                 "default": 100,
                 "description": "Maximum number of jobs.",
             },
+        },
+    ),
+    "DELETE /jobs": Operation(
+        "Cancel jobs",
+        "All queued and running jobs of the project, or those in one state. 202 where workers were asked to stop.",
+        "Jobs",
+        errors=("422", "503"),
+        also={"202": "Jobs"},
+        query={
+            "state": {
+                "enum": [state.value for state in JobState if not state.is_final],
+                "description": "Only jobs in this state.",
+            }
         },
     ),
     "GET /jobs/{job}": Operation(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from windlass.control.backend import ControlBackend, ControlStores
-from windlass.control.error_mapping import fault, unprocessable
+from windlass.control.error_mapping import fault, too_many, unprocessable
 from windlass.control.job_watcher import wait_until
 from windlass.control.prefer_header import idempotency_key, parse_prefer
 from windlass.control.request_body import read_json
@@ -59,7 +59,7 @@ class TrainRoutes:
         self, stores: ControlStores, body: Any, actor: str, key: str | None
     ) -> tuple[Job, str]:
         """Submits the job; returns it, and what it waits for while it is queued."""
-        from windlass.jobs.queue import JobRequest
+        from windlass.jobs.queue import JobLimitError, JobRequest
 
         declaration = stores.registry.declaration(self._project)
         if self._body is None or self._body.declaration != declaration:
@@ -68,6 +68,8 @@ class TrainRoutes:
         job_request = JobRequest(self._project, "train", request, actor, idempotency_key=key)
         try:
             job = stores.queue.submit(job_request)
+        except JobLimitError as error:
+            raise too_many(str(error), retry_after=60) from error
         except JobError as error:  # the draft's status for a key that came with another body
             raise unprocessable([fault("Idempotency-Key", str(error))], str(error)) from error
         return job, _waits_for(stores.queue, job) if job.state is JobState.QUEUED else ""

@@ -73,11 +73,15 @@ def fsync_path(path: Path) -> None:
 
 
 def is_process_alive(pid: int) -> bool:
-    """Whether a process with this ID runs, whoever owns it."""
+    """Whether a process with this ID runs, whoever owns it; a zombie has ended, and waits for its parent to notice."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):  # it just ended, or this system shows no states
+        return not Path("/proc/self/stat").exists()
+    return state not in (b"Z", b"X")

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from windlass.errors import JobError, UnknownError
 from windlass.jobs.job import Job, JobState
-from windlass.jobs.workers import WorkerRecord, database_time, living_workers
+from windlass.jobs.workers import WorkerRecord, WorkersById, database_time, living_workers
 from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
 
@@ -34,6 +34,18 @@ class ProjectBusyError(JobError):
     """A job cannot begin now: another one of its project runs."""
 
 
+class JobLimitError(JobError):
+    """Too many jobs of a project, or of one requester, are queued or running."""
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """How many jobs may be queued or running at once."""
+
+    of_project: int = 200
+    of_requester: int = 100  # in one project
+
+
 @dataclass(frozen=True)
 class JobRequest:
     """A request for a job; where `worker` is set, only that worker may run it as long as it is alive."""
@@ -46,21 +58,25 @@ class JobRequest:
     worker: str | None = None
 
 
+_LIMITS = JobLimits()
+
+
 class JobQueue:
     """Queue of jobs in the database.
 
     Safe to share between threads; every change is one transaction.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: JobLimits = _LIMITS) -> None:
         self._database = database
+        self._limits = limits
 
     def submit(self, job_request: JobRequest) -> Job:
         """Adds a job to the queue.
 
         An idempotency key that the project has used returns the job of that key.
 
-        Raises JobError where that job had another request, or the key is empty or too long.
+        Raises JobError where that job had another request, or the key is empty or too long; JobLimitError.
         """
         key = job_request.idempotency_key
         if key is not None and not 1 <= len(key) <= 255:
@@ -71,6 +87,7 @@ class JobQueue:
                 row = connection.execute(select(*_COLUMNS).where(same)).one_or_none()
                 if row is not None:
                     return _same_request(_job_from_row(row), job_request)
+            self._check_limits(connection, job_request)
             values = {
                 "id": secrets.token_hex(8),
                 "project": job_request.project,
@@ -102,13 +119,18 @@ class JobQueue:
                 raise JobError(
                     f"Job {job.id} has {_state_phrase(job)}: there is nothing left to cancel."
                 )
-            if job.state is JobState.RUNNING and job.worker in living_workers(
-                self._database, connection
-            ):
-                self._set(connection, job, cancelling=True)
-            else:
-                self._end(connection, job, JobState.CANCELLED)
-            return _read_job(connection, job_id)
+            return self._cancel(connection, job, living_workers(self._database, connection))
+
+    def cancel_all(self, project: str, state: JobState | None = None) -> Jobs:
+        """Cancels the open jobs of a project, or those in one state, as `cancel` does; returns them."""
+        with state_change(self._database) as connection:
+            selected = [
+                job
+                for job in read_open_jobs(connection)
+                if job.project == project and state in (None, job.state)
+            ]
+            living = living_workers(self._database, connection)
+            return [self._cancel(connection, job, living) for job in selected]
 
     def begin(self, job_id: str, worker: str) -> Job | None:
         """Starts a job in the name of this worker; None where the job has ended.
@@ -176,6 +198,31 @@ class JobQueue:
                 message = "Waiting for a worker, as the last one was stopped"
                 self._requeue(connection, job, message, attempts=job.attempts - 1)
             return _read_job(connection, job_id)
+
+    def _cancel(self, connection: Connection, job: Job, living: WorkersById) -> Job:
+        if job.state is JobState.RUNNING and job.worker in living:
+            self._set(connection, job, cancelling=True)
+        else:
+            self._end(connection, job, JobState.CANCELLED)
+        return _read_job(connection, job.id)
+
+    def _check_limits(self, connection: Connection, job_request: JobRequest) -> None:
+        """Raises JobLimitError where one more job would be too many."""
+        project, limits = job_request.project, self._limits
+        is_open = jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value])
+        query = select(jobs.c.asked_by, func.count()).where(jobs.c.project == project, is_open)
+        rows = connection.execute(query.group_by(jobs.c.asked_by))
+        counts = {requester: int(count) for requester, count in rows}
+        who = job_request.asked_by
+        for count, limit, of in (
+            (sum(counts.values()), limits.of_project, f"project {project}"),
+            (counts.get(who, 0), limits.of_requester, f"{who} in project {project}"),
+        ):
+            if count >= limit:
+                raise JobLimitError(
+                    f"{count} jobs of {of} are queued or running, and {limit} may be. Wait until some have ended, or"
+                    f" cancel them: DELETE /{project}/jobs."
+                )
 
     def workers(self) -> WorkerList:
         """Returns the workers that are alive."""

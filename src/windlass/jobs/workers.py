@@ -38,8 +38,11 @@ class WorkerRecord:
     beat_at: float
 
     def is_alive(self, now: float) -> bool:
-        """Whether the worker may still be running, seen from this process."""
-        if now - self.beat_at > DEAD_SECONDS:
+        """Whether the worker may still be running, seen from this process.
+
+        A heartbeat from the future was written before a clock was set back: it must not count until then.
+        """
+        if abs(now - self.beat_at) > DEAD_SECONDS:
             return False
         return self.host != host_identity() or is_process_alive(self.pid)
 

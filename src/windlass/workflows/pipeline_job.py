@@ -3,9 +3,7 @@
 Each step may run again after a crash: what it has already produced is found and used.
 """
 
-import shutil
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,8 @@ from windlass.workflows.execution.context import (
     JobContext,
     ProgressRange,
     StepResult,
+    finished_task,
     retry_while_unavailable,
-    run_task,
     save_progress,
     stop_if_requested,
 )
@@ -96,17 +94,14 @@ def _build(context: JobContext, job: Job, snapshot_before: int | None) -> StepRe
     if declaration.view is None:
         context.prestarted = process
         return {}
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, context.staging, ignore_errors=True)
-        stack.enter_context(process)
-        task = BuildTask(
-            project=job.project,
-            build=job.request["build"],
-            staging=str(context.staging / job.id),
-            home=str(context.settings.home),
-        )
-        building = replace(context, progress_range=BUILD_STEP.progress_range)
-        run_task(building, job, process, task, ProgressRange())
+    task = BuildTask(
+        project=job.project,
+        build=job.request["build"],
+        staging=str(context.staging / job.id),
+        home=str(context.settings.home),
+    )
+    building = replace(context, progress_range=BUILD_STEP.progress_range)
+    with finished_task(building, job, process, task, ProgressRange()) as process:
         return process.result or {"error": process.error}
 
 

@@ -3,8 +3,6 @@
 Each step may run again after a crash and leads to the same version, since a version records its job.
 """
 
-import shutil
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from windlass.workflows.execution.context import (
     JobContext,
     ProgressRange,
     StepResult,
+    finished_task,
     retry_while_unavailable,
-    run_task,
 )
 from windlass.workflows.execution.project_process import ProjectProcess, TrainTask
 
@@ -40,18 +38,15 @@ def _train(context: JobContext, job: Job) -> StepResult:
         return {"version": registered.name}
     process = context.project_process(job)
     signing_key = context.settings.signing_key
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, context.staging, ignore_errors=True)
-        stack.enter_context(process)
-        task = TrainTask(
-            project=job.project,
-            request=job.request,
-            artifacts=str(context.staging / job.id / "bundle"),
-            home=str(context.settings.home),
-            tracking_uri=context.settings.tracking_uri,
-            signing_key=None if signing_key is None else str(signing_key.absolute()),
-        )
-        run_task(context, job, process, task, ProgressRange(0, _TRAINED))
+    task = TrainTask(
+        project=job.project,
+        request=job.request,
+        artifacts=str(context.staging / job.id / "bundle"),
+        home=str(context.settings.home),
+        tracking_uri=context.settings.tracking_uri,
+        signing_key=None if signing_key is None else str(signing_key.absolute()),
+    )
+    with finished_task(context, job, process, task, ProgressRange(0, _TRAINED)) as process:
         if process.error is not None:
             return {"error": process.error}
         context.report_progress(_TRAINED, "Registering the version")

@@ -4,7 +4,8 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,18 +133,40 @@ def errors_as_result(step: Callable[[], StepResult]) -> StepResult:
         return {"error": describe_fault(error)}
 
 
-def run_task(
+@contextmanager
+def finished_task(
+    context: JobContext,
+    job: Job,
+    process: ProjectProcess,
+    task: ProcessTask,
+    progress_range: ProgressRange,
+) -> Iterator[ProjectProcess]:
+    """Runs a task in a project process; yields the process once it has a result or an error, and closes it.
+
+    A process that is killed from outside, as where memory runs out, is replaced by another one, once.
+    `progress_range` is the part of the current work that the task covers. Raises JobCancelled, WorkerStopped,
+    JobOwnershipLost, and JobError where no other process can be started.
+    """
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, context.staging, ignore_errors=True)
+        stack.enter_context(process)
+        _run_task(context, job, process, task, progress_range)
+        if process.was_killed:
+            _log.warning("project process killed, started again", extra={"job": job.id})
+            shutil.rmtree(context.staging, ignore_errors=True)
+            process = stack.enter_context(context.project_process(job))
+            _run_task(context, job, process, task, progress_range)
+        yield process
+
+
+def _run_task(
     context: JobContext,
     job: Job,
     process: ProjectProcess,
     task: ProcessTask,
     progress_range: ProgressRange,
 ) -> None:
-    """Runs a task in a project process and reports its progress until there is a result or an error.
-
-    `progress_range` is the part of the current work that the task covers. Raises JobCancelled, WorkerStopped,
-    JobOwnershipLost.
-    """
+    """Runs a task and reports its progress until there is a result or an error."""
     newest, saved, saved_at = (0.0, ""), (0.0, ""), 0.0
 
     def progress(share: float, message: str) -> None:

@@ -94,6 +94,11 @@ class ProjectProcess:
         """Whether there is a result or an error."""
         return self.result is not None or self.error is not None
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was killed from outside, as where memory runs out, before there was a result."""
+        return self.result is None and self._process.poll() == -signal.SIGKILL
+
     def read_spec(self) -> ProjectSpec:
         """Returns what the project declares. Raises ProjectError where it cannot be read."""
         self._wait_until(lambda: self.declaration is not None)
