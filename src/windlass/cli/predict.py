@@ -91,10 +91,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
     require_spark_engine(engine, master)
     columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
     request = ScoreRequest.from_paths(source, output, rejects, columns)
-    scored = resolve_scored_bundle(target, names, _trust(allow_pickle))
-    if scored.warning is not None:
-        echo_error(scored.warning)
-    bundle = scored.bundle
+    bundle = _resolve_bundle(target, names, allow_pickle=allow_pickle)
     with progress(quiet=json or not sys.stderr.isatty()) as report:
         if engine is ScoreTarget.LOCAL:
             summary = _score_here(bundle, request, report)
@@ -111,10 +108,15 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
     return FAILED
 
 
-def _trust(allow_pickle: bool) -> BundleTrust:
+def _resolve_bundle(target: Path, names: list[str], *, allow_pickle: bool) -> "Bundle":
+    """Opens the bundle to score with; a line says what speaks against its version."""
     settings = Settings.read()
     allowed = settings.allow_pickle or allow_pickle
-    return BundleTrust.from_settings(replace(settings, allow_pickle=allowed))
+    trust = BundleTrust.from_settings(replace(settings, allow_pickle=allowed))
+    scored = resolve_scored_bundle(target, names, trust)
+    if scored.warning is not None:
+        echo_error(scored.warning)
+    return scored.bundle
 
 
 def _score_here(
