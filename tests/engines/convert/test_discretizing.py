@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Binarizer, KBinsDiscretizer, StandardScaler
+from sklearn.preprocessing import Binarizer, KBinsDiscretizer, QuantileTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 DISCRETIZERS = [
@@ -50,3 +50,26 @@ def test_edges_and_their_neighbours(step: Any, iris: Any, compare_rows: Any) -> 
 def test_bins_in_float32_are_native(iris: Any, native_reason: Any) -> None:
     model = make_pipeline(KBinsDiscretizer(dtype=np.float32), LogisticRegression())
     assert native_reason(model, iris) == "KBinsDiscretizer: dtype=float32 is not converted"
+
+
+@pytest.mark.parametrize("count", [2, 150])
+def test_quantiles(count: Any, iris: Any, convert_exactly: Any, compare_rows: Any) -> None:
+    rows, _ = iris
+    table = (rows, np.random.default_rng(0).integers(0, 3, len(rows)))
+    step = QuantileTransformer(n_quantiles=count)
+    convert_exactly(make_pipeline(step, DecisionTreeClassifier(random_state=0)), table)
+    model = make_pipeline(step, LogisticRegression())
+    quantiles = np.unique(step.fit(rows).quantiles_[:, 1])[:30]
+    points = [float(np.nextafter(q, limit)) for q in quantiles for limit in (q, -9, 99)]
+    points += [0.0, -1e300, 1e300, np.nan]
+    special = pd.DataFrame(np.full((len(points), 4), 2.0), columns=rows.columns)
+    special.iloc[:, 1] = points
+    assert compare_rows(model, iris, special) == 1
+
+
+def test_quantiles_that_are_native(iris: Any, native_reason: Any) -> None:
+    for step, reason in (
+        (QuantileTransformer(n_quantiles=9, output_distribution="normal"), "='normal'"),
+        (QuantileTransformer(n_quantiles=1), "4 quantiles"),
+    ):
+        assert reason in native_reason(make_pipeline(step, LogisticRegression()), iris)

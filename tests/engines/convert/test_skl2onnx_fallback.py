@@ -3,12 +3,11 @@ from typing import Any
 
 import pytest
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
+from sklearn.linear_model import LogisticRegression, RANSACRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeRegressor
 from tests.support.child_process import run_python
 
 COMMON = """
@@ -44,9 +43,11 @@ def test_classifiers_and_regressors(iris: Any, diabetes: Any, convert_exactly: A
     convert_exactly(make_pipeline(StandardScaler(), MLPRegressor(**network)), diabetes)
 
 
-def test_trees_in_float32_are_native(iris: Any, native_reason: Any) -> None:
-    reason = native_reason(OneVsRestClassifier(DecisionTreeClassifier(random_state=0)), iris)
-    assert reason == "OneVsRestClassifier: skl2onnx adds its trees up in float32"
+def test_trees_in_float32_are_native(diabetes: Any, native_reason: Any) -> None:
+    model = RANSACRegressor(DecisionTreeRegressor(max_depth=3), min_samples=50, random_state=0)
+    assert (
+        native_reason(model, diabetes) == "RANSACRegressor: skl2onnx adds its trees up in float32"
+    )
 
 
 def test_what_it_does_not_know_is_native(iris: Any, native_reason: Any) -> None:

@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -15,6 +16,7 @@ from sklearn.ensemble import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,6 +26,8 @@ from sklearn.tree import DecisionTreeClassifier
 TREE = DecisionTreeClassifier(max_depth=3, random_state=0)
 LOGISTIC = LogisticRegression()
 CLASSIFIERS = [
+    OneVsRestClassifier(LOGISTIC),
+    OneVsRestClassifier(TREE),
     BaggingClassifier(n_estimators=8, max_features=0.5, random_state=0),
     BaggingClassifier(LOGISTIC, n_estimators=4, random_state=0),
     AdaBoostClassifier(n_estimators=8, random_state=0),
@@ -75,3 +79,12 @@ def test_the_median_where_half_the_weight_is_reached(
     model = AdaBoostRegressor(n_estimators=len(weights), random_state=0).fit(rows, target)
     model.estimator_weights_ = np.array(weights)
     assert compare_rows(FrozenEstimator(model), (rows, target), rows[:20]) == 0
+
+
+def test_the_label_of_one_vs_rest_where_probabilities_are_equal(
+    iris: Any, compare_rows: Any
+) -> None:
+    # Far away several classes have a probability of 1 before they are divided by the sum.
+    far = np.random.default_rng(0).normal(0, 1e3, (40, 4))
+    model = OneVsRestClassifier(LogisticRegression(max_iter=1000))
+    assert compare_rows(model, iris, pd.DataFrame(far, columns=iris[0].columns)) == 0

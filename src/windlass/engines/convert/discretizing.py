@@ -1,4 +1,4 @@
-"""Converters of steps that compare numbers with thresholds: Binarizer and KBinsDiscretizer."""
+"""Converters of steps that compare numbers with thresholds: Binarizer, KBinsDiscretizer, QuantileTransformer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler
     from windlass.engines.convert.graph import Array, Columns, Graph
 
-_DOUBLE = 11
+_DOUBLE, _INT64 = 11, 7
+_MAX_QUANTILES = 20_000  # of all columns; every value is compared with those of its column
 
 
 def binarizer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
@@ -61,3 +62,45 @@ def _one_hot(graph: Graph, bins: str, counts: Array) -> tuple[str, int]:
     repeated = graph.gather(bins, np.repeat(np.arange(len(counts)), counts).tolist())
     hits = graph.node("Equal", repeated, graph.constant(numbers.astype(np.float64)))
     return graph.node("Cast", hits, to=_DOUBLE), len(numbers)
+
+
+def quantile_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append each value's share of smaller training values; of equal quantiles it takes the middle."""
+    quantiles = np.asarray(step.quantiles_, np.float64).T
+    if step.output_distribution != "uniform":
+        raise UnsupportedError("QuantileTransformer: output_distribution='normal' is not converted")
+    if not 1 < quantiles.shape[1] <= quantiles.size <= _MAX_QUANTILES:
+        raise UnsupportedError(f"QuantileTransformer: {quantiles.size} quantiles are not converted")
+    graph, shares = compiler.graph, np.asarray(step.references_, np.float64)
+    rows = graph.numeric_tensor(columns, step)
+    compiler.reject(graph.node("IsInf", rows))
+    upper = _interpolated(graph, rows, quantiles, shares)
+    lower = _interpolated(graph, graph.node("Neg", rows), -quantiles[:, ::-1], -shares[::-1])
+    values = graph.node("Mul", graph.node("Sub", upper, lower), graph.constant(0.5))
+    for end, share in ((quantiles[:, -1], 1.0), (quantiles[:, 0], 0.0)):
+        at_end = graph.node("Equal", rows, graph.constant(end))
+        values = graph.node("Where", at_end, graph.constant(share), values)
+    return graph.tensor_columns(values, len(columns))
+
+
+def _interpolated(graph: Graph, rows: str, points: Array, values: Array) -> str:
+    """Append ``numpy.interp`` of each column on its ``points`` [features, points], [N, features]."""
+    features, count = points.shape
+    ends = [graph.constant(points[:, end]) for end in (0, -1)]
+    clipped = graph.node("Min", graph.node("Max", rows, ends[0]), ends[1])
+    last = graph.constant([2])
+    wide = graph.node("Unsqueeze", clipped, last)
+    passed = graph.node("GreaterOrEqual", wide, graph.constant(points[:, 1:]))
+    position = graph.node("ReduceSum", graph.node("Cast", passed, to=_INT64), last, keepdims=0)
+    offsets = graph.constant(np.arange(features) * count)
+    steps, rises = np.diff(points, axis=1), np.diff(values)
+    slopes = np.zeros_like(points)
+    np.divide(rises, steps, out=slopes[:, :-1], where=steps > 0)
+    table = np.stack([points, np.broadcast_to(values, points.shape), slopes], axis=2)
+    row = graph.node("Add", position, offsets)
+    entries = graph.node("Gather", graph.constant(table.reshape(-1, 3)), row, axis=0)
+    start, value, slope = (
+        graph.node("Gather", entries, graph.constant(np.array(k)), axis=2) for k in range(3)
+    )
+    rise = graph.node("Mul", slope, graph.node("Sub", clipped, start))
+    return graph.node("Add", rise, value)

@@ -1,4 +1,4 @@
-"""Converters of ensembles of other estimators: bagging, AdaBoost, voting and stacking."""
+"""Converters of ensembles of other estimators: bagging, AdaBoost, voting, stacking, one-vs-rest."""
 
 from __future__ import annotations
 
@@ -108,6 +108,38 @@ def voting_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
     """Append the weighted mean of the members' values."""
     parts = [compiler.regress(member, columns) for member in model.estimators_]
     return _average(compiler, parts, _weights(model))
+
+
+def one_vs_rest_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
+    """Append a classifier for each class; the largest score decides, as probabilities saturate."""
+    graph, members = compiler.graph, model.estimators_
+    if model.multilabel_:
+        raise UnsupportedError("OneVsRestClassifier: several labels")
+    axis = graph.constant([1])
+    outputs = [compiler.classify(member, columns) for member in members]
+    if any(output.probabilities is None for output in outputs):
+        raise UnsupportedError("OneVsRestClassifier: a member gives no probabilities")
+    shares = [graph.gather(str(output.probabilities), [1]) for output in outputs]
+    has_decision = hasattr(members[0], "decision_function")
+    scores = [output.decision or "" for output in outputs] if has_decision else shares
+    if "" in scores:
+        raise UnsupportedError(f"OneVsRestClassifier over {type(members[0]).__name__}")
+    if len(members) == 1:
+        bound = graph.constant(0.0 if has_decision else 0.5)
+        above = graph.node("Cast", graph.node("Greater", scores[0], bound), to=7)  # 7: int64
+        label = graph.node("Squeeze", above, axis)
+        shares.insert(0, graph.node("Sub", graph.constant(1.0), shares[0]))
+        joined = scores[0]
+    else:
+        joined = graph.node("Concat", *scores, axis=1)
+        label = graph.node("ArgMax", joined, axis=1, keepdims=0)
+    values = graph.node("Concat", *shares, axis=1)
+    total = graph.node("ReduceSum", values, axis, keepdims=1)
+    # Where every class has zero, scikit-learn leaves the zeros.
+    empty = graph.node("Equal", total, graph.constant(0.0))
+    divisor = graph.node("Where", empty, graph.constant(1.0), total)
+    probabilities = graph.node("Div", values, divisor)
+    return ClassifierOutput(label, probabilities, joined if has_decision else None)
 
 
 def stacking_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
