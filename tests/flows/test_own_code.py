@@ -18,7 +18,7 @@ def test_a_bundle_carries_the_code_of_its_pipeline(
     bundle = Bundle.open(bundle_of("own"))
     assert bundle.manifest.engine.name == "native"
     assert "Area" in (bundle.manifest.engine.reason or "")
-    server = serve(bundle.path)  # another process, and another folder
+    server = serve(bundle.path, options=["--allow-pickle"])  # another process, another folder
     answer = server.client.post("/predict", json={"length": 1.4, "width": 0.2})
     assert answer.json()["prediction"] == "setosa"
     loaded = run([sys.executable, "-c", LOAD, bundle.path / "model.joblib"], cwd=tmp_path)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,7 +64,7 @@ def _fork_workers() -> None:
         name = "spawn_main" if "spawn_main" in code else "tracker"
         return _fork(name, ["python", "-c", code, "--multiprocessing-fork"], passed)
 
-    util.spawnv_passfds = start
+    util.spawnv_passfds = start  # type: ignore[assignment]
 
 
 def _fork_job_worker() -> None:
@@ -156,5 +156,6 @@ def _run(arguments: Sequence[str]) -> NoReturn:
         sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with suppress(OSError, ValueError):  # it may be closed
+                stream.flush()
         os._exit(code if isinstance(code, int) else 1)
