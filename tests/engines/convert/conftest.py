@@ -110,7 +110,9 @@ def _predictions(fitted: FittedEstimator, rows: pd.DataFrame) -> list[tuple[Any,
     except (ValueError, IndexError):
         if len(rows) == 1:
             return [None]
-        return [_predictions(fitted, rows.iloc[[at]])[0] for at in range(len(rows))]
+        middle = len(rows) // 2
+        halves = rows.iloc[:middle], rows.iloc[middle:]
+        return [outcome for half in halves for outcome in _predictions(fitted, half)]
     columns = [values]
     if fitted.classes is not None:
         columns.insert(0, [fitted.classes.index(name) for name in predicted])

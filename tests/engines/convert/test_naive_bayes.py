@@ -9,6 +9,7 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.naive_bayes import BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OrdinalEncoder
+from tests.support.budget import IS_CI
 
 MODELS = [
     QuadraticDiscriminantAnalysis(),
@@ -36,7 +37,7 @@ def codes() -> Any:
     return rows, ((rows.a + draw.integers(0, 3, 300)) // 3).astype(int)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=repr)
+@pytest.mark.parametrize("model", MODELS if IS_CI else MODELS[::2], ids=repr)
 def test_three_classes(model: Any, iris: Any, convert_exactly: Any) -> None:
     convert_exactly(model, iris)
 

@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from tests.support.budget import IS_CI
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -21,7 +22,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=repr)
+@pytest.mark.parametrize("options", OPTIONS if IS_CI else OPTIONS[::2], ids=repr)
 def test_a_tree_sees_the_same_bits(options: Any, iris: Any, convert_exactly: Any) -> None:
     rows, _ = iris
     target = np.random.default_rng(0).integers(0, 3, len(rows))
