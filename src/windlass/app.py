@@ -18,6 +18,7 @@ from windlass.monitoring.ledger_retention import ledger_limits, remove_old_segme
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters, counters_folder
 from windlass.serving.online_features import OnlineFeatures, StoreOpener
+from windlass.serving.protocols import open_inference
 from windlass.serving.rollout.deployment import ProjectDeployment
 from windlass.serving.rollout.live_state import LiveStateFile
 from windlass.serving.rollout.loader import ModelLoader, VersionLoader, load_bundle
@@ -73,9 +74,9 @@ def application(
         process.routes,
         process.metrics,
         max_body=settings.max_body,
-        start=process.start,
-        stop=process.stop,
+        lifespan=process,
         access=process.access,
+        error_formats={open_inference.PREFIX: open_inference.encode_error},
     )
 
 

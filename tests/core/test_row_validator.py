@@ -153,7 +153,7 @@ def test_a_column_of_csv_is_validated_as_its_texts(sample: tuple[RowSchema, list
         ('{"a": true}', "a", "Input should be a valid number"),
         ('{"a": NaN}', "a", "Input should be a finite number"),
         ("{}", "a", "Field required"),
-        ('{"a": 1, "z": 1}', "z", "Extra inputs are not permitted"),
+        ('{"a": 1, "z": 1}', "", "Extra inputs are not permitted"),
     ],
 )
 def test_a_row_is_refused_with_the_place_and_without_its_value(
@@ -164,7 +164,7 @@ def test_a_row_is_refused_with_the_place_and_without_its_value(
     )
     with pytest.raises(RowsError) as caught:
         validator.parse_row(body.encode())
-    assert caught.value.faults == [{"loc": [column], "msg": message}]
+    assert caught.value.faults == [{"loc": [column] if column else [], "msg": message}]
     assert not caught.value.malformed
 
 
@@ -188,7 +188,7 @@ def test_bad_rows_of_a_body_are_named_up_to_a_maximum() -> None:
         number().parse_rows(b'[{"a": 1}, {"a": "x"}, {"a": 2, "b": 3}, {}]')
     assert caught.value.faults == [
         {"loc": [1, "a"], "msg": "Input should be a valid number"},
-        {"loc": [2, "b"], "msg": "Extra inputs are not permitted"},
+        {"loc": [2], "msg": "Extra inputs are not permitted"},
         {"loc": [3, "a"], "msg": "Field required"},
     ]
     with pytest.raises(RowsError) as caught:

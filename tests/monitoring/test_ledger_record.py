@@ -44,7 +44,7 @@ def test_a_row_is_a_line_of_json() -> None:
 
 
 def test_rows_are_one_line() -> None:
-    line = encode_rows(NOW, b"mine", [{"x": 1.0}, {"x": 2.0}], BATCH_ANSWER)
+    line = encode_rows(NOW, b"mine", b'[{"x": 1.0}, {"x": 2.0}]', BATCH_ANSWER)
     assert line.count(b"\n") == 1
     rows = list(decode_line(line))
     assert [row["prediction_id"] for row in rows] == ["p.0", "p.1"]

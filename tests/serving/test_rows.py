@@ -60,8 +60,8 @@ def fits(column: ColumnSchema, value: Any) -> bool:
         case ColumnKind.NUMBER:
             right = isinstance(value, int | float) and not isinstance(value, bool)
         case ColumnKind.INTEGER:
-            right = isinstance(value, int) and not isinstance(value, bool)
-            right = right and abs(value) <= MAX_INTEGER
+            right = isinstance(value, int | float) and not isinstance(value, bool)
+            right = right and value == int(value) and abs(value) <= MAX_INTEGER
         case ColumnKind.BOOLEAN:
             return isinstance(value, bool)
         case ColumnKind.DATE:
@@ -100,7 +100,7 @@ def broken(draw: st.DrawFn, schema: RowSchema) -> tuple[dict[str, Any], str]:
         name = draw(
             st.text(TEXT, min_size=1, max_size=20).filter(lambda name: name not in schema.names)
         )
-        return row | {name: draw(JUNK)}, name
+        return row | {name: draw(JUNK)}, ""  # its name is not sent back
     if fault == "missing" and column.required:
         return {name: value for name, value in row.items() if name != column.name}, column.name
     values = JUNK
@@ -152,7 +152,8 @@ def test_any_broken_row_is_refused(request: pytest.FixtureRequest, row: str, hom
         row, name = case
         answer = server.client.post("/predict", json=row)
         assert answer.status_code == 422, answer.text
-        assert [fault["loc"][0] for fault in answer.json()["errors"]] == [name]
+        locations = [fault["loc"] for fault in answer.json()["errors"]]
+        assert locations == [[name] if name else []]
 
     check()
 

@@ -41,7 +41,7 @@ def test_a_missing_field_is_named(iris_server: Server, name: str) -> None:
 
 def test_every_fault_is_named(iris_server: Server) -> None:
     answer = iris_server.client.post("/predict", json={"sepal_length": SECRET, "colour": SECRET})
-    assert sorted(locations(answer)) == sorted([[name] for name in [*FIELDS, "colour"]])
+    assert sorted(locations(answer)) == [[], *sorted([name] for name in FIELDS)]
     assert SECRET not in answer.text
 
 
@@ -106,7 +106,7 @@ def test_null_and_default(mixed_server: Server) -> None:
 
 BROKEN = [
     b"", b" ", b"{", b'{"sepal_length":', b"nothing", b"{'a': 1}", b'{"a":1}}', b"[1,", b"\xff\xfe", b"\x00",
-    b'{"a":"\xff"}', b'{"a":"\\ud800"}', b'{"a":01}', b'{"a":1,}', b"[" * 100_000, b'{"a":' * 100_000,
+    b'{"a":"\xff"}', b'{"a":"\\ud800"}', b'{"a":01}', b'{"a":1,}', b"[" * 60_000, b'{"a":' * 12_000,
     b"\xef\xbb\xbf{}", b"NaNN", b'{"a":"\x01"}', b"\x1f\x8b\x08\x00\x00", json.dumps(FLOWER).encode("utf-16"),
 ]  # fmt: skip
 
@@ -159,23 +159,31 @@ def test_duplicate_keys_are_read_as_json_readers_do(iris_server: Server) -> None
     assert locations(post(iris_server, "/predict", bad)) == [["petal_width"]]
 
 
-def test_a_name_of_a_megabyte_is_not_sent_back(iris_server: Server) -> None:
-    answer = iris_server.client.post("/predict", json=flower(**{"x" * (1 << 20): 1}))
-    assert locations(answer) == [["x" * 64]]
-    assert len(answer.content) < 1000
-    batch = iris_server.client.post("/predict_batch", json=[flower(**{"y" * (1 << 20): 1})])
-    assert locations(batch) == [[0, "y" * 64]]
+def test_names_that_are_not_declared_are_not_sent_back(iris_server: Server) -> None:
+    for name in (SECRET, SECRET * 1000):
+        answer = iris_server.client.post("/predict", json=flower(**{name: 1}))
+        assert locations(answer) == [[]]
+        assert SECRET not in answer.text
+        assert len(answer.content) < 1000
+    for name in (SECRET, SECRET * 10_000):
+        batch = iris_server.client.post("/predict_batch", json=[FLOWER, flower(**{name: 1})])
+        assert locations(batch) == [[1]]
+        assert SECRET not in batch.text
 
 
 def test_ten_thousand_unknown_fields_give_a_short_answer(iris_server: Server) -> None:
-    answer = iris_server.client.post("/predict", json=flower(**{f"f{i}": i for i in range(10_000)}))
-    assert len(locations(answer)) == 100
+    answer = iris_server.client.post("/predict", json=flower(**{f"f{i}": 1 for i in range(5000)}))
+    assert locations(answer) == [[]]
     rows = iris_server.client.post("/predict_batch", json=[{}] * 10_000)
     assert len(locations(rows)) == 100
 
 
 def test_an_integer_of_a_million_digits(iris_server: Server, mixed_server: Server) -> None:
     digits = b"9" * 1_000_000
+    body = json.dumps(FLOWER).encode().replace(b"1.4", digits)
+    assert post(iris_server, "/predict", body).status_code == 413
+    assert post(iris_server, "/predict_batch", b"[%b]" % body).status_code == 413
+    digits = b"9" * 10_000
     body = json.dumps(FLOWER).encode().replace(b"1.4", digits)
     assert post(iris_server, "/predict", body).status_code in (400, 422)
     body = json.dumps(LOAN).encode().replace(b'"age": 25', b'"age": ' + digits)

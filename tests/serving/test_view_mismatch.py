@@ -55,13 +55,13 @@ def serve(
 
     async def main() -> None:
         service = app.application(ServeTarget(str(PROJECT)), settings=settings, only=only)
-        await service._start()
+        await service._resources.start()
         try:
             transport = httpx.ASGITransport(service)  # type: ignore[arg-type]
             async with httpx.AsyncClient(transport=transport, base_url="http://clients") as ask:
                 await work(ask)
         finally:
-            await service._stop()
+            await service._resources.stop()
 
     asyncio.run(main())
 

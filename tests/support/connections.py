@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import uvicorn
@@ -53,7 +54,9 @@ def sized_service(max_body: int) -> AsgiService:
         Route("GET", "/stream", stream, label="/stream"),
     ]
     metrics = ServerMetrics(SharedCounters())
-    return AsgiService(routes, metrics, max_body=max_body, start=nothing, stop=nothing)
+    return AsgiService(
+        routes, metrics, max_body=max_body, lifespan=SimpleNamespace(start=nothing, stop=nothing)
+    )
 
 
 class _Parts:

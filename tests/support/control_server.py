@@ -6,6 +6,7 @@ TIMEOUT in the environment says how many seconds a call may take, HEARTBEAT how 
 import asyncio
 import os
 import sys
+from types import SimpleNamespace
 
 from windlass.control.app import ControlPlane
 from windlass.control.backend import ControlTimings
@@ -61,8 +62,7 @@ def app() -> AsgiService:
         [*routes, *(Route(r.method, r.path, r.handler, label=r.path) for r in docs.routes())],
         ServerMetrics(SharedCounters()),
         max_body=settings.max_body,
-        start=start,
-        stop=stop,
+        lifespan=SimpleNamespace(start=start, stop=stop),
         access=authenticator or CrossOriginProtection(settings.allowed_hosts),
     )
 

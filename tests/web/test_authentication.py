@@ -61,13 +61,15 @@ class GuardedService:
             routes,
             ServerMetrics(SharedCounters()),
             max_body=100,
-            start=self.nothing,
-            stop=self.nothing,
+            lifespan=self,
             access=authenticator,
         )
 
-    async def nothing(self) -> None:
-        """Start and stop of a service that has nothing to start."""
+    async def start(self) -> None:
+        """Nothing to acquire."""
+
+    async def stop(self) -> None:
+        """Nothing to release."""
 
     async def enter(self, request: Request) -> Response:
         await request.body()

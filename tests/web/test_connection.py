@@ -37,7 +37,7 @@ def test_a_body_may_come_late_and_in_pieces(iris_server: Server) -> None:
 
 def test_a_large_body_may_come_in_pieces(iris_server: Server) -> None:
     for size in (9_999, 60_000, 70_000, 300_000):
-        rows = b"[" + BODY + b" " * (size - len(BODY)) + b"]"
+        rows = b"[%b]" % BODY + b" " * (size - len(BODY))
         request = post("/predict_batch", rows)
         with iris_server.connect() as connection:
             for start in range(0, len(request), 8_000):

@@ -45,17 +45,19 @@ class Client:
         self.ending, self.begun = asyncio.Event(), asyncio.Event()
 
     async def ask(self, method: str = "GET") -> None:
-        async def nothing() -> None:
-            """A server's start and stop."""
-
         service = AsgiService(
             [Route("GET", "/events", self.handler, label="/events")],
             ServerMetrics(SharedCounters()),
             max_body=1000,
-            start=nothing,
-            stop=nothing,
+            lifespan=self,
         )
         await asyncio.wait_for(service(self.scope(method), self.receive, self.send), TIMEOUT)
+
+    async def start(self) -> None:
+        """Nothing to acquire."""
+
+    async def stop(self) -> None:
+        """Nothing to release."""
 
     def scope(self, method: str = "GET") -> dict[str, Any]:
         return {"type": "http", "method": method, "path": "/events", "headers": [],

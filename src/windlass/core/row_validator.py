@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, islice
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ _DATE_OR_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"  # cells of CSV may be w
 _EMPTY_TEXT_ROW = np.empty((1, 0), object)
 _TYPES: dict[ColumnKind, frozenset[type]] = {
     ColumnKind.NUMBER: frozenset([float, int]),
-    ColumnKind.INTEGER: frozenset([int]),
+    ColumnKind.INTEGER: frozenset([int, float]),
     ColumnKind.BOOLEAN: frozenset([bool]),
 }
 _COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
@@ -55,27 +55,31 @@ class NumericRowReader:
         """Makes a reader for this schema; None if a column is not a required number."""
         return cls(schema) if all(map(_is_required_number, schema.columns)) else None
 
-    def read(self, body: bytes) -> tuple[list[dict[str, Any]], Batch] | None:
-        """Reads a JSON array of rows and the same as a batch; None if a row may be invalid, or there is none."""
+    def read(self, rows: Any) -> tuple[list[dict[str, Any]], Batch] | None:
+        """Returns the rows of a parsed JSON array, also as a batch; None if one may be invalid, or there is none."""
         try:
-            rows = orjson.loads(body)
             numbers = np.empty((len(rows), self._width))
             for index, column in enumerate(self._columns):
                 numbers[:, index] = column.read(rows)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None
         has_extra = any(map(self._width.__ne__, map(len, rows)))
         fits = not has_extra and all(
             column.fits(numbers[:, index]) for index, column in enumerate(self._columns)
         )
-        return (rows, Batch(numbers, np.empty((len(rows), 0), object))) if rows and fits else None
+        if not rows or not fits:
+            return None
+        for column in self._columns:
+            column.convert(rows)
+        return rows, Batch(numbers, np.empty((len(rows), 0), object))
 
 
 @dataclass(frozen=True)
 class _NumericColumn:
     """Checks of a required column of numbers."""
 
-    value: Callable[[Any], Any]
+    name: str
+    is_integer: bool
     types: frozenset[type]
     limits: tuple[tuple[Callable[[Any, Any], Any], float], ...]
 
@@ -84,19 +88,28 @@ class _NumericColumn:
         limits = [(_COMPARE[name], limit) for name, limit in column.effective_bounds().items()]
         if column.kind is ColumnKind.INTEGER:  # beyond, float64 does not distinguish them
             limits += [(operator.lt, 2**53), (operator.gt, -(2**53))]
-        return cls(itemgetter(column.name), _TYPES[column.kind], tuple(limits))
+        is_integer = column.kind is ColumnKind.INTEGER
+        return cls(column.name, is_integer, _TYPES[column.kind], tuple(limits))
 
     def read(self, rows: Any) -> list[Any]:
         """Returns the values of this column. Raises KeyError, or TypeError for a value of another type."""
-        values = list(map(self.value, rows))
+        values = list(map(itemgetter(self.name), rows))
         if not self.types.issuperset(map(type, values)):
             raise TypeError
         return values
 
     def fits(self, numbers: NDArray[np.float64]) -> bool:
-        """Whether numbers are finite and within the limits."""
+        """Whether numbers are finite and within the limits, and whole where the column is of integers."""
         within = all(compare(numbers, limit).all() for compare, limit in self.limits)
-        return within and bool(np.isfinite(numbers).all())
+        if not within or not np.isfinite(numbers).all():
+            return False
+        return not self.is_integer or bool((numbers == np.trunc(numbers)).all())
+
+    def convert(self, rows: list[dict[str, Any]]) -> None:
+        """Makes integers of the floats without a fraction in a column of integers, as 30.0."""
+        if self.is_integer and float in map(type, map(itemgetter(self.name), rows)):
+            for row in rows:
+                row[self.name] = int(row[self.name])
 
 
 def _is_required_number(column: ColumnSchema) -> bool:
@@ -137,7 +150,7 @@ class RowValidator:
         except ValidationError as error:
             raise self._explain(body) or rows_error(error) from None
         if len(row) != self._width:
-            raise self._explain(body) or self._extra(row, [])
+            raise self._explain(body) or _extra([])
         return row
 
     def parse_rows(self, body: bytes) -> list[Values]:
@@ -148,16 +161,25 @@ class RowValidator:
             raise self._explain_all(body) or rows_error(error) from None
         if any(map(self._width.__ne__, map(len, rows))):
             index = next(i for i, row in enumerate(rows) if len(row) != self._width)
-            raise self._explain_all(body) or self._extra(rows[index], [index])
+            raise self._explain_all(body) or _extra([index])
         return rows
 
-    def parse_batch(self, body: bytes) -> tuple[list[Values], Batch]:
-        """Parses a JSON array of rows; returns the rows and the same as a batch."""
-        parsed = self._numeric_reader and self._numeric_reader.read(body)
-        if parsed:
-            return parsed
+    def parse_batch(self, body: bytes, parsed: Any = None) -> tuple[list[Values], Batch]:
+        """Parses a JSON array of rows; returns the rows and the same as a batch.
+
+        `parsed` is the same array, where the caller has it.
+        """
+        if self._numeric_reader is not None:
+            numeric = self._numeric_reader.read(_loads(body) if parsed is None else parsed)
+            if numeric is not None:
+                return numeric
         rows = self.parse_rows(body)
         return rows, self.to_batch(rows)
+
+    def parse_values(self, rows: Sequence[Any]) -> tuple[list[Values], Batch]:
+        """Validates rows of JSON values, as `parse_batch` does. Raises TypeError for what JSON cannot hold."""
+        numeric = self._numeric_reader and self._numeric_reader.read(rows)
+        return numeric or self.parse_batch(orjson.dumps(rows), rows)
 
     def parse_text_row(self, cells: Mapping[str, str]) -> Values:
         """Parses a row of CSV: every value is text, an empty cell is null."""
@@ -196,11 +218,6 @@ class RowValidator:
                 break
         return RowsError(faults[:MAX_FAULTS]) if faults else None
 
-    def _extra(self, row: Values, where: list[str | int]) -> RowsError:
-        extra = islice((name for name in row if name not in self.schema.names), MAX_FAULTS)
-        message = "Extra inputs are not permitted"
-        return RowsError([{"loc": [*where, _truncate(name)], "msg": message} for name in extra])
-
     def to_batch(self, rows: Sequence[Values]) -> Batch:
         """Converts validated rows to arrays."""
         if self._is_numeric and len(rows) == 1:
@@ -222,19 +239,35 @@ class RowValidator:
         return Batch(numeric, text)
 
 
+def _extra(loc: list[str | int]) -> RowsError:
+    return RowsError([{"loc": loc, "msg": "Extra inputs are not permitted"}])
+
+
+def _loads(body: bytes) -> Any:
+    """Returns the parsed body; None if it is not JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
 def rows_error(error: ValidationError) -> RowsError:
-    """Converts pydantic's error; the result names places and reasons, and not the values."""
+    """Converts pydantic's error; the result has reasons and declared names, and nothing that the input held."""
     items = error.errors(include_url=False, include_context=False, include_input=False)
     malformed = any(item["type"] == "json_invalid" for item in items)
-    faults = [
-        {"loc": [_truncate(part) for part in item["loc"]], "msg": item["msg"]}
-        for item in items[:MAX_FAULTS]
-    ]
+    faults: list[Fault] = []
+    extra = set[tuple[int | str, ...]]()  # locations that have unknown fields
+    for item in items:
+        loc = item["loc"]
+        if item["type"] == "extra_forbidden":
+            loc = loc[:-1]
+            if loc in extra:
+                continue
+            extra.add(loc)
+        faults.append({"loc": list(loc), "msg": item["msg"]})
+        if len(faults) == MAX_FAULTS:
+            break
     return RowsError(faults, malformed=malformed)
-
-
-def _truncate(part: str | int) -> str | int:
-    return part[:64] if isinstance(part, str) else part
 
 
 def _row_schema(
@@ -304,5 +337,15 @@ def _with_message(schema: CoreSchema, message: str) -> CoreSchema:
 
 
 def _integer_schema(column: ColumnSchema, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
+    """Returns a schema of integers; in JSON, 30.0 is one, as JSON Schema says, and 30.5 is not."""
     multiple_of = None if column.multiple_of is None else int(column.multiple_of)
-    return core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)
+    integer = core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)
+    if not strict:
+        return integer
+    number = core_schema.float_schema(strict=True, allow_inf_nan=False)
+    choices: list[CoreSchema | tuple[CoreSchema, str]] = [
+        core_schema.int_schema(strict=True),
+        core_schema.chain_schema([number, core_schema.int_schema(strict=False)]),
+    ]
+    either = core_schema.union_schema(choices, mode="left_to_right")
+    return core_schema.chain_schema([core_schema.custom_error_schema(either, "int_type"), integer])

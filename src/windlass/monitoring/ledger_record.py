@@ -24,9 +24,9 @@ def encode_row(predicted_at: float, request_id: bytes, row: Any, answer: bytes) 
     return _ROW_LINE % (predicted_at, request_id, orjson.dumps(row), answer)
 
 
-def encode_rows(predicted_at: float, request_id: bytes, rows: list[Any], answer: bytes) -> bytes:
-    """Returns the line of several rows and their JSON answer. `predicted_at` is in epoch seconds."""
-    return _ROWS_LINE % (predicted_at, request_id, orjson.dumps(rows), answer)
+def encode_rows(predicted_at: float, request_id: bytes, rows: bytes, answer: bytes) -> bytes:
+    """Returns the line of several rows, a JSON array, and their JSON answer. `predicted_at` is in epoch seconds."""
+    return _ROWS_LINE % (predicted_at, request_id, rows, answer)
 
 
 def decode_line(line: bytes) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """The hot path: `/predict` and `/predict_batch`, from the bytes of the body to the ledger and the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, time
 from typing import Any
 
@@ -10,7 +12,9 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.row_validator import Values
 from windlass.errors import RejectedRowsError, RowsError
 from windlass.monitoring.ledger_record import encode_row, encode_rows
+from windlass.serving.batch_answer import BatchAnswer
 from windlass.serving.content_negotiation import response_format
+from windlass.serving.json_reader import PIECE_BYTES, JsonReader
 from windlass.serving.model import ServedModel
 from windlass.serving.served_project import ServedProject
 from windlass.web.messages import JSON, Request, Response
@@ -19,8 +23,19 @@ from windlass.web.problems import Problem, invalid, malformed, rejected, unsuppo
 _JSON_TYPES = ("application/json", "")  # a client may leave the type out
 _INLINE_BYTES = 1 << 14
 _dumps = orjson.dumps
+CHUNK_ROWS = 1 << 16  # predicted at a time
+MAX_JSON_ROWS = 500_000  # in one answer
 Rows = tuple[list[Values], Batch]  # validated rows, and the same as arrays
-Uncounted = tuple[Response, list[Prediction]]  # predictions that the event loop has yet to count
+ReadRows = Callable[[ServedModel], Iterator[Rows]]  # a piece of the body at a time
+EncodeAnswer = Callable[[BatchAnswer, bytes], Response]  # of an answer, and its JSON
+
+
+@dataclass(frozen=True)
+class CollectedRows:
+    """All rows of a request: as arrays, and as the JSON array that the ledger has."""
+
+    batch: Batch
+    json: bytes
 
 
 class Predictor:
@@ -59,74 +74,69 @@ class Predictor:
         body = await request.body()
         model = await self.resolve_model(request)
         if request.media_type() not in _JSON_TYPES:
-            answer, predictions = await model.executor.submit(self._table, request, body, model)
-        elif len(body) <= _INLINE_BYTES and model.inline:
-            answer, predictions = self._json_batch(request, body, model)
-        else:
-            answer, predictions = await model.executor.submit(
-                self._json_batch, request, body, model
-            )
-        for prediction in predictions:
+            answer, prediction = await model.executor.submit(self._table, request, body, model)
             model.count(prediction)
-        return answer
+            return answer
+        form = response_format(request, "json")
 
-    def _table(self, request: Request, body: bytes, model: ServedModel) -> Uncounted:
+        def encode(answer: BatchAnswer, encoded: bytes) -> Response:
+            return Response(encoded) if form == "json" else _table_response(request, answer, form)
+
+        read = partial(json_rows, body=body)
+        return await self.predict_rows(request, model, read, encode, len(body))
+
+    def _table(
+        self, request: Request, body: bytes, model: ServedModel
+    ) -> tuple[Response, Prediction]:
         from windlass.serving.tabular import predict_table  # pyarrow, which most servers never need
 
         return predict_table(request, body, model, self._project.ledger)
 
-    def _json_batch(self, request: Request, body: bytes, model: ServedModel) -> Uncounted:
-        form = response_format(request, "json")
-        rows, batch = parse_rows(model, body)
-        request.parsed = perf_counter()
-        prediction = model.predict(batch)
-        request.predicted = perf_counter()
-        _, encoded = self.record_batch(request, model, rows, prediction)
-        if form == "json":
-            return Response(encoded), [prediction]
-        from windlass.serving.tabular import table_response
-        from windlass.tables.writer import prediction_table
-
-        table = prediction_table(prediction, model.classes)
-        return table_response(request, model, [table], form), [prediction]
-
     async def predict_rows(
-        self, request: Request, model: ServedModel, read: Callable[[ServedModel], Rows], size: int
-    ) -> dict[str, Any]:
-        """Predicts the rows of another protocol, which `read` parses from a body of `size` bytes.
+        self, request: Request, model: ServedModel, read: ReadRows, encode: EncodeAnswer, size: int
+    ) -> Response:
+        """Answers rows of any protocol: `read` parses them from a body of `size` bytes, `encode` gives the response.
 
-        Returns the answer of a batch, after it was appended to the ledger. A large body is parsed and predicted
-        off the event loop.
+        The answer was appended to the ledger before. A large body is read, predicted and answered off the event loop.
         """
-        if size <= _INLINE_BYTES:
-            rows, batch = read(model)
-            request.parsed = perf_counter()
-            prediction = await model.predict_async(batch)
-            request.predicted = perf_counter()
-            answer = self.record_batch(request, model, rows, prediction)[0]
+        if size > _INLINE_BYTES:
+            work = self._predict_large
+            response, prediction = await model.executor.submit(work, request, model, read, encode)
         else:
-            answer, prediction = await model.executor.submit(self._read_batch, request, read, model)
+            rows = _collect(read(model), keeps_json=self._append is not None)
+            request.parsed = perf_counter()
+            prediction = await model.predict_async(rows.batch)
+            response = self._respond(request, model, rows, prediction, encode)
         model.count(prediction)
-        return answer
+        return response
 
-    def _read_batch(
-        self, request: Request, read: Callable[[ServedModel], Rows], model: ServedModel
-    ) -> tuple[dict[str, Any], Prediction]:
-        rows, batch = read(model)
+    def _predict_large(
+        self, request: Request, model: ServedModel, read: ReadRows, encode: EncodeAnswer
+    ) -> tuple[Response, Prediction]:
+        rows = _collect(read(model), keeps_json=self._append is not None)
         request.parsed = perf_counter()
-        prediction = model.predict(batch)
+        prediction = Prediction.concat(model.predict_chunks(rows.batch, CHUNK_ROWS))
+        return self._respond(request, model, rows, prediction, encode), prediction
+
+    def _respond(
+        self,
+        request: Request,
+        model: ServedModel,
+        rows: CollectedRows,
+        prediction: Prediction,
+        encode: EncodeAnswer,
+    ) -> Response:
         request.predicted = perf_counter()
-        return self.record_batch(request, model, rows, prediction)[0], prediction
+        answer, encoded = self.record_batch(request, model, rows.json, prediction)
+        return encode(answer, encoded)
 
     def record_batch(
-        self, request: Request, model: ServedModel, rows: list[Values], prediction: Prediction
-    ) -> tuple[dict[str, Any], bytes]:
-        """Returns the batch answer and its JSON, after it was appended to the ledger."""
-        answer = model.batch_answer(prediction)
-        answer["model_version"] = model.version
-        answer["latency_ms"] = round((perf_counter() - request.started) * 1e3, 3)
-        answer["prediction_id"] = request.id
-        encoded = _dumps(answer)
+        self, request: Request, model: ServedModel, rows: bytes, prediction: Prediction
+    ) -> tuple[BatchAnswer, bytes]:
+        """Returns the answer and its JSON, after it was appended to the ledger with the rows, a JSON array."""
+        latency_ms = round((perf_counter() - request.started) * 1e3, 3)
+        answer = BatchAnswer(model, prediction, request.id, latency_ms)
+        encoded = answer.encode()
         if self._append is not None:
             self._append(encode_rows(time(), request.request_id, rows, encoded))
         return answer, encoded
@@ -183,19 +193,72 @@ def require_json(request: Request) -> None:
         raise unsupported(["application/json"])
 
 
-def parse_rows(model: ServedModel, body: bytes) -> Rows:
-    """Validates a JSON array of rows. Raises Problem 400 or 422."""
+def json_rows(model: ServedModel, body: bytes) -> Iterator[Rows]:
+    """Yields the validated rows of a JSON array, a piece at a time. Raises Problem 400, 413 or 422."""
+    if len(body) <= PIECE_BYTES:
+        yield validate_piece(partial(model.validator.parse_batch, body), 0)
+        return
+    reader = JsonReader(body, model.max_row_bytes)
+    if reader.peek() != b"[":
+        raise invalid([{"loc": [], "msg": "Input should be a valid array"}])
+    start = 0
+    for text, values in reader.pieces():
+        yield validate_piece(partial(model.validator.parse_batch, text, values), start)
+        start += len(values)
+    reader.end()
+
+
+def validate_piece(parse: Callable[[], Rows], start: int) -> Rows:
+    """Returns the rows that `parse` validates; `start` is the index of the first. Raises Problem 400 or 422."""
     try:
-        rows, batch = model.validator.parse_batch(body)
+        return parse()
     except RowsError as error:
-        raise rows_problem(error) from None
-    if not rows:
+        raise rows_problem(error, start) from None
+
+
+def _collect(pieces: Iterator[Rows], *, keeps_json: bool) -> CollectedRows:
+    """Returns all rows in one batch. Raises Problem 413 where there are too many, 422 where there are none."""
+    batches: list[Batch] = []
+    encoded: list[bytes] = []
+    count = 0
+    for rows, batch in pieces:
+        count += len(rows)
+        if count > MAX_JSON_ROWS:
+            raise too_many_rows()
+        batches.append(batch)
+        if keeps_json:
+            encoded.append(_dumps(rows)[1:-1])
+    if not count:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
-    return rows, batch
+    batch = batches[0] if len(batches) == 1 else Batch.concat(batches)
+    return CollectedRows(batch, b"[%b]" % b",".join(encoded))
 
 
-def rows_problem(error: RowsError) -> Problem:
-    """Returns Problem 400 for a body that is not JSON, 422 for rows that do not fit the schema."""
+def too_many_rows() -> Problem:
+    """Returns 413: more rows than one answer has."""
+    return Problem(413, "The body holds more than is answered at once. Send fewer rows at a time.")
+
+
+def _table_response(request: Request, answer: BatchAnswer, form: str) -> Response:
+    from windlass.serving.tabular import table_response
+
+    return table_response(request, answer.model, answer.prediction, form)
+
+
+def rows_problem(error: RowsError, start: int = 0) -> Problem:
+    """Returns Problem 400 for a body that is not JSON, 422 for rows that do not fit the schema.
+
+    `start` is the index of the first row that was read.
+    """
     if error.malformed:
         return malformed("The body is not valid JSON.")
-    return invalid(error.faults)
+    if not start:
+        return invalid(error.faults)
+    return invalid(
+        [
+            {**fault, "loc": [fault["loc"][0] + start, *fault["loc"][1:]]}
+            if fault["loc"]
+            else fault
+            for fault in error.faults
+        ]
+    )

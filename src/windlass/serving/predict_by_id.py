@@ -90,7 +90,8 @@ class PredictById:
         request.predicted = perf_counter()
         if prediction is not None:
             rows = [row for *_, row in predictable]
-            answers, _ = self._predictor.record_batch(request, model, rows, prediction)
+            self._predictor.record_batch(request, model, orjson.dumps(rows), prediction)
+            answers = model.batch_answer(prediction)
             for index, (result, features, row) in enumerate(predictable):
                 result.update(_outcome(answers, index) | _features_used(features, row))
                 result["prediction_id"] = f"{request.id}.{index}"

@@ -5,29 +5,31 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter, time
 from typing import Any
 
-import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from windlass.core.batch import Batch, Prediction
-from windlass.errors import InputError, TableError
+from windlass.core.row_validator import MAX_FAULTS
+from windlass.errors import Fault, InputError, TableError
 from windlass.monitoring.ledger import Ledger
 from windlass.monitoring.ledger_record import TableMetadata, encode_table
+from windlass.serving.batch_answer import BatchAnswer
 from windlass.serving.content_negotiation import FORMATS, MEDIA_TYPES, response_format
 from windlass.serving.model import ServedModel
+from windlass.serving.predict import CHUNK_ROWS, MAX_JSON_ROWS, too_many_rows
 from windlass.tables.reader import TableReader
+from windlass.tables.text_columns import is_text
 from windlass.tables.validate import require_columns, validate_table
 from windlass.tables.writer import open_writer, prediction_table, row_table
 from windlass.web.messages import Request, Response
-from windlass.web.problems import Problem, invalid, malformed, unsupported
+from windlass.web.problems import invalid, malformed, unsupported
 
-CHUNK_ROWS = 1 << 16  # predicted at a time
-MAX_JSON_ROWS = 500_000  # as Python objects a row takes a hundred times its size
 MAX_EXPANSION = 4  # size of a decompressed table, in multiples of the largest body
 
 
 def predict_table(
     request: Request, body: bytes, model: ServedModel, ledger: Ledger | None
-) -> tuple[Response, list[Prediction]]:
+) -> tuple[Response, Prediction]:
     """Predicts a table; returns the response and the predictions.
 
     One invalid row fails the whole table.
@@ -40,22 +42,37 @@ def predict_table(
     answer_form = response_format(request, form)
     batch = _read_table(model, body, form, request.max_body * MAX_EXPANSION)
     if answer_form == "json" and len(batch) > MAX_JSON_ROWS:
-        raise _too_many_rows()
+        raise too_many_rows()
     request.parsed = perf_counter()
-    predictions = model.predict_chunks(batch, CHUNK_ROWS)
+    prediction = Prediction.concat(model.predict_chunks(batch, CHUNK_ROWS))
     request.predicted = perf_counter()
-    tables = [prediction_table(prediction, model.classes) for prediction in predictions]
+    tables = _prediction_tables(model, prediction)
     if ledger is not None:
         ledger.append_table(_ledger_record(request, model, batch, tables))
     if answer_form == "json":
-        return Response(_json_answer(request, model, predictions)), predictions
-    return table_response(request, model, tables, answer_form), predictions
+        latency_ms = round((perf_counter() - request.started) * 1e3, 3)
+        answer = BatchAnswer(model, prediction, request.id, latency_ms)
+        return Response(answer.encode()), prediction
+    return _encode_tables(request, model, tables, answer_form), prediction
 
 
 def table_response(
-    request: Request, model: ServedModel, tables: Sequence[Any], form: str
+    request: Request, model: ServedModel, prediction: Prediction, form: str
 ) -> Response:
     """Returns predictions as a table; version and prediction id are in its headers."""
+    return _encode_tables(request, model, _prediction_tables(model, prediction), form)
+
+
+def _prediction_tables(model: ServedModel, prediction: Prediction) -> list[Any]:
+    return [
+        prediction_table(prediction.slice(start, start + CHUNK_ROWS), model.classes)
+        for start in range(0, len(prediction), CHUNK_ROWS)
+    ]
+
+
+def _encode_tables(
+    request: Request, model: ServedModel, tables: Sequence[Any], form: str
+) -> Response:
     sink = io.BytesIO()
     with open_writer(sink, tables[0].schema, form) as writer:
         for table in tables:
@@ -69,28 +86,54 @@ def table_response(
 
 def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> Batch:
     """Returns the rows of a body as arrays. Raises Problem 400, 413 above `max_bytes` of memory, or 422."""
+    checked = _CheckedRows(model)
     try:
-        if form == "csv":
-            body.decode()
         with TableReader(body, form) as reader:
             _check_columns(model, reader.names)  # before any row is read: there may be very many
-            table = pa.Table.from_batches(_bounded_batches(reader, max_bytes), reader.schema)
-    except UnicodeDecodeError:
-        raise malformed("The body is not UTF-8.") from None
+            for batch in _bounded_batches(reader, max_bytes):
+                checked.add(batch, strings=form == "csv")
     except (InputError, pa.ArrowException) as error:
         # the readers' own messages quote the body
         reason = error.reason if isinstance(error, TableError) else ""
         detail = f"The body cannot be read as a table in the form {form}"
         raise malformed(f"{detail}: {reason}" if reason else f"{detail}.") from None
-    if not table.num_rows:
-        raise invalid([{"loc": [], "msg": "At least one row is needed"}])
-    try:
-        checked = validate_table(model.schema, table, strings=form == "csv")
-    except (pa.ArrowException, UnicodeDecodeError):
-        raise malformed("The table holds a column of a type that is not read here.") from None
-    if checked.problems:
-        raise invalid([{"loc": [p.row, p.column], "msg": p.reason} for p in checked.problems])
-    return checked.batch
+    return checked.batch()
+
+
+class _CheckedRows:
+    """Validates the batches of a table one after the other."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self._model = model
+        self._batches: list[Batch] = []
+        self._faults: list[Fault] = []
+        self._rows = 0
+
+    def add(self, table: Any, *, strings: bool) -> None:
+        """Validates a batch. Raises Problem 422 once MAX_FAULTS are found."""
+        if not table.num_rows:
+            return
+        try:
+            checked = validate_table(self._model.schema, table, strings=strings)
+        except (pa.ArrowException, UnicodeDecodeError):
+            raise malformed("The table holds a column of a type that is not read here.") from None
+        self._faults += [
+            {"loc": [self._rows + problem.row, problem.column], "msg": problem.reason}
+            for problem in checked.problems
+        ]
+        if len(self._faults) >= MAX_FAULTS:
+            raise invalid(self._faults[:MAX_FAULTS])
+        self._rows += table.num_rows
+        if not self._faults:
+            self._batches.append(checked.batch)
+
+    def batch(self) -> Batch:
+        """Returns all rows. Raises Problem 422 where any is invalid, and where there is none."""
+        if self._faults:
+            raise invalid(self._faults)
+        if not self._rows:
+            raise invalid([{"loc": [], "msg": "At least one row is needed"}])
+        return self._batches[0] if len(self._batches) == 1 else Batch.concat(self._batches)
 
 
 def _check_columns(model: ServedModel, names: Sequence[str]) -> None:
@@ -107,7 +150,7 @@ def _bounded_batches(reader: TableReader, max_bytes: int) -> Iterator[Any]:
         size += batch.num_rows * max(batch.num_columns, 1) * 8
         size += sum(_expanded_bytes(column) for column in batch.columns)
         if size > max_bytes:
-            raise _too_many_rows()
+            raise too_many_rows()
         yield batch
 
 
@@ -115,12 +158,10 @@ def _expanded_bytes(array: Any) -> int:
     """Returns the size of a column without dictionary encoding."""
     if not pa.types.is_dictionary(array.type):
         return int(array.nbytes)
-    longest = max(map(len, map(str, array.dictionary.to_pylist())), default=0)
+    longest = 16  # of what is not text
+    if is_text(array.type.value_type):
+        longest = pc.max(pc.binary_length(array.dictionary.cast(pa.large_string()))).as_py() or 0
     return len(array) * int(longest)
-
-
-def _too_many_rows() -> Problem:
-    return Problem(413, "The table holds more than is answered at once. Send fewer rows at a time.")
 
 
 def _ledger_record(
@@ -138,14 +179,3 @@ def _ledger_record(
         for start in range(0, len(batch), CHUNK_ROWS)
     )
     return encode_table(metadata, zip(tables, rows, strict=True))
-
-
-def _json_answer(request: Request, model: ServedModel, predictions: list[Prediction]) -> bytes:
-    parts = [model.batch_answer(prediction) for prediction in predictions]
-    answer: dict[str, Any] = {
-        key: [item for part in parts for item in part[key]] for key in parts[0]
-    }
-    answer["model_version"] = model.version
-    answer["latency_ms"] = round((perf_counter() - request.started) * 1e3, 3)
-    answer["prediction_id"] = request.id
-    return orjson.dumps(answer)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from windlass.monitoring.metrics import ServerMetrics
 from windlass.web import problems
 from windlass.web.access_log import AccessLog
 from windlass.web.messages import (
+    JSON,
     SEND_WHOLE,
     SHUTDOWN_EVENT,
     BodyBudget,
@@ -34,7 +35,17 @@ _NO_ROUTE = Route("", "", handler=None, label="none")  # type: ignore[arg-type] 
 _NO_EXTENSIONS: dict[str, Any] = {}
 BODIES_IN_FLIGHT = 4  # of the largest size, that may be in memory at a time
 
-Hook = Callable[[], Awaitable[None]]
+ErrorFormat = Callable[[Problem], tuple[int, bytes]]  # status and JSON body of an error
+
+
+class Lifespan(Protocol):
+    """Resources of the application. `start` and `stop` run once each, as the server starts and stops."""
+
+    async def start(self) -> None:
+        """Acquires them; the server takes no request before."""
+
+    async def stop(self) -> None:
+        """Releases them, after the last response."""
 
 
 class AccessPolicy(Protocol):
@@ -45,10 +56,7 @@ class AccessPolicy(Protocol):
 
 
 class AsgiService:
-    """Service behind every route: an ASGI application, which also answers whole requests in batches.
-
-    `start` and `stop` run once each, as the server starts and stops.
-    """
+    """Service behind every route: an ASGI application, which also answers whole requests in batches."""
 
     def __init__(
         self,
@@ -56,15 +64,17 @@ class AsgiService:
         metrics: ServerMetrics,
         *,
         max_body: int,
-        start: Hook,
-        stop: Hook,
+        lifespan: Lifespan,
         access: AccessPolicy | None = None,
+        error_formats: Mapping[str, ErrorFormat] | None = None,
     ) -> None:
+        """`error_formats` are by the first part of a path, such as `/v2`; elsewhere errors are problem documents."""
         self._router = Router(list(routes))
         self._metrics = metrics
         self.max_body = max_body
         self._budget = BodyBudget(BODIES_IN_FLIGHT * max_body)
-        self._start, self._stop = start, stop
+        self._resources = lifespan
+        self._error_formats = dict(error_formats or {})
         self._access = access
         self._log = AccessLog()
         prefix = secrets.token_hex(6)
@@ -116,9 +126,13 @@ class AsgiService:
         except ClientGone:
             return route, None
         except asyncio.CancelledError:  # the grace period of a stop is over
-            return route, error_response(request, unavailable("The server is stopping."))
+            return route, self._error_response(request, unavailable("The server is stopping."))
         except Exception as error:  # noqa: BLE001 - answered, and logged with its traceback if it is not ours
-            return route, error_response(request, error)
+            return route, self._error_response(request, error)
+
+    def _error_response(self, request: Request, error: Exception) -> Response:
+        first = f"/{request.head.path[1:].partition('/')[0]}"
+        return error_response(request, error, self._error_formats.get(first))
 
     def _admit(self, request: Request, route: Route) -> None:
         """Raises Problem where the request may not use the route."""
@@ -174,13 +188,13 @@ class AsgiService:
             scope["state"][SHUTDOWN_EVENT] = asyncio.Event()
         try:
             self._log.start()
-            await self._start()
+            await self._resources.start()
         except Exception as error:  # noqa: BLE001 - uvicorn must learn of it, whatever it was
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._stop()
+        await self._resources.stop()
         await asyncio.to_thread(self._log.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -198,9 +212,14 @@ async def _stream(request: Request, response: Response, send: Send) -> int:
     return response.status if complete else 499
 
 
-def error_response(request: Request, error: Exception) -> Response:
-    """Returns the response to an error; logs one that is not the client's."""
+def error_response(
+    request: Request, error: Exception, encode: ErrorFormat | None = None
+) -> Response:
+    """Returns the response to an error, a problem document unless `encode` makes another; logs one of the server."""
     problem = error if isinstance(error, Problem) else _problem(request, error)
+    if encode is not None:
+        status, body = encode(problem)
+        return Response(body, JSON, status, problem.headers)
     body = problem.body(request.request_id.decode())
     return Response(body, problems.CONTENT_TYPE, problem.status, problem.headers)
 

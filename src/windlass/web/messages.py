@@ -149,6 +149,8 @@ class Request:
             decoded = await asyncio.to_thread(decode, content, max_body)
         if decoded is None:
             raise self._too_large(max_body)
+        if self.budget is not None:
+            self.budget.charge(self, len(decoded))
         return decoded
 
     def _too_large(self, max_body: int) -> Problem:

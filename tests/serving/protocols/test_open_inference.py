@@ -63,7 +63,7 @@ def expected(iris_server: Server) -> dict[str, Any]:
 def test_server(iris_server: Server, slash: str) -> None:
     body = iris_server.client.get(f"/v2{slash}").json()
     assert body == {
-        "name": "windlass", "version": windlass.__version__, "extensions": ["binary_tensor_data"],
+        "name": "windlass", "version": windlass.__version__, "extensions": ["binary_tensor_data", "classification"],
     }  # fmt: skip
 
 

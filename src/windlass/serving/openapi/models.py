@@ -194,4 +194,27 @@ class V2Request(ApiModel):
     outputs: list[V2RequestedOutput] = Field(default_factory=list)
 
 
-MODELS = (Health, Status, InstancePredictions, Ids, OnlineFeatures, V2Error, V2Response, V2Request)
+class V2ModelState(ApiModel):
+    """A version of a model, and whether it is ready."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class V2Index(RootModel[list[V2ModelState]]):
+    """Every version that may be named."""
+
+
+MODELS = (
+    V2Index,
+    Health,
+    Status,
+    InstancePredictions,
+    Ids,
+    OnlineFeatures,
+    V2Error,
+    V2Response,
+    V2Request,
+)

@@ -42,6 +42,8 @@ def _v2(summary: str, answer: str = "Any", errors: Sequence[str] = ("503",)) -> 
 
 
 _V2_MODEL = {
+    "/config": _v2("Model configuration", errors=("404",)),
+    "/stats": _v2("Model statistics", errors=("404",)),
     "": _v2("Model metadata", errors=("404", "503")),
     "/ready": _v2("Model readiness", errors=("404", "503")),
     "/infer": Operation(
@@ -158,6 +160,8 @@ OPERATIONS: dict[str, Operation] = {
         protocol="V1",
     ),
     "/v2": _v2("Server metadata", errors=()),
+    "/v2/repository/index": _v2("Models and their versions", "V2Index", errors=("400", "413")),
+    "/v2/models/stats": _v2("Statistics", errors=("404",)),
     "/v2/health/live": _v2("Server liveness", errors=()),
     "/v2/health/ready": _v2("Server readiness"),
     **{f"/v2/models/{{model}}{end}": operation for end, operation in _V2_MODEL.items()},

@@ -1,13 +1,15 @@
 """V1 protocol of KServe and TensorFlow Serving, and Vertex AI's: `{"instances": […]}`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import orjson
 
 from windlass.auth.key import Role
+from windlass.serving.batch_answer import BatchAnswer
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import Predictor, Rows, require_json
-from windlass.serving.protocols.rows import parse_object, rows_from_items, validate_rows
+from windlass.serving.protocols.rows import comes_twice, not_a_list, open_object, read_rows
 from windlass.serving.served_project import ServedProject
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
@@ -64,9 +66,26 @@ class KServeV1:
         predictor = self._predictors[project.name]
         model = await predictor.resolve_model(request)
 
-        def read(model: ServedModel) -> Rows:
-            items = parse_object(body).get("instances")
-            return validate_rows(model, rows_from_items(model.schema, items, "instances"))
+        read = partial(_instances, body=body)
+        return await predictor.predict_rows(request, model, read, encode_predictions, len(body))
 
-        answer = await predictor.predict_rows(request, model, read, len(body))
-        return Response(orjson.dumps({"predictions": answer["predictions"]}))
+
+def _instances(model: ServedModel, body: bytes) -> Iterator[Rows]:
+    """Yields the rows of `{"instances": […]}`. Raises Problem 400, 413 or 422."""
+    reader, is_found = open_object(model, body), False
+    for name in reader.members():
+        if name != "instances":
+            reader.value()
+            continue
+        if is_found:
+            raise comes_twice()
+        is_found = True
+        yield from read_rows(model, reader, name)
+    reader.end()
+    if not is_found:
+        raise not_a_list(["instances"])
+
+
+def encode_predictions(answer: BatchAnswer, _: bytes) -> Response:
+    """Returns the answer `{"predictions": […]}`."""
+    return Response(b'{"predictions":%b}' % answer.encode_predictions())

@@ -1,24 +1,24 @@
 """Open Inference Protocol V2: the routes at `/v2` and below."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from windlass._version import __version__
 from windlass.auth.key import Role
-from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
-from windlass.errors import EngineError, RejectedRowsError
-from windlass.serving.model import ServedModel
-from windlass.serving.predict import Predictor, Rows
-from windlass.serving.protocols.rows import validate_rows
-from windlass.serving.protocols.tensors import BinaryTail, Tensor, TensorError, encode, read_tensor
+from windlass.core.row_schema import ColumnKind
+from windlass.serving.json_reader import JsonReader
+from windlass.serving.predict import Predictor
+from windlass.serving.protocols.infer import InferRequest, output_tensors
 from windlass.serving.served_project import ServedProject
 from windlass.serving.status import StatusRoutes
 from windlass.web.messages import JSON, Request, Response
-from windlass.web.problems import Problem, rejected
+from windlass.web.problems import Problem
 from windlass.web.routing import Route
 
+PREFIX = "/v2"
+MAX_INDEX_BODY = 64 << 10
 _DATATYPES = {
     ColumnKind.NUMBER: "FP64",
     ColumnKind.INTEGER: "INT64",
@@ -26,15 +26,12 @@ _DATATYPES = {
     ColumnKind.DATE: "BYTES",
     ColumnKind.CATEGORY: "BYTES",
 }
-_MAX_DAYS = 700_000  # from 1970, within the calendar's years 1 to 9999
-_JSON_LENGTH = b"inference-header-content-length"
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class OpenInferenceV2:
     """Routes of the protocol.
 
-    Its errors are `{"error": …}`.
+    Errors of all paths below `/v2` are `{"error": …}`.
     """
 
     def __init__(
@@ -50,21 +47,25 @@ class OpenInferenceV2:
     def routes(self) -> list[Route]:
         """Returns the routes of the protocol."""
         routes = [
-            Route("GET", "/v2", _with_v2_errors(self.server)),
-            Route("GET", "/v2/health/live", _with_v2_errors(self.live)),
-            Route("GET", "/v2/health/ready", _with_v2_errors(self.ready)),
+            Route("GET", "/v2", self.server),
+            Route("GET", "/v2/health/live", self.live),
+            Route("GET", "/v2/health/ready", self.ready),
+            Route("POST", "/v2/repository/index", self.index, role=Role.PREDICT),
+            Route("GET", "/v2/models/stats", self.statistics, role=Role.PREDICT),
         ]
         for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
             routes += [
-                Route("GET", path, _with_v2_errors(self.metadata), role=Role.PREDICT),
-                Route("GET", f"{path}/ready", _with_v2_errors(self.model_ready)),
-                Route("POST", f"{path}/infer", _with_v2_errors(self.infer), role=Role.PREDICT),
+                Route("GET", path, self.metadata, role=Role.PREDICT),
+                Route("GET", f"{path}/ready", self.model_ready),
+                Route("GET", f"{path}/config", self.config, role=Role.PREDICT),
+                Route("GET", f"{path}/stats", self.statistics, role=Role.PREDICT),
+                Route("POST", f"{path}/infer", self.infer, role=Role.PREDICT),
             ]
         return routes
 
     async def server(self, _: Request) -> Response:
         """Answers `GET /v2`: the server's metadata."""
-        extensions = ["binary_tensor_data"]
+        extensions = ["binary_tensor_data", "classification"]
         return _json({"name": "windlass", "version": __version__, "extensions": extensions})
 
     async def live(self, _: Request) -> Response:
@@ -98,7 +99,7 @@ class OpenInferenceV2:
         ]
         outputs = [
             {"name": name, "datatype": datatype, "shape": [-1, *rest]}
-            for name, datatype, rest in _outputs(model)
+            for name, datatype, rest in output_tensors(model)
         ]
         platform = "onnx_onnxruntime" if model.engine.name == "onnx" else "sklearn"
         return _json(
@@ -117,19 +118,34 @@ class OpenInferenceV2:
         body = await request.body()
         predictor = self._predictors[project.name]
         model = await predictor.resolve_model(request)
-        payload, tail = _split_body(request, body)
-        specs = payload.get("inputs")
-        if not isinstance(specs, list) or not specs:
-            raise TensorError("inputs must be a list of tensors")
-        binary_by_output = _requested_outputs(model, payload)
+        query = InferRequest(request, body)
+        return await predictor.predict_rows(request, model, query.read, query.encode, len(body))
 
-        def read(model: ServedModel) -> Rows:
-            tensors = [read_tensor(spec, tail) for spec in specs]
-            tail.end()
-            return validate_rows(model, _rows(model.schema, tensors))
+    async def index(self, request: Request) -> Response:
+        """Answers `POST /v2/repository/index`, Triton's list of models: their versions, and whether they are ready."""
+        query = JsonReader(await request.body(MAX_INDEX_BODY))
+        options = query.value() if query.peek() else {}
+        only_ready = isinstance(options, dict) and options.get("ready") is True
+        models = [
+            {"name": project.name, "version": version, "state": state, "reason": reason}
+            for project in self._projects.values()
+            for version, state, reason in _states(project)
+            if state == "READY" or not only_ready
+        ]
+        return _json(models)
 
-        answer = await predictor.predict_rows(request, model, read, len(body))
-        return _encode_answer(payload, model, answer, binary_by_output)
+    async def config(self, request: Request) -> Response:
+        """Answers `GET …/config`, Triton's model configuration, which is not offered."""
+        self._find(request)
+        raise Problem(
+            404, "There is no model configuration here. The metadata of the model has its tensors."
+        )
+
+    async def statistics(self, request: Request) -> Response:
+        """Answers `GET …/stats`, Triton's statistics, which are not offered."""
+        if "model" in request.path_params:
+            self._find(request)
+        raise Problem(404, "There are no statistics here. /metrics has counts and latencies.")
 
     def _find(self, request: Request) -> ServedProject:
         project = self._projects.get(request.path_params["model"])
@@ -139,154 +155,21 @@ class OpenInferenceV2:
         return project
 
 
-def _with_v2_errors(handler: Handler) -> Handler:
-    """Wraps a handler so that its errors have the protocol's form."""
-
-    async def wrapped(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except TensorError as error:
-            return _json({"error": str(error)}, 400)
-        except RejectedRowsError as error:
-            return _problem_response(rejected(error.faults))
-        except EngineError:
-            return _json({"error": "the model cannot predict these rows"}, 400)
-        except Problem as problem:
-            return _problem_response(problem)
-
-    return wrapped
-
-
-def _problem_response(problem: Problem) -> Response:
-    """Returns a problem in the protocol's form, which has one text for all faults and no 422."""
+def encode_error(problem: Problem) -> tuple[int, bytes]:
+    """Returns a problem as the protocol has errors: its status, and `{"error": …}`."""
     faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors]
-    body = orjson.dumps({"error": "; ".join([problem.detail, *faults])})
-    return Response(body, JSON, 400 if problem.status == 422 else problem.status, problem.headers)
+    status = 400 if problem.status == 422 else problem.status
+    return status, orjson.dumps({"error": "; ".join([problem.detail, *faults])})
+
+
+def _states(project: ServedProject) -> Iterator[tuple[str, str, str]]:
+    """Yields version, state and reason as Triton's index has them; a version that is loaded on demand is ready too."""
+    if project.model is None:
+        yield "", "UNAVAILABLE", str(project.unready_reason)
+        return
+    for version in project.available_versions or [project.model.version]:
+        yield version, "READY", ""
 
 
 def _json(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), JSON, status)
-
-
-def _split_body(request: Request, body: bytes) -> tuple[dict[str, Any], BinaryTail]:
-    """Returns the JSON part of a body and the binary data behind it. Raises TensorError."""
-    header = request.header(_JSON_LENGTH)
-    if header is not None and (len(header) > 18 or not header.isdigit() or int(header) > len(body)):
-        raise TensorError("Inference-Header-Content-Length is not within the body")
-    length = len(body) if header is None else int(header)
-    try:
-        payload = orjson.loads(body[:length])
-    except orjson.JSONDecodeError:
-        raise TensorError("the request is not valid JSON") from None
-    if not isinstance(payload, dict):
-        raise TensorError("the request must be an object")
-    return payload, BinaryTail(body[length:])
-
-
-def _rows(schema: RowSchema, tensors: list[Tensor]) -> list[dict[str, Any]]:
-    """Returns the rows of one tensor for each column, or of a matrix of all numeric columns and other tensors."""
-    columns: dict[str, list[Any]] = {}
-    for tensor in tensors:
-        for name, values in _columns(schema, tensor):
-            if name in columns:
-                raise TensorError("a column comes twice")
-            columns[name] = values
-    if len({len(values) for values in columns.values()}) != 1:
-        raise TensorError("the inputs hold different numbers of rows")
-    kinds = {column.name: column for column in schema.columns}
-    converted = {
-        name: [_value(kinds[name], value) for value in values] if name in kinds else values
-        for name, values in columns.items()
-    }
-    return [dict(zip(converted, row, strict=True)) for row in zip(*converted.values(), strict=True)]
-
-
-def _columns(schema: RowSchema, tensor: Tensor) -> list[tuple[str, list[Any]]]:
-    width = 1 if len(tensor.shape) == 1 else tensor.shape[-1]
-    if len(tensor.shape) > 2:
-        raise TensorError("an input has the shape [rows], [rows, 1] or [rows, columns]")
-    if tensor.name in schema.names or width == 1:
-        if width != 1:
-            raise TensorError("an input named after a column has the shape [rows] or [rows, 1]")
-        return [(tensor.name[:64], tensor.values)]
-    names = [column.name for column in schema.numeric]
-    if width != len(names):
-        raise TensorError(f"a matrix of all numeric columns has {len(names)} of them")
-    return [(name, tensor.values[index::width]) for index, name in enumerate(names)]
-
-
-def _value(column: ColumnSchema, value: Any) -> Any:
-    """Returns a value in its column's type, where a matrix or the client made a float of it."""
-    if column.kind is ColumnKind.INTEGER and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if column.kind is ColumnKind.BOOLEAN and value in (0, 1):
-        return bool(value)
-    if column.kind is ColumnKind.DATE and isinstance(value, float | int) and abs(value) < _MAX_DAYS:
-        return column.to_json(value) if value == int(value) else value
-    return value
-
-
-def _outputs(model: ServedModel) -> list[tuple[str, str, list[int]]]:
-    if model.classes is None:
-        return [("prediction", "FP64", [])]
-    first = model.classes[0]
-    datatype = "BOOL" if isinstance(first, bool) else "INT64" if isinstance(first, int) else "BYTES"
-    return [("prediction", datatype, []), ("probabilities", "FP64", [len(model.classes)])]
-
-
-def _requested_outputs(model: ServedModel, payload: dict[str, Any]) -> dict[str, bool]:
-    """Returns the requested outputs, and whether each is in binary. Raises TensorError."""
-    names = [name for name, _, _ in _outputs(model)]
-    parameters = payload.get("parameters")
-    binary = isinstance(parameters, dict) and parameters.get("binary_data_output") is True
-    requested = payload.get("outputs")
-    if requested is None:
-        return dict.fromkeys(names, binary)
-    binary_by_output = {}
-    for output in requested if isinstance(requested, list) else [requested]:
-        if not isinstance(output, dict) or output.get("name") not in names:
-            raise TensorError(f"the outputs are {', '.join(names)}")
-        options = output.get("parameters")
-        own = options.get("binary_data", binary) if isinstance(options, dict) else binary
-        binary_by_output[output["name"]] = own is True
-    return binary_by_output
-
-
-def _encode_answer(
-    payload: dict[str, Any],
-    model: ServedModel,
-    answer: dict[str, Any],
-    binary_by_output: dict[str, bool],
-) -> Response:
-    values = {"prediction": answer["predictions"]}
-    if "class_probabilities" in answer:
-        values["probabilities"] = [
-            share for row in answer["class_probabilities"] for share in row.values()
-        ]
-    outputs, tails = [], []
-    for name, datatype, rest in _outputs(model):
-        if name not in binary_by_output:
-            continue
-        output: dict[str, Any] = {
-            "name": name, "shape": [len(answer["predictions"]), *rest], "datatype": datatype,
-        }  # fmt: skip
-        if binary_by_output[name]:
-            tails.append(encode(values[name], datatype))
-            output["parameters"] = {"binary_data_size": len(tails[-1])}
-        else:
-            output["data"] = values[name]
-        outputs.append(output)
-    body: dict[str, Any] = {
-        "model_name": model.bundle.manifest.project,
-        "model_version": model.version,
-    }
-    request_id = payload.get("id")
-    body["id"] = request_id if isinstance(request_id, str) else answer["prediction_id"]
-    body["outputs"] = outputs
-    encoded = orjson.dumps(body)
-    if not tails:
-        return Response(encoded)
-    length = str(len(encoded)).encode()
-    return Response(
-        b"".join([encoded, *tails]), b"application/octet-stream", 200, [(_JSON_LENGTH, length)]
-    )

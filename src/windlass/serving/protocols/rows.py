@@ -1,38 +1,47 @@
-"""Rows of other protocols: parses JSON objects and lists, and validates them."""
+"""Rows of other protocols: lists of objects or of values, read from a body a piece at a time and validated."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-import orjson
-
 from windlass.core.row_schema import RowSchema
+from windlass.serving.json_reader import JsonReader
 from windlass.serving.model import ServedModel
-from windlass.serving.predict import Rows, parse_rows
-from windlass.web.problems import invalid, malformed
+from windlass.serving.predict import Rows, validate_piece
+from windlass.web.problems import Problem, invalid, malformed
+
+Loc = list[str | int]
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Parses a body that is a JSON object. Raises Problem 400 or 422."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise malformed("The body is not valid JSON.") from None
-    if not isinstance(value, dict):
+def open_object(model: ServedModel, body: bytes) -> JsonReader:
+    """Returns a reader of a body that is a JSON object. Raises Problem 400, 413 or 422."""
+    reader = JsonReader(body, model.max_row_bytes)
+    if reader.peek() != b"{":
+        reader.value()
+        reader.end()
         raise invalid([{"loc": [], "msg": "Input should be an object"}])
-    return value
+    return reader
 
 
-def rows_from_items(schema: RowSchema, items: Any, name: str) -> list[Any]:
-    """Returns a row for each item, an object or a list of values in declared order. Raises Problem 422."""
-    if not isinstance(items, list):
-        raise invalid([{"loc": [name], "msg": "Input should be a list"}])
-    return [row_from_values(schema.names, item, [name, index]) if isinstance(item, list) else item
-            for index, item in enumerate(items)]  # fmt: skip
+def read_rows(model: ServedModel, reader: JsonReader, name: str) -> Iterator[Rows]:
+    """Yields the rows of the list `name`, which comes next: objects, or lists of values in declared order."""
+    if reader.peek() != b"[":
+        reader.value()
+        raise not_a_list([name])
+    start = 0
+    for items in reader.elements():
+        yield validate_rows(model, _rows_from_items(model.schema, items, name, start), start)
+        start += len(items)
 
 
-def row_from_values(
-    names: Sequence[str], values: Sequence[Any], loc: list[str | int]
-) -> dict[str, Any]:
+def _rows_from_items(schema: RowSchema, items: list[Any], name: str, start: int) -> list[Any]:
+    return [
+        row_from_values(schema.names, item, [name, index]) if isinstance(item, list) else item
+        for index, item in enumerate(items, start)
+    ]
+
+
+def row_from_values(names: Sequence[str], values: Sequence[Any], loc: Loc) -> dict[str, Any]:
     """Returns a row from values in the order of `names`. Raises Problem 422 where their numbers differ."""
     if len(values) != len(names):
         raise invalid(
@@ -41,10 +50,16 @@ def row_from_values(
     return dict(zip(names, values, strict=True))
 
 
-def validate_rows(model: ServedModel, rows: Sequence[Any]) -> Rows:
-    """Validates rows by the model's schema, as JSON. Raises Problem 422."""
-    try:
-        encoded = orjson.dumps(rows)
-    except orjson.JSONEncodeError:
-        raise invalid([{"loc": [], "msg": "Input holds a value that JSON cannot"}]) from None
-    return parse_rows(model, encoded)
+def validate_rows(model: ServedModel, rows: Sequence[Any], start: int) -> Rows:
+    """Validates rows by the model's schema, as JSON; `start` is the index of the first. Raises Problem 422."""
+    return validate_piece(partial(model.validator.parse_values, rows), start)
+
+
+def not_a_list(loc: Loc) -> Problem:
+    """Returns 422: there should be a list."""
+    return invalid([{"loc": loc, "msg": "Input should be a list"}])
+
+
+def comes_twice() -> Problem:
+    """Returns 400: a member of the body that may come once comes twice."""
+    return malformed("The body has a member twice.")

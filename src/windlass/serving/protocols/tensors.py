@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol V2: decodes JSON and binary data, and encodes binary data."""
+"""Tensors of the Open Inference Protocol V2: reads JSON and binary data, and encodes binary data."""
 
 import math
 import struct
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from windlass.serving.json_reader import JsonReader
+from windlass.web.problems import Problem
 
 _TYPES: dict[str, str] = {
     "BOOL": "?", "UINT8": "<u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
@@ -16,39 +20,67 @@ _TYPES: dict[str, str] = {
 _MAX_DIMENSIONS = 8
 
 
-class TensorError(Exception):
-    """A tensor that cannot be read; its message may be shown to the client."""
+def tensor_error(detail: str) -> Problem:
+    """Returns 400: a tensor cannot be read, or the request names one that is not there."""
+    return Problem(400, detail)
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named tensor; `values` are flat, in row-major order.
+    """A named tensor; `values` are flat, in row-major order: a list, of JSON, or an array, of binary data.
 
     BYTES are str.
     """
 
     name: str
-    datatype: str
     shape: tuple[int, ...]
-    values: list[Any]
+    values: list[Any] | NDArray[Any]
+
+    @property
+    def width(self) -> int:
+        """How many columns it has."""
+        return 1 if len(self.shape) == 1 else self.shape[-1]
+
+    def column(self, index: int, start: int, stop: int) -> list[Any]:
+        """Returns a column of the rows from `start` up to, not including, `stop`; None for a missing value."""
+        width = self.width
+        cells = self.values[start * width + index : stop * width : width]
+        if isinstance(cells, list):
+            return cells
+        values: list[Any] = cells.tolist()
+        if cells.dtype.kind != "f":
+            return values
+        return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
 
 
-def read_tensor(spec: Any, binary: "BinaryTail") -> Tensor:
-    """Decodes one of a request's `inputs`. Raises TensorError."""
-    if not isinstance(spec, dict):
-        raise TensorError("every input is an object")
-    name, datatype = spec.get("name"), spec.get("datatype")
+def read_tensor(reader: JsonReader, binary: "BinaryTail", max_values: int) -> Tensor:
+    """Reads one of a request's `inputs`, which comes next. Raises Problem 400, or 413 above `max_values`."""
+    if reader.peek() != b"{":
+        raise tensor_error("every input is an object")
+    spec: dict[str, Any] = {}
+    data: list[Any] | None = None
+    for member in reader.members():
+        if member == "data" and reader.peek() == b"[":
+            data = _read_data(reader, max_values)
+        else:
+            spec[member] = reader.value()
+    name, datatype, shape = spec.get("name"), spec.get("datatype"), _shape(spec.get("shape"))
     if not isinstance(name, str):
-        raise TensorError("every input has a name")
-    shape = _shape(spec.get("shape"))
+        raise tensor_error("every input has a name")
     if not isinstance(datatype, str) or (datatype not in _TYPES and datatype != "BYTES"):
-        raise TensorError(f"an input has a datatype of BYTES, {', '.join(_TYPES)}")
-    parameters = spec.get("parameters") or {}
+        raise tensor_error(f"an input has a datatype of BYTES, {', '.join(_TYPES)}")
+    parameters = spec.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
-    values = _flat(spec.get("data")) if size is None else _decode(binary.take(size), datatype)
+    values: list[Any] | NDArray[Any]
+    if size is not None:
+        values = _decode(binary.take(size), datatype, max_values)
+    elif data is not None:
+        values = [_check_value(value, datatype) for value in data]
+    else:
+        raise tensor_error("every input has data: a list, flat or nested")
     if len(values) != math.prod(shape):
-        raise TensorError(f"shape {list(shape)} does not fit {len(values)} values")
-    return Tensor(name, datatype, shape, [_check_value(value, datatype) for value in values])
+        raise tensor_error(f"a shape does not fit {len(values)} values")
+    return Tensor(name, shape, values)
 
 
 class BinaryTail:
@@ -57,24 +89,24 @@ class BinaryTail:
     def __init__(self, content: bytes) -> None:
         self._content = memoryview(content)
 
-    def take(self, size: Any) -> bytes:
-        """Returns the next `size` bytes. Raises TensorError where there are fewer."""
+    def take(self, size: Any) -> memoryview:
+        """Returns the next `size` bytes. Raises Problem 400 where there are fewer."""
         if (
             not isinstance(size, int)
             or isinstance(size, bool)
             or not 0 <= size <= len(self._content)
         ):
-            raise TensorError("a binary_data_size is not within the body")
+            raise tensor_error("a binary_data_size is not within the body")
         taken, self._content = self._content[:size], self._content[size:]
-        return bytes(taken)
+        return taken
 
     def end(self) -> None:
-        """Raises TensorError where bytes are left."""
+        """Raises Problem 400 where bytes are left."""
         if self._content:
-            raise TensorError("the body is longer than its binary_data_size")
+            raise tensor_error("the body is longer than its binary_data_size")
 
 
-def encode(values: Sequence[Any], datatype: str) -> bytes:
+def encode(values: Sequence[Any] | NDArray[Any], datatype: str) -> bytes:
     """Returns values as binary data: little-endian, each of BYTES after its length in 4 bytes."""
     if datatype == "BYTES":
         texts = [str(value).encode() for value in values]
@@ -85,57 +117,83 @@ def encode(values: Sequence[Any], datatype: str) -> bytes:
 def _shape(shape: Any) -> tuple[int, ...]:
     valid = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
     if not valid or not 1 <= len(shape) <= _MAX_DIMENSIONS:
-        raise TensorError("every input has a shape: a list of 1 to 8 sizes")
+        raise tensor_error("every input has a shape: a list of 1 to 8 sizes")
     return tuple(shape)
 
 
-def _flat(data: Any) -> list[Any]:
-    """Returns `data`, flat or nested, as a flat list in row-major order."""
-    if not isinstance(data, list):
-        raise TensorError("every input has data: a list, flat or nested")
-    for _ in range(_MAX_DIMENSIONS):
-        if not any(isinstance(item, list) for item in data):
-            flat: list[Any] = data
-            return flat
-        if not all(isinstance(item, list) for item in data):
-            break
-        data = [value for item in data for value in item]
-    raise TensorError("data is nested unevenly")
-
-
-def _decode(content: bytes, datatype: str) -> list[Any]:
-    if datatype == "BYTES":
-        return _decode_texts(content)
-    kind = np.dtype(_TYPES[datatype])
-    if len(content) % kind.itemsize:
-        raise TensorError(f"binary data is not a whole number of {datatype} values")
-    values: list[Any] = np.frombuffer(content, kind).tolist()
+def _read_data(reader: JsonReader, max_values: int) -> list[Any]:
+    """Reads `data`, flat or nested, as a flat list in row-major order."""
+    values: list[Any] = []
+    depths = set[int]()
+    for items in reader.elements():
+        flat, depth = _flatten(items)
+        values += flat
+        depths.add(depth)
+        if len(values) > max_values:
+            raise _too_many_values()
+    if len(depths) > 1:
+        raise _uneven()
     return values
 
 
-def _decode_texts(content: bytes) -> list[str]:
-    texts, position = [], 0
+def _flatten(data: list[Any]) -> tuple[list[Any], int]:
+    """Returns a flat list, and how deep the values were nested."""
+    for depth in range(_MAX_DIMENSIONS):
+        kinds = {type(item) is list for item in data}
+        if kinds != {True}:
+            if True in kinds:
+                break
+            return data, depth
+        data = [value for item in data for value in item]
+    raise _uneven()
+
+
+def _uneven() -> Problem:
+    return tensor_error("data is nested unevenly")
+
+
+def _too_many_values() -> Problem:
+    return Problem(413, "a tensor holds more than is answered at once; send fewer rows at a time")
+
+
+def _decode(content: memoryview, datatype: str, max_values: int) -> list[Any] | NDArray[Any]:
+    if datatype == "BYTES":
+        return _decode_texts(content, max_values)
+    kind = np.dtype(_TYPES[datatype])
+    if len(content) % kind.itemsize:
+        raise tensor_error(f"binary data is not a whole number of {datatype} values")
+    values = np.frombuffer(content, kind)
+    if len(values) > max_values:
+        raise _too_many_values()
+    if kind.kind == "f" and np.isinf(values).any():
+        raise tensor_error("data holds an infinite number")
+    return values
+
+
+def _decode_texts(content: memoryview, max_values: int) -> list[str]:
+    texts: list[str] = []
+    position = 0
     while position < len(content):
         if position + 4 > len(content):
-            raise TensorError("binary BYTES are cut short")
+            raise tensor_error("binary BYTES are cut short")
         (length,) = struct.unpack_from("<I", content, position)
         position += 4
         if position + length > len(content):
-            raise TensorError("binary BYTES are cut short")
+            raise tensor_error("binary BYTES are cut short")
+        if len(texts) == max_values:
+            raise _too_many_values()
         try:
-            texts.append(content[position : position + length].decode())
+            texts.append(str(content[position : position + length], "utf-8"))
         except UnicodeDecodeError:
-            raise TensorError("BYTES must be UTF-8 text") from None
+            raise tensor_error("BYTES must be UTF-8 text") from None
         position += length
     return texts
 
 
 def _check_value(value: Any, datatype: str) -> Any:
-    """Returns a value of its datatype; None for null and NaN, which are missing values. Raises TensorError."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN, as binary data has it
+    """Returns a value of its datatype; None for null, a missing value. Raises Problem 400."""
+    if value is None:
         return None
-    if value in (math.inf, -math.inf):
-        raise TensorError("data holds an infinite number")
     if datatype == "BYTES":
         fits = isinstance(value, str)
     elif datatype == "BOOL":
@@ -145,5 +203,5 @@ def _check_value(value: Any, datatype: str) -> Any:
     else:
         fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits:
-        raise TensorError(f"data holds a value that is not of type {datatype}")
+        raise tensor_error(f"data holds a value that is not of type {datatype}")
     return value

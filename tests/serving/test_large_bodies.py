@@ -1,0 +1,156 @@
+"""Bodies of many megabytes: what they answer, what memory they take, and whether others are answered meanwhile."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.budget import IS_CI
+from tests.support.server import FLOWER, TIMEOUT, Server
+
+MEGABYTE = 1 << 20
+SIZE = (60 if IS_CI else 12) * MEGABYTE
+ROWS = 20_000
+ROW = json.dumps(FLOWER).encode()
+VALUES = json.dumps(list(FLOWER.values())).encode()
+SERVES_OTHERS = 1.0  # seconds: a machine that is busy with other things may take its time
+MAX_GROWTH = 8  # of memory, in multiples of the body
+
+
+@pytest.fixture
+def server(iris_server: Server) -> Server:
+    return iris_server
+
+
+def repeated(unit: bytes, end: bytes = b"") -> bytes:
+    return unit * (SIZE // len(unit)) + end
+
+
+def many_names() -> bytes:
+    return b",".join(b'"k%d":1' % number for number in range(SIZE // 12))
+
+
+HOSTILE = {
+    "row of unknown keys": ("/predict_batch", b"[{%b}]" % many_names()),
+    "rows of nothing": ("/predict_batch", b"[%b" % repeated(b"{},", b"{}]")),
+    "numbers": ("/predict_batch", b"[%b" % repeated(b"1,", b"1]")),
+    "strings like rows": ("/predict_batch", b"[%b" % repeated(b'"},{",', b"1]")),
+    "one string": ("/predict_batch", b'[{"a":"%b' % repeated(b'\\"', b'"}]')),
+    "spaces": ("/predict_batch", b"[%b" % repeated(b" ", b"]")),
+    "nesting": ("/predict_batch", repeated(b"[")),
+    "V1 members": ("/v1/models/iris:predict", b"{%b}" % many_names()),
+    "V1 parameters": ("/v1/models/iris:predict", b'{"parameters":[%b' % repeated(b"1,", b"1]}")),
+    "MLflow column": ("/invocations", b'{"inputs":{"sepal_length":[%b' % repeated(b"1,", b"1]}}")),
+    "V2 data": ("/v2/models/iris/infer", b'{"inputs":[{"data":[%b' % repeated(b"1,", b"1]}]}")),
+    "V2 inputs": ("/v2/models/iris/infer", b'{"inputs":[%b' % repeated(b"{},", b"{}]}")),
+    "CSV line": ("/invocations", repeated(b"1,")),
+    "CSV quotes": ("/invocations", repeated(b'"\n",')),
+    "CSV table line": ("/predict_batch", repeated(b"1,")),
+    "CSV table": ("/predict_batch", b"%b\n%b" % (",".join(FLOWER).encode(), repeated(b"x,y,z,w\n"))),
+}  # fmt: skip
+
+
+@contextmanager
+def others_are_answered(server: Server) -> Iterator[list[float]]:
+    """Asks for /livez all the time; yields the seconds that it took, each."""
+    seconds: list[float] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=TIMEOUT) as client:
+            while not ended.is_set():
+                started = time.monotonic()
+                assert client.get("/livez").status_code == 200
+                begun.set()
+                seconds.append(time.monotonic() - started)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    begun.wait(TIMEOUT)
+    try:
+        yield seconds
+    finally:
+        ended.set()
+        thread.join()
+
+
+def peak_memory(server: Server) -> int:
+    """The most bytes that the process had at once so far."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return next(
+        int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")
+    )
+
+
+def send(server: Server, path: str, body: bytes, name: str = "") -> httpx.Response:
+    kind = "text/csv" if name.startswith("CSV") else "application/json"
+    return server.client.post(path, content=body, headers={"content-type": kind})
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_body_is_refused_and_others_are_answered(server: Server, name: str) -> None:
+    path, body = HOSTILE[name]
+    before = peak_memory(server)
+    with others_are_answered(server) as seconds:
+        answer = send(server, path, body, name)
+    assert answer.status_code in (400, 413, 422), answer.text
+    assert len(answer.content) < 20_000
+    assert max(seconds) < SERVES_OTHERS
+    assert peak_memory(server) - before < MAX_GROWTH * len(body)
+
+
+def test_one_large_row_is_not_read(server: Server) -> None:
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {60 * MEGABYTE}\r\n\r\n"
+    answer = server.raw(head.encode())
+    assert answer.status == 413
+
+
+SOUND = {
+    "rows": ("/predict_batch", b"[%b]" % b",".join([ROW] * ROWS)),
+    "V1": ("/v1/models/iris:predict", b'{"instances":[%b]}' % b", ".join([VALUES] * ROWS)),
+    "records": ("/invocations", b'{"params":{},"dataframe_records":[%b]}' % b",\n".join([ROW] * ROWS)),
+    "split": (
+        "/invocations",
+        b'{"dataframe_split":{"index":[%b],"data":[%b],"columns":%b}}'
+        % (b",".join([b"1"] * ROWS), b",".join([VALUES] * ROWS), json.dumps(list(FLOWER)).encode()),
+    ),
+    "columns": (
+        "/invocations",
+        json.dumps({"inputs": {name: [value] * ROWS for name, value in FLOWER.items()}}).encode(),
+    ),
+    "V2": (
+        "/v2/models/iris/infer",
+        b'{"inputs":[{"name":"x","datatype":"FP64","data":[%b],"shape":[%d,4]}]}'
+        % (b",".join([VALUES] * ROWS), ROWS),
+    ),
+    "CSV": ("/invocations", b"\n".join([VALUES.strip(b"[]")] * ROWS)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_every_row_of_a_large_body_is_answered(server: Server, name: str) -> None:
+    path, body = SOUND[name]
+    answer = send(server, path, body, name)
+    assert answer.status_code == 200, answer.text
+    content = answer.json()
+    predictions = content["outputs"][0]["data"] if name == "V2" else content["predictions"]
+    assert predictions == ["setosa"] * ROWS
+
+
+@pytest.mark.parametrize("path", ["/predict_batch", "/v1/models/iris:predict"])
+def test_a_fault_in_a_late_row_is_named_by_its_number(server: Server, path: str) -> None:
+    rows = b",".join([ROW] * ROWS + [b"{}"])
+    body = b"[%b]" % rows if path == "/predict_batch" else b'{"instances":[%b]}' % rows
+    answer = send(server, path, body)
+    assert answer.status_code == 422
+    assert [fault["loc"] for fault in answer.json()["errors"]] == [[ROWS, name] for name in FLOWER]
+
+
+@pytest.mark.skipif(not IS_CI, reason="half a million rows, in CI only")
+def test_more_rows_than_an_answer_has_are_refused(server: Server) -> None:
+    body = b'{"instances":[%b]}' % b",".join([b"[1,1,1,1]"] * 500_001)
+    assert send(server, "/v1/models/iris:predict", body).status_code == 413
