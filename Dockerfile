@@ -31,7 +31,8 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && python -m compileall -q /opt/windlass/lib
 
 FROM python:${PYTHON}-slim AS server
-RUN useradd --system --uid 10001 --home-dir /var/lib/windlass --create-home windlass
+RUN useradd --system --uid 10001 --home-dir /var/lib/windlass --create-home windlass \
+    && chmod 700 /var/lib/windlass
 COPY --from=build /opt/windlass /opt/windlass
 ENV PATH=/opt/windlass/bin:$PATH \
     PYTHONUNBUFFERED=1 \

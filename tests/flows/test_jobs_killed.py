@@ -102,6 +102,7 @@ def test_a_training_that_is_killed_is_tried_once_more(bench: Bench) -> None:
     project.go()
     assert bench.done(job)["version"] == "v1"
     assert (bench.queue.get(job.id).attempts, bench.leftovers()) == (1, [])
+    assert (bench.settings.home / "jobs.db").stat().st_mode & 0o777 == 0o600
 
 
 @ON_SQLITE

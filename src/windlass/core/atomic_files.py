@@ -1,4 +1,4 @@
-"""Helpers to write files and folders atomically: write to a temporary name, flush, rename.
+"""Helpers to write files and folders atomically: write to a temporary name, flush, rename; and to make private ones.
 
 The temporary name of `NAME` is `.NAME.PID.…`, so that leftovers of killed processes can be found.
 """
@@ -61,6 +61,17 @@ def remove_stale_files(path: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Makes a folder of the home, and the missing ones above it, which only their owner may enter."""
+    for path in (*reversed(folder.parents), folder):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def create_private_file(file: Path) -> None:
+    """Makes an empty file that only its owner may read, where there is none; its folder must exist."""
+    os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def fsync_path(path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from windlass.core.atomic_files import make_private_folder
 from windlass.errors import LedgerError
 from windlass.monitoring.shared_counters import Numbers
 
@@ -62,7 +63,7 @@ class Ledger:
         self._probed_at = -timings.probe
         self._reason: str | None = None
         try:
-            _make_private_folder(folder)
+            make_private_folder(folder)
         except OSError as error:
             raise LedgerError(
                 f"Cannot keep a ledger in {folder}: {error.strerror}. Set WINDLASS_HOME to a folder that can be"
@@ -112,17 +113,13 @@ def _reason(error: OSError) -> str:
 
 def _probe(folder: Path) -> str | None:
     try:
-        _make_private_folder(folder)
+        make_private_folder(folder)
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             if file.write(bytes(_PROBE_BYTES)) != _PROBE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         return _reason(error)
     return None
-
-
-def _make_private_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 class _Segments:
@@ -172,7 +169,7 @@ class _Segments:
 
     def _open_next(self) -> None:
         self._close()
-        _make_private_folder(self._folder)  # it may have been deleted with its segments
+        make_private_folder(self._folder)  # it may have been deleted with its segments
         name = f"{time.time_ns()}-{os.getpid()}{self._suffix}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self._folder / name, flags, 0o600)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from windlass.core.atomic_files import is_process_alive
+from windlass.core.atomic_files import is_process_alive, make_private_folder
 
 SeriesKey = tuple[str, ...]
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SharedCounters:
         """Returns counters shared by all workers of this server; where the home cannot be written, own ones."""
         try:
             folder = counters_folder(home) / purpose
-            folder.mkdir(exist_ok=True)
+            make_private_folder(folder)
             return cls(folder)
         except OSError:
             return cls()
@@ -124,7 +124,7 @@ def counters_folder(home: Path) -> Path:
     owner = os.getpid() if parent is None or parent.pid is None else parent.pid
     folders = home.absolute() / "run"
     folder = folders / str(owner)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     for other in folders.iterdir():
         if other.name.isdecimal() and not is_process_alive(int(other.name)):
             shutil.rmtree(other, ignore_errors=True)

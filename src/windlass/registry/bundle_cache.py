@@ -9,7 +9,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from windlass.core.atomic_files import remove_stale_files, temporary_prefix, translate_disk_errors
+from windlass.core.atomic_files import (
+    make_private_folder,
+    remove_stale_files,
+    temporary_prefix,
+    translate_disk_errors,
+)
 from windlass.core.bundle import Bundle
 from windlass.errors import BundleError, IntegrityError, StorageError
 
@@ -82,7 +87,7 @@ class BundleCache:
 
     @contextmanager
     def _staged(self, target: Path) -> Iterator[Path]:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         remove_stale_files(target)
         folder = Path(tempfile.mkdtemp(prefix=temporary_prefix(target), dir=self._folder))
         try:

@@ -7,7 +7,7 @@ become StorageError.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from windlass.core.atomic_files import create_private_file, make_private_folder
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
 from windlass.storage.db_errors import LIBPQ_TIMEOUTS, next_step
@@ -57,7 +58,7 @@ class Database:
         """
         if settings.database_url is None and not must_exist:
             try:
-                settings.home.mkdir(parents=True, exist_ok=True)
+                make_private_folder(settings.home)
             except OSError as error:
                 raise StorageError(
                     f"Cannot make the home folder {settings.home}: {error.strerror}. Name another with WINDLASS_HOME."
@@ -144,6 +145,9 @@ class Database:
     ) -> None:
         """Makes SQLite open the file as a URI with a mode: the file may vanish after our own check."""
         mode = "rwc" if self._may_create else "rw"
+        if self._may_create and self._file is not None:
+            with suppress(OSError):  # SQLite says what is wrong
+                create_private_file(self._file)
         arguments[0] = f"file:{quote(arguments[0])}?mode={mode}"
         options["uri"] = True
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from windlass.core.atomic_files import fsync_path, translate_disk_errors
+from windlass.core.atomic_files import fsync_path, make_private_folder, translate_disk_errors
 from windlass.errors import StorageError
 
 _translate_disk_errors = partial(translate_disk_errors, StorageError, "The bundle store failed")
@@ -27,7 +27,8 @@ class LocalBlobStore:
         """Writes these files of a folder under `name`, durably and in this order."""
         target = self._root / name
         with _translate_disk_errors(target):
-            target.mkdir(parents=True)
+            make_private_folder(target.parent)
+            target.mkdir()
             for file in names:
                 shutil.copyfile(folder / file, target / file)
                 fsync_path(target / file)
@@ -37,7 +38,7 @@ class LocalBlobStore:
         """Moves the folder `name` to `to` atomically and replaces what is there."""
         source, target = self._root / name, self._root / to
         with _translate_disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(target.parent)
             if target.exists():
                 shutil.rmtree(target)
             source.rename(target)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from windlass.core.atomic_files import create_private_file, make_private_folder
 from windlass.core.bundle import Bundle
 from windlass.settings import Settings
 from windlass.training.run import TrainingRun
@@ -62,7 +63,9 @@ def track(record: MlflowRecord, settings: Settings) -> str:
     for name, value in _DEFAULTS.items():  # read when MLflow is imported
         os.environ.setdefault(name, value)
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        make_private_folder(home)
+        if settings.tracking_uri is None:
+            create_private_file(home / "mlflow.db")
         return _mask_credentials(f"{uri}, run {_write_run(record, uri, home)}")
     except Exception as error:
         detail = " ".join(str(error).split())[:200]

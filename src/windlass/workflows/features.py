@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from windlass.core.atomic_files import make_private_folder
 from windlass.core.feature_view import ViewRecord
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
@@ -78,7 +79,7 @@ def build_features(
 
 def _generate_file(source: ProjectSource, staging: Path, progress: ProgressCallback) -> Path:
     progress(0.0, "Generating events")
-    staging.mkdir(parents=True, exist_ok=True)
+    make_private_folder(staging)
     file = staging / "generated.parquet"
     generate_events(source.folder, file)
     return file

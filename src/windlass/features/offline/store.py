@@ -14,6 +14,7 @@ from pathlib import Path
 
 from windlass.core.atomic_files import (
     fsync_path,
+    make_private_folder,
     replace_file,
     temporary_prefix,
     translate_disk_errors,
@@ -100,7 +101,7 @@ class OfflineStore:
         another process writes, or where the disk is full or cannot be written.
         """
         with translate_disk_errors(FeatureError, "Features cannot be written", self.folder):
-            (self.folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.folder / _SNAPSHOTS)
             with lock_folder(self.folder):
                 self._remove_leftovers()
                 staging = self.folder / _STAGING

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from windlass.core.atomic_files import create_private_file, make_private_folder
 from windlass.errors import StorageError
 from windlass.features.online.key_value import URL_VARIABLE, RankedRow
 from windlass.storage.db_errors import next_step
@@ -174,7 +175,8 @@ class SqliteKeyValueStore:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._file.parent)
+            create_private_file(self._file)
             with closing(self._connect("mode=rwc", self._timings.write)) as connection:
                 _use_wal(connection, self._timings.write)
                 connection.execute("PRAGMA synchronous=FULL")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_errors
 
+from windlass.core.atomic_files import create_private_file, make_private_folder
 from windlass.errors import StorageError
 from windlass.settings import Settings
 from windlass.workflows.execution.context import (
@@ -227,8 +228,10 @@ def _errors() -> Iterator[None]:
 
 def _config(settings: Settings, worker: str) -> DBOSConfig:
     if settings.database_url is None:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        url = f"sqlite:///{(settings.home / 'jobs.db').resolve()}"
+        make_private_folder(settings.home)
+        file = (settings.home / "jobs.db").resolve()
+        create_private_file(file)
+        url = f"sqlite:///{file}"
     else:
         url = settings.database_url
     return {
