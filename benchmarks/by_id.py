@@ -26,7 +26,7 @@ from windlass.settings import Settings
 
 PROJECT = "credit_risk"
 IDS = 2_000  # requested, of all ids
-PROMISED = 0.6  # target: share of the requests a second by row
+PROMISED = 0.7  # target: share of the requests a second by row
 BY_ROW, BY_ID = "/predict", "/predict/{id}"
 
 

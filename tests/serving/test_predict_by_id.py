@@ -21,7 +21,7 @@ from tests.support.online_clients import (
 )
 from tests.support.problems import problem
 from tests.support.registry_home import RegistryHome
-from tests.support.server import Serve, Server
+from tests.support.server import Serve, Server, comparable, post
 from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
@@ -63,6 +63,16 @@ def test_the_prediction_of_its_features(ask: httpx.Client, prefix: str, client: 
     assert body["prediction"] == body["predicted_label"] == row["prediction"]
     assert body["class_probabilities"] == pytest.approx(row["class_probabilities"], rel=1e-12)
     assert body["model_version"] == row["model_version"] == "v2"
+
+
+@pytest.mark.parametrize(
+    "client", [PLAIN, CHILD, MISSING, UNKNOWN, MIN_ID, MAX_ID, MAX_ID + 1, "x", "1.5", "%31"]
+)
+def test_a_batch_answers_as_the_handler_does(clients_server: Server, client: object) -> None:
+    """A request with a query is answered by the handler."""
+    together = comparable(clients_server.raw(post(f"/predict/{client}", b"")))
+    alone = comparable(clients_server.raw(post(f"/predict/{client}?x", b"")))
+    assert together == alone
 
 
 def test_the_timing_has_features(ask: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import socket
 import time
 from collections import deque
@@ -187,6 +188,19 @@ class RawAnswer:
     def json(self) -> Any:
         """The body, parsed."""
         return json.loads(self.body)
+
+
+def comparable(answer: RawAnswer) -> tuple[int, dict[str, str], str]:
+    """Status, headers and body without what differs between two answers to the same request: times and ids."""
+    headers = answer.headers | dict.fromkeys(_VARYING & answer.headers.keys(), "")
+    headers["server-timing"] = re.sub(r"[0-9.]+", "0", answer.headers["server-timing"])
+    headers["x-request-id"] = _ID.sub("id", answer.headers["x-request-id"])
+    body = re.sub(r'("latency_ms":)[0-9.e-]+', r"\1 0", answer.body.decode())
+    return answer.status, headers, _ID.sub("id", body)
+
+
+_ID = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}")
+_VARYING = {"date", "content-length", "ratelimit"}
 
 
 class Connection(socket.socket):

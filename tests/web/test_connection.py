@@ -9,7 +9,6 @@ import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.connections import serving, sized_service
@@ -223,6 +222,12 @@ def test_a_large_response_that_is_read_slowly_comes_whole(connection: Connection
     assert size == 30 << 20
 
 
+def test_a_stream_to_http_1_0_ends_with_the_connection(connection: Connection) -> None:
+    connection.sendall(b"GET /stream HTTP/1.0\r\n\r\n")
+    assert b"transfer-encoding" not in connection._head()
+    assert len(connection.rest()) == 30 << 20
+
+
 def test_connections_beyond_the_bound_are_refused() -> None:
     limits = ConnectionLimits(connections=2)
     with serving(sized_service(max_body=LIMIT), Connections(limits)) as port:
@@ -340,5 +345,6 @@ def test_heads_that_are_refused(iris_server: Server, lines: bytes, status: int, 
 
 
 def test_http_1_0_needs_no_host(iris_server: Server) -> None:
-    answer: Any = iris_server.raw(b"GET /livez HTTP/1.0\r\n\r\n")
-    assert answer.status in (200, 403)
+    answer = iris_server.raw(b"GET /livez HTTP/1.0\r\n\r\n")
+    assert answer.headers["connection"] == "close"
+    assert answer.status == 200

@@ -155,8 +155,28 @@ class OnlineFeatures:
         if features is None:
             await self._require_materialised(1)
             self._counts[_MISSES] += 1.0
-            raise Problem(404, "The feature store does not have this id.")
+            raise unknown_entity()
         self._counts[_HITS] += 1.0
+        return features
+
+    def is_readable_inline(self) -> bool:
+        """Returns whether the store is open, was filled, and is fast enough to read on the event loop."""
+        return self._opener.inline and self._open_store is not None and self._freshness is not None
+
+    def read_inline(self, entities: Sequence[int]) -> "Sequence[Features | None]":
+        """Returns the features of entities at the event that the view serves; None for an unknown one.
+
+        Reads on this thread. Raises Problem 503.
+        """
+        if self._open_store is None:
+            raise self._unavailable(len(entities))
+        try:
+            features = self._open_store.reader.get_many(entities)
+        except Exception as error:  # noqa: BLE001 - any error is reported, and the server goes on
+            raise self._failed(error, len(entities)) from None
+        unknown = features.count(None)
+        self._counts[_MISSES] += unknown
+        self._counts[_HITS] += len(features) - unknown
         return features
 
     async def get_many(
@@ -329,3 +349,8 @@ class OnlineFeatures:
         elif reason is None and self.reason is not None:
             _log.info("feature store readable", extra={"project": self.project})
         self.reason = reason
+
+
+def unknown_entity() -> Problem:
+    """Returns Problem 404 for an entity that the store does not have."""
+    return Problem(404, "The feature store does not have this id.")

@@ -49,11 +49,16 @@ class PredictById:
         request.parsed = perf_counter()
         features = await self._online.get(entity, at)
         request.fetched = perf_counter()
+        row, used = self.row(model, features)
+        return await self._predictor.predict_row(request, model, row, used)
+
+    def row(self, model: ServedModel, features: "Features") -> tuple[Values, Json]:
+        """Returns the features as a validated row, and the fields of the answer that say so. Raises Problem 409."""
         try:
             row = self._row(model, features)
         except RowsError as error:
             raise _unprocessable(model, error) from None
-        return await self._predictor.predict_row(request, model, row, _features_used(features, row))
+        return row, _features_used(features, row)
 
     async def predict_many(self, request: Request) -> Response:
         """Answers `POST /predict_by_id`: one result for each entity, in order.

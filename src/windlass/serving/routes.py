@@ -8,7 +8,7 @@ from windlass.auth.key import Role
 from windlass.serving.feature_routes import FeatureRoutes
 from windlass.serving.predict import Predictor
 from windlass.serving.predict_by_id import PredictById
-from windlass.serving.predict_together import PredictTogether
+from windlass.serving.predict_together import BodyRows, PredictTogether, StoredRows
 from windlass.serving.protocols.feast import FeastFeatureServer
 from windlass.serving.protocols.kserve_v1 import KServeV1
 from windlass.serving.protocols.mlflow_sagemaker import ScoringServer
@@ -21,8 +21,8 @@ from windlass.web.messages import Handler
 from windlass.web.routing import BatchHandler, Route
 
 _ROLE = Role.PREDICT
-# method, path, handler, and whether the route exists now
-_RouteRow = tuple[str, str, Handler, Callable[[], bool] | None]
+# method, path, handler, whether the route exists now, and what answers its requests in batches
+_RouteRow = tuple[str, str, Handler, Callable[[], bool] | None, BatchHandler | None]
 
 
 def inference_routes(
@@ -69,36 +69,34 @@ def _project_routes(
     only: ServiceRole | None,
 ) -> list[Route]:
     status = partial(status_routes.project_status, project)
-    table: list[_RouteRow] = [("GET", "/status", status, None)]
-    batches: dict[str, BatchHandler] = {}
+    table: list[_RouteRow] = [("GET", "/status", status, None, None)]
     if only is not ServiceRole.FEATURES:
         table += _prediction_routes(project, predictor)
-        batches["/predict"] = PredictTogether(project)
     if only is not ServiceRole.PREDICT:
         table += _feature_routes(project)
     return [
-        Route(
-            method, f"{prefix}{path}", handler, project.name, path, _ROLE, exists, batches.get(path)
-        )
-        for method, path, handler, exists in table
+        Route(method, f"{prefix}{path}", handler, project.name, path, _ROLE, exists, batch)
+        for method, path, handler, exists, batch in table
     ]
 
 
 def _prediction_routes(project: ServedProject, predictor: Predictor) -> Iterator[_RouteRow]:
-    yield "POST", "/predict", predictor.predict, None
-    yield "POST", "/predict_batch", predictor.predict_batch, None
+    rows = PredictTogether(project, BodyRows())
+    yield "POST", "/predict", predictor.predict, None, rows
+    yield "POST", "/predict_batch", predictor.predict_batch, None, None
     if project.online is not None:
         by_id, exists = PredictById(predictor, project.online), project.online.has_view
-        yield "POST", "/predict/{id}", by_id.predict, exists
-        yield "POST", "/predict_by_id", by_id.predict_many, exists
+        stored = PredictTogether(project, StoredRows(by_id, project.online))
+        yield "POST", "/predict/{id}", by_id.predict, exists, stored
+        yield "POST", "/predict_by_id", by_id.predict_many, exists, None
 
 
 def _feature_routes(project: ServedProject) -> Iterator[_RouteRow]:
     if project.online is not None:
         features, exists = FeatureRoutes(project.online), project.online.has_view
-        yield "GET", "/features/{id}", features.get, exists
-        yield "POST", "/features", features.get_many, exists
-        yield "POST", "/get-online-features", FeastFeatureServer(project.online).get, exists
+        yield "GET", "/features/{id}", features.get, exists, None
+        yield "POST", "/features", features.get_many, exists, None
+        yield "POST", "/get-online-features", FeastFeatureServer(project.online).get, exists, None
 
 
 def _single_project_routes(

@@ -139,12 +139,11 @@ class AsgiService:
         if self._access is not None:
             self._access.admit(request, route)
 
-    def batch_route(self, head: RequestHead) -> Route | None:
-        """Returns the route that answers a request in a batch, once its body is whole; None where its handler does."""
-        route = self._router.exact((head.method, head.path))
-        if route is None or route.batch is None or head.query_string or head.content_encoding:
+    def batch_route(self, head: RequestHead) -> tuple[Route, dict[str, str]] | None:
+        """Returns the route that answers a request in a batch, and the path parameters; None where its handler does."""
+        if head.query_string or head.content_encoding:
             return None
-        return route if route.batch.is_ready() else None
+        return self._router.find_batch(head.method, head.path)
 
     def answer_batch(self, route: Route, requests: Sequence[Request]) -> list[Response]:
         """Returns the response of each of these whole requests.

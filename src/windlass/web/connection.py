@@ -139,14 +139,14 @@ class HttpConnection(asyncio.Protocol):
         if batcher is None or length is None or length > self._limits.whole_body:
             self._begin(parsed, data[start:])
             return
-        route = batcher.route(parsed.head)
-        if route is None:
+        matched = batcher.find_route(parsed.head)
+        if matched is None:
             self._begin(parsed, data[start:])
         elif len(data) >= start + length:
             self._parsed, self._is_answering = parsed, True
             self._buffer = data[start + length :]
             self._update_reading()
-            batcher.add(self, route, parsed.head, data[start : start + length])
+            batcher.add(self, matched, parsed.head, data[start : start + length])
         elif parsed.expects_continue:
             self._begin(parsed, data[start:])
         else:
@@ -261,12 +261,12 @@ class HttpConnection(asyncio.Protocol):
 
     def _keeps_alive(self) -> bool:
         assert self._parsed is not None
-        if self._is_at_eof or self._is_misframed or not self._parsed.keeps_alive:
+        if self._is_misframed or not self._parsed.keeps_alive:
             return False
-        if self._body is not None:  # a short rest is read and dropped
-            left = self._body.left if isinstance(self._body, SizedBody) else float("inf")
-            return left <= self._limits.whole_body and not self.draining
-        return not self.draining or bool(self._buffer)
+        is_last = (self.draining or self._is_at_eof) and not self._buffer
+        if isinstance(self._body, SizedBody):  # a short rest is read and dropped
+            return not is_last and self._body.left <= self._limits.whole_body
+        return not is_last and self._body is None
 
     def send_response(self, status: int, lines: bytes, body: bytes) -> None:
         """Sends a response of a batch: head and body in one write. `lines` are header lines."""

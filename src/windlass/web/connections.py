@@ -16,6 +16,8 @@ from windlass.web.routing import Route
 
 MAX_BATCH = 64  # requests; what arrives beyond is another batch of the same turn
 
+_Waiting = tuple[HttpConnection, Request]
+
 
 class Connections:
     """Makes the connections of one process: uvicorn calls it for each."""
@@ -56,10 +58,10 @@ class Connections:
         """Ends the connections that have taken too long."""
         assert self._loop is not None
         assert self._state is not None
+        self._loop.call_later(self.limits.sweep, self._sweep)
         now = self._loop.time()
         for connection in list(self._state.connections):
             connection.sweep(now)  # type: ignore[union-attr]  # ours
-        self._loop.call_later(self.limits.sweep, self._sweep)
 
 
 class RequestBatcher:
@@ -68,43 +70,36 @@ class RequestBatcher:
     def __init__(self, loop: asyncio.AbstractEventLoop, service: AsgiService) -> None:
         self._loop = loop
         self._service = service
-        self._waiting: list[tuple[HttpConnection, Route, Request]] = []
-        self.route = service.batch_route
+        self._waiting: dict[Route, list[_Waiting]] = {}
+        self.find_route = service.batch_route
 
-    def add(self, connection: HttpConnection, route: Route, head: RequestHead, body: bytes) -> None:
-        """Answers a request, whose body is whole, at the end of this turn."""
+    def add(
+        self,
+        connection: HttpConnection,
+        matched: tuple[Route, dict[str, str]],
+        head: RequestHead,
+        body: bytes,
+    ) -> None:
+        """Answers a request, whose body is whole, at the end of this turn; `matched` is what `find_route` returned."""
         service = self._service
-        request = Request(
-            head,
-            service.next_id(),
-            service.max_body,
-            client=connection.client_address,
-            server=connection.server_address,
-        )
+        client, server = connection.client_address, connection.server_address
+        request = Request(head, service.next_id(), service.max_body, client=client, server=server)
+        route, request.path_params = matched
         request.whole = body
         if not self._waiting:
             self._loop.call_soon(self._answer)
-        self._waiting.append((connection, route, request))
+        self._waiting.setdefault(route, []).append((connection, request))
 
     def _answer(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        while waiting:
-            route = waiting[0][1]
-            count = 0
-            for _, other, _ in waiting[:MAX_BATCH]:
-                if other is not route:
-                    break
-                count += 1
-            self._answer_batch(route, waiting[:count])
-            del waiting[:count]
+        waiting, self._waiting = self._waiting, {}
+        for route, requests in waiting.items():
+            for start in range(0, len(requests), MAX_BATCH):
+                self._answer_batch(route, requests[start : start + MAX_BATCH])
 
-    def _answer_batch(
-        self, route: Route, batch: list[tuple[HttpConnection, Route, Request]]
-    ) -> None:
+    def _answer_batch(self, route: Route, batch: "list[_Waiting]") -> None:
         service = self._service
-        responses = service.answer_batch(route, [request for _, _, request in batch])
-        for (connection, _, request), response in zip(batch, responses, strict=True):
-            connection.send_response(
-                response.status, header_lines(request, response), response.body
-            )
+        responses = service.answer_batch(route, [request for _, request in batch])
+        for (connection, request), response in zip(batch, responses, strict=True):
+            lines = header_lines(request, response)
+            connection.send_response(response.status, lines, response.body)
             service.finish(request, route, response.status)

@@ -116,9 +116,9 @@ class Exchange:
                 raise RuntimeError("A header's value holds a line break.")
             names.add(name)
             lines += b"%b: %b\r\n" % (name, value)
-        self._is_chunked = (
-            b"content-length" not in names and not self._is_head and status not in _BODILESS
-        )
+        has_body = not self._is_head and status not in _BODILESS
+        is_sized = b"content-length" in names or self._parsed.http_version == "1.0"
+        self._is_chunked = has_body and not is_sized
         if self._is_chunked:
             lines += b"transfer-encoding: chunked\r\n"
         self.has_started = True

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,6 +67,10 @@ class Router:
             else:
                 self._exact[route.method, route.path] = route
         self.exact = self._exact.get
+        # of the patterns whose requests are answered in batches
+        self._batch_slashes = {
+            route.path.count("/") for route in routes if route.batch and "{" in route.path
+        }
         several = len({route.project for route in routes if route.project}) > 1
         self._nothing = _NOTHING + (_SEVERAL if several else "")
 
@@ -83,6 +88,16 @@ class Router:
             if match and route.is_there():
                 return route, match.groupdict()
         raise self._refusal(path)
+
+    def find_batch(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """Returns the route and the path parameters where requests are answered in batches."""
+        route = self._exact.get((method, path))
+        params: dict[str, str] = {}
+        if route is None and path.count("/") in self._batch_slashes:
+            with suppress(Problem):
+                route, params = self.find(method, path)
+        batch = None if route is None else route.batch
+        return None if route is None or batch is None or not batch.is_ready() else (route, params)
 
     def _refusal(self, path: str) -> Problem:
         """Returns the problem where no route has this path, or none this method."""
