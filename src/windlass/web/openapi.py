@@ -81,9 +81,19 @@ _HEADERS: Json = {
 }
 _RETRY: Json = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _SCHEMES: Json = {
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key, as `windlass keys create` shows it once.",
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The same key, as `Authorization: Bearer KEY`.",
+    },
 }
+_SERVER_TAG = "Server"
 
 
 @dataclass(frozen=True)
@@ -113,16 +123,39 @@ def describe(document: OpenApiDocument, routes: Sequence[Route]) -> Json:
         operation = operations.get(f"{route.method} {label}") or operations[label]
         described = _operation(route, operation, document)
         paths.setdefault(route.path, {})[route.method.lower()] = described
+    tags = {operation["tags"][0] for path in paths.values() for operation in path.values()}
     components: Json = {"schemas": _schemas(document)}
     if document.secured:
         components["securitySchemes"] = _SCHEMES
     title = f"Windlass: {', '.join(document.names)}"
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": __version__, "description": document.about},
+        "info": {
+            "title": title,
+            "version": __version__,
+            "description": document.about,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "contact": {"name": "The operator of this server"},
+        },
+        "servers": [{"url": "/", "description": "This server"}],
+        "tags": [{"name": tag, "description": _about_tag(tag)} for tag in sorted(tags)],
         "paths": paths,
         "components": components,
     }
+
+
+def _tag(route: Route, operation: Operation) -> str:
+    if operation.protocol:
+        return f"Protocol {operation.protocol}"
+    return route.project or _SERVER_TAG
+
+
+def _about_tag(tag: str) -> str:
+    if tag == _SERVER_TAG:
+        return "The server itself: health, status, metrics."
+    if tag.startswith("Protocol "):
+        return f"Routes of the protocol {tag.removeprefix('Protocol ')}."
+    return f"The project {tag}."
 
 
 def _schemas(document: OpenApiDocument) -> Json:
@@ -143,17 +176,14 @@ def _operation(route: Route, operation: Operation, document: OpenApiDocument) ->
         "summary": operation.summary,
         "description": operation.description,
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}"),
-        "tags": [
-            f"Protocol {operation.protocol}" if operation.protocol else route.project or "Server"
-        ],
+        "tags": [_tag(route, operation)],
         "responses": {
             "200": _success_response(operation, "200", projects),
             **{status: _success_response(operation, status, projects) for status in operation.also},
             **{status: _error_response(operation, status) for status in sorted(errors)},
         },
     }
-    if guarded:
-        described["security"] = [{name: []} for name in _SCHEMES]
+    described["security"] = [{name: []} for name in _SCHEMES] if guarded else []
     parameters = _parameters(route, operation, document.names)
     if parameters:
         described["parameters"] = parameters

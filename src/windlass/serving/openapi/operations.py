@@ -146,6 +146,7 @@ OPERATIONS: dict[str, Operation] = {
         "InstancePredictions",
         errors=_READING,
         body=_scoring_body,
+        query=_VERSION,
     ),
     "/v1/models": Operation("Models", "Names of the models here.", protocol="V1"),
     "/v1/models/{model}": Operation(
@@ -157,6 +158,7 @@ OPERATIONS: dict[str, Operation] = {
         "InstancePredictions",
         errors=_READING,
         body=lambda projects: json_content(instances(projects)),
+        query=_VERSION,
         protocol="V1",
     ),
     "/v2": _v2("Server metadata", errors=()),

@@ -1,6 +1,6 @@
 """Schemas that differ by project: its row, its classes or quantity, and the features of its view."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import TypeAdapter
 
@@ -44,7 +44,7 @@ def _bundle_schemas(bundle: Bundle | None) -> Json:
         unknown: Json = {"type": "object"}
         return {
             "Row": unknown,
-            "Values": {"type": "array"},
+            "Values": _list({}),
             "Prediction": unknown,
             "Predictions": unknown,
         }
@@ -63,10 +63,24 @@ def _values(row: Json) -> Json:
     return {
         "type": "array",
         "description": f"The values of {', '.join(row['properties'])}, in this order.",
-        "prefixItems": columns,
-        "items": False,
+        "items": {"anyOf": _distinct(map(_type_only, columns))},
         "minItems": len(columns),
+        "maxItems": len(columns),
     }
+
+
+def _type_only(column: Json) -> Json:
+    """Returns the type of a column without what is its alone, such as its bounds and its description."""
+    if "anyOf" in column:
+        return {"anyOf": [_type_only(kind) for kind in column["anyOf"]]}
+    return {"type": column["type"]}
+
+
+def _distinct(schemas: Iterable[Json]) -> list[Json]:
+    distinct: list[Json] = []
+    for schema in schemas:
+        distinct += [] if schema in distinct else [schema]
+    return distinct
 
 
 def _prediction(target: TargetRecord) -> Json:
@@ -170,8 +184,8 @@ def instances(projects: Sequence[str]) -> Json:
 def invocations(project: str) -> Json:
     """Returns the schema of the body of `/invocations`: exactly one of MLflow's four formats."""
     rows = _rows([project])
-    split = _object({"columns": _list({"type": "string"}), "data": _list({"type": "array"})})
-    columns = {"type": "object", "additionalProperties": {"type": "array"}}
+    split = _object({"columns": _list({"type": "string"}), "data": _list(_list({}))})
+    columns = {"type": "object", "additionalProperties": _list({})}
     formats = {
         "dataframe_split": split,
         "dataframe_records": {**_list(reference(f"{project}.Row")), "minItems": 1},
