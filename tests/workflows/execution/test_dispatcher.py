@@ -1,11 +1,15 @@
 """Which queue of DBOS a job goes to, and when it is resumed: a real engine, and a table of workers."""
 
+import os
+import pickle
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, DBOSClient, EnqueueOptions, SetWorkflowID
+from sqlalchemy import create_engine, text
 from tests.support.waiting import wait_until
 
 from windlass.jobs.job import Job, JobState
@@ -30,6 +34,16 @@ class DispatchSetup:
         self.finishes = False
         self._settings, self._database = settings, database
         self._start()
+
+    @property
+    def url(self) -> str:
+        """Where DBOS has its tables."""
+        return self._settings.database_url or f"sqlite:///{self._settings.home / 'jobs.db'}"
+
+    @property
+    def schema(self) -> str:
+        """What their names begin with in SQL."""
+        return "" if self._settings.database_url is None else "dbos."
 
     def _start(self) -> None:
         self.me = self.workers.register()
@@ -156,3 +170,54 @@ def test_a_job_whose_work_ended_without_a_word_fails(setup: DispatchSetup) -> No
     DBOS.cancel_workflow(job.id)
     setup.dispatch()
     assert setup.queue.get(job.id).state is JobState.FAILED
+
+
+def enqueue_as_before(setup: DispatchSetup, job: Job, steps: str, *arguments: Any) -> None:
+    """Enqueues a job as an older Windlass did, with its arguments as a pickle."""
+    client = DBOSClient(system_database_url=setup.url, application_name="windlass")
+    options: EnqueueOptions = {
+        "workflow_name": "job", "queue_name": "iris", "workflow_id": job.id, "app_version": steps,
+        "queue_partition_key": "iris",
+    }  # fmt: skip
+    client.enqueue(options, *arguments)
+    client.destroy()
+
+
+def test_a_job_that_an_older_windlass_stored_is_done(setup: DispatchSetup) -> None:
+    setup.finishes = True
+    job = setup.queue.submit(IRIS)
+    enqueue_as_before(setup, job, "1", job.id)
+    setup.engine.listen("iris")
+    assert setup.workflow_of(job).is_legacy
+    setup.dispatch()  # removes what was stored
+    setup.dispatch()
+    wait_until(lambda: setup.queue.get(job.id).state is JobState.SUCCEEDED, "the job")
+    assert setup.begun == [job.id]
+    stored = create_engine(setup.url)
+    with stored.connect() as connection:
+        forms = connection.execute(text(f"SELECT serialization FROM {setup.schema}workflow_status"))
+        assert set(forms.scalars()) == {"portable_json"}
+    stored.dispose()
+
+
+def test_a_pickle_in_the_tables_of_dbos_is_not_read(setup: DispatchSetup, tmp_path: Path) -> None:
+    marker = tmp_path / "code-ran"
+    job = setup.queue.submit(IRIS)
+    enqueue_as_before(setup, job, "2", Payload(marker))
+    setup.engine.listen("iris")
+    wait_until(lambda: setup.workflow_of(job).status == "ERROR", "the refusal")
+    setup.dispatch()
+    failed = setup.queue.get(job.id)
+    assert (failed.state, setup.begun, marker.exists()) == (JobState.FAILED, [], False)
+    pickle.loads(pickle.dumps(Payload(marker)))  # it works
+    assert marker.exists()
+
+
+class Payload:
+    """What an attacker writes into a table: to read it runs code."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self._marker),)

@@ -119,7 +119,7 @@ class Dispatcher:
                 yield job
 
     def _orphaned(self, now: Snapshot) -> Iterator[Workflow]:
-        """Yields workflows whose worker is dead or released them, and those that wait in the queue of a dead worker."""
+        """Yields workflows whose worker is dead or released them, and those that no living worker will take."""
         for workflow in now.workflows.values():
             if workflow.is_claimed:
                 is_released = workflow.worker == self._worker and self._engine.is_released(
@@ -128,6 +128,8 @@ class Dispatcher:
                 is_free = is_released and not now.is_running(workflow.project)
                 if workflow.worker not in now.living or is_free:
                     yield workflow
+            elif workflow.is_enqueued and workflow.is_legacy:
+                yield workflow
             elif workflow.is_enqueued and workflow.queue != self._worker:
                 is_lost = workflow.queue != workflow.project and workflow.queue not in now.living
                 if is_lost or workflow.job_id == self._foreground_job:

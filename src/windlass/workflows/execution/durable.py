@@ -6,12 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NoReturn
 
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos import (
+    DBOS,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    SetEnqueueOptions,
+    SetWorkflowID,
+)
 from dbos import error as dbos_errors
+from dbos._serialization import DefaultSerializer
 
 from windlass.core.atomic_files import create_private_file, make_private_folder
-from windlass.errors import StorageError
+from windlass.errors import JobError, StorageError
 from windlass.settings import Settings
 from windlass.workflows.execution.context import (
     JobAbandoned,
@@ -21,7 +29,8 @@ from windlass.workflows.execution.context import (
     WorkerStopped,
 )
 
-_STEPS = "1"  # raised when the steps of a job change, so that no old job continues in new steps
+# Raised when the steps of a job change, or how they are stored: no queue gives an old job to new steps. 2: as JSON.
+_STEPS = "2"
 _POLL_SECONDS = 0.2  # between looks at the queue of a project
 _OWN_POLL_SECONDS = 0.05  # somebody waits for the job
 _CLEANUP_SECONDS = 2.0
@@ -38,6 +47,7 @@ class Workflow:
     queue: str | None
     worker: str | None
     project: str | None
+    steps: str | None
 
     @property
     def is_claimed(self) -> bool:
@@ -46,8 +56,8 @@ class Workflow:
 
     @property
     def is_legacy(self) -> bool:
-        """Whether a version of Windlass without DBOS queues started it: no queue takes it, so it starts again."""
-        return self.project is None
+        """Whether a former version stored it, without DBOS queues or with other steps: it starts again."""
+        return self.project is None or self.steps != _STEPS
 
     @property
     def is_enqueued(self) -> bool:
@@ -73,6 +83,7 @@ class DurableEngine:
         self._is_launched = False
         self.queue: str | None = None  # that it listens to
         _configure_logs()
+        _disable_pickle()
         DBOS.destroy(destroy_registry=True)
 
         @DBOS.workflow(name="job", max_recovery_attempts=None)
@@ -129,6 +140,7 @@ class DurableEngine:
                 row.queue_name,
                 row.executor_id,
                 row.queue_partition_key,
+                row.app_version,
             )
             for row in rows
         }
@@ -240,11 +252,26 @@ def _config(settings: Settings, worker: str) -> DBOSConfig:
         "dbos_system_schema": "dbos",
         "executor_id": worker,
         "application_version": _STEPS,
+        "serializer": DBOSPortableJSONSerializer(),
         "log_level": "WARNING",
         "sys_db_pool_size": 5,
         "use_listen_notify": False,  # nothing here waits for a notice, and poolers refuse LISTEN
         "notification_listener_polling_interval_sec": 0.2,  # in memory; it is how soon DBOS ends
     }
+
+
+def _disable_pickle() -> None:
+    """Has DBOS unpickle nothing: whoever can write to its tables could else run code in every worker.
+
+    DBOS reads each row in the form that the row names, whatever serializer is configured, and pickle is its default.
+    """
+    DefaultSerializer.deserialize = _raise_pickle_error  # type: ignore[assignment, method-assign]
+
+
+def _raise_pickle_error(_: DefaultSerializer, serialized_data: str) -> NoReturn:
+    raise JobError(
+        f"A step is stored as a pickle of {len(serialized_data)} characters, which is not read. Submit the job again."
+    )
 
 
 class _DropRepeated(logging.Filter):
