@@ -32,6 +32,17 @@ class WindlassError(Exception):
     """Base of all errors of Windlass. `str(error)` can be shown to a user."""
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a number and its noun for a message: `1 row`, `2,000 rows`, `2 entities`, `3 classes`."""
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("s"):
+        return f"{count:,} {noun}es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{count:,} {noun[:-1]}ies"
+    return f"{count:,} {noun}s"
+
+
 def error_text(error: BaseException) -> str:
     """Returns an error for logs and status pages: its message, behind its type unless it is one of ours."""
     return str(error) if isinstance(error, WindlassError) else f"{type(error).__name__}: {error}"

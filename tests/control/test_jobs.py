@@ -5,6 +5,7 @@ from tests.support.control import ASYNC, Control, ManualWorker, SharedServer, su
 from tests.support.server import Server
 
 from windlass.jobs.queue import JobLimits, JobQueue, JobRequest
+from windlass.jobs.workers import WorkerTable
 from windlass.registry.registry import Registry
 
 
@@ -24,6 +25,23 @@ def test_jobs_are_listed_newest_first(server: Server, worker: ManualWorker) -> N
     assert [(job["job_id"], job["error"]) for job in failed] == [(names[0], "No.")]
     assert len(server.client.get("/jobs?limit=1").json()["jobs"]) == 1
     assert len(server.client.get("/jobs?state=queued&limit=1").json()["jobs"]) == 1
+
+
+def test_a_job_that_no_worker_can_run_says_so(server: Server, registry: Registry) -> None:
+    name, workers = submit_training(server), WorkerTable(registry.database)
+    nobody = "Waiting for a worker, but no worker is running."
+    assert server.client.get(f"/jobs/{name}").json()["message"].startswith(nobody)
+    (listed,) = server.client.get("/jobs").json()["jobs"]
+    assert listed["message"].startswith(nobody)
+    worker = workers.register()
+    assert server.client.get(f"/jobs/{name}").json()["message"] == "Waiting for a worker"
+    JobQueue(registry.database).begin(name, worker)
+    workers.unregister(worker)
+    job = server.client.get(f"/jobs/{name}").json()
+    assert (job["state"], job["message"].partition(".")[0]) == (
+        "running",
+        "Its worker has ended, and no worker is running",
+    )
 
 
 @pytest.mark.parametrize(

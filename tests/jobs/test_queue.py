@@ -214,6 +214,26 @@ def test_a_job_of_a_dead_worker_goes_to_the_next(queue: JobQueue, workers: Worke
     assert queue.get(job.id) == again
 
 
+def test_a_job_without_a_worker_says_so(queue: JobQueue, workers: WorkerTable) -> None:
+    def message() -> str:
+        (job,) = queue.with_worker_state([queue.get(submitted.id)])
+        return job.message
+
+    submitted = queue.submit(IRIS)
+    assert message().startswith("Waiting for a worker, but no worker is running. Start one with")
+    first, other = workers.register(), workers.register()
+    assert message() == "Waiting for a worker"
+    job = claimed(queue, first)
+    queue.report(job.id, first, 0.5, "Fitting")
+    assert message() == "Fitting"
+    workers.unregister(first)
+    assert message() == "Its worker has ended, and another one takes the job over."
+    workers.unregister(other)
+    assert message().startswith("Its worker has ended, and no worker is running. Start one with")
+    queue.cancel(job.id)
+    assert message() == "Cancelled"
+
+
 def test_a_job_that_kills_its_workers_is_given_up(queue: JobQueue, workers: WorkerTable) -> None:
     poison, other = queue.submit(IRIS), queue.submit(IRIS)
     for _ in range(MAX_ATTEMPTS):

@@ -33,7 +33,7 @@ from windlass.cli.context import (
 from windlass.cli.training_report import TrainingReport
 from windlass.core.gates import GateResult
 from windlass.core.project_loader import load_project
-from windlass.errors import ParameterError
+from windlass.errors import ParameterError, counted
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -197,11 +197,14 @@ def _print_result(job: "Job", report: TrainingReport, *, json: bool) -> int:
 
 def _facts(features: dict[str, Any]) -> list[tuple[str, str]]:
     quality = features["quality"]
-    built = f"{features['events']:,} events of {features['entities']:,} entities"
+    built = f"{counted(features['events'], 'event')} of {counted(features['entities'], 'entity')}"
     return [
         ("snapshot", f"{features['snapshot']}: {built}, {features['recomputed']:,} computed"),
-        ("quality", f"{quality['quarantined']:,} of {quality['rows']:,} rows in quarantine"),
-        ("online store", f"{features['materialised']:,} entities new or newer"),
+        (
+            "quality",
+            f"{quality['quarantined']:,} of {counted(quality['rows'], 'row')} in quarantine",
+        ),
+        ("online store", f"{counted(features['materialised'], 'entity')} new or newer"),
     ]
 
 

@@ -28,6 +28,7 @@ from windlass.cli.context import (
 from windlass.cli.scored_bundle import resolve_scored_bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.progress import ProgressCallback
+from windlass.errors import counted
 from windlass.settings import Settings
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def _score_on_spark(
 def _print_summary(summary: "ScoreSummary", request: "ScoreRequest", bundle: "Bundle") -> None:
     speed = summary.rows / max(summary.seconds, 1e-9)
     echo(
-        f"Scored {summary.scored:,} of {summary.rows:,} rows in {summary.seconds:.2f} s"
+        f"Scored {summary.scored:,} of {counted(summary.rows, 'row')} in {summary.seconds:.2f} s"
         f" ({speed:,.0f} a second) with {bundle.version}: {request.output}"
     )
     if summary.rejected:
-        echo(f"Rejected {summary.rejected:,} rows: {request.rejects}")
+        echo(f"Rejected {counted(summary.rejected, 'row')}: {request.rejects}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from windlass.cli.console import echo, echo_error, echo_facts, echo_json
 from windlass.core.bundle import MODEL_PICKLE
 from windlass.core.gates import GateResult
+from windlass.errors import counted
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
@@ -131,7 +132,7 @@ def _metric_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
         names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
         return [(label, f"{metrics[name]:,.4g}") for name, label in names.items()]
     interval = f"95% interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
-    rows = f"{metrics['test_rows']:.0f} test rows"
+    rows = f"{counted(int(metrics['test_rows']), 'test row')}"
     return [
         *_rare_class_facts(metrics),
         ("accuracy", f"{metrics['accuracy']:.4f} ({interval}, {rows})"),
@@ -143,7 +144,7 @@ def _rare_class_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     """Returns the metrics that matter where the positive class is rare and costs are declared."""
     if "cost_per_row" not in metrics:
         return []
-    positives = f"{metrics['base_rate']:.2%} of {metrics['test_rows']:,.0f} test rows are positive"
+    positives = f"{metrics['base_rate']:.2%} of {counted(int(metrics['test_rows']), 'test row')} are positive"
     threshold = f"{metrics['threshold']:.4f}"
     rates = f"recall {metrics['recall_at_threshold']:.1%}, precision {metrics['precision_at_threshold']:.1%}"
     cost = f"{metrics['cost_per_row']:.4g} ({metrics['cost_accepting_all']:.4g} if all are predicted negative)"

@@ -93,7 +93,7 @@ class ControlBackend:
             for job_id in ids:
                 with suppress(UnknownError):  # a restored database may lack it; the others go on
                     jobs.append(stores.queue.get(job_id))
-            return jobs
+            return stores.queue.with_worker_state(jobs)
 
         return await self.run(read)
 

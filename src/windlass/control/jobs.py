@@ -37,8 +37,9 @@ class JobRoutes:
 
         def read(stores: ControlStores) -> bytes:
             jobs = stores.queue.list(self._project, MAX_LISTED if state else limit)
-            views = [job_view(job) for job in jobs if state in (None, job.state.value)]
-            return orjson.dumps({"jobs": views[:limit]})
+            selected = [job for job in jobs if state in (None, job.state.value)][:limit]
+            views = map(job_view, stores.queue.with_worker_state(selected))
+            return orjson.dumps({"jobs": list(views)})
 
         return Response(await self._backend.run(read))
 
@@ -86,7 +87,7 @@ class JobRoutes:
                 pass
             else:
                 if job.project == self._project:
-                    return job
+                    return stores.queue.with_worker_state([job])[0]
         raise Problem(404, f"Project {self._project} has no such job. GET /jobs lists them.")
 
 

@@ -11,7 +11,7 @@ from windlass.control.prefer_header import idempotency_key, parse_prefer
 from windlass.control.request_body import read_json
 from windlass.control.train_request import TrainBodySchema
 from windlass.errors import JobError
-from windlass.jobs.job import Job, JobState, JsonObject
+from windlass.jobs.job import NO_WORKER, Job, JobState, JsonObject
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 
@@ -106,10 +106,7 @@ def _failure(job: Job) -> Problem:
 def _waits_for(queue: "JobQueue", job: Job) -> str:
     """Returns what a queued job waits for."""
     if not queue.workers():
-        return (
-            "Training is queued, but no worker is running. Start one with `windlass worker`,"
-            " or serve without --no-worker."
-        )
+        return f"Training is queued, but {NO_WORKER}"
     running = queue.running(job.project)
     if running is not None and running.id != job.id:
         return (

@@ -1,7 +1,7 @@
 """The record of a job: what was requested, its state and its progress."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -48,6 +48,19 @@ class Job:
     attempts: int = 0
     started_at: float | None = None
     finished_at: float | None = None
+
+
+NO_WORKER = "no worker is running. Start one with `windlass worker`, or serve without --no-worker."
+
+
+def with_worker_state(job: Job, living: Collection[str]) -> Job:
+    """Returns the job; where no living worker has it or can take it, with a message that says so."""
+    if job.state is JobState.RUNNING and job.worker not in living:
+        after = "another one takes the job over." if living else NO_WORKER
+        return replace(job, message=f"Its worker has ended, and {after}")
+    if job.state is JobState.QUEUED and not living:
+        return replace(job, message=f"Waiting for a worker, but {NO_WORKER}")
+    return job
 
 
 JsonObject = dict[str, Any]

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
-from windlass.errors import JobError, UnknownError
-from windlass.jobs.job import Job, JobState
+from windlass.errors import JobError, UnknownError, counted
+from windlass.jobs.job import Job, JobState, with_worker_state
 from windlass.jobs.workers import WorkerRecord, WorkersById, database_time, living_workers
 from windlass.storage.database import Database
 from windlass.storage.db_tables import jobs
@@ -220,14 +220,21 @@ class JobQueue:
         ):
             if count >= limit:
                 raise JobLimitError(
-                    f"{count} jobs of {of} are queued or running, and {limit} may be. Wait until some have ended, or"
-                    f" cancel them: DELETE /{project}/jobs."
+                    f"{counted(count, 'job')} of {of} are queued or running, and {limit} may be."
+                    f" Wait until some have ended, or cancel them: DELETE /{project}/jobs."
                 )
 
     def workers(self) -> WorkerList:
         """Returns the workers that are alive."""
         with self._database.reading() as connection:
             return list(living_workers(self._database, connection).values())
+
+    def with_worker_state(self, found_jobs: Jobs) -> Jobs:
+        """Returns the jobs; those whose worker ended, or for which there is none, with a message that says so."""
+        if all(job.state.is_final for job in found_jobs):
+            return found_jobs
+        living = {worker.id for worker in self.workers()}
+        return [with_worker_state(job, living) for job in found_jobs]
 
     def running(self, project: str) -> Job | None:
         """Returns the running job of this project, if there is one."""

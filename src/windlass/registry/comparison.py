@@ -9,6 +9,7 @@ import numpy as np
 from windlass.core.bundle import Bundle
 from windlass.core.holdout import Holdout, common_rows, read_holdout
 from windlass.core.metrics import LOWER_IS_BETTER, metric_names
+from windlass.errors import counted
 from windlass.registry.bootstrap import difference_interval, exact_metric, resampled_metric
 
 
@@ -96,7 +97,7 @@ class Comparison:
         """Returns what was compared, in one to three lines of text."""
         if self.obstacle is not None:
             return f"{first} and {second} cannot be compared: {self.obstacle}"
-        lines = [f"{first} against {second}, on {self.rows:,} rows that both held out."]
+        lines = [f"{first} against {second}, on {counted(self.rows, 'row')} that both held out."]
         if self.relabelled:
             lines.append(
                 f"{self.relabelled:,} of them have another label now; {first}'s labels count."
@@ -104,7 +105,7 @@ class Comparison:
         if self.mcnemar is not None:
             test = self.mcnemar
             lines.append(
-                f"Only {first} is right on {test.only_a:,} rows, only {second} on {test.only_b:,}"
+                f"Only {first} is right on {counted(test.only_a, 'row')}, only {second} on {test.only_b:,}"
                 f" (McNemar's exact test: p = {test.p_value:.3g})."
             )
         return "\n".join(lines)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from windlass.core.hashing import canonical_json, sha256
-from windlass.errors import RegistryError
+from windlass.errors import RegistryError, counted
 from windlass.registry.version import TRANSITIONS, Action, Stage, VersionRef
 
 GENESIS_HASH = "0" * 64  # `previous` of a project's first decision
@@ -84,7 +84,9 @@ class DecisionReason:
             ("reason", self.text, _MAX_REASON_LENGTH),
         ):
             if len(text) > limit:
-                raise RegistryError(f"The {field} has {len(text)} characters. Use {limit} at most.")
+                raise RegistryError(
+                    f"The {field} has {counted(len(text), 'character')}. Use {limit} at most."
+                )
 
 
 def production_history(decisions: Sequence[Decision]) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from windlass.core.bundle import Bundle
 from windlass.core.gates import GateResult, NotWorse
-from windlass.errors import BundleError, RegistryError, StorageError
+from windlass.errors import BundleError, RegistryError, StorageError, counted
 from windlass.registry.comparison import Comparison, Difference, compare
 from windlass.registry.version import Version
 
@@ -79,9 +79,9 @@ def _evaluate_comparison(rule: NotWorse, comparison: Comparison, baseline: str) 
     difference = comparison.metric(rule.metric)
     obstacle = comparison.obstacle
     if obstacle is None and comparison.rows < MIN_COMMON_ROWS:
-        obstacle = f"only {comparison.rows} rows were held out by both; it takes {MIN_COMMON_ROWS}."
+        obstacle = f"only {counted(comparison.rows, 'row')} were held out by both; it takes {MIN_COMMON_ROWS}."
     elif obstacle is None and difference is None:
-        obstacle = f"{rule.metric} has no value on the {comparison.rows} rows that both held out."
+        obstacle = f"{rule.metric} has no value on the {counted(comparison.rows, 'row')} that both held out."
     if obstacle is not None or difference is None:
         note = f"not comparable with {baseline}: {obstacle}"
         return GateResult(str(rule), None, passed=False, note=note, undecided=True)
@@ -94,5 +94,5 @@ def _note(difference: Difference, comparison: Comparison, baseline: str) -> str:
     return (
         f"{difference.a:.4g} against {difference.b:.4g} of {baseline}: difference {difference.difference:+.4g},"
         f" {100 * comparison.confidence:.4g}% interval {difference.low:+.4g} to {difference.high:+.4g},"
-        f" on {comparison.rows:,} rows that both held out"
+        f" on {counted(comparison.rows, 'row')} that both held out"
     )

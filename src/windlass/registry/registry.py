@@ -10,7 +10,7 @@ from typing import Any
 from windlass.core.bundle import Bundle
 from windlass.core.hashing import canonical_json
 from windlass.core.project_spec import ProjectSpec
-from windlass.errors import BundleError, RegistryError, StorageError
+from windlass.errors import BundleError, RegistryError, StorageError, counted
 from windlass.registry import queries, transitions
 from windlass.registry.bundle_repository import BundleRepository
 from windlass.registry.decisions import Decision, DecisionReason, find_faults
@@ -289,7 +289,7 @@ class Registry:
         and the one that a rollback returns to. Raises UnknownError.
         """
         if keep < 0:
-            raise RegistryError(f"Cannot keep {keep} versions. Use 0 or more.")
+            raise RegistryError(f"Cannot keep {counted(keep, 'version')}. Use 0 or more.")
         with self.database.writing() as connection:
             queries.get_declaration(connection, project, lock=True)
             versions = queries.list_versions(connection, project)

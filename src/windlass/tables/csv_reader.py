@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from windlass.errors import InputError, TableError
+from windlass.errors import InputError, TableError, counted
 from windlass.tables.arrow_numpy import to_mask
 
 _MAX_HEADER = 1 << 20  # bytes
@@ -41,7 +41,7 @@ class BrokenLine:
     opens_quote: bool = False
 
     def __str__(self) -> str:
-        return f"Row {self.row} has {self.cells} cells, the header names {self.expected_cells}"
+        return f"Row {self.row} has {counted(self.cells, 'cell')}, the header names {self.expected_cells}"
 
 
 class BrokenLines:
@@ -190,7 +190,7 @@ def require_unique(name: str, columns: Sequence[str]) -> None:
         if count > 1:
             positions = [str(at) for at, other in enumerate(columns, 1) if other == column]
             raise TableError(
-                f"{name} has {count} columns called {column[:64]!r}. Name each column once.",
+                f"{name} has {counted(count, 'column')} called {column[:64]!r}. Name each column once.",
                 f"columns {', '.join(positions[:10])} have the same name. Name each column once.",
             )
 

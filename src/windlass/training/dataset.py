@@ -15,7 +15,7 @@ from windlass.core.hashing import canonical_json
 from windlass.core.project import Project
 from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
-from windlass.errors import DataError, WindlassError
+from windlass.errors import DataError, WindlassError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,8 +159,8 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
         if table.column_names.count(name) != 1:
             count = table.column_names.count(name)
             raise DataError(
-                f"data() of project {project.name!r} returned {count} columns {name!r}, where one is declared."
-                f" It returned: {', '.join(table.column_names)}."
+                f"data() of project {project.name!r} returned {counted(count, 'column')} {name!r}, where one is"
+                f" declared. It returned: {', '.join(table.column_names)}."
             )
     return table.select(list(names))
 
@@ -185,7 +185,8 @@ def _read_extra_columns(project: Project, table: Any, origin: RowOrigin) -> Any:
         if name in needed and column.null_count:
             raise DataError(
                 f"Column {name!r} of project {project.name!r}, by which rows are split, is missing in"
-                f" {column.null_count} of {len(column)} rows. Fill it in, or drop them, in {origin.location}."
+                f" {column.null_count} of {counted(len(column), 'row')}. Fill it in, or drop them, in"
+                f" {origin.location}."
             )
         columns[name] = column
     return pa.table(columns)
@@ -201,8 +202,9 @@ def _validate_rows(project: Project, table: Any, origin: RowOrigin) -> Batch:
     columns = dict.fromkeys(problem.column for problem in checked.problems)
     value = table.column(first.column)[first.row].as_py()
     raise DataError(
-        f"{np.count_nonzero(checked.invalid)} of {len(checked.invalid)} rows of project {project.name!r} do not fit"
-        f" {project.schema.title}, in {', '.join(columns)}. The first is {origin.row(first.row, first.column, value)},"
+        f"{np.count_nonzero(checked.invalid)} of {counted(len(checked.invalid), 'row')} of project"
+        f" {project.name!r} do not fit {project.schema.title}, in {', '.join(columns)}. The first is"
+        f" {origin.row(first.row, first.column, value)},"
         f" {first.column}: {first.reason}. Correct or drop these rows in {origin.location}, or declare what"
         f" {first.column} may hold."
     )
@@ -220,7 +222,7 @@ def _read_target(
     if bad:
         declared = ", ".join(map(repr, target.labels))
         raise DataError(
-            f"Target {target.name!r}: {len(bad)} of {len(values)} rows hold no declared class, the first is"
+            f"Target {target.name!r}: {len(bad)} of {counted(len(values), 'row')} hold no declared class, the first is"
             f" {origin.row(bad[0], target.name, values[bad[0]])}: {_describe_value(values[bad[0]])}. Declared:"
             f" {declared}. Declare the class, or drop the rows in {origin.location}."
         )
@@ -238,7 +240,7 @@ def _read_regression_target(
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
         raise DataError(
-            f"Target {name!r}: {len(bad)} of {len(values)} rows are missing or infinite, the first is"
+            f"Target {name!r}: {len(bad)} of {counted(len(values), 'row')} are missing or infinite, the first is"
             f" {origin.row(int(bad[0]), name, values[bad[0]])}. Drop these rows in {origin.location}."
         )
     return numbers

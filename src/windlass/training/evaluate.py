@@ -12,7 +12,7 @@ from windlass.core.evaluation_rules import CostMatrix
 from windlass.core.metrics import confusion_matrix, safe_ratio
 from windlass.core.project import Project
 from windlass.core.target import Classes, class_key
-from windlass.errors import ParameterError
+from windlass.errors import ParameterError, counted
 from windlass.training.calibration import calibration_curve, wilson_interval
 from windlass.training.dataset import Dataset
 from windlass.training.fairness import fairness_by_slice
@@ -44,7 +44,7 @@ def evaluate(
     for name, value in evaluation.metrics.items():
         if not np.isfinite(value):
             raise ParameterError(
-                f"Metric {name} is {value} on {len(split.test)} test rows. Choose a larger test size."
+                f"Metric {name} is {value} on {counted(len(split.test), 'test row')}. Choose a larger test size."
             )
     evaluation.metrics.update(test_rows=len(split.test), train_rows=len(split.train))
     return evaluation

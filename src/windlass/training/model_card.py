@@ -6,6 +6,7 @@ from typing import Any
 from windlass.core.bundle import EngineRecord, GateRecord
 from windlass.core.row_schema import ColumnSchema, RowSchema
 from windlass.core.target import Classes, class_key
+from windlass.errors import counted
 from windlass.training.run import TrainingRun
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -38,9 +39,11 @@ def _heading(run: TrainingRun) -> str:
 
 
 def _data(run: TrainingRun) -> str:
-    sizes = f"{len(run.split.train)} rows for training, {len(run.split.test)} for the test"
+    sizes = (
+        f"{counted(len(run.split.train), 'row')} for training, {len(run.split.test)} for the test"
+    )
     return (
-        f"## Data\n\n{len(run.dataset)} rows: {sizes}, {_split(run)}.{_read(run)}"
+        f"## Data\n\n{counted(len(run.dataset), 'row')}: {sizes}, {_split(run)}.{_read(run)}"
         f" Digest of the data: `{run.dataset.digest}`.\n\n" + _columns(run.project.schema)
     )
 
@@ -169,9 +172,9 @@ def _engine(engine: EngineRecord) -> str:
     if engine.equality is not None:
         equal = engine.equality
         text += (
-            f"\n\nThe compiled model was compared with the fitted pipeline on {equal.rows} rows: largest"
+            f"\n\nThe compiled model was compared with the fitted pipeline on {counted(equal.rows, 'row')}: largest"
             f" difference {equal.max_difference:.3g} (tolerated {equal.tolerance:g}),"
-            f" {equal.labels_changed} labels changed."
+            f" {counted(equal.labels_changed, 'label')} changed."
         )
     return text
 

@@ -13,7 +13,7 @@ from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
 from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
-from windlass.errors import EngineError, ParameterError
+from windlass.errors import EngineError, ParameterError, counted
 from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.evaluate import Evaluation, evaluate
 from windlass.training.plan import TrainingPlan
@@ -44,11 +44,11 @@ def run_training(
     """Train and evaluate; `rows` reads the training rows of a feature view. Raises DataError, ParameterError."""
     progress(0.02, f"Reading the data of {project.name}")
     dataset = read_dataset(project, plan.data, rows)
-    progress(0.1, f"Splitting {len(dataset)} rows")
+    progress(0.1, f"Splitting {counted(len(dataset), 'row')}")
     split_rows = _split(project, plan, dataset)
-    progress(0.12, f"Fitting {plan.candidate.name} to {len(split_rows.train)} rows")
+    progress(0.12, f"Fitting {plan.candidate.name} to {counted(len(split_rows.train), 'row')}")
     estimator, fit_warnings = _fit(plan, dataset, split_rows, project.target)
-    progress(0.5, f"Scoring on {len(split_rows.test)} rows")
+    progress(0.5, f"Scoring on {counted(len(split_rows.test), 'row')}")
     test = dataset.batch.take(split_rows.test)
     prediction = predict(estimator, bundle_schema(project), test)
     evaluation = evaluate(project, dataset, split_rows, prediction)
@@ -75,8 +75,8 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
     finite = prediction.finite_rows()
     if not finite.all():
         raise ParameterError(
-            f"The fitted model predicts NaN or infinity for {np.count_nonzero(~finite)} of {len(batch)} rows."
-            " Choose other hyperparameters, or scale the inputs in build()."
+            f"The fitted model predicts NaN or infinity for {np.count_nonzero(~finite)} of"
+            f" {counted(len(batch), 'row')}. Choose other hyperparameters, or scale the inputs in build()."
         )
     return prediction
 

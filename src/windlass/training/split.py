@@ -16,7 +16,7 @@ from windlass.core.holdout import DIGEST_BYTES, Digests, holdout_mask, row_diges
 from windlass.core.project import Project
 from windlass.core.row_schema import RowSchema
 from windlass.core.target import Classes, Target
-from windlass.errors import DataError, ParameterError
+from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
         )
     except ValueError as error:
         raise ParameterError(
-            f"Test size {test_size} cannot split {len(dataset)} rows: {str(error).rstrip('.')}."
+            f"Test size {test_size} cannot split {counted(len(dataset), 'row')}: {str(error).rstrip('.')}."
             " Choose another test size."
         ) from error
     result = Split(np.sort(train), np.sort(test))
@@ -139,15 +139,15 @@ def split_by_group(
 def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
     if not len(parts.train):
         raise ParameterError(
-            f"Test size {test_size} leaves none of {len(dataset)} rows to train on. Choose a smaller one."
+            f"Test size {test_size} leaves none of {counted(len(dataset), 'row')} to train on. Choose a smaller one."
         )
     if isinstance(target, Classes) and dataset.labels is not None:
         for name, side in (("test", parts.test), ("training", parts.train)):
             _require_every_class(target, dataset.labels[side], name, test_size)
     elif len(parts.test) < 2:
         raise ParameterError(
-            f"Test size {test_size} holds out {len(parts.test)} of {len(dataset)} rows, too few to measure on."
-            " Choose a larger one."
+            f"Test size {test_size} holds out {len(parts.test)} of {counted(len(dataset), 'row')}, too few to"
+            " measure on. Choose a larger one."
         )
 
 
@@ -158,8 +158,8 @@ def _require_two_rows_per_class(dataset: Dataset, target: Target) -> None:
     for label, count in zip(target.labels, counts, strict=True):
         if count < 2:
             raise DataError(
-                f"Class {label!r} of target {target.name!r} has {count} rows; training and test need one each."
-                " Add rows of it, or do not declare it."
+                f"Class {label!r} of target {target.name!r} has {counted(count, 'row')}; training and test need one"
+                " each. Add rows of it, or do not declare it."
             )
 
 
@@ -171,6 +171,6 @@ def _require_every_class(
     if absent:
         better = "larger" if side == "test" else "smaller"
         raise ParameterError(
-            f"Test size {test_size} leaves {len(labels)} {side} rows, none of class {', '.join(absent)}."
+            f"Test size {test_size} leaves {counted(len(labels), f'{side} row')}, none of class {', '.join(absent)}."
             f" Choose a {better} one."
         )

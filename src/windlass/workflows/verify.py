@@ -12,7 +12,7 @@ from windlass.core.holdout import HOLDOUT_FILE, encode_holdout, read_holdout
 from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project_loader import ProjectSource, load_project
 from windlass.core.row_validator import RowValidator
-from windlass.errors import ProjectError
+from windlass.errors import ProjectError, counted
 from windlass.settings import Settings
 from windlass.training.bundle_files import result_files
 from windlass.training.environment import installed_version, read_environment
@@ -130,7 +130,7 @@ def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     if before.rows.tobytes() != now.rows.tobytes():
         yield f"{HOLDOUT_FILE}: other rows are held out: {len(now)} of them, there were {len(before)}."
     else:
-        yield f"{HOLDOUT_FILE}: some of {len(now)} test rows have another truth or get another prediction."
+        yield f"{HOLDOUT_FILE}: some of {counted(len(now), 'test row')} have another truth or get another prediction."
 
 
 def _reasons(bundle: Bundle, run: TrainingRun, source: ProjectSource) -> Iterator[str]:

@@ -22,7 +22,7 @@ from windlass.cli.console import (
 )
 from windlass.cli.features.project import DeclaredView, resolve_view
 from windlass.core.feature_view import ServedEvent
-from windlass.errors import FeatureError
+from windlass.errors import FeatureError, counted
 from windlass.features.offline.store import OfflineStore
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
@@ -173,9 +173,9 @@ def _erase(target: Path, entity: int, *, json: bool) -> int:
 
 def _print_erasure(who: str, project: str, erased: "ErasureReport", *, online: bool) -> None:
     for number, rows in erased.snapshots.items():
-        echo(f"Erased {who} from snapshot {number} of {project}: {rows:,} events.")
+        echo(f"Erased {who} from snapshot {number} of {project}: {counted(rows, 'event')}.")
     if erased.quarantined:
-        echo(f"Erased {erased.quarantined:,} quarantined rows.")
+        echo(f"Erased {counted(erased.quarantined, 'quarantined row')}.")
     if online:
         echo("Erased from the online store.")
     if not erased.found_any and not online:

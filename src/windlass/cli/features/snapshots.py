@@ -31,6 +31,7 @@ from windlass.cli.features.project import require_view, resolve_view
 from windlass.cli.versions import format_time
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
+from windlass.errors import counted
 from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.store import prune as prune_snapshots
 from windlass.settings import Settings
@@ -103,8 +104,8 @@ def build(  # noqa: PLR0913, PLR0917 - an argument for each option, as typer wan
         echo_json(result)
         return
     echo(
-        f"Snapshot {result['snapshot']} of {declared.name}: {result['events']:,} events of"
-        f" {result['entities']:,} entities, {result['recomputed']:,} of them computed."
+        f"Snapshot {result['snapshot']} of {declared.name}: {counted(result['events'], 'event')} of"
+        f" {counted(result['entities'], 'entity')}, {result['recomputed']:,} of them computed."
     )
     _print_quality(result["quality"])
     echo(f"Next: windlass features materialise {project}")
@@ -144,11 +145,11 @@ def check(
 
 def _print_quality(quality: dict[str, Any]) -> None:
     echo(
-        f"Quality of {quality['file']}: {quality['passed']:,} of {quality['rows']:,} rows passed,"
+        f"Quality of {quality['file']}: {quality['passed']:,} of {counted(quality['rows'], 'row')} passed,"
         f" {quality['quarantined']:,} are quarantined ({quality['share']:.3%})."
     )
     if quality["erased"]:
-        echo(f"{quality['erased']:,} rows of erased entities were left out.")
+        echo(f"{counted(quality['erased'], 'row')} of erased entities were left out.")
     kinds = [("quarantined", quality["reasons"]), ("warning", quality["oddities"])]
     rows = [
         (kind, _reason_label(reason, count), f"{count['rows']:,}", f"{count['share']:.3%}")
@@ -179,7 +180,7 @@ def generate(
     """Generate raw events with the project's generator."""
     entities = entities if clients is None else clients
     rows = generate_events(resolve_folder(project), out, entities, seed)
-    echo(f"Wrote {rows:,} events of {entities:,} entities to {out}.")
+    echo(f"Wrote {counted(rows, 'event')} of {counted(entities, 'entity')} to {out}.")
 
 
 def materialise(
@@ -203,7 +204,7 @@ def materialise(
         echo_json({**counts, "freshness": freshness.model_dump(mode="json")})
         return
     echo(
-        f"Snapshot {stored.number} of {declared.name}: {done.rows:,} entities read, {done.written:,} written."
+        f"Snapshot {stored.number} of {declared.name}: {counted(done.rows, 'entity')} read, {done.written:,} written."
         f" The online store holds snapshot {freshness.snapshot}, events up to {freshness.newest}."
     )
 

@@ -13,6 +13,7 @@ import onnxruntime
 from windlass.engines.convert.compile import CompiledModel, class_positions, final_name
 from windlass.engines.convert.probe_rows import ProbeRowSampler
 from windlass.engines.convert.types import TOLERANCE, EquivalenceReport, FittedEstimator
+from windlass.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,5 +178,5 @@ def _reason(
     if not moved and not changed:
         return None
     name = final_name(fitted.estimator)
-    text = f"{name}: {moved} of {count} rows moved, by up to {max_difference:.2g}"
-    return text + (f"; {changed} labels changed" if changed else "")
+    text = f"{name}: {moved} of {counted(count, 'row')} moved, by up to {max_difference:.2g}"
+    return text + (f"; {counted(changed, 'label')} changed" if changed else "")

@@ -9,6 +9,7 @@ import numpy as np
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.kd_tree_ties import k_smallest
 from windlass.engines.convert.types import UnsupportedError
+from windlass.errors import counted
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
@@ -76,7 +77,7 @@ def check_size(owner: Any, training: Array) -> None:
     """Raise UnsupportedError where a comparison with every row of ``training`` would be slow."""
     if len(training) > _MAX_ROWS or training.size > _MAX_CELLS:
         raise UnsupportedError(
-            f"{type(owner).__name__}: {len(training)} training rows are too many"
+            f"{type(owner).__name__}: {counted(len(training), 'training row')} are too many"
         )
 
 

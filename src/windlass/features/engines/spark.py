@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from windlass.core.feature_view import FeatureView
-from windlass.errors import FeatureError
+from windlass.errors import FeatureError, counted
 from windlass.features.engines.duckdb import run_transform
 from windlass.features.engines.spark_session import (
     cancel_jobs,
@@ -60,8 +60,9 @@ class SparkEngine:
         expected, written = _row_count([events]), _row_count(states.glob("*.parquet"))
         if written != expected:
             raise FeatureError(
-                f"Spark's workers wrote {written:,} states of {expected:,} events to {states}. Check that they share"
-                " the disk of WINDLASS_HOME, and that the view's transform gives one row for each event."
+                f"Spark's workers wrote {counted(written, 'state')} of {counted(expected, 'event')} to {states}."
+                " Check that they share the disk of WINDLASS_HOME, and that the view's transform gives one row for"
+                " each event."
             )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from windlass.errors import FeatureError, QualityError
+from windlass.errors import FeatureError, QualityError, counted
 from windlass.features.ingest.casting import FAULT_SCHEMA, cast_columns
 from windlass.features.ingest.contract import Contract, suppress_warnings
 from windlass.features.ingest.raw_files import RawBatch
@@ -141,7 +141,8 @@ class QualityReport:
             return
         worst = "; ".join(f"{reason} ({n:,})" for reason, n in self.reasons.most_common(_MAX_NAMED))
         raise QualityError(
-            f"{self.quarantined:,} of {self.rows:,} raw rows ({self.share:.2%}) break the contract, more than the"
-            f" {max_share:.2%} that the view allows: {worst}. They are in {quarantine_file}, with the reasons."
-            " Correct the file, or change the contract or `max_invalid_share`. What was built before still stands."
+            f"{self.quarantined:,} of {counted(self.rows, 'raw row')} ({self.share:.2%}) break the contract,"
+            f" more than the {max_share:.2%} that the view allows: {worst}. They are in {quarantine_file}, with the"
+            " reasons. Correct the file, or change the contract or `max_invalid_share`. What was built before"
+            " still stands."
         )

@@ -12,7 +12,7 @@ import polars as pl
 
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.progress import ProgressCallback
-from windlass.errors import FeatureError
+from windlass.errors import FeatureError, counted
 from windlass.features.engines.duckdb import (
     DuckDBEngine,
     FeatureEngine,
@@ -103,7 +103,10 @@ def build(
             quality=report.to_json(file.name),
             **built.metadata(),
         )
-        progress(1.0, f"snapshot {number} of {built.events:,} events, {built.entities:,} entities")
+        progress(
+            1.0,
+            f"snapshot {number} of {counted(built.events, 'event')}, {counted(built.entities, 'entity')}",
+        )
         return store.publish(folder, snapshot)
 
 

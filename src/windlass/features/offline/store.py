@@ -21,7 +21,7 @@ from windlass.core.atomic_files import (
 )
 from windlass.core.deprecation import warn_renamed
 from windlass.core.hashing import pretty_json
-from windlass.errors import FeatureError
+from windlass.errors import FeatureError, counted
 from windlass.features.offline.snapshot import SNAPSHOT_FILE, Snapshot
 from windlass.settings import Settings
 
@@ -229,7 +229,7 @@ def prune(store: OfflineStore, keep: int, needed: Collection[int]) -> list[int]:
     another process writes, or the disk cannot be written.
     """
     if keep < 0:
-        raise FeatureError(f"Cannot keep {keep} snapshots. Use 0 or more.")
+        raise FeatureError(f"Cannot keep {counted(keep, 'snapshot')}. Use 0 or more.")
     store.snapshot()
     with store.write_lock() as staging:
         current = store.snapshot().number

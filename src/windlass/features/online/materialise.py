@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from windlass.core.feature_view import ViewRecord
 from windlass.core.progress import ProgressCallback
-from windlass.errors import FeatureError
+from windlass.errors import FeatureError, counted
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import has_before_event
 from windlass.features.offline.snapshot import BEFORE_EVENT, COMPUTED_AT, Snapshot
@@ -70,7 +70,7 @@ def materialise(
         if writer.buffered >= batch or part == todo[-1]:
             writer.write()
     freshness = store.finish(writer.progress)
-    progress(1.0, f"{writer.rows:,} entities")
+    progress(1.0, f"{counted(writer.rows, 'entity')}")
     return MaterialisationResult(freshness, len(parts), resumed, writer.rows, writer.written)
 
 

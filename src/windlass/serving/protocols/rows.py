@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from windlass.core.row_schema import RowSchema
+from windlass.errors import counted
 from windlass.serving.json_reader import JsonReader
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import Rows, validate_piece
@@ -45,7 +46,12 @@ def row_from_values(names: Sequence[str], values: Sequence[Any], loc: Loc) -> di
     """Returns a row from values in the order of `names`. Raises Problem 422 where their numbers differ."""
     if len(values) != len(names):
         raise invalid(
-            [{"loc": loc, "msg": f"Input should have {len(names)} values, got {len(values)}"}]
+            [
+                {
+                    "loc": loc,
+                    "msg": f"Input should have {counted(len(names), 'value')}, got {len(values)}",
+                }
+            ]
         )
     return dict(zip(names, values, strict=True))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from windlass.errors import counted
 from windlass.serving.json_reader import JsonReader
 from windlass.web.problems import Problem
 
@@ -79,7 +80,7 @@ def read_tensor(reader: JsonReader, binary: "BinaryTail", max_values: int) -> Te
     else:
         raise tensor_error("every input has data: a list, flat or nested")
     if len(values) != math.prod(shape):
-        raise tensor_error(f"a shape does not fit {len(values)} values")
+        raise tensor_error(f"a shape does not fit {counted(len(values), 'value')}")
     return Tensor(name, shape, values)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from windlass.core.bundle import Bundle
 from windlass.engines.loader import Engine
-from windlass.errors import InputError, SettingsError
+from windlass.errors import InputError, SettingsError, counted
 from windlass.tables.csv_reader import BrokenLine, BrokenLines, RowNumbers
 from windlass.tables.reader import TableReader
 from windlass.tables.validate import ValidatedTable
@@ -56,7 +56,7 @@ def score(
                 if result.predictions.num_rows:
                     writer.write_batch(result.predictions)
                 scored += result.predictions.num_rows
-                progress(reader.share, f"{scored:,} rows scored")
+                progress(reader.share, f"{counted(scored, 'row')} scored")
         rejects.number(0, broken.take())
         if not scored + rejects.count:
             raise InputError(f"{request.input} holds no rows. Give at least one.")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from windlass.core.bundle import Bundle
 from windlass.engines.loader import Engine, load_engine
-from windlass.errors import EngineError, FeatureError, InputError, SettingsError
+from windlass.errors import EngineError, FeatureError, InputError, SettingsError, counted
 from windlass.features.engines.spark_session import spark_path, spark_session
 from windlass.tables.arrow_numpy import number_array, text_array, to_numpy
 from windlass.tables.writer import table_format
@@ -120,14 +120,17 @@ def score_on_spark(
     with write_atomically(request.rejects, request.output) as (rejects, output):
         progress(0.0, "starting on Spark")
         with _spark_job(bundle, source, request, master) as job:
-            progress(0.1, f"scoring {source.rows:,} rows of {len(source.files)} files")
+            progress(
+                0.1,
+                f"scoring {counted(source.rows, 'row')} of {counted(len(source.files), 'file')}",
+            )
             scored = job.predict(scorer.schema, output)
             progress(0.8, "collecting rejected rows")
             reject_files = job.reject_lines(output / "_refused") if scored < source.rows else []
         rejected = _write_rejects(reject_files, rejects)
         if scored + rejected != source.rows:
             raise FeatureError(
-                f"Spark's workers returned {scored + rejected:,} of {source.rows:,} rows. Check that they"
+                f"Spark's workers returned {scored + rejected:,} of {counted(source.rows, 'row')}. Check that they"
                 f" share the disk of {request.output.absolute().parent}."
             )
         _remove_spark_files(output, scorer.schema)
