@@ -44,7 +44,7 @@ def test_a_file_of_rows_becomes_a_file_of_predictions(
     code, out, err = run([SETOSA, "5.1,3.5,1.4,-1", VIRGINICA])
     assert (code, err) == (0, "")
     assert out.startswith("Scored 2 of 3 rows in ")
-    assert f"Rejected 1 rows: {tmp_path / 'out.csv.rejects.csv'}" in out
+    assert f"Rejected 1 row: {tmp_path / 'out.csv.rejects.csv'}" in out
     table = pv.read_csv(tmp_path / "out.csv").to_pydict()
     assert table["row"] == [0, 2]
     assert table["prediction"] == ["setosa", "virginica"]

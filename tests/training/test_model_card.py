@@ -43,7 +43,7 @@ def test_a_card_has_the_model_the_data_and_the_metrics() -> None:
         "| accuracy_low | 0.7868 |",
         "| True \\ predicted | setosa | versicolor | virginica |",
         "| accuracy >= 0.99 | 0.9333 | FAILED |",
-        "on 5000 rows: largest difference 1e-09",
+        "on 5,000 rows: largest difference 1e-09",
     ):
         assert line in text
     assert not re.search(r"\n\n\n", text)

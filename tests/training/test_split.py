@@ -10,7 +10,7 @@ from windlass.core.progress import ignore_progress
 from windlass.core.project import Project
 from windlass.core.row import Row
 from windlass.core.target import Quantity
-from windlass.errors import DataError, ParameterError
+from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset, read_dataset
 from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.training.run import run_training
@@ -61,7 +61,7 @@ def test_a_class_that_cannot_stand_on_both_sides_is_refused(
 ) -> None:
     table["kind"] = ["b"] * (20 - rare) + ["a"] * rare
     project = project_of(table)
-    with pytest.raises(DataError, match=f"Class 'a' .* has {rare} rows"):
+    with pytest.raises(DataError, match=f"Class 'a' .* has {counted(rare, 'row')}"):
         split(read_dataset(project), project.target, test_size=0.2, seed=1)
 
 

@@ -100,4 +100,4 @@ def test_functions_are_native(options: Any, gaps: Any, native_reason: Any) -> No
 def test_many_rows_are_native(native_reason: Any) -> None:
     rows = pd.DataFrame(np.arange(12_000.0).reshape(6000, 2), columns=["a", "b"])
     reason = native_reason(make_pipeline(KNNImputer(), Ridge()), (rows, rows.a))
-    assert reason == "KNNImputer: 6000 training rows are too many"
+    assert reason == "KNNImputer: 6,000 training rows are too many"

@@ -33,7 +33,7 @@ def test_regressors(model: Any, diabetes: Any, convert_exactly: Any) -> None:
 def test_many_rows_are_native(iris: Any, native_reason: Any) -> None:
     rows, target = iris
     many = (pd.concat([rows] * 40, ignore_index=True), pd.concat([target] * 40))
-    assert native_reason(KNeighborsClassifier(), many).endswith("6000 training rows are too many")
+    assert native_reason(KNeighborsClassifier(), many).endswith("6,000 training rows are too many")
 
 
 def test_other_metrics_are_native(iris: Any, native_reason: Any) -> None:
