@@ -83,6 +83,23 @@ def split_folder(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     return Path(), list(arguments)
 
 
+class PlainNumber(click.ParamType[Any]):
+    """Number in ASCII digits; Click alone would read `1_000`, as Python does."""
+
+    def __init__(self, kind: click.ParamType[Any]) -> None:
+        self.name = kind.name
+        self._kind = kind
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float:
+        """Converts the text of an argument to a number. Raises BadParameter for another text."""
+        if isinstance(value, str) and ("_" in value or not value.isascii()):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        number: int | float = self._kind.convert(value, param, ctx)
+        return number
+
+
 class HyperparameterOption(click.Option):
     """Option of one hyperparameter, with its JSON schema; models that share a field share its option."""
 
@@ -162,13 +179,13 @@ def _fixed_options(models: Sequence[CandidateSpec]) -> list[click.Parameter]:
     path = click.Path(path_type=Path)
     return [
         click.Option(["--model"], metavar="NAME", help=f"which model to train: {names}"),
-        click.Option(["--seed"], type=int, default=DEFAULT_SEED, metavar="N", help=seed),
+        click.Option(["--seed"], type=PlainNumber(click.INT), default=DEFAULT_SEED, metavar="N", help=seed),
         click.Option(
-            ["--test-size", "--test_size"], type=float, default=DEFAULT_TEST_SIZE,
+            ["--test-size", "--test_size"], type=PlainNumber(click.FLOAT), default=DEFAULT_TEST_SIZE,
             metavar="SHARE", help=size,
         ),
         click.Option(["--data"], type=path, metavar="FILE", help=data),
-        click.Option(["--snapshot"], type=int, metavar="N", help=snapshot),
+        click.Option(["--snapshot"], type=PlainNumber(click.INT), metavar="N", help=snapshot),
         click.Option(["--artifacts"], type=path, metavar="DIR", help=artifacts),
         click.Option(["--no-track"], is_flag=True, help="do not record the run in MLflow"),
         click.Option(["--json"], is_flag=True, help="print only a summary as JSON"),

@@ -27,6 +27,7 @@ Values = dict[str, Any]  # a row by column name
 MAX_FAULTS = 100  # per response
 MAX_EXPLAINED_BYTES = 1 << 20  # for larger bodies, only the first invalid row is described
 
+_UNGROUPED = "^[^_]*$"
 _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _DATE_OR_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"  # cells of CSV may be written as midnight
 
@@ -304,9 +305,10 @@ def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
     bounds = column.effective_bounds()
     match column.kind:
         case ColumnKind.NUMBER:
-            return core_schema.float_schema(
+            number = core_schema.float_schema(
                 strict=strict, allow_inf_nan=False, multiple_of=column.multiple_of, **bounds
             )
+            return number if strict else _ungrouped(number, "float_parsing")
         case ColumnKind.INTEGER:
             return _integer_schema(column, bounds, strict=strict)
         case ColumnKind.BOOLEAN:
@@ -332,6 +334,12 @@ def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
     )
 
 
+def _ungrouped(number: CoreSchema, error: str) -> CoreSchema:
+    """Returns a schema of numbers as text without underscores: pydantic alone would read `1_000`, as Python does."""
+    form = core_schema.custom_error_schema(core_schema.str_schema(pattern=_UNGROUPED), error)
+    return core_schema.chain_schema([form, number])
+
+
 def _with_message(schema: CoreSchema, message: str) -> CoreSchema:
     return core_schema.custom_error_schema(schema, "date_text", custom_error_message=message)
 
@@ -341,7 +349,7 @@ def _integer_schema(column: ColumnSchema, bounds: dict[str, Any], *, strict: boo
     multiple_of = None if column.multiple_of is None else int(column.multiple_of)
     integer = core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)
     if not strict:
-        return integer
+        return _ungrouped(integer, "int_parsing")
     number = core_schema.float_schema(strict=True, allow_inf_nan=False)
     choices: list[CoreSchema | tuple[CoreSchema, str]] = [
         core_schema.int_schema(strict=True),

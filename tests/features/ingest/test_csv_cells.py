@@ -31,8 +31,8 @@ CELLS = [
 ]  # fmt: skip
 # what rows to predict may be, as pydantic reads text, and raw events may not
 LENIENT: dict[str, dict[str, float]] = {
-    "number": {" 1": 1, "1 ": 1, "\t1": 1, "1_000": 1000},
-    "integer": {"1.0": 1, " 1": 1, "1 ": 1, "\t1": 1, "1_000": 1000},
+    "number": {" 1": 1, "1 ": 1, "\t1": 1},
+    "integer": {"1.0": 1, " 1": 1, "1 ": 1, "\t1": 1},
     "boolean": {"TRUE": 1, "FALSE": 0, "t": 1, "f": 0, "yes": 1, "no": 0, "y": 1, "N": 0, "on": 1, "Off": 0},
     "date": dict.fromkeys(("2020-01-01T00:00:00", "2020-01-01 00:00:00", "2020-01-01T00:00:00Z"), DAY),
 }  # fmt: skip
