@@ -312,7 +312,13 @@ def test_what_comes_after_a_refusal_is_dropped_for_a_while(hasty_port: int) -> N
     ):
         flood.sendall(HEAD % (1 << 40))
         with pytest.raises(ConnectionError):
-            flood.sendall(b"x" * (1000 * LIMIT))
+            _flood(flood)
+
+
+def _flood(connection: Connection) -> None:
+    content = b"x" * LIMIT
+    for _ in range(1000):
+        connection.sendall(content)
 
 
 @pytest.mark.parametrize(
