@@ -30,7 +30,8 @@ CSV, ARROW, PARQUET = (
 @pytest.fixture(scope="module", params=["linear", "roots"])
 def server(request: pytest.FixtureRequest, session_server: Serve, bundle_of: BundleOf) -> Server:
     """The claims of an ONNX model, and of the native pipeline."""
-    return session_server(bundle_of("strict", model=request.param))
+    bundle = bundle_of("strict", model=request.param)
+    return session_server(bundle, options=["--allow-pickle"])
 
 
 def faults_of(answer: httpx.Response) -> list[tuple[list[Any], str]]:

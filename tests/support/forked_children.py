@@ -1,7 +1,7 @@
 """Processes that a forked `windlass` starts: they are forked too, in place of new interpreters.
 
-Project processes come from the fork server. The workers of a server and its job worker are forked from the server
-itself, which has to be their parent.
+Project processes come from the fork server. The workers of a server are forked from the server itself, which has to be
+their parent. A server's job worker is a new interpreter: the server has SQLite files open when it starts it.
 """
 
 import ctypes
@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -22,14 +21,12 @@ from tests.support import fork_server
 from tests.support.fork_server import ForkedProcess
 
 _PR_SET_NAME = 15  # linux/prctl.h
-_POLL = 0.01
 
 
 def fork_children(server: Path) -> None:
     """Has Windlass fork what it starts in this process."""
     fork_projects(lambda: server)
     _fork_workers()
-    _fork_job_worker()
 
 
 def fork_projects(server: Callable[[], Path]) -> None:
@@ -59,7 +56,11 @@ def _fork_workers() -> None:
     """Has multiprocessing fork the workers of a server, which its method `spawn` starts as new interpreters."""
     from multiprocessing import util
 
-    def start(_: bytes, arguments: Sequence[Any], passed: Sequence[int]) -> int:
+    spawn = util.spawnv_passfds
+
+    def start(path: bytes, arguments: Sequence[Any], passed: Sequence[int]) -> int:
+        if _has_open_database():
+            return spawn(path, arguments, passed)
         code = arguments[arguments.index("-c") + 1]
         name = "spawn_main" if "spawn_main" in code else "tracker"
         return _fork(name, ["python", "-c", code, "--multiprocessing-fork"], passed)
@@ -67,56 +68,16 @@ def _fork_workers() -> None:
     util.spawnv_passfds = start  # type: ignore[assignment]
 
 
-def _fork_job_worker() -> None:
-    """Has a server fork its job worker."""
-    from windlass.cli import worker
-
-    names = {
-        "Popen": _JobWorker,
-        "DEVNULL": subprocess.DEVNULL,
-        "TimeoutExpired": subprocess.TimeoutExpired,
-    }
-    worker.subprocess = SimpleNamespace(**names)  # type: ignore[assignment,attr-defined]
+def _has_open_database() -> bool:
+    """Returns whether this process has a SQLite file open, whose locks a forked process would take for its own."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # it may be closed while we look
+            if descriptor.readlink().name.endswith((".db", ".db-wal", ".db-shm")):
+                return True
+    return False
 
 
-class _JobWorker:
-    """Job worker that a server forked: what the server uses of `subprocess.Popen`."""
-
-    def __init__(self, command: Sequence[str], *, stdin: int, start_new_session: bool) -> None:
-        assert stdin == subprocess.DEVNULL
-        program, _, _, *arguments = command  # python -m windlass …
-        self._arguments = [str(Path(program).with_name("windlass")), *arguments]
-        self._code: int | None = None
-        self.pid = _fork("worker", self._arguments, (), new_session=start_new_session)
-
-    def wait(self, timeout: float = float("inf")) -> int:
-        """Returns the exit code, once it has ended. Raises subprocess.TimeoutExpired."""
-        deadline = time.monotonic() + timeout
-        while (code := self._poll()) is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(self._arguments, timeout)
-            time.sleep(_POLL)
-        return code
-
-    def _poll(self) -> int | None:
-        if self._code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self._code = os.waitstatus_to_exitcode(status) if pid else None
-        return self._code
-
-    def send_signal(self, number: int) -> None:
-        """Sends a signal, unless it has ended."""
-        if self._code is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """Kills it."""
-        self.send_signal(signal.SIGKILL)
-
-
-def _fork(
-    name: str, arguments: Sequence[str], passed: Sequence[int], *, new_session: bool = False
-) -> int:
+def _fork(name: str, arguments: Sequence[str], passed: Sequence[int]) -> int:
     """Forks this process, which then runs a command; returns the process number.
 
     It has nothing else of its parent than the modules, the standard streams and the descriptors that are passed.
@@ -124,9 +85,6 @@ def _fork(
     """
     if pid := os.fork():
         return pid
-    if new_session:
-        os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     _become_new(name, passed)
     return _run(arguments)
 
