@@ -139,8 +139,10 @@ class _CheckedRows:
 def _check_columns(model: ServedModel, names: Sequence[str]) -> None:
     try:
         require_columns(model.schema, names)
-    except InputError as error:
-        raise invalid([{"loc": [], "msg": str(error)}]) from None
+    except TableError as error:
+        raise invalid(
+            [{"loc": [], "msg": error.reason}]
+        ) from None  # which quotes no name of a stranger
 
 
 def _bounded_batches(reader: TableReader, max_bytes: int) -> Iterator[Any]:

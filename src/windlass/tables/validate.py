@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from windlass.core.batch import Batch
 from windlass.core.row_schema import EPOCH, MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import default_value
-from windlass.errors import InputError
+from windlass.errors import TableError
 from windlass.tables.arrow_numpy import to_numpy, validity_mask
 from windlass.tables.column_checks import (
     ColumnCheck,
@@ -73,7 +73,7 @@ def validate_table(
     and rejected elsewhere. A float column of integral values passes for integers, a timestamp at
     midnight (UTC, or without a zone) for a date. With `strings` every column is text, as CSV has it:
     an empty cell is null, the rest is read as `RowValidator.row_strings` does.
-    Raises InputError where a column is absent, unknown or duplicated: no row can be validated.
+    Raises TableError where a column is absent, unknown or duplicated: no row can be validated.
     """
     require_columns(schema, table.schema.names)
     numeric = np.empty((table.num_rows, len(schema.numeric)))
@@ -100,26 +100,27 @@ def validate_table(
 
 
 def require_columns(schema: RowSchema, names: Iterable[str]) -> None:
-    """Check that the column names are those of the row, each once. Raises InputError."""
+    """Check that the column names are those of the row, each once. Raises TableError."""
     counts = Counter(names)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
-        raise InputError(
-            f"The table has {_list_columns(twice)} more than once. Name each column once."
+        advice = "more than once. Name each column once."
+        raise TableError(
+            f"The table has {_list_columns(twice)} {advice}", f"The table has a column {advice}"
         )
     missing = [
         column.name for column in schema.columns if column.required and column.name not in counts
     ]
     extra = [name for name in counts if name not in schema.names]
-    faults = [
-        f"{what} {_list_columns(names)}"
-        for what, names in (("lacks", missing), ("has", extra))
-        if names
-    ]
-    if faults:
-        raise InputError(
-            f"The table {' and '.join(faults)}; the columns of {schema.title} are"
-            f" {', '.join(schema.names)}. {_remedy(missing, extra)}"
+    if missing or extra:
+        declared = f"; the columns of {schema.title} are {', '.join(schema.names)}."
+        rest = f"{declared} {_remedy(missing, extra)}"
+        lacks = [f"lacks {_list_columns(missing)}"] if missing else []
+        named = [f"has {_list_columns(extra)}"] if extra else []
+        counted = [f"has {len(extra)} that are not declared"] if extra else []
+        raise TableError(
+            f"The table {' and '.join(lacks + named)}{rest}",
+            f"The table {' and '.join(lacks + counted)}{rest}",
         )
 
 
@@ -223,7 +224,7 @@ def _read_days(array: Any, present: Mask | None) -> ColumnCheck:
     days, rest = np.divmod(to_numpy(array), _DAY[unit])
     cells = ColumnCheck(days, present)
     if zoned:
-        reason = f"Input should be a valid date, not a moment in the zone {array.type.tz[:64]}"
+        reason = "Input should be a valid date, not a moment in a zone other than UTC"
         cells.reject(np.ones(len(array), np.bool_), reason)
     cells.reject(
         rest != 0, "Datetimes provided to dates should have zero time - e.g. be exact dates"
