@@ -20,7 +20,7 @@ from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
 from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
 from windlass.settings import ANY_HOST, Settings, parse_digests, parse_hosts
-from windlass.storage.urls import pin_database
+from windlass.storage.urls import has_read_only_home, pin_database
 
 if TYPE_CHECKING:
     from windlass.web.server import ListenOptions
@@ -181,6 +181,12 @@ def _serve(
 
     listener = bind(listen)
     echo(banner(served, settings, listen.host, listener.getsockname()[1], only))
+    if has_read_only_home(settings):
+        with_worker = False
+        echo(
+            f"{settings.home} is read-only: what is in production now is served until the server ends. Nothing can be"
+            " decided or trained."
+        )
     sys.stdout.flush()
     # server processes open a bundle again: the folder may hold another one by the time a process is replaced
     names = [

@@ -19,7 +19,7 @@ from windlass.core.atomic_files import create_private_file, make_private_folder
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
 from windlass.storage.db_errors import LIBPQ_TIMEOUTS, next_step
-from windlass.storage.urls import database_url
+from windlass.storage.urls import database_url, is_read_only
 
 LOCK_TIMEOUT_SECONDS = 30.0  # for which a writer waits for another
 
@@ -144,10 +144,13 @@ class Database:
         self, _dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]
     ) -> None:
         """Makes SQLite open the file as a URI with a mode: the file may vanish after our own check."""
+        assert self._file is not None
         mode = "rwc" if self._may_create else "rw"
-        if self._may_create and self._file is not None:
+        if self._may_create:
             with suppress(OSError):  # SQLite says what is wrong
                 create_private_file(self._file)
+        if is_read_only(self._file):
+            mode = "ro&immutable=1"
         arguments[0] = f"file:{quote(arguments[0])}?mode={mode}"
         options["uri"] = True
 

@@ -9,7 +9,8 @@ LIBPQ_TIMEOUTS = {  # a server that is gone is reported within seconds, also whe
 }
 _ADVICE = {
     "unable to open database file": "Let this user write in its folder, or name another with WINDLASS_HOME.",
-    "readonly database": "Let this user write the file and its folder, or name another with WINDLASS_HOME.",
+    "readonly database": "A read-only home can be served, but nothing is stored there. Let this user write the file and"
+    " its folder, or name another with WINDLASS_HOME.",
     "disk is full": "Free some space.",
     "disk I/O error": "See whether the disk is full or broken.",
     "not a database": "Move the file elsewhere, or restore it from a backup.",

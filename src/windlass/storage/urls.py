@@ -1,8 +1,10 @@
-"""The database's URL, and whether the database exists, without opening it or importing SQLAlchemy."""
+"""The database's URL, whether it exists and can be written, without opening it or importing SQLAlchemy."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
+from windlass.errors import StorageError
 from windlass.settings import Settings
 
 
@@ -29,3 +31,26 @@ def pin_database(settings: Settings) -> Settings:
     if not has_database(settings):
         return settings
     return replace(settings, database_url=database_url(settings))
+
+
+def is_read_only(file: Path) -> bool:
+    """Returns whether a SQLite file exists in a folder that cannot be written, where SQLite has no place for locks.
+
+    It is then opened as immutable, so that later changes of it are not seen. Raises StorageError where it has a
+    write-ahead log, whose changes would be missing.
+    """
+    if not file.exists() or os.access(file.parent, os.W_OK):
+        return False
+    log = file.with_name(f"{file.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise StorageError(
+            f"The database file {file} is read-only, and changes in {log.name} beside it cannot be read. Open it once"
+            " where it can be written, such as with `windlass versions`, while no other process has it open."
+        )
+    return True
+
+
+def has_read_only_home(settings: Settings) -> bool:
+    """Returns whether the database is the one in the home folder, and that can only be read. Raises StorageError."""
+    file = default_database_file(settings)
+    return database_url(settings) == f"sqlite:///{file.resolve()}" and is_read_only(file)
