@@ -268,10 +268,8 @@ def _disable_pickle() -> None:
     DefaultSerializer.deserialize = _raise_pickle_error  # type: ignore[assignment, method-assign]
 
 
-def _raise_pickle_error(_: DefaultSerializer, serialized_data: str) -> NoReturn:
-    raise JobError(
-        f"A step is stored as a pickle of {len(serialized_data)} characters, which is not read. Submit the job again."
-    )
+def _raise_pickle_error(_: DefaultSerializer, serialized_data: str) -> NoReturn:  # noqa: ARG001 - DBOS's argument
+    raise JobError("A step is stored as a pickle, which is not read. Submit the job again.")
 
 
 class _DropRepeated(logging.Filter):
