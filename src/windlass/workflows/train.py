@@ -128,7 +128,7 @@ def _track(
 
 
 def _compile(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
-    from windlass.engines.convert import FittedEstimator, convert
+    from windlass.engines.convert import ColumnDomain, FittedEstimator, convert
 
     schema = run.project.schema
     fitted = FittedEstimator(
@@ -136,6 +136,7 @@ def _compile(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
         columns=schema.names,
         text=frozenset(column.name for column in schema.text),
         classes=getattr(run.project.target, "labels", None),
+        domains={column.name: ColumnDomain.from_schema(column) for column in schema.columns},
     )
     conversion = convert(fitted, run.dataset.frame, seed=run.plan.seed)
     report = conversion.report

@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
-from windlass.engines.convert import Conversion, FittedEstimator, convert
+from windlass.engines.convert import ColumnDomain, Conversion, FittedEstimator, convert
 from windlass.engines.convert.compile import compile_model
 from windlass.engines.convert.equivalence import model_inputs
 
@@ -27,7 +27,11 @@ def fit(estimator: Any, table: Table, classes: tuple[Any, ...] | None = None) ->
     if classes is None and hasattr(estimator, "classes_"):
         classes = tuple(estimator.classes_.tolist())
     text = frozenset(name for name in rows if name in WORDS)
-    return FittedEstimator(estimator, tuple(rows.columns), text, classes)
+    # as a project would declare them; in the sweep of all estimators any number and null is valid
+    domains = {
+        str(name): ColumnDomain(-1e9, 1e9, nullable=bool(rows[name].isna().any())) for name in rows
+    }
+    return FittedEstimator(estimator, tuple(rows.columns), text, classes, domains)
 
 
 def session(model: bytes) -> Any:

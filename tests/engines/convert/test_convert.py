@@ -55,9 +55,9 @@ def test_the_same_seed_gives_the_same_bytes_and_report(iris: Any, convert_exactl
     assert convert_exactly(model, iris, seed=7) == convert_exactly(model, iris, seed=7)
 
 
-def test_5000_generated_rows_are_compared_unless_fewer_are_requested(iris: Any) -> None:
+def test_at_least_5000_generated_rows_are_compared_unless_fewer_are_requested(iris: Any) -> None:
     rows, target = iris
     model = DecisionTreeClassifier(random_state=0).fit(rows, target)
     fitted = FittedEstimator(model, tuple(rows), frozenset(), (0, 1, 2))
-    assert 5000 <= convert(fitted, rows, seed=0).report.rows - len(rows) < 6000
-    assert 200 <= convert(fitted, rows, seed=0, probe_rows=200).report.rows - len(rows) < 250
+    assert 5000 <= convert(fitted, rows, seed=0).report.rows - len(rows) < 7000
+    assert 200 <= convert(fitted, rows, seed=0, probe_rows=200).report.rows - len(rows) < 700

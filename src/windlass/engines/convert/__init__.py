@@ -8,6 +8,7 @@ from windlass.engines.convert.compile import compile_model, final_name
 from windlass.engines.convert.equivalence import MIN_PROBE_ROWS, check_equivalence
 from windlass.engines.convert.types import (
     TOLERANCE,
+    ColumnDomain,
     Conversion,
     EquivalenceReport,
     FittedEstimator,
@@ -17,7 +18,7 @@ from windlass.engines.convert.types import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Conversion", "EquivalenceReport", "FittedEstimator", "convert"]
+__all__ = ["ColumnDomain", "Conversion", "EquivalenceReport", "FittedEstimator", "convert"]
 
 
 def convert(

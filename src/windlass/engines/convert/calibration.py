@@ -35,6 +35,7 @@ def _member(compiler: Compiler, member: Any, columns: Columns) -> str:
     if member.method == "sigmoid":
         curve = _sigmoid(graph, response, member.calibrators)
     elif member.method == "isotonic":
+        compiler.reject_non_finite(response)
         curve = _isotonic(graph, response, member.calibrators)
     else:
         raise UnsupportedError(f"CalibratedClassifierCV: method={member.method!r} is not converted")

@@ -35,7 +35,8 @@ class CompiledModel:
 
 def compile_model(fitted: FittedEstimator) -> CompiledModel:
     """Compile ``fitted`` to ONNX. Raises ``UnsupportedError`` where there is no converter."""
-    compiler = Compiler(CONVERTERS)
+    domains = [fitted.domain(name) for name in fitted.numeric_columns]
+    compiler = Compiler(CONVERTERS, domains)
     graph = compiler.graph
     columns = _inputs(graph, fitted)
     if fitted.classes is None:

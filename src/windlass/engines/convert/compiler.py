@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from windlass.engines.convert.graph import Array, Columns, Graph
-from windlass.engines.convert.types import UnsupportedError
+from windlass.engines.convert.graph import Array, Columns, Graph, GraphColumn
+from windlass.engines.convert.types import ColumnDomain, UnsupportedError
+
+# Estimators through which NaN reaches the predictions; in others it may get lost.
+_ROUTES = frozenset(  # which leave the checks to their members
+    {
+        "CalibratedClassifierCV", "ColumnTransformer", "FeatureUnion", "FixedThresholdClassifier",
+        "OneVsRestClassifier", "StackingClassifier", "StackingRegressor",
+        "TransformedTargetRegressor", "TunedThresholdClassifierCV", "VotingClassifier",
+        "VotingRegressor",
+    }
+)  # fmt: skip
+_SCALERS = frozenset({"RobustScaler", "StandardScaler"})
+_LINEAR_CLASSIFIERS = frozenset(
+    {"LinearDiscriminantAnalysis", "LogisticRegression", "LogisticRegressionCV"}
+)
+_LINEAR_REGRESSORS = frozenset({"ElasticNet", "Lasso", "LinearRegression", "Ridge", "RidgeCV"})
+_PASS_NAN_ON = _ROUTES | _SCALERS | _LINEAR_CLASSIFIERS | _LINEAR_REGRESSORS
+_FLOAT64_MAX = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -58,10 +76,12 @@ class Converters:
 class Compiler:
     """One conversion: the graph, and the split points of trees in terms of the raw columns.
 
-    ``rejections`` are tensors [N, k] of zeros, with NaN in the rows that scikit-learn rejects.
+    ``domains`` are those of the numeric input's columns. ``rejections`` are tensors [N, 1] of
+    zeros, with NaN in the rows that scikit-learn rejects.
     """
 
     converters: Converters
+    domains: Sequence[ColumnDomain] = ()
     graph: Graph = field(default_factory=Graph)
     splits: dict[int, list[Array]] = field(default_factory=dict)
     rejections: list[str] = field(default_factory=list)
@@ -69,21 +89,55 @@ class Compiler:
     def reject(self, condition: str) -> None:
         """Give no prediction for the rows where ``condition``, boolean [N, k], is true anywhere."""
         constants = [self.graph.constant(value) for value in (np.nan, 0.0)]
-        self.rejections.append(self.graph.node("Where", condition, *constants))
+        self.reject_marked(self.graph.node("Where", condition, *constants))
 
     def reject_non_finite(self, rows: str) -> None:
         """Give no prediction for the rows with a NaN or an infinite number in ``rows`` [N, k]."""
-        self.rejections.append(self.graph.node("Sub", rows, rows))
+        self.reject_marked(self.graph.node("Sub", rows, rows))
+
+    def reject_marked(self, marks: str) -> None:
+        """Give no prediction for the rows with NaN in ``marks`` [N, k], which are 0 elsewhere."""
+        axis = self.graph.constant([1])
+        self.rejections.append(self.graph.node("ReduceSum", marks, axis, keepdims=1))
+
+    def require_finite(self, columns: Columns) -> None:
+        """Give no prediction for the rows with NaN or infinity in these columns, where there may be any."""
+        if any(column.rejectable or self.may_be_missing(column) for column in columns):
+            self._reject_non_finite(columns)
+        else:
+            self.require_no_infinity(columns)
+
+    def require_no_infinity(self, columns: Columns) -> None:
+        """Give no prediction for the rows with NaN or infinity, where there may be an infinity."""
+        if any(math.isinf(self.largest(column)) for column in columns):
+            self._reject_non_finite(columns)
+
+    def _reject_non_finite(self, columns: Columns) -> None:
+        """Append the product with zeros, which is NaN for NaN and infinity: one node."""
+        zeros = self.graph.constant(np.zeros((len(columns), 1)))
+        self.rejections.append(self.graph.node("MatMul", self.graph.concatenate(columns), zeros))
+
+    def largest(self, column: GraphColumn) -> float:
+        """Return the largest absolute value that a column of numbers may have; inf where it is not known."""
+        if column.finite:
+            return 0.0
+        if column.origin is None:
+            return math.inf
+        domain = self.domains[column.origin.index]
+        raw = min(max(abs(domain.low), abs(domain.high)), _FLOAT64_MAX)
+        return (raw + abs(column.origin.shift)) / abs(column.origin.slope)
+
+    def may_be_missing(self, column: GraphColumn) -> bool:
+        """Whether a number of a column may be NaN in a valid row."""
+        if column.finite:
+            return False
+        return column.origin is None or self.domains[column.origin.index].nullable
 
     def predictions(self, values: str) -> str:
         """Return ``values`` [N, k], NaN in the rows that were rejected."""
         if not self.rejections:
             return values
-        graph = self.graph
-        parts = list(dict.fromkeys(self.rejections))
-        joined = parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
-        rejected = graph.node("ReduceSum", joined, graph.constant([1]), keepdims=1)
-        return graph.node("Add", values, rejected)
+        return self.graph.node("Sum", values, *self.rejections)
 
     def transform(self, step: Any, columns: Columns) -> Columns:
         """Append the transformer ``step`` and return its output columns."""
@@ -93,7 +147,11 @@ class Compiler:
         if name in converters.delegates:
             return self.transform(*converters.delegates[name](self, step, columns))
         convert = converters.transformers.get(name, converters.fallback_transformer)
-        return convert(self, step, columns)
+        settled = self._check(name, step, columns)
+        result = convert(self, step, settled)
+        if name in _SCALERS and any(column.rejectable for column in settled):
+            return tuple(replace(column, rejectable=True) for column in result)
+        return result
 
     def classify(self, estimator: Any, columns: Columns) -> ClassifierOutput:
         """Append the classifier ``estimator`` and return its outputs."""
@@ -101,7 +159,7 @@ class Compiler:
         if name in converters.delegates:
             return self.classify(*converters.delegates[name](self, estimator, columns))
         convert = converters.classifiers.get(name, converters.fallback_classifier)
-        return convert(self, estimator, columns)
+        return convert(self, estimator, self._check(name, estimator, columns))
 
     def regress(self, estimator: Any, columns: Columns) -> str:
         """Append the regressor ``estimator`` and return its values, float64 [N, 1]."""
@@ -109,7 +167,20 @@ class Compiler:
         if name in converters.delegates:
             return self.regress(*converters.delegates[name](self, estimator, columns))
         convert = converters.regressors.get(name, converters.fallback_regressor)
-        return convert(self, estimator, columns)
+        return convert(self, estimator, self._check(name, estimator, columns))
+
+    def _check(self, name: str, step: Any, columns: Columns) -> Columns:
+        """Reject the rows that the estimator rejects for NaN or infinity, and those that NaN marks."""
+        if name in _PASS_NAN_ON:
+            return columns
+        numeric = tuple(column for column in columns if not column.text)
+        marked = tuple(column for column in numeric if column.rejectable)
+        tags = step.__sklearn_tags__()
+        if numeric and not (tags.no_validation or tags.input_tags.allow_nan):
+            self.require_finite(numeric)
+        elif marked:
+            self._reject_non_finite(marked)
+        return tuple(replace(column, rejectable=False) for column in columns)
 
 
 def _scikit_learn_name(step: Any) -> str:

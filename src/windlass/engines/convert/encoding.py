@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +20,26 @@ _MAX_TABLE_CELLS = 1_000_000  # cells; a shared table beyond this is split by co
 
 @dataclass(frozen=True)
 class Lookup:
-    """Lookup table of one column: ``rows[i]`` for ``keys[i]``, ``other`` for any other value."""
+    """Lookup table of one column: ``rows[i]`` for ``keys[i]``, ``other`` for any other value.
+
+    Where ``rejects``, the encoder rejects any other value, and ``other`` is NaN.
+    """
 
     keys: tuple[str | float, ...]
     rows: Array  # float64 [len(keys), width]
     other: Array  # float64 [width]
+    rejects: bool
+
+    def has_missing_code(self) -> bool:
+        """Whether a value that the encoder does not reject is encoded as NaN."""
+        codes = self.rows if self.rejects else np.vstack([self.rows, self.other])
+        return bool(np.isnan(codes).any())
+
+    def columns(self, encoded: Columns) -> Columns:
+        """Return the encoder's output columns, with what is known of their values."""
+        finite = not self.has_missing_code()
+        marked = self.rejects and finite
+        return tuple(replace(column, finite=finite, rejectable=marked) for column in encoded)
 
 
 def encoder(compiler: Compiler, step: Any, columns: Columns) -> Columns:
@@ -35,11 +50,11 @@ def encoder(compiler: Compiler, step: Any, columns: Columns) -> Columns:
         group = [i for i, column in enumerate(columns) if column.text is text]
         for part in _split(group, lookups):
             tables = [lookups[i] for i in part]
-            encoded = _encode(compiler.graph, tuple(columns[i] for i in part), tables)
+            encoded = _encode(compiler, tuple(columns[i] for i in part), tables)
             start = 0
             for i in part:
                 width = len(lookups[i].other)
-                result[i] = encoded[start : start + width]
+                result[i] = lookups[i].columns(encoded[start : start + width])
                 start += width
     return tuple(column for part in result for column in part)
 
@@ -53,19 +68,22 @@ def _read_lookups(step: Any, columns: Columns) -> list[Lookup]:
     size = max(len(values) for values in categories)
     padded = [[values[min(row, len(values) - 1)] for row in range(size)] for values in categories]
     codes = _transform(step, columns, padded)
-    other = _other_codes(step, columns, categories, codes.shape[1])
+    other = _other_codes(step, columns, categories)
     lookups, start = [], 0
     for column, values, width in zip(columns, categories, _widths(step, codes), strict=True):
         keys = tuple(_key(value, column.text) for value in values)
         if len(set(keys)) != len(keys):
             raise UnsupportedError(f"{type(step).__name__}: two categories are missing values")
         stop = start + width
-        lookups.append(Lookup(keys, codes[: len(keys), start:stop], other[start:stop]))
+        rows = codes[: len(keys), start:stop]
+        code = np.full(width, np.nan) if other is None else other[start:stop]
+        lookups.append(Lookup(keys, rows, code, rejects=other is None))
         start = stop
     return lookups
 
 
-def _other_codes(step: Any, columns: Columns, categories: list[list[Any]], width: int) -> Array:
+def _other_codes(step: Any, columns: Columns, categories: list[list[Any]]) -> Array | None:
+    """Return the codes of values that are not categories, float64 [width]; None where they are rejected."""
     unseen: list[list[Any]] = []
     for column, values in zip(columns, categories, strict=True):
         numbers = [v for v in values if isinstance(v, int | float) and not pd.isna(v)]
@@ -74,7 +92,7 @@ def _other_codes(step: Any, columns: Columns, categories: list[list[Any]], width
     try:
         codes: Array = _transform(step, columns, unseen)[0]
     except ValueError:
-        return np.full(width, np.nan)  # the encoder rejects unseen categories
+        return None
     return codes
 
 
@@ -120,8 +138,9 @@ def _split(group: list[int], lookups: list[Lookup]) -> list[list[int]]:
     return [group] if group else []
 
 
-def _encode(graph: Graph, columns: Columns, lookups: list[Lookup]) -> Columns:
+def _encode(compiler: Compiler, columns: Columns, lookups: list[Lookup]) -> Columns:
     """Look all columns up in one table and return the codes side by side."""
+    graph = compiler.graph
     keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.keys))
     position = {key: i for i, key in enumerate(keys)}
     size, width = len(keys) + 1, sum(len(lookup.other) for lookup in lookups)
@@ -136,6 +155,8 @@ def _encode(graph: Graph, columns: Columns, lookups: list[Lookup]) -> Columns:
     codes = _positions(graph, columns, keys)
     if len(lookups) > 1:
         codes = graph.node("Add", codes, graph.constant(np.arange(len(lookups)) * size))
+    if any(lookup.rejects and lookup.has_missing_code() for lookup in lookups):
+        compiler.reject_marked(_unknown(graph, codes, keys, lookups))
     if ordinal:
         encoded = graph.node("Gather", graph.constant(table.ravel()), codes, axis=0)
         return graph.tensor_columns(encoded, width)
@@ -144,6 +165,15 @@ def _encode(graph: Graph, columns: Columns, lookups: list[Lookup]) -> Columns:
     if len(lookups) == 1:
         return graph.tensor_columns(graph.node("Squeeze", encoded, axis), width)
     return graph.tensor_columns(graph.node("ReduceSum", encoded, axis, keepdims=0), width)
+
+
+def _unknown(graph: Graph, codes: str, keys: list[str | float], lookups: list[Lookup]) -> str:
+    """Append NaN for the cells that an encoder rejects, 0 for others, float64 [N, columns]."""
+    marks = np.zeros((len(lookups), len(keys) + 1))
+    for mark, lookup in zip(marks, lookups, strict=True):
+        if lookup.rejects:
+            mark[[*(key not in lookup.keys for key in keys), True]] = np.nan
+    return graph.node("Gather", graph.constant(marks.ravel()), codes, axis=0)
 
 
 def _positions(graph: Graph, columns: Columns, keys: list[str | float]) -> str:

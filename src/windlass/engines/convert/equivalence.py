@@ -12,6 +12,7 @@ import onnxruntime
 
 from windlass.engines.convert.compile import CompiledModel, class_positions, final_name
 from windlass.engines.convert.probe_rows import ProbeRowSampler
+from windlass.engines.convert.special_rows import SpecialRows
 from windlass.engines.convert.types import TOLERANCE, EquivalenceReport, FittedEstimator
 from windlass.errors import counted
 
@@ -33,10 +34,23 @@ _SINGLE_ROWS = 8  # of each batch, also run alone: ONNX Runtime takes another pa
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """Predictions: ``values`` float64 [N, c] or [N, 1]; ``labels`` int64 [N] (0: regression)."""
+    """Predictions: ``values`` float64 [N, c] or [N, 1]; ``labels`` int64 [N] (0: regression).
+
+    Rows that the model rejects have a value that is not finite.
+    """
 
     values: Array
     labels: Array
+
+    @property
+    def finite(self) -> Array:
+        """Which rows [N] are predicted; the others are rejected."""
+        finite: Array = np.logical_and.reduce(np.isfinite(self.values), axis=1)
+        return finite
+
+    def slice(self, start: int, stop: int) -> ModelOutput:
+        """Return the rows from ``start`` up to, not including, ``stop``."""
+        return ModelOutput(self.values[start:stop], self.labels[start:stop])
 
 
 def check_equivalence(
@@ -53,38 +67,75 @@ def check_equivalence(
     session = _session(compiled.model)
     positions = np.array(class_positions(fitted) if fitted.classes is not None else [], np.int64)
     rows = rows[list(fitted.columns)].reset_index(drop=True)
-    frames = _frames(fitted, compiled, rows, seed, probe_rows)
-    count, moved, changed, max_difference = 0, 0, 0, 0.0
-    for frame, expected in _expected_outputs(fitted, frames, positions):
-        inputs = model_inputs(fitted, frame)
-        actual = _run(session, inputs)
-        differences = _differences(expected.values, actual.values)
-        relabelled = actual.labels != expected.labels
-        for at in range(0, len(frame), max(1, len(frame) // _SINGLE_ROWS)):
-            single = _run(session, {name: value[at : at + 1] for name, value in inputs.items()})
-            difference = _differences(expected.values[at : at + 1], single.values)[0]
-            differences[at] = max(differences[at], difference)
-            relabelled[at] |= single.labels[0] != expected.labels[at]
-        count += len(frame)
-        moved += int((differences > TOLERANCE).sum())
-        changed += int(relabelled.sum())
-        max_difference = max(max_difference, float(differences.max(initial=0.0)))
-    reason = _reason(fitted, count, moved, changed, max_difference)
-    if count < len(rows) + probe_rows:
-        reason = f"{final_name(fitted.estimator)}: it predicts only {count} of the rows to compare"
-    engine = "native" if reason else "onnx"
-    return EquivalenceReport(engine, reason, count, max_difference, changed, TOLERANCE)
-
-
-def _frames(
-    fitted: FittedEstimator, compiled: CompiledModel, rows: pd.DataFrame, seed: int, probe_rows: int
-) -> Iterator[Alternatives]:
-    """Yield alternatives: the first that scikit-learn accepts is compared, if it accepts one.
-
-    The kinds of probe rows that every estimator accepts add up to a little over ``probe_rows``.
-    """
     sampler = ProbeRowSampler(fitted, rows, compiled.splits, np.random.default_rng(seed))
-    in_range = replace(sampler, in_range=True)
+    comparison = _Comparison()
+    for frame, expected in _expected_outputs(fitted, sampler, probe_rows, positions):
+        comparison.add(session, model_inputs(fitted, frame), expected)
+    reason = comparison.reason(final_name(fitted.estimator))
+    if comparison.predicted < len(rows) + probe_rows:
+        reason = (
+            f"{final_name(fitted.estimator)}: it predicts only {comparison.predicted} of the rows"
+            " to compare"
+        )
+    return EquivalenceReport(
+        "native" if reason else "onnx",
+        reason,
+        comparison.rows,
+        comparison.max_difference,
+        comparison.relabelled,
+        TOLERANCE,
+    )
+
+
+@dataclass
+class _Comparison:
+    """Counts of rows: compared, predicted by scikit-learn, and those with another outcome."""
+
+    rows: int = 0
+    predicted: int = 0
+    moved: int = 0
+    relabelled: int = 0
+    rejected_by_one: int = 0
+    max_difference: float = 0.0
+
+    def add(self, session: Any, inputs: dict[str, Array], expected: ModelOutput) -> None:
+        """Compare rows, some of them also alone."""
+        self._count(expected, _run(session, inputs))
+        size = len(expected.values)
+        for at in range(0, size, max(1, size // _SINGLE_ROWS)):
+            single = {name: value[at : at + 1] for name, value in inputs.items()}
+            self._count(expected.slice(at, at + 1), _run(session, single), alone=True)
+
+    def _count(self, expected: ModelOutput, actual: ModelOutput, *, alone: bool = False) -> None:
+        predicted, by_both = expected.finite, expected.finite & actual.finite
+        differences = _differences(expected.values[by_both], actual.values[by_both])
+        if not alone:
+            self.rows += len(predicted)
+            self.predicted += int(predicted.sum())
+        self.moved += int((differences > TOLERANCE).sum())
+        self.relabelled += int((actual.labels != expected.labels)[by_both].sum())
+        self.rejected_by_one += int((predicted != actual.finite).sum())
+        self.max_difference = max(self.max_difference, float(differences.max(initial=0.0)))
+
+    def reason(self, name: str) -> str | None:
+        """Return what differs; None if nothing does."""
+        moved, rows = self.moved, counted(self.rows, "row")
+        differences = [
+            moved and f"{moved} of {rows} moved, by up to {self.max_difference:.2g}",
+            self.relabelled and f"{counted(self.relabelled, 'label')} changed",
+            self.rejected_by_one
+            and f"{counted(self.rejected_by_one, 'row')} rejected by only one of both",
+        ]
+        texts = [text for text in differences if text]
+        return f"{name}: {'; '.join(texts)}" if texts else None
+
+
+def _random_frames(sampler: ProbeRowSampler, probe_rows: int) -> Iterator[Alternatives]:
+    """Yield alternatives: the first that scikit-learn predicts completely is compared, if there is one.
+
+    The kinds of probe rows that every estimator predicts add up to a little over ``probe_rows``.
+    """
+    rows, in_range = sampler.rows, replace(sampler, in_range=True)
     many, few = probe_rows * 6 // 25, probe_rows // 20
     for start in range(0, len(rows), _BATCH_ROWS):
         yield (partial(rows.__getitem__, slice(start, start + _BATCH_ROWS)),)
@@ -94,23 +145,50 @@ def _frames(
         yield partial(kind, sampler, many), partial(kind, in_range, many), recombined
     yield (partial(sampler.with_missing, few, anywhere=False),)
     yield (partial(sampler.with_missing, few, anywhere=True),)
-    if fitted.text:
+    if sampler.fitted.text:
         yield (partial(sampler.with_unseen_text, few),)
 
 
 def _expected_outputs(
-    fitted: FittedEstimator, frames: Iterator[Alternatives], positions: Array
+    fitted: FittedEstimator, sampler: ProbeRowSampler, probe_rows: int, positions: Array
 ) -> Iterator[tuple[pd.DataFrame, ModelOutput]]:
-    """Yield frames with scikit-learn's predictions; kinds of rows that it rejects are left out."""
-    for alternatives in frames:
+    """Yield frames with scikit-learn's predictions; only special rows are among them if it rejects some."""
+    for alternatives in _random_frames(sampler, probe_rows):
         for draw in alternatives:
             frame = draw()
-            try:
-                output = _scikit_learn_output(fitted, frame, positions)
-            except ValueError:
-                continue
-            yield frame, output
-            break
+            output = _prediction_or_none(fitted, frame, positions)
+            if output is not None:
+                yield frame, output
+                break
+    special = SpecialRows(sampler).frame()
+    yield special, _outcomes(fitted, special, positions)
+
+
+def _prediction_or_none(
+    fitted: FittedEstimator, frame: pd.DataFrame, positions: Array
+) -> ModelOutput | None:
+    """Return scikit-learn's predictions; None if it raises for a row, whatever it raises."""
+    try:
+        return _scikit_learn_output(fitted, frame, positions)
+    except Exception:  # noqa: BLE001 - a rejection, whatever is raised
+        return None
+
+
+def _outcomes(fitted: FittedEstimator, frame: pd.DataFrame, positions: Array) -> ModelOutput:
+    """Return scikit-learn's predictions, NaN for each row for which it raises; found by halving the frame."""
+    output = _prediction_or_none(fitted, frame, positions)
+    if output is not None:
+        return output
+    if len(frame) == 1:
+        width = 1 if fitted.classes is None else len(fitted.classes)
+        return ModelOutput(np.full((1, width), np.nan), np.zeros(1, np.int64))
+    middle = len(frame) // 2
+    halves = frame.iloc[:middle], frame.iloc[middle:]
+    outputs = [_outcomes(fitted, half, positions) for half in halves]
+    return ModelOutput(
+        np.concatenate([output.values for output in outputs]),
+        np.concatenate([output.labels for output in outputs]),
+    )
 
 
 def _scikit_learn_output(
@@ -163,20 +241,7 @@ def _run(session: Any, inputs: dict[str, Array]) -> ModelOutput:
 
 
 def _differences(expected: Array, actual: Array) -> Array:
-    """Return each row's largest difference [N], relative where values exceed 1; inf for a lost NaN."""
-    with np.errstate(invalid="ignore"):
-        differences = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))
-    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
-    differences = np.where(same, 0.0, np.where(np.isnan(differences), np.inf, differences))
-    result: Array = differences.max(axis=1)
+    """Return each row's largest difference [N], relative where values exceed 1."""
+    differences = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))
+    result: Array = differences.max(axis=1, initial=0.0)
     return result
-
-
-def _reason(
-    fitted: FittedEstimator, count: int, moved: int, changed: int, max_difference: float
-) -> str | None:
-    if not moved and not changed:
-        return None
-    name = final_name(fitted.estimator)
-    text = f"{name}: {moved} of {counted(count, 'row')} moved, by up to {max_difference:.2g}"
-    return text + (f"; {counted(changed, 'label')} changed" if changed else "")

@@ -8,7 +8,12 @@ import numpy as np
 
 from windlass.engines.convert.linear import inverse_link, softmax_scores
 from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
-from windlass.engines.convert.trees import read_tree, record_splits, record_tree_splits
+from windlass.engines.convert.trees import (
+    read_tree,
+    record_splits,
+    record_tree_splits,
+    reject_beyond_float32,
+)
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ def _add_trees(compiler: Compiler, model: Any, columns: Columns, *, first: int) 
     """Append the raw scores, float64 [N, first + trees per iteration]."""
     ensemble = TreeEnsemble(first + model.n_trees_per_iteration_)
     ensemble.add_constant(_initial_scores(model), first)
+    reject_beyond_float32(compiler, ensemble, columns)
     for iteration in model.estimators_:
         for k, member in enumerate(iteration):
             tree = member.tree_

@@ -34,12 +34,18 @@ class ValueOrigin:
 
 @dataclass(frozen=True)
 class GraphColumn:
-    """One column of a two-dimensional tensor of the graph."""
+    """One column of a two-dimensional tensor of the graph.
+
+    ``finite`` numbers are neither NaN nor infinite, except in rows that are rejected: where
+    ``rejectable``, NaN marks such a row.
+    """
 
     tensor: str
     index: int
     text: bool = False
     origin: ValueOrigin | None = None
+    finite: bool = False
+    rejectable: bool = False
 
 
 Columns = tuple[GraphColumn, ...]

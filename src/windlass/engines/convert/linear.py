@@ -28,13 +28,21 @@ def softmax_scores(
     return ClassifierOutput(label, probabilities, decision)
 
 
+def linear_outputs(graph: Graph, scores: str, classes: int) -> ClassifierOutput:
+    """Return the outputs of a linear classifier by ``linear_scores``; expit for two classes, else softmax."""
+    label = graph.node("ArgMax", scores, axis=1, keepdims=0)
+    if classes > 2:
+        return ClassifierOutput(label, graph.node("Softmax", scores, axis=1), scores)
+    return ClassifierOutput(label, graph.node("Sigmoid", scores), graph.gather(scores, [1]))
+
+
 def linear_scores(compiler: Compiler, model: Any, columns: Columns) -> str:
-    """Append the decision function, float64 [N, c]; for two classes the first is 0."""
+    """Append the decision function, float64 [N, c]; for two classes the first is the second's negative."""
+    compiler.require_no_infinity(columns)
     coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
     intercept = np.broadcast_to(intercept, (coef.shape[0],))
     if coef.shape[0] == 1:
-        coef = np.vstack([np.zeros_like(coef), coef])
-        intercept = np.concatenate([[0.0], intercept])
+        coef, intercept = np.vstack([-coef, coef]), np.concatenate([-intercept, intercept])
     return affine(compiler.graph, compiler.graph.numeric_tensor(columns, model), coef.T, intercept)
 
 
@@ -47,14 +55,14 @@ def affine(graph: Graph, name: str, weights: Array, intercept: Array) -> str:
 def logistic_regression(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a logistic regression or a linear discriminant analysis."""
     scores = linear_scores(compiler, model, columns)
-    return softmax_scores(compiler.graph, scores, len(model.classes_))
+    return linear_outputs(compiler.graph, scores, len(model.classes_))
 
 
 def sgd_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append an SGDClassifier; its loss decides how probabilities are computed, if at all."""
     graph, classes = compiler.graph, len(model.classes_)
     scores = linear_scores(compiler, model, columns)
-    plain = softmax_scores(graph, scores, classes)
+    plain = linear_outputs(graph, scores, classes)
     if model.loss not in ("log_loss", "modified_huber"):
         return ClassifierOutput(plain.label, None, plain.decision)
     if model.loss == "log_loss" and classes == 2:
@@ -87,7 +95,7 @@ def _normalize(graph: Graph, scores: str, classes: int) -> str:
 
 def linear_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a linear classifier without probabilities, to be calibrated."""
-    scores = softmax_scores(
+    scores = linear_outputs(
         compiler.graph, linear_scores(compiler, model, columns), len(model.classes_)
     )
     return ClassifierOutput(scores.label, None, scores.decision)
@@ -98,6 +106,7 @@ def linear_regression(compiler: Compiler, model: Any, columns: Columns) -> str:
     coef = np.atleast_2d(model.coef_)
     if coef.shape[0] != 1:
         raise UnsupportedError(f"{type(model).__name__}: several targets")
+    compiler.require_no_infinity(columns)
     name = compiler.graph.numeric_tensor(columns, model)
     return affine(compiler.graph, name, coef.T, np.atleast_1d(model.intercept_))
 

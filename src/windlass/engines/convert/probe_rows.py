@@ -53,6 +53,7 @@ class ProbeRowSampler:
         low, high = _range(observed)
         margin = (high - low) * (0.0 if self.in_range else _MARGIN)
         drawn = self.random.uniform(low - margin, high + margin, (count, observed.shape[1]))
+        drawn = np.clip(drawn, *self._bounds)
         drawn[np.isnan(self._numbers(frame))] = np.nan  # missing as often as in training
         return self._with_numbers(frame, drawn)
 
@@ -61,7 +62,7 @@ class ProbeRowSampler:
         frame = self._training(count)
         numbers, (low, high) = self._numbers(frame), _range(self._numbers(self.rows))
         for index in range(numbers.shape[1]):
-            points = self._split_points(index)
+            points = self.split_points(index)
             if self.in_range:
                 points = points[(points >= low[index]) & (points <= high[index])]
             if len(points):
@@ -70,10 +71,11 @@ class ProbeRowSampler:
         return self._with_numbers(frame, numbers)
 
     def with_missing(self, count: int, *, anywhere: bool) -> pd.DataFrame:
-        """Return recombined rows with more values missing: anywhere, or where training has some."""
+        """Return recombined rows with more values missing: where they may be, or where training has some."""
         frame = self.recombined(count)
         for name in self.fitted.columns:
-            if anywhere or self.rows[name].isna().any():
+            may_be_missing = anywhere and self.fitted.domain(name).nullable
+            if may_be_missing or self.rows[name].isna().any():
                 frame[name] = frame[name].mask(self.random.random(count) < 0.3)
         return frame
 
@@ -81,10 +83,26 @@ class ProbeRowSampler:
         """Return recombined rows with some text that is not in the training rows."""
         frame = self.recombined(count)
         for name in self.fitted.text_columns:
-            chosen = self.random.random(count) < 0.5
-            frame[name] = frame[name].astype(object).mask(chosen, UNSEEN)
-            frame[name] = frame[name].astype(self.rows[name].dtype)
+            unseen = self.unseen_categories(name)
+            if unseen:
+                chosen = self.random.random(count) < 0.5
+                drawn = self.random.choice(np.array(unseen, object), count)
+                frame[name] = frame[name].astype(object).mask(chosen, drawn)
+                frame[name] = frame[name].astype(self.rows[name].dtype)
         return frame
+
+    def unseen_categories(self, name: str) -> list[str]:
+        """Return valid categories that are not in the training rows: those declared, or one of an open set."""
+        declared = self.fitted.domain(name).categories
+        if declared is None:
+            return [UNSEEN]
+        return [category for category in declared if category not in set(self.rows[name].dropna())]
+
+    @property
+    def _bounds(self) -> tuple[Array, Array]:
+        """Smallest and largest valid value by numeric column."""
+        domains = [self.fitted.domain(name) for name in self.fitted.numeric_columns]
+        return np.array([each.low for each in domains]), np.array([each.high for each in domains])
 
     def _training(self, count: int) -> pd.DataFrame:
         chosen = self.random.integers(len(self.rows), size=count)
@@ -103,8 +121,8 @@ class ProbeRowSampler:
         }
         return pd.DataFrame({name: new.get(name, frame[name]) for name in self.fitted.columns})
 
-    def _split_points(self, index: int) -> Array:
-        """Return values of a numeric column at, and one float32 and float64 step beside, splits.
+    def split_points(self, index: int) -> Array:
+        """Return valid values of a numeric column at, and one float32 and float64 step beside, splits.
 
         Where no split is known, the middles between neighbouring training values stand in.
         """
@@ -121,8 +139,11 @@ class ProbeRowSampler:
         # Half-way between float32 values is where rounding to float32 changes sides.
         halves = [(side.astype(np.float64) + single) / 2 for side in beside]
         result = np.concatenate([points, *(part.astype(np.float64) for part in near), *halves])
-        finite: Array = result[np.isfinite(result)]
-        return finite
+        domain = self.fitted.domain(self.fitted.numeric_columns[index])
+        valid: Array = result[
+            np.isfinite(result) & (result >= domain.low) & (result <= domain.high)
+        ]
+        return valid
 
 
 def _range(values: Array) -> tuple[Array, Array]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from windlass.engines.convert.graph import ML, Array, Graph, tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _LEQ, _MEMBER = 0, 6  # BRANCH_LEQ and BRANCH_MEMBER
 _SUM, _NO_POST_TRANSFORM = 1, 0
@@ -46,6 +50,26 @@ class TreeEnsemble:
         for k, value in enumerate(np.asarray(values, np.float64).tolist()):
             if value:
                 self._add_leaf(value, first + k)
+
+    def reject(self, features: Sequence[int], largest: float) -> None:
+        """Give no prediction where a feature is beyond ``±largest``; NaN may pass.
+
+        Such a row reaches a leaf that makes the last output NaN, in a tree of two splits for each feature.
+        """
+        below = -np.nextafter(largest, np.inf)
+        for feature in features:
+            self.add(
+                Tree(
+                    feature=np.array([feature, feature, 0, 0, 0]),
+                    threshold=np.array([largest, below, 0.0, 0.0, 0.0]),
+                    left=np.array([1, 2, -1, -1, -1]),
+                    right=np.array([4, 3, -1, -1, -1]),
+                    leaf=np.array([False, False, True, True, True]),
+                    missing_left=np.array([True, False, False, False, False]),
+                    value=np.array([[0.0], [0.0], [np.nan], [0.0], [np.nan]]),
+                ),
+                first=self.outputs - 1,
+            )
 
     def add(self, tree: Tree, first: int = 0) -> None:
         """Add a tree whose value ``k`` counts for output ``first + k``.

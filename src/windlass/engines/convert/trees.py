@@ -13,7 +13,9 @@ from windlass.engines.convert.types import UnsupportedError
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns
 
-_LARGEST = np.finfo(np.float32).max
+_LARGEST = float(np.finfo(np.float32).max)
+# The largest float64 that float32 rounds down to its own largest.
+_LARGEST_ROUNDED = float(np.nextafter(_LARGEST + 2.0**103, 0.0))
 
 
 def float64_thresholds(thresholds: Array) -> Array:
@@ -22,7 +24,7 @@ def float64_thresholds(thresholds: Array) -> Array:
     Scikit-learn's trees round the row to float32 and compare it with a float64 threshold. With
     these thresholds the graph compares the row as it is and needs no cast.
     """
-    below = np.minimum(thresholds, float(_LARGEST)).astype(np.float32)
+    below = np.minimum(thresholds, _LARGEST).astype(np.float32)
     below = np.where(below.astype(np.float64) > thresholds, np.nextafter(below, -np.inf), below)
     low = below.astype(np.float64)
     with np.errstate(over="ignore"):
@@ -52,6 +54,12 @@ def read_tree(tree: Any, value: Array) -> Tree:
     )
 
 
+def reject_beyond_float32(compiler: Compiler, ensemble: TreeEnsemble, columns: Columns) -> None:
+    """Give no prediction for the rows that trees reject: with a number beyond float32."""
+    features = [i for i, column in enumerate(columns) if compiler.largest(column) > _LARGEST]
+    ensemble.reject(features, _LARGEST_ROUNDED)
+
+
 def record_splits(compiler: Compiler, columns: Columns, feature: Array, threshold: Array) -> None:
     """Record split points of the raw columns, where known, for the probe rows of the equivalence check."""
     for index in np.unique(feature).tolist():
@@ -72,6 +80,7 @@ def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: C
     if model.n_outputs_ != 1:
         raise UnsupportedError(f"{type(model).__name__}: several targets")
     ensemble = TreeEnsemble(members[0].tree_.value.shape[2])
+    reject_beyond_float32(compiler, ensemble, columns)
     for member in members:
         ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]))
         record_tree_splits(compiler, columns, member.tree_)

@@ -2,10 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from windlass.core.row_schema import ColumnSchema
 
 TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class ColumnDomain:
+    """The values that a valid row may have in a column: numbers from ``low`` to ``high``, or ``categories``.
+
+    Any text is valid where ``categories`` is None.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    nullable: bool = True
+    categories: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_schema(cls, column: ColumnSchema) -> ColumnDomain:
+        """Return the domain of a column of a row."""
+        if column.is_text:
+            return cls(nullable=column.nullable, categories=column.categories)
+        if column.kind == "boolean":
+            return cls(0.0, 1.0, nullable=column.nullable)
+        low, high = -math.inf, math.inf
+        for keyword, limit in column.effective_bounds().items():
+            value = column.to_float(limit)
+            match keyword:
+                case "ge":
+                    low = max(low, value)
+                case "gt":
+                    low = max(low, math.nextafter(value, math.inf))
+                case "le":
+                    high = min(high, value)
+                case "lt":
+                    high = min(high, math.nextafter(value, -math.inf))
+        if column.kind == "date":
+            low, high = max(low, column.to_float(date.min)), min(high, column.to_float(date.max))
+        return cls(low, high, nullable=column.nullable)
+
+
+_ANY_VALUE = ColumnDomain()
 
 
 @dataclass(frozen=True)
@@ -15,13 +60,19 @@ class FittedEstimator:
     ``estimator`` was fitted on a DataFrame whose columns are ``columns``, in that order. The
     columns in ``text`` hold categories as text; all others are float64 (NaN is missing,
     booleans are 0.0 and 1.0, dates are days). ``classes`` is the declared order of the classes,
-    or None for regression.
+    or None for regression. ``domains`` say by column which values a valid row may have; a column
+    without one may have any.
     """
 
     estimator: Any
     columns: tuple[str, ...]
     text: frozenset[str]
     classes: tuple[str | int | bool, ...] | None
+    domains: Mapping[str, ColumnDomain] = field(default_factory=dict)
+
+    def domain(self, column: str) -> ColumnDomain:
+        """Return the values that a valid row may have in a column."""
+        return self.domains.get(column, _ANY_VALUE)
 
     @property
     def numeric_columns(self) -> tuple[str, ...]:
@@ -40,7 +91,8 @@ class EquivalenceReport:
 
     ``engine`` is ``"onnx"`` or ``"native"``, and ``reason`` says why it is native.
     ``max_difference`` is absolute for probabilities and relative to ``max(1, |value|)`` for
-    regression. ``rows`` were compared; ``labels_changed`` of them got another label.
+    regression. ``rows`` were compared; ``labels_changed`` of them got another label. A row that
+    scikit-learn rejects, or predicts as NaN or infinity, has to be rejected by both.
     """
 
     engine: str

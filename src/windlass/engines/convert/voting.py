@@ -10,7 +10,11 @@ import numpy as np
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
 from windlass.engines.convert.linear import softmax_scores
 from windlass.engines.convert.tree_ensemble import TreeEnsemble
-from windlass.engines.convert.trees import read_tree, record_tree_splits
+from windlass.engines.convert.trees import (
+    read_tree,
+    record_tree_splits,
+    reject_beyond_float32,
+)
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
@@ -89,10 +93,14 @@ def ada_boost_regressor(compiler: Compiler, model: Any, columns: Columns) -> str
 def _values_of_trees(compiler: Compiler, model: Any, columns: Columns) -> str:
     """Append the value of each member, all trees, [N, members]."""
     ensemble = TreeEnsemble(len(model.estimators_))
+    reject_beyond_float32(compiler, ensemble, columns)
     for number, member in enumerate(model.estimators_):
         ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]), number)
         record_tree_splits(compiler, columns, member.tree_)
-    return ensemble.emit(compiler.graph, compiler.graph.numeric_tensor(columns, model))
+    graph = compiler.graph
+    values = ensemble.emit(graph, graph.numeric_tensor(columns, model))
+    compiler.reject_non_finite(graph.gather(values, [ensemble.outputs - 1]))
+    return values
 
 
 def voting_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
@@ -179,6 +187,7 @@ def _sum_trees(
 ) -> str:
     """Append the sum of the members' trees with ``values`` at their nodes."""
     ensemble = TreeEnsemble(values[0].shape[1])
+    reject_beyond_float32(compiler, ensemble, columns)
     for member, value, features in zip(model.estimators_, values, feature_sets, strict=False):
         tree = read_tree(member.tree_, value)
         feature = np.asarray(features)[np.where(tree.leaf, 0, tree.feature)]
