@@ -1,17 +1,19 @@
 """The CSV reader: no thread and no reference that outlives it, and no file that ends inside quotes."""
 
 import csv
-import gc
 import io
 import random
 import threading
 
 import pyarrow as pa
 import pytest
+from tests.support.live_readers import frozen_heap, live_readers
 
 from windlass.errors import InputError, TableError
 from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader
 from windlass.tables.reader import TableReader
+
+__all__ = ["frozen_heap"]  # a fixture
 
 GOOD = b"a,b\n" + b"1,2\n" * 400
 BODIES = {
@@ -34,11 +36,6 @@ class RecordingFile(io.BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         self._threads.add(threading.get_ident())
         return super().read(size)
-
-
-def live_readers() -> int:
-    gc.collect()
-    return sum(isinstance(thing, CsvReader | TableReader) for thing in gc.get_objects())
 
 
 def rows_of(body: bytes, block: int = 1 << 18) -> list[tuple[str, ...]]:
@@ -71,6 +68,7 @@ def test_only_the_thread_of_the_caller_reads_and_reports(
 
 @pytest.mark.parametrize("outcome", BODIES)
 @pytest.mark.parametrize("batches", [0, 1, 1000])
+@pytest.mark.usefixtures("frozen_heap")
 def test_no_reader_lives_on(outcome: str, batches: int) -> None:
     before = live_readers()
 

@@ -1,6 +1,5 @@
 """Nothing is left of a table's reader once it is left: every format, read to the end, given up, and refused."""
 
-import gc
 import io
 import sys
 from collections.abc import Callable
@@ -9,10 +8,12 @@ from contextlib import suppress
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from tests.support.live_readers import frozen_heap, live_readers
 
 from windlass.errors import InputError
-from windlass.tables.csv_reader import CsvReader
 from windlass.tables.reader import TableReader
+
+__all__ = ["frozen_heap"]  # a fixture
 
 ROWS = 70_000  # several batches
 TABLE = pa.table({"a": [1.5] * ROWS, "b": ["x"] * ROWS})
@@ -59,13 +60,9 @@ def read_table(body: bytes, form: str, use: Callable[[TableReader], None]) -> No
         use(reader)
 
 
-def live_readers() -> int:
-    gc.collect()
-    return sum(isinstance(each, TableReader | CsvReader) for each in gc.get_objects())
-
-
 @pytest.mark.parametrize(("form", "content"), BODIES, ids=range(len(BODIES)))
 @pytest.mark.parametrize("use", [read_all, read_one, fail])
+@pytest.mark.usefixtures("frozen_heap")
 def test_no_reader_and_no_body_is_left(
     form: str, content: bytes, use: Callable[[TableReader], None]
 ) -> None:

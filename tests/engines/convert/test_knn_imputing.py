@@ -28,7 +28,8 @@ def gaps() -> Any:
     return pd.DataFrame(numbers, columns=list("abcde")), target
 
 
-@pytest.mark.parametrize("options", OPTIONS if IS_CI else OPTIONS[1:], ids=repr)
+# weights by distance may differ in the last bit, which a split can show: such a tree stays native
+@pytest.mark.parametrize("options", [OPTIONS[0], *OPTIONS[2:]] if IS_CI else OPTIONS[2:], ids=repr)
 def test_a_tree_sees_the_same_bits(options: Any, gaps: Any, convert_exactly: Any) -> None:
     tree = DecisionTreeRegressor(random_state=0)
     convert_exactly(make_pipeline(StandardScaler(), KNNImputer(**options), tree), gaps)
