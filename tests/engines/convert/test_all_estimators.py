@@ -33,15 +33,19 @@ def test_compiled_models_have_the_outcomes_of_their_pipelines(part: int) -> None
     assert len(all_cases()) > 200
     differences = {case.name: _differences(case) for case in all_cases()[part::PARTS]}
     assert {name: rows for name, rows in differences.items() if rows} == {}
+    assert sum(rows is not None for rows in differences.values()) > len(differences) / 2
 
 
-def _differences(case: Case) -> list[dict[str, Any]]:
-    """Rows for which the compiled model and the pipeline have another outcome; none where it cannot be compiled."""
+def _differences(case: Case) -> list[dict[str, Any]] | None:
+    """Rows for which the compiled model and the pipeline have another outcome; none where it cannot be compiled.
+
+    Returns None for an estimator that needs another kind of table, or is no step of a pipeline.
+    """
     try:
         with warnings.catch_warnings():
             estimator = case.pipeline.fit(case.rows, case.target)
-    except ValueError:  # it needs another kind of table
-        return []
+    except (ValueError, TypeError, AttributeError):
+        return None
     classes = tuple(np.unique(case.target).tolist()) if hasattr(estimator, "classes_") else None
     text = frozenset(name for name in TEXT if name in case.rows)
     fitted = FittedEstimator(estimator, tuple(map(str, case.rows)), text, classes)
