@@ -51,21 +51,33 @@ class JsonReader:
                 return self._text[self.at : self.at + 1]
 
     def members(self) -> Iterator[str]:
-        """Yields the names of the object that comes next; the caller reads each value before the next name."""
+        """Yields the names of the object that comes next; the caller reads each value before the next name.
+
+        Raises Problem 400 for a name that comes twice: readers differ in which of both counts.
+        """
         self._take(b"{")
         if self.peek() == b"}":
             self.at += 1
             return
-        for _ in range(MAX_MEMBERS):
-            self.peek()
-            name = _name(self._text, self.at, self.at + self._piece)
-            if name is None:
-                raise _not_json()
-            self.at = name.end()
-            yield _loads(name[1])
+        names = set[str]()
+        while len(names) < MAX_MEMBERS:
+            name = self._next_name()
+            if name in names:
+                raise malformed("An object of the body has a member twice. Name each member once.")
+            names.add(name)
+            yield name
             if self._is_end(b"}"):
                 return
         raise Problem(413, f"An object of the body has more than {MAX_MEMBERS} members.")
+
+    def _next_name(self) -> str:
+        self.peek()
+        match = _name(self._text, self.at, self.at + self._piece)
+        if match is None:
+            raise _not_json()
+        self.at = match.end()
+        name: str = _loads(match[1])
+        return name
 
     def items(self) -> Iterator[int]:
         """Yields the index of each item of the array that comes next; the caller reads the item."""

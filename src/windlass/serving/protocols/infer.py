@@ -54,7 +54,7 @@ class InferRequest:
         tail = BinaryTail(self._binary)
         tensors: list[Tensor] = []
         for name in reader.members():
-            if name == "inputs" and reader.peek() == b"[" and not tensors:
+            if name == "inputs" and reader.peek() == b"[":
                 tensors = _read_tensors(model, reader, tail)
             else:
                 self._members[name] = reader.value()

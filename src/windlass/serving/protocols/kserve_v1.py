@@ -9,7 +9,7 @@ from windlass.auth.key import Role
 from windlass.serving.batch_answer import BatchAnswer
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import Predictor, Rows, require_json
-from windlass.serving.protocols.rows import comes_twice, not_a_list, open_object, read_rows
+from windlass.serving.protocols.rows import not_a_list, open_object, read_rows
 from windlass.serving.served_project import ServedProject
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
@@ -74,13 +74,11 @@ def _instances(model: ServedModel, body: bytes) -> Iterator[Rows]:
     """Yields the rows of `{"instances": […]}`. Raises Problem 400, 413 or 422."""
     reader, is_found = open_object(model, body), False
     for name in reader.members():
-        if name != "instances":
+        if name == "instances":
+            is_found = True
+            yield from read_rows(model, reader, name)
+        else:
             reader.value()
-            continue
-        if is_found:
-            raise comes_twice()
-        is_found = True
-        yield from read_rows(model, reader, name)
     reader.end()
     if not is_found:
         raise not_a_list(["instances"])

@@ -9,7 +9,7 @@ from windlass.errors import counted
 from windlass.serving.json_reader import JsonReader
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import Rows, validate_piece
-from windlass.web.problems import Problem, invalid, malformed
+from windlass.web.problems import Problem, invalid
 
 Loc = list[str | int]
 
@@ -64,8 +64,3 @@ def validate_rows(model: ServedModel, rows: Sequence[Any], start: int) -> Rows:
 def not_a_list(loc: Loc) -> Problem:
     """Returns 422: there should be a list."""
     return invalid([{"loc": loc, "msg": "Input should be a list"}])
-
-
-def comes_twice() -> Problem:
-    """Returns 400: a member of the body that may come once comes twice."""
-    return malformed("The body has a member twice.")
