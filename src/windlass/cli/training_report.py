@@ -132,7 +132,7 @@ def _metric_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
         names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
         return [(label, f"{metrics[name]:,.4g}") for name, label in names.items()]
     interval = f"95% interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
-    rows = f"{counted(int(metrics['test_rows']), 'test row')}"
+    rows = counted(int(metrics["test_rows"]), "test row")
     return [
         *_rare_class_facts(metrics),
         ("accuracy", f"{metrics['accuracy']:.4f} ({interval}, {rows})"),

@@ -38,9 +38,8 @@ class OnnxEngine:
         self._outputs: Sequence[str] = ["label", "probabilities"] if self._classifies else ["value"]
         self._classes = outputs["probabilities"].shape[1] if self._classifies else None
         self._run = run_function(session)
-        self._run_options = (
-            ort.RunOptions()
-        )  # or each call makes one: a tenth of a small model's time
+        # made once: each call would make its own, a tenth of a small model's time
+        self._run_options = ort.RunOptions()
 
     def predict(self, batch: Batch) -> Prediction:
         """Predict n rows; those that the model rejects get NaN."""

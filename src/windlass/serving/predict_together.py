@@ -18,9 +18,8 @@ from windlass.web.problems import Problem
 if TYPE_CHECKING:
     from windlass.serving.predict_by_id import PredictById
 
-Row = tuple[
-    Values, dict[str, Any]
-]  # a validated row, and fields that its answer has beside the prediction
+# a validated row, and fields that its answer has beside the prediction
+Row = tuple[Values, dict[str, Any]]
 _NOTHING: dict[str, Any] = {}
 
 

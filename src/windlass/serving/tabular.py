@@ -139,10 +139,8 @@ class _CheckedRows:
 def _check_columns(model: ServedModel, names: Sequence[str]) -> None:
     try:
         require_columns(model.schema, names)
-    except TableError as error:
-        raise invalid(
-            [{"loc": [], "msg": error.reason}]
-        ) from None  # which quotes no name of a stranger
+    except TableError as error:  # its reason quotes no name of a stranger
+        raise invalid([{"loc": [], "msg": error.reason}]) from None
 
 
 def _bounded_batches(reader: TableReader, max_bytes: int) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from windlass.core.batch import Batch
 from windlass.core.row_schema import EPOCH, MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import default_value
-from windlass.errors import TableError
+from windlass.errors import TableError, counted
 from windlass.tables.arrow_numpy import to_numpy, validity_mask
 from windlass.tables.column_checks import (
     ColumnCheck,
@@ -117,10 +117,10 @@ def require_columns(schema: RowSchema, names: Iterable[str]) -> None:
         rest = f"{declared} {_remedy(missing, extra)}"
         lacks = [f"lacks {_list_columns(missing)}"] if missing else []
         named = [f"has {_list_columns(extra)}"] if extra else []
-        counted = [f"has {len(extra)} that are not declared"] if extra else []
+        unnamed = [f"has {counted(len(extra), 'undeclared column')}"] if extra else []
         raise TableError(
             f"The table {' and '.join(lacks + named)}{rest}",
-            f"The table {' and '.join(lacks + counted)}{rest}",
+            f"The table {' and '.join(lacks + unnamed)}{rest}",
         )
 
 

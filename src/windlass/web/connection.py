@@ -53,9 +53,8 @@ class HttpConnection(asyncio.Protocol):
         }
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until it is connected
         self._buffer = b""  # received, and not read yet
-        self._last_head = (
-            b""  # of the last request, and what it says: the next one's is often the same
-        )
+        # head of the last request, and what it says: the next one's is often the same
+        self._last_head = b""
         self._last_parsed: ParsedHead | None = None
         self._parsed: ParsedHead | None = None  # of the request that is read or answered
         self._body: BodyFraming | None = None  # of that request, while it comes

@@ -29,7 +29,7 @@ def decoder(encoding: bytes) -> Decoder | None:
         case b"deflate":
             return _decode_deflate
     accepted = b", ".join(ENCODINGS)
-    detail = f"The content encoding is none that is read here. Send one of: {accepted.decode()}."
+    detail = f"This content encoding is not supported. Use one of: {accepted.decode()}."
     raise Problem(415, detail, headers=[(b"accept-encoding", accepted)])
 
 

@@ -12,9 +12,7 @@ from windlass.web.request_head import ParsedHead
 if TYPE_CHECKING:
     from windlass.web.connection import HttpConnection
 
-HIGH_WATER = (
-    64 << 10
-)  # bytes of a body that wait for the application; then the connection stops reading
+HIGH_WATER = 64 << 10  # bytes of a body that wait for the application when reading stops
 _BODILESS = (204, 304)
 _log = logging.getLogger("windlass.serving")
 
@@ -34,9 +32,7 @@ class Exchange:
         self._body_ended = self._end_received = self._disconnected = False
         self._failure: Problem | None = None
         self._changed = asyncio.Event()
-        self._held = (
-            b""  # the head of the response, until it can be sent with the first part of the body
-        )
+        self._held = b""  # head of the response, until the first part of its body comes
         self._is_chunked = False
         self._keeps_alive = False
 

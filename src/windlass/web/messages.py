@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
-SEND_WHOLE = "windlass.whole"  # ASGI extension of DrainingProtocol: sends status, headers and body in one write
+SEND_WHOLE = "windlass.whole"  # ASGI extension of our connections: sends status, headers and body in one write
 
 INLINE_DECODED = 4 << 10  # encoded bytes that are decoded on the event loop
 # key of the ASGI state: the asyncio.Event that is set when the server drains
@@ -103,12 +103,15 @@ class Request:
     def whole_body(self, limit: int) -> bytes:
         """Returns the body, all of which came with the head. Raises Problem 413 where it is over a limit in bytes."""
         assert self.whole is not None
-        if len(self.whole) > min(limit, self.max_body):
-            raise self._too_large(min(limit, self.max_body))
+        if len(self.whole) > self._limit(limit):
+            raise self._too_large(self._limit(limit))
         return self.whole
 
+    def _limit(self, limit: int | None) -> int:
+        return self.max_body if limit is None else min(limit, self.max_body)
+
     async def _received(self, limit: int | None) -> bytes:
-        max_body = self.max_body if limit is None or limit > self.max_body else limit
+        max_body = self._limit(limit)
         if self.head.content_length > max_body:
             raise self._too_large(max_body)
         message = await self.receive()
@@ -142,7 +145,7 @@ class Request:
         content = await self._received(limit)
         if decode is None:
             return content
-        max_body = self.max_body if limit is None or limit > self.max_body else limit
+        max_body = self._limit(limit)
         if len(content) <= INLINE_DECODED:
             decoded = decode(content, max_body)
         else:

@@ -78,8 +78,8 @@ def unavailable(reason: str, *, retry_after: int = 1) -> Problem:
 
 def busy(reason: str) -> Problem:
     """Returns 503 with Retry-After, and closes the connection: the rest of the request is not read."""
-    problem = unavailable(reason, retry_after=5)
-    return Problem(503, reason, headers=[*problem.headers, (b"connection", b"close")])
+    headers = [*unavailable(reason, retry_after=5).headers, (b"connection", b"close")]
+    return Problem(503, reason, headers=headers)
 
 
 def timed_out() -> Problem:

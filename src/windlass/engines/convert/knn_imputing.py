@@ -56,17 +56,24 @@ def _filled(graph: Graph, step: Any, rows: str, missing: str) -> str:
     counts = graph.node("ReduceMax", graph.node("Cast", missing, to=_INT64), axis, keepdims=0)
     incomplete = graph.node("Cast", counts, to=_BOOL)
     some = graph.node("Cast", graph.node("ReduceMax", counts, keepdims=0), to=_BOOL)
-    impute, skip = graph.subgraph(), graph.subgraph()
+    impute = graph.subgraph()
     chosen = impute.node("Compress", rows, incomplete, axis=0)
     gaps = impute.node("Compress", missing, incomplete, axis=0)
     imputed = _imputed(impute, step, chosen, gaps)
     positions = impute.node("Transpose", impute.node("NonZero", incomplete), perm=[1, 0])
-    both = impute.node("ScatterND", rows, positions, imputed), skip.node("Identity", rows)
-    branches = [
+    filled = impute.node("ScatterND", rows, positions, imputed)
+    return _if(graph, some, impute, filled, otherwise=rows)
+
+
+def _if(graph: Graph, condition: str, branch: Graph, result: str, otherwise: str) -> str:
+    """Append the ``result`` of a subgraph where the condition is true, else the tensor ``otherwise``."""
+    skip = graph.subgraph()
+    unchanged = skip.node("Identity", otherwise)
+    then, other = (
         inner.body([], [GraphValue(name, _DOUBLE)])
-        for inner, name in zip((impute, skip), both, strict=True)
-    ]
-    return graph.node("If", some, then_branch=branches[0], else_branch=branches[1])
+        for inner, name in ((branch, result), (skip, unchanged))
+    )
+    return graph.node("If", condition, then_branch=then, else_branch=other)
 
 
 def _imputed(graph: Graph, step: Any, rows: str, missing: str) -> str:
@@ -83,15 +90,10 @@ def _column(graph: Graph, step: Any, distances: str, column: tuple[int, str, str
     """Append one column [N, 1] with its gaps filled; ``column`` is its number, values and gaps."""
     feature, values, gaps = column
     some = graph.node("ReduceMax", graph.node("Cast", gaps, to=_INT64), keepdims=0)
-    impute, skip = graph.subgraph(), graph.subgraph()
+    impute = graph.subgraph()
     mean = _mean_of_donors(impute, step, distances, feature)
-    both = impute.node("Where", gaps, mean, values), skip.node("Identity", values)
-    branches = [
-        inner.body([], [GraphValue(name, _DOUBLE)])
-        for inner, name in zip((impute, skip), both, strict=True)
-    ]
-    condition = graph.node("Cast", some, to=_BOOL)
-    return graph.node("If", condition, then_branch=branches[0], else_branch=branches[1])
+    filled = impute.node("Where", gaps, mean, values)
+    return _if(graph, graph.node("Cast", some, to=_BOOL), impute, filled, otherwise=values)
 
 
 def _mean_of_donors(graph: Graph, step: Any, distances: str, feature: int) -> str:

@@ -70,7 +70,7 @@ def materialise(
         if writer.buffered >= batch or part == todo[-1]:
             writer.write()
     freshness = store.finish(writer.progress)
-    progress(1.0, f"{counted(writer.rows, 'entity')}")
+    progress(1.0, counted(writer.rows, "entity"))
     return MaterialisationResult(freshness, len(parts), resumed, writer.rows, writer.written)
 
 
