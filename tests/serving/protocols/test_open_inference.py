@@ -8,14 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.open_inference import BOTH, INFER, error, expected, matrix, version
 from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, Serve, Server
 from tests.support.trained_bundles import BundleOf
 
 import windlass
 from windlass.core.bundle import Bundle
 
-BOTH = [FLOWER, OTHER_FLOWER]
-INFER = "/v2/models/iris/infer"
+__all__ = ["expected", "version"]  # fixtures
+
 MATRIX = {"name": "flowers", "shape": [2, 4], "datatype": "FP64"}
 
 
@@ -30,33 +31,6 @@ def columns(rows: list[dict[str, Any]], datatype: str = "FP64") -> list[dict[str
         }
         for name in rows[0]
     ]
-
-
-def matrix(*shape: int, nested: bool = False, datatype: str = "FP64") -> dict[str, Any]:
-    """One tensor of every row."""
-    rows = [list(row.values()) for row in BOTH]
-    data: list[Any] = rows if nested else [value for row in rows for value in row]
-    return {"name": "flowers", "shape": list(shape or (2, 4)), "datatype": datatype, "data": data}
-
-
-def error(answer: httpx.Response, status: int = 400) -> str:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
-    assert list(body) == ["error"]
-    assert isinstance(body["error"], str)
-    return str(body["error"])
-
-
-@pytest.fixture(scope="module")
-def version(iris: Path) -> str:
-    return Bundle.open(iris).version
-
-
-@pytest.fixture(scope="module")
-def expected(iris_server: Server) -> dict[str, Any]:
-    body: dict[str, Any] = iris_server.client.post("/predict_batch", json=BOTH).json()
-    return body
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

@@ -5,37 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.server import FLOWER, OTHER_FLOWER, Server
+from tests.support.open_inference import INFER, error, expected, matrix, version
+from tests.support.server import Server
 
-from windlass.core.bundle import Bundle
-
-BOTH = [FLOWER, OTHER_FLOWER]
-INFER = "/v2/models/iris/infer"
-
-
-def matrix() -> dict[str, Any]:
-    """One tensor of every row."""
-    data = [value for row in BOTH for value in row.values()]
-    return {"name": "flowers", "shape": [2, 4], "datatype": "FP64", "data": data}
-
-
-def error(answer: httpx.Response, status: int = 400) -> str:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
-    assert list(body) == ["error"]
-    return str(body["error"])
-
-
-@pytest.fixture(scope="module")
-def version(iris: Any) -> str:
-    return Bundle.open(iris).version
-
-
-@pytest.fixture(scope="module")
-def expected(iris_server: Server) -> dict[str, Any]:
-    body: dict[str, Any] = iris_server.client.post("/predict_batch", json=BOTH).json()
-    return body
+__all__ = ["expected", "version"]  # fixtures
 
 
 @pytest.mark.parametrize(
