@@ -12,6 +12,7 @@ import pytest
 from tests.support.budget import IS_CI
 from tests.support.child_process import run
 from tests.support.server import Server
+from tests.support.services import skip_or_fail
 
 PACKAGES = Path(__file__).parent.parent / "support" / "openapi_clients"
 INSTALL_TIMEOUT = 300.0
@@ -22,9 +23,7 @@ TOOL_TIMEOUT = 180.0
 def tools() -> Path:
     """The folder of the tools' commands, which are installed once, beside this Python."""
     if shutil.which("npm") is None:
-        if IS_CI:
-            pytest.fail("npm is not installed")
-        pytest.skip("npm is not installed")
+        skip_or_fail("npm is not installed")
     folder = Path(sys.prefix) / "openapi_clients"
     wanted = (PACKAGES / "package.json").read_text()
     stamp = folder / ".installed"
