@@ -12,7 +12,7 @@ from tests.support.load_clients import Load
 from tests.support.server import FLOWER, TIMEOUT, Connection, Serve, Server, post
 from tests.support.waiting import wait_until
 
-from windlass.web.connection_limits import ConnectionLimits
+from windlass.web.http.connection_limits import ConnectionLimits
 
 ROW = json.dumps(FLOWER).encode()
 GRACE = 2 * TIMEOUT  # seconds: nobody waits for its end

@@ -14,11 +14,11 @@ from tests.support.server import TIMEOUT
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.monitoring.shared_counters import SharedCounters
 from windlass.web.asgi import AsgiService
-from windlass.web.connections import Connections
+from windlass.web.http.connections import Connections
+from windlass.web.http.uvicorn_loop import DrainingLoop
 from windlass.web.messages import Request, Response
 from windlass.web.routing import Route
 from windlass.web.server import ListenOptions, bind
-from windlass.web.uvicorn_loop import DrainingLoop
 
 _LARGE = bytes(30 << 20)
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tests.support.server import FLOWER, TIMEOUT, post
 
-from windlass.web.connection_limits import ConnectionLimits
+from windlass.web.http.connection_limits import ConnectionLimits
 
 
 @dataclass

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.budget import examples
 
-from windlass.web import body_framing
-from windlass.web.body_framing import ChunkedBody, FramingError, SizedBody
+from windlass.web.http import body_framing
+from windlass.web.http.body_framing import ChunkedBody, FramingError, SizedBody
 
 chunks = st.lists(st.binary(min_size=1, max_size=20), max_size=5)
 extensions = st.sampled_from([b"", b";a", b";a=b;c=d", b';a="b c"'])

@@ -15,8 +15,8 @@ from tests.support.connections import serving, sized_service
 from tests.support.server import FLOWER, OTHER_FLOWER, TIMEOUT, Connection, Server, post
 from tests.support.waiting import wait_until
 
-from windlass.web.connection_limits import ConnectionLimits
-from windlass.web.connections import Connections
+from windlass.web.http.connection_limits import ConnectionLimits
+from windlass.web.http.connections import Connections
 
 BODY = json.dumps(FLOWER).encode()
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -14,9 +14,9 @@ from tests.support.connections import app, started
 from uvicorn.server import ServerState
 from uvicorn.supervisors import Multiprocess
 
-from windlass.web.connections import Connections
+from windlass.web.http.connections import Connections
+from windlass.web.http.uvicorn_loop import DrainingLoop
 from windlass.web.request_head import parse_head
-from windlass.web.uvicorn_loop import DrainingLoop
 
 
 def test_the_state_that_connections_share() -> None:
@@ -81,7 +81,7 @@ def test_a_server_makes_connections_by_these_keywords_and_closes_in_this_order()
 
 
 def test_a_server_runs_on_the_loop_that_is_named() -> None:
-    config = uvicorn.Config("none:app", loop="windlass.web.uvicorn_loop:DrainingLoop")
+    config = uvicorn.Config("none:app", loop="windlass.web.http.uvicorn_loop:DrainingLoop")
     factory = config.get_loop_factory()
     assert factory is not None
     with contextlib.closing(factory()) as loop:

@@ -6,9 +6,9 @@ import pytest
 from tests.support.connections import app, started
 from tests.support.server import Connection
 
-from windlass.web.connections import Connections
+from windlass.web.http.connections import Connections
+from windlass.web.http.uvicorn_loop import DrainingLoop
 from windlass.web.server import ListenOptions, bind
-from windlass.web.uvicorn_loop import DrainingLoop
 
 MANY = 50
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

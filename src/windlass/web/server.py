@@ -15,8 +15,8 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from windlass.errors import SettingsError
-from windlass.web.connection_limits import ConnectionLimits
-from windlass.web.connections import Connections
+from windlass.web.http.connection_limits import ConnectionLimits
+from windlass.web.http.connections import Connections
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _BACKLOG = 2048  # connections that may wait; uvicorn's own number
@@ -83,7 +83,7 @@ def serve(make_app: Callable[[], Any], listen: ListenOptions, listener: socket.s
         host=listen.host,
         port=listen.port,
         workers=listen.workers,
-        loop="windlass.web.uvicorn_loop:DrainingLoop",
+        loop="windlass.web.http.uvicorn_loop:DrainingLoop",
         http=Connections(ConnectionLimits(connections=listen.max_connections)),  # type: ignore[arg-type]  # it makes them
         ws="none",
         lifespan="on",

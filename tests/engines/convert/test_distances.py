@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from tests.support.budget import IS_CI
 
-from windlass.engines.convert import distances
+from windlass.engines.convert.estimators import distances
 
 CLUSTERINGS = [
     KMeans(3, n_init=1, random_state=0),

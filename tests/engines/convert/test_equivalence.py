@@ -8,8 +8,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from windlass.engines.convert import FittedEstimator, convert, linear, scaling, trees
+from windlass.engines.convert import FittedEstimator, convert
 from windlass.engines.convert.compiler import ClassifierOutput
+from windlass.engines.convert.estimators import linear, scaling, trees
 
 FLOAT, DOUBLE = 1, 11
 

@@ -40,7 +40,7 @@ def test_ties_by_position_are_caught(
         k = graph.constant([model.n_neighbors])
         return tuple(graph.multi_output_node("TopK", [distances, k], 2, axis=1, largest=0))
 
-    monkeypatch.setattr("windlass.engines.convert.neighbors.k_smallest", by_position)
+    monkeypatch.setattr("windlass.engines.convert.estimators.neighbors.k_smallest", by_position)
     assert "rows moved" in native_reason(KNeighborsRegressor(), grid)
 
 

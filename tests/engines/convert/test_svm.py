@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC, NuSVR
 
-from windlass.engines.convert.svm import _pair_weights
+from windlass.engines.convert.estimators.svm import _pair_weights
 
 KERNELS = ["linear", "rbf", "poly", "sigmoid"]
 

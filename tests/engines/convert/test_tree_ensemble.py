@@ -5,8 +5,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from windlass.engines.convert.estimators.tree_ensemble import Tree, TreeEnsemble
 from windlass.engines.convert.graph import IR_VERSION, ML, ML_OPSET, OPSET, Graph
-from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
 
 
 def stump(value: Any, *, missing_left: Any = 0, members: Any = None) -> Any:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier
 from tests.support.budget import IS_CI
 
-from windlass.engines.convert.trees import float64_thresholds
+from windlass.engines.convert.estimators.trees import float64_thresholds
 
 
 def small(kind: Any, **options: Any) -> Any:

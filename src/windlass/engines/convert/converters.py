@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from windlass.engines.convert import (
+from windlass.engines.convert import skl2onnx_fallback
+from windlass.engines.convert.compiler import Classify, Converters, Delegate, Regress, Transform
+from windlass.engines.convert.estimators import (
     calibration,
     discretizing,
     distances,
@@ -16,13 +18,11 @@ from windlass.engines.convert import (
     neighbors,
     pipelines,
     scaling,
-    skl2onnx_fallback,
     splines,
     svm,
     trees,
     voting,
 )
-from windlass.engines.convert.compiler import Classify, Converters, Delegate, Regress, Transform
 
 _SEARCHES = (
     "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV",

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from windlass.web.body_framing import BodyFraming, ChunkedBody, FramingError, SizedBody
-from windlass.web.connection_limits import Deadlines, Phase
-from windlass.web.exchange import HIGH_WATER, Exchange
+from windlass.web.http.body_framing import BodyFraming, ChunkedBody, FramingError, SizedBody
+from windlass.web.http.connection_limits import Deadlines, Phase
+from windlass.web.http.exchange import HIGH_WATER, Exchange
 from windlass.web.messages import SHUTDOWN_EVENT, Scope
 from windlass.web.problems import Problem, busy, malformed, timed_out
 from windlass.web.request_head import HeadError, ParsedHead, parse_head
 from windlass.web.response_head import join_head, refusal
 
 if TYPE_CHECKING:
-    from windlass.web.connections import Connections
+    from windlass.web.http.connections import Connections
 
 _LONGEST_KEPT = 4 << 10  # bytes of a head; a longer one is parsed each time
 _ONE_TURN = 0.001  # seconds in which the loop reads what is there; its clock has milliseconds

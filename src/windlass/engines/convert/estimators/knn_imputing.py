@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.distances import squared_distances
+from windlass.engines.convert.estimators.distances import squared_distances
+from windlass.engines.convert.estimators.neighbors import check_size, inverse_distances
 from windlass.engines.convert.graph import GraphValue
-from windlass.engines.convert.neighbors import check_size, inverse_distances
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
-from windlass.engines.convert.linear import softmax_scores
-from windlass.engines.convert.tree_ensemble import TreeEnsemble
-from windlass.engines.convert.trees import (
+from windlass.engines.convert.estimators.linear import softmax_scores
+from windlass.engines.convert.estimators.tree_ensemble import TreeEnsemble
+from windlass.engines.convert.estimators.trees import (
     read_tree,
     record_tree_splits,
     reject_beyond_float32,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.functions import apply_function
+from windlass.engines.convert.estimators.functions import apply_function
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
-from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
+from windlass.engines.convert.estimators.tree_ensemble import Tree, TreeEnsemble
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:

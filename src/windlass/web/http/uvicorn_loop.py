@@ -8,7 +8,7 @@ from typing import Any
 
 import uvloop
 
-from windlass.web.connection import HttpConnection
+from windlass.web.http.connection import HttpConnection
 
 _MAX_ACCEPTED = 4096  # connections at one stop; the kernel holds fewer
 

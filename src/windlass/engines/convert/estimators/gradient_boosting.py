@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.engines.convert.linear import inverse_link, softmax_scores
-from windlass.engines.convert.tree_ensemble import Tree, TreeEnsemble
-from windlass.engines.convert.trees import (
+from windlass.engines.convert.estimators.linear import inverse_link, softmax_scores
+from windlass.engines.convert.estimators.tree_ensemble import Tree, TreeEnsemble
+from windlass.engines.convert.estimators.trees import (
     read_tree,
     record_splits,
     record_tree_splits,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
-from windlass.engines.convert.functions import expit
+from windlass.engines.convert.estimators.functions import expit
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:

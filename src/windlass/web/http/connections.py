@@ -7,8 +7,8 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from windlass.web.asgi import AsgiService
-from windlass.web.connection import HttpConnection
-from windlass.web.connection_limits import ConnectionLimits
+from windlass.web.http.connection import HttpConnection
+from windlass.web.http.connection_limits import ConnectionLimits
 from windlass.web.messages import Request
 from windlass.web.request_head import RequestHead
 from windlass.web.response_head import header_lines

@@ -10,7 +10,7 @@ from windlass.web.problems import Problem
 from windlass.web.request_head import ParsedHead
 
 if TYPE_CHECKING:
-    from windlass.web.connection import HttpConnection
+    from windlass.web.http.connection import HttpConnection
 
 HIGH_WATER = 64 << 10  # bytes of a body that wait for the application when reading stops
 _BODILESS = (204, 304)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
-from windlass.engines.convert.kd_tree_ties import k_smallest
+from windlass.engines.convert.estimators.kd_tree_ties import k_smallest
 from windlass.engines.convert.types import UnsupportedError
 from windlass.errors import counted
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
-from windlass.engines.convert.linear import affine
-from windlass.engines.convert.svm_probabilities import coupled_probabilities
+from windlass.engines.convert.estimators.linear import affine
+from windlass.engines.convert.estimators.svm_probabilities import coupled_probabilities
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
-from windlass.engines.convert.discretizing import binarized
+from windlass.engines.convert.estimators.discretizing import binarized
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:

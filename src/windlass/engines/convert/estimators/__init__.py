@@ -1,0 +1,1 @@
+"""Converters of estimators, one module for each family."""
