@@ -54,7 +54,7 @@ def _measure(parts: Sequence[str], plan: Plan, report: Report, *, with_peers: bo
     if "batch" in parts:
         windlass, plain, _ = _servers(*trained["logreg"], plan.work)
         measure.batch_timings([windlass, plain], plan, report)
-    if "guard" in parts:
+    if "authenticator" in parts:
         guard_timings(plan.rounds, plan.work / "guard", report)
     if "train" in parts:
         measure.training_timings(MODELS, plan, report)
