@@ -84,18 +84,14 @@ class SnapshotParts:
         parts = tuple(snapshot.verified_parts(kind, names))
         return SnapshotParts(snapshot, parts, ErasedEntities.of_snapshot(snapshot.folder))
 
-    def rows(
-        self, add_on_demand_features: Sequence[str] | None = None, bucket: int | None = None
-    ) -> pl.DataFrame:
+    def rows(self, columns: Sequence[str] | None = None, bucket: int | None = None) -> pl.DataFrame:
         """Reads the rows of all parts in their order, or of one bucket, without erased entities.
 
         `columns` include the entity's. Raises FeatureError where the snapshot was removed meanwhile.
         """
         name = None if bucket is None else part_name(bucket)
         try:
-            frame = read_parts(
-                [part for part in self.parts if name in (None, part.name)], add_on_demand_features
-            )
+            frame = read_parts([part for part in self.parts if name in (None, part.name)], columns)
         except FileNotFoundError:
             Snapshot.read(self.snapshot.folder)  # says that it is gone
             raise
