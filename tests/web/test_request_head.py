@@ -1,8 +1,26 @@
 """Heads of requests: what is read from them, and which are refused."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from windlass.web.request_head import HeadError, parse_head
+from windlass.web.request_head import HeadError, ParsedHead, parse_head
+
+LINES = [
+    *(b"GET /predict/1 HTTP/1.1", b"POST /predict/2 HTTP/1.1", b"POST /predict/2 HTTP/1.0"),
+    *(b"GET / HTTP/1.1", b"GET //predict/1 HTTP/1.1", b"GET /a?version=v1 HTTP/1.1", b"GET /a%20b HTTP/1.1"),
+    *(b"HEAD /a HTTP/1.1", b"GET a HTTP/1.1", b"GET http://x/a HTTP/1.1", b"GET  /a HTTP/1.1", b"GET /a HTTP/1.1 "),
+    *(b"GET /a\xff HTTP/1.1", b"get /a HTTP/1.1", b"GET /a/../b;c=d HTTP/1.1", b"CONNECT a:1 HTTP/1.1"),
+]  # fmt: skip
+FIELDS = [
+    [],
+    [b"Host: x"],
+    [b"Host: x", b"Content-Length: 3"],
+    [b"Host: x", b"Content-Length: 3", b"Connection: close"],
+    [b"Host: x", b"Transfer-Encoding: chunked"],
+    [b"Host: x", b"Expect: 100-continue", b"X-Request-ID: mine", b"Accept: text/csv"],
+    [b"Host: x", b"Connection: Upgrade", b"Upgrade: h2c"],
+]
 
 
 def head(line: bytes, *headers: bytes) -> bytes:
@@ -99,3 +117,33 @@ def test_an_expectation() -> None:
         head(b"POST / HTTP/1.1", b"Host: x", b"Expect: 100-Continue")
     ).expects_continue
     assert not parse_head(head(b"POST / HTTP/1.1", b"Host: x", b"Expect: x")).expects_continue
+
+
+def outcome_of(data: bytes, last: ParsedHead | None) -> tuple[ParsedHead | None, object]:
+    """What is read from a head, beside it; or why it is refused."""
+    try:
+        parsed = parse_head(data, last)
+    except HeadError as error:
+        return None, (error.status, error.detail)
+    of_head = [getattr(parsed.head, name) for name in parsed.head.__slots__]
+    of_parsed = [getattr(parsed, name) for name in parsed.__slots__ if name != "head"]
+    return parsed, (of_head, of_parsed)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(FIELDS)), min_size=2, max_size=6))
+def test_a_head_is_read_alike_whatever_came_before_it(
+    heads: list[tuple[bytes, list[bytes]]],
+) -> None:
+    last = None
+    for line, fields in heads:
+        data = head(line, *fields)
+        parsed, outcome = outcome_of(data, last)
+        assert outcome == outcome_of(data, None)[1]
+        last = parsed
+
+
+def test_equal_headers_are_not_parsed_again() -> None:
+    first = parse_head(head(b"POST /predict/1 HTTP/1.1", b"Host: x"))
+    second = parse_head(head(b"POST /predict/2 HTTP/1.1", b"Host: x"), first)
+    assert second.head.headers is first.head.headers
+    assert (second.head.path, first.head.path) == ("/predict/2", "/predict/1")

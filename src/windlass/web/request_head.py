@@ -10,6 +10,8 @@ import httptools
 Headers = Sequence[tuple[bytes, bytes]]
 
 _is_sane_id = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
+# a request line that needs no decoding
+_match_plain_line = re.compile(rb"(GET|POST) (/(?!/)[A-Za-z0-9._~/-]*) HTTP/1\.1\r\n").match
 
 
 class HeadError(Exception):
@@ -53,6 +55,18 @@ class RequestHead:
             elif name == b"x-request-id" and _is_sane_id(value):
                 self.request_id = value
 
+    def at_path(self, method: str, path: str) -> "RequestHead":
+        """Returns a head with the same headers for another path, without a query."""
+        head = RequestHead.__new__(RequestHead)
+        head.method, head.path, head.query_string = method, path, b""
+        head.headers, head.credentials, head.request_id = (
+            self.headers, self.credentials, self.request_id,
+        )  # fmt: skip
+        head.content_type, head.content_encoding, head.content_length, head.accept = (
+            self.content_type, self.content_encoding, self.content_length, self.accept,
+        )  # fmt: skip
+        return head
+
     @classmethod
     def from_scope(cls, scope: dict[str, Any]) -> "RequestHead":
         """Reads an ASGI scope."""
@@ -69,17 +83,18 @@ class RequestHead:
 class ParsedHead:
     """A request's head and what HTTP needs of it: how its body is framed, and whether the connection goes on.
 
-    `body_length` is in bytes; None for a body in chunks.
+    `body_length` is in bytes; None for a body in chunks. `fields` are the bytes after the request line.
     """
 
     __slots__ = (
-        "body_length", "expects_continue", "head", "http_version", "keeps_alive", "raw_path",
+        "body_length", "expects_continue", "fields", "head", "http_version", "keeps_alive", "raw_path",
     )  # fmt: skip
 
     def __init__(
         self, method: str, target: bytes, headers: Headers, http_version: str, *, keeps_alive: bool
     ) -> None:
         names = [name for name, _ in headers]
+        self.fields = b""
         self.raw_path, query = _split_target(target)
         path = self.raw_path.decode("ascii")
         self.head = RequestHead(method, unquote(path) if "%" in path else path, query, headers)
@@ -97,12 +112,32 @@ class ParsedHead:
             if http_version == "1.0" or b"content-length" in names:
                 raise HeadError(400, "Chunks are for HTTP/1.1, and come without Content-Length.")
 
+    def at_path(self, method: str, raw_path: bytes) -> "ParsedHead":
+        """Returns a head with the same fields for another path."""
+        parsed = ParsedHead.__new__(ParsedHead)
+        parsed.head, parsed.raw_path = self.head.at_path(method, raw_path.decode("ascii")), raw_path
+        parsed.fields, parsed.body_length = self.fields, self.body_length
+        parsed.http_version, parsed.keeps_alive = self.http_version, self.keeps_alive
+        parsed.expects_continue = self.expects_continue
+        return parsed
 
-def parse_head(data: bytes) -> ParsedHead:
+
+def parse_head(data: bytes, last: ParsedHead | None = None) -> ParsedHead:
     """Parses a request's line and headers, up to and including the empty line.
 
-    Raises HeadError 400 for what is not HTTP/1.1, and 501 for a transfer encoding other than chunked.
+    `last` is the head before it on the connection, whose headers need no parsing where they are the same. Raises
+    HeadError 400 for what is not HTTP/1.1, and 501 for a transfer encoding other than chunked.
     """
+    if last is not None and last.http_version == "1.1":
+        line = _match_plain_line(data)
+        if line is not None and data[line.end() :] == last.fields:
+            return last.at_path(line[1].decode("ascii"), line[2])
+    parsed = _parse(data)
+    parsed.fields = data.partition(b"\r\n")[2]
+    return parsed
+
+
+def _parse(data: bytes) -> ParsedHead:
     collector = _Collector()
     parser = httptools.HttpRequestParser(collector)
     try:

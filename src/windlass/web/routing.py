@@ -56,13 +56,13 @@ class Router:
 
     def __init__(self, routes: list[Route]) -> None:
         self._exact: dict[tuple[str, str], Route] = {}
-        # by their number of slashes, for a path parameter holds none
-        self._patterns: dict[int, list[tuple[re.Pattern[str], Route]]] = {}
+        # by their method and number of slashes, for a path parameter holds none
+        self._patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], Route]]] = {}
         self.routes = routes
         for route in routes:
             if "{" in route.path or route.there is not None:
                 pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path)
-                alike = self._patterns.setdefault(route.path.count("/"), [])
+                alike = self._patterns.setdefault((route.method, route.path.count("/")), [])
                 alike.append((re.compile(pattern), route))
             else:
                 self._exact[route.method, route.path] = route
@@ -81,9 +81,7 @@ class Router:
         route = self._exact.get((method, path))
         if route is not None:
             return route, {}
-        for pattern, route in self._patterns.get(path.count("/"), ()):
-            if route.method != method:
-                continue
+        for pattern, route in self._patterns.get((method, path.count("/")), ()):
             match = pattern.fullmatch(path)
             if match and route.is_there():
                 return route, match.groupdict()
@@ -102,9 +100,11 @@ class Router:
     def _refusal(self, path: str) -> Problem:
         """Returns the problem where no route has this path, or none this method."""
         allowed = {method for method, exact in self._exact if exact == path}
-        for pattern, route in self._patterns.get(path.count("/"), ()):
-            if pattern.fullmatch(path) and route.is_there():
-                allowed.add(route.method)
+        for (method, slashes), patterns in self._patterns.items():
+            if slashes == path.count("/") and any(
+                pattern.fullmatch(path) and route.is_there() for pattern, route in patterns
+            ):
+                allowed.add(method)
         if not allowed:
             return Problem(404, self._nothing)
         allow = ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))

@@ -159,7 +159,7 @@ class HttpConnection(asyncio.Protocol):
             if end < 4:
                 self._await_head(data)
                 return None
-            parsed = parse_head(data[:end])
+            parsed = parse_head(data[:end], self._last_parsed)
         except HeadError as error:
             self._refuse(Problem(error.status, str(error)))
             return None
