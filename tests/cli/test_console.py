@@ -1,9 +1,14 @@
 """What all commands share: every end is a code and at most one line, and of a table nothing is cut off."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from windlass.cli.commands import app
 from windlass.cli.console import DONE, FAILED, echo_table, run_command
 from windlass.errors import DataError
 
@@ -60,3 +65,23 @@ def test_a_table_on_a_terminal_folds_what_is_too_long(
     text = "".join(lines)
     assert (text.count("x"), text.count("word")) == (90, 30)
     assert "production" in text
+
+
+def commands_of(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if not hasattr(command, "commands"):
+        yield words, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands_of(inner, (*words, name))
+
+
+def test_every_number_of_every_command_is_in_digits() -> None:
+    swept = 0
+    for words, command in commands_of(get_command(app)):
+        for option in command.params:
+            if option.type_descriptor.annotation not in (int, float, int | None, float | None):
+                continue
+            swept += 1
+            for text in ("1_0", "\u0661"):
+                ended = CliRunner().invoke(app, [*words, option.opts[0], text])
+                assert (ended.exit_code, f"{text!r} is not a number" in ended.output) == (2, True)
+    assert swept > 5

@@ -18,18 +18,24 @@ if TYPE_CHECKING:
     from windlass.workflows.pipeline_job import PipelineStep
 
 DONE, FAILED, USAGE = 0, 1, 2
+_NUMBERS = (int, float, int | None, float | None)
 _UNLIMITED_WIDTH = 1_000_000  # characters, wider than any row
 
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 
 
 class Command(TyperCommand):
-    """Command whose help names no Python types: options show their metavar, flags and arguments nothing."""
+    """Command whose help names no Python types, and which reads numbers in ASCII digits only.
+
+    In the help, options show their metavar, flags and arguments nothing.
+    """
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Returns the parameters, as Click calls it."""
         params = super().get_params(ctx)
         for param in params:
+            if getattr(param, "type_descriptor").annotation in _NUMBERS:  # noqa: B009 - else mypy objects
+                setattr(param, "process_value", functools.partial(_process_number, param))  # noqa: B010
             if isinstance(param, TyperArgument):
                 setattr(param, "display_type_rich", _no_type)  # noqa: B010 - else mypy objects
                 if param.nargs != 1:
@@ -37,6 +43,13 @@ class Command(TyperCommand):
             elif param.metavar is None and getattr(param, "is_flag", False):
                 param.metavar = ""
         return params
+
+
+def _process_number(param: Any, ctx: Any, value: Any) -> Any:
+    """Reads a number in ASCII digits; Typer alone would read `1_000`, as Python does."""
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise typer.BadParameter(f"{value!r} is not a number in digits.", ctx=ctx, param=param)
+    return type(param).process_value(param, ctx, value)
 
 
 def _no_type(**_: Any) -> None:
