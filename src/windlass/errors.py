@@ -7,7 +7,7 @@ WindlassError
 ├── ParameterError       arguments of a training run cannot be used
 ├── BundleError          a bundle cannot be found, read or written
 │   └── IntegrityError   files of a bundle are not those that were sealed
-├── EngineError          a model that cannot be loaded, or does not reproduce its reference examples
+├── EngineError          a model that cannot be loaded, fails, or does not reproduce its reference examples
 │   └── RejectedRowsError   valid rows for which the model has no prediction; lists the faults
 ├── InputError           a body or a file cannot be read as rows
 │   ├── TableError       a table cannot be read; says why without quoting it
@@ -73,7 +73,7 @@ class IntegrityError(BundleError):
 
 
 class EngineError(WindlassError):
-    """A model cannot be loaded, or does not reproduce its reference examples."""
+    """A model cannot be loaded, fails, or does not reproduce its reference examples."""
 
 
 class RejectedRowsError(EngineError):

@@ -1,6 +1,7 @@
 """Engines: compiled and native give the same answers; reference examples guard what is loaded."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from windlass.core.batch import Batch
-from windlass.core.bundle import Bundle
+from windlass.core.bundle import Bundle, BundleSchema, TargetRecord
+from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.engines import loader, onnx
 from windlass.engines.loader import check_reference_examples, load_engine
 from windlass.engines.native import NativeEngine
@@ -115,3 +117,60 @@ def test_a_bundle_without_reference_examples_is_refused(
     monkeypatch.setattr(Bundle, "json", lambda *_: {"rows": [], "expected": []})
     with pytest.raises(EngineError, match="no reference examples"):
         load_engine(bundle)
+
+
+class Moody:
+    """A regressor that raises what it is told to, but not for its first call."""
+
+    def __init__(self, error: Exception, *, always: bool = False) -> None:
+        self.error, self.always, self.calls = error, always, 0
+
+    def predict(self, frame: Any) -> Any:
+        self.calls += 1
+        if self.calls > 1 and (self.always or (frame["x"] < 0).any()):
+            raise self.error
+        return frame["x"].to_numpy()
+
+
+def moody_engine(model: Moody) -> NativeEngine:
+    row = RowSchema.from_columns("Row", ColumnSchema(name="x", kind=ColumnKind.NUMBER))
+    engine = NativeEngine(model, BundleSchema(row=row, target=TargetRecord(name="y")))
+    assert engine.predict(numbers(3.0)).is_finite()
+    return engine
+
+
+def numbers(*values: float) -> Batch:
+    return Batch(np.array(values).reshape(-1, 1), np.empty((len(values), 0), object))
+
+
+def test_a_row_for_which_the_pipeline_raises_is_rejected() -> None:
+    engine = moody_engine(Moody(ValueError("negative")))
+    np.testing.assert_array_equal(engine.predict(numbers(1, -1, 2)).values, [1, np.nan, 2])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Moody(MemoryError("no memory")),
+        Moody(FileNotFoundError("a lookup table")),
+        Moody(BrokenProcessPool("a worker was killed")),
+        Moody(ValueError("a bug"), always=True),
+    ],
+)
+def test_a_pipeline_that_fails_by_itself_rejects_no_row(model: Moody) -> None:
+    engine = moody_engine(model)
+    with pytest.raises(EngineError, match=str(model.error)):
+        engine.predict(numbers(1, -1, 2))
+
+
+def test_a_failure_of_onnx_runtime_rejects_no_row(
+    bundle: Bundle, flowers: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("Failed to allocate memory\nand more")
+
+    monkeypatch.setattr(onnx, "run_function", lambda _: fails)
+    engine = OnnxEngine(bundle.read("model.onnx"))
+    for batch in (flowers, flowers.slice(0, 1)):
+        with pytest.raises(EngineError, match=r"ONNX Runtime failed: Failed to allocate memory$"):
+            engine.predict(batch)

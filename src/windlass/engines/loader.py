@@ -22,7 +22,10 @@ class Engine(Protocol):
     name: str
 
     def predict(self, batch: Batch) -> Prediction:
-        """Predict n rows; those that the model rejects get NaN or infinity."""
+        """Predict n rows; those that the model rejects get NaN or infinity.
+
+        Raises EngineError where the engine itself fails, whatever the rows.
+        """
 
 
 def check_reference_examples(bundle: Bundle, engine: Engine) -> None:

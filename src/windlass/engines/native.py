@@ -10,7 +10,7 @@ import pandas as pd
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema
 from windlass.core.row_schema import MISSING_TEXT, RowSchema
-from windlass.engines.rejection import predict_with_rejections
+from windlass.engines.rejection import ENGINE_FAILURES, predict_with_rejections
 from windlass.errors import EngineError
 
 
@@ -41,6 +41,7 @@ class NativeEngine:
         self._schema = schema
         classes = schema.target.classes
         self._class_order = None if classes is None else _class_positions(estimator, classes)
+        self._known_row: Batch | None = None  # of a batch that it predicted
 
     @classmethod
     def from_pickle(cls, pickled: bytes, schema: BundleSchema) -> "NativeEngine":
@@ -55,28 +56,49 @@ class NativeEngine:
         return cls(estimator, schema)
 
     def predict(self, batch: Batch) -> Prediction:
-        """Predict n rows; those for which the pipeline raises get NaN."""
+        """Predict n rows; those for which the pipeline raises get NaN.
+
+        Raises EngineError where it fails for another reason than a row: for want of memory, files or processes,
+        or because it now raises for a row that it has predicted before.
+        """
         classes = self._schema.target.classes
-        return predict_with_rejections(
-            self.predict_all, batch, None if classes is None else len(classes)
-        )
+        try:
+            prediction = predict_with_rejections(
+                self._predict, batch, None if classes is None else len(classes)
+            )
+        except ENGINE_FAILURES as error:
+            raise _failure(error) from error
+        if self._known_row is None:
+            if len(batch) and prediction.is_finite():
+                self._known_row = batch.take(np.arange(1))
+        elif not prediction.is_finite():
+            self.predict_all(self._known_row)
+        return prediction
 
     def predict_all(self, batch: Batch) -> Prediction:
         """Predict n rows. Raises EngineError where the pipeline raises for one of them."""
-        frame = to_frame(self._schema.row, batch)
         try:
-            if self._class_order is None:
-                values = np.asarray(self._estimator.predict(frame), np.float64)
-                return Prediction(values=values.reshape(len(frame)))
-            probabilities = np.asarray(self._estimator.predict_proba(frame), np.float64)
-            predicted = self._estimator.predict(frame)
+            return self._predict(batch)
         except Exception as error:
-            raise EngineError(f"The pipeline failed: {type(error).__name__}: {error}") from error
+            raise _failure(error) from error
+
+    def _predict(self, batch: Batch) -> Prediction:
+        """Predict n rows. Raises what the pipeline raises."""
+        frame = to_frame(self._schema.row, batch)
+        if self._class_order is None:
+            values = np.asarray(self._estimator.predict(frame), np.float64)
+            return Prediction(values=values.reshape(len(frame)))
+        probabilities = np.asarray(self._estimator.predict_proba(frame), np.float64)
+        predicted = self._estimator.predict(frame)
         index = np.searchsorted(self._estimator.classes_, predicted)
         return Prediction(
             np.argsort(self._class_order)[index].astype(np.int64),
             probabilities[:, self._class_order],
         )
+
+
+def _failure(error: Exception) -> EngineError:
+    return EngineError(f"The pipeline failed: {type(error).__name__}: {error}")
 
 
 def _class_positions(estimator: Any, classes: tuple[str | int | bool, ...]) -> np.ndarray[Any, Any]:

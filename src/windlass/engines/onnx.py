@@ -6,7 +6,6 @@ from typing import Any
 import onnxruntime as ort
 
 from windlass.core.batch import Batch, Prediction
-from windlass.engines.rejection import predict_with_rejections
 from windlass.errors import EngineError
 
 MAX_ROWS = 1024  # of one run: nearest neighbours need memory for each row with every training row
@@ -32,19 +31,21 @@ class OnnxEngine:
                 f"ONNX Runtime cannot load the model: {_first_line(error)}"
             ) from error
         inputs = {node.name for node in session.get_inputs()}
-        outputs = {node.name: node for node in session.get_outputs()}
+        outputs = {node.name for node in session.get_outputs()}
         self._numeric, self._text = "numeric" in inputs, "text" in inputs
         self._classifies = "label" in outputs
         self._outputs: Sequence[str] = ["label", "probabilities"] if self._classifies else ["value"]
-        self._classes = outputs["probabilities"].shape[1] if self._classifies else None
         self._run = run_function(session)
         # made once: each call would make its own, a tenth of a small model's time
         self._run_options = ort.RunOptions()
 
     def predict(self, batch: Batch) -> Prediction:
-        """Predict n rows; those that the model rejects get NaN."""
+        """Predict n rows; those that the model rejects get NaN.
+
+        Raises EngineError where ONNX Runtime fails: a compiled model raises for no row, as compared rows show.
+        """
         if len(batch) <= MAX_ROWS:
-            return predict_with_rejections(self._predict, batch, self._classes)
+            return self._predict(batch)
         starts = range(0, len(batch), MAX_ROWS)
         return Prediction.concat([self.predict(batch.slice(at, at + MAX_ROWS)) for at in starts])
 

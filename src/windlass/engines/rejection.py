@@ -1,6 +1,7 @@
 """Rows that a model rejects: they get NaN, and are explained by the fields that are at fault."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,13 @@ from windlass.core.bundle import Bundle
 from windlass.core.hashing import canonical_json
 from windlass.core.row_schema import MISSING_TEXT, ColumnSchema
 from windlass.core.row_validator import RowValidator
-from windlass.errors import EngineError, Fault
+from windlass.errors import Fault
 
 MAX_FAULTS = 100  # that one answer names
 MAX_TRIALS = 2048  # predictions that may be spent on finding fields
+
+# want of memory, files, packages or processes: no row is at fault
+ENGINE_FAILURES = (MemoryError, OSError, ImportError, BrokenExecutor)
 
 _ROW_REASON = "The model has no prediction for this row"
 _MISSING_REASON = "The model does not accept a missing value here"
@@ -25,13 +29,16 @@ _NUMBER_REASON = "The model does not accept this number"
 def predict_with_rejections(
     predict: Callable[[Batch], Prediction], batch: Batch, classes: int | None
 ) -> Prediction:
-    """Predict n rows by a function that raises EngineError for all where it fails for one; that row gets NaN.
+    """Predict n rows by a function that raises for all where it rejects one; that row gets NaN.
 
-    The batch is halved until the rows at fault are alone. `classes` is None for a regression.
+    The batch is halved until the rejected rows are alone. `classes` is None for a regression. Raises what is
+    among ENGINE_FAILURES.
     """
     try:
         return predict(batch)
-    except EngineError:
+    except ENGINE_FAILURES:
+        raise
+    except Exception:  # noqa: BLE001 - a rejection, whatever the pipeline raises
         if len(batch) == 1:
             return Prediction.rejected(classes)
     middle = len(batch) // 2

@@ -229,7 +229,7 @@ def _problem(request: Request, error: Exception) -> Problem:
         return rejected(error.faults)
     if isinstance(error, EngineError):
         _log.error("model failed", extra={**facts, "reason": str(error)})
-        return Problem(422, "The model cannot predict these rows. The server's log tells why.")
+        return Problem(500, "The model failed. The server's log tells why.")
     if isinstance(error, LedgerError):
         _log.error("ledger failed", extra={**facts, "reason": str(error)})
         return unavailable("The ledger cannot be written, so nothing is answered.", retry_after=5)
