@@ -36,8 +36,8 @@ def table_of_three() -> bytes:
 def server(session_server: Serve, tmp_path_factory: pytest.TempPathFactory) -> Server:
     folder = tmp_path_factory.mktemp("prices") / "bundle"
     folder.mkdir()
-    golden = {"rows": [GOOD], "expected": [{"value": 20.0}]}
-    files: dict[str, Any] = {"schema.json": SCHEMA, "golden.json": golden, "metrics.json": {}}
+    examples = {"rows": [GOOD], "expected": [{"value": 20.0}]}
+    files: dict[str, Any] = {"schema.json": SCHEMA, "golden.json": examples, "metrics.json": {}}
     for name, value in files.items():
         (folder / name).write_text(json.dumps(value))
     (folder / "model.onnx").write_bytes(table_of_three())
