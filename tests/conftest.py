@@ -81,7 +81,8 @@ def logs_as_before() -> Iterator[None]:
     yield
     for handler in [added for added in root.handlers if added not in handlers]:
         root.removeHandler(handler)
-    root.setLevel(level)
+    if root.level != level:
+        root.setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)
