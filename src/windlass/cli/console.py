@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand
 
+from windlass.core.error_descriptions import describe_fault
 from windlass.core.progress import ProgressCallback, ignore_progress
-from windlass.core.project_loader import describe_fault
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:

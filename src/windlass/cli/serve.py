@@ -16,6 +16,7 @@ from windlass.cli.banner import banner
 from windlass.cli.console import add_command, echo
 from windlass.cli.context import AllowPickle, open_registry
 from windlass.core.bundle import MANIFEST
+from windlass.core.error_descriptions import install_command
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
 from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
@@ -206,7 +207,10 @@ def _worker_process(
     if not names:
         return nullcontext()
     if not is_training_installed():
-        _log.info("no worker: training needs windlass[train]", extra={"projects": names})
+        _log.info(
+            "no worker: training is not installed",
+            extra={"projects": names, "install": install_command("train")},
+        )
         return nullcontext()
 
     def folders() -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from windlass.core.atomic_files import fsync_path
 from windlass.core.bundle import MANIFEST, Bundle, bundle_digest
+from windlass.core.error_descriptions import missing_extra
 from windlass.errors import IntegrityError, SettingsError
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def _read_key(path: Path, variable: str) -> bytes:
     try:
         import cryptography  # noqa: F401 - an extra
     except ImportError as error:
-        raise SettingsError(f"{variable} needs windlass[signing]: it is not installed.") from error
+        raise SettingsError(
+            f"{variable} cannot be used: {missing_extra(error) or error}."
+        ) from error
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,20 +1,16 @@
-"""Finds and runs a project's `project.py`, and describes errors in a user's code."""
+"""Finds and runs a project's `project.py`."""
 
 import hashlib
 import importlib.util
 import os
 import sys
-import sysconfig
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from windlass.core.error_descriptions import describe_error, source_line
 from windlass.core.project import Project
 from windlass.errors import ProjectError, WindlassError
-
-# folders of code that is not the user's
-_LIBRARY_FOLDERS = (Path(__file__).parents[1], *map(Path, set(sysconfig.get_paths().values())))
 
 
 @dataclass(frozen=True)
@@ -80,37 +76,9 @@ def _run_file(path: Path) -> dict[str, Any]:
     try:
         spec.loader.exec_module(module)
     except WindlassError as error:
-        raise ProjectError(f"{error} ({_source_line(error, path)})") from error
+        raise ProjectError(f"{error} ({source_line(error, path)})") from error
     except (Exception, SystemExit) as error:
         raise ProjectError(f"{path} failed: {describe_error(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     return vars(module)
-
-
-def describe_error(error: BaseException) -> str:
-    """Describes an error in a user's code: its type, its message, and the user's line that raised it."""
-    text = " ".join(str(error).split())[:500]
-    kind = type(error).__name__
-    return f"{kind}: {text} ({_source_line(error)})" if text else f"{kind} ({_source_line(error)})"
-
-
-def describe_fault(error: BaseException) -> str:
-    """Describes an error that nothing of a user's should cause, and asks to report it."""
-    return f"Unexpected {describe_error(error)}. This is a fault of Windlass; please report it."
-
-
-def _source_line(error: BaseException, path: Path | None = None) -> str:
-    """Returns the innermost line of the traceback in `path`; without `path`, in the user's own code."""
-    frames = traceback.extract_tb(error.__traceback__)
-    user_frames = [frame for frame in frames if _is_user_code(Path(frame.filename), path)]
-    frame = (user_frames or frames)[-1]
-    return f"{Path(frame.filename).name}, line {frame.lineno}"
-
-
-def _is_user_code(file: Path, path: Path | None) -> bool:
-    if path is not None:
-        return file == path
-    return file.suffix == ".py" and not any(
-        file.is_relative_to(folder) for folder in _LIBRARY_FOLDERS
-    )

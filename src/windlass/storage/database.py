@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from windlass.core.atomic_files import create_private_file, make_private_folder
+from windlass.core.error_descriptions import missing_extra
 from windlass.errors import SettingsError, StorageError
 from windlass.settings import Settings
 from windlass.storage.db_errors import LIBPQ_TIMEOUTS, next_step
@@ -27,10 +28,7 @@ HEAD_REVISION = "0001"  # the newest file in migrations/versions
 _ADVISORY_LOCK = 7309947  # of PostgreSQL: any number that nobody else takes
 
 _log = logging.getLogger(__name__)
-_URL_HELP = (
-    "Use postgresql+psycopg://USER:PASSWORD@HOST/NAME (with windlass[postgres] installed),"
-    " or leave it out for SQLite."
-)
+_URL_HELP = "Use postgresql+psycopg://USER:PASSWORD@HOST/NAME, or leave it out for SQLite."
 
 
 class Database:
@@ -199,7 +197,7 @@ def _create_engine(url: str) -> Engine:
         )
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise SettingsError(
-            f"WINDLASS_DATABASE_URL cannot be used: {error}. {_URL_HELP}"
+            f"WINDLASS_DATABASE_URL cannot be used: {missing_extra(error) or error}. {_URL_HELP}"
         ) from error
 
 

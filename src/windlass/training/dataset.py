@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
+from windlass.core.error_descriptions import describe_error
 from windlass.core.hashing import canonical_json
 from windlass.core.project import Project
-from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, WindlassError, counted
 

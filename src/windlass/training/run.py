@@ -8,10 +8,10 @@ import numpy as np
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
+from windlass.core.error_descriptions import describe_error
 from windlass.core.holdout import Holdout
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
-from windlass.core.project_loader import describe_error
 from windlass.core.target import Classes, Target
 from windlass.errors import EngineError, ParameterError, counted
 from windlass.training.dataset import Dataset, RowsReader, read_dataset

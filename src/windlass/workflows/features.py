@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windlass.core.atomic_files import make_private_folder
+from windlass.core.error_descriptions import describe_error
 from windlass.core.feature_view import ViewRecord
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
-from windlass.core.project_loader import ProjectSource, describe_error
+from windlass.core.project_loader import ProjectSource
 from windlass.errors import FeatureError, WindlassError
 from windlass.settings import Settings
 from windlass.training.dataset import RowsReader

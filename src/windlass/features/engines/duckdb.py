@@ -15,8 +15,8 @@ import polars as pl
 import pyarrow as pa
 
 from windlass.core.deprecation import warn_renamed
+from windlass.core.error_descriptions import describe_error
 from windlass.core.feature_view import FeatureView, ViewRecord
-from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, WindlassError
 from windlass.features.ingest.contract import Contract
 from windlass.features.offline.parts import normalise_states, sort_columns, sort_rows

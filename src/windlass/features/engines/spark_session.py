@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from windlass.core.error_descriptions import install_command
 from windlass.errors import FeatureError
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ def _require_installed() -> None:
         import pyspark  # noqa: F401 - whether it is there
     except ImportError as error:
         raise FeatureError(
-            "Spark's client is not installed. Install pyspark, of the cluster's version: pip install 'windlass[spark]'."
+            f"Spark's client is not installed. Install pyspark, of the cluster's version: {install_command('spark')}."
         ) from error
     home = os.environ.get("JAVA_HOME")
     if not (Path(home, "bin", "java").is_file() if home else shutil.which("java")):

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from windlass.core.error_descriptions import describe_error, missing_extra
 from windlass.core.feature_view import FeatureView
-from windlass.core.project_loader import describe_error
 from windlass.errors import FeatureError, ProjectError
 from windlass.features.offline.parts import RESERVED_PREFIX
 
@@ -84,7 +84,7 @@ def _pandera_schema(view: FeatureView) -> Any:
         declared = view.contract()
     except ImportError as error:
         raise FeatureError(
-            f"The contract of view {view.name} needs {error.name}. Install Windlass with its extra `features`."
+            f"The contract of view {view.name} cannot be read: {missing_extra(error) or error}."
         ) from error
     except Exception as error:
         raise ProjectError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from windlass.core.error_descriptions import missing_extra
 from windlass.core.feature_view import ViewRecord
 from windlass.errors import FeatureError, SettingsError, StorageError
 from windlass.features.online.key_value import KeyValueStore
@@ -63,10 +64,7 @@ class Freshness(BaseModel):
 
 _REDIS = ("redis", "rediss", "unix")
 _POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
-_URL_ADVICE = (
-    "Use redis://HOST:6379/0 or postgresql+psycopg://USER:PASSWORD@HOST/NAME (with windlass[redis] or"
-    " windlass[postgres] installed), or leave it out for SQLite."
-)
+_URL_ADVICE = "Use redis://HOST:6379/0 or postgresql+psycopg://USER:PASSWORD@HOST/NAME, or leave it out for SQLite."
 
 
 _FRESHNESS = "freshness"
@@ -195,7 +193,7 @@ def _key_value_store(settings: Settings, project: str) -> "KeyValueStore":
             return PostgresKeyValueStore(settings.online_url, project)
     except ImportError as error:
         raise SettingsError(
-            f"WINDLASS_ONLINE_URL cannot be used: {error}. {_URL_ADVICE}"
+            f"WINDLASS_ONLINE_URL cannot be used: {missing_extra(error) or error}. {_URL_ADVICE}"
         ) from error
     except ValueError:  # its message may hold the password
         raise SettingsError(

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from windlass.core.error_descriptions import describe_fault
 from windlass.core.progress import ProgressCallback, ignore_progress
-from windlass.core.project_loader import describe_fault
 from windlass.errors import JobError, StorageError, UnknownError, WindlassError
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobNotOwnedError, JobQueue

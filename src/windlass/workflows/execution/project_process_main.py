@@ -17,8 +17,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from windlass.core.error_descriptions import describe_fault
 from windlass.core.project import Project
-from windlass.core.project_loader import ProjectSource, describe_fault, load_project
+from windlass.core.project_loader import ProjectSource, load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import JobError, WindlassError
 from windlass.settings import Settings

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from windlass.core.project_loader import describe_fault
+from windlass.core.error_descriptions import describe_fault
 from windlass.errors import StorageError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import JobNotOwnedError, ProjectBusyError
