@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
@@ -42,3 +43,12 @@ def test_other_metrics_are_native(iris: Any, native_reason: Any) -> None:
 
 def test_weights_by_a_function_are_native(iris: Any, native_reason: Any) -> None:
     assert "by a function" in native_reason(KNeighborsClassifier(weights=lambda d: d + 1), iris)
+
+
+def test_at_an_infinite_distance_the_first_row_is_every_neighbor(
+    iris: Any, compare_rows: Any
+) -> None:
+    rows, target = iris
+    turned = (rows[::-1].reset_index(drop=True), np.arange(len(rows)) + target[::-1] * 10.0)
+    far = rows[:3].assign(**{rows.columns[1]: [1e200, -1e300, 1e150]})
+    assert compare_rows(KNeighborsRegressor(3), turned, far) == 0

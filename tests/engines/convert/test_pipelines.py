@@ -9,7 +9,7 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
@@ -92,6 +92,12 @@ def test_samplers_do_nothing_when_predicting(
 def test_a_transformed_target(target: Any, diabetes: Any, convert_exactly: Any) -> None:
     model = make_pipeline(StandardScaler(), Ridge())
     convert_exactly(TransformedTargetRegressor(model, **target), diabetes)
+
+
+def test_an_infinite_target_is_rejected(iris: Any, compare_rows: Any) -> None:
+    model = TransformedTargetRegressor(LinearRegression(), func=np.log1p, inverse_func=np.expm1)
+    rows = iris[0][:2].assign(**{iris[0].columns[1]: [-1.7e308, 1.7e308]})
+    assert compare_rows(model, (iris[0] * 1e-9, iris[1]), rows) == 2
 
 
 def test_another_inverse_is_native(diabetes: Any, native_reason: Any) -> None:

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -12,6 +14,7 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
+    PowerTransformer,
     RobustScaler,
     StandardScaler,
 )
@@ -80,3 +83,19 @@ def test_functions_near_zero(function: Any, iris: Any, convert_exactly: Any) -> 
     rows, target = iris
     steps = (FunctionTransformer(function), StandardScaler(), LogisticRegression())
     convert_exactly(make_pipeline(*steps), (rows * 1e-12, target))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [StandardScaler(), MinMaxScaler(clip=True), SimpleImputer(), PowerTransformer()],
+    ids=repr,
+)
+def test_an_infinity_that_a_step_rejects_is_not_predicted(
+    step: Any, iris: Any, compare_rows: Any
+) -> None:
+    # the model by itself predicts infinity, and a clipped infinity is a number
+    model = HistGradientBoostingClassifier(max_iter=2)
+    rows = iris[0][:2].assign(**{iris[0].columns[1]: [1.0, 1000.0]})
+    steps = (FunctionTransformer(np.exp), step, model)
+    assert compare_rows(make_pipeline(*steps), iris, rows) == 1
+    assert compare_rows(make_pipeline(steps[0], model), iris, rows) == 0

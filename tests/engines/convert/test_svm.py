@@ -42,3 +42,10 @@ def test_pair_weights_give_the_one_vs_one_decision(iris: Any) -> None:
 def test_own_kernels_are_native(iris: Any, native_reason: Any) -> None:
     model = CalibratedClassifierCV(SVC(kernel=lambda a, b: a @ b.T), cv=3)
     assert "this kernel" in native_reason(model, iris)
+
+
+def test_distances_far_from_zero_and_those_that_overflow(iris: Any, compare_rows: Any) -> None:
+    rows, target = iris
+    assert compare_rows(SVR(), (rows + 1e7, target), rows[:5] + 1e7) == 0
+    far = rows[:3].assign(**{rows.columns[1]: [1e200, -1e300, 1e150]})
+    assert compare_rows(SVR(), iris, far) == 0

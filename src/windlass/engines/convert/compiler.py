@@ -27,6 +27,7 @@ _LINEAR_CLASSIFIERS = frozenset(
 )
 _LINEAR_REGRESSORS = frozenset({"ElasticNet", "Lasso", "LinearRegression", "Ridge", "RidgeCV"})
 _PASS_NAN_ON = _ROUTES | _SCALERS | _LINEAR_CLASSIFIERS | _LINEAR_REGRESSORS
+_REJECT_INFINITY = frozenset({"MaxAbsScaler", "MinMaxScaler", "PowerTransformer", "SimpleImputer"})
 _FLOAT64_MAX = float(np.finfo(np.float64).max)
 
 
@@ -109,7 +110,7 @@ class Compiler:
 
     def require_no_infinity(self, columns: Columns) -> None:
         """Give no prediction for the rows with NaN or infinity, where there may be an infinity."""
-        if any(math.isinf(self.largest(column)) for column in columns):
+        if self._may_be_infinite(columns):
             self._reject_non_finite(columns)
 
     def _reject_non_finite(self, columns: Columns) -> None:
@@ -149,8 +150,9 @@ class Compiler:
         convert = converters.transformers.get(name, converters.fallback_transformer)
         settled = self._check(name, step, columns)
         result = convert(self, step, settled)
-        if name in _SCALERS and any(column.rejectable for column in settled):
-            return tuple(replace(column, rejectable=True) for column in result)
+        if name in _SCALERS:
+            marked, infinite = any(c.rejectable for c in settled), self._may_be_infinite(settled)
+            return tuple(replace(c, rejectable=marked, bounded=infinite) for c in result)
         return result
 
     def classify(self, estimator: Any, columns: Columns) -> ClassifierOutput:
@@ -178,9 +180,20 @@ class Compiler:
         tags = step.__sklearn_tags__()
         if numeric and not (tags.no_validation or tags.input_tags.allow_nan):
             self.require_finite(numeric)
-        elif marked:
+            return _unmarked(columns)
+        if marked:
             self._reject_non_finite(marked)
-        return tuple(replace(column, rejectable=False) for column in columns)
+        limited = tuple(c for c in numeric if c.bounded or name in _REJECT_INFINITY)
+        if self._may_be_infinite(limited):
+            self.reject(self.graph.node("IsInf", self.graph.concatenate(limited)))
+        return _unmarked(columns)
+
+    def _may_be_infinite(self, columns: Columns) -> bool:
+        return any(math.isinf(self.largest(column)) for column in columns)
+
+
+def _unmarked(columns: Columns) -> Columns:
+    return tuple(replace(column, rejectable=False, bounded=False) for column in columns)
 
 
 def _scikit_learn_name(step: Any) -> str:

@@ -37,7 +37,7 @@ class GraphColumn:
     """One column of a two-dimensional tensor of the graph.
 
     ``finite`` numbers are neither NaN nor infinite, except in rows that are rejected: where
-    ``rejectable``, NaN marks such a row.
+    ``rejectable``, NaN marks such a row, and where ``bounded``, infinity does.
     """
 
     tensor: str
@@ -46,6 +46,7 @@ class GraphColumn:
     origin: ValueOrigin | None = None
     finite: bool = False
     rejectable: bool = False
+    bounded: bool = False
 
 
 Columns = tuple[GraphColumn, ...]

@@ -28,6 +28,16 @@ def k_smallest(
 
     ``parts`` are the row's features, float64 [N, 1] each; ``power`` is 1 or 2, that of the metric.
     """
+    nearest, rows = _k_smallest(graph, distances, parts, model, power)
+    # An infinite distance never enters scikit-learn's heap, which begins with row 0 everywhere.
+    reached = graph.node("Less", nearest, graph.constant(np.inf))
+    return nearest, graph.node("Where", reached, rows, graph.constant(0))
+
+
+def _k_smallest(
+    graph: Graph, distances: str, parts: list[str], model: Any, power: int
+) -> tuple[str, str]:
+    """Append the search; of equal infinite distances it may return any row."""
     k, rows = int(model.n_neighbors), len(model._fit_X)  # noqa: SLF001 - it has no public name
     tree = model._tree  # noqa: SLF001 - it has no public name
     if type(tree).__name__ != "KDTree" or k >= rows:

@@ -70,6 +70,8 @@ def transformed_target(compiler: Compiler, step: Any, columns: Columns) -> str:
     value = compiler.regress(step.regressor_, columns)
     kind = type(inverse).__name__
     if kind == "FunctionTransformer":
+        if inverse.validate:
+            compiler.reject_non_finite(value)
         return apply_function(graph, value, inverse.inverse_func, "TransformedTargetRegressor")
     if kind == "StandardScaler":
         if inverse.with_std:

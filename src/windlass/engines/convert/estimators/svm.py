@@ -51,16 +51,29 @@ def _kernel(graph: Graph, rows: str, model: Any) -> str:
     gamma = float(model._gamma)  # noqa: SLF001 - it has no public name
     # Factors go into the vectors: ONNX Runtime would fuse a product of its own as a float32.
     if model.kernel == "rbf":
-        squares = graph.node("ReduceSumSquare", rows, graph.constant([1]), keepdims=1)
-        product = graph.node("MatMul", rows, graph.constant(-2.0 * vectors.T))
-        norms = graph.constant((vectors**2).sum(axis=1))
-        distance = graph.node("Add", graph.node("Add", squares, product), norms)
-        return graph.node("Exp", graph.node("Mul", distance, graph.constant(-gamma)))
+        return graph.node("Exp", _scaled_distances(graph, rows, vectors, -gamma))
     product = graph.node("MatMul", rows, graph.constant(gamma * vectors.T))
     shifted = graph.node("Add", product, graph.constant(float(model.coef0)))
     if model.kernel == "sigmoid":
         return graph.node("Tanh", shifted)
     return graph.node("Pow", shifted, graph.constant(float(model.degree)))
+
+
+def _scaled_distances(graph: Graph, rows: str, vectors: Array, factor: float) -> str:
+    """Append ``factor * |x - v|^2`` for rows x and vectors v, float64 [N, vectors].
+
+    From the vectors' center, as ``|x|^2 - 2xv + |v|^2`` loses digits far from zero. Where a square overflows,
+    that is infinity less infinity, and libsvm has infinity.
+    """
+    center = vectors.mean(axis=0)
+    rows, vectors = graph.node("Sub", rows, graph.constant(center)), vectors - center
+    squares = graph.node("ReduceSumSquare", rows, graph.constant([1]), keepdims=1)
+    product = graph.node("MatMul", rows, graph.constant(-2.0 * vectors.T))
+    norms = graph.constant((vectors**2).sum(axis=1))
+    distance = graph.node("Add", graph.node("Add", squares, product), norms)
+    scaled = graph.node("Mul", distance, graph.constant(factor))
+    overflows = graph.node("IsNaN", scaled)
+    return graph.node("Where", overflows, graph.constant(np.copysign(np.inf, factor)), scaled)
 
 
 def _pair_weights(model: Any) -> Array:
