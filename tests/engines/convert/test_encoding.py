@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
@@ -71,3 +71,18 @@ def test_text_that_no_encoder_takes_is_native(mixed: Any, native_reason: Any) ->
             return super().predict_proba(X[:, -1:].astype(float))
 
     assert "Blind" in native_reason(make_pipeline(steps, Blind()), (rows, target))
+
+
+@pytest.mark.parametrize(
+    "encoder", [OneHotEncoder(drop="first"), OneHotEncoder(), OrdinalEncoder()], ids=repr
+)
+def test_what_an_encoder_rejects_reaches_no_tree(encoder: Any, compare_rows: Any) -> None:
+    # a tree takes NaN, and with one category nothing is left of the column that is dropped
+    rows = pd.DataFrame({"colour": ["red"] * 8, "age": np.arange(8.0)})
+    steps = ColumnTransformer(
+        [("words", encoder, ["colour"]), ("numbers", "passthrough", ["age"])],
+        transformer_weights={"words": 0.5},
+    )
+    model = make_pipeline(steps, DecisionTreeClassifier(random_state=0))
+    special = pd.DataFrame({"colour": ["red", "blue"], "age": [1.0, 1.0]})
+    assert compare_rows(model, (rows, rows.age > 3), special) == 1

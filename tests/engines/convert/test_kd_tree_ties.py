@@ -42,7 +42,3 @@ def test_ties_by_position_are_caught(
 
     monkeypatch.setattr("windlass.engines.convert.estimators.neighbors.k_smallest", by_position)
     assert "rows moved" in native_reason(KNeighborsRegressor(), grid)
-
-
-def test_a_search_without_a_tree_breaks_ties_by_rounding(iris: Any, native_reason: Any) -> None:
-    assert "rows moved" in native_reason(KNeighborsClassifier(algorithm="brute"), iris)

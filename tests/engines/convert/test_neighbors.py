@@ -37,6 +37,13 @@ def test_many_rows_are_native(iris: Any, native_reason: Any) -> None:
     assert native_reason(KNeighborsClassifier(), many).endswith("6,000 training rows are too many")
 
 
+@pytest.mark.parametrize("algorithm", ["brute", "ball_tree"])
+def test_other_searches_are_native(algorithm: Any, iris: Any, native_reason: Any) -> None:
+    # Rounding decides which of two equally near rows is a neighbor, and the comparison may have no such row.
+    model = KNeighborsRegressor(1, algorithm=algorithm)
+    assert "known for algorithm='kd_tree' only" in native_reason(model, (iris[0], iris[1] * 0.0))
+
+
 def test_other_metrics_are_native(iris: Any, native_reason: Any) -> None:
     assert "metric='cosine'" in native_reason(KNeighborsClassifier(metric="cosine"), iris)
 

@@ -157,6 +157,10 @@ def _encode(compiler: Compiler, columns: Columns, lookups: list[Lookup]) -> Colu
         codes = graph.node("Add", codes, graph.constant(np.arange(len(lookups)) * size))
     if any(lookup.rejects and lookup.has_missing_code() for lookup in lookups):
         compiler.reject_marked(_unknown(graph, codes, keys, lookups))
+    if not width:  # the one category of every column is dropped
+        if any(lookup.rejects for lookup in lookups):
+            compiler.reject_marked(_unknown(graph, codes, keys, lookups))
+        return ()
     if ordinal:
         encoded = graph.node("Gather", graph.constant(table.ravel()), codes, axis=0)
         return graph.tensor_columns(encoded, width)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windlass.engines.convert.graph import GraphValue
+from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Graph
@@ -40,7 +41,11 @@ def _k_smallest(
     """Append the search; of equal infinite distances it may return any row."""
     k, rows = int(model.n_neighbors), len(model._fit_X)  # noqa: SLF001 - it has no public name
     tree = model._tree  # noqa: SLF001 - it has no public name
-    if type(tree).__name__ != "KDTree" or k >= rows:
+    if k < rows and type(tree).__name__ != "KDTree":
+        raise UnsupportedError(
+            f"{type(model).__name__}: the order of equally near rows is known for algorithm='kd_tree' only"
+        )
+    if k >= rows:
         smallest = graph.multi_output_node(
             "TopK", [distances, graph.constant([k])], 2, axis=1, largest=0
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,9 +55,15 @@ def feature_union(compiler: Compiler, step: Any, columns: Columns) -> Columns:
 
 
 def _weighted(compiler: Compiler, step: Any, columns: Columns, weight: float) -> Columns:
+    if not columns:
+        return columns
     graph = compiler.graph
     product = graph.node("Mul", graph.numeric_tensor(columns, step), graph.constant(float(weight)))
-    return graph.tensor_columns(product, len(columns))
+    weighted = graph.tensor_columns(product, len(columns))
+    return tuple(
+        replace(old, tensor=new.tensor, index=new.index, origin=None)
+        for old, new in zip(columns, weighted, strict=True)
+    )
 
 
 def feature_selection(_: Compiler, step: Any, columns: Columns) -> Columns:
