@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,14 +34,13 @@ class ProbeRowSampler:
 
     def recombined(self, count: int) -> pd.DataFrame:
         """Return rows whose cells each come from a random training row."""
-        size = len(self.rows)
-        columns = {
-            name: self.rows[name]
-            .take(self.random.integers(size, size=count))
-            .reset_index(drop=True)
-            for name in self.fitted.columns
-        }
-        return pd.DataFrame(columns)
+        size, names = len(self.rows), self.fitted.numeric_columns
+        chosen = self.random.integers(size, size=(count, len(names)))
+        numbers = np.take_along_axis(self._training_numbers, chosen, axis=0)
+        columns: dict[str, Any] = dict(zip(names, numbers.T, strict=True))
+        for name in self.fitted.text_columns:
+            columns[name] = self.rows[name].array.take(self.random.integers(size, size=count))
+        return self.frame(columns)
 
     def midpoints(self, count: int) -> pd.DataFrame:
         """Return rows half-way between two training rows: equally near to both."""
@@ -49,18 +49,17 @@ class ProbeRowSampler:
 
     def uniform(self, count: int) -> pd.DataFrame:
         """Return rows with numbers drawn uniformly from within and around the observed range."""
-        frame, observed = self.recombined(count), self._numbers(self.rows)
-        low, high = _range(observed)
+        frame, (low, high) = self.recombined(count), _range(self._training_numbers)
         margin = (high - low) * (0.0 if self.in_range else _MARGIN)
-        drawn = self.random.uniform(low - margin, high + margin, (count, observed.shape[1]))
-        drawn = np.clip(drawn, *self._bounds)
+        drawn = self.random.uniform(low - margin, high + margin, (count, len(low)))
+        drawn = np.clip(drawn, *self.bounds)
         drawn[np.isnan(self._numbers(frame))] = np.nan  # missing as often as in training
         return self._with_numbers(frame, drawn)
 
     def at_splits(self, count: int) -> pd.DataFrame:
         """Return training rows with about half of the numbers at, or just beside, a split."""
         frame = self._training(count)
-        numbers, (low, high) = self._numbers(frame), _range(self._numbers(self.rows))
+        numbers, (low, high) = self._numbers(frame), _range(self._training_numbers)
         for index in range(numbers.shape[1]):
             points = self.split_points(index)
             if self.in_range:
@@ -73,11 +72,12 @@ class ProbeRowSampler:
     def with_missing(self, count: int, *, anywhere: bool) -> pd.DataFrame:
         """Return recombined rows with more values missing: where they may be, or where training has some."""
         frame = self.recombined(count)
-        for name in self.fitted.columns:
+        columns = {name: frame[name] for name in self.fitted.columns}
+        for name, values in columns.items():
             may_be_missing = anywhere and self.fitted.domain(name).nullable
             if may_be_missing or self.rows[name].isna().any():
-                frame[name] = frame[name].mask(self.random.random(count) < 0.3)
-        return frame
+                columns[name] = values.mask(self.random.random(count) < 0.3)
+        return self.frame(columns)
 
     def with_unseen_text(self, count: int) -> pd.DataFrame:
         """Return recombined rows with some text that is not in the training rows."""
@@ -99,10 +99,14 @@ class ProbeRowSampler:
         return [category for category in declared if category not in set(self.rows[name].dropna())]
 
     @property
-    def _bounds(self) -> tuple[Array, Array]:
+    def bounds(self) -> tuple[Array, Array]:
         """Smallest and largest valid value by numeric column."""
         domains = [self.fitted.domain(name) for name in self.fitted.numeric_columns]
         return np.array([each.low for each in domains]), np.array([each.high for each in domains])
+
+    @cached_property
+    def _training_numbers(self) -> Array:
+        return self._numbers(self.rows)
 
     def _training(self, count: int) -> pd.DataFrame:
         chosen = self.random.integers(len(self.rows), size=count)
@@ -113,20 +117,32 @@ class ProbeRowSampler:
         return np.array(frame[columns].to_numpy(np.float64))
 
     def _with_numbers(self, frame: pd.DataFrame, numbers: Array) -> pd.DataFrame:
+        columns: dict[str, Any] = dict(zip(self.fitted.numeric_columns, numbers.T, strict=True))
+        kept = (*self.fitted.text_columns, *(self._number_categories() if self.in_range else ()))
+        columns |= {name: frame[name] for name in kept}
+        return self.frame(columns)
+
+    def _number_categories(self) -> list[str]:
+        """Return the numeric columns of few distinct values."""
         names = self.fitted.numeric_columns
-        new: dict[str, Any] = {
-            name: numbers[:, i]
-            for i, name in enumerate(names)
-            if not self.in_range or self.rows[name].nunique() > _MAX_CATEGORIES
+        return [name for name in names if self.rows[name].nunique() <= _MAX_CATEGORIES]
+
+    def frame(self, columns: dict[str, Any]) -> pd.DataFrame:
+        """Return rows of these columns by name, with the types of the training rows."""
+        typed = {
+            name: pd.Series(columns[name], dtype=self.rows[name].dtype)
+            if name in self.fitted.text
+            else columns[name]
+            for name in self.fitted.columns
         }
-        return pd.DataFrame({name: new.get(name, frame[name]) for name in self.fitted.columns})
+        return pd.DataFrame(typed)
 
     def split_points(self, index: int) -> Array:
         """Return valid values of a numeric column at, and one float32 and float64 step beside, splits.
 
         Where no split is known, the middles between neighbouring training values stand in.
         """
-        values = self._numbers(self.rows)[:, index]
+        values = self._training_numbers[:, index]
         values = np.unique(values[~np.isnan(values)])
         points = np.unique(self.splits.get(index, np.array([])))
         points = points[np.isfinite(points)]

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from windlass.engines.convert.graph import Array
     from windlass.engines.convert.probe_rows import ProbeRowSampler
 
 _MAX_CATEGORIES = 100  # of a column that are tried one by one
 _MAX_SPLIT_ROWS = 2048  # each with a split in every column
 _MISSING_ROWS = 4  # with several missing values each
+_FAR_ROWS = 4  # for each factor
 _FACTORS = (10.0, 1e3, 1e6, 1e12)  # of training rows far away, where probabilities saturate
 _FLOAT32 = float(np.finfo(np.float32).max)
 _FLOAT64 = float(np.finfo(np.float64).max)
@@ -31,47 +30,44 @@ class SpecialRows:
     sampler: ProbeRowSampler
 
     def frame(self) -> pd.DataFrame:
-        """Return all of them as one frame."""
-        parts = [*self._zeros(), *self._splits(), *self._far(), *self._single_cells()]
-        parts += self._missing()
-        return pd.concat(parts, ignore_index=True)
+        """Return all of them as one frame: numbers in every column, then single cells, then missing values."""
+        factors = np.repeat([*_FACTORS, *(-each for each in _FACTORS)], _FAR_ROWS)
+        everywhere = np.concatenate([self._zeros(), self._splits()])
+        cells = {name: self._special_values(name) for name in self.sampler.fitted.columns}
+        single = len(everywhere) + len(factors)
+        rows = self.sampler.recombined(single + sum(map(len, cells.values())))
+        numbers = np.array(rows[self._numeric], np.float64)
+        far = numbers[len(everywhere) : single] * factors[:, np.newaxis]
+        self._replace_valid(numbers[:single], np.concatenate([everywhere, far]))
+        columns: dict[str, Any] = dict(zip(self._numeric, numbers.T, strict=True))
+        columns |= {name: rows[name].to_numpy(object, copy=True) for name in self._text}
+        for name, values in cells.items():
+            columns[name][single : single + len(values)] = values
+            single += len(values)
+        special = self.sampler.frame(columns)
+        missing = self.sampler.with_missing(_MISSING_ROWS, anywhere=True)
+        return pd.concat([special, missing], ignore_index=True)
 
-    def _zeros(self) -> Iterator[pd.DataFrame]:
-        """Yield rows of nothing but zeros, with either sign."""
-        for zero in (0.0, -0.0):
-            yield self._with_numbers(np.full((1, len(self._numeric)), zero))
+    def _zeros(self) -> Array:
+        """Return numbers [2, columns]: nothing but zeros, with either sign."""
+        return np.outer([0.0, -0.0], np.ones(len(self._numeric)))
 
-    def _splits(self) -> Iterator[pd.DataFrame]:
-        """Yield rows in which every number is at, or just beside, a split of its column."""
+    def _splits(self) -> Array:
+        """Return numbers [n, columns], all at, or just beside, a split of their column; NaN where it has none."""
         splits = self.sampler.splits
         points = [
             self.sampler.split_points(index) if index in splits else np.array([])
             for index in range(len(self._numeric))
         ]
         count = min(max(map(len, points), default=0), _MAX_SPLIT_ROWS)
-        if count:
-            numbers = np.full((count, len(points)), np.nan)
-            for index, values in enumerate(points):
-                if len(values):
-                    shuffled = self.sampler.random.permutation(values)
-                    numbers[:, index] = np.resize(shuffled, count)
-            yield self._with_numbers(numbers)
-
-    def _far(self) -> Iterator[pd.DataFrame]:
-        """Yield training rows whose numbers are multiplied."""
-        for factor in (*_FACTORS, *(-each for each in _FACTORS)):
-            frame = self.sampler.recombined(4)
-            numbers = frame[self._numeric].to_numpy(np.float64) * factor
-            yield self._with_numbers(numbers, frame)
-
-    def _single_cells(self) -> Iterator[pd.DataFrame]:
-        """Yield rows with one special cell each, column by column."""
-        for name in self.sampler.fitted.columns:
-            values = self._special_categories(name) if name in self._text else self._extremes(name)
+        numbers = np.full((count, len(points)), np.nan)
+        for index, values in enumerate(points):
             if len(values):
-                frame = self.sampler.recombined(len(values))
-                frame[name] = pd.Series(values, dtype=self.sampler.rows[name].dtype)
-                yield frame
+                numbers[:, index] = np.resize(self.sampler.random.permutation(values), count)
+        return numbers
+
+    def _special_values(self, name: str) -> Any:
+        return self._special_categories(name) if name in self._text else self._extremes(name)
 
     def _special_categories(self, name: str) -> list[Any]:
         seen = self.sampler.rows[name].dropna().unique().tolist()[:_MAX_CATEGORIES]
@@ -90,10 +86,6 @@ class SpecialRows:
         values = values[np.isfinite(values) & (values >= domain.low) & (values <= domain.high)]
         return np.concatenate([values, [np.nan]]) if domain.nullable else values
 
-    def _missing(self) -> Iterator[pd.DataFrame]:
-        """Yield rows with several missing values."""
-        yield self.sampler.with_missing(_MISSING_ROWS, anywhere=True)
-
     @property
     def _numeric(self) -> list[str]:
         return list(self.sampler.fitted.numeric_columns)
@@ -102,11 +94,7 @@ class SpecialRows:
     def _text(self) -> frozenset[str]:
         return self.sampler.fitted.text
 
-    def _with_numbers(self, numbers: Array, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return recombined rows with these numbers [n, columns] where they are valid."""
-        frame = self.sampler.recombined(len(numbers)) if frame is None else frame
-        for index, name in enumerate(self._numeric):
-            values, domain = numbers[:, index], self.sampler.fitted.domain(name)
-            valid = np.isfinite(values) & (values >= domain.low) & (values <= domain.high)
-            frame[name] = np.where(valid, values, frame[name])
-        return frame
+    def _replace_valid(self, numbers: Array, new: Array) -> None:
+        """Replace ``numbers`` [n, columns] by new ones where these are valid."""
+        low, high = self.sampler.bounds
+        np.copyto(numbers, new, where=np.isfinite(new) & (new >= low) & (new <= high))
