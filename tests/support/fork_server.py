@@ -8,6 +8,7 @@ the three standard streams over the socket, and gets the process number, then th
 clients too, by `fork_server.py --run`.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -26,7 +27,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from tests.support.shared_resources import SharedResources
@@ -46,14 +47,22 @@ _PACKAGES = (
 )
 MODULES = [
     "windlass.app",
-    *(f"windlass.{name}.*" for name in (*_PACKAGES, "training", "web", "workflows.execution")),
-    *("windlass.features.ingest.contract", "windlass.features.ingest.casting"),
-    *("cloudpickle", "joblib", "mlflow", "narwhals", "onnx", "pandas", "pandera.polars", "polars"),
+    *(f"windlass.{name}.*" for name in (*_PACKAGES, "training", "web", "workflows")),
+    *(
+        "windlass.engines.native",
+        "windlass.features.ingest.contract",
+        "windlass.features.ingest.casting",
+    ),
+    *("cloudpickle", "joblib", "narwhals", "onnx", "pandas", "pandera.polars", "polars"),
     *("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
+    *("sklearn.calibration", "sklearn.datasets"),
+    *("mlflow", "mlflow.store.tracking.sqlalchemy_store", "dbos._sys_db_sqlite"),
+    *("rich.traceback", "typer.rich_utils"),  # how a usage error is shown
 ]
 
 _SHELL_COMMANDS = (".venv/bin/windlass", ".venv/bin/python")
 _MAX_MESSAGE = 1 << 17
+_FLUSH_FAILED = 120  # exit code of Python where its standard streams cannot be flushed
 _POLL = 0.01
 _START_SECONDS = 60.0
 
@@ -184,7 +193,7 @@ class _Request:
         for descriptor in self._streams:
             os.close(descriptor)
 
-    def become(self) -> None:
+    def become(self) -> NoReturn:
         """Makes this new process what the request wants, and runs the command in it."""
         for number, descriptor in enumerate(self._streams):
             os.dup2(descriptor, number)
@@ -200,7 +209,7 @@ class _Request:
         _open_standard_streams()
         forked_children = import_module("tests.support.forked_children")
         forked_children.fork_children(Path(self._fields["server"]))
-        run(self._fields["arguments"])
+        run_to_end(self._fields["arguments"])
 
 
 def _open_standard_streams() -> None:
@@ -209,6 +218,41 @@ def _open_standard_streams() -> None:
     sys.stdout = sys.__stdout__ = os.fdopen(1, "w", **options)  # type: ignore[misc]
     options |= {"errors": "backslashreplace", "buffering": 1}
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", **options)  # type: ignore[misc]
+
+
+def run_to_end(arguments: Sequence[str]) -> NoReturn:
+    """Runs a command and ends this process as an interpreter does, except that it frees nothing.
+
+    To free all objects would first copy the memory that they share with the process that forked this one.
+    """
+    code: object = 0
+    try:
+        run(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    except KeyboardInterrupt:
+        sys.excepthook(*sys.exc_info())
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:  # noqa: BLE001 - as an interpreter does
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if not isinstance(code, int | None):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as no public name does
+    atexit._run_exitfuncs()
+    os._exit((code or 0) & 0xFF if _flush() else _FLUSH_FAILED)
+
+
+def _flush() -> bool:
+    """Writes what the standard streams hold; returns whether that is possible."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody reads it, or it is closed
+            return False
+    return True
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -307,6 +351,7 @@ def _main(path: Path) -> None:
     for module in MODULES:
         _import(module)
     import_module("tests.support.forked_children")
+    import_module("sqlalchemy.orm").configure_mappers()  # those of MLflow's store
     assert not {"onnxruntime", "duckdb"} & sys.modules.keys()
     gc.collect()
     gc.freeze()  # the collector of a forked process leaves alone what it shares

@@ -9,13 +9,12 @@ import gc
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 from tests.support import fork_server
 from tests.support.fork_server import ForkedProcess
@@ -83,10 +82,10 @@ def _fork(name: str, arguments: Sequence[str], passed: Sequence[int]) -> int:
     It has nothing else of its parent than the modules, the standard streams and the descriptors that are passed.
     `name` is what `Server.children` finds it by.
     """
-    if pid := os.fork():
-        return pid
-    _become_new(name, passed)
-    return _run(arguments)
+    if (pid := os.fork()) == 0:
+        _become_new(name, passed)
+        fork_server.run_to_end(arguments)
+    return pid
 
 
 def _become_new(name: str, passed: Sequence[int]) -> None:
@@ -100,20 +99,3 @@ def _become_new(name: str, passed: Sequence[int]) -> None:
     for first, last in pairwise([2, *sorted(map(int, passed)), os.sysconf("SC_OPEN_MAX")]):
         os.closerange(first + 1, last)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
-
-
-def _run(arguments: Sequence[str]) -> NoReturn:
-    """Runs a command and ends this process with its exit code."""
-    code: object = 1
-    try:
-        fork_server.run(arguments)
-        code = 0
-    except SystemExit as ended:
-        code = ended.code or 0
-    except BaseException:  # noqa: BLE001 - as an interpreter does
-        sys.excepthook(*sys.exc_info())
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # it may be closed
-                stream.flush()
-        os._exit(code if isinstance(code, int) else 1)
