@@ -1,7 +1,9 @@
 """Writes the files of a bundle, all but the manifest, into a staged folder."""
 
 import io
+import os
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,9 +65,7 @@ def _pickle(estimator: Any, source: Path) -> bytes:
 
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
-    project_modules = [
-        module for module in list(sys.modules.values()) if _belongs_to(module, source)
-    ]
+    project_modules = _project_modules(source)
     if not any(module.__name__.encode() in buffer.getvalue() for module in project_modules):
         return buffer.getvalue()
     import cloudpickle
@@ -80,12 +80,21 @@ def _pickle(estimator: Any, source: Path) -> bytes:
     return whole
 
 
-def _belongs_to(module: ModuleType, folder: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    if file is None or module.__name__ == "__main__":
-        return False
-    path = Path(file).resolve()
-    return path.is_relative_to(folder) and "site-packages" not in path.parts
+def _project_modules(source: Path) -> list[ModuleType]:
+    """Returns the modules that were imported from the project's folder."""
+
+    @cache  # thousands of modules lie in hundreds of folders
+    def is_ours(folder: str) -> bool:
+        path = Path(folder).resolve()
+        return path.is_relative_to(source) and "site-packages" not in path.parts
+
+    return [
+        module
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None)) is not None
+        and module.__name__ != "__main__"
+        and is_ours(file.rpartition(os.sep)[0])
+    ]
 
 
 def write_metadata(
