@@ -78,7 +78,8 @@ class DurableEngine:
         self._run_job = run_job
         self._lock = threading.Lock()
         self._is_switching = False
-        self._running: str | None = None
+        self._idle = threading.Event()
+        self._idle.set()
         self._released: set[str] = set()  # claimed here, and released before their end
         self._is_launched = False
         self.queue: str | None = None  # that it listens to
@@ -95,7 +96,11 @@ class DurableEngine:
     @property
     def is_idle(self) -> bool:
         """Whether no job runs here."""
-        return self._running is None
+        return self._idle.is_set()
+
+    def wait_idle(self, seconds: float) -> None:
+        """Returns as soon as no job runs here, and after so many seconds at the latest."""
+        self._idle.wait(seconds)
 
     def is_released(self, job_id: str) -> bool:
         """Whether this worker claimed the job and released it before its end: at a stop, or as it could not start."""
@@ -104,7 +109,7 @@ class DurableEngine:
     def listen(self, queue: str | None) -> bool:
         """Launches DBOS to claim jobs from this queue only; False where a job runs here: nothing has changed."""
         with self._lock:
-            if self._running is not None:
+            if not self.is_idle:
                 return False
             self._is_switching = True
         try:
@@ -152,9 +157,7 @@ class DurableEngine:
 
     def close(self, seconds: float = 0.0) -> None:
         """Shuts DBOS down, once the running job has ended or after so many seconds; removes the own queue."""
-        deadline = time.monotonic() + seconds
-        while not self.is_idle and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self.wait_idle(seconds)
         self._is_switching = True
         if self.queue == self._worker:
             # in a thread: DBOS waits for ever for a database that does not answer
@@ -173,10 +176,10 @@ class DurableEngine:
 
     def _run(self, job_id: str) -> None:
         with self._lock:
-            if self._is_switching or self._running is not None:
+            if self._is_switching or not self.is_idle:
                 self._released.add(job_id)
                 raise WorkerStopped
-            self._running = job_id
+            self._idle.clear()
             self._released.discard(job_id)
         try:
             self._run_job(job_id, _checkpoint)
@@ -184,7 +187,7 @@ class DurableEngine:
             self._released.add(job_id)
             raise
         finally:
-            self._running = None
+            self._idle.set()
 
     def _relaunch(self, queue: str | None) -> None:
         self._launch(queue)

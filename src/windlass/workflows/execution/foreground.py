@@ -22,7 +22,8 @@ from windlass.workflows.execution.context import (
 from windlass.workflows.execution.project_process import OutputCallback, ProjectProcess
 from windlass.workflows.execution.runner import Heartbeat, JobRunner
 
-_POLL_SECONDS = 0.1  # between looks at the job
+_POLL_SECONDS = 0.1  # between looks at a job that waits, or that another worker runs
+_LOOK_SECONDS = 1.0  # between looks at the job while it runs here; its end is noticed at once
 _END_SECONDS = 5.0  # that the end of the job may take
 
 
@@ -119,6 +120,9 @@ class ForegroundJob:
                 now = context.queue.get(job.id)
                 if now.state.is_final:
                     return now
+                if self._runs_here(now):
+                    engine.wait_idle(_LOOK_SECONDS)
+                    continue
                 if context.cancelling.is_set() and now.worker != context.worker:
                     return now if now.worker is not None else context.queue.cancel(now.id)
                 if context.cancelling.is_set() and now.state is JobState.QUEUED:
@@ -134,6 +138,10 @@ class ForegroundJob:
                     reported = message
                     context.progress(now.progress, message)
             time.sleep(_POLL_SECONDS)
+
+    def _runs_here(self, job: Job) -> bool:
+        is_ours = job.state is JobState.RUNNING and job.worker == self._context.worker
+        return is_ours and not self._runner.engine().is_idle
 
 
 def _waiting_message(running: Job, job: Job) -> str:
