@@ -21,5 +21,6 @@ def test_a_bundle_carries_the_code_of_its_pipeline(
     server = serve(bundle.path, options=["--allow-pickle"])  # another process, another folder
     answer = server.client.post("/predict", json={"length": 1.4, "width": 0.2})
     assert answer.json()["prediction"] == "setosa"
-    loaded = run([sys.executable, "-c", LOAD, bundle.path / "model.joblib"], cwd=tmp_path)
+    command = [sys.executable, "-c", LOAD, bundle.path / "model.joblib"]
+    loaded = run(command, cwd=tmp_path, warm=True)
     assert loaded.out == "area\n", loaded.err

@@ -19,10 +19,13 @@ def wait_until(check: Callable[[], object], what: str, timeout: float = TIMEOUT)
 def wait_for(look: Callable[[], T | None], what: str, timeout: float = TIMEOUT) -> T:
     """Return what `look` returns, once it is true. Fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (value := look()):
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(POLL)
-    return value
+    while True:
+        began = time.monotonic()
+        if value := look():
+            return value
+        now = time.monotonic()
+        assert now < deadline, f"never: {what}"
+        time.sleep(max(POLL, 4 * (now - began)))  # a look may cost more than what it waits for
 
 
 def is_quick(act: Callable[[], object], seconds: float, tries: int = 5) -> bool:

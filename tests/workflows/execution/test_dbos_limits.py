@@ -4,7 +4,6 @@ A failure here is good news: this DBOS may hold one, so look again at what we do
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,10 +142,9 @@ def test_partition_concurrency_of_one_lets_two_versions_run_at_once(start: Start
 def test_a_cancelled_job_frees_its_slot_while_its_step_still_runs(start: Start) -> None:
     queue = start({"partition_concurrency": 1}, "1")
     with_client = client(queue)
-    enqueue(with_client, "first", 3.0, "1", queue_partition_key="p")
+    enqueue(with_client, "first", 300.0, "1", queue_partition_key="p")
     enqueue(with_client, "second", 0.0, "1", queue_partition_key="p")
     wait_until(lambda: queue.events("begin") != [], "the first")
     with_client.cancel_workflow("first")
     wait_until(lambda: len(queue.events("begin")) == 2, "the second")
     assert queue.overlaps() == 1, "DBOS holds it now: our cancel flag may be needless"
-    assert time.time() < queue.events("begin")[0][0] + 3.0
