@@ -49,8 +49,8 @@ def test_zeros_of_either_sign_in_every_column(special: pd.DataFrame) -> None:
 )
 def test_small_and_large_numbers(value: float, sign: float, special: pd.DataFrame) -> None:
     for name in ("age", "member", "since"):
-        found = special.loc[special[name] == sign * value, name]
-        assert (np.signbit(found) == (sign < 0)).any(), name
+        cells = special.loc[special[name] == sign * value, name]
+        assert (np.signbit(cells) == (sign < 0)).any(), name
 
 
 def test_splits_and_their_neighbours(special: pd.DataFrame) -> None:
@@ -87,15 +87,15 @@ def test_each_category_and_those_that_training_has_not(special: pd.DataFrame, mi
 def test_missing_values_where_they_may_be(special: pd.DataFrame) -> None:
     whole = special.notna().all(axis=1)
     for name in ("age", "income", "colour"):
-        others = special.drop(columns=name).notna().all(axis=1)
-        assert (special[name].isna() & others).any(), name
+        rest = special.drop(columns=name).notna().all(axis=1)
+        assert (special[name].isna() & rest).any(), name
     assert (~whole[-4:]).any()
     assert special["since"].notna().all()
 
 
 def test_one_special_cell_in_a_row(special: pd.DataFrame, mixed: Any) -> None:
     for name in ("age", "member", "since"):
-        others = special[special[name].abs() == 1e300].drop(columns=name)
-        assert len(others) == 2
-        for other in others:
-            assert others[other].isin(mixed[0][other]).all(), (name, other)
+        rows = special[special[name].abs() == 1e300].drop(columns=name)
+        assert len(rows) == 2
+        for column in rows:
+            assert rows[column].isin(mixed[0][column]).all(), (name, column)

@@ -118,8 +118,11 @@ class ProbeRowSampler:
 
     def _with_numbers(self, frame: pd.DataFrame, numbers: Array) -> pd.DataFrame:
         columns: dict[str, Any] = dict(zip(self.fitted.numeric_columns, numbers.T, strict=True))
-        kept = (*self.fitted.text_columns, *(self._number_categories() if self.in_range else ()))
-        columns |= {name: frame[name] for name in kept}
+        unchanged = (
+            *self.fitted.text_columns,
+            *(self._number_categories() if self.in_range else ()),
+        )
+        columns |= {name: frame[name] for name in unchanged}
         return self.frame(columns)
 
     def _number_categories(self) -> list[str]:
