@@ -89,6 +89,8 @@ def test_jobs_are_limited_and_cancelled_together(
         True,
     )
     assert server.client.delete("/jobs?state=failed").status_code == 422
+    assert server.client.delete("/jobs?stat=queued").status_code == 422  # not: all of them
+    assert server.client.delete("/jobs?state=queued&state=running").status_code == 422
     assert server.client.post("/train", json={}, headers=ASYNC).status_code == 202
 
 

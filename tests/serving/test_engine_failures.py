@@ -56,7 +56,7 @@ def server(session_server: Serve, tmp_path_factory: pytest.TempPathFactory) -> S
     ("path", "body"),
     [
         ("/predict", BROKEN),
-        ("/predict?x", BROKEN),
+        ("/predict?&", BROKEN),
         ("/predict_batch", [GOOD, BROKEN]),
         ("/v1/models/prices:predict", {"instances": [GOOD, BROKEN]}),
         ("/invocations", {"dataframe_records": [GOOD, BROKEN]}),

@@ -152,6 +152,22 @@ def test_only_the_live_version_is_known(iris_server: Server, version: str, path:
     assert iris_server.client.post(f"{path}?version={version}", json=body).status_code == 200
     problem(iris_server.client.post(f"{path}?version=v9", json=body), 404)
     problem(iris_server.client.post(f"{path}?version=", json=body), 404)
+    for query in ("vresion=v9", f"version={version}&version={version}"):
+        problem(iris_server.client.post(f"{path}?{query}", json=body), 422)
+
+
+def test_the_documented_query_parameters_are_those_that_are_read(iris_server: Server) -> None:
+    paths = iris_server.client.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            declared = [p["name"] for p in operation.get("parameters", []) if p["in"] == "query"]
+            url = re.sub(r"\{\w+\}", "iris", path)
+            answer = iris_server.client.request(method, f"{url}?unknown=1")
+            if answer.status_code == 422:
+                named = answer.json()["errors"][0]["msg"].partition(": ")[2].partition(". ")[0]
+                assert [name for name in named.split(", ") if name != "none"] == declared, path
+            else:
+                assert not declared, path
 
 
 @pytest.mark.parametrize("path", GETS)

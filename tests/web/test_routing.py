@@ -2,6 +2,7 @@
 
 import pytest
 
+from windlass.auth.key import Role
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 from windlass.web.routing import Route, Router
@@ -54,3 +55,21 @@ def test_a_route_that_is_not_there_yet() -> None:
     with pytest.raises(Problem) as caught:
         router.find("PUT", "/features")
     assert caught.value.status == 405
+
+
+def test_query_parameters_that_a_route_does_not_read() -> None:
+    route = Route("POST", "/predict", nothing, role=Role.PREDICT, query=("version",))
+    for query, loc in (
+        (b"vresion=v1", []),
+        (b"Version=v1", []),
+        (b"version=v1&at=next", []),
+        (b"version=v1&version=v2", ["version"]),
+        (b"%76ersion=v1&version=v1", ["version"]),
+    ):
+        with pytest.raises(Problem) as caught:
+            route.check_query(query)
+        assert caught.value.status == 422
+        assert [fault["loc"] for fault in caught.value.errors] == [loc]
+    for query in (b"", b"version=v1", b"version=", b"&version=v1&"):
+        route.check_query(query)
+    Route("GET", "/health", nothing).check_query(b"probe=1&probe=2")

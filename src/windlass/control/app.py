@@ -21,6 +21,10 @@ from windlass.web.registry_client import registry_opener
 from windlass.web.routing import Route
 
 
+# the query parameters of the routes that read some
+_QUERY = {("GET", "/jobs"): ("state", "limit"), ("DELETE", "/jobs"): ("state",)}
+
+
 def control_routes(names: Sequence[str], backend: ControlBackend) -> list[Route]:
     """Returns the routes of these projects of the registry."""
     streams = JobEventStreams(backend.watcher, backend.timings)
@@ -29,7 +33,15 @@ def control_routes(names: Sequence[str], backend: ControlBackend) -> list[Route]
         table = _table(name, backend, streams)
         for prefix in (f"/{name}", "") if len(names) == 1 else (f"/{name}",):
             routes += [
-                Route(method, f"{prefix}{path}", translate_errors(handler), name, path, role)
+                Route(
+                    method,
+                    f"{prefix}{path}",
+                    translate_errors(handler),
+                    name,
+                    path,
+                    role,
+                    query=_QUERY.get((method, path), ()),
+                )
                 for method, path, handler, role in table
             ]
     return routes

@@ -23,6 +23,16 @@ from windlass.web.routing import BatchHandler, Route
 _ROLE = Role.PREDICT
 # method, path, handler, whether the route exists now, and what answers its requests in batches
 _RouteRow = tuple[str, str, Handler, Callable[[], bool] | None, BatchHandler | None]
+# the query parameters of the routes that read some
+_QUERY = {
+    "/predict": ("version",),
+    "/predict_batch": ("version",),
+    "/predict/{id}": ("version", "at"),
+    "/predict_by_id": ("version", "at"),
+    "/features/{id}": ("at",),
+    "/features": ("at",),
+    "/get-online-features": ("at",),
+}
 
 
 def inference_routes(
@@ -75,7 +85,17 @@ def _project_routes(
     if only is not ServiceRole.PREDICT:
         table += _feature_routes(project)
     return [
-        Route(method, f"{prefix}{path}", handler, project.name, path, _ROLE, exists, batch)
+        Route(
+            method,
+            f"{prefix}{path}",
+            handler,
+            project.name,
+            path,
+            _ROLE,
+            exists,
+            batch,
+            _QUERY.get(path, ()),
+        )
         for method, path, handler, exists, batch in table
     ]
 
@@ -107,7 +127,9 @@ def _single_project_routes(
     routes = [
         Route("GET", "/ping", status_routes.ping),
         Route("GET", "/version", scoring.version),
-        Route("POST", "/invocations", scoring.invoke, project.name, role=_ROLE),
+        Route(
+            "POST", "/invocations", scoring.invoke, project.name, role=_ROLE, query=("version",)
+        ),
     ]
     vertex = settings.vertex
     if vertex is not None:
@@ -115,7 +137,7 @@ def _single_project_routes(
         path, label = vertex.predict_route, "/v1/models/{model}:predict"
         routes += [  # last: a route that Vertex AI names replaces ours of the same path
             Route("GET", vertex.health_route, status_routes.ready, label="/readyz"),
-            Route("POST", path, instances, project.name, label, _ROLE),
+            Route("POST", path, instances, project.name, label, _ROLE, query=("version",)),
         ]
     return routes
 

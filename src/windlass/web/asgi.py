@@ -122,6 +122,8 @@ class AsgiService:
             if route is _NO_ROUTE:
                 route, request.path_params = self._router.find(head.method, head.path)
             self._admit(request, route)
+            if head.query_string:
+                route.check_query(head.query_string)
             return route, await route.handler(request)
         except ClientGone:
             return route, None

@@ -82,7 +82,7 @@ class Request:
         return self.head.header(name)
 
     def query(self) -> dict[str, str]:
-        """Returns the query parameters; of a repeated one, the last."""
+        """Returns the query parameters; a route with a role has none twice."""
         return dict(parse_qsl(self.head.query_string.decode("latin-1"), keep_blank_values=True))
 
     def media_type(self) -> str:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from windlass.auth.key import Role
+from windlass.errors import Fault
 from windlass.web.messages import Handler, Request, Response
 from windlass.web.problems import Problem
 
@@ -32,6 +34,7 @@ class Route:
 
     `role` is the lowest that a caller's key must have where WINDLASS_AUTH is on; None needs no key.
     `there` says whether a route that is not always available is so now.
+    `query` names the query parameters that it reads.
     """
 
     method: str
@@ -42,6 +45,30 @@ class Route:
     role: Role | None = None
     there: Callable[[], bool] | None = None
     batch: BatchHandler | None = None
+    query: tuple[str, ...] = ()
+
+    def check_query(self, query_string: bytes) -> None:
+        """Raises Problem 422 for a query parameter that the route does not read, and for one that comes twice.
+
+        Either would have the answer of another version or event than the caller means. Routes without a role
+        ignore queries: probes and readers add some of their own.
+        """
+        if self.role is None:
+            return
+        query = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+        names = [name for name, _ in query]
+        errors: list[Fault] = [
+            {"loc": [name], "msg": "Give this query parameter once"}
+            for name in self.query
+            if names.count(name) > 1
+        ]
+        if not set(names) <= set(self.query):
+            read = ", ".join(self.query) or "none"
+            errors.append(
+                {"loc": [], "msg": f"This route reads the query parameters: {read}. Omit others"}
+            )
+        if errors:
+            raise Problem(422, "The query does not fit this route; see errors.", errors)
 
     def is_there(self) -> bool:
         """Returns whether it is available now."""

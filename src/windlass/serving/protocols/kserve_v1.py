@@ -29,7 +29,13 @@ class KServeV1:
         """Returns the routes of the protocol."""
         return [
             Route("GET", "/v1/models", self.models, role=Role.PREDICT),
-            Route("POST", "/v1/models/{model}:predict", self.predict, role=Role.PREDICT),
+            Route(
+                "POST",
+                "/v1/models/{model}:predict",
+                self.predict,
+                role=Role.PREDICT,
+                query=("version",),
+            ),
             Route("GET", "/v1/models/{model}", self.model),
         ]
 
