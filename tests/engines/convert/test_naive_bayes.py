@@ -87,3 +87,11 @@ def test_the_label_is_that_of_the_likelihoods(iris: Any, compare_rows: Any) -> N
     equal = (rows, np.tile([0, 1], 75))
     near = pd.DataFrame(np.full((20, 4), 1e-17) * np.arange(20)[:, None], columns=rows.columns)
     assert compare_rows(MultinomialNB(), equal, near) == 0
+
+
+def test_far_away_equal_classes_have_a_probability_of_one_each(
+    iris: Any, compare_rows: Any
+) -> None:
+    rows = iris[0].assign(constant=1.0)
+    far = rows[::30].assign(constant=[2.0, 1e3, 1e7, 1e12, -1e100])
+    assert compare_rows(GaussianNB(), (rows, iris[1]), far) == 0

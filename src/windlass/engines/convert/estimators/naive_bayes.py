@@ -92,19 +92,26 @@ def quadratic_discriminant(compiler: Compiler, model: Any, columns: Columns) -> 
     decision = joint
     if len(model.classes_) == 2:
         decision = graph.node("Sub", graph.gather(joint, [1]), graph.gather(joint, [0]))
-    return _output(graph, joint, decision=decision)
+    label = graph.node("ArgMax", joint, axis=1, keepdims=0)
+    return ClassifierOutput(label, graph.node("Softmax", joint, axis=1), decision)
 
 
 def _linear(graph: Graph, rows: str, weights: Array, priors: Array | None) -> ClassifierOutput:
     return _output(graph, graph.node("MatMul", rows, graph.constant(weights.T)), priors)
 
 
-def _output(
-    graph: Graph, likelihoods: str, priors: Array | None = None, decision: str | None = None
-) -> ClassifierOutput:
-    """Append the outputs for log-likelihoods [N, c], to which the priors' logarithms [c] are added."""
-    joint = likelihoods
+def _output(graph: Graph, likelihoods: str, priors: Array | None) -> ClassifierOutput:
+    """Append the outputs for log-likelihoods [N, c], to which the priors' logarithms [c] are added.
+
+    The probabilities are ``exp(joint - logsumexp(joint))``, as scikit-learn computes them: far away the logarithm
+    of the sum is lost beside its largest term, so that two equal classes have a probability of 1 each.
+    """
+    joint, axis = likelihoods, graph.constant([1])
     if priors is not None:
         joint = graph.node("Add", likelihoods, graph.constant(np.asarray(priors)))
     label = graph.node("ArgMax", joint, axis=1, keepdims=0)
-    return ClassifierOutput(label, graph.node("Softmax", joint, axis=1), decision)
+    largest = graph.node("ReduceMax", joint, axis, keepdims=1)
+    shares = graph.node("Exp", graph.node("Sub", joint, largest))
+    total = graph.node("Log", graph.node("ReduceSum", shares, axis, keepdims=1))
+    evidence = graph.node("Add", total, largest)
+    return ClassifierOutput(label, graph.node("Exp", graph.node("Sub", joint, evidence)))
