@@ -20,7 +20,6 @@ from windlass.web.problems import Problem
 from windlass.web.registry_client import registry_opener
 from windlass.web.routing import Route
 
-
 # the query parameters of the routes that read some
 _QUERY = {("GET", "/jobs"): ("state", "limit"), ("DELETE", "/jobs"): ("state",)}
 

@@ -127,9 +127,7 @@ def _single_project_routes(
     routes = [
         Route("GET", "/ping", status_routes.ping),
         Route("GET", "/version", scoring.version),
-        Route(
-            "POST", "/invocations", scoring.invoke, project.name, role=_ROLE, query=("version",)
-        ),
+        Route("POST", "/invocations", scoring.invoke, project.name, role=_ROLE, query=("version",)),
     ]
     vertex = settings.vertex
     if vertex is not None:
