@@ -39,13 +39,27 @@ def float64_thresholds(thresholds: Array) -> Array:
     return np.where(np.isinf(thresholds), thresholds, folded)
 
 
+def require_equal_comparisons(thresholds: Array, folded: Array) -> None:
+    """Raise UnsupportedError unless ``x <= folded`` exactly where ``float32(x) <= thresholds``, for every x.
+
+    Both change once as x grows, so that the last x of one side and the first of the other prove it.
+    """
+    with np.errstate(over="ignore"):
+        last = folded.astype(np.float32) <= thresholds
+        first = np.nextafter(folded, np.inf).astype(np.float32) > thresholds
+    if not (last & first | np.isinf(thresholds)).all():
+        raise UnsupportedError("a threshold of a tree has no equal in float64")
+
+
 def read_tree(tree: Any, value: Array) -> Tree:
     """Return a scikit-learn ``tree_`` with ``value`` float64 [nodes, outputs] at its leaves."""
     nodes = tree.__getstate__()["nodes"]
     leaf = nodes["left_child"] == -1
+    thresholds = float64_thresholds(nodes["threshold"])
+    require_equal_comparisons(nodes["threshold"], thresholds)
     return Tree(
         feature=nodes["feature"],
-        threshold=float64_thresholds(nodes["threshold"]),
+        threshold=thresholds,
         left=nodes["left_child"],
         right=nodes["right_child"],
         leaf=leaf,
