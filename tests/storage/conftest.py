@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.azurite import azure_endpoint, azure_url
+from tests.support.budget import IS_CI
 from tests.support.databases import OpenDatabase
 
 from windlass.settings import Settings
@@ -29,7 +30,7 @@ def open_database(migrated_database_url: str) -> Iterator[OpenDatabase]:
         database.close()
 
 
-@pytest.fixture(params=["files", "s3", "azure"])
+@pytest.fixture(params=["files", "s3", "azure"] if IS_CI else ["files", "s3"])
 def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings that name an empty bundle store."""
     if request.param != "files":

@@ -1,4 +1,4 @@
-"""One contract over every store: folders of files, in the home folder, in S3 and in Azure."""
+"""One contract over every store: folders of files, in the home folder, in S3 and, with CI=true, in Azure."""
 
 from pathlib import Path
 

@@ -1,19 +1,18 @@
-"""A Spark cluster on loopback: a real standalone master and two workers, each a group of processes."""
+"""Spark on loopback: the environment of a driver; a standalone master and two workers, each a group of processes."""
 
 import os
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.child_process import ChildProcess, python_command, run
+from tests.support.child_process import ChildProcess, python_command
 from tests.support.services import skip_or_fail
 from tests.support.waiting import wait_until
 
@@ -38,20 +37,7 @@ if sys.platform == "linux":
         sys.exit("the tests have ended")
 os.execv(sys.argv[2], sys.argv[2:])
 """
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"  # starts soon, and lives for seconds
-_CONFIGURATION = "/nonexistent"  # on the class path, which an archive of classes has to match
-_DRIVER = """
-import sys
-from pyspark.sql import SparkSession
-folder, options = sys.argv[1:]
-session = SparkSession.builder.master("local[1]").config("spark.driver.extraJavaOptions", options).getOrCreate()
-session.range(9).mapInArrow(lambda batches: batches, "id long").write.parquet(f"{folder}/rows")
-session.read.parquet(f"{folder}/rows").toArrow()
-java = session.sparkContext._gateway.proc
-session.stop()
-java.stdin.close()
-java.wait()
-"""
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xlog:disable"  # starts soon, and lives for seconds
 _MASTER = r"Starting Spark master at (spark://\S+)"
 _STATUS = r"Bound MasterWebUI to .* started at (http://\S+)"
 _BARRED = ("joblib", "onnx", "skl2onnx", "sklearn")
@@ -62,7 +48,6 @@ class Cluster:
     """A master and its workers. `master` is the address that a driver is given."""
 
     folder: Path
-    java: str  # options of its JVMs
     master: str = ""
     status: str = ""  # the address of the master's status page
     processes: dict[str, ChildProcess] = field(default_factory=dict)
@@ -73,8 +58,7 @@ class Cluster:
 
         launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
         words = [launcher, f"org.apache.spark.deploy.{program}", *arguments]
-        java = f"{self.java} {_DAEMONS}"
-        options = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": java}
+        options = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": f"{_JAVA} {_DAEMONS}"}
         log = self.folder / f"{name}.log"
         self.processes[name] = ChildProcess(
             python_command(_WITH_THE_TESTS, os.getpid(), *words),
@@ -136,53 +120,41 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """A cluster of two workers. The environment is that of a driver upon it until the end."""
+def driver_environment(folder: Path) -> Iterator[None]:
+    """Until the end, Spark's drivers and their workers start with these settings."""
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         skip_or_fail("no java to run Spark on")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        patch.setenv("SPARK_CONF_DIR", _CONFIGURATION)
+        patch.setenv("SPARK_CONF_DIR", "/nonexistent")
         patch.setenv("SPARK_LAUNCHER_OPTS", _JAVA)
         patch.setenv("PYSPARK_PYTHON", sys.executable)
-        java = f"{_JAVA} -Xlog:disable -XX:SharedArchiveFile={_class_archive()}"
-        settings = _settings(folder, java)
-        patch.setenv("PYSPARK_SUBMIT_ARGS", f"--properties-file {settings} pyspark-shell")
-        cluster = Cluster(folder, java)
-        try:
-            cluster.start_master()
-            for name in ("first", "second"):
-                cluster.add_worker(name)
-            cluster.await_workers(2)
-            yield cluster
-        finally:
-            cluster.stop()
+        options = f"--properties-file {_settings(folder)} pyspark-shell"
+        patch.setenv("PYSPARK_SUBMIT_ARGS", options)
+        yield
 
 
-def _settings(folder: Path, java: str) -> Path:
-    """The settings of a driver of this cluster; executors cannot import what only training needs."""
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """A cluster of two workers."""
+    cluster = Cluster(folder)
+    try:
+        cluster.start_master()
+        for name in ("first", "second"):
+            cluster.add_worker(name)
+        cluster.await_workers(2)
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _settings(folder: Path) -> Path:
+    """The settings of a driver; its workers cannot import what only training needs."""
     barred, settings = folder / "barred", folder / "spark-defaults.conf"
     barred.mkdir()
     for package in _BARRED:
         text = f"raise ImportError('{package} is not for executors')\n"
         (barred / f"{package}.py").write_text(text, encoding="utf-8")
-    settings.write_text(_DEFAULTS.format(barred=barred, java=java), encoding="utf-8")
+    settings.write_text(_DEFAULTS.format(barred=barred, java=_JAVA), encoding="utf-8")
     return settings
-
-
-def _class_archive() -> Path:
-    """Returns Spark's classes as the JVM maps them into memory, which halves its start; made once an environment."""
-    import pyspark
-
-    java = Path(shutil.which("java") or "").resolve()
-    build = f"pyspark-{pyspark.__version__}-{int(java.stat().st_mtime)}"
-    archive = Path(sys.prefix) / f"{build}.jsa"
-    if not archive.exists():
-        with TemporaryDirectory(dir=sys.prefix) as folder:
-            dump = Path(folder) / archive.name
-            options = f"{_JAVA} -Xlog:disable -XX:ArchiveClassesAtExit={dump}"
-            run(python_command(_DRIVER, folder, options), timeout=3 * TIMEOUT)
-            with suppress(OSError):  # this JVM makes none, or another run of the tests was quicker
-                dump.rename(archive)
-    return archive

@@ -8,11 +8,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from threading import Timer, main_thread
+from threading import Event, Timer, main_thread
 from time import sleep
 from typing import Any
 
@@ -23,11 +22,13 @@ import pytest
 from polars.testing import assert_frame_equal
 from tests.support.budget import IS_CI
 from tests.support.child_process import WINDLASS, ChildProcess
+from tests.support.cli import run_cli
 from tests.support.credit_view import CREDIT_VIEW, SAMPLE, make_credit_loans
+from tests.support.job_workers import is_alive
 from tests.support.lending_project import LendingProject
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
 from tests.support.server import environment, free_port
-from tests.support.spark_cluster import TIMEOUT, Cluster, running_cluster
+from tests.support.spark_cluster import TIMEOUT, Cluster, driver_environment, running_cluster
 from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 from typer.testing import CliRunner
@@ -47,18 +48,30 @@ pytestmark = [
 ]
 
 
-IN_CI = pytest.mark.skipif(not IS_CI, reason="two Java processes more: with CI=true")
+IN_CI = pytest.mark.skipif(not IS_CI, reason="three Java processes more: with CI=true")
+IN_THIS_JVM = "local[2,4]"  # two cores, and four attempts of a task, as on a cluster
 
 
-def master_of(cluster: Cluster) -> str:
-    """A cluster in CI; elsewhere the driver's own process, without the Java processes of executors."""
-    return cluster.master if IS_CI else "local[2]"
+@pytest.fixture(scope="module", autouse=True)
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with driver_environment(tmp_path_factory.mktemp("driver")):
+        yield
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster | None]:
+    """A cluster in CI; elsewhere the driver's own Java process, which is the only one."""
+    if not IS_CI:
+        yield None
+        return
     with running_cluster(tmp_path_factory.mktemp("spark")) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def master(cluster: Cluster | None) -> str:
+    """The address that a driver is given."""
+    return cluster.master if cluster else IN_THIS_JVM
 
 
 def loans() -> pl.DataFrame:
@@ -83,7 +96,7 @@ def build_snapshot(folder: Path, raw: Path, view: FeatureView = VIEW, **options:
 
 
 def test_a_model_answers_on_the_cluster_as_on_this_machine(
-    cluster: Cluster, bundle_of: BundleOf, tmp_path: Path
+    master: str, bundle_of: BundleOf, tmp_path: Path
 ) -> None:
     bundle = bundle_of("mixed")
     source, whole = tmp_path / "rows [1] of 50%", tmp_path / "rows.parquet"
@@ -95,7 +108,7 @@ def test_a_model_answers_on_the_cluster_as_on_this_machine(
     words = ["predict", str(bundle), "--keep", "id", "--json"]
     usual = [*words, "--input", str(whole), "--output", str(tmp_path / "usual.parquet")]
     spark = [*words, "--input", str(source), "--output", str(tmp_path / "spark.parquet")]
-    spark += ["--engine", "spark", "--master", master_of(cluster)]
+    spark += ["--engine", "spark", "--master", master]
     ended = [CliRunner().invoke(app, command) for command in (usual, spark)]
     assert [done.exit_code for done in ended] == [0, 0], ended[1].output
     counts = [json.loads(done.stdout) for done in ended]
@@ -109,7 +122,7 @@ def test_a_model_answers_on_the_cluster_as_on_this_machine(
 
 
 def test_the_examples_features_are_to_the_last_digit_those_of_this_machine(
-    cluster: Cluster, tmp_path: Path
+    master: str, tmp_path: Path
 ) -> None:
     loans, raw = make_credit_loans(100, seed=5), tmp_path / "loans.parquet"
     if SAMPLE.is_file():
@@ -117,32 +130,37 @@ def test_the_examples_features_are_to_the_last_digit_those_of_this_machine(
         loans = pl.concat([loans, real.with_columns(pl.col("id", "loan_id") + 10**8)])
     loans.write_parquet(raw)
     usual = build_snapshot(tmp_path / "usual", raw, CREDIT_VIEW)
-    options = {"engine": "spark", "master": master_of(cluster)}
+    options = {"engine": "spark", "master": master}
     snapshot = build_snapshot(tmp_path / "spark", raw, CREDIT_VIEW, **options)
     assert snapshot.digest == usual.digest
     assert snapshot.events == loans.height
 
 
-def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
-    cluster: Cluster, tmp_path: Path
+def test_a_build_that_loses_a_worker_equals_one_on_this_machine(
+    cluster: Cluster | None, master: str, tmp_path: Path
 ) -> None:
-    raw, gate = tmp_path / "loans.parquet", tmp_path / "gate"
+    raw, gate, opened = tmp_path / "loans.parquet", tmp_path / "gate", tmp_path / "open"
     loans().write_parquet(raw)
     gate.mkdir()
     usual = build_snapshot(tmp_path / "usual", raw)
-    held = replace(VIEW, transform=transform_blocked_until(gate / "open", gate))
-    options = {"engine": "spark", "master": cluster.master}
+    held = replace(VIEW, transform=transform_blocked_until(opened, gate))
+    options = {"engine": "spark", "master": master}
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(build_snapshot, tmp_path / "spark", raw, held, **options)
-        try:
-            on_both = {"first", "second"}
-            wait_until(
-                lambda: job.done() or working_workers(gate) == on_both, "tasks on both", TIMEOUT
-            )
+
+        def wait_for_tasks(workers: int) -> None:
+            wait_until(lambda: job.done() or len([*gate.iterdir()]) == workers, "tasks", TIMEOUT)
             assert not job.done()
-            cluster.kill("second")
+
+        try:
+            wait_for_tasks(2)
+            if cluster:
+                cluster.kill("second")
+            else:
+                os.kill(int(next(gate.iterdir()).name), signal.SIGKILL)
+                wait_for_tasks(3)  # one of them for the second time
         finally:
-            (gate / "open").touch()
+            opened.touch()
         snapshot = job.result()
     assert (snapshot.events, snapshot.entities) == (usual.events, usual.entities)
     assert date(3021, 9, 18) in pl.read_parquet(snapshot.state_parts())["job_start_date"]
@@ -156,12 +174,15 @@ def test_a_build_on_a_cluster_that_loses_a_worker_equals_one_on_this_machine(
             assert_frame_equal(*frames, rel_tol=1e-12, abs_tol=0)
 
 
-def test_a_cluster_without_room_is_an_error_at_any_timeout(cluster: Cluster) -> None:
+def test_a_cluster_without_room_is_an_error_at_any_timeout(
+    cluster: Cluster | None, master: str
+) -> None:
     """Also before the job that asks has been submitted: nothing is left then that could be cancelled."""
-    cluster.kill_workers()
+    if cluster:
+        cluster.kill_workers()
     with (
-        pytest.raises(FeatureError, match=r"No worker of spark://.* had room"),
-        spark_session(cluster.master, "hurried", worker_timeout=0.0),
+        pytest.raises(FeatureError, match=rf"No worker of {re.escape(master)} had room"),
+        spark_session(master, "hurried", worker_timeout=0.0),
     ):
         pass
 
@@ -169,7 +190,8 @@ def test_a_cluster_without_room_is_an_error_at_any_timeout(cluster: Cluster) -> 
 @IN_CI
 def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kill_workers()
-    with build_process(tmp_path, cluster.master) as process:
+    command = [WINDLASS, *build_words(tmp_path, cluster.master)]
+    with ChildProcess(command, env=build_environment(tmp_path)) as process:
         wait_until(
             lambda: cluster.status_field("activeapps") or not process.is_running,
             "asked",
@@ -179,15 +201,44 @@ def test_ctrl_c_ends_the_wait_for_a_worker_in_one_line(cluster: Cluster, tmp_pat
         wait_until(lambda: not cluster.status_field("activeapps"), "the application's end", TIMEOUT)
 
 
-def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
-    with build_process(tmp_path, "local[2]", HELD) as process:
+@IN_CI
+def test_ctrl_c_ends_a_process_and_what_its_workers_do_in_one_line(tmp_path: Path) -> None:
+    command = [WINDLASS, *build_words(tmp_path, "local[2]", HELD)]
+    with ChildProcess(command, env=build_environment(tmp_path)) as process:
         begun = tmp_path / "lending" / "begun"
         wait_until(lambda: begun.exists() or not process.is_running, "a task", TIMEOUT)
         assert interrupt(process) == ["windlass: Interrupted."]
     assert not (tmp_path / "home/features/lending/current").exists()
 
 
-def test_spark_reads_a_snapshot_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+def test_ctrl_c_ends_what_workers_do_in_one_line(tmp_path: Path) -> None:
+    words, begun = build_words(tmp_path, "local[2]", HELD), tmp_path / "lending" / "begun"
+    main = main_thread().ident
+    assert main is not None
+    ended = Event()
+
+    def interrupt_the_task() -> None:
+        wait_until(lambda: begun.exists() or ended.is_set(), "a task", TIMEOUT)
+        if not ended.is_set():
+            signal.pthread_kill(main, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            interruption = pool.submit(interrupt_the_task)
+            done = run_cli(*words, home=tmp_path / "home", PYTHONWARNINGS="ignore")
+            ended.set()
+            interruption.result()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == "windlass: Interrupted."
+    assert not (tmp_path / "home/features/lending/current").exists()
+    worker = int(begun.read_text())
+    wait_until(lambda: not is_alive(worker), "the worker's end", TIMEOUT)
+
+
+def test_spark_reads_a_snapshot_in_one_line(tmp_path: Path) -> None:
     raw = tmp_path / "loans.parquet"
     make_loans(50, seed=2).write_parquet(raw)
     snapshot = build_snapshot(tmp_path / "store", raw)
@@ -237,16 +288,15 @@ def test_without_java_or_pyspark_it_is_said_what_to_install(
     with pytest.raises(FeatureError, match="Java 17"):
         SparkEngine().__enter__()
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    with pytest.raises(FeatureError, match="pip install 'windlass\\[spark\\]'"):
+    with pytest.raises(FeatureError, match="pip install 'windlass-ml\\[spark\\]'"):
         SparkEngine().__enter__()
 
 
-def transform_blocked_until(opened: Path, marks: Path) -> Any:
-    """The transform of VIEW, whose tasks say which worker they run on, and wait for a file to appear."""
+def transform_blocked_until(opened: Path, workers: Path) -> Any:
+    """The transform of VIEW, whose tasks note their worker's process, and wait for a file to appear."""
 
     def hold(batches: Iterator[Any]) -> Iterator[Any]:
-        worker = Path.cwd().parents[1].name  # an executor runs in WORKER/APPLICATION/NUMBER
-        (marks / f"{worker}-{os.getpid()}").touch()
+        (workers / str(os.getpid())).touch()
         while not opened.exists():
             sleep(0.02)
         yield from batches
@@ -262,7 +312,8 @@ def transform_blocked_until(opened: Path, marks: Path) -> Any:
 USUAL = re.compile(r" *\d+% |WARNING: Using|Using Spark's|Setting |To adjust|\d\S+ \S+ WARN ")
 HELD = """
     def hold(batches):
-        (HERE / "begun").touch()
+        (HERE / f"begun-{os.getpid()}").write_text(str(os.getpid()))
+        (HERE / f"begun-{os.getpid()}").rename(HERE / "begun")
         while True:
             time.sleep(0.02)
         yield
@@ -272,17 +323,18 @@ HELD = """
 """
 
 
-@contextmanager
-def build_process(folder: Path, master: str, transform: str = "") -> Iterator[ChildProcess]:
-    """`windlass features build` on a cluster; `transform` comes first in the view's function."""
+def build_words(folder: Path, master: str, transform: str = "") -> list[str]:
+    """`features build` on a cluster; `transform` comes first in the view's function."""
     project = LendingProject.copied(folder / "lending")
     project.change('    held("built")\n', transform)
     raw = project.raw("loans.csv", *(f"{n},{n},2020-01-01,5,1980-01-01,0" for n in range(50)))
     words = ["features", "build", str(project.folder), "--data", str(raw)]
-    command = [WINDLASS, *words, "--engine", "spark", "--master", master]
-    variables = environment(folder / "home", PYTHONWARNINGS="ignore")
-    with ChildProcess(command, env=variables) as process:  # its JVM ends with it
-        yield process
+    return [*words, "--engine", "spark", "--master", master]
+
+
+def build_environment(folder: Path) -> dict[str, str]:
+    """The environment of a process that builds."""
+    return environment(folder / "home", PYTHONWARNINGS="ignore")
 
 
 def interrupt(process: ChildProcess) -> list[str]:
@@ -292,11 +344,6 @@ def interrupt(process: ChildProcess) -> list[str]:
     ended = process.finish(TIMEOUT, grace=TIMEOUT)
     assert ended.code != 0
     return [line for line in ended.err.splitlines() if not USUAL.match(line)]
-
-
-def working_workers(marks: Path) -> set[str]:
-    """The workers that tasks have begun on."""
-    return {mark.name.partition("-")[0] for mark in marks.iterdir()}
 
 
 def rejected_rows(output: Path) -> list[list[str]]:
