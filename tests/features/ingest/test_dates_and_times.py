@@ -1,7 +1,7 @@
 """Dates and times that Python cannot hold, also inside lists and structs: detected, and shown as text."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.loan_view import VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.core.feature_view import FeatureView
-from windlass.features.ingest.casting import null_outside_calendar, temporal_as_text
+from windlass.features.ingest.casting import cast_columns, null_outside_calendar, temporal_as_text
 
 DAYS = pl.Series([1 << 30, 0, None, 1], dtype=pl.Int32).cast(pl.Date)
 TIMES = pl.Series([1 << 62, 0, None, 1]).cast(pl.Datetime("us"))
@@ -103,3 +103,11 @@ def test_an_unused_column_ends_no_build(tmp_path: Path) -> None:
     bad = pl.read_parquet(snapshot.quarantine_parts())
     assert bad["reasons"].to_list() == [["loan_amount: greater_than(0)"]]
     assert "out of range: 1073741824" in bad["raw"][0]
+
+
+def test_a_time_in_a_zone_is_the_day_that_the_zone_shows() -> None:
+    times = pl.Series(["2020-05-06T00:00", "2020-05-05T20:00", None]).str.to_datetime()
+    zoned = pl.DataFrame({"x": times.dt.replace_time_zone("America/New_York")})
+    values, faults = cast_columns(zoned, {"x": pl.Date()})
+    assert values["x"].to_list() == [date(2020, 5, 6), None, None]
+    assert faults["row"].to_list() == [1]  # 20:00 there is midnight in UTC, and still a time of day

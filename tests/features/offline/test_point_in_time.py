@@ -246,3 +246,20 @@ def test_labels_may_be_a_pandas_frame_or_a_path_as_text(tmp_path: Path, snapshot
     for given in (frame.to_pandas(), str(tmp_path / "labels.parquet")):
         features = point_in_time(PROJECT_VIEW, snapshot, given, "day").select(FEATURES)
         assert features.to_pylist() == expected.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"), [(None, 23), ("UTC", 23), ("America/New_York", 23), ("Asia/Tokyo", 1)]
+)
+def test_the_day_of_a_time_is_that_of_its_zone(
+    snapshot: Snapshot, zone: str | None, hour: int
+) -> None:
+    """In UTC it may be the next day: the join would then know events of the label's own day."""
+    days = read_sorted(snapshot.state_parts()).select("id", "loan_date")
+    times = pl.col("loan_date").cast(pl.Datetime("us")) + pl.duration(hours=hour)
+    zoned = days.select("id", loan_date=times.dt.replace_time_zone(zone))
+    joined = [
+        pl.DataFrame(point_in_time(PROJECT_VIEW, snapshot, labels, time="loan_date"))
+        for labels in (days, zoned)
+    ]
+    assert joined[1].drop("loan_date").equals(joined[0].drop("loan_date"))

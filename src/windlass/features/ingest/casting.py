@@ -20,6 +20,17 @@ def null_outside_calendar(cell: pl.Series) -> pl.Series:
     return cell.set(outside.to_series(), None)
 
 
+def day_of(cell: pl.Series) -> pl.Series:
+    """Returns the days of a column of dates or times, as its time zone shows them; null outside the years 1 to 9999."""
+    return null_outside_calendar(_wall_clock(null_outside_calendar(cell)).cast(pl.Date))
+
+
+def _wall_clock(cell: pl.Series) -> pl.Series:
+    """Returns times without their zone, as it shows them: a cast to a date would take the day in UTC."""
+    has_zone = isinstance(cell.dtype, pl.Datetime) and cell.dtype.time_zone is not None
+    return cell.dt.replace_time_zone(None) if has_zone else cell
+
+
 def temporal_as_text(column: pl.Series) -> pl.Series:
     """Returns dates and times of any range as text, in UTC; a column of another type as it is."""
     if not has_temporal(column.dtype):
@@ -204,8 +215,9 @@ def _cast_integer(cell: pl.Series, kind: pl.DataType) -> pl.Series:
 
 def _cast_date(cell: pl.Series) -> pl.Series:
     if isinstance(cell.dtype, pl.Datetime):
-        days = cell.cast(pl.Date)
-        return days.set(days.cast(cell.dtype) != cell, None)
+        times = _wall_clock(cell)
+        days = times.cast(pl.Date)
+        return days.set(days.cast(times.dtype) != times, None)
     if cell.dtype in (pl.Date, pl.Null):
         return cell.cast(pl.Date)
     return _nulls(pl.Date(), len(cell))

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from windlass.core.feature_view import ViewRecord
-from windlass.features.ingest.casting import null_outside_calendar
+from windlass.features.ingest.casting import day_of
 from windlass.features.offline.labels import LabelColumns, labels_frame
 from windlass.features.offline.parts import BUCKET, bucket_of, sort_rows, state_columns
 from windlass.features.offline.snapshot import STATES, Snapshot
@@ -35,6 +35,8 @@ def point_in_time(
     entity's column, and dates in the column `time`. A file is read as `read_labels` reads it, with the types of
     `dtypes`, else those of the events' columns; other columns of CSV stay text.
 
+    The day of a time is the one that its time zone shows.
+
     The newest state counts that is strictly older: than the date, or with `key`, a column of integers, than date
     and key. So a label gets what is known for an event of its time, whichever event the view serves. Unknown
     entities, null ones, dates that are null or outside the years 1 to 9999, and states older than the view's ttl
@@ -47,7 +49,7 @@ def point_in_time(
     frame = labels_frame(record, snapshot, labels, LabelColumns(time, key, dtypes or {}))
     wanted = frame.select(
         pl.col(record.entity).cast(pl.Int64, strict=False),  # beyond 64 bits there is no entity
-        null_outside_calendar(frame[time]).cast(pl.Date).alias(_AT),
+        day_of(frame[time]).alias(_AT),
         *([pl.col(key).cast(pl.Int64).alias(record.event_id)] if key else []),
         pl.int_range(pl.len()).alias(_ROW),
     ).drop_nulls()
