@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,18 +145,24 @@ def main(action: str, folder: Path) -> int:
     """Kill before the first write, the second, …, until there is none left to be killed before."""
     settings = Settings.read()
     Registry.open(settings).close()  # so that no fork has to import what a registry needs
-    for number in range(1, MAX_WRITES):
-        turn = CrashTest(settings, action, folder, number)
-        if exit_status(turn.prepare):
-            return 1
-        ended = exit_status(turn.act)
-        if ended not in (0, -signal.SIGKILL) or exit_status(turn.check):
-            sys.stderr.write(f"killed before write {number}, it ended with {ended}")
-            return 1
-        if ended == 0:
-            sys.stdout.write(str(number - 1))
+    turns = [CrashTest(settings, action, folder, number) for number in range(1, MAX_WRITES)]
+    for before, turn in zip([None, *turns], turns, strict=False):
+        ended = exit_status(partial(_next_turn, before, turn))
+        if ended == 0 and exit_status(turn.check) == 0:
+            sys.stdout.write(str(turn.number - 1))
             return 0
+        if ended != -signal.SIGKILL:
+            sys.stderr.write(f"ended with {ended} after a kill before write {turn.number - 1}")
+            return 1
     return 1
+
+
+def _next_turn(before: CrashTest | None, turn: CrashTest) -> None:
+    """Look at what the turn before left, as a new process, and be killed in turn."""
+    if before is not None:
+        before.check()
+    turn.prepare()
+    turn.act()
 
 
 if __name__ == "__main__":
