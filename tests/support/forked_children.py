@@ -1,20 +1,24 @@
 """Processes that a forked `windlass` starts: they are forked too, in place of new interpreters.
 
-Project processes come from the fork server. The workers of a server are forked from the server itself, which has to be
-their parent. A server's job worker is a new interpreter: the server has SQLite files open when it starts it.
+Project processes come from the fork server. The workers of a server, and its job worker, are forked from the server
+itself, which has to be their parent. The job worker is forked before the server opens a SQLite file, and waits until it
+is wanted; one that takes its place later is a new interpreter.
 """
 
 import ctypes
 import gc
+import json
 import os
+import select
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from tests.support import fork_server
 from tests.support.fork_server import ForkedProcess
@@ -26,6 +30,7 @@ def fork_children(server: Path) -> None:
     """Has Windlass fork what it starts in this process."""
     fork_projects(lambda: server)
     _fork_workers()
+    _fork_job_worker()
 
 
 def fork_projects(server: Callable[[], Path]) -> None:
@@ -65,6 +70,77 @@ def _fork_workers() -> None:
         return _fork(name, ["python", "-c", code, "--multiprocessing-fork"], passed)
 
     util.spawnv_passfds = start  # type: ignore[assignment]
+
+
+def _fork_job_worker() -> None:
+    """Has a server fork its job worker while it has no SQLite file open."""
+    from windlass.cli import worker
+
+    waiting: list[_WaitingProcess] = []
+    enter = worker.WorkerProcess.__enter__
+
+    def fork_first(process: worker.WorkerProcess) -> worker.WorkerProcess:
+        if not _has_open_database():
+            waiting.append(_WaitingProcess("worker"))
+        return enter(process)
+
+    def start(
+        command: Sequence[str], **options: Any
+    ) -> "subprocess.Popen[bytes] | _WaitingProcess":
+        return waiting.pop().go(command) if waiting else subprocess.Popen(command, **options)
+
+    names = {"DEVNULL": subprocess.DEVNULL, "TimeoutExpired": subprocess.TimeoutExpired}
+    worker.subprocess = SimpleNamespace(Popen=start, **names)  # type: ignore[assignment,attr-defined]
+    worker.WorkerProcess.__enter__ = fork_first  # type: ignore[method-assign]
+
+
+class _WaitingProcess:
+    """Fork of this process that waits for a command, which it runs without input in a session of its own.
+
+    It ends where this process ends before. As `subprocess.Popen`, as far as a server uses it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.returncode: int | None = None
+        self._lock = threading.Lock()
+        reader, self._writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os.close(self._writer)
+            with os.fdopen(reader, encoding="utf-8") as commands:
+                text = commands.read()
+            if not text:
+                os._exit(0)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            _become_new(name, ())
+            fork_server.run_to_end(json.loads(text))
+        os.close(reader)
+        self._end = os.pidfd_open(self.pid)
+
+    def go(self, command: Sequence[str]) -> Self:
+        """Has it run this command."""
+        with os.fdopen(self._writer, "w", encoding="utf-8") as commands:
+            commands.write(json.dumps(command))
+        return self
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal, unless it has ended."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills it."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit code, once it has ended. Raises subprocess.TimeoutExpired."""
+        if not select.select([self._end], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired([], timeout or 0)
+        with self._lock:
+            if self.returncode is None:
+                self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            return self.returncode
 
 
 def _has_open_database() -> bool:
