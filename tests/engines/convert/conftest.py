@@ -21,7 +21,9 @@ WORDS = ["colour", "job"]
 PROBE_ROWS = 1000  # compared in a test beside the training rows; in production 5,000
 
 
-def fit(estimator: Any, table: Table, classes: tuple[Any, ...] | None = None) -> FittedEstimator:
+def fit(
+    estimator: Any, table: Table, classes: tuple[Any, ...] | None = None, *, limit: float = 1e9
+) -> FittedEstimator:
     rows, target = table
     estimator.fit(rows, target)
     if classes is None and hasattr(estimator, "classes_"):
@@ -29,7 +31,8 @@ def fit(estimator: Any, table: Table, classes: tuple[Any, ...] | None = None) ->
     text = frozenset(name for name in rows if name in WORDS)
     # as a project would declare them; in the sweep of all estimators any number and null is valid
     domains = {
-        str(name): ColumnDomain(-1e9, 1e9, nullable=bool(rows[name].isna().any())) for name in rows
+        str(name): ColumnDomain(-limit, limit, nullable=bool(rows[name].isna().any()))
+        for name in rows
     }
     return FittedEstimator(estimator, tuple(rows.columns), text, classes, domains)
 
@@ -50,9 +53,13 @@ def convert_exactly() -> Callable[..., Conversion]:
     """Fit, convert, and fail unless the model is ONNX and equal."""
 
     def convert_and_check(
-        estimator: Any, table: Table, classes: tuple[Any, ...] | None = None, seed: int = 0
+        estimator: Any,
+        table: Table,
+        classes: tuple[Any, ...] | None = None,
+        seed: int = 0,
+        limit: float = 1e9,
     ) -> Conversion:
-        fitted = fit(estimator, table, classes)
+        fitted = fit(estimator, table, classes, limit=limit)
         conversion = convert(fitted, table[0], seed=seed, probe_rows=PROBE_ROWS)
         report = conversion.report
         assert report.engine == "onnx", report.reason
@@ -69,8 +76,10 @@ def convert_exactly() -> Callable[..., Conversion]:
 def native_reason() -> Callable[..., str]:
     """Fit, convert, and return the reason why the estimator stays native."""
 
-    def convert_and_explain(estimator: Any, table: Table) -> str:
-        conversion = convert(fit(estimator, table), table[0], seed=0, probe_rows=PROBE_ROWS)
+    def convert_and_explain(estimator: Any, table: Table, limit: float = 1e9) -> str:
+        conversion = convert(
+            fit(estimator, table, limit=limit), table[0], seed=0, probe_rows=PROBE_ROWS
+        )
         assert conversion.model is None
         assert conversion.report.engine == "native"
         assert conversion.report.reason
@@ -87,8 +96,8 @@ def compare_rows() -> Callable[..., int]:
     Returns how many of the rows are rejected.
     """
 
-    def compare(estimator: Any, table: Table, rows: pd.DataFrame) -> int:
-        fitted = fit(estimator, table)
+    def compare(estimator: Any, table: Table, rows: pd.DataFrame, limit: float = 1e9) -> int:
+        fitted = fit(estimator, table, limit=limit)
         run = session(compile_model(fitted).model).run
         expected = _predictions(fitted, rows)
         for at, want in enumerate(expected):

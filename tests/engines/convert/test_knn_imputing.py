@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,29 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from tests.support.budget import IS_CI
 
+from windlass.engines.convert import Conversion
+
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"n_neighbors": 1, "weights": "distance"},
     {"n_neighbors": 9, "weights": "distance", "add_indicator": True},
     {"n_neighbors": 1000, "keep_empty_features": True},
 ]
+
+
+@pytest.fixture
+def convert_exactly(convert_exactly: Callable[..., Conversion]) -> Callable[..., Conversion]:
+    return partial(convert_exactly, limit=1e4)
+
+
+@pytest.fixture
+def native_reason(native_reason: Callable[..., str]) -> Callable[..., str]:
+    return partial(native_reason, limit=1e4)
+
+
+@pytest.fixture
+def compare_rows(compare_rows: Callable[..., int]) -> Callable[..., int]:
+    return partial(compare_rows, limit=1e4)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +105,17 @@ def test_ties_between_donors_of_different_values_are_native(native_reason: Any) 
     rows.iloc[::7, 2] = np.nan
     reason = native_reason(make_pipeline(KNNImputer(), Ridge()), (rows, rows.a + rows.b))
     assert "rows moved" in reason
+
+
+@pytest.mark.parametrize(("scale", "limit"), [(1.0, 1e6), (1e-4, 1e4)])
+def test_where_far_donors_are_equally_near_it_is_native(
+    scale: float, limit: float, gaps: Any, native_reason: Any
+) -> None:
+    # Far away the distances to all training rows are equal after rounding; the comparison may have no such row.
+    rows, target = gaps
+    model = make_pipeline(KNNImputer(), DecisionTreeRegressor())
+    reason = native_reason(model, (rows.assign(a=rows.a * scale), target), limit=limit)
+    assert reason.startswith("KNNImputer: a column may be 100,000 times the range of another")
 
 
 @pytest.mark.parametrize(

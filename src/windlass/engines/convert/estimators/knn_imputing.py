@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler
     from windlass.engines.convert.graph import Columns, Graph
 
+_MAX_RATIO = 100_000  # its square is a millionth of the precision of float64
 _BOOL, _DOUBLE, _INT64 = 9, 11, 7
 
 
@@ -23,6 +24,7 @@ def knn_imputer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     if step.metric != "nan_euclidean" or callable(step.weights):
         raise UnsupportedError("KNNImputer: a metric or weights by a function are not converted")
     check_size(step, step._fit_X)  # noqa: SLF001 - it has no public name
+    _require_comparable(compiler, step, columns)
     graph, valid = compiler.graph, step._valid_mask  # noqa: SLF001 - it has no public name
     rows = graph.numeric_tensor(columns, step)
     missing = _missing(compiler, step, rows)
@@ -38,6 +40,20 @@ def knn_imputer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
         flags = graph.node("Cast", graph.gather(missing, features), to=_DOUBLE)
         result += graph.tensor_columns(flags, len(features))
     return result
+
+
+def _require_comparable(compiler: Compiler, step: Any, columns: Columns) -> None:
+    """Raise UnsupportedError where a number may be so large that rounding makes all training rows equally near."""
+    if len(columns) == 1 or not any(map(compiler.may_be_missing, columns)):
+        return
+    training = np.where(step._mask_fit_X, np.nan, step._fit_X)  # noqa: SLF001 - they have no public name
+    ranges = np.fmax.reduce(training) - np.fmin.reduce(training)
+    smallest = ranges[ranges > 0].min(initial=np.inf)
+    if any(compiler.largest(column) > _MAX_RATIO * smallest for column in columns):
+        raise UnsupportedError(
+            f"KNNImputer: a column may be {_MAX_RATIO:,} times the range of another, where rounding decides which row"
+            " is nearest; declare bounds (ge, le), or scale the columns before it"
+        )
 
 
 def _missing(compiler: Compiler, step: Any, rows: str) -> str:
