@@ -168,9 +168,9 @@ def test_an_invalid_idempotency_key_is_refused(read_only: SharedServer, key: str
         ({"test_size": 1}, ["test_size"]),
         ({"test_size": 0}, ["test_size"]),
         ({"test_size": "a fifth"}, ["test_size"]),
-        ({"folder": "/etc"}, ["folder"]),
-        ({"data": "/etc/passwd"}, ["data"]),
-        ({"c": 1.0}, ["c"]),
+        ({"folder": "/etc"}, []),
+        ({"data": "/etc/passwd"}, []),
+        ({"c": 1.0}, []),
         ([], []),
         ("rf", []),
     ],
@@ -185,12 +185,12 @@ def test_bad_parameters_never_wait(read_only: SharedServer, body: object, field:
 def test_every_fault_is_named(read_only: SharedServer) -> None:
     body = {"model": "rf", "n_estimators": 0, "C": 1.0, "seed": "x", "size": 1}
     errors = read_only.server.client.post("/train", json=body).json()["errors"]
-    reported = {error["loc"][0]: error["msg"] for error in errors}
+    reported = {".".join(error["loc"]): error["msg"] for error in errors}
     assert reported == {
         "n_estimators": "The value is less than the minimum of 1.",
         "C": "A hyperparameter of logreg, and this trains rf.",
         "seed": 'The value is not of type "integer".',
-        "size": "Model rf has no such hyperparameter. It has: n_estimators, max_depth.",
+        "": "There is an unknown field. The fields are: model, n_estimators, max_depth, seed, test_size.",
     }
 
 
@@ -201,6 +201,8 @@ def test_every_fault_is_named(read_only: SharedServer) -> None:
         (b"{", "application/json", 400),
         (b"[" * 100_000, "application/json", 413),
         (b"[" * 60_000, "application/json", 400),
+        (b'{"C": 1, "C": 2}', "application/json", 400),
+        (b'{"C": 1, "\\u0043": 2}', "application/json", 400),
         (b'{"C": 1e999}', "application/json", 400),
         (b'{"C": NaN}', "application/json", 400),
         (b'{"model": "\xff"}', "application/json", 400),

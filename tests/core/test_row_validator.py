@@ -126,7 +126,7 @@ def test_a_table_is_validated_as_its_rows_in_json(sample: tuple[RowSchema, dict[
     validator = RowValidator(schema)
     for row in range(len(checked.invalid)):
         body = json.dumps({name: values[row] for name, values in data.items()}, default=str)
-        values, reasons = parse(validator.parse_row, body)
+        values, reasons = parse(validator.parse_row, body.encode())
         assert_row(checked, row, validator, values)
         assert reasons_of(checked, row) == reasons
 
@@ -251,3 +251,35 @@ def test_midnight_is_a_date_in_csv_only(text: str) -> None:
     assert validator.parse_text_row({"day": text}) == {"day": date(2025, 1, 2)}
     with pytest.raises(RowsError, match="YYYY-MM-DD"):
         validator.parse_rows(json.dumps([{"day": text}]).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "repeats"),
+    [
+        ('{"a": 1, "b": ":"}', False),
+        ('{"a": 1, "b": "\\\\", "a": 1}', True),
+        ('{"a": 1, "b": "x\\"a\\": 2", "\\u0061": 2}', True),
+        ('{"a": 1, "b": "\\"a\\":"}', False),
+        ('{"b": "z", "a": 1, "b": ":::"}', True),
+    ],
+)
+def test_a_field_that_is_given_twice(body: str, repeats: bool) -> None:
+    columns = (
+        ColumnSchema(name="a", kind=ColumnKind.INTEGER),
+        ColumnSchema(name="b", kind=ColumnKind.CATEGORY),
+    )
+    validator = RowValidator(RowSchema(title="R", columns=columns))
+    good = '{"a": 2, "b": "y"}'
+    for parse_body, text, place in (
+        (validator.parse_row, body, []),
+        (validator.parse_rows, f"[{good}, {body}]", [1]),
+        (validator.parse_batch, f"[{good}, {body}, {good}]", [1]),
+    ):
+        if not repeats:
+            parse_body(text.encode())
+            continue
+        with pytest.raises(RowsError) as caught:
+            parse_body(text.encode())
+        (fault,) = caught.value.faults
+        assert fault["loc"][:-1] == place
+        assert fault["msg"] == "Field given twice"

@@ -163,11 +163,9 @@ def test_the_documented_query_parameters_are_those_that_are_read(iris_server: Se
             declared = [p["name"] for p in operation.get("parameters", []) if p["in"] == "query"]
             url = re.sub(r"\{\w+\}", "iris", path)
             answer = iris_server.client.request(method, f"{url}?unknown=1")
-            if answer.status_code == 422:
-                named = answer.json()["errors"][0]["msg"].partition(": ")[2].partition(". ")[0]
-                assert [name for name in named.split(", ") if name != "none"] == declared, path
-            else:
-                assert not declared, path
+            read = re.search(r"query parameters: ([\w, ]+)", answer.text)
+            names = read[1].split(", ") if read else []
+            assert [name for name in names if name != "none"] == declared, path
 
 
 @pytest.mark.parametrize("path", GETS)

@@ -1,12 +1,13 @@
 """Reads JSON bodies and query parameters of control, within limits, and validates them with JSON Schema."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from windlass.control.error_mapping import fault, unprocessable
+from windlass.core.json_members import RepeatedMemberError, require_single_members
 from windlass.errors import Fault
 from windlass.web.messages import Request
 from windlass.web.problems import malformed, unsupported
@@ -27,20 +28,34 @@ async def read_json(request: Request) -> Any:
         raise unsupported([_TYPE])
     body = await request.body(MAX_BODY)
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise malformed("The body is not valid JSON.") from None
+    try:
+        require_single_members(body)
+    except (RepeatedMemberError, RecursionError):
+        raise malformed(
+            "An object of the body has a member twice, or is nested too deeply."
+        ) from None
+    return value
 
 
 class BodySchema:
-    """Validates bodies with a JSON Schema; its messages never repeat values of the body.
+    """Validates bodies with a JSON Schema; its messages never repeat what the body holds, but for declared names.
 
-    `messages` has the message for text that does not match a pattern of the schema, by pattern.
+    `messages` has the message for text that does not match a pattern of the schema, by pattern. `names` are fields
+    that are declared elsewhere: where one is not allowed, it is named.
     """
 
-    def __init__(self, schema: Json, messages: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        schema: Json,
+        messages: Mapping[str, str] | None = None,
+        names: Collection[str] = (),
+    ) -> None:
         self.schema = schema
         self._messages = messages or {}
+        self._names = names
 
     @cached_property
     def _validator(self) -> Any:
@@ -52,7 +67,7 @@ class BodySchema:
         """Returns what is not valid, field by field, at most MAX_FAULTS."""
         faults: list[Fault] = []
         for error in self._validator.iter_errors(value):
-            faults += _faults_of(error, self._messages)
+            faults += self._faults_of(error)
             if len(faults) >= MAX_FAULTS:
                 break
         return faults[:MAX_FAULTS]
@@ -64,16 +79,24 @@ class BodySchema:
             raise unprocessable(faults)
         return value
 
+    def _faults_of(self, error: "ValidationError") -> list[Fault]:
+        kind = error.kind.as_dict()
+        path = list(error.instance_path)
+        if error.kind.name == "additionalProperties":
+            return self._unknown_fields(path, kind["unexpected"])
+        if error.kind.name == "required":
+            return [_fault([*path, kind["property"]], "This field is required.")]
+        is_pattern = error.kind.name == "pattern"
+        message = self._messages.get(kind["pattern"]) if is_pattern else None
+        return [_fault(path, f"{_sentence(error) if message is None else message}.")]
 
-def _faults_of(error: "ValidationError", messages: Mapping[str, str]) -> list[Fault]:
-    kind = error.kind.as_dict()
-    path = list(error.instance_path)
-    if error.kind.name == "additionalProperties":
-        return [_fault([*path, name], "Unknown field.") for name in kind["unexpected"]]
-    if error.kind.name == "required":
-        return [_fault([*path, kind["property"]], "This field is required.")]
-    message = messages.get(kind["pattern"]) if error.kind.name == "pattern" else None
-    return [_fault(path, f"{_sentence(error) if message is None else message}.")]
+    def _unknown_fields(self, path: list[str | int], fields: Collection[str]) -> list[Fault]:
+        named = [name for name in fields if name in self._names]
+        faults = [_fault([*path, name], "Unknown field.") for name in named]
+        if len(named) < len(fields):
+            known = "" if path else f" The fields are: {', '.join(self.schema['properties'])}."
+            faults.append(_fault(path, f"There is an unknown field.{known}"))
+        return faults
 
 
 def _sentence(error: "ValidationError") -> str:
@@ -84,6 +107,8 @@ def _sentence(error: "ValidationError") -> str:
         messages = [_sentence(nested) for nested in errors if nested.message != null]
         if messages:
             return ", or ".join(dict.fromkeys(messages[:4]))
+    if error.kind.name == "additionalProperties":  # whose message names them
+        return "There is an unknown field"
     message: str = error.message
     return message[0].upper() + message[1:200]
 

@@ -45,8 +45,13 @@ class TrainBodySchema:
         self.declaration = declaration
         self._models = {model.name: model for model in declaration.models}
         self._shared = shared_properties(declaration)
+        names = {
+            name
+            for model in self._models.values()
+            for name in model.hyperparameters.get("properties", {})
+        }
         self._schemas_by_model = {
-            name: BodySchema(model_schema(model, self._shared, default=True))
+            name: BodySchema(model_schema(model, self._shared, default=True), names=names)
             for name, model in self._models.items()
         }
 
@@ -93,18 +98,11 @@ class TrainBodySchema:
             for model in self._models.values()
             if name in model.hyperparameters.get("properties", {})
         ]
-        if owners:
-            message = f"A hyperparameter of {' and '.join(owners)}, and this trains {chosen}."
-        else:
-            message = f"Model {chosen} has no such hyperparameter. It has: {_names(properties)}."
+        message = f"A hyperparameter of {' and '.join(owners)}, and this trains {chosen}."
         return {**wrong, "msg": message}
 
 
 _DETAIL = "The parameters do not fit what the project declares; see errors."
-
-
-def _names(properties: Mapping[str, Any]) -> str:
-    return ", ".join(properties) or "none"
 
 
 def shared_properties(declaration: ProjectSpec) -> Json:

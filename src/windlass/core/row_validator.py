@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
 from windlass.core.batch import Batch
+from windlass.core.json_members import RepeatedMemberError, require_single_members_of_rows
 from windlass.core.row_schema import (
     MAX_CATEGORY_LENGTH,
     MISSING_TEXT,
@@ -152,6 +153,8 @@ class RowValidator:
             raise self._explain(body) or rows_error(error) from None
         if len(row) != self._width:
             raise self._explain(body) or _extra([])
+        if body.count(b":") != self._width:
+            require_single_fields(body, [row], self._width)
         return row
 
     def parse_rows(self, body: bytes) -> list[Values]:
@@ -163,6 +166,7 @@ class RowValidator:
         if any(map(self._width.__ne__, map(len, rows))):
             index = next(i for i, row in enumerate(rows) if len(row) != self._width)
             raise self._explain_all(body) or _extra([index])
+        require_single_fields(body, rows, self._width * len(rows))
         return rows
 
     def parse_batch(self, body: bytes, parsed: Any = None) -> tuple[list[Values], Batch]:
@@ -173,6 +177,7 @@ class RowValidator:
         if self._numeric_reader is not None:
             numeric = self._numeric_reader.read(_loads(body) if parsed is None else parsed)
             if numeric is not None:
+                require_single_fields(body, numeric[0], self._width * len(numeric[0]))
                 return numeric
         rows = self.parse_rows(body)
         return rows, self.to_batch(rows)
@@ -238,6 +243,20 @@ class RowValidator:
                 MISSING_TEXT if row[column.name] is None else row[column.name] for row in rows
             ]
         return Batch(numeric, text)
+
+
+def require_single_fields(text: bytes, rows: Sequence[Any], fields: int) -> None:
+    """Raises RowsError where a row has a field twice.
+
+    `text` is the JSON array of these valid rows, or the one row; `fields` is how many fields were parsed.
+    """
+    try:
+        require_single_members_of_rows(text, fields)
+    except RepeatedMemberError as error:
+        indices = [index for index, row in enumerate(rows) if isinstance(row, dict)]
+        is_array = text.lstrip().startswith(b"[")
+        row: list[str | int] = [indices[error.index]] if is_array else []
+        raise RowsError([{"loc": [*row, error.name], "msg": "Field given twice"}]) from None
 
 
 def _extra(loc: list[str | int]) -> RowsError:

@@ -205,6 +205,11 @@ def test_unknown_models_and_versions(iris_server: Server, version: str) -> None:
         error(iris_server.client.post(path, json={"inputs": [matrix()]}), 404)
     response = iris_server.client.post(f"{INFER}?version={version}", json={"inputs": [matrix()]})
     assert response.status_code == 200
+    for path in (
+        f"{INFER}?verison={version}",
+        f"/v2/models/iris/versions/{version}/infer?version=v9",
+    ):
+        error(iris_server.client.post(path, json={"inputs": [matrix()]}))
 
 
 def binary(request: dict[str, Any], *tails: bytes) -> tuple[bytes, dict[str, str]]:

@@ -32,3 +32,31 @@ def test_a_member_that_comes_twice_is_refused(iris_server: Server, path: str, bo
     answer = iris_server.client.post(path, content=body, headers={"content-type": "application/json"})  # fmt: skip
     assert answer.status_code == 400, answer.text
     assert "twice" in answer.text or "exactly one" in answer.text
+
+
+ROW = json.dumps(FLOWER)
+TWICE = f'{ROW[:-1]},"petal_width":2.5}}'
+MANY = ",".join([ROW] * 4000)  # more than is read at a time
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("/predict", TWICE, []),
+        ("/predict_batch", f"[{ROW},{TWICE}]", [1]),
+        ("/predict_batch", f"[{MANY},{TWICE},{ROW}]", [4000]),
+        (V1, f'{{"instances":[{ROW},{TWICE}]}}', [1]),
+        (V1, f'{{"instances":[{ROWS[1:-1]},{ROW},{TWICE}]}}', [2]),
+        ("/invocations", f'{{"dataframe_records":[{MANY},{TWICE}]}}', [4000]),
+        ("/invocations", f'{{"inputs":[{TWICE}]}}', [0]),
+    ],
+    ids=range(7),
+)
+def test_a_field_that_a_row_has_twice_is_refused(
+    iris_server: Server, path: str, body: str, place: list[int]
+) -> None:
+    answer = iris_server.client.post(path, content=body, headers={"content-type": "application/json"})  # fmt: skip
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert fault["loc"][-len(place) - 1 :] == [*place, "petal_width"]
+    assert "twice" in fault["msg"]

@@ -1,6 +1,7 @@
 """Operations of the inference routes: what each route is for, what it reads, answers and rejects."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from windlass.core.feature_view import SERVED_EVENTS
 from windlass.serving.content_negotiation import FORMATS
@@ -38,7 +39,8 @@ def _scoring_body(projects: Sequence[str]) -> Json:
 
 
 def _v2(summary: str, answer: str = "Any", errors: Sequence[str] = ("503",)) -> Operation:
-    return Operation(summary, "Open Inference Protocol V2.", answer, errors=errors, protocol="V2")
+    about = "Open Inference Protocol V2."
+    return Operation(summary, about, answer, errors=("400", *errors), protocol="V2")
 
 
 _V2_MODEL = {
@@ -55,6 +57,14 @@ _V2_MODEL = {
         protocol="V2",
     ),
 }
+
+
+_V2_VERSIONED = ("", "/config", "/infer")  # in the query, too
+
+
+def _with_version(operation: Operation) -> Operation:
+    return replace(operation, query=_VERSION)
+
 
 _FEATURES = {
     "/features/{id}": Operation(
@@ -162,11 +172,16 @@ OPERATIONS: dict[str, Operation] = {
         protocol="V1",
     ),
     "/v2": _v2("Server metadata", errors=()),
-    "/v2/repository/index": _v2("Models and their versions", "V2Index", errors=("400", "413")),
+    "/v2/repository/index": _v2("Models and their versions", "V2Index", errors=("413",)),
     "/v2/models/stats": _v2("Statistics", errors=("404",)),
     "/v2/health/live": _v2("Server liveness", errors=()),
     "/v2/health/ready": _v2("Server readiness"),
-    **{f"/v2/models/{{model}}{end}": operation for end, operation in _V2_MODEL.items()},
+    **{
+        f"/v2/models/{{model}}{end}": _with_version(operation)
+        if end in _V2_VERSIONED
+        else operation
+        for end, operation in _V2_MODEL.items()
+    },
     **{
         f"/v2/models/{{model}}/versions/{{version}}{end}": operation
         for end, operation in _V2_MODEL.items()

@@ -53,13 +53,17 @@ class OpenInferenceV2:
             Route("POST", "/v2/repository/index", self.index, role=Role.PREDICT),
             Route("GET", "/v2/models/stats", self.statistics, role=Role.PREDICT),
         ]
-        for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+        # a version is in the path, or in the query as on our own routes
+        for path, query in (
+            ("/v2/models/{model}", ("version",)),
+            ("/v2/models/{model}/versions/{version}", ()),
+        ):
             routes += [
-                Route("GET", path, self.metadata, role=Role.PREDICT),
+                Route("GET", path, self.metadata, role=Role.PREDICT, query=query),
                 Route("GET", f"{path}/ready", self.model_ready),
-                Route("GET", f"{path}/config", self.config, role=Role.PREDICT),
+                Route("GET", f"{path}/config", self.config, role=Role.PREDICT, query=query),
                 Route("GET", f"{path}/stats", self.statistics, role=Role.PREDICT),
-                Route("POST", f"{path}/infer", self.infer, role=Role.PREDICT),
+                Route("POST", f"{path}/infer", self.infer, role=Role.PREDICT, query=query),
             ]
         return routes
 
@@ -157,7 +161,10 @@ class OpenInferenceV2:
 
 def encode_error(problem: Problem) -> tuple[int, bytes]:
     """Returns a problem as the protocol has errors: its status, and `{"error": …}`."""
-    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors]
+    faults = [
+        ": ".join(filter(None, [".".join(map(str, fault["loc"])), fault["msg"]]))
+        for fault in problem.errors
+    ]
     status = 400 if problem.status == 422 else problem.status
     return status, orjson.dumps({"error": "; ".join([problem.detail, *faults])})
 

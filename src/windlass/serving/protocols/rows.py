@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from windlass.core.row_schema import RowSchema
+from windlass.core.row_validator import RowValidator, require_single_fields
 from windlass.errors import counted
 from windlass.serving.json_reader import JsonReader
 from windlass.serving.model import ServedModel
@@ -30,9 +31,17 @@ def read_rows(model: ServedModel, reader: JsonReader, name: str) -> Iterator[Row
         reader.value()
         raise not_a_list([name])
     start = 0
-    for items in reader.elements():
-        yield validate_rows(model, _rows_from_items(model.schema, items, name, start), start)
+    for text, items in reader.pieces():
+        rows = _rows_from_items(model.schema, items, name, start)
+        yield validate_piece(partial(_parse_items, model.validator, rows, text, items), start)
         start += len(items)
+
+
+def _parse_items(validator: RowValidator, rows: list[Any], text: bytes, items: list[Any]) -> Rows:
+    parsed = validator.parse_values(rows)
+    fields = sum(len(item) for item in items if isinstance(item, dict))
+    require_single_fields(text, items, fields)
+    return parsed
 
 
 def _rows_from_items(schema: RowSchema, items: list[Any], name: str, start: int) -> list[Any]:
