@@ -76,13 +76,16 @@ def test_text_that_no_encoder_takes_is_native(mixed: Any, native_reason: Any) ->
 @pytest.mark.parametrize(
     "encoder", [OneHotEncoder(drop="first"), OneHotEncoder(), OrdinalEncoder()], ids=repr
 )
-def test_what_an_encoder_rejects_reaches_no_tree(encoder: Any, compare_rows: Any) -> None:
+@pytest.mark.parametrize("columns", [["colour"], WORDS])
+def test_what_an_encoder_rejects_reaches_no_tree(
+    encoder: Any, columns: list[str], compare_rows: Any
+) -> None:
     # a tree takes NaN, and with one category nothing is left of the column that is dropped
-    rows = pd.DataFrame({"colour": ["red"] * 8, "age": np.arange(8.0)})
+    rows = pd.DataFrame({"colour": ["red"] * 8, "job": [*"abababab"], "age": np.arange(8.0)})
     steps = ColumnTransformer(
-        [("words", encoder, ["colour"]), ("numbers", "passthrough", ["age"])],
+        [("words", encoder, columns), ("numbers", "passthrough", ["age"])],
         transformer_weights={"words": 0.5},
     )
     model = make_pipeline(steps, DecisionTreeClassifier(random_state=0))
-    special = pd.DataFrame({"colour": ["red", "blue"], "age": [1.0, 1.0]})
+    special = pd.DataFrame({"colour": ["red", "blue"], "job": ["a", "a"], "age": [1.0, 1.0]})
     assert compare_rows(model, (rows, rows.age > 3), special) == 1

@@ -30,6 +30,10 @@ class Lookup:
     other: Array  # float64 [width]
     rejects: bool
 
+    def needs_mark(self) -> bool:
+        """Whether NaN among its codes does not tell what it rejects: it may be a code, or there is no column."""
+        return self.rejects and (not len(self.other) or self.has_missing_code())
+
     def has_missing_code(self) -> bool:
         """Whether a value that the encoder does not reject is encoded as NaN."""
         codes = self.rows if self.rejects else np.vstack([self.rows, self.other])
@@ -155,11 +159,9 @@ def _encode(compiler: Compiler, columns: Columns, lookups: list[Lookup]) -> Colu
     codes = _positions(graph, columns, keys)
     if len(lookups) > 1:
         codes = graph.node("Add", codes, graph.constant(np.arange(len(lookups)) * size))
-    if any(lookup.rejects and lookup.has_missing_code() for lookup in lookups):
+    if any(lookup.needs_mark() for lookup in lookups):
         compiler.reject_marked(_unknown(graph, codes, keys, lookups))
     if not width:  # the one category of every column is dropped
-        if any(lookup.rejects for lookup in lookups):
-            compiler.reject_marked(_unknown(graph, codes, keys, lookups))
         return ()
     if ordinal:
         encoded = graph.node("Gather", graph.constant(table.ravel()), codes, axis=0)
