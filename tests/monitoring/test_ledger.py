@@ -252,6 +252,21 @@ def test_a_torn_stream_is_left_out(home: Path, folder: Path) -> None:
     assert len(ids(home)) == 4
 
 
+def test_records_behind_an_altered_one_are_not_lost_in_silence(home: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    first, second = stream("first"), stream("second")
+    for name, content, record in (
+        ("1-1.arrows", first[:9] + b"?" + first[10:] + second, "the record at byte 0"),
+        ("1-1.jsonl", line("first", x=1.0) + b"#" + line("second", x=1.0), "line 2"),
+        ("1-1.jsonl", b"[]\n" + line("second", x=1.0), "line 1"),
+    ):
+        segment = folder / name
+        segment.write_bytes(content)
+        with pytest.raises(LedgerError, match=rf"{name}: {record} is not as it was written"):
+            ids(home)
+        segment.unlink()
+
+
 def test_threads_do_not_mix_their_records(home: Path, folder: Path) -> None:
     ledger = Ledger(folder, segment_bytes=5000)
 

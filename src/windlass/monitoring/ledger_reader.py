@@ -27,7 +27,7 @@ def read_ledger(project: str, home: "Path | str | None" = None) -> pa.Table:
     Columns: `prediction_id`, `request_id`, `predicted_at`, `model_version`, `latency_ms`, `prediction`,
     `probability_<class>` (classification), and the columns of the row. A record whose process died while
     writing it was never answered, and is left out. `.to_pandas()` makes a data frame of the table.
-    Raises LedgerError where the project has no ledger.
+    Raises LedgerError where the project has no ledger, and for a record that was altered.
     """
     home = Settings.read().home if home is None else Path(home)
     folder = home / "ledger" / project
@@ -50,10 +50,13 @@ def read_ledger(project: str, home: "Path | str | None" = None) -> pa.Table:
 def _read_lines(segment: Path) -> Iterator[pa.Table]:
     rows: list[dict[str, Any]] = []
     with segment.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 break  # the process died here, before it answered
-            rows += decode_line(line)
+            try:
+                rows += decode_line(line)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                raise _altered(segment, f"line {number}") from error
             if len(rows) >= _CHUNK_ROWS:
                 yield _table(rows)
                 rows = []
@@ -72,11 +75,22 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
 def _read_streams(segment: Path) -> Iterator[pa.Table]:
     content = segment.read_bytes()
     source = io.BytesIO(content)
-    while source.tell() < len(content):
+    while (start := source.tell()) < len(content):
         try:
             stream = pa.ipc.open_stream(source).read_all()
-        except (pa.ArrowInvalid, OSError):
+        except (pa.ArrowInvalid, OSError) as error:
+            if content.endswith(
+                END_OF_STREAM
+            ):  # so the last record is complete, and this is another
+                raise _altered(segment, f"the record at byte {start}") from error
             return  # the process died here, before it answered
         if content[source.tell() - len(END_OF_STREAM) : source.tell()] != END_OF_STREAM:
             return  # here too, with every row written but the end
         yield decode_table(stream)
+
+
+def _altered(segment: Path, record: str) -> LedgerError:
+    return LedgerError(
+        f"{segment}: {record} is not as it was written. Restore the file from a copy, or move it out of the folder to"
+        " read the others."
+    )
