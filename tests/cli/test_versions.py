@@ -216,6 +216,29 @@ def test_experiments_do_not_stand_in_for_the_registry(
     assert ended.json()["model_version"] == "v2"
 
 
+def test_a_copied_folder_takes_what_is_in_production(
+    files: tuple[str, ...], tmp_path: Path, bundle_of: BundleOf
+) -> None:
+    """Not its `artifacts`, an experiment or a candidate, because the registry has another folder."""
+    folder = tmp_path / "copied"
+    shutil.copytree(bundle_of("iris", seed=2), folder / "artifacts")
+    assert run_cli("predict", folder, *files).code == 1
+    run_cli("approve", "iris", "v1", "-m", "first")
+    assert run_cli("predict", folder, *files, "--json").json()["model_version"] == "v1"
+
+
+def test_artifacts_do_not_stand_in_for_a_missing_database(
+    files: tuple[str, ...], home: Path, tmp_path: Path, bundle_of: BundleOf
+) -> None:
+    shutil.copytree(bundle_of("iris", seed=2), tmp_path / "iris" / "artifacts")
+    for file in home.glob("windlass.db*"):
+        file.unlink()
+    ended = run_cli("predict", tmp_path / "iris", *files)
+    assert ended.code == 1
+    assert "There is no database file" in ended.err
+    assert run_cli("serve", tmp_path / "iris", "--port", "0").code == 1
+
+
 def test_verify_takes_a_version() -> None:
     output = run_cli("verify", "iris", "v3", "--json").json()
     assert (output["equal"], output["version"]) == (True, "v3")

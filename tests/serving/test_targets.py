@@ -56,6 +56,14 @@ def test_an_unregistered_folder_is_served_by_its_artifacts(
     assert target.bundle.path == project / "artifacts"
 
 
+def test_a_folder_that_was_copied_is_followed_as_the_project_of_its_artifacts(
+    registry_home: RegistryHome, project: Path
+) -> None:
+    registry_home.registry.declare(ProjectSpec(name="iris", folder="/elsewhere"))
+    target = resolve(project, registry_home.settings)
+    assert (target.project, target.bundle) == ("iris", None)
+
+
 def test_a_name_that_the_registry_knows_is_followed(
     registry_home: RegistryHome, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,10 +75,10 @@ def test_a_name_that_the_registry_knows_is_followed(
 
 
 def test_a_bundle_that_the_registry_knows_and_never_approved_is_refused(
-    registry_home: RegistryHome, iris: Path, project: Path, tmp_path: Path
+    registry_home: RegistryHome, iris: Path, tmp_path: Path
 ) -> None:
     registry_home.add(iris)
-    for path in (iris, project, registry_home.folder("v1")):
+    for path in (iris, registry_home.folder("v1")):
         with pytest.raises(RegistryError, match=r"never approved.*windlass approve iris v1"):
             resolve(path, registry_home.settings)
     registry_home.approve("v1")

@@ -14,6 +14,13 @@ def test_an_empty_home_has_no_database_and_is_not_pinned(tmp_path: Path) -> None
     assert pin_database(settings) is settings
 
 
+def test_bundles_are_of_a_database_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "models" / "iris").mkdir(parents=True)
+    lost = Settings(home=tmp_path)
+    assert has_database(lost)
+    assert pin_database(lost) == lost
+
+
 def test_once_pinned_it_is_named_whether_it_is_there_or_not(tmp_path: Path) -> None:
     file = tmp_path / "windlass.db"
     file.touch()

@@ -148,6 +148,14 @@ def find_bundle_folder(path: Path) -> Path:
     )
 
 
+def artifacts_project(folder: Path) -> str | None:
+    """Returns the project of the bundle in a folder's `artifacts`; None where it holds no bundle."""
+    try:
+        return _read_manifest(folder / "artifacts")[0].project
+    except BundleError:
+        return None
+
+
 def _read_manifest(path: Path) -> tuple[Manifest, str]:
     file = path / MANIFEST
     if not file.is_file():

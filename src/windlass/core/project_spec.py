@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from windlass.core.bundle import PROJECT_NAME
+from windlass.core.bundle import PROJECT_NAME, artifacts_project
 from windlass.core.feature_view import ViewRecord
 from windlass.core.project import Project
 from windlass.core.project_loader import ProjectSource
@@ -65,14 +65,16 @@ class ProjectSpec(BaseModel):
 def find_project(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> str | None:
     """Returns the name of the project with this folder or name, or None.
 
-    `declarations` are ordered from oldest to newest. If several have the same folder, the newest counts.
+    `declarations` are ordered from oldest to newest. If several have the same folder, the newest counts. A folder
+    that was moved or copied, or that another machine trained in, is known by the project of its `artifacts`.
     """
     folder = str(folder_or_name.resolve())
     for declaration in reversed(declarations):
         if declaration.folder == folder:
             return declaration.name
     names = {declaration.name for declaration in declarations}
-    return str(folder_or_name) if str(folder_or_name) in names else None
+    name = str(folder_or_name)
+    return name if name in names else next(iter(names & {artifacts_project(folder_or_name)}), None)
 
 
 def find_folder(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> Path:

@@ -21,9 +21,9 @@ from windlass.registry.bundle_cache import BundleCache
 from windlass.registry.version import Version, parse_version_number
 from windlass.settings import Settings
 from windlass.storage.blob_store import BlobStore, open_blob_store
+from windlass.storage.urls import MODELS
 
 INCOMING = "incoming"  # staged bundles, one folder each: HOST~PID_NAMESPACE~PID~SECONDS~RANDOM
-MODELS = "models"
 ORPHANS = "orphans"  # complete bundles without a version, one folder each: PROJECT/vN~DIGEST
 _DIGEST_LENGTH = 12  # characters of a digest in the name of an orphan
 ABANDONED_SECONDS = 24 * 3600.0  # age at which another machine's staged bundle counts as abandoned

@@ -7,6 +7,8 @@ from pathlib import Path
 from windlass.errors import StorageError
 from windlass.settings import Settings
 
+MODELS = "models"  # folder of the versions' bundles in a store; the first registration creates it
+
 
 def default_database_file(settings: Settings) -> Path:
     """Returns the SQLite file in the home folder: the database where the settings name no other."""
@@ -14,8 +16,12 @@ def default_database_file(settings: Settings) -> Path:
 
 
 def has_database(settings: Settings) -> bool:
-    """Returns whether the settings name a database, or the one in the home folder exists."""
-    return settings.database_url is not None or default_database_file(settings).is_file()
+    """Returns whether the settings name a database, or the home folder has one, or bundles of one that is missing."""
+    return (
+        settings.database_url is not None
+        or default_database_file(settings).is_file()
+        or (settings.home / MODELS).is_dir()
+    )
 
 
 def database_url(settings: Settings) -> str:
@@ -28,7 +34,7 @@ def pin_database(settings: Settings) -> Settings:
 
     If it vanishes later, every process of a server then reports an outage instead of an empty home.
     """
-    if not has_database(settings):
+    if not default_database_file(settings).is_file():
         return settings
     return replace(settings, database_url=database_url(settings))
 
