@@ -24,16 +24,16 @@ from windlass.features.offline.training_set import features_before
 
 
 class DuckDBEngine:
-    """`FeatureEngine` on DuckDB in this process; what does not fit into `memory` spills to `folder`."""
+    """`FeatureEngine` on DuckDB in this process, on an open connection, which stays open."""
 
-    def __init__(self, memory: str, folder: Path) -> None:
-        self._connection = _connect(memory, folder)
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
 
     def __enter__(self) -> "DuckDBEngine":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        pass
 
     def compute_states(self, view: FeatureView, event_parts: Sequence[Path], into: Path) -> None:
         """Writes the states of all events of these parts into a folder. Raises FeatureError."""

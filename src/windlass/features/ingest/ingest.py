@@ -12,7 +12,6 @@ from windlass.core.feature_view import FeatureView
 from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError
 from windlass.features.engines.duckdb import (
-    check_memory,
     duckdb_connection,
     translate_duckdb_errors,
 )
@@ -105,11 +104,11 @@ def check_raw_file(
 
     Raises FeatureError where the file cannot be read or lacks columns.
     """
-    check_memory(memory)
     target = quarantine_file or file
     with (
         translate_disk_errors(FeatureError, "Features cannot be written", target),
         TemporaryDirectory() as temporary,
+        duckdb_connection(memory, Path(temporary)) as connection,
     ):
         folder = Path(temporary)
         contract = Contract.from_view(view)
@@ -121,8 +120,7 @@ def check_raw_file(
                 view, contract, RawFile.open(file), bucket_writer, quarantine, []
             )
             ingest.read(progress)
-            with duckdb_connection(memory, folder) as connection:
-                ingest.count_changed_entities(connection, ingest.quarantine_duplicates(connection))
+            ingest.count_changed_entities(connection, ingest.quarantine_duplicates(connection))
         if quarantine_file is not None:
             move(table, quarantine_file)
         return quarantine.report

@@ -6,7 +6,7 @@ With `append` the file's rows are added to the current snapshot's, and only enti
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -16,7 +16,6 @@ from windlass.errors import FeatureError, counted
 from windlass.features.engines.duckdb import (
     DuckDBEngine,
     FeatureEngine,
-    check_memory,
     duckdb_connection,
 )
 from windlass.features.ingest.bucket_writer import BucketWriter
@@ -68,8 +67,10 @@ def build(
     Raises QualityError where too many rows break the contract, else FeatureError; the current snapshot then
     stays the current one.
     """
-    check_memory(options.memory)
-    with store.write_lock() as staging:
+    with (
+        store.write_lock() as staging,
+        duckdb_connection(options.memory, staging) as connection,
+    ):
         parent = _verify(store.current()) if options.append else None
         raw = replace(RawFile.open(file), parquet_rows=options.parquet_rows)
         contract = Contract.from_view(view)
@@ -84,13 +85,13 @@ def build(
             bucket_writer = BucketWriter(staging, buckets, view, contract)
             stored = parent.event_parts() if parent else []
             ingest = RawFileIngest(view, contract, raw, bucket_writer, quarantine, stored)
-            duplicates = _ingest(ingest, options.memory, staging, progress)
+            duplicates = _ingest(ingest, connection, progress)
         report = quarantine.report
         _check_quality(report, view, table, store)
         if parent is None and report.rows == 0:
             raise FeatureError(f"{file} has no rows. Name a file that has.")
         builder = SnapshotBuilder(view, record, parent, folder, staging, bucket_writer)
-        with _engine(options, staging) as engine:
+        with _engine(options, connection) as engine:
             built = builder.build(engine, duplicates, erased, _scale_progress(0.55, progress))
         report.erased += built.erased
         snapshot = Snapshot(
@@ -110,16 +111,13 @@ def build(
         return store.publish(folder, snapshot)
 
 
-def _ingest(
-    ingest: RawFileIngest, memory: str, staging: Path, progress: ProgressCallback
-) -> pl.Series:
+def _ingest(ingest: RawFileIngest, connection: Any, progress: ProgressCallback) -> pl.Series:
     """Ingests the raw file; returns the numbers of the rows with duplicate keys."""
     progress(0.0, f"reading {ingest.raw.path.name}")
     ingest.read(lambda share, message: progress(share / 2, message))
     progress(0.5, "looking for duplicate keys")
-    with duckdb_connection(memory, staging) as connection:
-        duplicates = ingest.quarantine_duplicates(connection)
-        ingest.count_changed_entities(connection, duplicates)
+    duplicates = ingest.quarantine_duplicates(connection)
+    ingest.count_changed_entities(connection, duplicates)
     return duplicates
 
 
@@ -170,12 +168,12 @@ def _check_quality(
     report.check(view.max_invalid_share, str(rejected))
 
 
-def _engine(options: BuildOptions, staging: Path) -> FeatureEngine:
+def _engine(options: BuildOptions, connection: Any) -> FeatureEngine:
     if options.engine == "spark":
         from windlass.features.engines.spark import SparkEngine
 
         return SparkEngine(options.master)
-    return DuckDBEngine(options.memory, staging)
+    return DuckDBEngine(connection)
 
 
 def _scale_progress(start: float, progress: ProgressCallback) -> ProgressCallback:
