@@ -83,6 +83,7 @@ async def started(
         log_config=None,
         port=0,
         proxy_headers=False,
+        timeout_keep_alive=600,  # no connection ends for another reason than that under test
     )
     config.load()
     server = uvicorn.Server(config)

@@ -80,6 +80,8 @@ class HttpConnection(asyncio.Protocol):
             transport.abort()
         elif len(connections) > self._limits.connections:
             self._refuse(busy("The server has all the connections that it takes."))
+        elif self.draining:  # the server stopped as it was accepted
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's argument
         """Forgets the connection, and tells the application."""

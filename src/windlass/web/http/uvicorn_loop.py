@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 import uvloop
 
@@ -24,45 +25,59 @@ class DrainingLoop(uvloop.Loop):
         self, protocol_factory: Callable[[], Any], *path_params: Any, **options: Any
     ) -> Any:
         """Creates a server as uvloop does; one of a given socket accepts what waits there as it closes."""
-        server = await super().create_server(protocol_factory, *path_params, **options)
         listener = options.get("sock")
         if listener is None:
-            return server
-        return _DrainingServer(self, server, listener, protocol_factory)
+            return await super().create_server(protocol_factory, *path_params, **options)
+        draining = _DrainingServer(self, listener, protocol_factory)
+        draining.server = await super().create_server(
+            draining.make_connection, *path_params, **options
+        )
+        return draining
 
 
 class _DrainingServer:
-    """Server with the two methods that uvicorn calls: `close` and `wait_closed`."""
+    """Server with the two methods that uvicorn calls: `close` and `wait_closed`.
+
+    `server` is uvloop's, which accepts what comes until then.
+    """
+
+    server: asyncio.AbstractServer
 
     def __init__(
         self,
         loop: DrainingLoop,
-        server: asyncio.AbstractServer,
         listener: socket.socket,
         make_connection: Callable[[], HttpConnection],
     ) -> None:
         self._loop = loop
-        self._server = server
         self._listener = listener
         self._make_connection = make_connection
+        self._connections: WeakSet[HttpConnection] = WeakSet()
         self._tasks: list[asyncio.Task[None]] = []
+
+    def make_connection(self) -> HttpConnection:
+        """Returns a connection, which uvicorn knows only from the next turn of the loop on."""
+        connection = self._make_connection()
+        self._connections.add(connection)
+        return connection
 
     def close(self) -> None:
         """Accepts what waits, and stops listening, with nothing in between that takes time."""
         waiting = list(_accept_waiting(self._listener))
-        self._server.close()
+        self.server.close()
+        for connection in self._connections:
+            connection.draining = True
         self._tasks = [self._loop.create_task(self._serve_last(client)) for client in waiting]
 
     async def wait_closed(self) -> None:
         """Returns once all that waited is accepted, and the server has closed."""
         await asyncio.gather(*self._tasks)
-        await self._server.wait_closed()
+        await self.server.wait_closed()
 
     async def _serve_last(self, client: socket.socket) -> None:
         """Serves a connection like those that are open when a stop comes."""
         with suppress(OSError):  # the client has disconnected meanwhile
-            _, connection = await self._loop.connect_accepted_socket(self._make_draining, client)
-            connection.shutdown()
+            await self._loop.connect_accepted_socket(self._make_draining, client)
 
     def _make_draining(self) -> HttpConnection:
         """Returns a connection that ends with its first response."""
