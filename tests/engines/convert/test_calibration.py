@@ -41,7 +41,7 @@ def test_one_curve_for_the_whole(cancer: Any, convert_exactly: Any) -> None:
 
 def test_over_a_frozen_classifier(cancer: Any, convert_exactly: Any) -> None:
     rows, target = cancer
-    inner = KNeighborsClassifier().fit(rows, target)
+    inner = KNeighborsClassifier(algorithm="kd_tree").fit(rows, target)
     convert_exactly(CalibratedClassifierCV(FrozenEstimator(inner)), cancer)
 
 

@@ -88,21 +88,26 @@ def _pair_weights(model: Any) -> Array:
 
 
 def _one_vs_rest(graph: Graph, pairs: str, classes: int) -> tuple[str, str]:
-    """Append the classes' votes, and votes plus squashed confidences, float64 [N, c].
+    """Append the classes' votes of libsvm, and scikit-learn's decision function, float64 [N, c].
 
-    The sum is ``_ovr_decision_function`` of scikit-learn.
+    For a value of zero, or NaN, libsvm's vote goes to the second class of the pair, that of
+    ``_ovr_decision_function`` to the first. The latter adds squashed confidences to the votes.
     """
     wins = np.zeros((classes * (classes - 1) // 2, classes))
     sides = np.zeros_like(wins)
     for k, (i, j) in enumerate(_pairs(classes)):
         wins[k, i], wins[k, j], sides[k, i], sides[k, j] = -1.0, 1.0, 1.0, -1.0
-    # A pair's second class wins where its value is negative; otherwise the first.
-    negative = graph.node("Cast", graph.node("Less", pairs, graph.constant(0.0)), to=11)
-    votes = affine(graph, negative, wins, (wins < 0).sum(axis=0))
+    zero = graph.constant(0.0)
+    positive, negative = (
+        graph.node("Cast", graph.node(comparison, pairs, zero), to=11)
+        for comparison in ("Greater", "Less")
+    )
+    votes = affine(graph, positive, -wins, (wins > 0).sum(axis=0))
+    counts = affine(graph, negative, wins, (wins < 0).sum(axis=0))
     total = graph.node("MatMul", pairs, graph.constant(sides))
     size = graph.node("Add", graph.node("Abs", total), graph.constant(1.0))
     squashed = graph.node("Div", total, graph.node("Mul", size, graph.constant(3.0)))
-    return votes, graph.node("Add", votes, squashed)
+    return votes, graph.node("Add", counts, squashed)
 
 
 def _pairs(classes: int) -> list[tuple[int, int]]:

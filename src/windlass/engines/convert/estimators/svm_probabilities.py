@@ -40,7 +40,9 @@ def _quadratic_form(graph: Graph, pairs: str, model: Any) -> tuple[str, str]:
     line = graph.node("Add", line, graph.constant(model._probB))  # noqa: SLF001 - it has no public name
     odds = graph.node("Sigmoid", graph.node("Neg", line))
     bounds = [graph.constant(bound) for bound in (_SMALLEST, 1 - _SMALLEST)]
-    first = graph.node("Clip", odds, *bounds)
+    clipped = graph.node("Clip", odds, *bounds)
+    # libsvm's comparisons make the lower bound of NaN
+    first = graph.node("Where", graph.node("IsNaN", line), bounds[0], clipped)
     second = graph.node("Sub", graph.constant(1.0), first)
     count = classes * (classes - 1) // 2
     # One more column of zeros for the diagonal of the matrix r[i][j] of pairwise probabilities.
