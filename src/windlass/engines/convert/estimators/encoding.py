@@ -30,8 +30,8 @@ class Lookup:
     other: Array  # float64 [width]
     rejects: bool
 
-    def needs_mark(self) -> bool:
-        """Whether NaN among its codes does not tell what it rejects: it may be a code, or there is no column."""
+    def hides_rejections(self) -> bool:
+        """Whether its codes do not show what it rejects: NaN is a code too, or there are no columns."""
         return self.rejects and (not len(self.other) or self.has_missing_code())
 
     def has_missing_code(self) -> bool:
@@ -159,7 +159,7 @@ def _encode(compiler: Compiler, columns: Columns, lookups: list[Lookup]) -> Colu
     codes = _positions(graph, columns, keys)
     if len(lookups) > 1:
         codes = graph.node("Add", codes, graph.constant(np.arange(len(lookups)) * size))
-    if any(lookup.needs_mark() for lookup in lookups):
+    if any(lookup.hides_rejections() for lookup in lookups):
         compiler.reject_marked(_unknown(graph, codes, keys, lookups))
     if not width:  # the one category of every column is dropped
         return ()
