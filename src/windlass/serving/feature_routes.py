@@ -1,8 +1,10 @@
 """Feature routes of one project: the stored features of one entity, and of many."""
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,9 @@ from pydantic_core import SchemaValidator, ValidationError, core_schema
 from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
 from windlass.core.row_validator import rows_error
 from windlass.errors import Fault
+from windlass.serving.json_reader import JsonReader
 from windlass.serving.online_features import OnlineFeatures
-from windlass.serving.predict import require_json, rows_problem
+from windlass.serving.predict import require_json
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 MAX_IDS = 10_000  # in one request
+MAX_IDS_BODY = 512 << 10  # bytes of such a request: 50 for each id
+ReadValue = Callable[[JsonReader], Any]
+STEP_RESULTS = 256  # encoded before the event loop answers others
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}").fullmatch
 _ID = core_schema.int_schema(strict=True, ge=MIN_ID, le=MAX_ID)
@@ -62,15 +68,32 @@ def served_event(request: Request) -> ServedEvent | None:
 
 def body_ids(body: bytes) -> list[int]:
     """Returns the ids of a body: `{"ids": […]}`, or the list alone. Raises Problem 400 or 422."""
+    reader = JsonReader(body)
+    content = read_object(reader, {"ids": JsonReader.any_value})
+    reader.end()
     try:
-        if body.lstrip()[:1] == b"[":
-            bare: list[int] = _LIST.validate_json(body)
-            return bare
-        content: dict[str, list[int]] = _OBJECT.validate_json(body)
-        return content["ids"]
+        if isinstance(content, list):
+            ids: list[int] = _LIST.validate_python(content)
+        else:
+            ids = _OBJECT.validate_python(content)["ids"]
     except ValidationError as error:
-        invalid_rows = rows_error(error)
-    raise rows_problem(invalid_rows) if invalid_rows.malformed else _invalid_id(invalid_rows.faults)
+        raise _invalid_id(rows_error(error).faults) from None
+    return ids
+
+
+def read_object(reader: JsonReader, members: Mapping[str, ReadValue]) -> Any:
+    """Returns the object that comes next, or the value that is none; `members` reads each that is known.
+
+    Of unknown members it returns one, which is enough to make the object invalid. Raises Problem 400 or 413.
+    """
+    if reader.peek() != b"{":
+        return reader.any_value()
+    values: dict[str, Any] = {}
+    for name in reader.members():
+        value = members.get(name, JsonReader.any_value)(reader)
+        if name in members or values.keys() <= members.keys():
+            values[name] = value
+    return values
 
 
 def _invalid_id(faults: Sequence[Fault]) -> Problem:
@@ -101,18 +124,26 @@ class FeatureRoutes:
         """Answers `POST /features`: one result for each entity, in order; an unknown one does not fail the others."""
         require_json(request)
         at = served_event(request)
-        entities = body_ids(await request.body())
+        entities = body_ids(await request.body(MAX_IDS_BODY))
         request.parsed = perf_counter()
         stored = await self._online.get_many(entities, at)
         request.fetched = perf_counter()
         view = self._online.required_view()
-        results = [
+        results = (
             missing_result(view, entity, "features")
             if features is None
             else _result(view, features)
             for entity, features in zip(entities, stored, strict=True)
-        ]
-        return Response(orjson.dumps({"results": results}, option=TIME_OPTIONS))
+        )
+        items = [items async for items in encode_in_steps(results, STEP_RESULTS)]
+        return Response(b'{"results":[%b]}' % b",".join(items))
+
+
+async def encode_in_steps(results: Iterator[Any], size: int) -> AsyncIterator[bytes]:
+    """Yields the results as JSON, so many at a time and a comma between two; others are answered between two steps."""
+    while step := list(islice(results, size)):
+        yield orjson.dumps(step, option=TIME_OPTIONS)[1:-1]
+        await asyncio.sleep(0)
 
 
 def _result(view: ViewRecord, features: "Features") -> dict[str, Any]:

@@ -5,6 +5,7 @@ Parsing a whole body of 60 MB at once would take gigabytes, and hold the interpr
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -95,6 +96,12 @@ class JsonReader:
     def elements(self) -> Iterator[list[Any]]:
         """Yields the items of the array that comes next, as many at a time as a piece holds."""
         return (values for _, values in self.pieces())
+
+    def any_value(self) -> Any:
+        """Builds the value that comes next; an array may be as long as the body."""
+        if self.peek() == b"[":
+            return list(chain.from_iterable(self.elements()))
+        return self.value()
 
     def pieces(self) -> Iterator[tuple[bytes, list[Any]]]:
         """Yields the items of the array that comes next a piece at a time: as an array in JSON, and built."""

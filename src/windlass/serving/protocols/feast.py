@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
+from functools import partial
+from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,16 @@ from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.feature_view import ViewRecord
 from windlass.core.row_validator import rows_error
-from windlass.serving.feature_routes import IDS, TIME_OPTIONS, served_event
+from windlass.serving.feature_routes import (
+    IDS,
+    ReadValue,
+    encode_in_steps,
+    read_object,
+    served_event,
+)
+from windlass.serving.json_reader import JsonReader
 from windlass.serving.online_features import OnlineFeatures
-from windlass.serving.predict import require_json, rows_problem
+from windlass.serving.predict import require_json
 from windlass.web.messages import Request, Response
 from windlass.web.openapi import Json
 from windlass.web.problems import Problem
@@ -21,6 +30,8 @@ if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
 MAX_FEATURES = 1000  # in one request, which may name a feature twice
+MAX_VALUES = 1_000_000  # in one answer
+MAX_BODY = 1 << 20  # bytes of a request
 
 # the event time of an id or of a missing value, as Feast has it
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -37,19 +48,21 @@ class FeastFeatureServer:
         """Returns the requested features of the requested entities; null where there is none, with a status."""
         require_json(request)
         at = served_event(request)
-        body, view = await request.body(), self._online.required_view()
+        body, view = await request.body(MAX_BODY), self._online.required_view()
         try:
-            query: Json = self._validator(view).validate_json(body)
+            query: Json = self._validator(view).validate_python(_read_query(view, body))
         except ValidationError as error:
-            invalid_rows = rows_error(error)
-            if invalid_rows.malformed:
-                raise rows_problem(invalid_rows) from None
             raise Problem(
                 422,
                 "The body is not a request of Feast's feature server; see errors.",
-                invalid_rows.faults,
+                rows_error(error).faults,
             ) from None
         entities: list[int] = query["entities"][view.entity]
+        if len(entities) * len(query["features"]) > MAX_VALUES:
+            raise Problem(
+                413,
+                f"The answer would hold more than {MAX_VALUES} values. Ask for fewer at a time.",
+            )
         request.parsed = perf_counter()
         stored = await self._online.get_many(entities, at)
         request.fetched = perf_counter()
@@ -57,16 +70,29 @@ class FeastFeatureServer:
         columns = (
             [f"{view.name}__{name}" for name in names] if query["full_feature_names"] else names
         )
-        answer = {
-            "metadata": {"feature_names": [view.entity, *columns]},
-            "results": [_ids(entities), *(_column(name, stored) for name in names)],
-        }
-        return Response(orjson.dumps(answer, option=TIME_OPTIONS))
+        metadata = orjson.dumps({"feature_names": [view.entity, *columns]})
+        results = chain([_ids(entities)], (_column(name, stored) for name in names))
+        items = [items async for items in encode_in_steps(results, 1)]
+        return Response(b'{"metadata":%b,"results":[%b]}' % (metadata, b",".join(items)))
 
     def _validator(self, view: ViewRecord) -> SchemaValidator:
         if self._cached is None or self._cached[0] != view:
             self._cached = view, SchemaValidator(_request_schema(view))
         return self._cached[1]
+
+
+def _read_query(view: ViewRecord, body: bytes) -> Json:
+    """Returns the request that a body holds, not validated. Raises Problem 400 or 413."""
+    reader = JsonReader(body)
+    entities = {view.entity: JsonReader.any_value}
+    members: dict[str, ReadValue] = {
+        "features": JsonReader.any_value,
+        "entities": partial(read_object, members=entities),
+        "full_feature_names": JsonReader.any_value,
+    }
+    query: Json = read_object(reader, members)
+    reader.end()
+    return query
 
 
 def _request_schema(view: ViewRecord) -> core_schema.CoreSchema:
@@ -78,7 +104,9 @@ def _request_schema(view: ViewRecord) -> core_schema.CoreSchema:
     return core_schema.typed_dict_schema(
         {
             "features": field(
-                core_schema.list_schema(features, min_length=1, max_length=MAX_FEATURES)
+                core_schema.list_schema(
+                    features, min_length=1, max_length=MAX_FEATURES, strict=True, fail_fast=True
+                )
             ),
             "entities": field(entities),
             "full_feature_names": field(full, required=False),
