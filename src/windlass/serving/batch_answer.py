@@ -1,4 +1,7 @@
-"""Answers of several rows, encoded a few thousand rows at a time: a step does not hold the interpreter for long."""
+"""Answers of several rows, encoded a few thousand rows at a time: a step does not hold the interpreter for long.
+
+Large parts are joined, and never formatted: a join of megabytes lets go of the interpreter.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +47,7 @@ class BatchAnswer:
     def encode_predictions(self) -> bytes:
         """Returns a JSON array with the prediction of each row."""
         items = [_items(self.model.predictions(step)) for step in self._steps()]
-        return b"[%b]" % b",".join(items)
+        return b"".join((b"[", b",".join(items), b"]"))
 
     def encode_probabilities(self) -> bytes:
         """Returns a JSON array with the probabilities of each row in turn, in the order of the classes."""
@@ -53,7 +56,7 @@ class BatchAnswer:
             for step in self._steps()
             if step.probabilities is not None
         ]
-        return b"[%b]" % b",".join(items)
+        return b"".join((b"[", b",".join(items), b"]"))
 
     def predictions(self) -> Iterator[Any]:
         """Yields the prediction of each row."""

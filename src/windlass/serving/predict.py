@@ -231,7 +231,7 @@ def _collect(pieces: Iterator[Rows], *, keeps_json: bool) -> CollectedRows:
     if not count:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
     batch = batches[0] if len(batches) == 1 else Batch.concat(batches)
-    return CollectedRows(batch, b"[%b]" % b",".join(encoded))
+    return CollectedRows(batch, b"".join((b"[", b",".join(encoded), b"]")))
 
 
 def too_many_rows() -> Problem:

@@ -19,6 +19,7 @@ JSON = b"application/json"
 SEND_WHOLE = "windlass.whole"  # ASGI extension of our connections: sends status, headers and body in one write
 
 INLINE_DECODED = 4 << 10  # encoded bytes that are decoded on the event loop
+INLINE_JOINED = 1 << 20  # bytes of a body that are joined on the event loop
 # key of the ASGI state: the asyncio.Event that is set when the server drains
 SHUTDOWN_EVENT = "windlass.ending"
 
@@ -135,7 +136,9 @@ class Request:
             if self.budget is not None:
                 self.budget.charge(self, len(part))
             if not message.get("more_body", False):
-                return b"".join(parts)
+                if size <= INLINE_JOINED:
+                    return b"".join(parts)
+                return await asyncio.to_thread(b"".join, parts)
             message = await self.receive()
             if message["type"] != "http.request":
                 raise ClientGone

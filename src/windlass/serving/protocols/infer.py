@@ -35,23 +35,23 @@ class InferRequest:
     """One request: `read` reads its body, after which `encode` answers as the body asks."""
 
     def __init__(self, request: Request, body: bytes) -> None:
-        """Splits the body into its JSON and its binary data. Raises Problem 400."""
+        """Finds where the body's JSON ends and its binary data begins. Raises Problem 400."""
         header = request.header(JSON_LENGTH)
         if header is not None and (
             len(header) > 18 or not header.isdigit() or int(header) > len(body)
         ):
             raise tensor_error("Inference-Header-Content-Length is not within the body")
-        length = len(body) if header is None else int(header)
-        self._json, self._binary = body[:length], body[length:]
+        self._body = body
+        self._json_length = len(body) if header is None else int(header)
         self._members: dict[str, Any] = {}
         self._outputs: dict[str, _Output] = {}
 
     def read(self, model: ServedModel) -> Iterator[Rows]:
         """Yields the rows that the tensors hold. Raises Problem 400, 413 or 422."""
-        reader = JsonReader(self._json)
+        reader = JsonReader(self._body[: self._json_length])
         if reader.peek() != b"{":
             raise tensor_error("the request must be a JSON object")
-        tail = BinaryTail(self._binary)
+        tail = BinaryTail(memoryview(self._body)[self._json_length :])
         tensors: list[Tensor] = []
         for name in reader.members():
             if name == "inputs" and reader.peek() == b"[":
@@ -80,7 +80,7 @@ class InferRequest:
                 head, data = self._outputs[name].encode(answer, name, datatype, rest)
                 outputs.append(head)
                 tails.append(data)
-        encoded = b'%b,"outputs":[%b]}' % (orjson.dumps(shared)[:-1], b",".join(outputs))
+        encoded = b"".join((orjson.dumps(shared)[:-1], b',"outputs":[', b",".join(outputs), b"]}"))
         if not any(output.is_binary for output in self._outputs.values()):
             return Response(encoded)
         headers = [(JSON_LENGTH, str(len(encoded)).encode())]
@@ -102,7 +102,8 @@ class _Output:
             datatype, rest = "BYTES", [min(self._class_count, *rest)]
         head: dict[str, Any] = {"name": name, "shape": [len(answer), *rest], "datatype": datatype}
         if not self.is_binary:
-            return b'%b,"data":%b}' % (orjson.dumps(head)[:-1], self._json(answer, name)), b""
+            parts = (orjson.dumps(head)[:-1], b',"data":', self._json(answer, name), b"}")
+            return b"".join(parts), b""
         data = encode(self._values(answer, name), datatype)
         head["parameters"] = {"binary_data_size": len(data)}
         return orjson.dumps(head), data

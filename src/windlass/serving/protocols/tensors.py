@@ -87,8 +87,8 @@ def read_tensor(reader: JsonReader, binary: "BinaryTail", max_values: int) -> Te
 class BinaryTail:
     """Binary data behind the JSON part of a body, consumed tensor by tensor."""
 
-    def __init__(self, content: bytes) -> None:
-        self._content = memoryview(content)
+    def __init__(self, content: memoryview) -> None:
+        self._content = content
 
     def take(self, size: Any) -> memoryview:
         """Returns the next `size` bytes. Raises Problem 400 where there are fewer."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from windlass.web.http.connections import Connections
 
 _LONGEST_KEPT = 4 << 10  # bytes of a head; a longer one is parsed each time
+_LONGEST_COPIED = 64 << 10  # bytes of a response's body
 _ONE_TURN = 0.001  # seconds in which the loop reads what is there; its clock has milliseconds
 
 
@@ -247,11 +248,16 @@ class HttpConnection(asyncio.Protocol):
         while self.is_write_paused:
             await self._can_write.wait()
 
-    def write(self, data: bytes) -> None:
-        """Sends bytes of a response."""
-        if not self._is_lost:
-            self._written += len(data)
-            self._transport.write(data)
+    def write(self, head: bytes, body: bytes = b"") -> None:
+        """Sends bytes of a response: in one write, or without a copy of a large body."""
+        if self._is_lost:
+            return
+        self._written += len(head) + len(body)
+        if len(body) <= _LONGEST_COPIED:
+            self._transport.write(head + body if body else head)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
 
     def response_head(self, status: int, lines: bytes) -> tuple[bytes, bool]:
         """Returns the head of a response, and whether the connection goes on after it."""
@@ -274,7 +280,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_lost:
             return
         head, keeps_alive = self.response_head(status, lines)
-        self.write(head + body)
+        self.write(head, body)
         self.end_response(keeps_alive=keeps_alive)
 
     def end_response(self, *, keeps_alive: bool) -> None:

@@ -128,7 +128,10 @@ class Exchange:
 
     def _write(self, data: bytes) -> None:
         held, self._held = self._held, b""
-        self._connection.write(held + data if held else data)
+        if held:
+            self._connection.write(held, data)
+        else:
+            self._connection.write(data)
 
     def send_whole(self, status: int, lines: bytes, body: bytes) -> bool:
         """Sends a response in one write; returns False, and sends nothing, where the client is gone or slow.
@@ -139,7 +142,7 @@ class Exchange:
             return False
         self.has_started = True
         head, self._keeps_alive = self._connection.response_head(status, lines)
-        self._connection.write(head if self._is_head else head + body)
+        self._connection.write(head, b"" if self._is_head else body)
         self._complete()
         return True
 
