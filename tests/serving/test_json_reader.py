@@ -1,6 +1,7 @@
 """JsonReader: reads in pieces what orjson reads at once, and refuses what it refuses."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.budget import examples
 
-from windlass.serving.json_reader import PIECE_BYTES, JsonReader
+from windlass.serving.json_reader import MAX_DEPTH, PIECE_BYTES, JsonReader
 from windlass.web.problems import Problem
 
 TEXTS = st.text(st.sampled_from('ab"\\{}[],:é\U0001f600\n'), max_size=6)
@@ -107,10 +108,10 @@ def test_arrays_of_several_pieces(item: bytes, separator: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b'["%b"]' % (b"a" * 2 * PIECE_BYTES), b"[[%b1]]" % (b"1," * PIECE_BYTES), b'[{"a' * PIECE_BYTES,
-        b"[%b" % (b"[" * 2 * PIECE_BYTES), b"[%b" % (b"\\" * 2 * PIECE_BYTES),
+        b'["%b"]' % (b"a" * 2 * PIECE_BYTES), b"[[%b1]]" % (b"1," * PIECE_BYTES),
+        b"[%b" % (b"\\" * 2 * PIECE_BYTES),
     ],
-    ids=range(5),
+    ids=range(3),
 )  # fmt: skip
 def test_an_item_that_is_longer_than_a_piece_is_refused(text: bytes) -> None:
     with pytest.raises(Problem) as refusal:
@@ -119,6 +120,30 @@ def test_an_item_that_is_longer_than_a_piece_is_refused(text: bytes) -> None:
     with pytest.raises(Problem) as refusal:
         JsonReader(text).value()
     assert refusal.value.status == 413
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"[" * PIECE_BYTES, b'[{"a' * PIECE_BYTES, b"[1,%b" % (b'{"a":[' * MAX_DEPTH)],
+    ids=range(3),
+)
+@pytest.mark.parametrize("read", [JsonReader.any_value, JsonReader.value])
+def test_what_is_nested_too_deeply_is_not_read(
+    text: bytes, read: Callable[[JsonReader], Any]
+) -> None:
+    with pytest.raises(Problem) as refusal:
+        read(JsonReader(text))
+    assert (refusal.value.status, refusal.value.detail) == (400, "The body is nested too deeply.")
+
+
+def test_values_may_be_nested_as_deeply_as_orjson_reads_them() -> None:
+    text = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    value, depth = JsonReader(text).value(), 1
+    while value:
+        (value,), depth = value, depth + 1
+    assert depth == MAX_DEPTH
+    with pytest.raises(orjson.JSONDecodeError):
+        orjson.loads(b"[%b]" % text)
 
 
 @pytest.mark.parametrize("text", [b"[]", b"[ ]", b" \n[1]", b"[1 , 2]\t"])

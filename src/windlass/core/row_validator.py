@@ -132,7 +132,6 @@ class RowValidator:
         row = _row_schema(schema, extra="allow")
         self._row_validator = SchemaValidator(row)
         self._rows_validator = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
-        self._forbid_extra_validator = SchemaValidator(_row_schema(schema, extra="forbid"))
         self._text_validator = SchemaValidator(_row_schema(schema, extra="forbid", strict=False))
         self._is_numeric = not schema.text and all(
             column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.BOOLEAN)
@@ -141,6 +140,7 @@ class RowValidator:
         )
         self._numeric_reader = NumericRowReader.from_schema(schema)
         self._width = len(schema.columns)
+        self._names = frozenset(schema.names)
         self._numeric = schema.numeric
         self._text = schema.text
         self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
@@ -150,9 +150,9 @@ class RowValidator:
         try:
             row: Values = self._row_validator.validate_json(body)
         except ValidationError as error:
-            raise self._explain(body) or rows_error(error) from None
+            raise self._explain(body, _loads(body)) or rows_error(error) from None
         if len(row) != self._width:
-            raise self._explain(body) or _extra([])
+            raise _extra([])
         if body.count(b":") != self._width:
             require_single_fields(body, [row], self._width)
         return row
@@ -199,15 +199,19 @@ class RowValidator:
             raise RowsError([{"loc": [name], "msg": "Field required"} for name in missing])
         return row
 
-    def _explain(self, body: bytes) -> RowsError | None:
-        """Describes all faults of a row, including unknown fields; None if the row is too large."""
-        if len(body) > MAX_EXPLAINED_BYTES // 16:
-            return None
+    def _explain(self, body: bytes, row: Any) -> RowsError | None:
+        """Describes all faults of a row, given as JSON and parsed; unknown fields, however many, are one of them."""
+        faults: list[Fault] = []
         try:
-            self._forbid_extra_validator.validate_json(body)
+            self._row_validator.validate_json(body)
         except ValidationError as error:
-            return rows_error(error)
-        return None
+            invalid = rows_error(error)
+            if invalid.malformed:
+                return invalid
+            faults += invalid.faults
+        if isinstance(row, dict) and not row.keys() <= self._names:
+            faults += _extra([]).faults
+        return RowsError(faults[:MAX_FAULTS]) if faults else None
 
     def _explain_all(self, body: bytes) -> RowsError | None:
         """Describes the faults of an array of rows, up to MAX_FAULTS; None if the body is too large."""
@@ -217,7 +221,7 @@ class RowValidator:
             return None
         faults: list[Fault] = []
         for index, row in enumerate(rows if isinstance(rows, list) else []):
-            error = self._explain(orjson.dumps(row))
+            error = self._explain(orjson.dumps(row), row)
             if error is not None:
                 faults += [{**fault, "loc": [index, *fault["loc"]]} for fault in error.faults]
             if len(faults) >= MAX_FAULTS:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
@@ -23,10 +23,13 @@ from windlass.web.problems import Problem
 if TYPE_CHECKING:
     from windlass.features.online.reader import Features
 
+T = TypeVar("T")
+
 MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 MAX_IDS = 10_000  # in one request
 MAX_IDS_BODY = 512 << 10  # bytes of such a request: 50 for each id
 ReadValue = Callable[[JsonReader], Any]
+INLINE_BODY = 16 << 10  # bytes that are parsed on the event loop
 STEP_RESULTS = 256  # encoded before the event loop answers others
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}").fullmatch
@@ -64,6 +67,16 @@ def served_event(request: Request) -> ServedEvent | None:
     raise Problem(
         422, "Features are those at the latest event or at the next; see errors.", [fault]
     )
+
+
+async def parse_body(body: bytes, parse: Callable[[bytes], T]) -> T:
+    """Returns what `parse` makes of a body; a long one is parsed off the event loop."""
+    return parse(body) if len(body) <= INLINE_BODY else await asyncio.to_thread(parse, body)
+
+
+async def read_ids(request: Request) -> list[int]:
+    """Returns the ids of a request's body. Raises Problem 400, 413 or 422."""
+    return await parse_body(await request.body(MAX_IDS_BODY), body_ids)
 
 
 def body_ids(body: bytes) -> list[int]:
@@ -124,7 +137,7 @@ class FeatureRoutes:
         """Answers `POST /features`: one result for each entity, in order; an unknown one does not fail the others."""
         require_json(request)
         at = served_event(request)
-        entities = body_ids(await request.body(MAX_IDS_BODY))
+        entities = await read_ids(request)
         request.parsed = perf_counter()
         stored = await self._online.get_many(entities, at)
         request.fetched = perf_counter()

@@ -14,6 +14,7 @@ from windlass.web.problems import Problem, malformed
 
 PIECE_BYTES = 1 << 18  # parsed at a time; no item of a body is longer
 MAX_MEMBERS = 10_000  # of an object that is read member by member
+MAX_DEPTH = 1024  # of arrays and objects; orjson reads no deeper
 
 _SPACE = rb"[ \t\n\r]*+"
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -188,7 +189,7 @@ class JsonReader:
             if byte == _COMMA[0]:
                 comma = position - 1
             elif byte in _OPEN:
-                depth += 1
+                depth = _deeper(depth)
             elif depth:
                 depth -= 1
             elif byte == _CLOSE[0]:
@@ -203,7 +204,7 @@ class JsonReader:
         position, depth, stop = self.at, 0, self.at + self._piece
         while (token := _bracket(self._text, position, stop)) is not None:
             position = token.end()
-            depth += 1 if self._text[position - 1] in _OPEN else -1
+            depth = _deeper(depth) if self._text[position - 1] in _OPEN else depth - 1
             if not depth:
                 return position
         raise self._too_long()
@@ -213,6 +214,12 @@ class JsonReader:
             return _not_json()  # the text has ended
         detail = f"An item of the body is longer than {self._piece} bytes, the limit of one row."
         return Problem(413, f"{detail} Correct the body, or send less at a time.")
+
+
+def _deeper(depth: int) -> int:
+    if depth >= MAX_DEPTH:
+        raise malformed("The body is nested too deeply.")
+    return depth + 1
 
 
 def _parse(text: bytes) -> list[Any] | None:

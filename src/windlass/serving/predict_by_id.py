@@ -13,13 +13,7 @@ import orjson
 from windlass.core.batch import Prediction
 from windlass.core.row_validator import Values
 from windlass.errors import Fault, RowsError
-from windlass.serving.feature_routes import (
-    MAX_IDS_BODY,
-    body_ids,
-    missing_result,
-    path_id,
-    served_event,
-)
+from windlass.serving.feature_routes import missing_result, path_id, read_ids, served_event
 from windlass.serving.model import INLINE_ROWS, ServedModel
 from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import Predictor, require_json
@@ -73,7 +67,7 @@ class PredictById:
         """
         require_json(request)
         at = served_event(request)
-        entities = body_ids(await request.body(MAX_IDS_BODY))
+        entities = await read_ids(request)
         model = await self._predictor.resolve_model(request)
         request.parsed = perf_counter()
         features = await self._online.get_many(entities, at)

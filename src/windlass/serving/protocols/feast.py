@@ -16,6 +16,7 @@ from windlass.serving.feature_routes import (
     IDS,
     ReadValue,
     encode_in_steps,
+    parse_body,
     read_object,
     served_event,
 )
@@ -49,8 +50,9 @@ class FeastFeatureServer:
         require_json(request)
         at = served_event(request)
         body, view = await request.body(MAX_BODY), self._online.required_view()
+        content = await parse_body(body, partial(_read_query, view))
         try:
-            query: Json = self._validator(view).validate_python(_read_query(view, body))
+            query: Json = self._validator(view).validate_python(content)
         except ValidationError as error:
             raise Problem(
                 422,
@@ -73,7 +75,8 @@ class FeastFeatureServer:
         metadata = orjson.dumps({"feature_names": [view.entity, *columns]})
         results = chain([_ids(entities)], (_column(name, stored) for name in names))
         items = [items async for items in encode_in_steps(results, 1)]
-        return Response(b'{"metadata":%b,"results":[%b]}' % (metadata, b",".join(items)))
+        parts = (b'{"metadata":', metadata, b',"results":[', b",".join(items), b"]}")
+        return Response(b"".join(parts))
 
     def _validator(self, view: ViewRecord) -> SchemaValidator:
         if self._cached is None or self._cached[0] != view:
