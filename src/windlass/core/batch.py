@@ -1,7 +1,7 @@
 """Rows and predictions as arrays: the only form in which they reach an engine and leave it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,8 @@ class Batch:
 
         Raises ValueError if the batches have different columns or tensors.
         """
+        if len(batches) == 1:
+            return batches[0]
         rows = Batch(
             np.concatenate([batch.numeric for batch in batches]),
             np.concatenate([batch.text for batch in batches]),
@@ -82,6 +84,21 @@ class Batch:
                 name: np.concatenate([batch.tensors[name] for batch in batches]) for name in names
             }
         return rows
+
+
+def join_small(batches: Iterable[Batch], size: int) -> list[Batch]:
+    """Joins neighbours to batches of at most `size` rows, unless one alone has more; the rows stay in order.
+
+    To join millions of rows at once would hold the interpreter for long.
+    """
+    joined: list[Batch] = []
+    waiting: list[Batch] = []
+    for batch in batches:
+        if waiting and sum(map(len, waiting)) + len(batch) > size:
+            joined.append(Batch.concat(waiting))
+            waiting = []
+        waiting.append(batch)
+    return [*joined, Batch.concat(waiting)] if waiting else joined
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """A loaded version that has reproduced its reference examples and is ready to answer."""
 
+from collections.abc import Sequence
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -85,12 +86,11 @@ class ServedModel:
                 faults.setdefault(each.row, []).append(each.fault)
         return prediction, faults
 
-    def predict_chunks(self, batch: Batch, size: int) -> list[Prediction]:
-        """Predicts rows on this thread, so many at a time. Raises RejectedRowsError."""
-        starts = range(0, len(batch), size)
-        predictions = [self.engine.predict(batch.slice(at, at + size)) for at in starts]
+    def predict_chunks(self, batches: Sequence[Batch]) -> list[Prediction]:
+        """Predicts the rows of a request on this thread, batch by batch. Raises RejectedRowsError."""
+        predictions = [self.engine.predict(batch) for batch in batches]
         if not all(prediction.is_finite() for prediction in predictions):
-            raise self._rejected_rows(batch, Prediction.concat(predictions))
+            raise self._rejected_rows(Batch.concat(batches), Prediction.concat(predictions))
         return predictions
 
     async def predict_async(self, batch: Batch) -> Prediction:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from windlass.core.batch import Batch, Prediction
+from windlass.core.batch import Batch, Prediction, join_small
 from windlass.core.row_validator import Values
 from windlass.errors import RejectedRowsError, RowsError
 from windlass.monitoring.ledger_record import encode_row, encode_rows
@@ -32,9 +32,9 @@ EncodeAnswer = Callable[[BatchAnswer, bytes], Response]  # of an answer, and its
 
 @dataclass(frozen=True)
 class CollectedRows:
-    """All rows of a request: as arrays, and as the JSON array that the ledger has."""
+    """All rows of a request: as arrays, of CHUNK_ROWS rows at most, and as the JSON array that the ledger has."""
 
-    batch: Batch
+    batches: list[Batch]
     json: bytes
 
 
@@ -105,7 +105,7 @@ class Predictor:
         else:
             rows = _collect(read(model), keeps_json=self._append is not None)
             request.parsed = perf_counter()
-            prediction = await model.predict_async(rows.batch)
+            prediction = await model.predict_async(Batch.concat(rows.batches))
             response = self._respond(request, model, rows, prediction, encode)
         model.count(prediction)
         return response
@@ -115,7 +115,7 @@ class Predictor:
     ) -> tuple[Response, Prediction]:
         rows = _collect(read(model), keeps_json=self._append is not None)
         request.parsed = perf_counter()
-        prediction = Prediction.concat(model.predict_chunks(rows.batch, CHUNK_ROWS))
+        prediction = Prediction.concat(model.predict_chunks(rows.batches))
         return self._respond(request, model, rows, prediction, encode), prediction
 
     def _respond(
@@ -217,7 +217,7 @@ def validate_piece(parse: Callable[[], Rows], start: int) -> Rows:
 
 
 def _collect(pieces: Iterator[Rows], *, keeps_json: bool) -> CollectedRows:
-    """Returns all rows in one batch. Raises Problem 413 where there are too many, 422 where there are none."""
+    """Returns all rows. Raises Problem 413 where there are too many, 422 where there are none."""
     batches: list[Batch] = []
     encoded: list[bytes] = []
     count = 0
@@ -230,8 +230,9 @@ def _collect(pieces: Iterator[Rows], *, keeps_json: bool) -> CollectedRows:
             encoded.append(_dumps(rows)[1:-1])
     if not count:
         raise invalid([{"loc": [], "msg": "At least one row is needed"}])
-    batch = batches[0] if len(batches) == 1 else Batch.concat(batches)
-    return CollectedRows(batch, b"".join((b"[", b",".join(encoded), b"]")))
+    return CollectedRows(
+        join_small(batches, CHUNK_ROWS), b"".join((b"[", b",".join(encoded), b"]"))
+    )
 
 
 def too_many_rows() -> Problem:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from windlass.core.batch import Batch, Prediction
+from windlass.core.batch import Batch, Prediction, join_small
 from windlass.core.row_validator import MAX_FAULTS
 from windlass.errors import Fault, InputError, TableError
 from windlass.monitoring.ledger import Ledger
@@ -40,15 +40,16 @@ def predict_table(
     if form is None:
         raise unsupported(["application/json", *FORMATS])
     answer_form = response_format(request, form)
-    batch = _read_table(model, body, form, request.max_body * MAX_EXPANSION)
-    if answer_form == "json" and len(batch) > MAX_JSON_ROWS:
+    batches = _read_table(model, body, form, request.max_body * MAX_EXPANSION)
+    if answer_form == "json" and sum(map(len, batches)) > MAX_JSON_ROWS:
         raise too_many_rows()
     request.parsed = perf_counter()
-    prediction = Prediction.concat(model.predict_chunks(batch, CHUNK_ROWS))
+    predictions = model.predict_chunks(batches)
+    prediction = Prediction.concat(predictions)
     request.predicted = perf_counter()
-    tables = _prediction_tables(model, prediction)
+    tables = [prediction_table(each, model.classes) for each in predictions]
     if ledger is not None:
-        ledger.append_table(_ledger_record(request, model, batch, tables))
+        ledger.append_table(_ledger_record(request, model, batches, tables))
     if answer_form == "json":
         latency_ms = round((perf_counter() - request.started) * 1e3, 3)
         answer = BatchAnswer(model, prediction, request.id, latency_ms)
@@ -60,14 +61,11 @@ def table_response(
     request: Request, model: ServedModel, prediction: Prediction, form: str
 ) -> Response:
     """Returns predictions as a table; version and prediction id are in its headers."""
-    return _encode_tables(request, model, _prediction_tables(model, prediction), form)
-
-
-def _prediction_tables(model: ServedModel, prediction: Prediction) -> list[Any]:
-    return [
+    tables = [
         prediction_table(prediction.slice(start, start + CHUNK_ROWS), model.classes)
         for start in range(0, len(prediction), CHUNK_ROWS)
     ]
+    return _encode_tables(request, model, tables, form)
 
 
 def _encode_tables(
@@ -84,8 +82,11 @@ def _encode_tables(
     return Response(sink.getvalue(), MEDIA_TYPES[form], headers=headers)
 
 
-def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> Batch:
-    """Returns the rows of a body as arrays. Raises Problem 400, 413 above `max_bytes` of memory, or 422."""
+def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> list[Batch]:
+    """Returns the rows of a body as arrays, of CHUNK_ROWS rows at most.
+
+    Raises Problem 400, 413 above `max_bytes` of memory, or 422.
+    """
     checked = _CheckedRows(model)
     try:
         with TableReader(body, form) as reader:
@@ -97,7 +98,7 @@ def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> B
         reason = error.reason if isinstance(error, TableError) else ""
         detail = f"The body cannot be read as a table in the form {form}"
         raise malformed(f"{detail}: {reason}" if reason else f"{detail}.") from None
-    return checked.batch()
+    return join_small(checked.batches(), CHUNK_ROWS)
 
 
 class _CheckedRows:
@@ -127,13 +128,13 @@ class _CheckedRows:
         if not self._faults:
             self._batches.append(checked.batch)
 
-    def batch(self) -> Batch:
+    def batches(self) -> list[Batch]:
         """Returns all rows. Raises Problem 422 where any is invalid, and where there is none."""
         if self._faults:
             raise invalid(self._faults)
         if not self._rows:
             raise invalid([{"loc": [], "msg": "At least one row is needed"}])
-        return self._batches[0] if len(self._batches) == 1 else Batch.concat(self._batches)
+        return self._batches
 
 
 def _check_columns(model: ServedModel, names: Sequence[str]) -> None:
@@ -165,7 +166,7 @@ def _expanded_bytes(array: Any) -> int:
 
 
 def _ledger_record(
-    request: Request, model: ServedModel, batch: Batch, tables: Sequence[Any]
+    request: Request, model: ServedModel, batches: Sequence[Batch], tables: Sequence[Any]
 ) -> memoryview:
     metadata = TableMetadata(
         prediction_id=request.id,
@@ -174,8 +175,5 @@ def _ledger_record(
         model_version=model.version,
         latency_ms=(request.predicted - request.started) * 1e3,
     )
-    rows = (
-        row_table(model.schema, batch.slice(start, start + CHUNK_ROWS))
-        for start in range(0, len(batch), CHUNK_ROWS)
-    )
+    rows = (row_table(model.schema, batch) for batch in batches)
     return encode_table(metadata, zip(tables, rows, strict=True))

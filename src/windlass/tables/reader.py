@@ -10,11 +10,12 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from windlass.errors import InputError, TableError
+from windlass.errors import InputError, TableError, counted
 from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader, require_unique
 from windlass.tables.text_columns import is_text
 
 BATCH_ROWS = 1 << 16
+MAX_COLUMNS = 20_000
 _BLOCK_BYTES = 1 << 18  # bytes of CSV parsed at a time, and the longest line
 _MAX_LINE_CHARS = 1000  # characters of a ragged line: an open quote makes it very long
 _ARROW_FILE = b"ARROW1"
@@ -44,9 +45,17 @@ class TableReader:
             failed.callback(self._open.close)
             with self._translated():
                 self.schema, self._batches = self._start(source)
+            self._require_few_columns(len(self.schema))
+            with self._translated():
                 self.names: list[str] = list(self.schema.names)
             require_unique(self._name, self.names)
             failed.pop_all()
+
+    def _require_few_columns(self, count: int) -> None:
+        """Raise TableError before the names of very many columns are read."""
+        if count > MAX_COLUMNS:
+            reason = f"it has {counted(count, 'column')}, and at most {MAX_COLUMNS:,} are read."
+            raise TableError(f"{self._name} cannot be read as {self.form}: {reason}", reason)
 
     def __enter__(self) -> Self:
         return self

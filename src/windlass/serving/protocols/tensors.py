@@ -19,6 +19,13 @@ _TYPES: dict[str, str] = {
     "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
 _MAX_DIMENSIONS = 8
+_PIECE_TEXTS = 1 << 16
+_INTEGERS = frozenset({int, type(None)})
+_JSON_TYPES = {
+    "BYTES": frozenset({str, type(None)}),
+    "BOOL": frozenset({bool, type(None)}),
+    "FP": frozenset({float, int, type(None)}),
+}  # of the values of each datatype; all others hold integers
 
 
 def tensor_error(detail: str) -> Problem:
@@ -28,14 +35,14 @@ def tensor_error(detail: str) -> Problem:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named tensor; `values` are flat, in row-major order: a list, of JSON, or an array, of binary data.
+    """A named tensor; `values` are flat, in row-major order: of JSON objects, of BYTES str, else numbers.
 
-    BYTES are str.
+    Never a list, for the garbage collector looks at each of its items.
     """
 
     name: str
     shape: tuple[int, ...]
-    values: list[Any] | NDArray[Any]
+    values: NDArray[Any]
 
     @property
     def width(self) -> int:
@@ -46,8 +53,6 @@ class Tensor:
         """Returns a column of the rows from `start` up to, not including, `stop`; None for a missing value."""
         width = self.width
         cells = self.values[start * width + index : stop * width : width]
-        if isinstance(cells, list):
-            return cells
         values: list[Any] = cells.tolist()
         if cells.dtype.kind != "f":
             return values
@@ -59,7 +64,7 @@ def read_tensor(reader: JsonReader, binary: "BinaryTail", max_values: int) -> Te
     if reader.peek() != b"{":
         raise tensor_error("every input is an object")
     spec: dict[str, Any] = {}
-    data: list[Any] | None = None
+    data: _JsonData | None = None
     for member in reader.members():
         if member == "data" and reader.peek() == b"[":
             data = _read_data(reader, max_values)
@@ -72,11 +77,12 @@ def read_tensor(reader: JsonReader, binary: "BinaryTail", max_values: int) -> Te
         raise tensor_error(f"an input has a datatype of BYTES, {', '.join(_TYPES)}")
     parameters = spec.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
-    values: list[Any] | NDArray[Any]
+    values: NDArray[Any]
     if size is not None:
         values = _decode(binary.take(size), datatype, max_values)
     elif data is not None:
-        values = [_check_value(value, datatype) for value in data]
+        data.require(datatype)
+        values = data.join()
     else:
         raise tensor_error("every input has data: a list, flat or nested")
     if len(values) != math.prod(shape):
@@ -122,19 +128,54 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _read_data(reader: JsonReader, max_values: int) -> list[Any]:
-    """Reads `data`, flat or nested, as a flat list in row-major order."""
-    values: list[Any] = []
-    depths = set[int]()
+class _JsonData:
+    """Values of a tensor in JSON, in pieces, and of which types they are."""
+
+    def __init__(self) -> None:
+        self._pieces: list[NDArray[np.object_]] = []
+        self._types = set[type]()
+        self._depths = set[int]()
+        self.size = 0
+
+    def add(self, items: list[Any]) -> None:
+        """Adds items, flat or nested. Raises Problem 400 where they are nested in another way than those before."""
+        values, depth = _flatten(items)
+        self._depths.add(depth)
+        if len(self._depths) > 1:
+            raise _uneven()
+        self._types.update(map(type, values))
+        self._pieces.append(np.fromiter(values, object, len(values)))
+        self.size += len(values)
+
+    def require(self, datatype: str) -> None:
+        """Raises Problem 400 where a value is neither of this datatype nor null, which is a missing value."""
+        name = "FP" if datatype.startswith("FP") else datatype
+        if not self._types <= _JSON_TYPES.get(name, _INTEGERS):
+            raise tensor_error(f"data holds a value that is not of type {datatype}")
+
+    def join(self) -> NDArray[np.object_]:
+        """Returns all values."""
+        return _join(self._pieces)
+
+
+def _join(pieces: Sequence[NDArray[np.object_]]) -> NDArray[np.object_]:
+    """Joins pieces one by one: at once, millions of references would hold the interpreter for long."""
+    joined = np.empty(sum(map(len, pieces)), object)
+    start = 0
+    for piece in pieces:
+        joined[start : start + len(piece)] = piece
+        start += len(piece)
+    return joined
+
+
+def _read_data(reader: JsonReader, max_values: int) -> _JsonData:
+    """Reads `data`, flat or nested, in row-major order. Raises Problem 400, or 413 above `max_values`."""
+    data = _JsonData()
     for items in reader.elements():
-        flat, depth = _flatten(items)
-        values += flat
-        depths.add(depth)
-        if len(values) > max_values:
+        data.add(items)
+        if data.size > max_values:
             raise _too_many_values()
-    if len(depths) > 1:
-        raise _uneven()
-    return values
+    return data
 
 
 def _flatten(data: list[Any]) -> tuple[list[Any], int]:
@@ -157,7 +198,7 @@ def _too_many_values() -> Problem:
     return Problem(413, "a tensor holds more than is answered at once; send fewer rows at a time")
 
 
-def _decode(content: memoryview, datatype: str, max_values: int) -> list[Any] | NDArray[Any]:
+def _decode(content: memoryview, datatype: str, max_values: int) -> NDArray[Any]:
     if datatype == "BYTES":
         return _decode_texts(content, max_values)
     kind = np.dtype(_TYPES[datatype])
@@ -171,7 +212,8 @@ def _decode(content: memoryview, datatype: str, max_values: int) -> list[Any] | 
     return values
 
 
-def _decode_texts(content: memoryview, max_values: int) -> list[str]:
+def _decode_texts(content: memoryview, max_values: int) -> NDArray[np.object_]:
+    pieces: list[NDArray[np.object_]] = []
     texts: list[str] = []
     position = 0
     while position < len(content):
@@ -181,28 +223,14 @@ def _decode_texts(content: memoryview, max_values: int) -> list[str]:
         position += 4
         if position + length > len(content):
             raise tensor_error("binary BYTES are cut short")
-        if len(texts) == max_values:
+        if len(texts) == _PIECE_TEXTS:
+            pieces.append(np.array(texts, object))
+            texts = []
+        if len(pieces) * _PIECE_TEXTS + len(texts) == max_values:
             raise _too_many_values()
         try:
             texts.append(str(content[position : position + length], "utf-8"))
         except UnicodeDecodeError:
             raise tensor_error("BYTES must be UTF-8 text") from None
         position += length
-    return texts
-
-
-def _check_value(value: Any, datatype: str) -> Any:
-    """Returns a value of its datatype; None for null, a missing value. Raises Problem 400."""
-    if value is None:
-        return None
-    if datatype == "BYTES":
-        fits = isinstance(value, str)
-    elif datatype == "BOOL":
-        fits = isinstance(value, bool)
-    elif datatype.startswith("FP"):
-        fits = isinstance(value, float | int) and not isinstance(value, bool)
-    else:
-        fits = isinstance(value, int) and not isinstance(value, bool)
-    if not fits:
-        raise tensor_error(f"data holds a value that is not of type {datatype}")
-    return value
+    return _join([*pieces, np.array(texts, object)])
