@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from windlass.core.batch import Batch, Prediction
+from windlass.core.batch import Batch, Prediction, join_small
 
 IMAGES = np.arange(5 * 2 * 3 * 3, dtype=np.uint8).reshape(5, 2, 3, 3)
 SOUND = np.arange(5 * 4, dtype=np.float32).reshape(5, 4)
@@ -43,6 +43,15 @@ def test_rows_are_picked_by_index_or_mask(selection: list[Any]) -> None:
 def test_batches_are_joined_in_order() -> None:
     parts = [batch().slice(3, 5), batch().slice(0, 0), batch().slice(0, 2)]
     assert_rows(Batch.concat(parts), [3, 4, 0, 1])
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(1, [2, 1, 1]), (2, [2, 2]), (3, [3, 1]), (9, [4])])
+def test_small_neighbours_are_joined_in_order(size: int, sizes: list[int]) -> None:
+    parts = [batch().slice(start, stop) for start, stop in ((0, 2), (2, 3), (3, 4))]
+    joined = join_small(iter(parts), size)
+    assert list(map(len, joined)) == sizes
+    assert_rows(Batch.concat(joined), [0, 1, 2, 3])
+    assert join_small([], size) == []
 
 
 def test_a_batch_of_tensors_alone_has_no_columns() -> None:

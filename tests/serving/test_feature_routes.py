@@ -179,6 +179,11 @@ def test_invalid_requests_of_feast_are_refused(ask: httpx.Client, change: dict[s
     assert problem(ask.post("/get-online-features", json=body), 422)["errors"]
 
 
+def test_an_answer_of_feast_has_a_limit_of_values(ask: httpx.Client) -> None:
+    body = {"features": ["clients:age"] * 1000, "entities": {"id": [PLAIN] * 1001}}
+    assert "1000000 values" in problem(ask.post("/get-online-features", json=body), 413)["detail"]
+
+
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_other_methods(ask: httpx.Client, method: str, path: str) -> None:
     other = "PUT" if method == "GET" else "GET"

@@ -9,9 +9,9 @@ import pytest
 from tests.support.child_process import run_python
 
 from windlass.core.batch import Prediction
-from windlass.errors import InputError
+from windlass.errors import InputError, TableError
 from windlass.tables.csv_reader import BrokenLine
-from windlass.tables.reader import TableReader
+from windlass.tables.reader import MAX_COLUMNS, TableReader
 from windlass.tables.writer import open_writer, prediction_table, table_format
 
 TABLE = pa.table({"a": [1.5, 2.5, None], "b": ["x", "ÿ", None]})
@@ -141,6 +141,19 @@ def test_no_cut_and_no_altered_byte_crashes_the_reader(form: str) -> None:
                 table.to_pydict()
 
 
+@pytest.mark.parametrize("form", ["csv", "arrow"])
+def test_very_many_columns_are_refused(form: str, tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(MAX_COLUMNS + 1)]
+    path = tmp_path / "wide"
+    if form == "csv":
+        path.write_text(",".join(names) + "\n" + "," * MAX_COLUMNS + "\n")
+    else:
+        with pa.OSFile(str(path), "wb") as sink:
+            pa.ipc.new_file(sink, pa.schema([(name, pa.int8()) for name in names])).close()
+    with pytest.raises(TableError, match="it has 20,001 columns, and at most 20,000 are read"):
+        TableReader(path, form)
+
+
 def test_text_that_is_not_utf8_is_refused_in_arrow() -> None:
     wrong = pa.Array.from_buffers(
         pa.string(), 1, [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")]
@@ -199,7 +212,7 @@ def test_pandas_is_not_imported() -> None:
 import io, sys
 import numpy as np
 from windlass.core.batch import Prediction
-from windlass.tables.reader import TableReader
+from windlass.tables.reader import MAX_COLUMNS, TableReader
 from windlass.tables.writer import open_writer, prediction_table
 table = prediction_table(Prediction(np.array([1, 0]), np.ones((2, 2))), ("a", "b"))
 for form in ("csv", "parquet", "arrow"):

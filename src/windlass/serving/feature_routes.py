@@ -95,7 +95,7 @@ def body_ids(body: bytes) -> list[int]:
 
 
 def read_object(reader: JsonReader, members: Mapping[str, ReadValue]) -> Any:
-    """Returns the object that comes next, or the value that is none; `members` reads each that is known.
+    """Returns the object that comes next, or another value; `members` reads each member that is known.
 
     Of unknown members it returns one, which is enough to make the object invalid. Raises Problem 400 or 413.
     """
