@@ -6,11 +6,14 @@ import signal
 import time
 
 import pytest
+from tests.support.budget import IS_CI
 from tests.support.job_workers import ON_POSTGRES, ON_SQLITE, Bench, is_alive
 from tests.support.waiting import wait_until
 
 from windlass.jobs.job import JobState
 from windlass.jobs.queue import MAX_ATTEMPTS
+
+LIFE_SECONDS = (0.5, 4.0) if IS_CI else (0.2, 2.0)  # of a worker; a forked one starts sooner
 
 
 @ON_POSTGRES
@@ -38,7 +41,7 @@ def test_workers_killed_at_random_lose_and_double_nothing(bench: Bench) -> None:
     jobs = [bench.submit(project, seed=seed) for seed in range(3)]
     for _ in range(5):
         worker = bench.worker(ready=False)
-        time.sleep(dice.uniform(0.5, 4.0))  # any moment: it starts, trains, registers, settles
+        time.sleep(dice.uniform(*LIFE_SECONDS))  # any moment: it starts, trains, registers, settles
         worker.kill()
     bench.worker()
     ends = [bench.end(job) for job in jobs]

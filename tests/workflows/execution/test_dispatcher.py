@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -75,8 +76,14 @@ class DispatchSetup:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DispatchSetup]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+def setup(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path
+) -> Iterator[DispatchSetup]:
+    url = None
+    if request.param == "postgres":
+        url = request.getfixturevalue("migrated_postgres_url")
+    else:
+        shutil.copytree(sqlite_template.parent, tmp_path / "home")
     settings = Settings(home=tmp_path / "home", database_url=url)
     registry = Registry.open(settings)
     dispatch = DispatchSetup(settings, registry.database)

@@ -1,6 +1,7 @@
 """Steps that are stored: what a worker finished, the next one does not do again."""
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ Launch = Callable[[str, RunJob], DurableEngine]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+def settings(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> Settings:
     if request.param == "sqlite":
+        shutil.copytree(sqlite_template.parent, tmp_path / "home")
         return Settings(home=tmp_path / "home")
     return Settings(
         home=tmp_path / "home", database_url=request.getfixturevalue("migrated_postgres_url")
