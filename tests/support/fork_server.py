@@ -57,6 +57,7 @@ MODULES = [
     *("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
     *("sklearn.calibration", "sklearn.datasets"),
     *("mlflow", "mlflow.store.tracking.sqlalchemy_store", "dbos._sys_db_sqlite"),
+    *("alembic.command", "alembic.autogenerate", "mako.template", "mako.exceptions"),
     *("rich.traceback", "typer.rich_utils"),  # how a usage error is shown
 ]
 

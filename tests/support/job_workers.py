@@ -19,11 +19,12 @@ from tests.support.waiting import wait_until
 
 from windlass.jobs.job import Job, JobState
 from windlass.jobs.queue import JobQueue, JobRequest, ProjectBusyError, read_open_jobs
+from windlass.jobs.workers import DEAD_SECONDS
 from windlass.registry.registry import Registry
 from windlass.registry.version import Version
 from windlass.settings import Settings
 from windlass.storage.database import Database
-from windlass.storage.db_tables import jobs
+from windlass.storage.db_tables import jobs, workers
 
 TIMEOUT = 90.0  # seconds until a test gives a job up; machines that test are busy
 UNRULY = project_folder("unruly")
@@ -234,6 +235,12 @@ def make_older(database: Database, job: Job, seconds: float) -> Job:
         values = {column.name: column - seconds for column in times}
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
     return JobQueue(database).get(job.id)
+
+
+def make_heartbeats_older(database: Database) -> None:
+    """Has every worker that beats no more count as dead at once."""
+    with database.writing() as connection:
+        connection.execute(update(workers).values(beat_at=workers.c.beat_at - DEAD_SECONDS))
 
 
 def is_alive(pid: int) -> bool:
