@@ -53,5 +53,7 @@ def test_the_banner_of_a_bundle_without_a_registry_says_so(
     gates = (GateRecord(rule="accuracy >= 0.9", value=0.5, passed=passed),)
     alone = replace(bundle, manifest=bundle.manifest.model_copy(update={"gates": gates}))
     output = banner([ServeTarget("iris", alone)], settings, "127.0.0.1", 8000)
-    assert f"iris is the bundle in {bundle.path} by itself: no registry decides about it." in output
+    assert (
+        f"iris is served from the folder {bundle.path}, without a registry: its version" in output
+    )
     assert ("Not every gate passed." in output) is not passed

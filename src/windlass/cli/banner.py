@@ -58,7 +58,10 @@ def banner(
 
 
 def _bundle_line(bundle: "Bundle") -> str:
-    text = f"{bundle.manifest.project} is the bundle in {bundle.path} by itself: no registry decides about it."
+    text = (
+        f"{bundle.manifest.project} is served from the folder {bundle.path}, without a registry:"
+        " its version does not change."
+    )
     gates = bundle.manifest.gates
     return text if all(gate.passed for gate in gates) else f"{text} Not every gate passed."
 

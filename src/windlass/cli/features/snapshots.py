@@ -222,7 +222,7 @@ def snapshots(project: ProjectArgument = Path(), json: Json = False) -> None:
         )
         return
     echo_table(
-        ("snapshot", "built", "on", "view", "events", "entities", "computed", "newest", "quarantined",
+        ("snapshot", "built", "based on", "view", "events", "entities", "computed", "newest", "quarantined",
          "digest"),
         [
             (s.number, format_time(s.created), s.parent or "", s.view, f"{s.events:,}",
