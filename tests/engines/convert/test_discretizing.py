@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, KBinsDiscretizer, QuantileTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -53,11 +53,15 @@ def test_bins_in_float32_are_native(iris: Any, native_reason: Any) -> None:
     assert native_reason(model, iris) == "KBinsDiscretizer: dtype=float32 is not converted"
 
 
-@pytest.mark.parametrize("count", [2, 150])
-def test_quantiles(count: Any, iris: Any, convert_exactly: Any, compare_rows: Any) -> None:
+@pytest.mark.parametrize(
+    ("count", "output"), [(2, "uniform"), (50, "normal"), *([(150, "uniform")] if IS_CI else [])]
+)
+def test_quantiles(
+    count: Any, output: Any, iris: Any, convert_exactly: Any, compare_rows: Any
+) -> None:
     rows, _ = iris
     table = (rows, np.random.default_rng(0).integers(0, 3, len(rows)))
-    step = QuantileTransformer(n_quantiles=count)
+    step = QuantileTransformer(n_quantiles=count, output_distribution=output)
     convert_exactly(make_pipeline(step, DecisionTreeClassifier(random_state=0)), table)
     model = make_pipeline(step, LogisticRegression())
     quantiles = np.unique(step.fit(rows).quantiles_[:, 1])[:9]
@@ -68,9 +72,16 @@ def test_quantiles(count: Any, iris: Any, convert_exactly: Any, compare_rows: An
     assert compare_rows(model, iris, special) == 1
 
 
-def test_quantiles_that_are_native(iris: Any, native_reason: Any) -> None:
-    for step, reason in (
-        (QuantileTransformer(n_quantiles=9, output_distribution="normal"), "='normal'"),
-        (QuantileTransformer(n_quantiles=1), "4 quantiles"),
-    ):
-        assert reason in native_reason(make_pipeline(step, LogisticRegression()), iris)
+@pytest.mark.parametrize("output", ["uniform", "normal"])
+def test_quantiles_that_are_equal_at_the_ends(output: Any, compare_rows: Any) -> None:
+    rows = pd.DataFrame({"x": [0.0, 0.0, 1.0, 1.0, 1.0], "y": [2.0] * 5})
+    step = QuantileTransformer(n_quantiles=5, output_distribution=output)
+    model = make_pipeline(step, LinearRegression())
+    values = [-9.0, 0.0, 5e-8, 2e-7, 0.5, 1.0 - 5e-8, 1.0, 1.2, 9.0]
+    special = pd.DataFrame({"x": values, "y": values[::-1]})
+    assert compare_rows(model, (rows, np.arange(5)), special) == 0
+
+
+def test_a_single_quantile_is_native(iris: Any, native_reason: Any) -> None:
+    model = make_pipeline(QuantileTransformer(n_quantiles=1), LogisticRegression())
+    assert "4 quantiles" in native_reason(model, iris)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri
 
+from windlass.engines.convert.estimators.functions import normal_quantile
 from windlass.engines.convert.estimators.trees import record_splits
 from windlass.engines.convert.types import UnsupportedError
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
 
 _DOUBLE, _INT64 = 11, 7
+_END_OF_NORMAL = (
+    1e-7  # BOUNDS_THRESHOLD of scikit-learn: of a share, and of a value beside the ends
+)
 _MAX_QUANTILES = 20_000  # of all columns; every value is compared with those of its column
 
 
@@ -65,10 +70,8 @@ def _one_hot(graph: Graph, bins: str, counts: Array) -> tuple[str, int]:
 
 
 def quantile_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
-    """Append each value's share of smaller training values; of equal quantiles it takes the middle."""
+    """Append each value's share of smaller training values, or its normal quantile; of equal ones the middle."""
     quantiles = np.asarray(step.quantiles_, np.float64).T
-    if step.output_distribution != "uniform":
-        raise UnsupportedError("QuantileTransformer: output_distribution='normal' is not converted")
     if not 1 < quantiles.shape[1] <= quantiles.size <= _MAX_QUANTILES:
         raise UnsupportedError(f"QuantileTransformer: {quantiles.size} quantiles are not converted")
     graph, shares = compiler.graph, np.asarray(step.references_, np.float64)
@@ -77,10 +80,29 @@ def quantile_transformer(compiler: Compiler, step: Any, columns: Columns) -> Col
     upper = _interpolated(graph, rows, quantiles, shares)
     lower = _interpolated(graph, graph.node("Neg", rows), -quantiles[:, ::-1], -shares[::-1])
     values = graph.node("Mul", graph.node("Sub", upper, lower), graph.constant(0.5))
-    for end, share in ((quantiles[:, -1], 1.0), (quantiles[:, 0], 0.0)):
-        at_end = graph.node("Equal", rows, graph.constant(end))
-        values = graph.node("Where", at_end, graph.constant(share), values)
+    normal = step.output_distribution == "normal"
+    margin = _END_OF_NORMAL if normal else 0.0  # which scikit-learn adds to the value
+    above, below = (
+        graph.node("Add", rows, graph.constant(side)) if normal else rows
+        for side in (margin, -margin)
+    )
+    last, first = graph.constant(quantiles[:, -1]), graph.constant(quantiles[:, 0])
+    beyond = graph.node("Greater" if normal else "GreaterOrEqual", above, last)
+    values = graph.node("Where", beyond, graph.constant(1.0), values)
+    before = graph.node("Less" if normal else "LessOrEqual", below, first)
+    values = graph.node("Where", before, graph.constant(0.0), values)
+    if normal:
+        values = _normal(graph, values)
     return graph.tensor_columns(values, len(columns))
+
+
+def _normal(graph: Graph, shares: str) -> str:
+    """Append the normal quantiles of shares, both clipped as scikit-learn clips them."""
+    smallest = _END_OF_NORMAL - np.spacing(1)
+    inside = graph.node("Max", shares, graph.constant(smallest / 2))
+    inside = graph.node("Min", inside, graph.constant(1.0 - smallest / 2))
+    ends = [graph.constant(float(ndtri(share))) for share in (smallest, 1 - smallest)]
+    return graph.node("Min", graph.node("Max", normal_quantile(graph, inside), ends[0]), ends[1])
 
 
 def _interpolated(graph: Graph, rows: str, points: Array, values: Array) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 from windlass.engines.convert.types import UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from windlass.engines.convert.compiler import Compiler
     from windlass.engines.convert.graph import Array, Columns, Graph
 
@@ -17,6 +19,29 @@ Term = tuple[int, ...]  # the features of one product
 _OPERATORS = {"log": "Log", "sqrt": "Sqrt", "exp": "Exp", "abs": "Abs", "absolute": "Abs"}
 _SMALLEST_BOX_COX = 1e-19  # of a lambda; SciPy takes the logarithm below it
 _SMALLEST_YEO_JOHNSON = float(np.finfo(np.float64).eps)
+_ROOT_OF_TWO_PI = 2.50662827463100050242
+_NORMAL_TAIL = (
+    0.13533528323661269189  # exp(-2), below which, and above 1 less which, the logarithm decides
+)
+_NORMAL_P0 = (
+    -5.99633501014107895267e1, 9.80010754185999661536e1, -5.66762857469070293439e1,
+    1.39312609387279679503e1, -1.23916583867381258016e0,
+)  # fmt: skip
+_NORMAL_Q0 = (
+    1.0, 1.95448858338141759834e0, 4.67627912898881538453e0, 8.63602421390890590575e1,
+    -2.25462687854119370527e2, 2.00260212380060660359e2, -8.20372256168333339912e1,
+    1.59056225126211695515e1, -1.18331621121330003142e0,
+)  # fmt: skip
+_NORMAL_P1 = (
+    4.05544892305962419923e0, 3.15251094599893866154e1, 5.71628192246421288162e1,
+    4.40805073893200834700e1, 1.46849561928858024014e1, 2.18663306850790267539e0,
+    -1.40256079171354495875e-1, -3.50424626827848203418e-2, -8.57456785154685413611e-4,
+)  # fmt: skip
+_NORMAL_Q1 = (
+    1.0, 1.57799883256466749731e1, 4.53907635128879210584e1, 4.13172038254672030440e1,
+    1.50425385692907503408e1, 2.50464946208309415979e0, -1.42182922854787788574e-1,
+    -3.80806407691578277194e-2, -9.33259480895457427372e-4,
+)  # fmt: skip
 
 
 def function_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
@@ -75,6 +100,42 @@ def expit(graph: Graph, name: str) -> str:
     """Append ``1 / (1 + exp(-x))`` as SciPy computes it; ONNX Runtime's Sigmoid rounds small values to 0."""
     growth = graph.node("Exp", graph.node("Neg", name))
     return graph.node("Reciprocal", graph.node("Add", growth, graph.constant(1.0)))
+
+
+def normal_quantile(graph: Graph, shares: str) -> str:
+    """Append the quantile of the standard normal distribution, for shares strictly between 1e-14 and 1 - 1e-14.
+
+    ``ndtri`` of the Cephes library (Moshier 1989), step by step, as SciPy computes it.
+    """
+    half = graph.constant(0.5)
+    above = graph.node("Greater", shares, graph.constant(1.0 - _NORMAL_TAIL))
+    tail = graph.node("Where", above, graph.node("Sub", graph.constant(1.0), shares), shares)
+    middle = graph.node("Sub", tail, half)
+    square = graph.node("Mul", middle, middle)
+    ratio = graph.node("Mul", square, polynomial(graph, square, _NORMAL_P0))
+    ratio = graph.node("Div", ratio, polynomial(graph, square, _NORMAL_Q0))
+    central = graph.node("Add", middle, graph.node("Mul", middle, ratio))
+    central = graph.node("Mul", central, graph.constant(_ROOT_OF_TWO_PI))
+    root = graph.node("Mul", graph.node("Log", tail), graph.constant(-2.0))
+    root = graph.node("Sqrt", root)
+    first = graph.node("Sub", root, graph.node("Div", graph.node("Log", root), root))
+    inverse = graph.node("Reciprocal", root)
+    ratio = graph.node("Mul", inverse, polynomial(graph, inverse, _NORMAL_P1))
+    ratio = graph.node("Div", ratio, polynomial(graph, inverse, _NORMAL_Q1))
+    outer = graph.node("Sub", first, ratio)
+    outer = graph.node("Where", above, outer, graph.node("Neg", outer))
+    is_central = graph.node("Greater", tail, graph.constant(_NORMAL_TAIL))
+    return graph.node("Where", is_central, central, outer)
+
+
+def polynomial(graph: Graph, name: str, coefficients: Sequence[float]) -> str:
+    """Append a polynomial by Horner's rule, the highest power first."""
+    total = graph.node("Mul", name, graph.constant(coefficients[0]))
+    if coefficients[0] == 1.0:
+        total = name
+    for coefficient in coefficients[1:-1]:
+        total = graph.node("Mul", graph.node("Add", total, graph.constant(coefficient)), name)
+    return graph.node("Add", total, graph.constant(coefficients[-1]))
 
 
 def power_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
