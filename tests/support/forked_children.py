@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from tests.support import fork_server
 from tests.support.fork_server import ForkedProcess
+from tests.support.tracking_stores import copy_tracking_stores
 
 _PR_SET_NAME = 15  # linux/prctl.h
 
@@ -31,6 +32,7 @@ def fork_children(server: Path) -> None:
     fork_projects(lambda: server)
     _fork_workers()
     _fork_job_worker()
+    copy_tracking_stores(server.with_name("mlflow.db"))
 
 
 def fork_projects(server: Callable[[], Path]) -> None:
