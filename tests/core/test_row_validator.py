@@ -270,7 +270,7 @@ def test_a_field_that_is_given_twice(body: str, repeats: bool) -> None:
     )
     validator = RowValidator(RowSchema(title="R", columns=columns))
     good = '{"a": 2, "b": "y"}'
-    for parse_body, text, place in (
+    for parse_body, text, row_loc in (
         (validator.parse_row, body, []),
         (validator.parse_rows, f"[{good}, {body}]", [1]),
         (validator.parse_batch, f"[{good}, {body}, {good}]", [1]),
@@ -281,5 +281,5 @@ def test_a_field_that_is_given_twice(body: str, repeats: bool) -> None:
         with pytest.raises(RowsError) as caught:
             parse_body(text.encode())
         (fault,) = caught.value.faults
-        assert fault["loc"][:-1] == place
+        assert fault["loc"][:-1] == row_loc
         assert fault["msg"] == "Field given twice"

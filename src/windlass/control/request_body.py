@@ -94,8 +94,8 @@ class BodySchema:
         named = [name for name in fields if name in self._names]
         faults = [_fault([*path, name], "Unknown field.") for name in named]
         if len(named) < len(fields):
-            known = "" if path else f" The fields are: {', '.join(self.schema['properties'])}."
-            faults.append(_fault(path, f"There is an unknown field.{known}"))
+            declared = "" if path else f" The fields are: {', '.join(self.schema['properties'])}."
+            faults.append(_fault(path, f"There is an unknown field.{declared}"))
         return faults
 
 

@@ -40,7 +40,7 @@ MANY = ",".join([ROW] * 4000)  # more than is read at a time
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "place"),
+    ("path", "body", "repeated_loc"),
     [
         ("/predict", TWICE, []),
         ("/predict_batch", f"[{ROW},{TWICE}]", [1]),
@@ -53,10 +53,10 @@ MANY = ",".join([ROW] * 4000)  # more than is read at a time
     ids=range(7),
 )
 def test_a_field_that_a_row_has_twice_is_refused(
-    iris_server: Server, path: str, body: str, place: list[int]
+    iris_server: Server, path: str, body: str, repeated_loc: list[int]
 ) -> None:
     answer = iris_server.client.post(path, content=body, headers={"content-type": "application/json"})  # fmt: skip
     assert answer.status_code == 422, answer.text
     (fault,) = answer.json()["errors"]
-    assert fault["loc"][-len(place) - 1 :] == [*place, "petal_width"]
+    assert fault["loc"][-len(repeated_loc) - 1 :] == [*repeated_loc, "petal_width"]
     assert "twice" in fault["msg"]
