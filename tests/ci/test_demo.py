@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import child_process
 from tests.support.child_process import run
 from tests.support.cli import run_cli
 from tests.support.lending_project import LendingProject
@@ -13,22 +14,29 @@ from tests.support.server import environment
 UNRULY = project_folder("unruly")
 
 
-def demo(home: Path, folder: Path) -> str:
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """A Python with a `windlass` beside it, whose processes are forked outside CI."""
+    server = child_process.fork_server
+    return Path(sys.executable) if server is None else server.interpreter(tmp_path / "bin")
+
+
+def demo(python: Path, home: Path, folder: Path) -> str:
     """What examples/demo.py printed."""
-    command = [sys.executable, ROOT / "examples" / "demo.py", folder]
+    command = [python, ROOT / "examples" / "demo.py", folder]
     done = run(command, env=environment(home), timeout=200)
     assert done.code == 0, done.out + done.err
     return done.out
 
 
 def test_the_demo_brings_an_example_to_production_once_and_leaves_no_key_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: Path
 ) -> None:
     home, project = tmp_path / "home", LendingProject.copied(tmp_path / "unruly", UNRULY)
     project.change('policy="automatic"', 'policy="manual", four_eyes=True')
     monkeypatch.setenv("WINDLASS_HOME", str(home))
-    assert "windlass train" in demo(home, project.folder)
-    assert "as they were" in demo(home, project.folder)
+    assert "windlass train" in demo(python, home, project.folder)
+    assert "as they were" in demo(python, home, project.folder)
     assert [version["stage"] for version in run_cli("versions", "unruly", "--json").json()] == [
         "production"
     ]

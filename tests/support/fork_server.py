@@ -84,8 +84,21 @@ class ForkServer:
 
     def shell_functions(self) -> str:
         """Returns functions of bash that run `.venv/bin/windlass` and `.venv/bin/python` in forked processes."""
-        run = shlex.join([sys.executable, __file__, "--run", str(self.socket())])
+        run = self._run_command()
         return "".join(f'{name}() {{ {run} {name} "$@"; }}\n' for name in _SHELL_COMMANDS)
+
+    def interpreter(self, folder: Path) -> Path:
+        """Makes a folder of programs: `python`, which it returns, and a `windlass` that runs in forked processes."""
+        folder.mkdir()
+        windlass, run = Path(sys.executable).with_name("windlass"), self._run_command()
+        command = folder / "windlass"
+        command.write_text(f'#!/bin/sh\nexec {run} {shlex.quote(str(windlass))} "$@"\n')
+        command.chmod(0o755)
+        (folder / "python").symlink_to(sys.executable)
+        return folder / "python"
+
+    def _run_command(self) -> str:
+        return shlex.join([sys.executable, __file__, "--run", str(self.socket())])
 
     def _start(self) -> str:
         path = self._shared.folder / "fork-server.socket"
