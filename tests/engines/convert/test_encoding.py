@@ -89,3 +89,13 @@ def test_what_an_encoder_rejects_reaches_no_tree(
     model = make_pipeline(steps, DecisionTreeClassifier(random_state=0))
     special = pd.DataFrame({"colour": ["red", "blue"], "job": ["a", "a"], "age": [1.0, 1.0]})
     assert compare_rows(model, (rows, rows.age > 3), special) == 1
+
+
+@pytest.mark.parametrize(
+    "encoder", [OneHotEncoder(), OrdinalEncoder(encoded_missing_value=-1)], ids=repr
+)
+def test_a_missing_number_is_a_category_of_several_columns(encoder: Any, compare_rows: Any) -> None:
+    rows = pd.DataFrame({"a": [0.0, 1.0, np.nan] * 8, "b": [np.nan, 1.0, 1.0, 2.0] * 6})
+    model = make_pipeline(encoder, DecisionTreeClassifier(random_state=0))
+    target = rows.a.isna() & rows.b.notna()
+    assert compare_rows(model, (rows, target), pd.concat([rows[:12], rows[:2] + 7])) == 2

@@ -15,6 +15,7 @@ from windlass.engines.convert.types import UnsupportedError
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler
 
+_MISSING = float("nan")  # one object: NaN is no other NaN, and columns share a table
 _MAX_TABLE_CELLS = 1_000_000  # cells; a shared table beyond this is split by column
 
 
@@ -130,7 +131,7 @@ def _key(value: Any, text: bool) -> str | float:
         if not missing and not isinstance(value, str):
             raise UnsupportedError(f"encoder: the category {value!r} of a text column is not text")
         return "" if missing else str(value)
-    return float("nan") if missing else float(value)
+    return _MISSING if missing else float(value)
 
 
 def _split(group: list[int], lookups: list[Lookup]) -> list[list[int]]:
