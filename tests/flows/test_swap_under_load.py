@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+from tests.support.budget import IS_CI
 from tests.support.load_clients import Load
 from tests.support.registry_home import (
     RegistryHome,
@@ -21,7 +22,7 @@ from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 NAME = Path("iris")  # of the project, in the registry
-SWAPS = 20
+SWAPS = 20 if IS_CI else 10
 
 
 class Asking(Load):
@@ -65,7 +66,7 @@ def ready(server: Server) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_twenty_swaps_and_rollbacks(
+def test_swaps_and_rollbacks(
     serve: Serve,
     registry_home: RegistryHome,
     bundle_of: BundleOf,
