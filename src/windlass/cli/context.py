@@ -138,7 +138,7 @@ def _bundle_argument(default: str) -> Any:
 
 BundleOrProject = Annotated[
     list[str] | None,
-    _bundle_argument("the version in production, otherwise artifacts, otherwise the newest"),
+    _bundle_argument("the version in production, otherwise the newest"),
 ]
 ScoredVersion = Annotated[list[str] | None, _bundle_argument("the version in production")]
 
@@ -159,8 +159,8 @@ class BundleReference:
 def resolve_bundle(target: Path, versions: list[str]) -> BundleReference:
     """Opens the bundle in folder `target`; of a project the named version.
 
-    Without a name that is the version in production, or else the bundle in the folder's `artifacts`, or else the
-    newest version.
+    Without a name that is the version in production, or else the newest one; of a project that the registry does not
+    know, the bundle in the folder's `artifacts`.
 
     Raises BundleError, UnknownError, IntegrityError or StorageError.
     """
@@ -188,7 +188,7 @@ def _default_bundle(target: Path) -> BundleReference | None:
         if project is None:
             return None
         version = registry.production(project)
-        if version is None and not (target / "artifacts" / MANIFEST).is_file():
+        if version is None:
             stored = (each for each in registry.versions(project) if each.pruned_at is None)
             version = next(stored, None)
         if version is None:

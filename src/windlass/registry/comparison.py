@@ -151,7 +151,10 @@ def _common_holdouts(a: Bundle, b: Bundle) -> tuple[Holdout, Holdout, int] | str
         return "a bundle of an earlier Windlass does not say what it held out. Train it again."
     first, second = common_rows(holdouts[0], holdouts[1])
     if not len(first):
-        return "no row was held out by both. Train both on the same data, with a gate NotWorse(…)."
+        return (
+            "no row was held out by both. Train both on the same data;"
+            " a gate NotWorse(…) holds out the same rows each time."
+        )
     rows_a, rows_b = holdouts[0].take(first), holdouts[1].take(second)
     relabelled = int(np.count_nonzero(rows_a.truth != rows_b.truth))
     return rows_a, replace(rows_b, truth=rows_a.truth), relabelled

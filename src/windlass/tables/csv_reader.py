@@ -203,21 +203,23 @@ def _read_header(head: bytes, name: str, form: CsvFormat) -> list[str]:
     except csv.Error as error:
         raise InputError(f"{name} has no readable header: {error}.") from error
     if not names:
-        raise InputError(f"{name} is empty. The first line names the columns.")
+        raise _unreadable(name, "it is empty. The first line names the columns.")
     first, *rest = re.split(_LINE_END.encode(), head.lstrip(b"\r\n"), maxsplit=1)
-    if not rest:
-        reason = (
-            "no line follows the header. Write the column names in a line, and each row in one."
-        )
-        raise TableError(f"{name} cannot be read as csv: {reason}", reason)
-    if form.line_per_record and _opens_quote(_binary_array(first))[0]:
-        raise InputError(f"The header of {name} opens a quote that it does not close. Close it.")
     if any(char == "\0" or "\udc80" <= char <= "\udcff" for char in "".join(names)):
-        raise InputError(
-            f"{name} cannot be read as csv: it is not UTF-8. Save the file as CSV in UTF-8, not compressed."
+        raise _unreadable(name, "it is not UTF-8. Save it as CSV in UTF-8, not compressed.")
+    if not rest:
+        raise _unreadable(
+            name,
+            "no line follows the header. Write the column names in a line, and each row in one.",
         )
+    if form.line_per_record and _opens_quote(_binary_array(first))[0]:
+        raise _unreadable(name, "its header opens a quote that it does not close. Close it.")
     require_unique(name, names)
     return names
+
+
+def _unreadable(name: str, reason: str) -> TableError:
+    return TableError(f"{name} cannot be read as csv: {reason}", reason)
 
 
 def _opens_quote(lines: Any) -> NDArray[np.bool_]:

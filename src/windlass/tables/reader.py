@@ -152,10 +152,8 @@ class TableReader:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = self._error_reason(error)
-            text = (
-                reason
-                or f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}. Check the file."
-            )
+            first = next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
+            text = reason or f"{first}. Check the file."
             raise TableError(
                 f"{self._name} cannot be read as {self.form}: {text}", reason
             ) from error

@@ -117,12 +117,12 @@ def test_parquet_comes_in_batches(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("raw.csv", b"", "is empty. The first line names the columns"),
-        ("raw.csv", "a,b\n1,2\n".encode("utf-16"), "Save the file as CSV in UTF-8"),
-        ("raw.csv", b"a,stra\xdfe\n1,2\n", "Save the file as CSV in UTF-8"),
+        ("raw.csv", "a,b\n1,2\n".encode("utf-16"), "Save it as CSV in UTF-8"),
+        ("raw.csv", b"a,stra\xdfe\n1,2\n", "Save it as CSV in UTF-8"),
         (
             "raw.csv",
             compress(b"a,b\n1,2\n", mtime=0),
-            "Save the file as CSV in UTF-8, not compressed",
+            "Save it as CSV in UTF-8, not compressed",
         ),
         ("raw.csv", b'a,"b\n1,2\n', "opens a quote"),
         ("raw.csv", b"a,b,a\n1,2,3\n", "has 2 columns called 'a'"),
