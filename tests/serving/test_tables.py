@@ -185,9 +185,8 @@ ROW = ",".join(map(str, FLOWER.values()))
         ([HEADER], "no line follows the header. Write the column names in a line, and each row in one."),
         ([""], "it is empty. The first line names the columns."),
         (["a\0,b", "1,2"], "it is not UTF-8. Save it as CSV in UTF-8, not compressed."),
-        (['a,"b', "1,2"], "its header opens a quote that it does not close. Close it."),
     ],
-    ids=["cells", "quote", "columns", "line", "header", "empty", "encoding", "header quote"],
+    ids=["cells", "quote", "columns", "line", "header", "empty", "encoding"],
 )  # fmt: skip
 def test_the_answer_gives_the_reason_for_unreadable_csv(
     iris_server: Server, lines: list[str], reason: str
