@@ -20,8 +20,8 @@ def copy_tracking_stores(template: Path) -> None:
     write_run = tracking._write_run
 
     def write(record: Any, uri: str, home: Path) -> str:
-        if uri.startswith(_SQLITE):
-            file = Path(uri.removeprefix(_SQLITE))
+        file = Path(uri.removeprefix(_SQLITE))
+        if uri.startswith(_SQLITE) and file.exists():  # the home's, made empty with its rights
             with _locked(file):  # trainings that share a home begin it once
                 if file.stat().st_size == 0:
                     shutil.copyfile(_made(template), file)
