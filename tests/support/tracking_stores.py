@@ -24,13 +24,13 @@ def copy_tracking_stores(template: Path) -> None:
         if uri.startswith(_SQLITE) and file.exists():  # the home's, made empty with its rights
             with _locked(file):  # trainings that share a home begin it once
                 if file.stat().st_size == 0:
-                    shutil.copyfile(_made(template), file)
+                    shutil.copyfile(_migrated(template), file)
         return write_run(record, uri, home)
 
     tracking._write_run = write
 
 
-def _made(template: Path) -> Path:
+def _migrated(template: Path) -> Path:
     with _locked(template.with_suffix(".lock")):
         if not template.exists():
             from mlflow import MlflowClient
