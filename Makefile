@@ -38,6 +38,7 @@ lint: $(DEV) ## style, types and import contracts
 bench: $(SETUP) ## measure side by side with other servers and Feast (BENCH="--quick --peers --large")
 	@$(VENV)/bin/python -m benchmarks.serving $(filter-out --large,$(BENCH))
 	@$(VENV)/bin/python -m benchmarks.swap
+	@$(VENV)/bin/python -m benchmarks.soak
 	@$(VENV)/bin/python -m benchmarks.by_id $(filter --quick,$(BENCH))
 	@exec $(VENV)/bin/python -m benchmarks.features $(filter --quick --peers --large,$(BENCH))
 

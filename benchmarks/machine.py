@@ -67,6 +67,17 @@ class Running:
         """Returns the resident memory of the process and all its descendants, in MB."""
         return sum(map(_resident, _descendants(self.pid))) / 1e6
 
+    def memory_shares(self) -> dict[int, int]:
+        """Returns the proportional memory (PSS) of the process and each of its descendants, in bytes."""
+        shares = {}
+        for pid in _descendants(self.pid):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                shares[pid] = next(
+                    int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")
+                )
+        return shares
+
 
 def split_cores() -> tuple[int, int]:
     """Returns a core for the server and one for the load; this process moves to the second."""

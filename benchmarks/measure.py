@@ -65,7 +65,7 @@ def batch_timings(servers: Sequence[Server], plan: Plan, report: Report) -> None
     """Measures 10,000 JSON rows on every server, and 1,000,000 rows of an Arrow stream on ours."""
     table = _flowers(10_000)
     body = json.dumps(table.to_pylist()).encode()
-    stream = _stream(_flowers(1_000_000))
+    arrow = stream(_flowers(1_000_000))
     for turn in range(plan.rounds):
         for server in servers:
             _say(f"batches, round {turn + 1}: {server.name}")
@@ -79,8 +79,8 @@ def batch_timings(servers: Sequence[Server], plan: Plan, report: Report) -> None
                 # the first one is a warm-up
                 report.timings.append(Timing(JSON_ROWS, server.name, median(spent[1:])))
                 if server.name == OURS:
-                    seconds, answer = timed_post(up, stream, ARROW)
-                    if pa.ipc.open_stream(answer).read_all().num_rows != 1_000_000:
+                    seconds, answer = timed_post(up, arrow, ARROW)
+                    if pa.ipc.openstream(answer).read_all().num_rows != 1_000_000:
                         raise BenchmarkError(f"{server.name} did not answer every Arrow row.")
                     report.timings.append(Timing(ARROW_ROWS, server.name, seconds))
 
@@ -125,7 +125,8 @@ def _flowers(rows: int) -> pa.Table:
     return pa.table(dict(zip(FLOWER, values.T, strict=True)))
 
 
-def _stream(table: pa.Table) -> bytes:
+def stream(table: pa.Table) -> bytes:
+    """Returns a table as an Arrow stream."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=65_536)
