@@ -1,9 +1,9 @@
 """Feature routes of one project: the stored features of one entity, and of many."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,7 @@ from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
 from windlass.core.row_validator import rows_error
 from windlass.errors import Fault
 from windlass.serving.json_reader import JsonReader
-from windlass.serving.online_features import OnlineFeatures
+from windlass.serving.online_features import INLINE_IDS, OnlineFeatures
 from windlass.serving.predict import require_json
 from windlass.web.messages import Request, Response
 from windlass.web.problems import Problem
@@ -30,7 +30,7 @@ MAX_IDS = 10_000  # in one request
 MAX_IDS_BODY = 512 << 10  # bytes of such a request: 50 for each id
 ReadValue = Callable[[JsonReader], Any]
 INLINE_BODY = 16 << 10  # bytes that are parsed on the event loop
-STEP_RESULTS = 256  # encoded before the event loop answers others
+STEP_RESULTS = 256  # encoded at a time
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}").fullmatch
 _ID = core_schema.int_schema(strict=True, ge=MIN_ID, le=MAX_ID)
@@ -69,14 +69,14 @@ def served_event(request: Request) -> ServedEvent | None:
     )
 
 
-async def parse_body(body: bytes, parse: Callable[[bytes], T]) -> T:
+async def parse_body(online: OnlineFeatures, body: bytes, parse: Callable[[bytes], T]) -> T:
     """Returns what `parse` makes of a body; a long one is parsed off the event loop."""
-    return parse(body) if len(body) <= INLINE_BODY else await asyncio.to_thread(parse, body)
+    return await online.offload(partial(parse, body), len(body), INLINE_BODY)
 
 
-async def read_ids(request: Request) -> list[int]:
+async def read_ids(online: OnlineFeatures, request: Request) -> list[int]:
     """Returns the ids of a request's body. Raises Problem 400, 413 or 422."""
-    return await parse_body(await request.body(MAX_IDS_BODY), body_ids)
+    return await parse_body(online, await request.body(MAX_IDS_BODY), body_ids)
 
 
 def body_ids(body: bytes) -> list[int]:
@@ -137,7 +137,7 @@ class FeatureRoutes:
         """Answers `POST /features`: one result for each entity, in order; an unknown one does not fail the others."""
         require_json(request)
         at = served_event(request)
-        entities = await read_ids(request)
+        entities = await read_ids(self._online, request)
         request.parsed = perf_counter()
         stored = await self._online.get_many(entities, at)
         request.fetched = perf_counter()
@@ -148,15 +148,18 @@ class FeatureRoutes:
             else _result(view, features)
             for entity, features in zip(entities, stored, strict=True)
         )
-        items = [items async for items in encode_in_steps(results, STEP_RESULTS)]
-        return Response(b'{"results":[%b]}' % b",".join(items))
+        encode = partial(encode_in_steps, results, STEP_RESULTS)
+        return Response(
+            b'{"results":[%b]}' % await self._online.offload(encode, len(entities), INLINE_IDS)
+        )
 
 
-async def encode_in_steps(results: Iterator[Any], size: int) -> AsyncIterator[bytes]:
-    """Yields the results as JSON, so many at a time and a comma between two; others are answered between two steps."""
-    while step := list(islice(results, size)):
-        yield orjson.dumps(step, option=TIME_OPTIONS)[1:-1]
-        await asyncio.sleep(0)
+def encode_in_steps(results: Iterator[Any], size: int) -> bytes:
+    """Returns results as JSON, a comma between two; so many are encoded at a time."""
+    return b",".join(
+        orjson.dumps(step, option=TIME_OPTIONS)[1:-1]
+        for step in iter(lambda: list(islice(results, size)), [])
+    )
 
 
 def _result(view: ViewRecord, features: "Features") -> dict[str, Any]:

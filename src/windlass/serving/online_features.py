@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
 from windlass.errors import FeatureError, StorageError, error_text
@@ -20,6 +20,9 @@ from windlass.web.problems import Problem, unavailable
 if TYPE_CHECKING:
     from windlass.features.online.reader import FeatureReader, Features
     from windlass.features.online.store import Freshness, OnlineStore
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class OnlineFeatures:
         self._executor = DaemonExecutor(
             f"features-{self.project}", timeout=timings.timeout, on_abandon=self._forget_store
         )
+        # parses and encodes what is long; a thread apart from the store's, whose calls may take so long only
+        self._bodies = DaemonExecutor(f"bodies-{self.project}")
         self._batchers: dict[ServedEvent, MicroBatcher[Sequence[int], Sequence[Features | None]]]
         self._batchers = {}
         self._refreshing: asyncio.Task[None] | None = None
@@ -233,6 +238,11 @@ class OnlineFeatures:
         if self._open_store is not None:
             self._open_store.store.close()
         self._executor.close()
+        self._bodies.close()
+
+    async def offload(self, work: Callable[[], T], size: int, inline_size: int) -> T:
+        """Returns what `work` returns; a larger piece of work than `inline_size` runs on a thread, one at a time."""
+        return work() if size <= inline_size else await self._bodies.submit(work)
 
     async def _read_on_thread(
         self, entities: Sequence[int], at: ServedEvent | None

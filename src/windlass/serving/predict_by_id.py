@@ -67,7 +67,7 @@ class PredictById:
         """
         require_json(request)
         at = served_event(request)
-        entities = await read_ids(request)
+        entities = await read_ids(self._online, request)
         model = await self._predictor.resolve_model(request)
         request.parsed = perf_counter()
         features = await self._online.get_many(entities, at)

@@ -1,9 +1,8 @@
 """Protocol of Feast's feature server: `POST /get-online-features`, one column of values for each feature."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time
 from functools import partial
-from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 MAX_FEATURES = 1000  # in one request, which may name a feature twice
 MAX_VALUES = 1_000_000  # in one answer
+INLINE_VALUES = 1000  # of an answer that is encoded on the event loop
 MAX_BODY = 1 << 20  # bytes of a request
 
 # the event time of an id or of a missing value, as Feast has it
@@ -50,7 +50,7 @@ class FeastFeatureServer:
         require_json(request)
         at = served_event(request)
         body, view = await request.body(MAX_BODY), self._online.required_view()
-        content = await parse_body(body, partial(_read_query, view))
+        content = await parse_body(self._online, body, partial(_read_query, view))
         try:
             query: Json = self._validator(view).validate_python(content)
         except ValidationError as error:
@@ -72,16 +72,21 @@ class FeastFeatureServer:
         columns = (
             [f"{view.name}__{name}" for name in names] if query["full_feature_names"] else names
         )
-        metadata = orjson.dumps({"feature_names": [view.entity, *columns]})
-        results = chain([_ids(entities)], (_column(name, stored) for name in names))
-        items = [items async for items in encode_in_steps(results, 1)]
-        parts = (b'{"metadata":', metadata, b',"results":[', b",".join(items), b"]}")
-        return Response(b"".join(parts))
+        results = [partial(_ids, entities), *(partial(_column, name, stored) for name in names)]
+        encode = partial(_encode, orjson.dumps({"feature_names": [view.entity, *columns]}), results)
+        size = len(entities) * len(results)
+        return Response(await self._online.offload(encode, size, INLINE_VALUES))
 
     def _validator(self, view: ViewRecord) -> SchemaValidator:
         if self._cached is None or self._cached[0] != view:
             self._cached = view, SchemaValidator(_request_schema(view))
         return self._cached[1]
+
+
+def _encode(metadata: bytes, columns: Sequence[Callable[[], Json]]) -> bytes:
+    """Returns the answer; its columns are made and encoded one after the other."""
+    encoded = encode_in_steps((column() for column in columns), 1)
+    return b"".join((b'{"metadata":', metadata, b',"results":[', encoded, b"]}"))
 
 
 def _read_query(view: ViewRecord, body: bytes) -> Json:
