@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
+from tests.support.failing_calls import FailingCalls, garbage_kept
 from tests.support.server import TIMEOUT
 
 from windlass.core.batch import Batch, Prediction
@@ -32,6 +33,22 @@ class SlowEngine:
         if (batch.numeric == BAD).any():
             raise EngineError("a bad row")
         return Prediction(values=batch.numeric[:, 0] * 2)
+
+
+def test_what_a_failed_batch_held_is_free_at_once() -> None:
+    async def check() -> None:
+        executor, work = DaemonExecutor("model", timeout=TIMEOUT), FailingCalls()
+        batcher = prediction_batcher(work.fail, executor)
+        two = batcher.submit(of(1.0)), batcher.submit(of(2.0))
+        errors = await asyncio.gather(*two, return_exceptions=True)
+        assert [type(error) for error in errors] == [ZeroDivisionError] * 2
+        del errors
+        await executor.submit(int)
+        assert [held() for held in work.held] == [None] * 3  # together, and each alone
+        executor.close()
+
+    with garbage_kept():
+        asyncio.run(check())
 
 
 def of(*values: float) -> Batch:

@@ -173,3 +173,11 @@ def test_where_the_ledger_fails_nothing_of_a_batch_is_answered(iris: Path) -> No
     assert isinstance(second, Problem)
     assert second.status == 400
     assert ledger.writes == []
+
+
+def test_a_request_that_is_refused_refers_to_no_frame(iris: Path) -> None:
+    handler, _ = together(iris)
+    for body in (b"{}", b"x", b" " * (1 << 17)):
+        (outcome,) = handler.answer([whole(body)])
+        assert isinstance(outcome, Problem)
+        assert outcome.__traceback__ is None

@@ -4,7 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from tests.support.child_process import run_python
+from tests.support.child_process import TIMEOUT, run_python
+from tests.support.failing_calls import FailingCalls, garbage_kept
 
 from windlass.web.offload import DaemonExecutor, QueueFullError, SharedCalls, StuckError
 
@@ -46,6 +47,21 @@ def test_an_error_of_a_call_reaches_its_caller() -> None:
         executor.close()
 
     asyncio.run(check())
+
+
+def test_what_a_failed_call_held_is_free_at_once() -> None:
+    async def check() -> None:
+        executor = DaemonExecutor("thread", timeout=TIMEOUT)
+        work = FailingCalls()
+        for start in (executor.submit, executor.run):
+            with pytest.raises(ZeroDivisionError):
+                await start(work.fail)
+            await executor.submit(int)  # the thread has left the call before
+        assert [held() for held in work.held] == [None, None]
+        executor.close()
+
+    with garbage_kept():
+        asyncio.run(check())
 
 
 def test_a_cancelled_call_does_not_hold_up_others() -> None:

@@ -61,7 +61,10 @@ class MicroBatcher(Generic[Item, Result]):
         self._waiting.append((item, future))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # an error's traceback refers to this frame, and the future to the error
 
     async def _work(self) -> None:
         try:
@@ -85,14 +88,15 @@ class MicroBatcher(Generic[Item, Result]):
         try:
             result = await self._executor.run(self._run, item)
         except (TimeoutError, StorageError) as error:
-            waiting, self._waiting = self._waiting, []
-            _fail([*batch, *waiting], error)
+            batch += self._waiting
+            self._waiting = []
+            _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - raised again where the result is awaited
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            for single in batch:
-                await self._process([single])
+            while batch:
+                await self._process([batch.pop(0)])
         else:
             start = 0
             for item, future in batch:
@@ -101,8 +105,10 @@ class MicroBatcher(Generic[Item, Result]):
                 start += len(item)
 
 
-def _fail(batch: Sequence[tuple[object, "asyncio.Future[Result]"]], error: Exception) -> None:
-    for _, future in batch:
+def _fail(batch: "list[tuple[Item, asyncio.Future[Result]]]", error: Exception) -> None:
+    """Fails all items of a batch, and empties it: frames of the error refer to it."""
+    while batch:
+        _, future = batch.pop()
         if not future.done():
             future.set_exception(error)
 

@@ -1,4 +1,7 @@
-"""Predictions for requests that arrive together: one write to the ledger before all of their responses."""
+"""Predictions for requests that arrive together: one write to the ledger before all of their responses.
+
+Errors are kept without their tracebacks, whose frames refer to the lists that hold the errors.
+"""
 
 from collections.abc import Sequence
 from time import perf_counter, time
@@ -59,7 +62,7 @@ class PredictTogether:
             try:
                 answer = _predict(request, model, row)
             except (Problem, EngineError) as error:
-                outcomes.append(error)
+                outcomes.append(error.with_traceback(None))
                 continue
             outcomes.append(Response(answer))
             lines.append(encode_row(now, request.request_id, row[0], answer))
@@ -99,7 +102,7 @@ class BodyRows:
                 body = request.whole_body(model.max_row_bytes)
                 rows.append((read_row(request, model, body), _NOTHING))
             except Problem as problem:
-                rows.append(problem)
+                rows.append(problem.with_traceback(None))
         return rows
 
 
@@ -122,7 +125,7 @@ class StoredRows:
             try:
                 entities[request] = path_id(request)
             except Problem as problem:
-                rows[request] = problem
+                rows[request] = problem.with_traceback(None)
             else:
                 request.version = model.version
                 request.parsed = perf_counter()
@@ -138,5 +141,5 @@ class StoredRows:
                     unknown_entity() if features is None else self._by_id.row(model, features)
                 )
             except Problem as problem:
-                rows[request] = problem
+                rows[request] = problem.with_traceback(None)
         return [rows[request] for request in requests]

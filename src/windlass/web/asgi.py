@@ -158,6 +158,8 @@ class AsgiService:
         for request in requests:
             try:
                 self._admit(request, route)
+            except Problem as problem:
+                outcomes[request] = problem.with_traceback(None)  # whose frames refer to this dict
             except Exception as error:  # noqa: BLE001 - as in _respond
                 outcomes[request] = error
             else:

@@ -25,26 +25,30 @@ class QueueFullError(Exception):
 
 
 class _Call:
-    """A call, and the future of the event loop that its result goes to."""
+    """A call, and the future of the event loop that its result goes to, until it has got it."""
 
     __slots__ = ("begun", "future", "work")
 
     def __init__(self, future: "asyncio.Future[Any]", work: Callable[[], Any]) -> None:
-        self.future = future
+        self.future: asyncio.Future[Any] | None = future
         self.work = work
         self.begun: float | None = None  # seconds of the monotonic clock
 
     def run(self) -> None:
         """Run it on this thread, unless nobody waits for it any more."""
-        if self.future.done():
+        future, self.future = self.future, None
+        if future is None or future.done():
             return
         self.begun = time.monotonic()
         try:
-            report = partial(_set, self.future, self.future.set_result, self.work())
+            report = partial(_set, future, future.set_result, self.work())
         except BaseException as error:  # noqa: BLE001 - raised again where the result is awaited
-            report = partial(_set, self.future, self.future.set_exception, error)
+            report = partial(_set, future, future.set_exception, error)
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            self.future.get_loop().call_soon_threadsafe(report)
+            future.get_loop().call_soon_threadsafe(report)
+        # an error refers to the frames below this one, and they to this one: if it referred to the error, all that
+        # they hold, such as a large body, would wait for the garbage collector
+        del future, report
 
 
 def _set(future: "asyncio.Future[Any]", setter: Callable[[Any], None], value: Any) -> None:
@@ -124,7 +128,8 @@ class DaemonExecutor:
         Nothing bounds or times the call; one whose future is cancelled before it begins never begins. Raises
         RuntimeError once closed.
         """
-        return self._put(partial(work, *args, **kwargs)).future
+        future, _ = self._put(partial(work, *args, **kwargs))
+        return future
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what `work` returns.
@@ -134,18 +139,19 @@ class DaemonExecutor:
         """
         if self._max_pending is not None and self._pending >= self._max_pending:
             raise QueueFullError(f"{self._pending} calls of {self._name} run or wait.")
-        call = self._put(partial(work, *args, **kwargs))
+        future, call = self._put(partial(work, *args, **kwargs))
         threads = self._threads
         self._pending += 1
         try:
             async with asyncio.timeout(self.timeout) as limit:  # wait_for may lose a cancellation
-                result: T = await call.future
+                result: T = await future
                 return result
         except TimeoutError:
             if not limit.expired():  # then the work raised it
                 raise
         finally:
             self._pending -= 1
+            del future  # as in `_Call.run`
         self._replace(threads, stuck=call.begun is not None)
         if call.begun is not None:
             raise StuckError(
@@ -153,14 +159,15 @@ class DaemonExecutor:
             )
         raise TimeoutError(f"{self._name} was busy for {self.timeout:g} seconds.")
 
-    def _put(self, work: Callable[[], Any]) -> _Call:
+    def _put(self, work: Callable[[], Any]) -> "tuple[asyncio.Future[Any], _Call]":
         if self._closed:
             raise RuntimeError(f"The executor {self._name} is closed.")
-        call = _Call(asyncio.get_running_loop().create_future(), work)
+        future = asyncio.get_running_loop().create_future()
+        call = _Call(future, work)
         if self._threads is None:
             self._threads = _Threads(self._name, self._count)
         self._threads.put(call)
-        return call
+        return future, call
 
     def _replace(self, threads: _Threads | None, *, stuck: bool) -> None:
         """Abandon threads of which one hangs, unless another call's timeout did so before."""
