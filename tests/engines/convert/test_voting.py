@@ -88,3 +88,13 @@ def test_the_label_of_one_vs_rest_where_probabilities_are_equal(
     far = np.random.default_rng(0).normal(0, 1e3, (40, 4))
     model = OneVsRestClassifier(LogisticRegression(max_iter=1000))
     assert compare_rows(model, iris, pd.DataFrame(far, columns=iris[0].columns)) == 0
+
+
+def test_a_column_that_no_member_of_a_bag_sees_rejects_nothing(
+    iris: Any, compare_rows: Any
+) -> None:
+    model = BaggingClassifier(n_estimators=2, max_features=1, random_state=0)
+    special = np.where(np.eye(4) > 0, 1e39, 1.0)
+    rows = pd.DataFrame(special, columns=iris[0].columns)
+    rejected = compare_rows(model, iris, rows, limit=1e40)
+    assert rejected == len(np.unique(model.estimators_features_)) < 4

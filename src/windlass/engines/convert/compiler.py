@@ -15,7 +15,8 @@ from windlass.engines.convert.types import ColumnDomain, UnsupportedError
 # Estimators through which NaN reaches the predictions; in others it may get lost.
 _ROUTES = frozenset(  # which leave the checks to their members
     {
-        "CalibratedClassifierCV", "ColumnTransformer", "FeatureUnion", "FixedThresholdClassifier",
+        "BaggingClassifier", "BaggingRegressor", "CalibratedClassifierCV", "ColumnTransformer",
+        "FeatureUnion", "FixedThresholdClassifier",
         "OneVsRestClassifier", "StackingClassifier", "StackingRegressor",
         "TransformedTargetRegressor", "TunedThresholdClassifierCV", "VotingClassifier",
         "VotingRegressor",
@@ -148,7 +149,7 @@ class Compiler:
         if name in converters.delegates:
             return self.transform(*converters.delegates[name](self, step, columns))
         convert = converters.transformers.get(name, converters.fallback_transformer)
-        settled = self._check(name, step, columns)
+        settled = self.check(name, step, columns)
         result = convert(self, step, settled)
         if name in _SCALERS:
             marked, infinite = any(c.rejectable for c in settled), self._may_be_infinite(settled)
@@ -161,7 +162,7 @@ class Compiler:
         if name in converters.delegates:
             return self.classify(*converters.delegates[name](self, estimator, columns))
         convert = converters.classifiers.get(name, converters.fallback_classifier)
-        return convert(self, estimator, self._check(name, estimator, columns))
+        return convert(self, estimator, self.check(name, estimator, columns))
 
     def regress(self, estimator: Any, columns: Columns) -> str:
         """Append the regressor ``estimator`` and return its values, float64 [N, 1]."""
@@ -169,9 +170,9 @@ class Compiler:
         if name in converters.delegates:
             return self.regress(*converters.delegates[name](self, estimator, columns))
         convert = converters.regressors.get(name, converters.fallback_regressor)
-        return convert(self, estimator, self._check(name, estimator, columns))
+        return convert(self, estimator, self.check(name, estimator, columns))
 
-    def _check(self, name: str, step: Any, columns: Columns) -> Columns:
+    def check(self, name: str, step: Any, columns: Columns) -> Columns:
         """Reject the rows that the estimator rejects for NaN or infinity, and those that NaN marks."""
         if name in _PASS_NAN_ON:
             return columns

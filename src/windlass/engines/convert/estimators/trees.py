@@ -68,9 +68,12 @@ def read_tree(tree: Any, value: Array) -> Tree:
     )
 
 
-def reject_beyond_float32(compiler: Compiler, ensemble: TreeEnsemble, columns: Columns) -> None:
-    """Give no prediction for the rows that trees reject: with a number beyond float32."""
-    features = [i for i, column in enumerate(columns) if compiler.largest(column) > _LARGEST]
+def reject_beyond_float32(
+    compiler: Compiler, ensemble: TreeEnsemble, columns: Columns, used: Array | None = None
+) -> None:
+    """Give no prediction for the rows that trees reject: with a number beyond float32, in all or the used columns."""
+    numbers = range(len(columns)) if used is None else used.tolist()
+    features = [i for i in numbers if compiler.largest(columns[i]) > _LARGEST]
     ensemble.reject(features, _LARGEST_ROUNDED)
 
 

@@ -38,13 +38,29 @@ def bagging_regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
     members, feature_sets = model.estimators_, model.estimators_features_
     if all(type(member).__name__.startswith(_TREES) for member in members):
         values = [member.tree_.value[:, 0, :] for member in members]
-        total = _sum_trees(compiler, model, columns, values, feature_sets)
+        settled = _checked(compiler, members[0], columns, feature_sets)
+        total = _sum_trees(compiler, model, settled, values, feature_sets)
         return compiler.graph.node("Div", total, compiler.graph.constant(float(len(members))))
     parts = []
     for member, features in zip(members, feature_sets, strict=True):
         output = _probabilities if hasattr(member, "classes_") else Compiler.regress
         parts.append(output(compiler, member, tuple(columns[i] for i in features)))
     return _average(compiler, parts, None)
+
+
+def _checked(
+    compiler: Compiler, member: Any, columns: Columns, feature_sets: Sequence[Any]
+) -> Columns:
+    """Reject the rows that the members reject: by the columns that one of them sees."""
+    used = np.unique(np.concatenate(feature_sets)).tolist()
+    settled = dict(
+        zip(
+            used,
+            compiler.check(type(member).__name__, member, tuple(columns[i] for i in used)),
+            strict=True,
+        )
+    )
+    return tuple(settled.get(i, column) for i, column in enumerate(columns))
 
 
 def ada_boost_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
@@ -187,7 +203,7 @@ def _sum_trees(
 ) -> str:
     """Append the sum of the members' trees with ``values`` at their nodes."""
     ensemble = TreeEnsemble(values[0].shape[1])
-    reject_beyond_float32(compiler, ensemble, columns)
+    reject_beyond_float32(compiler, ensemble, columns, np.unique(np.concatenate(feature_sets)))
     for member, value, features in zip(model.estimators_, values, feature_sets, strict=False):
         tree = read_tree(member.tree_, value)
         feature = np.asarray(features)[np.where(tree.leaf, 0, tree.feature)]
