@@ -98,9 +98,9 @@ class DurableEngine:
         """Whether no job runs here."""
         return self._idle.is_set()
 
-    def wait_idle(self, seconds: float) -> None:
-        """Returns as soon as no job runs here, and after so many seconds at the latest."""
-        self._idle.wait(seconds)
+    def wait_idle(self, seconds: float) -> bool:
+        """Waits until no job runs here, at most so many seconds; returns whether none does."""
+        return self._idle.wait(seconds)
 
     def is_released(self, job_id: str) -> bool:
         """Whether this worker claimed the job and released it before its end: at a stop, or as it could not start."""
