@@ -113,6 +113,9 @@ CELLS = [
     (NUMBERS, "30", True), (NUMBERS, "30.5", True), (NUMBERS, "1e3", True), (NUMBERS, "1_000.5", False),
     (NUMBERS, "1_000", False), (NUMBERS, "1,5", False), (NUMBERS, "\u0663", False), (NUMBERS, "0x10", False),
     (DATES, "2025-01-02", True), (DATES, "86400", False), (DATES, "1735776000", False), (DATES, "0", False),
+    (DATES, "2025-01-02T00:00:00Z", False), (DATES, "2025-01-02T00:00:00+02:00", False),
+    (DATES, "2025-01-02 00:00:00-00:00", False), (DATES, "2025-01-02T00:00:00.000000001", False),
+    (DATES, "2025-01-02T06:00:00", False), (DATES, "2025-01-02 00:00:00 ", False),
     (DATES, "02.01.2025", False), (DATES, "01/02/2025", False), (DATES, "20250102", False), (DATES, "1e5", False),
 ]  # fmt: skip
 

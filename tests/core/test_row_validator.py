@@ -244,7 +244,9 @@ def test_only_an_iso_date_is_a_date(text: str, nullable: bool) -> None:
     assert len(validator.parse_rows(b'[{"day": "2025-01-02"}]')) == 1
 
 
-@pytest.mark.parametrize("text", ["2025-01-02T00:00:00", "2025-01-02 00:00:00"])
+@pytest.mark.parametrize(
+    "text", ["2025-01-02T00:00:00", "2025-01-02 00:00:00", "2025-01-02 00:00:00.000000000"]
+)
 def test_midnight_is_a_date_in_csv_only(text: str) -> None:
     column = ColumnSchema(name="day", kind=ColumnKind.DATE)
     validator = RowValidator(RowSchema.from_columns("dated", column))

@@ -30,7 +30,8 @@ MAX_EXPLAINED_BYTES = 1 << 20  # for larger bodies, only the first invalid row i
 
 _UNGROUPED = "^[^_]*$"
 _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-_DATE_OR_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"  # cells of CSV may be written as midnight
+# cells of CSV may be written as midnight, as pandas does; an offset from UTC would leave the day open
+_DATE_OR_MIDNIGHT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00([.]0+)?)?)?$"
 
 _EMPTY_TEXT_ROW = np.empty((1, 0), object)
 _TYPES: dict[ColumnKind, frozenset[type]] = {
@@ -347,7 +348,7 @@ def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
 
 def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
     """Returns a schema of dates as text; pydantic alone would read `"0"` as seconds since 1970."""
-    form = core_schema.str_schema(pattern=_DATE if strict else _DATE_OR_TIME)
+    form = core_schema.str_schema(pattern=_DATE if strict else _DATE_OR_MIDNIGHT)
     return core_schema.chain_schema(
         [
             _with_message(core_schema.str_schema(strict=True), "Input should be a valid date"),
