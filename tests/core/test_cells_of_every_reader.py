@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -123,3 +124,34 @@ CELLS = [
 @pytest.mark.parametrize(("readers", "cell", "accepted"), CELLS)
 def test_every_reader_agrees(readers: list[Reader], cell: str, accepted: bool) -> None:
     assert [reader(cell) for reader in readers] == [accepted] * len(readers)
+
+
+@pytest.mark.parametrize("reader", of_rows(ColumnKind.INTEGER))
+def test_an_integer_with_an_exponent_is_one_in_json_only(reader: Reader) -> None:
+    is_json = reader.__qualname__.startswith("json_row")
+    assert reader("1e2") == reader("100e-2") == is_json
+
+
+@pytest.mark.parametrize("nullable", [False, True])
+@pytest.mark.parametrize("kind", [ColumnKind.INTEGER, ColumnKind.NUMBER])
+@pytest.mark.parametrize("cell", ["-0", "-0.0"])
+def test_every_reader_gives_a_zero_without_a_sign(
+    kind: ColumnKind, nullable: bool, cell: str
+) -> None:
+    declared = RowSchema.from_columns("Cell", ColumnSchema(name="a", kind=kind, nullable=nullable))
+    validator, row = RowValidator(declared), f'{{"a": {cell}}}'.encode()
+    of_json, of_csv = validator.parse_row(row), validator.parse_text_row({"a": cell})
+    tables = {
+        "csv": validate_table(declared, pa.table({"a": [cell]}), strings=True),
+        "arrow": validate_table(declared, pa.table({"a": [float(cell)]})),
+        "half floats": validate_table(declared, pa.table({"a": np.array([cell], np.float16)})),
+    }
+    batches = {
+        "JSON row": validator.to_batch([of_json]),
+        "JSON rows": validator.to_batch([of_json, of_json]),
+        "JSON batch": validator.parse_batch(b"[" + row + b"]")[1],
+        "CSV row": validator.to_batch([of_csv]),
+        **{name: table.batch for name, table in tables.items()},
+    }
+    assert not [name for name, batch in batches.items() if batch.numeric.any()]
+    assert not [name for name, batch in batches.items() if np.signbit(batch.numeric).any()]

@@ -136,6 +136,16 @@ def test_a_moment_in_another_zone_is_no_date() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_bounds_of_integers_are_not_rounded_to_the_precision_of_a_column(kind: Any) -> None:
+    near = ColumnSchema(
+        name="a", kind=ColumnKind.INTEGER, lt=2049 if kind == pa.float16() else 16_777_217
+    )
+    largest = np.float16(2048) if kind == pa.float16() else np.float32(16_777_216)
+    table = pa.table({"a": pa.array([largest]).cast(kind)})
+    assert not validate_table(RowSchema.from_columns("Cell", near), table).invalid.any()
+
+
 def test_bounds_and_steps_are_checked() -> None:
     column = ColumnSchema(name="x", kind=ColumnKind.NUMBER, ge=0, lt=1, multiple_of=0.1)
     values, reasons = validated(column, pa.array([0.3, -0.1, 1.0, 0.25]))

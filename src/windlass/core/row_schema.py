@@ -83,12 +83,15 @@ class ColumnSchema(BaseModel):
         return _ESCAPED * (len(self.name) + longest) + _NUMBER
 
     def to_float(self, value: Any) -> float:
-        """Converts a valid value to the float64 that the model sees: missing is NaN, a date is days since 1970."""
+        """Converts a valid value to the float64 that the model sees.
+
+        Missing is NaN, -0.0 is 0.0, and a date is days since 1970.
+        """
         if value is None:
             return float("nan")
         if self.kind is ColumnKind.DATE:
             return float((value - EPOCH).days)
-        return float(value)
+        return float(value) + 0.0
 
     def to_json(self, value: Any) -> float | int | bool | str | None:
         """Converts what the model sees (float64 or text) back to the JSON value that a client sends."""

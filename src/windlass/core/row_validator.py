@@ -74,7 +74,7 @@ class NumericRowReader:
             return None
         for column in self._columns:
             column.convert(rows)
-        return rows, Batch(numbers, np.empty((len(rows), 0), object))
+        return rows, Batch(numbers + 0.0, np.empty((len(rows), 0), object))
 
 
 @dataclass(frozen=True)
@@ -230,15 +230,15 @@ class RowValidator:
         return RowsError(faults[:MAX_FAULTS]) if faults else None
 
     def to_batch(self, rows: Sequence[Values]) -> Batch:
-        """Converts validated rows to arrays."""
+        """Converts validated rows to arrays; -0.0 becomes 0.0, by adding 0.0."""
         if self._is_numeric and len(rows) == 1:
-            return Batch(np.array([list(rows[0].values())], np.float64), _EMPTY_TEXT_ROW)
+            return Batch(np.array([list(rows[0].values())], np.float64) + 0.0, _EMPTY_TEXT_ROW)
         if self._is_numeric:
             shape = (len(rows), len(self._numeric))
             flat = np.fromiter(
                 chain.from_iterable(map(dict.values, rows)), np.float64, shape[0] * shape[1]
             )
-            return Batch(flat.reshape(shape), np.empty((shape[0], 0), object))
+            return Batch(flat.reshape(shape) + 0.0, np.empty((shape[0], 0), object))
         numeric = np.empty((len(rows), len(self._numeric)))
         for j, column in enumerate(self._numeric):
             numeric[:, j] = [column.to_float(row[column.name]) for row in rows]

@@ -55,8 +55,9 @@ class ColumnCheck:
         self.present = ~mask if self.present is None else self.present & ~mask
 
     def write(self, target: NDArray[np.float64]) -> None:
-        """Write the values into float64 [n], NaN where a cell is not present."""
+        """Write the values into float64 [n]: 0.0 for -0.0, NaN where a cell is not present."""
         target[:] = self.values
+        target += 0.0
         if self.present is not None:
             target[~self.present] = np.nan
 

@@ -208,8 +208,8 @@ def _read_numbers(column: ColumnSchema, array: Any, present: Mask | None) -> Col
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())
     cells = ColumnCheck(to_numpy(array), present)
-    if column.kind is ColumnKind.NUMBER:
-        cells.values = cells.values.astype(np.float64, copy=False)
+    if column.kind is ColumnKind.NUMBER or pa.types.is_floating(array.type):
+        cells.values = cells.values.astype(np.float64, copy=False)  # bounds are not rounded
     if pa.types.is_floating(array.type):
         reject_non_finite(cells, column)
         if column.kind is ColumnKind.INTEGER:
