@@ -1,12 +1,14 @@
 """The point-in-time join: what was known strictly before, for labels in any order."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from tests.support.loan_view import FEATURES, PROJECT_VIEW, VIEW, make_loans
 from tests.support.snapshots import build_snapshot, offline_store, read_sorted
@@ -121,6 +123,43 @@ def test_cells_of_a_file_stay_as_they_are_written(tmp_path: Path, snapshot: Snap
         "loan_amount": 12.5,  # a column of the events, of the contract's type
     }
     assert set(empty.values()) == {110, None}
+
+
+DAY = datetime(2020, 3, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"id": [110], "day": [DAY]}, r"type dict cannot be read.*pyarrow\.table\(labels\)"),
+        (None, "type NoneType cannot be read. Give an Arrow table"),
+        (
+            pa.table([[110], [DAY], [DAY]], names=["id", "day", "day"]),
+            "have 2 columns called 'day'. Name each column once",
+        ),
+        (
+            pd.DataFrame([[110, DAY, 1, 2]], columns=["id", "day", "x", "x"]),
+            "have 2 columns called 'x'. Name each column once",
+        ),
+        (
+            pa.table({"id": [110], "day": pa.array([DAY], pa.timestamp("us", "+05:30"))}),
+            r"column day cannot be read.*time zone \+05:30\. Name one, such as Asia/Kolkata",
+        ),
+        (
+            pd.DataFrame({"id": [110], "day": pd.to_datetime(["2020-03-04T00:00:00+05:30"])}),
+            r"column day cannot be read.*time zone UTC\+05:30\. Name one",
+        ),
+        (
+            pd.DataFrame({"id": [110, 111], "day": [DAY, DAY], "x": [1, "a"]}),
+            "column x cannot be read. Give all its cells one type",
+        ),
+    ],
+)
+def test_labels_that_are_no_frame_of_polars_are_refused(
+    snapshot: Snapshot, given: Any, message: str
+) -> None:
+    with pytest.raises(FeatureError, match=message):
+        point_in_time(PROJECT_VIEW, snapshot, given, "day")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -112,7 +112,7 @@ def _check_types(path: Path, schema: pa.Schema) -> None:
         if not readable:
             raise FeatureError(
                 f"{path} has the column {name!r} of the type {column.type}, which cannot be read. Write it as another,"
-                " such as text, or times in UTC."
+                " such as dates, text, or times in a zone with a name (Asia/Kolkata)."
             )
 
 

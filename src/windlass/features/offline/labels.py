@@ -1,5 +1,6 @@
 """Reads labels for a point-in-time join: frames as they are, files by declared types, as `features check` reads."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Any
 
 import narwhals as nw
 import polars as pl
+import pyarrow as pa
 
 from windlass.core.feature_view import ViewRecord
-from windlass.errors import FeatureError
+from windlass.errors import FeatureError, counted
 from windlass.features.ingest.casting import cast_columns
 from windlass.features.ingest.raw_files import RawBatch, RawFile
 from windlass.features.offline.snapshot import Snapshot
@@ -38,9 +40,40 @@ def labels_frame(
     if isinstance(labels, str | Path):
         frame = read_labels(Path(labels), columns.declared(record, snapshot))
     else:
-        frame = nw.from_native(labels, eager_only=True).to_polars()
+        frame = _to_polars(labels)
     _check_labels(record, frame, columns.time, columns.key)
     return frame
+
+
+def _to_polars(labels: Any) -> pl.DataFrame:
+    """Returns a frame of any library as polars'. Raises FeatureError for what is none, or cannot be converted."""
+    try:
+        frame = nw.from_native(labels, eager_only=True)
+        return pl.DataFrame([_column_to_polars(frame.get_column(name)) for name in frame.columns])
+    except nw.exceptions.DuplicateError as error:
+        names = labels.column_names if isinstance(labels, pa.Table) else labels.columns
+        name, count = Counter(map(str, names)).most_common(1)[0]
+        raise FeatureError(
+            f"The labels have {counted(count, 'column')} called {name!r}. Name each column once."
+        ) from error
+    except TypeError as error:
+        raise FeatureError(
+            f"Labels of the type {type(labels).__name__} cannot be read. Give an Arrow table (of a dict of columns:"
+            " pyarrow.table(labels)), a polars or pandas frame, or the path of a CSV or Parquet file."
+        ) from error
+
+
+def _column_to_polars(column: nw.Series[Any]) -> pl.Series:
+    try:
+        return column.to_polars()
+    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
+        zone = getattr(column.dtype, "time_zone", None)
+        remedy = (
+            f"Polars does not know the time zone {zone}. Name one, such as Asia/Kolkata, or give dates."
+            if zone
+            else "Give all its cells one type that polars has, such as text."
+        )
+        raise FeatureError(f"The labels' column {column.name} cannot be read. {remedy}") from error
 
 
 def _check_labels(record: ViewRecord, frame: pl.DataFrame, time: str, key: str | None) -> None:
