@@ -163,9 +163,10 @@ def test_text_that_is_not_utf8_is_refused_in_arrow() -> None:
 
 
 def test_the_share_of_an_arrow_file_is_that_of_its_batches(tmp_path: Path) -> None:
+    many = pa.concat_tables([TABLE] * 1000).combine_chunks().to_batches()[0]
     with open_writer(tmp_path / "rows.arrow", TABLE.schema, "arrow") as writer:
         for _ in range(4):
-            writer.write_batch(TABLE.to_batches()[0])
+            writer.write_batch(many)
     with TableReader(tmp_path / "rows.arrow", "arrow") as reader:
         assert [reader.share for _ in reader] == [0.25, 0.5, 0.75, 1.0]
 
@@ -233,3 +234,14 @@ def test_a_text_that_parquet_stores_once_is_not_written_out() -> None:
     pq.write_table(table, sink)
     size = sum(batch.nbytes for batch in TableReader(sink.getvalue(), "parquet"))
     assert size < 100 * rows + 200_000
+
+
+def test_arrow_batches_of_few_rows_are_joined() -> None:
+    rows = [{"a": float(row), "b": f"x{row % 7}"} for row in range(3000)]
+    parts = [
+        pa.record_batch({"a": [row["a"]], "b": pa.array([row["b"]]).dictionary_encode()})
+        for row in rows
+    ]
+    read = batches(written(pa.Table.from_batches(parts), "arrow"), "arrow")
+    assert [batch.num_rows for batch in read] == [1024, 1024, 952]
+    assert [row for batch in read for row in batch.to_pylist()] == rows

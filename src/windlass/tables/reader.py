@@ -16,6 +16,8 @@ from windlass.tables.text_columns import is_text
 
 BATCH_ROWS = 1 << 16
 MAX_COLUMNS = 20_000
+_FEW_ROWS = 1 << 10
+_FEW_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 18  # bytes of CSV parsed at a time, and the longest line
 _MAX_LINE_CHARS = 1000  # characters of a ragged line: an open quote makes it very long
 _ARROW_FILE = b"ARROW1"
@@ -24,6 +26,7 @@ _ARROW_FILE = b"ARROW1"
 class TableReader:
     """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
 
+    Small batches of Arrow are joined: each has a cost of its own, and a stream may have one for each row.
     CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken`, before the next batch
     or earlier, and is an error without `on_broken`. A batch may be empty. Arrow is a stream or a file. Raises
     InputError for a source that cannot be read. Once it is left, it holds neither the source nor a thread.
@@ -72,6 +75,12 @@ class TableReader:
         return min(1.0, self._share())
 
     def __iter__(self) -> Iterator[Any]:
+        batches = _join_small(self._read()) if self.form == "arrow" else self._read()
+        for batch in batches:
+            for at in range(0, max(batch.num_rows, 1), BATCH_ROWS):
+                yield batch.slice(at, BATCH_ROWS)
+
+    def _read(self) -> Iterator[Any]:
         while True:
             with self._translated():
                 batch = next(self._batches, None)
@@ -79,8 +88,7 @@ class TableReader:
                     batch.validate(full=True)  # offsets stay inside, text is UTF-8
             if batch is None:
                 return
-            for at in range(0, max(batch.num_rows, 1), BATCH_ROWS):
-                yield batch.slice(at, BATCH_ROWS)
+            yield batch
 
     def _start(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
         match self.form:
@@ -167,3 +175,21 @@ class TableReader:
         if isinstance(error, OSError) and error.errno:
             return f"{os.strerror(error.errno)}. Check the file."
         return ""
+
+
+def _join_small(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yields the batches, neighbours joined to about _FEW_ROWS rows or _FEW_BYTES bytes."""
+    few: list[Any] = []
+    rows = size = 0
+    for batch in batches:
+        few.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= _FEW_ROWS or size >= _FEW_BYTES:
+            yield _concat(few)
+            few, rows, size = [], 0, 0
+    if few:
+        yield _concat(few)
+
+
+def _concat(batches: list[Any]) -> Any:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
