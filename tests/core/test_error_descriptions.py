@@ -26,7 +26,7 @@ COMMANDS = {
     "features": (["features", "build", "examples/credit_risk"], {}),
     "postgres": (["versions"], {"WINDLASS_DATABASE_URL": "postgresql+psycopg://u@127.0.0.1:1/x"}),
     "redis": (["features", "get", "examples/credit_risk", "1"], {"WINDLASS_ONLINE_URL": "redis://127.0.0.1:1/0"}),
-    "signing": (["serve", "examples/iris"], {"WINDLASS_VERIFY_KEY": "/dev/null"}),
+    "signing": (["serve", "BUNDLE"], {"WINDLASS_VERIFY_KEY": "/dev/null"}),
     "spark": (["features", "build", "examples/credit_risk", "--engine", "spark"], {}),
 }  # fmt: skip
 # an interpreter in which the modules of an extra cannot be imported, as where they are not installed
@@ -89,8 +89,9 @@ def test_a_package_of_a_user_is_not_ours_to_name() -> None:
 
 
 @pytest.mark.parametrize("extra", COMMANDS if IS_CI else ["train"])
-def test_a_command_says_which_extra_it_needs(extra: str, tmp_path: Path) -> None:
+def test_a_command_says_which_extra_it_needs(extra: str, iris: Path, tmp_path: Path) -> None:
     words, variables = COMMANDS[extra]
+    words = [str(iris) if word == "BUNDLE" else word for word in words]
     missing = ",".join(EXTRAS[extra])
     ended = run(
         python_command(WITHOUT, missing, *words),
