@@ -80,7 +80,7 @@ def batch_timings(servers: Sequence[Server], plan: Plan, report: Report) -> None
                 report.timings.append(Timing(JSON_ROWS, server.name, median(spent[1:])))
                 if server.name == OURS:
                     seconds, answer = timed_post(up, arrow, ARROW)
-                    if pa.ipc.openstream(answer).read_all().num_rows != 1_000_000:
+                    if pa.ipc.open_stream(answer).read_all().num_rows != 1_000_000:
                         raise BenchmarkError(f"{server.name} did not answer every Arrow row.")
                     report.timings.append(Timing(ARROW_ROWS, server.name, seconds))
 
