@@ -150,7 +150,7 @@ def join(subject: Subject, rounds: int) -> list[Verdict]:
     labels = pa.table(
         {
             subject.record.entity: random.choice(subject.ids(), subject.rows),
-            "label_date": calendar.acquire(pa.array(days)),
+            "label_date": calendar.take(pa.array(days)),
         }
     )
     seconds = [
