@@ -2,6 +2,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,9 @@ def test_the_same_arguments_give_the_same_bytes(copy: Copy, trained: Train, tmp_
     for name in REPEATABLE:
         assert first.read(name) == second.read(name), name
     assert first.manifest.data_digest == second.manifest.data_digest
+    created = [datetime.fromisoformat(bundle.manifest.created) for bundle in (first, second)]
+    assert any(time.microsecond for time in created)  # two versions, also within a second
+    assert first.digest != second.digest
     other = trained(folder, artifacts=tmp_path / "third", **request | {"seed": 4}).bundle
     assert other.read("metrics.json") != first.read("metrics.json")
 

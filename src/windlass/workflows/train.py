@@ -102,7 +102,7 @@ def _write(
         folder,
         signing_key,
         project=run.project.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
         data_digest=run.dataset.digest,
         source_digest=source.digest,
         engine=engine,
