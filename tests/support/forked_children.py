@@ -65,11 +65,12 @@ def _fork_workers() -> None:
     spawn = util.spawnv_passfds
 
     def start(path: bytes, arguments: Sequence[Any], passed: Sequence[int]) -> int:
-        if _has_open_database():
-            return spawn(path, arguments, passed)
         code = arguments[arguments.index("-c") + 1]
-        name = "spawn_main" if "spawn_main" in code else "tracker"
-        return _fork(name, ["python", "-c", code, "--multiprocessing-fork"], passed)
+        if (
+            "spawn_main" not in code or _has_open_database()
+        ):  # the first is a tracker of resources, which is small
+            return spawn(path, arguments, passed)
+        return _fork("spawn_main", ["python", "-c", code, "--multiprocessing-fork"], passed)
 
     util.spawnv_passfds = start  # type: ignore[assignment]
 
