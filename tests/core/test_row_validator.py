@@ -285,3 +285,21 @@ def test_a_field_that_is_given_twice(body: str, repeats: bool) -> None:
         (fault,) = caught.value.faults
         assert fault["loc"][:-1] == row_loc
         assert fault["msg"] == "Field given twice"
+
+
+def test_a_default_does_not_hide_a_field_that_is_given_twice() -> None:
+    columns = (
+        ColumnSchema(name="a", kind=ColumnKind.INTEGER),
+        ColumnSchema(name="b", kind=ColumnKind.INTEGER, required=False, default=7),
+    )
+    validator = RowValidator(RowSchema(title="R", columns=columns))
+    assert validator.parse_row(b'{"a": 1}') == {"a": 1, "b": 7}
+    assert validator.parse_rows(b'[{"a": 1}, {"a": 2, "b": 3}]')[0] == {"a": 1, "b": 7}
+    for parse_body, text in (
+        (validator.parse_row, b'{"a": 1, "a": 2}'),
+        (validator.parse_rows, b'[{"b": 1, "a": 2}, {"a": 1, "a": 2}]'),
+        (validator.parse_batch, b'[{"a": 1, "a": 2}]'),
+    ):
+        with pytest.raises(RowsError) as caught:
+            parse_body(text)
+        assert caught.value.faults[0]["msg"] == "Field given twice"

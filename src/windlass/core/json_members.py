@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any
 
+import orjson
+
 _strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -32,10 +34,19 @@ def require_single_members(text: bytes) -> None:
     json.loads(text, object_pairs_hook=check)
 
 
-def require_single_members_of_rows(text: bytes, members: int) -> None:
-    """Does the same for flat rows that were parsed already, and had so many members together; much faster.
+def require_single_members_of_rows(text: bytes, members: int | None) -> None:
+    """Does the same for flat rows that were parsed already; much faster.
 
-    Every member has one colon outside strings, so that none comes twice where their numbers are equal.
+    Every member has one colon outside strings, so that none comes twice where as many members were parsed. `members`
+    is their number, without defaults; None where it is not known.
     """
+    if members is None:
+        members = _count_members(text)
     if text.count(b":") != members and _strings.sub(b"", text).count(b":") != members:
         require_single_members(text)
+
+
+def _count_members(text: bytes) -> int:
+    value = orjson.loads(text)
+    rows = value if isinstance(value, list) else [value]
+    return sum(len(row) for row in rows if isinstance(row, dict))

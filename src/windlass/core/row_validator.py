@@ -141,6 +141,7 @@ class RowValidator:
         )
         self._numeric_reader = NumericRowReader.from_schema(schema)
         self._width = len(schema.columns)
+        self._has_defaults = not all(column.required for column in schema.columns)
         self._names = frozenset(schema.names)
         self._numeric = schema.numeric
         self._text = schema.text
@@ -154,8 +155,8 @@ class RowValidator:
             raise self._explain(body, _loads(body)) or rows_error(error) from None
         if len(row) != self._width:
             raise _extra([])
-        if body.count(b":") != self._width:
-            require_single_fields(body, [row], self._width)
+        if self._has_defaults or body.count(b":") != self._width:
+            require_single_fields(body, [row], self._count_fields(1))
         return row
 
     def parse_rows(self, body: bytes) -> list[Values]:
@@ -167,8 +168,12 @@ class RowValidator:
         if any(map(self._width.__ne__, map(len, rows))):
             index = next(i for i, row in enumerate(rows) if len(row) != self._width)
             raise self._explain_all(body) or _extra([index])
-        require_single_fields(body, rows, self._width * len(rows))
+        require_single_fields(body, rows, self._count_fields(len(rows)))
         return rows
+
+    def _count_fields(self, rows: int) -> int | None:
+        """Returns how many fields so many parsed rows were sent with; None where some may be defaults."""
+        return None if self._has_defaults else self._width * rows
 
     def parse_batch(self, body: bytes, parsed: Any = None) -> tuple[list[Values], Batch]:
         """Parses a JSON array of rows; returns the rows and the same as a batch.
@@ -250,10 +255,11 @@ class RowValidator:
         return Batch(numeric, text)
 
 
-def require_single_fields(text: bytes, rows: Sequence[Any], fields: int) -> None:
+def require_single_fields(text: bytes, rows: Sequence[Any], fields: int | None) -> None:
     """Raises RowsError where a row has a field twice.
 
-    `text` is the JSON array of these valid rows, or the one row; `fields` is how many fields were parsed.
+    `text` is the JSON array of these valid rows, or the one row; `fields` is how many fields were parsed, None where
+    that is not known.
     """
     try:
         require_single_members_of_rows(text, fields)
