@@ -10,7 +10,7 @@ from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.gates import Gate, NotWorse
 from windlass.core.project import Candidate, Project
 from windlass.core.project_loader import ProjectSource, load_project, project_source
-from windlass.core.project_spec import ProjectSpec
+from windlass.core.project_spec import ProjectSpec, find_project, find_served_project
 from windlass.core.row import Row
 from windlass.core.target import Classes, Quantity
 from windlass.errors import ProjectError
@@ -234,3 +234,14 @@ def test_extra_columns_are_for_split_and_slices() -> None:
     project = declare(split=GroupTimeSplit("person", "day"), slices=["gender", "person"])
     assert project.extra_columns == ("person", "day", "gender")
     assert declare().extra_columns == ()
+
+
+def test_a_copy_is_served_as_its_artifacts_project_and_decides_nothing(
+    iris: Path, tmp_path: Path
+) -> None:
+    declared = [ProjectSpec(name="iris", folder="/elsewhere")]
+    (tmp_path / "artifacts").symlink_to(iris)
+    assert find_served_project(declared, tmp_path) == "iris"
+    assert find_project(declared, tmp_path) is None
+    assert find_project(declared, Path("iris")) == find_served_project(declared, Path("iris"))
+    assert find_served_project([], tmp_path) is None

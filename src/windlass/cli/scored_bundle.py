@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from windlass.cli.context import open_registry, resolve_project
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.core.bundle_trust import BundleTrust
-from windlass.core.project_spec import find_project
+from windlass.core.project_spec import find_served_project
 from windlass.errors import RegistryError, UnknownError
 from windlass.registry.version import Stage
 from windlass.settings import Settings
@@ -42,7 +42,7 @@ def resolve_scored_bundle(target: Path, names: Sequence[str], trust: BundleTrust
         return _of_folder(target, trust)
     with open_registry() as registry:
         is_bundle = (target / MANIFEST).is_file()
-        project = None if is_bundle else find_project(registry.declarations(), target)
+        project = None if is_bundle else find_served_project(registry.declarations(), target)
         if project is None:
             return _of_folder(target, trust, registry)
         return _of_version(registry, _production(registry, project), trust)

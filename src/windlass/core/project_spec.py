@@ -65,16 +65,27 @@ class ProjectSpec(BaseModel):
 def find_project(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> str | None:
     """Returns the name of the project with this folder or name, or None.
 
-    `declarations` are ordered from oldest to newest. If several have the same folder, the newest counts. A folder
-    that was moved or copied, or that another machine trained in, is known by the project of its `artifacts`.
+    `declarations` are ordered from oldest to newest. If several have the same folder, the newest counts.
     """
     folder = str(folder_or_name.resolve())
     for declaration in reversed(declarations):
         if declaration.folder == folder:
             return declaration.name
     names = {declaration.name for declaration in declarations}
-    name = str(folder_or_name)
-    return name if name in names else next(iter(names & {artifacts_project(folder_or_name)}), None)
+    return str(folder_or_name) if str(folder_or_name) in names else None
+
+
+def find_served_project(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> str | None:
+    """Returns the name of the project to serve or predict with, or None.
+
+    A folder that was moved or copied, or that another machine trained in, is known by the project of its `artifacts`.
+    Decisions do not go by them: the code of a copy may declare another project by now.
+    """
+    project = find_project(declarations, folder_or_name)
+    if project is not None:
+        return project
+    names = {declaration.name for declaration in declarations}
+    return next(iter(names & {artifacts_project(folder_or_name)}), None)
 
 
 def find_folder(declarations: Sequence[ProjectSpec], folder_or_name: Path) -> Path:

@@ -104,7 +104,7 @@ def _registry_target(path: Path, registry: _LazyRegistry) -> ServeTarget | None:
 
     Where the registry cannot be reached, a name is taken as it is: the server starts, and asks again later.
     """
-    from windlass.core.project_spec import find_project
+    from windlass.core.project_spec import find_served_project
 
     try:
         declarations = registry.open().declarations()
@@ -112,7 +112,7 @@ def _registry_target(path: Path, registry: _LazyRegistry) -> ServeTarget | None:
         if path.exists() or not re.fullmatch(PROJECT_NAME, str(path)):
             raise
         return ServeTarget(str(path))
-    project = find_project(declarations, path)
+    project = find_served_project(declarations, path)
     views = {declaration.name: declaration.view for declaration in declarations}
     return None if project is None else ServeTarget(project, view=views[project])
 
