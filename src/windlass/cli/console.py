@@ -32,10 +32,10 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Returns the parameters, as Click calls it."""
-        params = super().get_params(ctx)
+        params: list[Any] = super().get_params(ctx)
         for param in params:
-            if getattr(param, "type_descriptor").annotation in _NUMBERS:  # noqa: B009 - else mypy objects
-                setattr(param, "process_value", functools.partial(_process_number, param))  # noqa: B010
+            if param.type_descriptor.annotation in _NUMBERS:
+                param.process_value = functools.partial(_process_number, param)
             if isinstance(param, TyperArgument):
                 setattr(param, "display_type_rich", _no_type)  # noqa: B010 - else mypy objects
                 if param.nargs != 1:

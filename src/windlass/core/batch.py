@@ -93,11 +93,13 @@ def join_small(batches: Iterable[Batch], size: int) -> list[Batch]:
     """
     joined: list[Batch] = []
     waiting: list[Batch] = []
+    rows = 0
     for batch in batches:
-        if waiting and sum(map(len, waiting)) + len(batch) > size:
+        if waiting and rows + len(batch) > size:
             joined.append(Batch.concat(waiting))
-            waiting = []
+            waiting, rows = [], 0
         waiting.append(batch)
+        rows += len(batch)
     return [*joined, Batch.concat(waiting)] if waiting else joined
 
 

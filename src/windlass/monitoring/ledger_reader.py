@@ -79,9 +79,8 @@ def _read_streams(segment: Path) -> Iterator[pa.Table]:
         try:
             stream = pa.ipc.open_stream(source).read_all()
         except (pa.ArrowInvalid, OSError) as error:
-            if content.endswith(
-                END_OF_STREAM
-            ):  # so the last record is complete, and this is another
+            # where the last record is complete, this is another
+            if content.endswith(END_OF_STREAM):
                 raise _altered(segment, f"the record at byte {start}") from error
             return  # the process died here, before it answered
         if content[source.tell() - len(END_OF_STREAM) : source.tell()] != END_OF_STREAM:

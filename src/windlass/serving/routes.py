@@ -94,7 +94,7 @@ def _project_routes(
             _ROLE,
             exists,
             batch,
-            _QUERY.get(path, ()),
+            query=_QUERY.get(path, ()),
         )
         for method, path, handler, exists, batch in table
     ]

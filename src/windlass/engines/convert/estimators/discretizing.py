@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from windlass.engines.convert.graph import Array, Columns, Graph
 
 _DOUBLE, _INT64 = 11, 7
-_END_OF_NORMAL = (
-    1e-7  # BOUNDS_THRESHOLD of scikit-learn: of a share, and of a value beside the ends
-)
+# BOUNDS_THRESHOLD of scikit-learn: of a share, and of a value beside the ends
+_END_OF_NORMAL = 1e-7
 _MAX_QUANTILES = 20_000  # of all columns; every value is compared with those of its column
 
 

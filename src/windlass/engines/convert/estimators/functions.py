@@ -20,9 +20,8 @@ _OPERATORS = {"log": "Log", "sqrt": "Sqrt", "exp": "Exp", "abs": "Abs", "absolut
 _SMALLEST_BOX_COX = 1e-19  # of a lambda; SciPy takes the logarithm below it
 _SMALLEST_YEO_JOHNSON = float(np.finfo(np.float64).eps)
 _ROOT_OF_TWO_PI = 2.50662827463100050242
-_NORMAL_TAIL = (
-    0.13533528323661269189  # exp(-2), below which, and above 1 less which, the logarithm decides
-)
+# exp(-2), below which, and above 1 less which, the logarithm decides
+_NORMAL_TAIL = 0.13533528323661269189
 _NORMAL_P0 = (
     -5.99633501014107895267e1, 9.80010754185999661536e1, -5.66762857469070293439e1,
     1.39312609387279679503e1, -1.23916583867381258016e0,
