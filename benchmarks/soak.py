@@ -37,8 +37,8 @@ VALUES = ",".join(map(str, measure.FLOWER.values())).encode()
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A request and the status of its answer."""
+class SoakRequest:
+    """Request that the soak sends, and the status that answers it."""
 
     name: str
     status: int
@@ -47,14 +47,14 @@ class Exchange:
     media: str = JSON
     headers: str = ""
 
-    def request(self) -> bytes:
+    def encode(self) -> bytes:
         """Returns the bytes to send."""
         head = f"POST {self.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {self.media}\r\n{self.headers}"
         return f"{head}Content-Length: {len(self.body)}\r\n\r\n".encode() + self.body
 
 
 @dataclass(frozen=True)
-class Sample:
+class MemorySample:
     """Memory of one process at a time: seconds since the beginning, and megabytes."""
 
     pid: int
@@ -95,7 +95,7 @@ def _server(bundle: Path, home: Path, workers: int) -> Server:
     )
 
 
-def exchanges() -> list[Exchange]:
+def soak_requests() -> list[SoakRequest]:
     """Returns requests of every format, valid ones and others."""
     table = pa.Table.from_pylist([measure.FLOWER] * 500)
     parquet = io.BytesIO()
@@ -105,32 +105,34 @@ def exchanges() -> list[Exchange]:
     names = b",".join(b'"k%d":1' % number for number in range(4000))
     gzipped = "Content-Encoding: gzip\r\n"
     return [
-        Exchange("row", 200, "/predict", ROW),
-        Exchange("invalid row", 422, "/predict", b'{"sepal_length":-1}'),
-        Exchange("no JSON", 400, "/predict", b'{"sepal'),
-        Exchange("unknown fields", 422, "/predict", b"{%b}" % names),
-        Exchange("other type", 415, "/predict", ROW, CSV),
-        Exchange("rows", 200, "/predict_batch", b"[%b]" % rows),
-        Exchange("many rows", 200, "/predict_batch", b"[%b]" % b",".join([rows] * 50)),
-        Exchange("rows, gzip", 200, "/predict_batch", gzip.compress(b"[%b]" % rows), JSON, gzipped),
-        Exchange("no gzip", 400, "/predict_batch", b"[%b]" % rows, JSON, gzipped),
-        Exchange("rows with a fault", 422, "/predict_batch", b"[%b,{}]" % rows),
-        Exchange("CSV", 200, "/predict_batch", b"\n".join([NAMES] + [VALUES] * 500), CSV),
-        Exchange("ragged CSV", 400, "/predict_batch", b"\n".join([NAMES, VALUES, b"1"]), CSV),
-        Exchange("Arrow", 200, "/predict_batch", measure.stream(table), ARROW),
-        Exchange("half of Arrow", 400, "/predict_batch", measure.stream(table)[:2000], ARROW),
-        Exchange("Parquet", 200, "/predict_batch", parquet.getvalue(), PARQUET),
-        Exchange("V1", 200, "/v1/models/iris:predict", b'{"instances":[%b]}' % rows),
-        Exchange("V2", 200, "/v2/models/iris/infer", tensor % (1, VALUES)),
-        Exchange("V2, shape", 400, "/v2/models/iris/infer", tensor % (2, VALUES)),
-        Exchange("MLflow", 200, "/invocations", b'{"dataframe_records":[%b]}' % rows),
-        Exchange("MLflow's CSV", 200, "/invocations", b"\n".join([VALUES] * 300), CSV),
-        Exchange("too large", 413, "/predict", b" " * (1 << 20)),
-        Exchange("nowhere", 404, "/nowhere", ROW),
+        SoakRequest("row", 200, "/predict", ROW),
+        SoakRequest("invalid row", 422, "/predict", b'{"sepal_length":-1}'),
+        SoakRequest("no JSON", 400, "/predict", b'{"sepal'),
+        SoakRequest("unknown fields", 422, "/predict", b"{%b}" % names),
+        SoakRequest("other type", 415, "/predict", ROW, CSV),
+        SoakRequest("rows", 200, "/predict_batch", b"[%b]" % rows),
+        SoakRequest("many rows", 200, "/predict_batch", b"[%b]" % b",".join([rows] * 50)),
+        SoakRequest(
+            "rows, gzip", 200, "/predict_batch", gzip.compress(b"[%b]" % rows), JSON, gzipped
+        ),
+        SoakRequest("no gzip", 400, "/predict_batch", b"[%b]" % rows, JSON, gzipped),
+        SoakRequest("rows with a fault", 422, "/predict_batch", b"[%b,{}]" % rows),
+        SoakRequest("CSV", 200, "/predict_batch", b"\n".join([NAMES] + [VALUES] * 500), CSV),
+        SoakRequest("ragged CSV", 400, "/predict_batch", b"\n".join([NAMES, VALUES, b"1"]), CSV),
+        SoakRequest("Arrow", 200, "/predict_batch", measure.stream(table), ARROW),
+        SoakRequest("half of Arrow", 400, "/predict_batch", measure.stream(table)[:2000], ARROW),
+        SoakRequest("Parquet", 200, "/predict_batch", parquet.getvalue(), PARQUET),
+        SoakRequest("V1", 200, "/v1/models/iris:predict", b'{"instances":[%b]}' % rows),
+        SoakRequest("V2", 200, "/v2/models/iris/infer", tensor % (1, VALUES)),
+        SoakRequest("V2, shape", 400, "/v2/models/iris/infer", tensor % (2, VALUES)),
+        SoakRequest("MLflow", 200, "/invocations", b'{"dataframe_records":[%b]}' % rows),
+        SoakRequest("MLflow's CSV", 200, "/invocations", b"\n".join([VALUES] * 300), CSV),
+        SoakRequest("too large", 413, "/predict", b" " * (1 << 20)),
+        SoakRequest("nowhere", 404, "/nowhere", ROW),
     ]
 
 
-def _soak(up: Running, seconds: float) -> tuple[list[Sample], Counter[str]]:
+def _soak(up: Running, seconds: float) -> tuple[list[MemorySample], Counter[str]]:
     """Sends requests for so long; returns samples of memory, and how many of which kind were answered."""
     ends = time.monotonic() + seconds
     counts: Counter[str] = Counter()
@@ -149,7 +151,7 @@ def _soak(up: Running, seconds: float) -> tuple[list[Sample], Counter[str]]:
     while time.monotonic() < ends and not failures:
         time.sleep(SAMPLE_SECONDS)
         now = time.monotonic() - begun
-        samples += [Sample(pid, now, size / 1e6) for pid, size in up.memory_shares().items()]
+        samples += [MemorySample(pid, now, size / 1e6) for pid, size in up.memory_shares().items()]
     for client in clients:
         client.join()
     if failures:
@@ -158,64 +160,64 @@ def _soak(up: Running, seconds: float) -> tuple[list[Sample], Counter[str]]:
 
 
 def _send_until(ends: float, port: int, chance: random.Random, counts: Counter[str]) -> None:
-    all_exchanges = exchanges()
+    all_requests = soak_requests()
     while time.monotonic() < ends:
         behaviour = chance.choice([_ask_in_turn, _ask_in_turn, _pipeline, _hang_up, _leave_unread])
         with socket.create_connection((HOST, port), timeout=60) as connection:
-            for name in behaviour(connection, chance.choices(all_exchanges, k=20)):
+            for name in behaviour(connection, chance.choices(all_requests, k=20)):
                 counts[name] += 1
 
 
-def _ask_in_turn(connection: socket.socket, chosen: Sequence[Exchange]) -> Iterator[str]:
+def _ask_in_turn(connection: socket.socket, chosen: Sequence[SoakRequest]) -> Iterator[str]:
     with connection.makefile("rb") as answers:
-        for exchange in chosen:
+        for each in chosen:
             with suppress(ConnectionError):  # one that is refused may be cut off
-                connection.sendall(exchange.request())
-            closes = _check(answers, exchange)
-            yield exchange.name
+                connection.sendall(each.encode())
+            closes = _check(answers, each)
+            yield each.name
             if closes:
                 return
 
 
-def _pipeline(connection: socket.socket, chosen: Sequence[Exchange]) -> Iterator[str]:
-    small = [exchange for exchange in chosen if len(exchange.body) < 20_000]
+def _pipeline(connection: socket.socket, chosen: Sequence[SoakRequest]) -> Iterator[str]:
+    small = [each for each in chosen if len(each.body) < 20_000]
     with connection.makefile("rb") as answers:
-        connection.sendall(b"".join(exchange.request() for exchange in small))
-        for exchange in small:
-            _check(answers, exchange)
+        connection.sendall(b"".join(each.encode() for each in small))
+        for each in small:
+            _check(answers, each)
             yield "pipelined"
 
 
-def _hang_up(connection: socket.socket, chosen: Sequence[Exchange]) -> Iterator[str]:
-    request = chosen[0].request()
+def _hang_up(connection: socket.socket, chosen: Sequence[SoakRequest]) -> Iterator[str]:
+    request = chosen[0].encode()
     connection.sendall(request[: len(request) - len(chosen[0].body) // 2 - 1])
     yield "hung up"
 
 
-def _leave_unread(connection: socket.socket, chosen: Sequence[Exchange]) -> Iterator[str]:
+def _leave_unread(connection: socket.socket, chosen: Sequence[SoakRequest]) -> Iterator[str]:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.sendall(b"".join(exchange.request() for exchange in chosen[:2]))
+    connection.sendall(b"".join(each.encode() for each in chosen[:2]))
     time.sleep(0.05)
     yield "left unread"
 
 
-def _check(answers: io.BufferedReader, exchange: Exchange) -> bool:
+def _check(answers: io.BufferedReader, expected: SoakRequest) -> bool:
     """Reads an answer; returns whether the server closes. Raises BenchmarkError for another status."""
     lines = list(iter(answers.readline, b"\r\n")) if (first := answers.readline()) else []
     status = int(first.split()[1]) if first else 0
-    if status != exchange.status:
-        raise BenchmarkError(f"{exchange.name} was answered {status}, not {exchange.status}.")
+    if status != expected.status:
+        raise BenchmarkError(f"{expected.name} was answered {status}, not {expected.status}.")
     headers = {name.lower(): value.strip() for name, _, value in (x.partition(b":") for x in lines)}
     answers.read(int(headers[b"content-length"]))
     return headers.get(b"connection") == b"close"
 
 
-def _by_process(samples: Sequence[Sample]) -> list[list[Sample]]:
+def _by_process(samples: Sequence[MemorySample]) -> list[list[MemorySample]]:
     pids = dict.fromkeys(sample.pid for sample in samples)
     return [[sample for sample in samples if sample.pid == pid] for pid in pids]
 
 
-def _growth(samples: Sequence[Sample], seconds: float) -> float:
+def _growth(samples: Sequence[MemorySample], seconds: float) -> float:
     """Returns by how many megabytes the memory grew from the warm-up to the end: medians of a fifth of the time."""
     begun, fifth = WARM_UP * seconds, 0.2 * seconds
     early = [each.megabytes for each in samples if begun <= each.seconds < begun + fifth]
@@ -225,14 +227,14 @@ def _growth(samples: Sequence[Sample], seconds: float) -> float:
     return median(late) - median(early)
 
 
-def _slope(samples: Sequence[Sample], seconds: float) -> float:
+def _slope(samples: Sequence[MemorySample], seconds: float) -> float:
     """Returns the megabytes by which the memory grew in an hour, by the line through the samples after the warm-up."""
     late = [each for each in samples if each.seconds >= WARM_UP * seconds]
     line = linear_regression([each.seconds for each in late], [each.megabytes for each in late])
     return float(line.slope) * 3600
 
 
-def _markdown(samples: Sequence[Sample], seconds: float) -> str:
+def _markdown(samples: Sequence[MemorySample], seconds: float) -> str:
     lines = ["| process | first | last | most | MB an hour |", "|---|---|---|---|---|"]
     for mine in _by_process(samples):
         sizes = [each.megabytes for each in mine]

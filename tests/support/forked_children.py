@@ -66,9 +66,8 @@ def _fork_workers() -> None:
 
     def start(path: bytes, arguments: Sequence[Any], passed: Sequence[int]) -> int:
         code = arguments[arguments.index("-c") + 1]
-        if (
-            "spawn_main" not in code or _has_open_database()
-        ):  # the first is a tracker of resources, which is small
+        is_tracker = "spawn_main" not in code  # of resources; it is small
+        if is_tracker or _has_open_database():
             return spawn(path, arguments, passed)
         return _fork("spawn_main", ["python", "-c", code, "--multiprocessing-fork"], passed)
 
