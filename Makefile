@@ -47,8 +47,8 @@ COMPILE := $(VENV)/bin/uv pip compile --upgrade --quiet --universal --python-ver
 
 lock: $(SETUP) ## pin the newest versions that agree, after a change of pyproject.toml
 	@$(PIP) install uv
-	@$(COMPILE) pyproject.toml --extra train --extra mlflow --extra postgres --extra features --extra redis --extra signing --group build -o requirements.txt
-	@$(COMPILE) --group test --group lint -c requirements.txt -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra train --extra mlflow --extra postgres --extra features --extra redis --extra signing --extra client --extra excel --group build -o requirements.txt
+	@$(COMPILE) pyproject.toml --extra boosters --group test --group lint --group docs -c requirements.txt -o requirements/dev.txt
 
 clean: ## remove .venv, caches and what the examples trained; .windlass stays
 	@rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

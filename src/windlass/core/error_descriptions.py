@@ -9,12 +9,25 @@ _LIBRARY_FOLDERS = (Path(__file__).parents[1], *map(Path, set(sysconfig.get_path
 DISTRIBUTION = "windlass-ml"
 # optional dependencies of the distribution: for each extra, the modules that its packages install
 EXTRAS = {
-    "train": ("cloudpickle", "dbos", "imblearn", "joblib", "onnx", "pandas", "sklearn", "skl2onnx"),
+    "train": (
+        "charset_normalizer",
+        "cloudpickle",
+        "dbos",
+        "imblearn",
+        "joblib",
+        "onnx",
+        "pandas",
+        "sklearn",
+        "skl2onnx",
+    ),
     "mlflow": ("mlflow",),
     "features": ("duckdb", "narwhals", "pandera", "polars"),
     "postgres": ("psycopg",),
     "redis": ("redis",),
     "signing": ("cryptography",),
+    "client": ("httpx",),
+    "excel": ("python_calamine",),
+    "boosters": ("catboost", "lightgbm", "xgboost"),
     "spark": ("pyspark",),
 }
 
