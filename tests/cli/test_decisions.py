@@ -14,11 +14,11 @@ from tests.support.paths import IRIS
 from tests.support.server import environment
 from tests.support.trained_bundles import BundleOf
 
-from windlass.cli.context import current_user
 from windlass.registry.registry import Registry
 from windlass.settings import Settings
 from windlass.storage.database import Database
 from windlass.storage.db_tables import decisions
+from windlass.workflows.project_lookup import current_user
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from tests.support.lending_project import LendingProject
 from tests.support.paths import IRIS, ROOT
 from tests.support.trained_bundles import BundleOf
 
-from windlass.cli.context import open_registry
 from windlass.settings import Settings
+from windlass.workflows.project_lookup import open_registry
 
 CREDIT = ROOT / "examples" / "credit_risk"
 

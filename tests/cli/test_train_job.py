@@ -14,11 +14,11 @@ from tests.support.server import environment
 from tests.support.signing_keys import write_keys
 from tests.support.waiting import wait_until
 
-from windlass.cli.context import current_user
 from windlass.core.bundle import Bundle
 from windlass.core.bundle_signature import verify_signature
 from windlass.jobs.job import JobState
 from windlass.registry.version import Stage
+from windlass.workflows.project_lookup import current_user
 
 
 def start(bench: Bench, project: UnrulyProject, *options: str) -> ChildProcess:

@@ -6,11 +6,11 @@ from contextlib import closing, suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from windlass.cli.context import open_registry
 from windlass.errors import WindlassError
 from windlass.features.online.store import online_store
 from windlass.serving.targets import ServiceRole
 from windlass.settings import Settings
+from windlass.workflows.project_lookup import open_registry
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle

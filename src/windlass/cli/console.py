@@ -96,6 +96,11 @@ def echo_error(text: str) -> None:
     sys.stderr.write(f"windlass: {' '.join(text.split())}\n")
 
 
+def echo_warning(text: str) -> None:
+    """Writes a warning as one line to stderr."""
+    echo_error(f"warning: {text}")
+
+
 def fail_usage(text: str) -> NoReturn:
     """Exits with code 2 for bad usage, after one line on stderr."""
     echo_error(text)

@@ -18,18 +18,11 @@ from windlass.cli.console import (
     echo_json,
     echo_table,
 )
-from windlass.cli.context import (
-    Key,
-    decision_actor,
-    open_registry,
-    resolve_project,
-    select_version,
-    split_arguments,
-    version_argument,
-)
+from windlass.cli.context import Key, select_version, split_arguments, version_argument
 from windlass.cli.versions import format_time
 from windlass.registry.version import Stage
 from windlass.settings import Settings
+from windlass.workflows.project_lookup import decision_actor, open_registry, resolve_project
 
 if TYPE_CHECKING:
     from windlass.registry.decisions import Decision

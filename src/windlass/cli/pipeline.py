@@ -23,18 +23,13 @@ from windlass.cli.console import (
     fail_usage,
     steps_progress,
 )
-from windlass.cli.context import (
-    Master,
-    ProjectArgument,
-    current_user,
-    require_spark_engine,
-    resolve_folder,
-)
+from windlass.cli.context import Master, ProjectArgument, require_spark_engine
 from windlass.cli.training_report import TrainingReport
 from windlass.core.gates import GateResult
 from windlass.core.project_loader import load_project
 from windlass.errors import ParameterError, counted
 from windlass.settings import Settings
+from windlass.workflows.project_lookup import current_user, resolve_folder
 
 if TYPE_CHECKING:
     from windlass.core.project_spec import ProjectSpec

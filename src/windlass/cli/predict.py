@@ -25,11 +25,11 @@ from windlass.cli.context import (
     require_spark_engine,
     split_arguments,
 )
-from windlass.cli.scored_bundle import resolve_scored_bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.progress import ProgressCallback
 from windlass.errors import counted
 from windlass.settings import Settings
+from windlass.workflows.scoring.scored_bundle import resolve_scored_bundle
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle

@@ -14,7 +14,7 @@ import typer
 from windlass.auth.env_keys import parse_environment_keys
 from windlass.cli.banner import banner
 from windlass.cli.console import add_command, echo
-from windlass.cli.context import AllowPickle, open_registry
+from windlass.cli.context import AllowPickle
 from windlass.core.bundle import MANIFEST
 from windlass.core.error_descriptions import install_command
 from windlass.errors import SettingsError
@@ -22,6 +22,7 @@ from windlass.logs import set_up_logs
 from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
 from windlass.settings import ANY_HOST, Settings, parse_digests, parse_hosts
 from windlass.storage.urls import has_read_only_home, pin_database
+from windlass.workflows.project_lookup import open_registry
 
 if TYPE_CHECKING:
     from windlass.web.server import ListenOptions

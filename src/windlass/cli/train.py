@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from windlass.cli.console import echo_error, progress, run_command
-from windlass.cli.context import current_user, resolve_folder
 from windlass.cli.pipeline import cancel_on_signal, import_job_modules, print_job_line
 from windlass.cli.training_report import TrainingReport
 from windlass.core.bundle import Bundle
@@ -20,6 +19,7 @@ from windlass.core.project_loader import load_project, project_source
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import BundleError
 from windlass.settings import Settings
+from windlass.workflows.project_lookup import current_user, resolve_folder
 
 if TYPE_CHECKING:
     from windlass.cli.train_flags import TrainFlags

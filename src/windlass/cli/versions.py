@@ -16,15 +16,9 @@ from windlass.cli.console import (
     echo_table,
     fail_usage,
 )
-from windlass.cli.context import (
-    ProjectArgument,
-    open_registry,
-    resolve_project,
-    select_version,
-    split_arguments,
-    version_argument,
-)
+from windlass.cli.context import ProjectArgument, select_version, split_arguments, version_argument
 from windlass.core.gates import GateResult
+from windlass.workflows.project_lookup import open_registry, resolve_project
 
 if TYPE_CHECKING:
     from windlass.registry.decisions import Decision

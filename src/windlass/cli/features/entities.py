@@ -18,14 +18,15 @@ from windlass.cli.console import (
     echo_error,
     echo_json,
     echo_table,
+    echo_warning,
     fail_usage,
 )
-from windlass.cli.features.project import DeclaredView, resolve_view
 from windlass.core.feature_view import ServedEvent
 from windlass.errors import FeatureError, counted
 from windlass.features.offline.store import OfflineStore
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
+from windlass.workflows.declared_view import DeclaredView, resolve_view
 
 if TYPE_CHECKING:
     from windlass.features.offline.erasure import ErasureReport
@@ -66,7 +67,7 @@ def get_features(
 
     target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
     settings = Settings.read()
-    declared = resolve_view(settings, target)
+    declared = resolve_view(settings, target, echo_warning)
     with closing(online_store(settings, declared.view, declared.name)) as store:
         answers = FeatureReader(declared.view, store).get_many(ids, at)
         if not any(answers) and store.freshness() is None:
@@ -146,7 +147,7 @@ def _erase(target: Path, entity: int, *, json: bool) -> int:
     from windlass.features.offline.erasure import erase
 
     settings = Settings.read()
-    declared = resolve_view(settings, target)
+    declared = resolve_view(settings, target, echo_warning)
     erased = erase(OfflineStore.from_settings(settings, declared.name), entity)
     with closing(online_store(settings, declared.view, declared.name)) as store:
         online = store.erase(entity)
@@ -189,7 +190,7 @@ def _undo(target: Path, entity: int, *, json: bool) -> int:
     from windlass.features.offline.erasure import undo_erasure
 
     settings = Settings.read()
-    declared = resolve_view(settings, target)
+    declared = resolve_view(settings, target, echo_warning)
     was_undone = undo_erasure(OfflineStore.from_settings(settings, declared.name), entity)
     if not was_undone:
         echo_error(

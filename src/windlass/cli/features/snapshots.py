@@ -15,19 +15,12 @@ from windlass.cli.console import (
     echo_error,
     echo_json,
     echo_table,
+    echo_warning,
     fail_usage,
     progress,
 )
-from windlass.cli.context import (
-    Master,
-    ProjectArgument,
-    open_registry,
-    project_parameter,
-    require_spark_engine,
-    resolve_folder,
-)
+from windlass.cli.context import Master, ProjectArgument, project_parameter, require_spark_engine
 from windlass.cli.features import entities
-from windlass.cli.features.project import require_view, resolve_view
 from windlass.cli.versions import format_time
 from windlass.core.project_loader import load_project
 from windlass.core.project_spec import ProjectSpec
@@ -35,6 +28,7 @@ from windlass.errors import counted
 from windlass.features.offline.store import OfflineStore
 from windlass.features.offline.store import prune as prune_snapshots
 from windlass.settings import Settings
+from windlass.workflows.declared_view import require_view, resolve_view
 from windlass.workflows.features import (
     ENTITIES,
     SEED,
@@ -43,6 +37,7 @@ from windlass.workflows.features import (
     materialise_features,
     snapshot_users,
 )
+from windlass.workflows.project_lookup import open_registry, resolve_folder
 
 MEMORY = "2GB"
 
@@ -193,7 +188,7 @@ def materialise(
 ) -> None:
     """Copy the features of a snapshot to the online store."""
     settings = Settings.read()
-    declared = resolve_view(settings, project)
+    declared = resolve_view(settings, project, echo_warning)
     with progress(quiet=json) as report:
         stored, done = materialise_features(
             settings, declared.view, declared.name, snapshot, report
@@ -212,7 +207,9 @@ def materialise(
 def snapshots(project: ProjectArgument = Path(), json: Json = False) -> None:
     """List a project's snapshots, newest first."""
     settings = Settings.read()
-    stored = OfflineStore.from_settings(settings, resolve_view(settings, project).name).snapshots()
+    stored = OfflineStore.from_settings(
+        settings, resolve_view(settings, project, echo_warning).name
+    ).snapshots()
     if json:
         echo_json(
             [
@@ -242,7 +239,7 @@ def prune(
 ) -> None:
     """Remove old snapshots; never the current one, nor one that a version was trained on."""
     settings = Settings.read()
-    name = resolve_view(settings, project).name
+    name = resolve_view(settings, project, echo_warning).name
     with open_registry(settings) as registry:
         users = snapshot_users(registry, name)
     store = OfflineStore.from_settings(settings, name)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from windlass.cli.context import open_registry, resolve_project
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.project_spec import find_served_project
@@ -13,6 +12,7 @@ from windlass.errors import RegistryError, UnknownError
 from windlass.registry.version import Stage
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
+from windlass.workflows.project_lookup import open_registry, resolve_project
 
 if TYPE_CHECKING:
     from windlass.registry.registry import Registry
