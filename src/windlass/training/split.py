@@ -1,5 +1,7 @@
 """Splits rows into training and test rows: by seed, by content, or by group and time.
 
+Equal rows are on one side where the seed or the content decides: a model may not be tested on what it was fitted to.
+
 By content where versions are compared with each other: two seeds would hold out different rows, and one
 version would be evaluated on rows that the other was trained on. By groups and time where the project declares it.
 """
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from windlass.core.batch import Batch
 from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.holdout import DIGEST_BYTES, Digests, holdout_mask, row_digests
 from windlass.core.project import Project
@@ -18,6 +21,7 @@ from windlass.core.row_schema import RowSchema
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset
+from windlass.training.repeated_rows import are_coarse, content_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,25 +86,46 @@ class Split:
 
 
 def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> Split:
-    """Hold out a share of the rows; every class is in both.
+    """Hold out a share of the rows; every class is in both, and equal rows are on one side.
 
-    Raises ParameterError for a share too small or too large, DataError for a class too rare to split.
+    Where so many rows are equal by chance that nobody copied them, each row is drawn by itself. Raises
+    ParameterError for a share too small or too large, DataError for a class too rare to split.
     """
     from sklearn.model_selection import train_test_split
 
-    _require_two_rows_per_class(dataset, target)
+    groups = _groups_to_keep(dataset.batch)
+    drawn = _drawn_rows(groups, dataset.labels, test_size)
+    _require_two_rows_per_class(dataset, target, groups)
+    labels = None if dataset.labels is None else dataset.labels[drawn]
     try:
-        train, test = train_test_split(
-            np.arange(len(dataset)), test_size=test_size, random_state=seed, stratify=dataset.labels
-        )
+        _, test = train_test_split(drawn, test_size=test_size, random_state=seed, stratify=labels)
     except ValueError as error:
         raise ParameterError(
             f"Test size {test_size} cannot split {counted(len(dataset), 'row')}: {str(error).rstrip('.')}."
             " Choose another test size."
         ) from error
-    result = Split(np.sort(train), np.sort(test))
+    out = np.isin(groups, groups[test])
+    result = Split(np.flatnonzero(~out), np.flatnonzero(out))
     _require_usable_split(result, dataset, target, test_size)
     return result
+
+
+def _groups_to_keep(batch: Batch) -> NDArray[np.int64]:
+    """Return the group of each row [n] that the split keeps on one side: equal rows, or each row by itself."""
+    groups = content_groups(batch)
+    return np.arange(len(batch)) if are_coarse(batch, groups) else groups
+
+
+def _drawn_rows(
+    groups: NDArray[np.int64], labels: NDArray[np.int64] | None, test_size: float
+) -> NDArray[np.int64]:
+    """Return a row of each group, one of its rarest class, without groups larger than the test rows are to be."""
+    rarity = np.zeros(len(groups)) if labels is None else np.bincount(labels)[labels]
+    order = np.lexsort((rarity, groups))
+    _, first, counts = np.unique(groups[order], return_index=True, return_counts=True)
+    fits = counts <= max(1, test_size * len(groups))
+    drawn: NDArray[np.int64] = np.sort(order[first[fits]])
+    return drawn
 
 
 def split_by_content(
@@ -151,16 +176,27 @@ def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_s
         )
 
 
-def _require_two_rows_per_class(dataset: Dataset, target: Target) -> None:
-    if not isinstance(target, Classes):
+def _require_two_rows_per_class(
+    dataset: Dataset, target: Target, groups: NDArray[np.int64] | None = None
+) -> None:
+    """Check that every class can be on both sides; of `groups` all rows are on one. Raises DataError."""
+    if not isinstance(target, Classes) or dataset.labels is None:
         return
-    counts = np.bincount(dataset.labels, minlength=len(target.labels))  # type: ignore[arg-type]  # set with Classes
-    for label, count in zip(target.labels, counts, strict=True):
-        if count < 2:
+    counts = np.bincount(dataset.labels, minlength=len(target.labels))
+    different = counts if groups is None else _groups_per_class(groups, dataset.labels, len(counts))
+    for label, count, unlike in zip(target.labels, counts, different, strict=True):
+        if unlike < 2:
+            equal = ", all equal" if count > 1 else ""
             raise DataError(
-                f"Class {label!r} of target {target.name!r} has {counted(count, 'row')}; training and test need one"
-                " each. Add rows of it, or do not declare it."
+                f"Class {label!r} of target {target.name!r} has {counted(count, 'row')}{equal}; training and test need"
+                f" one each. Add {'other ' if equal else ''}rows of it, or do not declare it."
             )
+
+
+def _groups_per_class(
+    groups: NDArray[np.int64], labels: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    return np.bincount(np.unique(groups * classes + labels) % classes, minlength=classes)
 
 
 def _require_every_class(
