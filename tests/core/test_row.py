@@ -56,6 +56,43 @@ def test_every_kind_is_read() -> None:
     assert (schema["integer"].multiple_of, schema["open"].max_length) == (5, 20)
 
 
+def test_an_alias_is_the_column_s_name() -> None:
+    class Aliased(Row):
+        total_charges: float = column("Bills", alias="Total Charges", example=1.0)
+        same: float = column("The same name", alias="same")
+        plain: float = Field(alias="a.b")
+
+    columns = read_row(Aliased).columns
+    assert [(item.name, item.field) for item in columns] == [
+        ("Total Charges", "total_charges"),
+        ("same", None),
+        ("a.b", "plain"),
+    ]
+
+
+@pytest.mark.parametrize("alias", ["", "a\0b", "\ud800"])
+def test_an_alias_that_cannot_name_a_column_is_refused(alias: str) -> None:
+    with pytest.raises(ProjectError, match=r"column\('A number', …\) has the alias"):
+        column("A number", alias=alias)
+
+
+def test_an_empty_alias_of_pydantic_is_refused() -> None:
+    row = create_model("Odd", __base__=Row, field=(float, Field(alias="")))
+    with pytest.raises(ProjectError, match=r"Odd\.field has the alias"):
+        read_row(row)
+
+
+def test_a_column_has_one_name_and_one_field() -> None:
+    twice = create_model(
+        "Twice", __base__=Row, a=(float, ...), b=(float, column("The same", alias="a"))
+    )
+    with pytest.raises(ProjectError, match=r"2 fields of the column 'a': a, b"):
+        read_row(twice)
+    split = create_model("Split", __base__=Row, a=(float, Field(validation_alias="b")))
+    with pytest.raises(ProjectError, match=r"Split\.a has another alias"):
+        read_row(split)
+
+
 class Nested(BaseModel):
     x: float
 

@@ -1,6 +1,5 @@
 """`/predict_batch` with CSV, Arrow streams and Parquet: the same answers as JSON, in the requested format."""
 
-import io
 import json
 from collections.abc import Callable
 from datetime import date
@@ -9,39 +8,16 @@ from typing import Any
 
 import httpx
 import pyarrow as pa
-import pyarrow.csv as pv
-import pyarrow.parquet as pq
 import pytest
 from tests.support.server import FLOWER, LOAN, OTHER_FLOWER, SPECIES, Serve, Server
+from tests.support.table_bodies import ARROW, CSV, PARQUET, as_arrow, as_csv, as_parquet, read_table
 from tests.support.trained_bundles import BundleOf
 
 from windlass.core.bundle import Bundle
 
-CSV = "text/csv"
-ARROW = "application/vnd.apache.arrow.stream"
-PARQUET = "application/vnd.apache.parquet"
 JSON = "application/json"
 SECRET = "hunter2-4111111111111111"
 FLOWERS = [FLOWER, OTHER_FLOWER]
-
-
-def as_csv(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pv.write_csv(table, sink)
-    return sink.getvalue()
-
-
-def as_arrow(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
-
-
-def as_parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
 
 
 WRITERS: dict[str, Callable[[pa.Table], bytes]] = {
@@ -49,18 +25,6 @@ WRITERS: dict[str, Callable[[pa.Table], bytes]] = {
     ARROW: as_arrow,
     PARQUET: as_parquet,
 }
-
-
-def read(answer: httpx.Response) -> pa.Table:
-    assert answer.status_code == 200, answer.text
-    match answer.headers["content-type"]:
-        case "text/csv":
-            return pv.read_csv(io.BytesIO(answer.content))
-        case "application/vnd.apache.arrow.stream":
-            return pa.ipc.open_stream(answer.content).read_all()
-        case "application/vnd.apache.parquet":
-            return pq.read_table(io.BytesIO(answer.content))
-    raise AssertionError(answer.headers)
 
 
 def post(server: Server, body: bytes, kind: str, accept: str = "*/*") -> httpx.Response:
@@ -89,7 +53,7 @@ def test_a_table_is_answered_as_json_is(iris_server: Server, kind: str, accept: 
     assert answer.headers["content-type"] == (accept if accept not in ("*/*", "") else kind)
     assert answer.headers["x-model-version"] == expected["model_version"]
     assert answer.headers["x-prediction-id"]
-    table = read(answer)
+    table = read_table(answer)
     assert table.column_names == ["prediction", *(f"probability_{label}" for label in SPECIES)]
     assert table["prediction"].to_pylist() == expected["predictions"]
     for label in SPECIES:
@@ -247,7 +211,7 @@ def test_a_table_on_the_route_of_one_row_is_refused(iris_server: Server) -> None
 def test_a_table_of_many_chunks(iris_server: Server) -> None:
     rows = 70_000
     flowers = pa.Table.from_pylist(FLOWERS).take(pa.array([0, 1] * (rows // 2)))
-    answer = read(post(iris_server, as_arrow(flowers), ARROW))
+    answer = read_table(post(iris_server, as_arrow(flowers), ARROW))
     assert answer["prediction"].to_pylist() == ["setosa", "virginica"] * (rows // 2)
 
 
@@ -260,7 +224,7 @@ def test_regression_and_numbers_as_labels(two_servers: Server) -> None:
     table = as_parquet(pa.Table.from_pylist(json.loads(body)))
     headers = {"content-type": PARQUET}
     answer = two_servers.client.post("/native/predict_batch", content=table, headers=headers)
-    assert read(answer)["prediction"].to_pylist() == expected["predictions"] == [0]
+    assert read_table(answer)["prediction"].to_pylist() == expected["predictions"] == [0]
 
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/vnd.apache.arrow.stream"])

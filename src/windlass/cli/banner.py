@@ -1,6 +1,7 @@
 """The text that `windlass serve` prints at its start: its URL, and commands to try."""
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from threading import Thread
@@ -50,7 +51,7 @@ def banner(
         else:
             row = json.dumps(bundle.json("golden.json")["rows"][0])
             json_type = "-H 'Content-Type: application/json'"
-            lines.append(f"  curl {url}/predict{key} {json_type} -d '{row}'")
+            lines.append(f"  curl {url}/predict{key} {json_type} -d {shlex.quote(row)}")
             by_id = [features, predict] if only is None else [predict]
         if target.view is not None:
             lines += entity_lines(target.project, target.view, settings, by_id)

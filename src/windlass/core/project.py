@@ -17,7 +17,7 @@ from windlass.core.gates import Gate, NotWorse
 from windlass.core.metrics import compared_metrics, measured_metrics
 from windlass.core.row import read_row
 from windlass.core.row_schema import RowSchema
-from windlass.core.target import Classes, Quantity, Target
+from windlass.core.target import Classes, Quantity, Target, class_key
 from windlass.errors import ProjectError
 
 RESERVED_FIELDS = frozenset(
@@ -197,11 +197,12 @@ class Project:
             raise ProjectError(
                 f"Target {self.target.name!r} of project {self.name!r} is also a column of its row."
             )
+        added = _LEDGER_COLUMNS | _probability_columns(self.target)
         for name in self.schema.names:
-            if name in _LEDGER_COLUMNS or name.startswith("probability_"):
+            if name in added:
                 raise ProjectError(
                     f"Column {name!r} of project {self.name!r} has the name of something that Windlass adds"
-                    " to predictions. Call it something else."
+                    " to predictions. Rename it in data()."
                 )
         for name in self.slices:
             if name in (*self.schema.names, self.target.name):
@@ -295,6 +296,11 @@ class Project:
                 return candidate
         names = ", ".join(candidate.name for candidate in self.candidates)
         raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {names}.")
+
+
+def _probability_columns(target: Target) -> frozenset[str]:
+    labels = target.labels if isinstance(target, Classes) else ()
+    return frozenset(f"probability_{class_key(label)}" for label in labels)
 
 
 def _return_rows(rows: Any) -> Any:

@@ -1,6 +1,8 @@
 """Rows as pydantic models, as a project declares them, and their translation to a RowSchema."""
 
 import types
+from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
@@ -38,6 +40,7 @@ class Row(BaseModel):
 def column(
     description: str,
     *,
+    alias: str | None = None,
     unit: str | None = None,
     example: Any = None,
     default: Any = PydanticUndefined,
@@ -45,18 +48,21 @@ def column(
 ) -> Any:
     """Describes a field of a row.
 
-    `unit` is free text ("cm", "EUR/year"). `constraints` are pydantic's: `ge`, `gt`, `le`, `lt`,
-    `multiple_of`, `max_length`. A request can omit a field with a `default`.
+    `alias` is the name of the column where Python does not allow it for a field, such as "Total Charges" or
+    "class": data, requests and answers then use it, and it alone. `unit` is free text ("cm", "EUR/year"). `constraints` are
+    pydantic's: `ge`, `gt`, `le`, `lt`, `multiple_of`, `max_length`. A request can omit a field with a `default`.
     Raises ProjectError for another argument.
     """
+    _require_column_name(f"column({description!r}, …)", alias)
     extra = {"unit": unit, "example": example}
     for name in constraints.keys() - _CONSTRAINTS:
         raise ProjectError(
-            f"column({description!r}, …) has no argument {name!r}. There are: description, unit, example,"
+            f"column({description!r}, …) has no argument {name!r}. There are: description, alias, unit, example,"
             f" default, {', '.join(sorted(_CONSTRAINTS))}."
         )
     return Field(
         default,
+        alias=alias,
         description=description,
         json_schema_extra={key: value for key, value in extra.items() if value is not None},
         **constraints,
@@ -74,6 +80,7 @@ def read_row(row: type[BaseModel]) -> RowSchema:
         raise ProjectError(
             f"Row {row.__name__} has no fields. Declare one for each input of the model."
         )
+    _require_different_names(row, columns)
     description = row.__doc__.strip() if row.__doc__ and row.__doc__ != Row.__doc__ else None
     return RowSchema(title=row.__name__, description=description, columns=columns)
 
@@ -88,8 +95,41 @@ def _reject_python_validators(row: type[BaseModel]) -> None:
             )
 
 
+def _require_different_names(row: type[BaseModel], columns: Sequence[ColumnSchema]) -> None:
+    for name, count in Counter(column.name for column in columns).items():
+        if count > 1:
+            fields = ", ".join(column.field or name for column in columns if column.name == name)
+            raise ProjectError(
+                f"Row {row.__name__} has {count} fields of the column {name!r}: {fields}. Give each column one field."
+            )
+
+
+def _column_name(location: str, name: str, field: FieldInfo) -> str:
+    """Returns the alias of a field, or its own name. Raises ProjectError where it cannot name a column."""
+    alias = field.alias
+    if field.validation_alias not in (None, alias) or field.serialization_alias not in (
+        None,
+        alias,
+    ):
+        raise ProjectError(
+            f"{location} has another alias for validation or serialization. A column has one name: use"
+            f' column("…", alias="…").'
+        )
+    _require_column_name(location, alias)
+    return name if alias is None else alias
+
+
+def _require_column_name(location: str, alias: str | None) -> None:
+    """Raises ProjectError for an alias that is empty, or that UTF-8 or a database cannot hold."""
+    if alias == "" or any(char == "\0" or "\ud800" <= char <= "\udfff" for char in alias or ""):
+        raise ProjectError(
+            f"{location} has the alias {alias!r}, which cannot name a column. Use text that is not empty."
+        )
+
+
 def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
     location = f"{row.__name__}.{name}"
+    column_name = _column_name(location, name, field)
     annotation, nullable = _without_none(field.annotation)
     kind, categories = _kind(location, annotation)
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -97,7 +137,8 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
     if default is None and not field.is_required() and not nullable:
         raise ProjectError(f"{location} has no usable default. Give a plain value, or allow None.")
     declared = ColumnSchema(
-        name=name,
+        name=column_name,
+        field=None if column_name == name else name,
         kind=kind,
         nullable=nullable,
         required=field.is_required(),

@@ -28,11 +28,16 @@ class ColumnKind(StrEnum):
 
 
 class ColumnSchema(BaseModel):
-    """Column of a row, with its kind, inclusive (`ge`, `le`) or exclusive (`gt`, `lt`) bounds, and description."""
+    """Column of a row, with its kind, inclusive (`ge`, `le`) or exclusive (`gt`, `lt`) bounds, and description.
+
+    `name` is what data, requests and answers call it. `field` is the name of its field in Python where that is
+    another; nobody else uses it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
+    field: str | None = None
     kind: ColumnKind
     nullable: bool = False
     required: bool = True

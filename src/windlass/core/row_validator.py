@@ -1,37 +1,26 @@
 """Validates rows against their schema: JSON or CSV text in, values in declared order out."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
+from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.batch import Batch
 from windlass.core.json_members import RepeatedMemberError, require_single_members_of_rows
-from windlass.core.row_schema import (
-    MAX_CATEGORY_LENGTH,
-    MISSING_TEXT,
-    ColumnKind,
-    ColumnSchema,
-    RowSchema,
-)
+from windlass.core.pydantic_schemas import row_schema
+from windlass.core.row_schema import MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.errors import Fault, RowsError
 
 Values = dict[str, Any]  # a row by column name
 MAX_FAULTS = 100  # per response
 MAX_EXPLAINED_BYTES = 1 << 20  # for larger bodies, only the first invalid row is described
-
-_UNGROUPED = "^[^_]*$"
-_DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-# cells of CSV may be written as midnight, as pandas does; an offset from UTC would leave the day open
-_DATE_OR_MIDNIGHT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00([.]0+)?)?)?$"
 
 _EMPTY_TEXT_ROW = np.empty((1, 0), object)
 _TYPES: dict[ColumnKind, frozenset[type]] = {
@@ -130,10 +119,10 @@ class RowValidator:
     def __init__(self, schema: RowSchema) -> None:
         self.schema = schema
         # extra fields are found by counting, which is cheaper
-        row = _row_schema(schema, extra="allow")
+        row = row_schema(schema, extra="allow")
         self._row_validator = SchemaValidator(row)
         self._rows_validator = SchemaValidator(core_schema.list_schema(row, fail_fast=True))
-        self._text_validator = SchemaValidator(_row_schema(schema, extra="forbid", strict=False))
+        self._text_validator = SchemaValidator(row_schema(schema, extra="forbid", strict=False))
         self._is_numeric = not schema.text and all(
             column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.BOOLEAN)
             and not column.nullable
@@ -143,6 +132,7 @@ class RowValidator:
         self._width = len(schema.columns)
         self._has_defaults = not all(column.required for column in schema.columns)
         self._names = frozenset(schema.names)
+        self._aliases = _aliases(schema)
         self._numeric = schema.numeric
         self._text = schema.text
         self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
@@ -154,7 +144,7 @@ class RowValidator:
         except ValidationError as error:
             raise self._explain(body, _loads(body)) or rows_error(error) from None
         if len(row) != self._width:
-            raise _extra([])
+            raise self._explain(body, row) or _extra([])
         if self._has_defaults or body.count(b":") != self._width:
             require_single_fields(body, [row], self._count_fields(1))
         return row
@@ -200,7 +190,10 @@ class RowValidator:
         try:
             row: Values = self._text_validator.validate_strings(filled) | dict.fromkeys(empty)
         except ValidationError as error:
-            raise rows_error(error) from None
+            invalid = rows_error(error)
+            if aliased := self._aliased_faults(cells):
+                raise RowsError([*aliased, *invalid.faults][:MAX_FAULTS]) from None
+            raise invalid from None
         if missing := [name for name in self.schema.names if name not in row]:
             raise RowsError([{"loc": [name], "msg": "Field required"} for name in missing])
         return row
@@ -216,8 +209,19 @@ class RowValidator:
                 return invalid
             faults += invalid.faults
         if isinstance(row, dict) and not row.keys() <= self._names:
-            faults += _extra([]).faults
+            aliased = self._aliased_faults(row)
+            faults += aliased
+            if not row.keys() <= self._names | {fault["loc"][0] for fault in aliased}:
+                faults += _extra([]).faults
         return RowsError(faults[:MAX_FAULTS]) if faults else None
+
+    def _aliased_faults(self, fields: Iterable[str]) -> list[Fault]:
+        """Returns a fault for each of these fields that has the Python name of a column instead of its own."""
+        return [
+            {"loc": [name], "msg": f"This field is called {self._aliases[name]!r}"}
+            for name in fields
+            if name in self._aliases
+        ]
 
     def _explain_all(self, body: bytes) -> RowsError | None:
         """Describes the faults of an array of rows, up to MAX_FAULTS; None if the body is too large."""
@@ -253,6 +257,15 @@ class RowValidator:
                 MISSING_TEXT if row[column.name] is None else row[column.name] for row in rows
             ]
         return Batch(numeric, text)
+
+
+def _aliases(schema: RowSchema) -> dict[str, str]:
+    """Returns the names of columns by the names of their fields in Python, which requests do not use."""
+    return {
+        column.field: column.name
+        for column in schema.columns
+        if column.field is not None and column.field not in schema.names
+    }
 
 
 def require_single_fields(text: bytes, rows: Sequence[Any], fields: int | None) -> None:
@@ -299,91 +312,3 @@ def rows_error(error: ValidationError) -> RowsError:
         if len(faults) == MAX_FAULTS:
             break
     return RowsError(faults, malformed=malformed)
-
-
-def _row_schema(
-    schema: RowSchema, *, extra: Literal["allow", "forbid"], strict: bool = True
-) -> CoreSchema:
-    fields = {
-        column.name: core_schema.typed_dict_field(
-            _column_schema(column, strict=strict),
-            # an empty cell of CSV is left out; it is null if the column is nullable
-            required=column.required and (strict or not column.nullable),
-        )
-        for column in schema.columns
-    }
-    return core_schema.typed_dict_schema(fields, extra_behavior=extra, strict=strict)
-
-
-def _column_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
-    inner = _value_schema(column, strict=strict)
-    if column.nullable:
-        inner = core_schema.nullable_schema(inner)
-    if not column.required:
-        inner = core_schema.with_default_schema(inner, default=default_value(column))
-    return inner
-
-
-def default_value(column: ColumnSchema) -> Any:
-    """Returns the value of an omitted field."""
-    if column.kind is ColumnKind.DATE and isinstance(column.default, str):
-        return date.fromisoformat(column.default)
-    return column.default
-
-
-def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
-    bounds = column.effective_bounds()
-    match column.kind:
-        case ColumnKind.NUMBER:
-            number = core_schema.float_schema(
-                strict=strict, allow_inf_nan=False, multiple_of=column.multiple_of, **bounds
-            )
-            return number if strict else _ungrouped(number, "float_parsing")
-        case ColumnKind.INTEGER:
-            return _integer_schema(column, bounds, strict=strict)
-        case ColumnKind.BOOLEAN:
-            return core_schema.bool_schema(strict=strict)
-        case ColumnKind.DATE:
-            return _date_schema(bounds, strict=strict)
-        case ColumnKind.CATEGORY if column.categories is not None:
-            return core_schema.literal_schema(list(column.categories))
-        case ColumnKind.CATEGORY:
-            longest = column.max_length or MAX_CATEGORY_LENGTH
-            return core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
-
-
-def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
-    """Returns a schema of dates as text; pydantic alone would read `"0"` as seconds since 1970."""
-    form = core_schema.str_schema(pattern=_DATE if strict else _DATE_OR_MIDNIGHT)
-    return core_schema.chain_schema(
-        [
-            _with_message(core_schema.str_schema(strict=True), "Input should be a valid date"),
-            _with_message(form, "Input should be a valid date in the format YYYY-MM-DD"),
-            core_schema.date_schema(strict=False, **bounds),
-        ]
-    )
-
-
-def _ungrouped(number: CoreSchema, error: str) -> CoreSchema:
-    """Returns a schema of numbers as text without underscores: pydantic alone would read `1_000`, as Python does."""
-    form = core_schema.custom_error_schema(core_schema.str_schema(pattern=_UNGROUPED), error)
-    return core_schema.chain_schema([form, number])
-
-
-def _with_message(schema: CoreSchema, message: str) -> CoreSchema:
-    return core_schema.custom_error_schema(schema, "date_text", custom_error_message=message)
-
-
-def _integer_schema(column: ColumnSchema, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
-    """Returns a schema of integers; in JSON, 30.0 is one, as JSON Schema says, and 30.5 is not."""
-    multiple_of = None if column.multiple_of is None else int(column.multiple_of)
-    integer = core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)
-    if not strict:
-        return _ungrouped(integer, "int_parsing")
-    number = core_schema.float_schema(strict=True, allow_inf_nan=False)
-    choices: list[CoreSchema | tuple[CoreSchema, str]] = [
-        core_schema.int_schema(strict=True),
-        core_schema.chain_schema([number, core_schema.int_schema(strict=False)]),
-    ]
-    either = core_schema.union_schema(choices, mode="left_to_right")
-    return core_schema.chain_schema([core_schema.custom_error_schema(either, "int_type"), integer])

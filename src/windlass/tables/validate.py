@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
+from windlass.core.pydantic_schemas import default_value
 from windlass.core.row_schema import EPOCH, MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
-from windlass.core.row_validator import default_value
 from windlass.errors import TableError, counted
 from windlass.tables.arrow_numpy import to_numpy, validity_mask
 from windlass.tables.column_checks import (

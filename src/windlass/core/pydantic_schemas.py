@@ -1,0 +1,102 @@
+"""Schemas of pydantic-core for rows: what each kind of column accepts in JSON, and as text in CSV."""
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic_core import CoreSchema, core_schema
+
+from windlass.core.row_schema import MAX_CATEGORY_LENGTH, ColumnKind, ColumnSchema, RowSchema
+
+_UNGROUPED = "^[^_]*$"
+_DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+# cells of CSV may be written as midnight, as pandas does; an offset from UTC would leave the day open
+_DATE_OR_MIDNIGHT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00([.]0+)?)?)?$"
+
+
+def row_schema(
+    schema: RowSchema, *, extra: Literal["allow", "forbid"], strict: bool = True
+) -> CoreSchema:
+    """Returns the schema of a row in JSON; unless `strict`, of a row of CSV, whose values are text."""
+    fields = {
+        column.name: core_schema.typed_dict_field(
+            _column_schema(column, strict=strict),
+            # an empty cell of CSV is left out; it is null if the column is nullable
+            required=column.required and (strict or not column.nullable),
+        )
+        for column in schema.columns
+    }
+    return core_schema.typed_dict_schema(fields, extra_behavior=extra, strict=strict)
+
+
+def _column_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
+    inner = _value_schema(column, strict=strict)
+    if column.nullable:
+        inner = core_schema.nullable_schema(inner)
+    if not column.required:
+        inner = core_schema.with_default_schema(inner, default=default_value(column))
+    return inner
+
+
+def default_value(column: ColumnSchema) -> Any:
+    """Returns the value of an omitted field."""
+    if column.kind is ColumnKind.DATE and isinstance(column.default, str):
+        return date.fromisoformat(column.default)
+    return column.default
+
+
+def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
+    bounds = column.effective_bounds()
+    match column.kind:
+        case ColumnKind.NUMBER:
+            number = core_schema.float_schema(
+                strict=strict, allow_inf_nan=False, multiple_of=column.multiple_of, **bounds
+            )
+            return number if strict else _ungrouped(number, "float_parsing")
+        case ColumnKind.INTEGER:
+            return _integer_schema(column, bounds, strict=strict)
+        case ColumnKind.BOOLEAN:
+            return core_schema.bool_schema(strict=strict)
+        case ColumnKind.DATE:
+            return _date_schema(bounds, strict=strict)
+        case ColumnKind.CATEGORY if column.categories is not None:
+            return core_schema.literal_schema(list(column.categories))
+        case ColumnKind.CATEGORY:
+            longest = column.max_length or MAX_CATEGORY_LENGTH
+            return core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
+
+
+def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
+    """Returns a schema of dates as text; pydantic alone would read `"0"` as seconds since 1970."""
+    form = core_schema.str_schema(pattern=_DATE if strict else _DATE_OR_MIDNIGHT)
+    return core_schema.chain_schema(
+        [
+            _with_message(core_schema.str_schema(strict=True), "Input should be a valid date"),
+            _with_message(form, "Input should be a valid date in the format YYYY-MM-DD"),
+            core_schema.date_schema(strict=False, **bounds),
+        ]
+    )
+
+
+def _ungrouped(number: CoreSchema, error: str) -> CoreSchema:
+    """Returns a schema of numbers as text without underscores: pydantic alone would read `1_000`, as Python does."""
+    form = core_schema.custom_error_schema(core_schema.str_schema(pattern=_UNGROUPED), error)
+    return core_schema.chain_schema([form, number])
+
+
+def _with_message(schema: CoreSchema, message: str) -> CoreSchema:
+    return core_schema.custom_error_schema(schema, "date_text", custom_error_message=message)
+
+
+def _integer_schema(column: ColumnSchema, bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
+    """Returns a schema of integers; in JSON, 30.0 is one, as JSON Schema says, and 30.5 is not."""
+    multiple_of = None if column.multiple_of is None else int(column.multiple_of)
+    integer = core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)
+    if not strict:
+        return _ungrouped(integer, "int_parsing")
+    number = core_schema.float_schema(strict=True, allow_inf_nan=False)
+    choices: list[CoreSchema | tuple[CoreSchema, str]] = [
+        core_schema.int_schema(strict=True),
+        core_schema.chain_schema([number, core_schema.int_schema(strict=False)]),
+    ]
+    either = core_schema.union_schema(choices, mode="left_to_right")
+    return core_schema.chain_schema([core_schema.custom_error_schema(either, "int_type"), integer])
