@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 WINDLASS = str(Path(sys.executable).with_name("windlass"))
-HOME = Path(os.environ.get("WINDLASS_HOME", ".windlass"))
 
 
 def main(folders: list[Path]) -> int:
     """Brings each project into production. Returns 1 if one fails."""
     for folder in folders:
-        stamp = HOME / "demo" / folder.name
-        source_digest = digest(folder)
-        if stamp.is_file() and stamp.read_text() == source_digest and is_in_production(folder):
+        stamp = folder / ".demo"
+        if stamp.is_file() and stamp.read_text() == state(folder):
             print(f"{folder.name} is in production, and its files are as they were.")
             continue
         command = "pipeline" if (folder / "generate.py").is_file() else "train"
@@ -32,20 +30,16 @@ def main(folders: list[Path]) -> int:
             return 1
         if newest(folder)["stage"] == "candidate" and approve(folder) != 0:
             return 1
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(source_digest)
+        stamp.write_text(state(folder))
     return 0
 
 
-def digest(folder: Path) -> str:
-    """Returns a digest of the project's Python files."""
+def state(folder: Path) -> str:
+    """Returns the digests of the project's Python files and of the bundle in production."""
     files = sorted(folder.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def is_in_production(folder: Path) -> bool:
-    """Whether a version is in production."""
-    return any(version["stage"] == "production" for version in versions(folder))
+    source = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    live = [each["digest"] for each in versions(folder) if each["stage"] == "production"]
+    return " ".join([source, *live])
 
 
 def newest(folder: Path) -> Any:
@@ -63,13 +57,24 @@ def versions(folder: Path) -> Any:
 def approve(folder: Path) -> int:
     """Approves the newest version with a temporary key, so that the approver is not the one who trained it."""
     name = f"demo-{time.time_ns():x}"
-    create = [WINDLASS, "keys", "create", "--name", name, "--role", "approve"]
+    create = [
+        WINDLASS,
+        "keys",
+        "create",
+        "--name",
+        name,
+        "--role",
+        "approve",
+        "--project",
+        str(folder),
+    ]
     key = subprocess.run(create, capture_output=True, text=True, check=True).stdout.strip()
     reason = "A demonstration, by make run"
     print(f'windlass approve {folder} --reason "{reason}"  # as {name}', flush=True)
     command = [WINDLASS, "approve", str(folder), "--reason", reason]
     code = subprocess.run(command, env={**os.environ, "WINDLASS_KEY": key}, check=False).returncode
-    subprocess.run([WINDLASS, "keys", "revoke", name], capture_output=True, check=True)
+    revoke = [WINDLASS, "keys", "revoke", name, "--project", str(folder)]
+    subprocess.run(revoke, capture_output=True, check=True)
     return code
 
 

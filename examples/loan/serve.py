@@ -1,7 +1,7 @@
 """The inference API: `uvicorn serve:app --host 0.0.0.0 --port 8000`.
 
-It serves the production version of the registry in WINDLASS_HOME (.windlass in the current folder by default). If that
-registry does not have the project, it serves the bundle in artifacts/.
+It serves the production version of the registry in WINDLASS_HOME, or in the nearest .windlass from this folder upward.
+If that registry does not have the project, it serves the bundle in artifacts/.
 """
 
 from pathlib import Path

@@ -65,12 +65,12 @@ def application(
     """
     if logs:
         try:
-            settings = settings or Settings.read()
+            settings = settings or _settings_of(paths)
             set_up_logs(settings.log_level)
             return application(*paths, settings=settings, only=only)
         except WindlassError as error:
             sys.exit(f"windlass: {error}")
-    settings = pin_database(settings or Settings.read())
+    settings = pin_database(settings or _settings_of(paths))
     process = _WebProcess(settings, resolve_targets(paths, settings), only)
     return AsgiService(
         process.routes,
@@ -80,6 +80,10 @@ def application(
         access=process.access,
         error_formats={open_inference.PREFIX: open_inference.encode_error},
     )
+
+
+def _settings_of(paths: Sequence[Path | str | ServeTarget]) -> Settings:
+    return Settings.read(near=[Path(path) for path in paths if not isinstance(path, ServeTarget)])
 
 
 class _WebProcess:

@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from windlass.errors import SettingsError
+from windlass.home import HOME, find_home
 
 ANY_HOST = "*"  # of allowed_hosts
 
@@ -22,7 +23,7 @@ _BOOLEANS = {"on": True, "1": True, "true": True, "off": False, "0": False, "fal
 class Settings:
     """All settings. `Settings.read()` reads them from environment variables."""
 
-    home: Path = Path(".windlass")
+    home: Path = Path(HOME)
     log_level: str = "INFO"
     max_body: int = 64 << 20  # bytes
     ledger: bool = True
@@ -46,10 +47,16 @@ class Settings:
     vertex: "Vertex | None" = None
 
     @staticmethod
-    def read(environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Reads the settings. Raises SettingsError, which names the variable, for a value that cannot be used."""
+    def read(
+        environment: Mapping[str, str] = os.environ, *, near: Sequence[Path] = ()
+    ) -> "Settings":
+        """Reads the settings; without WINDLASS_HOME, the home is the nearest of these projects or bundles.
+
+        Raises SettingsError, which names the variable, for a value that cannot be used.
+        """
+        home = environment.get("WINDLASS_HOME")
         return Settings(
-            home=Path(environment.get("WINDLASS_HOME", ".windlass")),
+            home=Path(home) if home else find_home(near),
             log_level=_choice(environment, "WINDLASS_LOG_LEVEL", _LEVELS, "INFO"),
             max_body=int(_positive(environment, "WINDLASS_MAX_BODY_MB", 64) * (1 << 20)),
             ledger=_boolean(environment, "WINDLASS_LEDGER", default=True),

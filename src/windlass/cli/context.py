@@ -106,26 +106,27 @@ def resolve_bundle(target: Path, versions: list[str]) -> BundleReference:
 
     Raises BundleError, UnknownError, IntegrityError or StorageError.
     """
+    settings = Settings.read(near=[target])
     if versions:
-        return _registered_bundle(target, versions[0])
-    if not (target / MANIFEST).is_file() and has_database(Settings.read()):
-        reference = _default_bundle(target)
+        return _registered_bundle(target, versions[0], settings)
+    if not (target / MANIFEST).is_file() and has_database(settings):
+        reference = _default_bundle(target, settings)
         if reference is not None:
             return reference
     bundle = Bundle.open(find_bundle_folder(target))
     return BundleReference(bundle, target if (target / "project.py").is_file() else None)
 
 
-def _registered_bundle(target: Path, name: str) -> BundleReference:
-    with open_registry() as registry:
+def _registered_bundle(target: Path, name: str, settings: Settings) -> BundleReference:
+    with open_registry(settings) as registry:
         project = resolve_project(registry, target)
         version = registry.version(project, name)
         folder = Path(registry.declaration(project).folder)
         return BundleReference(registry.fetch(version), folder)
 
 
-def _default_bundle(target: Path) -> BundleReference | None:
-    with open_registry() as registry:
+def _default_bundle(target: Path, settings: Settings) -> BundleReference | None:
+    with open_registry(settings) as registry:
         project = find_project(registry.declarations(), target)
         if project is None:
             return None

@@ -62,7 +62,7 @@ def approve(
 ) -> None:
     """Put a candidate in production; by default the newest."""
     target, names = split_arguments(arguments, "windlass approve [PROJECT] [VERSION]")
-    with _open_for_decision(key) as (registry, actor):
+    with _open_for_decision(target, key) as (registry, actor):
         project, version = _candidate(registry, target, names)
         decision = registry.approve(project, version.name, actor=actor, reason=str(reason))
     _print_decision(decision, "is in production", json=json)
@@ -76,7 +76,7 @@ def reject(
 ) -> None:
     """Reject a candidate; by default the newest."""
     target, names = split_arguments(arguments, "windlass reject [PROJECT] [VERSION]")
-    with _open_for_decision(key) as (registry, actor):
+    with _open_for_decision(target, key) as (registry, actor):
         project, version = _candidate(registry, target, names)
         decision = registry.reject(project, version.name, actor=actor, reason=str(reason))
     _print_decision(decision, "is rejected", json=json)
@@ -90,7 +90,7 @@ def rollback(
 ) -> None:
     """Return to the named version, or to the one that was in production before."""
     target, names = split_arguments(arguments, "windlass rollback [PROJECT] [VERSION]")
-    with _open_for_decision(key) as (registry, actor):
+    with _open_for_decision(target, key) as (registry, actor):
         project = resolve_project(registry, target)
         to = names[0] if names else None
         decision = registry.rollback(project, to, actor=actor, reason=str(reason))
@@ -98,9 +98,9 @@ def rollback(
 
 
 @contextmanager
-def _open_for_decision(key: str | None) -> "Iterator[tuple[Registry, str]]":
+def _open_for_decision(target: Path, key: str | None) -> "Iterator[tuple[Registry, str]]":
     """Opens the registry, and yields it with the actor of the decision."""
-    settings = Settings.read()
+    settings = Settings.read(near=[target])
     with open_registry(settings) as registry:
         yield registry, decision_actor(registry, settings.key if key is None else key)
 
@@ -131,7 +131,8 @@ def decisions(
     json: Json = False,
 ) -> int:
     """List decisions, oldest first."""
-    with open_registry() as registry:
+    settings = Settings.read() if project is None else Settings.read(near=[project])
+    with open_registry(settings) as registry:
         name = None if project is None else resolve_project(registry, project)
         listed = registry.decisions(name)
         faults = registry.verify_decisions(name) if verify else []

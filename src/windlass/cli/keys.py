@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from windlass.auth.key_store import KeyStore
 
 Result = TypeVar("Result")
+Near = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        metavar="PROJECT",
+        help="Folder of a project whose registry has the keys.",
+        show_default="the current folder",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,21 +51,24 @@ def create_key(
             min=1, metavar="N", help="Limit of requests a minute.", show_default="the server's"
         ),
     ] = None,
+    project: Near = Path(),
 ) -> None:
     """Create a key.
 
     It is printed once, on standard output, and stored only as a hash.
     """
-    secret = _use_keys(lambda keys: keys.create(name, role, rate), make=True)
+    settings = Settings.read(near=[project])
+    secret = _use_keys(settings, lambda keys: keys.create(name, role, rate), make=True)
     echo(secret)
     echo_error(
         f"This is the key {name}, with the role {role.value}. It is shown only once: keep it safe."
     )
 
 
-def list_keys(json: Json = False) -> None:
+def list_keys(project: Near = Path(), json: Json = False) -> None:
     """List all keys, revoked ones too."""
-    keys = _use_keys(lambda keys: keys.list()) if has_database(Settings.read()) else []
+    settings = Settings.read(near=[project])
+    keys = _use_keys(settings, lambda keys: keys.list()) if has_database(settings) else []
     if json:
         echo_json([_key_json(key) for key in keys])
     elif keys:
@@ -67,20 +80,23 @@ def list_keys(json: Json = False) -> None:
 
 def revoke_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key.")],
+    project: Near = Path(),
 ) -> None:
     """Revoke a key for good.
 
     Running servers refuse it within two seconds.
     """
-    key = _use_keys(lambda keys: keys.revoke(name))
+    key = _use_keys(Settings.read(near=[project]), lambda keys: keys.revoke(name))
     echo(f"{key.name} is revoked. Servers that use this database refuse it within two seconds.")
 
 
-def _use_keys(action: "Callable[[KeyStore], Result]", *, make: bool = False) -> Result:
+def _use_keys(
+    settings: Settings, action: "Callable[[KeyStore], Result]", *, make: bool = False
+) -> Result:
     from windlass.auth.key_store import KeyStore
     from windlass.storage.database import Database
 
-    database = Database.open(Settings.read(), must_exist=not make)
+    database = Database.open(settings, must_exist=not make)
     with closing(KeyStore(database)) as keys:
         return action(keys)
 

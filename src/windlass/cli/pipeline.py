@@ -141,17 +141,20 @@ def pipeline(  # noqa: PLR0913, PLR0917 - each is an option of the command
     require_spark_engine(engine, master)
     given = {"append": append or None, "engine": engine, "master": master, "memory": memory}
     build = {name: value for name, value in given.items() if value is not None}
-    flags = PipelineFlags(resolve_folder(project), data, build, model, not no_track)
+    settings = Settings.read(near=[project])
+    flags = PipelineFlags(resolve_folder(project, settings), data, build, model, not no_track)
     if not (flags.folder / "project.py").is_file():
         load_project(flags.folder)  # raises ProjectError, which says what is missing
     from windlass.workflows.execution.project_process import ProjectProcess
 
     with ProjectProcess(flags.folder, print_job_line) as process:
         import_job_modules()
-        return _run_job(flags, process, json=json)
+        return _run_job(flags, process, settings, json=json)
 
 
-def _run_job(flags: PipelineFlags, process: "ProjectProcess", *, json: bool) -> int:
+def _run_job(
+    flags: PipelineFlags, process: "ProjectProcess", settings: Settings, *, json: bool
+) -> int:
     from windlass.jobs.queue import JobRequest
     from windlass.workflows.execution.foreground import ForegroundJob
     from windlass.workflows.pipeline_job import STEPS
@@ -160,7 +163,7 @@ def _run_job(flags: PipelineFlags, process: "ProjectProcess", *, json: bool) -> 
     request = flags.request(declaration)
     process.check_request(request)
     with ExitStack() as stack:
-        foreground = stack.enter_context(ForegroundJob(Settings.read(), process, print_job_line))
+        foreground = stack.enter_context(ForegroundJob(settings, process, print_job_line))
         with steps_progress(STEPS, quiet=json) as report, cancel_on_signal(foreground.cancelling):
             order = JobRequest(declaration.name, "pipeline", request, current_user())
             job = foreground.run(order, report, resume=True)

@@ -111,7 +111,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
 
 def _resolve_bundle(target: Path, names: list[str], *, allow_pickle: bool) -> "Bundle":
     """Opens the bundle to score with; a line says what speaks against its version."""
-    settings = Settings.read()
+    settings = Settings.read(near=[target])
     allowed = settings.allow_pickle or allow_pickle
     trust = BundleTrust.from_settings(replace(settings, allow_pickle=allowed))
     scored = resolve_scored_bundle(target, names, trust)

@@ -90,9 +90,9 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Serve predictions over HTTP until stopped."""
     from windlass.web.server import ListenOptions
 
-    read = Settings.read()
-    settings = pin_database(_with_options(read, allow_host or [], digest or [], allow_pickle))
     requested = paths or [_default_path()]
+    read = Settings.read(near=requested)
+    settings = pin_database(_with_options(read, allow_host or [], digest or [], allow_pickle))
     platform = _platform_port(requested, settings)
     address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
     _check_keys(settings)
@@ -219,7 +219,7 @@ def _worker_process(
             declared = [registry.declaration(name).folder for name in names]
         return [folder for folder in declared if (Path(folder) / "project.py").is_file()]
 
-    return WorkerProcess(folders)
+    return WorkerProcess(folders, settings.home)
 
 
 def make_app(

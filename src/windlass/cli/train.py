@@ -94,7 +94,8 @@ def run(arguments: Sequence[str]) -> int:
     prog = "windlass train [PROJECT]"
 
     def action() -> None:
-        folder = resolve_folder(target)
+        settings = Settings.read(near=[target])
+        folder = resolve_folder(target, settings)
         if not (folder / "project.py").is_file():
             if {"-h", "--help"} & set(rest):
                 parse_train_flags(prog, (), ["--help"])
@@ -105,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
             import_job_modules()
             declaration = process.read_spec()
             flags = parse_train_flags(prog, declaration.models, rest)
-            _train(folder, declaration, flags, process)
+            _train(folder, declaration, flags, process, settings)
 
     return run_command(action)
 
@@ -136,14 +137,18 @@ def train_command(project: Project, arguments: Sequence[str] | None = None) -> N
             snapshot=flags.snapshot,
         )
         with progress(quiet=flags.json) as report:
-            result = train(project, source, request, Settings.read(), report)
+            result = train(project, source, request, Settings.read(near=[source.folder]), report)
         TrainingReport.from_result(result).print(as_json=flags.json)
 
     raise SystemExit(run_command(action))
 
 
 def _train(
-    folder: Path, declaration: ProjectSpec, flags: "TrainFlags", process: "ProjectProcess"
+    folder: Path,
+    declaration: ProjectSpec,
+    flags: "TrainFlags",
+    process: "ProjectProcess",
+    settings: Settings,
 ) -> None:
     """Submits the job, runs it in this process, and copies the new bundle to the artifacts folder."""
     from windlass.jobs.queue import JobRequest
@@ -156,7 +161,7 @@ def _train(
             ArtifactsFolder(target, is_named=flags.artifacts is not None)
         )
         process.check_request(request)
-        foreground = stack.enter_context(ForegroundJob(Settings.read(), process, print_job_line))
+        foreground = stack.enter_context(ForegroundJob(settings, process, print_job_line))
         with progress(quiet=flags.json) as report, cancel_on_signal(foreground.cancelling):
             order = JobRequest(declaration.name, "train", request, current_user())
             job = foreground.run(order, report)

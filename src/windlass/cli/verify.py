@@ -38,7 +38,7 @@ def verify(
     path = reference.bundle.path
     with progress(quiet=json) as report:
         folder = project or reference.project
-        verification = workflow.verify(path, folder, report, Settings.read())
+        verification = workflow.verify(path, folder, report, Settings.read(near=[target]))
     if json:
         echo_json(
             {

@@ -18,6 +18,7 @@ from windlass.cli.console import (
 )
 from windlass.cli.context import ProjectArgument, select_version, split_arguments, version_argument
 from windlass.core.gates import GateResult
+from windlass.settings import Settings
 from windlass.workflows.project_lookup import open_registry, resolve_project
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def versions(project: ProjectArgument = Path(), json: Json = False) -> None:
     """List a project's versions, newest first."""
-    with open_registry() as registry:
+    with open_registry(Settings.read(near=[project])) as registry:
         listed = registry.versions(resolve_project(registry, project))
     if json:
         echo_json([version.json() for version in listed])
@@ -66,7 +67,7 @@ def show(
 ) -> None:
     """Show a version: parameters, metrics, gates, decisions, and where its bundle is."""
     target, names = split_arguments(arguments, "windlass show [PROJECT] [VERSION]")
-    with open_registry() as registry:
+    with open_registry(Settings.read(near=[target])) as registry:
         project = resolve_project(registry, target)
         version = None if names else registry.production(project)
         version = version or select_version(registry, project, names, lambda _: True, "version yet")
@@ -112,7 +113,7 @@ def compare(
     target, names = split_arguments(which, usage, max_versions=2)
     if len(names) < 2:
         fail_usage(f"Name two versions. Use: {usage}")
-    with open_registry() as registry:
+    with open_registry(Settings.read(near=[target])) as registry:
         project = resolve_project(registry, target)
         first, second = (registry.fetch(registry.version(project, name)) for name in names)
     comparison = compare_bundles(first, second)
@@ -144,7 +145,7 @@ def prune(
     json: Json = False,
 ) -> None:
     """Remove the bundles of old versions; never production's, nor the one a rollback returns to."""
-    with open_registry() as registry:
+    with open_registry(Settings.read(near=[project])) as registry:
         pruned = registry.prune(resolve_project(registry, project), keep)
     names = [version.name for version in pruned]
     if json:

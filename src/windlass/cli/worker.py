@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def worker(
         show_default="all registered projects whose folder is on this machine",
     ),
     parent: int = typer.Option(0, hidden=True, help="Process id of the server that started it."),
+    home: Path | None = typer.Option(None, hidden=True, help="Home folder of that server."),  # noqa: B008 - as above
 ) -> None:
     """Run the jobs of projects, which are trainings and pipelines, until stopped.
 
@@ -46,7 +48,9 @@ def worker(
     """
     from windlass.workflows.execution.worker import run_worker
 
-    settings = Settings.read()
+    settings = (
+        Settings.read(near=projects or ()) if home is None else replace(Settings.read(), home=home)
+    )
     set_up_logs(settings.log_level)
     if parent:
         stop_with_parent(parent)
@@ -57,10 +61,12 @@ class WorkerProcess:
     """Context manager that keeps a `windlass worker` process running, for the projects that `folders` returns.
 
     `folders` is called until it succeeds, since the database may be unavailable; without folders there is no worker.
+    The worker uses the folder `home`, as the server does.
     """
 
-    def __init__(self, folders: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, folders: Callable[[], Sequence[str]], home: Path) -> None:
         self._folders = folders
+        self._home = home.absolute()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -118,6 +124,8 @@ class WorkerProcess:
             *folders,
             "--parent",
             str(os.getpid()),
+            "--home",
+            str(self._home),
         ]
         with self._lock:
             if self._stopping.is_set():

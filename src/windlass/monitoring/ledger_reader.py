@@ -23,7 +23,7 @@ _CHUNK_ROWS = 20_000  # of one chunk of the table
 def read_ledger(project: str, home: "Path | str | None" = None) -> pa.Table:
     """Returns every prediction that `project` answered, oldest first, one row each.
 
-    `home` is WINDLASS_HOME, or `.windlass` in the working folder, unless it is given.
+    `home` is WINDLASS_HOME, or the nearest `.windlass` from the current folder upward, unless it is given.
     Columns: `prediction_id`, `request_id`, `predicted_at`, `model_version`, `latency_ms`, `prediction`,
     `probability_<class>` (classification), and the columns of the row. A record whose process died while
     writing it was never answered, and is left out. `.to_pandas()` makes a data frame of the table.

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_registry(settings: Settings | None = None, *, make: bool = False) -> Iterator["Registry"]:
-    """Opens the registry of the settings (by default the environment's) and closes it at the end.
+def open_registry(settings: Settings, *, make: bool = False) -> Iterator["Registry"]:
+    """Opens the registry of the settings and closes it at the end.
 
     Raises StorageError where it does not exist yet and `make` is false.
     """
     from windlass.registry.registry import Registry
 
-    opened = Registry.open(settings or Settings.read(), must_exist=not make)
+    opened = Registry.open(settings, must_exist=not make)
     with closing(opened) as registry:
         yield registry
 
@@ -64,11 +64,10 @@ def resolve_project(registry: "Registry", target: Path) -> str:
     )
 
 
-def resolve_folder(target: Path, settings: Settings | None = None) -> Path:
+def resolve_folder(target: Path, settings: Settings) -> Path:
     """Returns the folder of the project whose folder or name `target` is; of an unknown one the path as it is."""
     if target == Path() or (target / "project.py").is_file():
         return target
-    settings = settings or Settings.read()
     if not has_database(settings):
         return target
     with open_registry(settings) as registry:

@@ -60,7 +60,7 @@ def verify(
             f" {project.name!r}. Name the right folder with --project."
         )
     plan = TrainingPlan.from_params(project, bundle.json("params.json"))
-    plan, rows = resolve_snapshot(project, plan, settings or Settings.read())
+    plan, rows = resolve_snapshot(project, plan, settings or Settings.read(near=[source.folder]))
     run = run_training(project, plan, progress, rows)
     progress(0.9, "Comparing")
     differences = (

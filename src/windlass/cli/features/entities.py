@@ -66,7 +66,7 @@ def get_features(
     from windlass.features.online.reader import FeatureReader
 
     target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
-    settings = Settings.read()
+    settings = Settings.read(near=[target])
     declared = resolve_view(settings, target, echo_warning)
     with closing(online_store(settings, declared.view, declared.name)) as store:
         answers = FeatureReader(declared.view, store).get_many(ids, at)
@@ -146,7 +146,7 @@ def erase_entity(
 def _erase(target: Path, entity: int, *, json: bool) -> int:
     from windlass.features.offline.erasure import erase
 
-    settings = Settings.read()
+    settings = Settings.read(near=[target])
     declared = resolve_view(settings, target, echo_warning)
     erased = erase(OfflineStore.from_settings(settings, declared.name), entity)
     with closing(online_store(settings, declared.view, declared.name)) as store:
@@ -189,7 +189,7 @@ def _print_erasure(who: str, project: str, erased: "ErasureReport", *, online: b
 def _undo(target: Path, entity: int, *, json: bool) -> int:
     from windlass.features.offline.erasure import undo_erasure
 
-    settings = Settings.read()
+    settings = Settings.read(near=[target])
     declared = resolve_view(settings, target, echo_warning)
     was_undone = undo_erasure(OfflineStore.from_settings(settings, declared.name), entity)
     if not was_undone:

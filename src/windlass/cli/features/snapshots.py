@@ -87,7 +87,7 @@ def build(  # noqa: PLR0913, PLR0917 - an argument for each option, as typer wan
         fail_usage("Name the new events to append: --append --data FILE.")
     options = {"append": append, "engine": engine, "master": master, "memory": memory}
     options["file"] = None if data is None else str(data)
-    settings = Settings.read()
+    settings = Settings.read(near=[project])
     declared, source = load_project(resolve_folder(project, settings))
     require_view(declared)
     with open_registry(settings, make=True) as registry:
@@ -121,7 +121,7 @@ def check(
     """Check a raw file against the contract, and build nothing."""
     from windlass.features.ingest.ingest import check_raw_file
 
-    declared, _ = load_project(resolve_folder(project))
+    declared, _ = load_project(resolve_folder(project, Settings.read(near=[project])))
     view = require_view(declared)
     with progress(quiet=json) as report:
         quality = check_raw_file(view, file, memory, quarantine, report)
@@ -174,7 +174,9 @@ def generate(
 ) -> None:
     """Generate raw events with the project's generator."""
     entities = entities if clients is None else clients
-    rows = generate_events(resolve_folder(project), out, entities, seed)
+    rows = generate_events(
+        resolve_folder(project, Settings.read(near=[project])), out, entities, seed
+    )
     echo(f"Wrote {counted(rows, 'event')} of {counted(entities, 'entity')} to {out}.")
 
 
@@ -187,7 +189,7 @@ def materialise(
     json: Json = False,
 ) -> None:
     """Copy the features of a snapshot to the online store."""
-    settings = Settings.read()
+    settings = Settings.read(near=[project])
     declared = resolve_view(settings, project, echo_warning)
     with progress(quiet=json) as report:
         stored, done = materialise_features(
@@ -206,7 +208,7 @@ def materialise(
 
 def snapshots(project: ProjectArgument = Path(), json: Json = False) -> None:
     """List a project's snapshots, newest first."""
-    settings = Settings.read()
+    settings = Settings.read(near=[project])
     stored = OfflineStore.from_settings(
         settings, resolve_view(settings, project, echo_warning).name
     ).snapshots()
@@ -238,7 +240,7 @@ def prune(
     json: Json = False,
 ) -> None:
     """Remove old snapshots; never the current one, nor one that a version was trained on."""
-    settings = Settings.read()
+    settings = Settings.read(near=[project])
     name = resolve_view(settings, project, echo_warning).name
     with open_registry(settings) as registry:
         users = snapshot_users(registry, name)

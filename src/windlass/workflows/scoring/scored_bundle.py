@@ -34,13 +34,14 @@ def resolve_scored_bundle(target: Path, names: Sequence[str], trust: BundleTrust
     `artifacts` then holds the bundle. Raises BundleError; RegistryError where no version is named and none is
     in production; IntegrityError or SettingsError for a bundle that is not trusted; StorageError.
     """
+    settings = Settings.read(near=[target])
     if names:
-        with open_registry() as registry:
+        with open_registry(settings) as registry:
             version = registry.version(resolve_project(registry, target), names[0])
             return _of_version(registry, version, trust)
-    if not has_database(Settings.read()):
+    if not has_database(settings):
         return _of_folder(target, trust)
-    with open_registry() as registry:
+    with open_registry(settings) as registry:
         is_bundle = (target / MANIFEST).is_file()
         project = None if is_bundle else find_served_project(registry.declarations(), target)
         if project is None:
