@@ -26,6 +26,7 @@ COMMANDS = {
     "features": (["features", "build", "examples/credit_risk"], {}),
     "postgres": (["versions"], {"WINDLASS_DATABASE_URL": "postgresql+psycopg://u@127.0.0.1:1/x"}),
     "redis": (["features", "get", "examples/credit_risk", "1"], {"WINDLASS_ONLINE_URL": "redis://127.0.0.1:1/0"}),
+    "boosters": (["train", "tests/projects/boosted", "--no-track"], {}),
     "signing": (["serve", "BUNDLE"], {"WINDLASS_VERIFY_KEY": "/dev/null"}),
     "spark": (["features", "build", "examples/credit_risk", "--engine", "spark"], {}),
 }  # fmt: skip

@@ -21,8 +21,9 @@ from windlass.core.target import Classes, Quantity, Target, class_key
 from windlass.errors import ProjectError
 
 RESERVED_FIELDS = frozenset(
-    {"artifacts", "data", "help", "json", "model", "seed", "snapshot", "test_size", "track", "view"}
-)
+    {"artifacts", "data", "help", "json", "model", "seed", "snapshot", "test_size", "track",
+     "validation", "view"}
+)  # fmt: skip
 _LEDGER_COLUMNS = frozenset(
     {"latency_ms", "model_version", "predicted_at", "prediction", "prediction_id", "request_id",
      "row"}
@@ -79,6 +80,9 @@ class Project:
     `slices` names extra columns of `data`'s table: metrics are computed for each of their values, to measure
     fairness, and the model does not see them. `costs` gives the costs of wrong predictions.
 
+    `validation` is the share of the training rows, such as 0.15, on which a booster that stops early is
+    validated. They are cut out by the rule that separates test rows; other candidates train on all rows.
+
     `policy` decides what happens after a training whose gates pass: "manual" waits for an approval,
     "automatic" puts the version into production. With `four_eyes`, the person who trained a version cannot
     approve it.
@@ -99,6 +103,7 @@ class Project:
     split: GroupTimeSplit | None = None
     slices: tuple[str, ...] = ()
     costs: CostMatrix | None = None
+    validation: float | None = None
     schema: RowSchema = field(init=False, repr=False)
 
     def __init__(  # noqa: PLR0913 - the declaration: every argument is a keyword that the user reads
@@ -117,6 +122,7 @@ class Project:
         split: GroupTimeSplit | None = None,
         slices: Iterable[str] = (),
         costs: CostMatrix | None = None,
+        validation: float | None = None,
     ) -> None:
         values = {
             "name": name,
@@ -132,6 +138,7 @@ class Project:
             "split": split,
             "slices": tuple(slices),
             "costs": costs,
+            "validation": validation,
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -174,6 +181,11 @@ class Project:
             (isinstance(self.view, FeatureView | None), "view is a FeatureView(…)"),
             (isinstance(self.split, GroupTimeSplit | None), "split is a GroupTimeSplit(…)"),
             (isinstance(self.costs, CostMatrix | None), "costs is a CostMatrix(…)"),
+            (
+                self.validation is None
+                or (isinstance(self.validation, float) and 0 < self.validation < 1),
+                "validation is a share of the training rows between 0 and 1, such as 0.15",
+            ),
             (
                 not (self.costs or self.slices) or self._has_two_classes,
                 "costs and slices need a target of two classes",

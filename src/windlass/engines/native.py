@@ -9,6 +9,7 @@ import pandas as pd
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema
+from windlass.core.error_descriptions import missing_extra
 from windlass.core.row_schema import MISSING_TEXT, RowSchema
 from windlass.engines.rejection import ENGINE_FAILURES, predict_with_rejections
 from windlass.errors import EngineError
@@ -49,6 +50,9 @@ class NativeEngine:
         try:
             estimator = joblib.load(io.BytesIO(pickled))
         except Exception as error:
+            missing = missing_extra(error)
+            if missing is not None:
+                raise EngineError(f"The pipeline cannot be unpickled: {missing}") from error
             raise EngineError(
                 f"The pipeline cannot be unpickled ({type(error).__name__}: {error}). Install the package versions of"
                 " its environment.json, and whatever package holds the pipeline's own classes."

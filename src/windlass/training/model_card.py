@@ -42,6 +42,8 @@ def _data(run: TrainingRun) -> str:
     sizes = (
         f"{counted(len(run.split.train), 'row')} for training, {len(run.split.test)} for the test"
     )
+    if len(run.split.validation):
+        sizes += f", {len(run.split.validation)} for early stopping"
     return (
         f"## Data\n\n{counted(len(run.dataset), 'row')}: {sizes}, {_split(run)}.{_read(run)}"
         f" Digest of the data: `{run.dataset.digest}`.\n\n" + _columns(run.project.schema)

@@ -43,6 +43,7 @@ class TrainingPlan:
     data: Path | None = None
     snapshot: int | None = None
     view: str | None = None
+    validation: float | None = None  # share of the training rows that early stopping validates on
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -56,6 +57,7 @@ class TrainingPlan:
             "model": self.candidate.name,
             "seed": self.seed,
             "test_size": self.test_size,
+            **({} if self.validation is None else {"validation": self.validation}),
             **({} if self.data is None else {"data": str(self.data)}),
             **({} if self.view is None else {"snapshot": self.snapshot, "view": self.view}),
             **self.hyperparameters,
@@ -66,7 +68,9 @@ class TrainingPlan:
         """Return the plan that `params.json` records. Raises ParameterError, ProjectError where it no longer fits."""
         rest = dict(params)
         model, seed, test_size = (rest.pop(name, None) for name in ("model", "seed", "test_size"))
-        file, snapshot, _ = (rest.pop(name, None) for name in ("data", "snapshot", "view"))
+        file, snapshot = rest.pop("data", None), rest.pop("snapshot", None)
+        for declared in ("validation", "view"):
+            rest.pop(declared, None)
         data = None if file is None else Path(file)
         request = TrainingRequest(
             Path(), model, rest, seed, test_size, data=data, snapshot=snapshot
@@ -101,7 +105,13 @@ def resolve_plan(project: Project, request: TrainingRequest) -> TrainingPlan:
         ) from error
     view = None if project.view_record is None else project.view_record.version
     return TrainingPlan(
-        candidate, request.seed, float(request.test_size), request.data, request.snapshot, view
+        candidate,
+        request.seed,
+        float(request.test_size),
+        request.data,
+        request.snapshot,
+        view,
+        project.validation,
     )
 
 

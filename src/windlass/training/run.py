@@ -1,6 +1,5 @@
 """One training run in memory: reads the data, splits, fits with one seed, evaluates; writes no file."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,20 +7,16 @@ import numpy as np
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema, TargetRecord
-from windlass.core.error_descriptions import describe_error
 from windlass.core.holdout import Holdout
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
-from windlass.core.target import Classes, Target
+from windlass.core.target import Classes
 from windlass.errors import EngineError, ParameterError, counted
 from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.evaluate import Evaluation, evaluate
+from windlass.training.fit import ADVICE, best_iteration, first_line, fit_candidate
 from windlass.training.plan import TrainingPlan
 from windlass.training.split import Split, row_identities, split, split_by_content, split_by_group
-
-_ADVICE = (
-    "Check the hyperparameters, and that build() copes with the missing values that the row allows."
-)
 
 
 @dataclass(frozen=True)
@@ -47,17 +42,21 @@ def run_training(
     progress(0.1, f"Splitting {counted(len(dataset), 'row')}")
     split_rows = _split(project, plan, dataset)
     progress(0.12, f"Fitting {plan.candidate.name} to {counted(len(split_rows.train), 'row')}")
-    estimator, fit_warnings = _fit(plan, dataset, split_rows, project.target)
+    fitted = fit_candidate(project, plan, dataset, split_rows)
+    estimator, split_rows = fitted.estimator, fitted.split
     progress(0.5, f"Scoring on {counted(len(split_rows.test), 'row')}")
     test = dataset.batch.take(split_rows.test)
     prediction = predict(estimator, bundle_schema(project), test)
     evaluation = evaluate(project, dataset, split_rows, prediction)
+    if len(split_rows.validation):
+        evaluation.metrics.update(validation_rows=len(split_rows.validation))
+        evaluation.metrics.update(best_iteration=best_iteration(estimator) or 0)
     truth = dataset.target if dataset.labels is None else dataset.labels
     holdout = Holdout.from_arrays(
         row_identities(project, dataset, split_rows.test), truth[split_rows.test], prediction
     )
     return TrainingRun(
-        project, plan, dataset, split_rows, estimator, evaluation, holdout, fit_warnings
+        project, plan, dataset, split_rows, estimator, evaluation, holdout, fitted.warnings
     )
 
 
@@ -71,7 +70,7 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
     try:
         prediction = NativeEngine(estimator, schema).predict_all(batch)
     except EngineError as error:
-        raise ParameterError(f"{_first_line(error)} {_ADVICE}") from error
+        raise ParameterError(f"{first_line(error)} {ADVICE}") from error
     finite = prediction.finite_rows()
     if not finite.all():
         raise ParameterError(
@@ -99,32 +98,3 @@ def _split(project: Project, plan: TrainingPlan, dataset: Dataset) -> Split:
     if project.comparisons:
         return split_by_content(dataset, project.schema, project.target, test_size=size)
     return split(dataset, project.target, test_size=size, seed=plan.seed)
-
-
-def _fit(
-    plan: TrainingPlan, dataset: Dataset, split_rows: Split, target: Target
-) -> tuple[Any, tuple[str, ...]]:
-    """Return the fitted estimator and its warnings, each once."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            estimator = plan.candidate.build(plan.seed)
-            fitted = estimator.fit(
-                dataset.frame.iloc[split_rows.train], dataset.target[split_rows.train]
-            )
-        except (Exception, SystemExit) as error:
-            raise ParameterError(
-                f"Fitting model {plan.candidate.name} failed: {describe_error(error)}. {_ADVICE}"
-            ) from error
-    if isinstance(target, Classes) and not hasattr(fitted, "predict_proba"):
-        raise ParameterError(
-            f"Model {plan.candidate.name} has no predict_proba, so it gives no probabilities."
-            " Wrap its classifier in sklearn.calibration.CalibratedClassifierCV in build()."
-        )
-    messages = dict.fromkeys(_first_line(item.message) for item in caught)
-    return fitted, tuple(messages)
-
-
-def _first_line(message: object) -> str:
-    lines = str(message).strip().splitlines()
-    return lines[0].strip() if lines else "no message."

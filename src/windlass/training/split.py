@@ -6,7 +6,7 @@ By content where versions are compared with each other: two seeds would hold out
 version would be evaluated on rows that the other was trained on. By groups and time where the project declares it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +21,7 @@ from windlass.core.row_schema import RowSchema
 from windlass.core.target import Classes, Target
 from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset
+from windlass.training.plan import TrainingPlan
 from windlass.training.repeated_rows import are_coarse, content_groups
 
 if TYPE_CHECKING:
@@ -77,12 +78,13 @@ class Split:
     """Indices of the training rows and of the test rows, in the order of the data.
 
     `method` is what a row is assigned by: the seed, its content, or its group and day. In the last case some
-    rows are in neither.
+    rows are in neither. `validation` are rows for early stopping, cut out of those of training.
     """
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
     method: SplitMethod = "seed"
+    validation: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64))
 
 
 def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> Split:
@@ -159,6 +161,70 @@ def split_by_group(
     result = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), method="group")
     _require_usable_split(result, dataset, target, test_size)
     return result
+
+
+def hold_out_validation(
+    split: Split, project: Project, dataset: Dataset, plan: TrainingPlan
+) -> Split:
+    """Move the declared share of the training rows to `validation`, by the rule by which test rows are held out.
+
+    So a group, or equal rows, are on one side where they are in the split. Raises ParameterError for a share that
+    leaves too few rows on a side.
+    """
+    share = project.validation or 0.0
+    train = split.train
+    if split.method == "seed":
+        out = _drawn_mask(train, dataset, share, plan.seed)
+    else:
+        rule = project.split
+        digests = (
+            row_digests(project.schema, dataset.batch.take(train))
+            if rule is None
+            else group_digests(dataset.extra_columns.column(rule.group).take(train))
+        )
+        # the digests of training rows begin where those of test rows end
+        out = holdout_mask(digests, plan.test_size + (1 - plan.test_size) * share)
+    result = replace(split, train=train[~out], validation=train[out])
+    _require_usable_validation(result, project.target, dataset, share)
+    return result
+
+
+def _drawn_mask(
+    train: NDArray[np.int64], dataset: Dataset, share: float, seed: int
+) -> NDArray[np.bool_]:
+    from sklearn.model_selection import train_test_split
+
+    groups = _groups_to_keep(dataset.batch.take(train))
+    labels = None if dataset.labels is None else dataset.labels[train]
+    drawn = _drawn_rows(groups, labels, share)
+    try:
+        _, held_out = train_test_split(
+            drawn,
+            test_size=share,
+            random_state=seed,
+            stratify=None if labels is None else labels[drawn],
+        )
+    except ValueError as error:
+        raise ParameterError(
+            f"Validation share {share} cannot split {counted(len(train), 'training row')}:"
+            f" {str(error).rstrip('.')}. Declare another Project(validation=…)."
+        ) from error
+    out: NDArray[np.bool_] = np.isin(groups, groups[held_out])
+    return out
+
+
+def _require_usable_validation(
+    parts: Split, target: Target, dataset: Dataset, share: float
+) -> None:
+    left = f"Validation share {share} leaves {counted(len(parts.train), 'row')} to train on"
+    advice = "Declare another Project(validation=…)."
+    if len(parts.validation) < 2 or not len(parts.train):
+        raise ParameterError(f"{left} and {len(parts.validation)} to validate on. {advice}")
+    if isinstance(target, Classes) and dataset.labels is not None:
+        counts = np.bincount(dataset.labels[parts.train], minlength=len(target.labels))
+        absent = [repr(label) for label, n in zip(target.labels, counts, strict=True) if n == 0]
+        if absent:
+            raise ParameterError(f"{left}, none of class {', '.join(absent)}. {advice}")
 
 
 def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:

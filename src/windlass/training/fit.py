@@ -1,0 +1,123 @@
+"""Builds a candidate's estimator and fits it, with rows to validate on where a booster stops early."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.core.error_descriptions import describe_error
+from windlass.core.project import Project
+from windlass.core.target import Classes
+from windlass.errors import ParameterError
+from windlass.training.dataset import Dataset
+from windlass.training.plan import TrainingPlan
+from windlass.training.split import Split, hold_out_validation
+
+ADVICE = (
+    "Check the hyperparameters, and that build() copes with the missing values that the row allows."
+)
+
+
+@dataclass(frozen=True)
+class FittedCandidate:
+    """A fitted estimator, the split with the rows that it was validated on, and the warnings of the fit, each once."""
+
+    estimator: Any
+    split: Split
+    warnings: tuple[str, ...]
+
+
+def fit_candidate(
+    project: Project, plan: TrainingPlan, dataset: Dataset, split: Split
+) -> FittedCandidate:
+    """Build and fit the candidate of a plan to the training rows. Raises ParameterError."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            estimator = _build(plan)
+            stops_early = _require_validation(project, plan, estimator)
+            if stops_early:
+                split = hold_out_validation(split, project, dataset, plan)
+            fitted = _fit(estimator, dataset, split)
+        except ParameterError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ParameterError(
+                f"Fitting model {plan.candidate.name} failed: {describe_error(error)}. {ADVICE}"
+            ) from error
+    if isinstance(project.target, Classes) and not hasattr(fitted, "predict_proba"):
+        raise ParameterError(
+            f"Model {plan.candidate.name} has no predict_proba, so it gives no probabilities."
+            " Wrap its classifier in sklearn.calibration.CalibratedClassifierCV in build()."
+        )
+    messages = dict.fromkeys(first_line(item.message) for item in caught)
+    return FittedCandidate(fitted, split, tuple(messages))
+
+
+def best_iteration(estimator: Any) -> int | None:
+    """Return the iteration, from 0, at which a booster at the end of a pipeline stopped; None for others."""
+    number = getattr(_last_step(estimator), "best_iteration_", None)
+    return None if number is None else int(number)
+
+
+def _build(plan: TrainingPlan) -> Any:
+    from windlass.engines.boosters import encode_boosters
+
+    return encode_boosters(plan.candidate.build(plan.seed))
+
+
+def _require_validation(project: Project, plan: TrainingPlan, estimator: Any) -> bool:
+    """Return whether a booster stops early. Raises ParameterError where it has no rows to validate on."""
+    from windlass.engines.boosters import early_stopping
+
+    options = early_stopping(estimator)
+    if not options:
+        return False
+    name, option = next(iter(options.items()))
+    label = f"Model {plan.candidate.name} stops early ({option})"
+    if project.validation is None:
+        raise ParameterError(
+            f"{label}, which needs rows to validate on. Declare a share of the training rows for it,"
+            f" Project(validation=0.15), or leave {option} out of build()."
+        )
+    steps = getattr(estimator, "steps", None)
+    if _last_step(estimator) is not _nested(estimator, name) or (
+        steps is not None and any(hasattr(step, "fit_resample") for _, step in steps)
+    ):
+        raise ParameterError(
+            f"{label} inside {type(estimator).__name__}, which cannot pass rows to validate on. Early stopping"
+            f" works for a booster alone, or as the last step of a Pipeline: leave {option} out of build()."
+        )
+    return True
+
+
+def _nested(estimator: Any, name: str) -> Any:
+    return estimator.get_params(deep=True)[name] if name else estimator
+
+
+def _last_step(estimator: Any) -> Any:
+    steps = getattr(estimator, "steps", None)
+    return steps[-1][1] if steps else estimator
+
+
+def _fit(estimator: Any, dataset: Dataset, split: Split) -> Any:
+    rows, target = dataset.frame.iloc[split.train], dataset.target[split.train]
+    if not len(split.validation):
+        return estimator.fit(rows, target)
+    held_out = dataset.frame.iloc[split.validation], dataset.target[split.validation]
+    steps = getattr(estimator, "steps", None)
+    if steps is None:
+        return estimator.fit(rows, target, eval_set=held_out)
+    name, model = steps[-1]
+    if len(steps) > 1:
+        head = estimator[:-1]
+        rows = head.fit_transform(rows, target)
+        held_out = head.transform(held_out[0]), held_out[1]
+        estimator.steps = [*head.steps, (name, model)]
+    model.fit(rows, target, eval_set=held_out)
+    return estimator
+
+
+def first_line(message: object) -> str:
+    """Return the first line of a message."""
+    lines = str(message).strip().splitlines()
+    return lines[0].strip() if lines else "no message."
