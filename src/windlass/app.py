@@ -27,7 +27,7 @@ from windlass.serving.rollout.watcher import FeatureViewWatcher, RegistryWatcher
 from windlass.serving.routes import inference_routes
 from windlass.serving.served_project import ServedProject
 from windlass.serving.status import StatusRoutes
-from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
+from windlass.serving.targets import NamedVersion, ServeTarget, ServiceRole, resolve_targets
 from windlass.settings import Settings
 from windlass.storage.urls import pin_database
 from windlass.web.asgi import AsgiService
@@ -50,7 +50,7 @@ _log = logging.getLogger("windlass.serving")
 
 
 def application(
-    *paths: Path | str | ServeTarget,
+    *paths: Path | str | NamedVersion | ServeTarget,
     settings: Settings | None = None,
     logs: bool = False,
     only: ServiceRole | None = None,
@@ -82,8 +82,8 @@ def application(
     )
 
 
-def _settings_of(paths: Sequence[Path | str | ServeTarget]) -> Settings:
-    return Settings.read(near=[Path(path) for path in paths if not isinstance(path, ServeTarget)])
+def _settings_of(paths: Sequence[Path | str | NamedVersion | ServeTarget]) -> Settings:
+    return Settings.read(near=[Path(path) for path in paths if isinstance(path, Path | str)])
 
 
 class _WebProcess:
@@ -131,6 +131,8 @@ class _WebProcess:
         keeps = settings.ledger and self._predicts
         ledger = self._ledger(name) if keeps else None
         if target.bundle is not None:
+            if target.warning is not None:
+                _log.warning("not in production", extra={"project": name, "detail": target.warning})
             return ServedProject(name, ledger, self.metrics), None
         online = OnlineFeatures(StoreOpener(settings, name), self.metrics, target.view)
         if not self._predicts:

@@ -11,7 +11,7 @@ from tests.support.trained_bundles import BundleOf
 
 from windlass.cli.banner import banner, entity_lines
 from windlass.core.bundle import Bundle, GateRecord
-from windlass.serving.targets import ServeTarget, ServiceRole
+from windlass.serving.targets import NamedVersion, ServeTarget, ServiceRole
 from windlass.settings import Settings
 
 
@@ -43,6 +43,16 @@ def test_a_store_that_says_nothing(settings: Settings) -> None:
         printed = entity_lines(str(PROJECT), PROJECT_VIEW, elsewhere, commands, timeout=0.05)
         assert list(printed) == []
     assert lines(replace(settings, online_url="redis://127.0.0.1:1/0")) == []
+
+
+def test_the_banner_of_a_version_by_its_name_says_what_speaks_against_it(
+    settings: Settings, bundle_of: BundleOf
+) -> None:
+    bundle = replace(Bundle.open(bundle_of("iris")), registered_version="v3")
+    named = NamedVersion(Path("iris"), "v3")
+    target = ServeTarget("iris", bundle, named=named, warning="iris v3 is a candidate.")
+    output = banner([target], settings, "127.0.0.1", 8000)
+    assert "iris v3 is served, whatever the registry decides. iris v3 is a candidate.\n" in output
 
 
 @pytest.mark.parametrize("passed", [True, False])

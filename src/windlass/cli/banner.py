@@ -34,7 +34,7 @@ def banner(
     lines = [f"Serving on {base} (stop with Ctrl+C). API documentation: {base}/docs"]
     if settings.auth:
         lines.append("Requests need a key: KEY=$(windlass keys create --name NAME --role predict)")
-    lines += [_bundle_line(target.bundle) for target in served if target.bundle is not None]
+    lines += [_bundle_line(target, target.bundle) for target in served if target.bundle is not None]
     key = ' -H "X-API-Key: $KEY"' if settings.auth else ""
     lines.append("Try:")
     for target in served:
@@ -58,7 +58,10 @@ def banner(
     return "\n".join([*lines, f"  curl {base}/status{key}"])
 
 
-def _bundle_line(bundle: "Bundle") -> str:
+def _bundle_line(target: "ServeTarget", bundle: "Bundle") -> str:
+    if target.named is not None:
+        text = f"{target.project} {bundle.version} is served, whatever the registry decides."
+        return f"{text} {target.warning or ''}".rstrip()
     text = (
         f"{bundle.manifest.project} is served from the folder {bundle.path}, without a registry:"
         " its version does not change."

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"v[1-9][0-9]*")
 
 
+def is_version(argument: str) -> bool:
+    """Returns whether an argument names a version; a folder of such a name is `./v2`."""
+    return _VERSION.fullmatch(argument) is not None
+
+
 def split_arguments(
     arguments: Sequence[str] | None, usage: str, *, max_versions: int = 1
 ) -> tuple[Path, list[str]]:
@@ -32,7 +37,7 @@ def split_arguments(
     for more than `max_versions` versions.
     """
     given = list(arguments or ())
-    versions = [argument for argument in given if _VERSION.fullmatch(argument)]
+    versions = [argument for argument in given if is_version(argument)]
     targets = [argument for argument in given if argument not in versions]
     if len(targets) == 2 and len(versions) < max_versions:
         fail_usage(f"{targets[1]!r} is not a version; versions are written v1, v2, …. Use: {usage}")

@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -13,13 +14,13 @@ import typer
 
 from windlass.auth.env_keys import parse_environment_keys
 from windlass.cli.banner import banner
-from windlass.cli.console import add_command, echo
-from windlass.cli.context import AllowPickle
+from windlass.cli.console import add_command, echo, fail_usage
+from windlass.cli.context import AllowPickle, is_version
 from windlass.core.bundle import MANIFEST
 from windlass.core.error_descriptions import install_command
 from windlass.errors import SettingsError
 from windlass.logs import set_up_logs
-from windlass.serving.targets import ServeTarget, ServiceRole, resolve_targets
+from windlass.serving.targets import NamedVersion, ServeTarget, ServiceRole, resolve_targets
 from windlass.settings import ANY_HOST, Settings, parse_digests, parse_hosts
 from windlass.storage.urls import has_read_only_home, pin_database
 from windlass.workflows.project_lookup import open_registry
@@ -53,11 +54,11 @@ Digest = Annotated[
 
 
 def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
-    paths: list[Path] = typer.Argument(  # noqa: B008 - how Typer declares
+    paths: list[str] = typer.Argument(  # noqa: B008 - how Typer declares
         None,
-        metavar="[PROJECT or BUNDLE]…",
-        help="Projects, by folder or name, or bundles.",
-        show_default="the current folder",
+        metavar="[PROJECT or BUNDLE] [VERSION]…",
+        help="Projects, by folder or name, or bundles. A version after its project is served whatever is decided.",
+        show_default="the current folder, the version in production",
     ),
     host: str = typer.Option(
         "", metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1"
@@ -90,8 +91,9 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Serve predictions over HTTP until stopped."""
     from windlass.web.server import ListenOptions
 
-    requested = paths or [_default_path()]
-    read = Settings.read(near=requested)
+    requested = _split_versions(paths or [])
+    folders = [path.project if isinstance(path, NamedVersion) else path for path in requested]
+    read = Settings.read(near=folders)
     settings = pin_database(_with_options(read, allow_host or [], digest or [], allow_pickle))
     platform = _platform_port(requested, settings)
     address = host or ("0.0.0.0" if platform else "127.0.0.1")  # noqa: S104 - their contract
@@ -108,6 +110,22 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     if not safe:
         _reject_open_control_plane(targets)
     _serve(targets, settings, listen, only, with_worker=trains)
+
+
+def _split_versions(arguments: Sequence[str]) -> list[Path | NamedVersion]:
+    """Returns the paths; one that `v2` or the like follows is the project of that version."""
+    requested: list[Path | NamedVersion] = []
+    for argument in arguments:
+        before = requested.pop() if is_version(argument) and requested else None
+        if not is_version(argument):
+            requested.append(Path(argument))
+        elif isinstance(before, NamedVersion):
+            fail_usage(
+                f"A server serves one version of each project, not {before.version} and {argument}."
+            )
+        else:
+            requested.append(NamedVersion(before or Path(), argument))
+    return requested or [_default_path()]
 
 
 def _with_options(
@@ -128,7 +146,7 @@ def _default_path() -> Path:
     return _CONTAINER if not named and _CONTAINER.is_dir() else here
 
 
-def _platform_port(paths: list[Path], settings: Settings) -> int | None:
+def _platform_port(paths: Sequence[Path | NamedVersion], settings: Settings) -> int | None:
     """Returns the port that Vertex AI or SageMaker requires; both admit only their own callers, who have no keys."""
     if settings.vertex is not None:
         return settings.vertex.port
@@ -190,10 +208,7 @@ def _serve(
             " decided or trained."
         )
     sys.stdout.flush()
-    # server processes open a bundle again: the folder may hold another one by the time a process is replaced
-    names = [
-        target if target.bundle is None else target.bundle.path.absolute() for target in served
-    ]
+    names = [target.source for target in served]
     with _worker_process(served, settings) if with_worker else nullcontext():
         serve(partial(make_app, names, settings, only), listen, listener)
 
@@ -223,7 +238,9 @@ def _worker_process(
 
 
 def make_app(
-    paths: list[Path | ServeTarget], settings: Settings, only: ServiceRole | None = None
+    paths: list[Path | NamedVersion | ServeTarget],
+    settings: Settings,
+    only: ServiceRole | None = None,
 ) -> Any:
     """Returns the application of one server process, with its logging set up."""
     from windlass.app import application

@@ -98,6 +98,12 @@ class Registry:
             decisions = queries.list_decisions(connection, project)
         return transitions.require_approved(version, decisions)
 
+    def version_of(self, bundle: Bundle) -> Version | None:
+        """Returns the version that is this very bundle; None where there is none."""
+        with self.database.reading() as connection:
+            versions = queries.list_versions(connection, bundle.manifest.project)
+        return next((version for version in versions if version.digest == bundle.digest), None)
+
     def servable_versions(self, project: str) -> list[Version]:
         """Returns the approved versions whose bundles are kept, newest first. Raises UnknownError."""
         with self.database.reading() as connection:

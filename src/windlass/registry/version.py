@@ -110,6 +110,15 @@ class Version(VersionRef):
         """The gates that did not pass or are undecided: they keep a policy from approving it."""
         return tuple(gate for gate in self.gates if not gate.passed)
 
+    @property
+    def warning(self) -> str | None:
+        """What speaks against predicting with it: its stage, and gates that did not pass; None in production."""
+        if self.stage is Stage.PRODUCTION:
+            return None
+        gates = ", ".join(gate.rule for gate in self.unpassed_gates)
+        failed = f", and did not pass {gates}" if gates else ""
+        return f"{self.project} {self.name} is {self.stage_phrase}{failed}."
+
 
 _STAGE_PHRASES = {
     Stage.CANDIDATE: "a candidate",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -21,21 +21,39 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class NamedVersion:
+    """Version of a project, by the project's folder or name, that is served whatever the registry decides."""
+
+    project: Path
+    version: str
+
+
+@dataclass(frozen=True)
 class ServeTarget:
     """One project to serve: `bundle` by itself or, where that is None, the version that the registry decides on.
 
     `view` is the feature view that the registry had when the server was started. `session` is a new random text
-    for each start of a server, and the same for all of its workers.
+    for each start of a server, and the same for all of its workers. `named` says how a version was named, and
+    `warning` what speaks against it.
     """
 
     project: str
     bundle: Bundle | None = None
     view: ViewRecord | None = None
     session: str = field(default_factory=partial(token_hex, 8))
+    named: NamedVersion | None = None
+    warning: str | None = None
+
+    @property
+    def source(self) -> "Path | NamedVersion | ServeTarget":
+        """What another process of the server resolves: a folder may hold another bundle by then."""
+        if self.bundle is None:
+            return self
+        return self.bundle.path.absolute() if self.named is None else self.named
 
 
 def resolve_targets(
-    paths: Sequence[Path | str | ServeTarget], settings: Settings
+    paths: Sequence[Path | str | NamedVersion | ServeTarget], settings: Settings
 ) -> list[ServeTarget]:
     """Returns the target of each path: a bundle, a project's folder, or a project's name in the registry.
 
@@ -46,10 +64,7 @@ def resolve_targets(
     """
     registry, trust = _LazyRegistry(settings), BundleTrust.from_settings(settings)
     try:
-        targets = [
-            path if isinstance(path, ServeTarget) else _resolve(Path(path), registry, trust)
-            for path in paths
-        ]
+        targets = [_resolve(path, registry, trust) for path in paths]
     finally:
         registry.close()
     require_distinct_projects([target.project for target in targets])
@@ -87,7 +102,34 @@ class _LazyRegistry:
             self._opened.close()
 
 
-def _resolve(path: Path, registry: _LazyRegistry, trust: BundleTrust) -> ServeTarget:
+def _resolve(
+    path: Path | str | NamedVersion | ServeTarget, registry: _LazyRegistry, trust: BundleTrust
+) -> ServeTarget:
+    if isinstance(path, ServeTarget):
+        return path
+    if isinstance(path, NamedVersion):
+        return _named_target(path, registry.open(), trust)
+    return _path_target(Path(path), registry, trust)
+
+
+def _named_target(named: NamedVersion, registry: "Registry", trust: BundleTrust) -> ServeTarget:
+    """Returns a version by its name, in any stage. Raises UnknownError where there is none."""
+    from windlass.core.project_spec import find_served_project
+
+    project = find_served_project(registry.declarations(), named.project)
+    if project is None:
+        raise UnknownError(
+            f"The registry has no project {named.project}, of which {named.version} could be served. Name the folder"
+            " of a project that was trained."
+        )
+    version = registry.version(project, named.version)
+    bundle = registry.fetch(version)
+    trust.require(bundle)
+    named = NamedVersion(Path(project), version.name)
+    return ServeTarget(project, bundle, named=named, warning=version.warning)
+
+
+def _path_target(path: Path, registry: _LazyRegistry, trust: BundleTrust) -> ServeTarget:
     if registry.exists and not (path / MANIFEST).is_file():
         target = _registry_target(path, registry)
         if target is not None:
@@ -96,6 +138,9 @@ def _resolve(path: Path, registry: _LazyRegistry, trust: BundleTrust) -> ServeTa
     bundle = trust.open(
         path, lambda bundle: registry.exists and _require_approved(bundle, registry)
     )
+    version = registry.open().version_of(bundle) if registry.exists else None
+    if version is not None:
+        bundle = replace(bundle, registered_version=version.name)
     return ServeTarget(bundle.manifest.project, bundle)
 
 
@@ -131,20 +176,19 @@ def _require_approved(bundle: Bundle, registry: _LazyRegistry) -> bool:
     Raises RegistryError where it has the project, but this very bundle is not approved there.
     """
     project = bundle.manifest.project
-    try:
-        versions = registry.open().versions(project)
-    except UnknownError:
+    version = registry.open().version_of(bundle)
+    if version is not None:
+        try:
+            registry.open().approved_version(project, version.name)
+        except RegistryError as error:
+            raise RegistryError(
+                f"The bundle at {bundle.path} is not served. {error}"
+                f' Approve it with `windlass approve {project} {version.name} --reason "…"`,'
+                f" or serve it by its name: `windlass serve {project} {version.name}`."
+            ) from error
+        return True
+    if project not in {declaration.name for declaration in registry.open().declarations()}:
         return False
-    for version in versions:
-        if version.digest == bundle.digest:
-            try:
-                registry.open().approved_version(project, version.name)
-            except RegistryError as error:
-                raise RegistryError(
-                    f"The bundle at {bundle.path} is not served. {error}"
-                    f' Approve it with `windlass approve {project} {version.name} --reason "…"`.'
-                ) from error
-            return True
     raise RegistryError(
         f"The bundle at {bundle.path} is not served: the registry knows the project {project!r}, and this is none of"
         " its versions. Train it with `windlass train`, have it approved, and serve the project by its name;"

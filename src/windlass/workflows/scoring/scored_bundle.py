@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from windlass.core.bundle import MANIFEST, Bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.project_spec import find_served_project
-from windlass.errors import RegistryError, UnknownError
-from windlass.registry.version import Stage
+from windlass.errors import RegistryError
 from windlass.settings import Settings
 from windlass.storage.urls import has_database
 from windlass.workflows.project_lookup import open_registry, resolve_project
@@ -52,20 +51,26 @@ def resolve_scored_bundle(target: Path, names: Sequence[str], trust: BundleTrust
 def _of_version(registry: "Registry", version: "Version", trust: BundleTrust) -> ScoredBundle:
     bundle = registry.fetch(version)
     trust.require(bundle)
-    return ScoredBundle(bundle, _warning(version))
+    return ScoredBundle(bundle, version.warning)
 
 
 def _of_folder(
     folder: Path, trust: BundleTrust, registry: "Registry | None" = None
 ) -> ScoredBundle:
     """Opens the bundle of a folder; where the registry has it too, under the name of its version."""
-    if registry is None:
-        return ScoredBundle(trust.open(folder, lambda _: False))
-    bundle = trust.open(folder, lambda bundle: _is_approved(registry, bundle))
-    version = _registered(registry, bundle)
-    if version is None:
+    bundle = trust.open(
+        folder, lambda bundle: registry is not None and _is_approved(registry, bundle)
+    )
+    version = None if registry is None else registry.version_of(bundle)
+    if version is not None:
+        return ScoredBundle(replace(bundle, registered_version=version.name), version.warning)
+    if bundle.path == folder:
         return ScoredBundle(bundle)
-    return ScoredBundle(replace(bundle, registered_version=version.name), _warning(version))
+    return ScoredBundle(
+        bundle,
+        f"{bundle.manifest.project} is not in the registry. The bundle in {bundle.path} predicts, an experiment that"
+        f" nobody approved. Register a version with `windlass train {folder}`.",
+    )
 
 
 def _production(registry: "Registry", project: str) -> "Version":
@@ -79,17 +84,8 @@ def _production(registry: "Registry", project: str) -> "Version":
     return registry.approved_version(project, version.name)
 
 
-def _registered(registry: "Registry", bundle: Bundle) -> "Version | None":
-    """Returns the version that is this very bundle; None where the registry has none."""
-    try:
-        versions = registry.versions(bundle.manifest.project)
-    except UnknownError:
-        return None
-    return next((version for version in versions if version.digest == bundle.digest), None)
-
-
 def _is_approved(registry: "Registry", bundle: Bundle) -> bool:
-    version = _registered(registry, bundle)
+    version = registry.version_of(bundle)
     if version is None:
         return False
     try:
@@ -97,12 +93,3 @@ def _is_approved(registry: "Registry", bundle: Bundle) -> bool:
     except RegistryError:
         return False
     return True
-
-
-def _warning(version: "Version") -> str | None:
-    """Returns what speaks against a version: its stage, and gates that did not pass; None in production."""
-    if version.stage is Stage.PRODUCTION:
-        return None
-    gates = ", ".join(gate.rule for gate in version.unpassed_gates)
-    failed = f", and did not pass {gates}" if gates else ""
-    return f"{version.project} {version.name} is {version.stage_phrase}{failed}."
