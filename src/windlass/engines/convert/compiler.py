@@ -28,6 +28,8 @@ _LINEAR_CLASSIFIERS = frozenset(
 )
 _LINEAR_REGRESSORS = frozenset({"ElasticNet", "Lasso", "LinearRegression", "Ridge", "RidgeCV"})
 _PASS_NAN_ON = _ROUTES | _SCALERS | _LINEAR_CLASSIFIERS | _LINEAR_REGRESSORS
+_BOOSTERS = frozenset({"catboost", "lightgbm", "xgboost"})
+_ENCODED_BOOSTERS = "windlass.engines.boosters"
 _REJECT_INFINITY = frozenset({"MaxAbsScaler", "MinMaxScaler", "PowerTransformer", "SimpleImputer"})
 _FLOAT64_MAX = float(np.finfo(np.float64).max)
 
@@ -145,7 +147,7 @@ class Compiler:
         """Append the transformer ``step`` and return its output columns."""
         if step is None or step == "passthrough":
             return columns
-        name, converters = _scikit_learn_name(step), self.converters
+        name, converters = _known_name(step), self.converters
         if name in converters.delegates:
             return self.transform(*converters.delegates[name](self, step, columns))
         convert = converters.transformers.get(name, converters.fallback_transformer)
@@ -158,7 +160,7 @@ class Compiler:
 
     def classify(self, estimator: Any, columns: Columns) -> ClassifierOutput:
         """Append the classifier ``estimator`` and return its outputs."""
-        name, converters = _scikit_learn_name(estimator), self.converters
+        name, converters = _known_name(estimator), self.converters
         if name in converters.delegates:
             return self.classify(*converters.delegates[name](self, estimator, columns))
         convert = converters.classifiers.get(name, converters.fallback_classifier)
@@ -166,7 +168,7 @@ class Compiler:
 
     def regress(self, estimator: Any, columns: Columns) -> str:
         """Append the regressor ``estimator`` and return its values, float64 [N, 1]."""
-        name, converters = _scikit_learn_name(estimator), self.converters
+        name, converters = _known_name(estimator), self.converters
         if name in converters.delegates:
             return self.regress(*converters.delegates[name](self, estimator, columns))
         convert = converters.regressors.get(name, converters.fallback_regressor)
@@ -178,8 +180,7 @@ class Compiler:
             return columns
         numeric = tuple(column for column in columns if not column.text)
         marked = tuple(column for column in numeric if column.rejectable)
-        tags = step.__sklearn_tags__()
-        if numeric and not (tags.no_validation or tags.input_tags.allow_nan):
+        if numeric and not _takes_nan(step):
             self.require_finite(numeric)
             return _unmarked(columns)
         if marked:
@@ -197,12 +198,25 @@ def _unmarked(columns: Columns) -> Columns:
     return tuple(replace(column, rejectable=False, bounded=False) for column in columns)
 
 
-def _scikit_learn_name(step: Any) -> str:
-    # A subclass may compute anything, so the class itself has to be scikit-learn's.
+def _takes_nan(step: Any) -> bool:
+    if _package(step) in _BOOSTERS:
+        return True
+    tags = step.__sklearn_tags__()
+    return bool(tags.no_validation or tags.input_tags.allow_nan)
+
+
+def _package(step: Any) -> str:
+    return type(step).__module__.partition(".")[0]
+
+
+def _known_name(step: Any) -> str:
+    # A subclass may compute anything, so the class itself has to be one that the table means.
     kind = type(step)
-    is_scikit_learn = (
-        kind.__module__.startswith("sklearn.") or kind.__module__ == "imblearn.pipeline"
+    is_known = (
+        kind.__module__.startswith("sklearn.")
+        or kind.__module__ in ("imblearn.pipeline", _ENCODED_BOOSTERS)
+        or _package(step) in _BOOSTERS
     )
-    if not is_scikit_learn:
+    if not is_known:
         raise UnsupportedError(f"{kind.__name__}: not a scikit-learn class, no converter knows it")
     return kind.__name__

@@ -5,7 +5,9 @@ from __future__ import annotations
 from windlass.engines.convert import skl2onnx_fallback
 from windlass.engines.convert.compiler import Classify, Converters, Delegate, Regress, Transform
 from windlass.engines.convert.estimators import (
+    boosters,
     calibration,
+    catboost,
     discretizing,
     distances,
     encoding,
@@ -13,6 +15,7 @@ from windlass.engines.convert.estimators import (
     gradient_boosting,
     imputing,
     knn_imputing,
+    lightgbm,
     linear,
     naive_bayes,
     neighbors,
@@ -22,6 +25,7 @@ from windlass.engines.convert.estimators import (
     svm,
     trees,
     voting,
+    xgboost,
 )
 
 _SEARCHES = (
@@ -43,6 +47,8 @@ _LINEAR = (
 )  # fmt: skip
 
 DELEGATES: dict[str, Delegate] = {
+    "EncodedClassifier": boosters.encoded_booster,
+    "EncodedRegressor": boosters.encoded_booster,
     "Pipeline": pipelines.last_step,
     **dict.fromkeys(_SEARCHES, pipelines.inner_estimator),
 }
@@ -76,6 +82,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "BaggingClassifier": voting.bagging_classifier,
     "BernoulliNB": naive_bayes.bernoulli,
     "CalibratedClassifierCV": calibration.calibrated_classifier,
+    "CatBoostClassifier": catboost.classifier,
     "CategoricalNB": naive_bayes.categorical,
     "ComplementNB": naive_bayes.complement,
     "DecisionTreeClassifier": trees.tree_classifier,
@@ -86,6 +93,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "GradientBoostingClassifier": gradient_boosting.boosting_classifier,
     "HistGradientBoostingClassifier": gradient_boosting.histogram_classifier,
     "KNeighborsClassifier": neighbors.neighbors_classifier,
+    "LGBMClassifier": lightgbm.classifier,
     "LinearDiscriminantAnalysis": linear.logistic_regression,
     "LinearSVC": linear.linear_classifier,
     "LogisticRegression": linear.logistic_regression,
@@ -102,10 +110,13 @@ CLASSIFIERS: dict[str, Classify] = {
     "StackingClassifier": voting.stacking_classifier,
     "TunedThresholdClassifierCV": calibration.tuned_threshold,
     "VotingClassifier": voting.voting_classifier,
+    "XGBClassifier": xgboost.classifier,
+    "XGBRFClassifier": xgboost.classifier,
 }
 REGRESSORS: dict[str, Regress] = {
     "AdaBoostRegressor": voting.ada_boost_regressor,
     "BaggingRegressor": voting.bagging_regressor,
+    "CatBoostRegressor": catboost.regressor,
     "DecisionTreeRegressor": trees.tree_regressor,
     "ExtraTreeRegressor": trees.tree_regressor,
     "ExtraTreesRegressor": trees.forest_regressor,
@@ -113,6 +124,7 @@ REGRESSORS: dict[str, Regress] = {
     "GradientBoostingRegressor": gradient_boosting.boosting_regressor,
     "HistGradientBoostingRegressor": gradient_boosting.histogram_regressor,
     "KNeighborsRegressor": neighbors.neighbors_regressor,
+    "LGBMRegressor": lightgbm.regressor,
     "NuSVR": svm.support_vector_regressor,
     "PoissonRegressor": linear.generalized_linear,
     "RandomForestRegressor": trees.forest_regressor,
@@ -121,6 +133,8 @@ REGRESSORS: dict[str, Regress] = {
     "TransformedTargetRegressor": pipelines.transformed_target,
     "TweedieRegressor": linear.generalized_linear,
     "VotingRegressor": voting.voting_regressor,
+    "XGBRFRegressor": xgboost.regressor,
+    "XGBRegressor": xgboost.regressor,
     **dict.fromkeys(_LINEAR, linear.linear_regression),
 }
 CONVERTERS = Converters(

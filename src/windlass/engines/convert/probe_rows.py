@@ -151,12 +151,12 @@ class ProbeRowSampler:
         points = points[np.isfinite(points)]
         if not len(points):
             points = np.concatenate([(values[1:] + values[:-1]) / 2, values])
-        single = points.astype(np.float32)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # of a split beyond float32
+            single = points.astype(np.float32)
             beside = [np.nextafter(single, np.float32(limit)) for limit in (-np.inf, np.inf)]
-        near = [single, *beside, np.nextafter(points, -np.inf), np.nextafter(points, np.inf)]
-        # Half-way between float32 values is where rounding to float32 changes sides.
-        halves = [(side.astype(np.float64) + single) / 2 for side in beside]
+            near = [single, *beside, np.nextafter(points, -np.inf), np.nextafter(points, np.inf)]
+            # Half-way between float32 values is where rounding to float32 changes sides.
+            halves = [(side.astype(np.float64) + single) / 2 for side in beside]
         result = np.concatenate([points, *(part.astype(np.float64) for part in near), *halves])
         domain = self.fitted.domain(self.fitted.numeric_columns[index])
         valid: Array = result[

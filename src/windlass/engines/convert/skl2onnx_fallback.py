@@ -55,6 +55,8 @@ def _embed(compiler: Compiler, step: Any, columns: Columns) -> list[str]:
 
 def _skl2onnx(step: Any, width: int) -> onnx.ModelProto:
     name = type(step).__name__
+    if not type(step).__module__.startswith("sklearn."):
+        raise UnsupportedError(f"{name}: no converter")
     try:
         skl2onnx = importlib.import_module("skl2onnx")
     except ImportError as error:

@@ -64,6 +64,20 @@ def encoder(compiler: Compiler, step: Any, columns: Columns) -> Columns:
     return tuple(column for part in result for column in part)
 
 
+def category_codes(compiler: Compiler, columns: Columns, categories: list[list[Any]]) -> Columns:
+    """Append the position of each value among the categories of its column, NaN for any other."""
+    lookups = [
+        Lookup(
+            keys=tuple(_key(value, text=column.text) for value in values),
+            rows=np.arange(len(values), dtype=np.float64).reshape(-1, 1),
+            other=np.array([np.nan]),
+            rejects=False,
+        )
+        for column, values in zip(columns, categories, strict=True)
+    ]
+    return _encode(compiler, columns, lookups)
+
+
 def _read_lookups(step: Any, columns: Columns) -> list[Lookup]:
     """Return the lookup table of every column, by encoding every category with the fitted encoder.
 

@@ -28,6 +28,30 @@ def softmax_scores(
     return ClassifierOutput(label, probabilities, decision)
 
 
+def logistic_score(graph: Graph, score: str, precision: type = np.float64) -> ClassifierOutput:
+    """Return the outputs of two classes by the second's score, float64 [N, 1], whose probability is its ``expit``.
+
+    The label is the second class where that probability, computed in ``precision``, is above a half.
+    """
+    share = expit(graph, score)
+    probabilities = graph.node(
+        "Concat", graph.node("Sub", graph.constant(1.0), share), share, axis=1
+    )
+    second = graph.node("GreaterOrEqual", score, graph.constant(_first_above_half(precision)))
+    label = graph.node("Squeeze", graph.node("Cast", second, to=7), graph.constant([1]))  # int64
+    return ClassifierOutput(label, probabilities)
+
+
+def _first_above_half(precision: Any) -> float:
+    """Return the smallest score whose probability is above a half in this precision."""
+    low, high, one = precision(0.0), precision(1e-3), precision(1.0)
+    while np.nextafter(low, high) < high:
+        middle = low + (high - low) / precision(2.0)
+        above = one / (one + np.exp(-middle)) > precision(0.5)
+        low, high = (low, middle) if above else (middle, high)
+    return float(high)
+
+
 def linear_outputs(graph: Graph, scores: str, classes: int) -> ClassifierOutput:
     """Return the outputs of a linear classifier by ``linear_scores``; expit for two classes, else softmax."""
     label = graph.node("ArgMax", scores, axis=1, keepdims=0)

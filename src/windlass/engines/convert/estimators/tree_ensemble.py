@@ -1,4 +1,4 @@
-"""Builder of ONNX's TreeEnsemble operator in float64: many trees in one node, summed in order."""
+"""Builder of ONNX's TreeEnsemble operator: many trees in one node, summed in order, in float64 or float32."""
 
 from __future__ import annotations
 
@@ -140,15 +140,15 @@ class TreeEnsemble:
         self._nodes += len(parts["feature"])
         self._leaves += len(parts["target"])
 
-    def emit(self, graph: Graph, rows: str) -> str:
-        """Append the node over ``rows`` (float64 [N, k]) and return float64 [N, outputs]."""
+    def emit(self, graph: Graph, rows: str, precision: type = np.float64) -> str:
+        """Append the node over ``rows`` [N, k] and return [N, outputs], both of this precision."""
         if not self._nodes:
             self._add_leaf(0.0, 0)
         parts = {key: np.concatenate(values) for key, values in self._parts.items()}
         integers = {name: parts[key].astype(np.int64) for key, name in _INTEGERS.items()}
         extra = {}
         if self._members:
-            extra["membership_values"] = tensor(np.concatenate(self._members))
+            extra["membership_values"] = tensor(np.concatenate(self._members).astype(precision))
         return graph.node(
             "TreeEnsemble",
             rows,
@@ -157,8 +157,8 @@ class TreeEnsemble:
             aggregate_function=_SUM,
             post_transform=_NO_POST_TRANSFORM,
             nodes_modes=tensor(parts["modes"]),
-            nodes_splits=tensor(parts["threshold"].astype(np.float64)),
-            leaf_weights=tensor(parts["weight"].astype(np.float64)),
+            nodes_splits=tensor(parts["threshold"].astype(precision)),
+            leaf_weights=tensor(parts["weight"].astype(precision)),
             **{name: values.tolist() for name, values in integers.items()},
             **extra,
         )

@@ -25,7 +25,9 @@ def float64_thresholds(thresholds: Array) -> Array:
     these thresholds the graph compares the row as it is and needs no cast.
     """
     below = np.minimum(thresholds, _LARGEST).astype(np.float32)
-    below = np.where(below.astype(np.float64) > thresholds, np.nextafter(below, -np.inf), below)
+    with np.errstate(over="ignore"):
+        lower = np.nextafter(below, np.float32(-np.inf))
+    below = np.where(below.astype(np.float64) > thresholds, lower, below)
     low = below.astype(np.float64)
     with np.errstate(over="ignore"):
         step = np.nextafter(below, np.float32(np.inf)).astype(np.float64)
