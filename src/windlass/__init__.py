@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from windlass.app import application as application
     from windlass.cli.train import train_command as train_command
     from windlass.core.bundle import Bundle as Bundle
+    from windlass.core.csv_format import CsvFormat as CsvFormat
     from windlass.core.evaluation_rules import CostMatrix as CostMatrix
     from windlass.core.evaluation_rules import GroupTimeSplit as GroupTimeSplit
     from windlass.core.feature_view import FeatureView as FeatureView
@@ -32,6 +33,7 @@ _MODULES = {
     "Candidate": "windlass.core.project",
     "Classes": "windlass.core.target",
     "CostMatrix": "windlass.core.evaluation_rules",
+    "CsvFormat": "windlass.core.csv_format",
     "FeatureView": "windlass.core.feature_view",
     "Gate": "windlass.core.gates",
     "GroupTimeSplit": "windlass.core.evaluation_rules",

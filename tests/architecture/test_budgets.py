@@ -61,6 +61,7 @@ def test_exactly_these_names_are_exported() -> None:
         "Candidate",
         "Classes",
         "CostMatrix",
+        "CsvFormat",
         "FeatureView",
         "Gate",
         "GroupTimeSplit",

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.budget import examples
 
+from windlass.core.numeric_row_reader import NumericRowReader
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
-from windlass.core.row_validator import NumericRowReader, RowValidator
+from windlass.core.row_validator import RowValidator
 from windlass.errors import RowsError
 
 SCHEMA = RowSchema.from_columns(

@@ -229,7 +229,7 @@ def test_reporting_errors_costs_no_more_than_the_body(body: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     ["0", "86400", "-86400", "1735776000", "1735776000000", "1e5", "20250102", "2025-1-2", "2025-02-30",
-     "2025-01-02 ", "+2025-01-02", "\uff12025-01-02", "2025-01-02\n", ""],
+     "+2025-01-02", "\uff12025-01-02", "2025-01-02\n", ""],
 )  # fmt: skip
 @pytest.mark.parametrize("nullable", [False, True])
 def test_only_an_iso_date_is_a_date(text: str, nullable: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.live_readers import frozen_heap, live_readers
 
 from windlass.errors import InputError, TableError
-from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader
+from windlass.tables.csv_reader import BrokenLine, CsvReader, CsvReadOptions
 from windlass.tables.reader import TableReader
 
 __all__ = ["frozen_heap"]  # a fixture
@@ -39,7 +39,7 @@ class RecordingFile(io.BytesIO):
 
 
 def rows_of(body: bytes, block: int = 1 << 18) -> list[tuple[str, ...]]:
-    reader = CsvReader(io.BytesIO(body), "The body", CsvFormat(block), lambda _: True)
+    reader = CsvReader(io.BytesIO(body), "The body", CsvReadOptions(block), lambda _: True)
     table = pa.Table.from_batches(reader, reader.schema)
     return list(zip(*table.to_pydict().values(), strict=True))
 
@@ -56,7 +56,7 @@ def test_only_the_thread_of_the_caller_reads_and_reports(
         threads.add(threading.get_ident())
         return True
 
-    form = CsvFormat(512, line_per_record=line_per_record)
+    form = CsvReadOptions(512, line_per_record=line_per_record)
     try:
         reader = CsvReader(RecordingFile(BODIES[outcome], threads), "It", form, report)
         for _ in zip(range(batches), reader, strict=False):
@@ -166,6 +166,6 @@ def test_rows_and_broken_lines_keep_their_numbers_behind_a_cell_of_many_lines(
         broken.append(line)
         return True
 
-    reader = CsvReader(io.BytesIO(body), "It", CsvFormat(32), report)
+    reader = CsvReader(io.BytesIO(body), "It", CsvReadOptions(32), report)
     assert sum(batch.num_rows for batch in reader) + len(broken) == 28
     assert [line.row for line in broken if line.row > 4] == [6, 27]

@@ -6,17 +6,15 @@ from typing import Any, Literal
 from pydantic_core import CoreSchema, core_schema
 
 from windlass.core.row_schema import MAX_CATEGORY_LENGTH, ColumnKind, ColumnSchema, RowSchema
+from windlass.core.text_cell import DATE_OR_MIDNIGHT
 
-_UNGROUPED = "^[^_]*$"
 _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-# cells of CSV may be written as midnight, as pandas does; an offset from UTC would leave the day open
-_DATE_OR_MIDNIGHT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00([.]0+)?)?)?$"
 
 
 def row_schema(
     schema: RowSchema, *, extra: Literal["allow", "forbid"], strict: bool = True
 ) -> CoreSchema:
-    """Returns the schema of a row in JSON; unless `strict`, of a row of CSV, whose values are text."""
+    """Returns the schema of a row in JSON; unless `strict`, of a row of CSV, whose values are text as `text_cell` reads them."""
     fields = {
         column.name: core_schema.typed_dict_field(
             _column_schema(column, strict=strict),
@@ -48,10 +46,9 @@ def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
     bounds = column.effective_bounds()
     match column.kind:
         case ColumnKind.NUMBER:
-            number = core_schema.float_schema(
+            return core_schema.float_schema(
                 strict=strict, allow_inf_nan=False, multiple_of=column.multiple_of, **bounds
             )
-            return number if strict else _ungrouped(number, "float_parsing")
         case ColumnKind.INTEGER:
             return _integer_schema(column, bounds, strict=strict)
         case ColumnKind.BOOLEAN:
@@ -67,7 +64,7 @@ def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
 
 def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
     """Returns a schema of dates as text; pydantic alone would read `"0"` as seconds since 1970."""
-    form = core_schema.str_schema(pattern=_DATE if strict else _DATE_OR_MIDNIGHT)
+    form = core_schema.str_schema(pattern=_DATE if strict else DATE_OR_MIDNIGHT)
     return core_schema.chain_schema(
         [
             _with_message(core_schema.str_schema(strict=True), "Input should be a valid date"),
@@ -75,12 +72,6 @@ def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:
             core_schema.date_schema(strict=False, **bounds),
         ]
     )
-
-
-def _ungrouped(number: CoreSchema, error: str) -> CoreSchema:
-    """Returns a schema of numbers as text without underscores: pydantic alone would read `1_000`, as Python does."""
-    form = core_schema.custom_error_schema(core_schema.str_schema(pattern=_UNGROUPED), error)
-    return core_schema.chain_schema([form, number])
 
 
 def _with_message(schema: CoreSchema, message: str) -> CoreSchema:
@@ -92,7 +83,7 @@ def _integer_schema(column: ColumnSchema, bounds: dict[str, Any], *, strict: boo
     multiple_of = None if column.multiple_of is None else int(column.multiple_of)
     integer = core_schema.int_schema(strict=strict, multiple_of=multiple_of, **bounds)
     if not strict:
-        return _ungrouped(integer, "int_parsing")
+        return integer
     number = core_schema.float_schema(strict=True, allow_inf_nan=False)
     choices: list[CoreSchema | tuple[CoreSchema, str]] = [
         core_schema.int_schema(strict=True),

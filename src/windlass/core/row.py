@@ -2,16 +2,17 @@
 
 import types
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
 from windlass.core.hashing import canonical_json
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import RowValidator
@@ -32,9 +33,52 @@ class Row(BaseModel):
     """Base of a project's row, the input of one prediction.
 
     Fields are float, int, bool, date, str, Literal or an Enum of strings; `| None` allows null.
+
+    `class Customer(Row, missing=("NA", "?"), csv=CsvFormat(delimiter=";"))` declares how all readers take cells: which
+    texts stand for a missing value, beside the empty cell of CSV, and how CSV is written. Both are part of the schema
+    that a bundle holds. A subclass has those of its base, unless it declares its own.
+    Raises ProjectError for markers that are no texts, and for another format.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    _missing: ClassVar[tuple[str, ...]] = ()
+    _csv: ClassVar[CsvFormat] = DEFAULT_CSV
+
+    def __init_subclass__(
+        cls,
+        missing: Iterable[str] | None = None,
+        csv: CsvFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if missing is not None:
+            cls._missing = _markers(cls.__name__, missing)
+        if csv is not None:
+            if not isinstance(csv, CsvFormat):
+                raise ProjectError(
+                    f"Row {cls.__name__}: csv is a windlass.CsvFormat(…), not {csv!r}."
+                )
+            cls._csv = csv
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls,
+        missing: Iterable[str] | None = None,
+        csv: CsvFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Removes `missing` and `csv` from the class keywords, which pydantic would pass to its own config."""
+
+
+def _markers(row: str, missing: Iterable[str]) -> tuple[str, ...]:
+    """Returns the distinct markers. Raises ProjectError where they are no texts."""
+    texts = () if isinstance(missing, str) else tuple(missing)
+    if isinstance(missing, str) or not all(isinstance(text, str) for text in texts):
+        raise ProjectError(
+            f'Row {row}: missing is a list of texts, such as missing=["NA", "?"], not {missing!r}.'
+        )
+    return tuple(dict.fromkeys(texts))
 
 
 def column(
@@ -82,7 +126,13 @@ def read_row(row: type[BaseModel]) -> RowSchema:
         )
     _require_different_names(row, columns)
     description = row.__doc__.strip() if row.__doc__ and row.__doc__ != Row.__doc__ else None
-    return RowSchema(title=row.__name__, description=description, columns=columns)
+    return RowSchema(
+        title=row.__name__,
+        description=description,
+        columns=columns,
+        missing=getattr(row, "_missing", ()),
+        csv=getattr(row, "_csv", DEFAULT_CSV),
+    )
 
 
 def _reject_python_validators(row: type[BaseModel]) -> None:

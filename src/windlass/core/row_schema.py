@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from windlass.core.csv_format import DEFAULT_CSV, SPACES, CsvFormat
+
 EPOCH = date(1970, 1, 1)
 MISSING_TEXT = ""  # a missing category, as an engine sees it; a real category is never empty
 MAX_INTEGER = 2**53  # integers become float64, which is exact up to here
@@ -25,6 +27,15 @@ class ColumnKind(StrEnum):
     BOOLEAN = "boolean"
     DATE = "date"
     CATEGORY = "category"
+
+
+_TYPE_ERRORS = {
+    ColumnKind.NUMBER: "Input should be a valid number",
+    ColumnKind.INTEGER: "Input should be a valid integer",
+    ColumnKind.BOOLEAN: "Input should be a valid boolean",
+    ColumnKind.DATE: "Input should be a valid date",
+    ColumnKind.CATEGORY: "Input should be a valid string",
+}
 
 
 class ColumnSchema(BaseModel):
@@ -116,13 +127,18 @@ class ColumnSchema(BaseModel):
 
 
 class RowSchema(BaseModel):
-    """Schema of a row: its columns in declared order, in which the model sees them."""
+    """Schema of a row: its columns in declared order, in which the model sees them, and how its cells are written.
+
+    A text that is one of `missing` stands for a missing value, and so does an empty cell of CSV.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     title: str
     description: str | None = None
     columns: tuple[ColumnSchema, ...] = Field(min_length=1)
+    missing: tuple[str, ...] = ()
+    csv: CsvFormat = DEFAULT_CSV
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,6 +160,15 @@ class RowSchema(BaseModel):
         """How many bytes of JSON a row may take: more than a valid row needs, and at least MIN_ROW_LIMIT."""
         return max(MIN_ROW_LIMIT, sum(column.json_limit for column in self.columns))
 
+    def missing_texts(self, column: ColumnSchema) -> tuple[str, ...]:
+        """Returns the texts that stand for a missing value of a column: a declared category is none of them.
+
+        Around numbers, booleans and dates, spaces do not count, and so they do not in these texts.
+        """
+        if not column.is_text:
+            return tuple(text.strip(SPACES) for text in self.missing)
+        return tuple(text for text in self.missing if text not in (column.categories or ()))
+
     def __getitem__(self, name: str) -> ColumnSchema:
         for column in self.columns:
             if column.name == name:
@@ -154,3 +179,11 @@ class RowSchema(BaseModel):
     def from_columns(cls, title: str, *columns: ColumnSchema) -> Self:
         """Makes a schema of these columns."""
         return cls(title=title, columns=columns)
+
+
+def type_error_message(column: ColumnSchema) -> str:
+    """Returns the message that pydantic gives for a value of another type."""
+    if column.categories is None:
+        return _TYPE_ERRORS[column.kind]
+    *most, last = [f"'{category}'" for category in column.categories]
+    return f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"

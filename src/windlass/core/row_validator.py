@@ -1,21 +1,19 @@
 """Validates rows against their schema: JSON or CSV text in, values in declared order out."""
 
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from windlass.core.batch import Batch
 from windlass.core.json_members import RepeatedMemberError, require_single_members_of_rows
+from windlass.core.numeric_row_reader import NumericRowReader
 from windlass.core.pydantic_schemas import row_schema
-from windlass.core.row_schema import MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
+from windlass.core.row_schema import MISSING_TEXT, ColumnKind, RowSchema
+from windlass.core.text_cell import MissingMarkers, missing_fault, text_cell_readers
 from windlass.errors import Fault, RowsError
 
 Values = dict[str, Any]  # a row by column name
@@ -23,90 +21,6 @@ MAX_FAULTS = 100  # per response
 MAX_EXPLAINED_BYTES = 1 << 20  # for larger bodies, only the first invalid row is described
 
 _EMPTY_TEXT_ROW = np.empty((1, 0), object)
-_TYPES: dict[ColumnKind, frozenset[type]] = {
-    ColumnKind.NUMBER: frozenset([float, int]),
-    ColumnKind.INTEGER: frozenset([int, float]),
-    ColumnKind.BOOLEAN: frozenset([bool]),
-}
-_COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
-
-
-class NumericRowReader:
-    """Fast path for JSON arrays of rows in which every column is a required number.
-
-    It accepts a subset of what RowValidator accepts, with the same result (a test compares the two). For
-    anything else it returns None, and RowValidator decides.
-    """
-
-    def __init__(self, schema: RowSchema) -> None:
-        self._width = len(schema.columns)
-        self._columns = [_NumericColumn.from_column(column) for column in schema.columns]
-
-    @classmethod
-    def from_schema(cls, schema: RowSchema) -> "NumericRowReader | None":
-        """Makes a reader for this schema; None if a column is not a required number."""
-        return cls(schema) if all(map(_is_required_number, schema.columns)) else None
-
-    def read(self, rows: Any) -> tuple[list[dict[str, Any]], Batch] | None:
-        """Returns the rows of a parsed JSON array, also as a batch; None if one may be invalid, or there is none."""
-        try:
-            numbers = np.empty((len(rows), self._width))
-            for index, column in enumerate(self._columns):
-                numbers[:, index] = column.read(rows)
-        except (ValueError, KeyError, TypeError, OverflowError):
-            return None
-        has_extra = any(map(self._width.__ne__, map(len, rows)))
-        fits = not has_extra and all(
-            column.fits(numbers[:, index]) for index, column in enumerate(self._columns)
-        )
-        if not rows or not fits:
-            return None
-        for column in self._columns:
-            column.convert(rows)
-        return rows, Batch(numbers + 0.0, np.empty((len(rows), 0), object))
-
-
-@dataclass(frozen=True)
-class _NumericColumn:
-    """Checks of a required column of numbers."""
-
-    name: str
-    is_integer: bool
-    types: frozenset[type]
-    limits: tuple[tuple[Callable[[Any, Any], Any], float], ...]
-
-    @classmethod
-    def from_column(cls, column: ColumnSchema) -> "_NumericColumn":
-        limits = [(_COMPARE[name], limit) for name, limit in column.effective_bounds().items()]
-        if column.kind is ColumnKind.INTEGER:  # beyond, float64 does not distinguish them
-            limits += [(operator.lt, 2**53), (operator.gt, -(2**53))]
-        is_integer = column.kind is ColumnKind.INTEGER
-        return cls(column.name, is_integer, _TYPES[column.kind], tuple(limits))
-
-    def read(self, rows: Any) -> list[Any]:
-        """Returns the values of this column. Raises KeyError, or TypeError for a value of another type."""
-        values = list(map(itemgetter(self.name), rows))
-        if not self.types.issuperset(map(type, values)):
-            raise TypeError
-        return values
-
-    def fits(self, numbers: NDArray[np.float64]) -> bool:
-        """Whether numbers are finite and within the limits, and whole where the column is of integers."""
-        within = all(compare(numbers, limit).all() for compare, limit in self.limits)
-        if not within or not np.isfinite(numbers).all():
-            return False
-        return not self.is_integer or bool((numbers == np.trunc(numbers)).all())
-
-    def convert(self, rows: list[dict[str, Any]]) -> None:
-        """Makes integers of the floats without a fraction in a column of integers, as 30.0."""
-        if self.is_integer and float in map(type, map(itemgetter(self.name), rows)):
-            for row in rows:
-                row[self.name] = int(row[self.name])
-
-
-def _is_required_number(column: ColumnSchema) -> bool:
-    is_checkable = column.kind in _TYPES and column.multiple_of is None
-    return is_checkable and column.required and not column.nullable
 
 
 class RowValidator:
@@ -135,6 +49,8 @@ class RowValidator:
         self._aliases = _aliases(schema)
         self._numeric = schema.numeric
         self._text = schema.text
+        self._text_cells = text_cell_readers(schema)
+        self._markers = MissingMarkers(schema) if schema.missing else None
         self._nullable = frozenset(column.name for column in schema.columns if column.nullable)
 
     def parse_row(self, body: bytes) -> Values:
@@ -142,11 +58,15 @@ class RowValidator:
         try:
             row: Values = self._row_validator.validate_json(body)
         except ValidationError as error:
+            if (plain := self._without_markers(body)) is not None:
+                return self.parse_row(plain)
             raise self._explain(body, _loads(body)) or rows_error(error) from None
         if len(row) != self._width:
             raise self._explain(body, row) or _extra([])
         if self._has_defaults or body.count(b":") != self._width:
             require_single_fields(body, [row], self._count_fields(1))
+        if self._markers is not None:
+            self._markers.replace_in_row(row)
         return row
 
     def parse_rows(self, body: bytes) -> list[Values]:
@@ -154,12 +74,24 @@ class RowValidator:
         try:
             rows: list[Values] = self._rows_validator.validate_json(body)
         except ValidationError as error:
+            if (plain := self._without_markers(body)) is not None:
+                return self.parse_rows(plain)
             raise self._explain_all(body) or rows_error(error) from None
         if any(map(self._width.__ne__, map(len, rows))):
             index = next(i for i, row in enumerate(rows) if len(row) != self._width)
             raise self._explain_all(body) or _extra([index])
         require_single_fields(body, rows, self._count_fields(len(rows)))
+        if self._markers is not None:
+            self._markers.replace_in_rows(rows)
         return rows
+
+    def _without_markers(self, body: bytes) -> bytes | None:
+        """Returns an invalid body without its missing markers; None where it has none."""
+        plain = None if self._markers is None else self._markers.replaced(body)
+        if plain is not None:
+            parsed = orjson.loads(body)
+            require_single_fields(body, parsed if isinstance(parsed, list) else [parsed], None)
+        return plain
 
     def _count_fields(self, rows: int) -> int | None:
         """Returns how many fields so many parsed rows were sent with; None where some may be defaults."""
@@ -184,9 +116,15 @@ class RowValidator:
         return numeric or self.parse_batch(orjson.dumps(rows), rows)
 
     def parse_text_row(self, cells: Mapping[str, str]) -> Values:
-        """Parses a row of CSV: every value is text, an empty cell is null."""
-        empty = {name for name, cell in cells.items() if not cell and name in self._nullable}
-        filled: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in empty}
+        """Parses a row of CSV: every value is text, and `text_cell` says what it means."""
+        read = {
+            name: self._text_cells[name](cell) if name in self._text_cells else cell
+            for name, cell in cells.items()
+        }
+        empty = [name for name, text in read.items() if text is None]
+        if wrong := [name for name in empty if name not in self._nullable]:
+            raise RowsError([missing_fault(self.schema[name]) for name in wrong[:MAX_FAULTS]])
+        filled: dict[str, Any] = {name: text for name, text in read.items() if text is not None}
         try:
             row: Values = self._text_validator.validate_strings(filled) | dict.fromkeys(empty)
         except ValidationError as error:

@@ -89,7 +89,7 @@ def _read_table(model: ServedModel, body: bytes, form: str, max_bytes: int) -> l
     """
     checked = _CheckedRows(model)
     try:
-        with TableReader(body, form) as reader:
+        with TableReader(body, form, csv=model.schema.csv) as reader:
             _check_columns(model, reader.names)  # before any row is read: there may be very many
             for batch in _bounded_batches(reader, max_bytes):
                 checked.add(batch, strings=form == "csv")

@@ -13,13 +13,6 @@ from windlass.core.row_schema import EPOCH, ColumnKind, ColumnSchema
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
-_TYPE_ERRORS = {
-    ColumnKind.NUMBER: "Input should be a valid number",
-    ColumnKind.INTEGER: "Input should be a valid integer",
-    ColumnKind.BOOLEAN: "Input should be a valid boolean",
-    ColumnKind.DATE: "Input should be a valid date",
-    ColumnKind.CATEGORY: "Input should be a valid string",
-}
 _BOUND_CHECKS = {  # in the order in which pydantic looks
     "le": (np.greater, "less than or equal to"),
     "lt": (np.greater_equal, "less than"),
@@ -60,14 +53,6 @@ class ColumnCheck:
         target += 0.0
         if self.present is not None:
             target[~self.present] = np.nan
-
-
-def type_error_message(column: ColumnSchema) -> str:
-    """Return the message that pydantic gives for a value of another type."""
-    if column.categories is None:
-        return _TYPE_ERRORS[column.kind]
-    *most, last = [f"'{category}'" for category in column.categories]
-    return f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"
 
 
 def reject_non_finite(cells: ColumnCheck, column: ColumnSchema) -> None:

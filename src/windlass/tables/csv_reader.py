@@ -22,9 +22,6 @@ from windlass.tables.arrow_numpy import to_mask
 
 _MAX_HEADER = 1 << 20  # bytes
 _LINE_END = r"\r\n?|\n"
-_QUOTED = r'"(?:[^"]|"")*"(?:[^",][^,]*)?'
-_OPEN_QUOTE = f'^(?:(?:{_QUOTED}|[^",][^,]*|),)*"(?:[^"]|"")*$'
-_QUOTED_TEXT = re.compile(rb'(?:^|(?<=,))"(?:[^"]|"")*+"')
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,10 @@ class BrokenLines:
 
 
 @dataclass(frozen=True)
-class CsvFormat:
+class CsvReadOptions:
     """How a CSV file is read. `block` bytes are parsed at a time; a line may not be longer.
+
+    `delimiter` is the character between cells.
 
     With `line_per_record` a line's end ends a record also inside quotes, so that a quote that is never closed
     breaks one line, and cells are `binary`, null where they are empty: each may be of another encoding. Without
@@ -71,6 +70,7 @@ class CsvFormat:
 
     block: int
     line_per_record: bool = False
+    delimiter: str = ","
 
 
 class CsvReader:
@@ -83,7 +83,7 @@ class CsvReader:
     """
 
     def __init__(
-        self, file: Any, name: str, form: CsvFormat, on_broken: Callable[[BrokenLine], bool]
+        self, file: Any, name: str, form: CsvReadOptions, on_broken: Callable[[BrokenLine], bool]
     ) -> None:
         names = _read_header(file.read(min(form.block, _MAX_HEADER)), name, form)
         self._file = file
@@ -94,7 +94,7 @@ class CsvReader:
         self._on_broken = on_broken
         self._lines = _LineReader(file, name, len(names), form)
         # a line of too many cells behind each chunk: the quote closes a cell that is open, and is text elsewhere
-        self._end = uuid4().hex + '"' + "," * len(names)
+        self._end = uuid4().hex + '"' + form.delimiter * len(names)
         self._open = b""  # the record at the end of the last chunk that is not closed
         self._records = 0  # the header, rows and broken lines before the chunk
         kind = pa.binary() if form.line_per_record else pa.string()
@@ -132,7 +132,9 @@ class CsvReader:
                 use_threads=False, block_size=chunk.size, column_names=self.schema.names
             ),
             arrow_csv.ParseOptions(
-                newlines_in_values=True, invalid_row_handler=lambda line: self._report(line, start)
+                delimiter=self._form.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=lambda line: self._report(line, start),
             ),
             arrow_csv.ConvertOptions(
                 column_types=self.schema,
@@ -195,11 +197,11 @@ def require_unique(name: str, columns: Sequence[str]) -> None:
             )
 
 
-def _read_header(head: bytes, name: str, form: CsvFormat) -> list[str]:
+def _read_header(head: bytes, name: str, form: CsvReadOptions) -> list[str]:
     """The column names in the first line that is not empty."""
-    text = head.decode("utf-8-sig", "surrogateescape")
+    lines = io.StringIO(head.decode("utf-8-sig", "surrogateescape"), newline="")
     try:
-        names = next(filter(None, csv.reader(io.StringIO(text, newline=""))), [])
+        names = next(filter(None, csv.reader(lines, delimiter=form.delimiter)), [])
     except csv.Error as error:
         raise InputError(f"{name} has no readable header: {error}.") from error
     if not names:
@@ -212,7 +214,7 @@ def _read_header(head: bytes, name: str, form: CsvFormat) -> list[str]:
             name,
             "no line follows the header. Write the column names in a line, and each row in one.",
         )
-    if form.line_per_record and _opens_quote(_binary_array(first))[0]:
+    if form.line_per_record and _opens_quote(_binary_array(first), form.delimiter)[0]:
         raise _unreadable(name, "its header opens a quote that it does not close. Close it.")
     require_unique(name, names)
     return names
@@ -222,9 +224,12 @@ def _unreadable(name: str, reason: str) -> TableError:
     return TableError(f"{name} cannot be read as csv: {reason}", reason)
 
 
-def _opens_quote(lines: Any) -> NDArray[np.bool_]:
+def _opens_quote(lines: Any, delimiter: str) -> NDArray[np.bool_]:
     """Which lines [n] open a quote and do not close it."""
-    return to_mask(pc.match_substring_regex(lines, _OPEN_QUOTE))
+    mark = rf"\x{ord(delimiter):02x}"
+    quoted = f'"(?:[^"]|"")*"(?:[^"{mark}][^{mark}]*)?'
+    open_quote = f'^(?:(?:{quoted}|[^"{mark}][^{mark}]*|){mark})*"(?:[^"]|"")*$'
+    return to_mask(pc.match_substring_regex(lines, open_quote))
 
 
 class _LineReader:
@@ -235,8 +240,8 @@ class _LineReader:
     `replaced` holds their texts, and whether each opened a quote.
     """
 
-    def __init__(self, file: Any, name: str, cells: int, form: CsvFormat) -> None:
-        self.placeholder = uuid4().hex + "," * cells
+    def __init__(self, file: Any, name: str, cells: int, form: CsvReadOptions) -> None:
+        self.placeholder = uuid4().hex + form.delimiter * cells
         self.replaced: deque[tuple[str, bool]] = deque()
         self.at_end = False
         self._file = file
@@ -286,7 +291,7 @@ class _LineReader:
         if readable and b'"' not in text:
             return text
         lines = pc.split_pattern_regex(_binary_array(text), _LINE_END).values
-        opens_quote = _opens_quote(lines)
+        opens_quote = _opens_quote(lines, self._form.delimiter)
         if readable and not opens_quote.any():
             return text
         return b"\n".join(
@@ -298,7 +303,9 @@ class _LineReader:
 
     def _is_unreadable(self, line: bytes) -> bool:
         """Whether a line is not UTF-8 and no row: pyarrow could not report its text."""
-        separators = _QUOTED_TEXT.sub(b"", line).count(b",")
+        delimiter = self._form.delimiter.encode()
+        quoted = rb'(?:^|(?<=\x%02x))"(?:[^"]|"")*+"' % ord(delimiter)
+        separators = re.sub(quoted, b"", line).count(delimiter)
         return separators + 1 != self._cells and not _is_utf8(line)
 
     def _replace(self, line: bytes, *, opens_quote: bool) -> bytes:

@@ -1,5 +1,7 @@
 """Reads CSV, Parquet and Arrow, from bytes or a file, as a stream of record batches in constant memory."""
 
+import codecs
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,8 +12,9 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
 from windlass.errors import InputError, TableError, counted
-from windlass.tables.csv_reader import BrokenLine, CsvFormat, CsvReader, require_unique
+from windlass.tables.csv_reader import BrokenLine, CsvReader, CsvReadOptions, require_unique
 from windlass.tables.text_columns import is_text
 
 BATCH_ROWS = 1 << 16
@@ -28,8 +31,9 @@ class TableReader:
 
     Small batches of Arrow are joined: each has a cost of its own, and a stream may have one for each row.
     CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken`, before the next batch
-    or earlier, and is an error without `on_broken`. A batch may be empty. Arrow is a stream or a file. Raises
-    InputError for a source that cannot be read. Once it is left, it holds neither the source nor a thread.
+    or earlier, and is an error without `on_broken`. A batch may be empty. Arrow is a stream or a file. `csv` is the
+    format of CSV. Raises InputError for a source that cannot be read. Once it is left, it holds neither the source
+    nor a thread.
     """
 
     def __init__(
@@ -37,8 +41,10 @@ class TableReader:
         source: Path | bytes,
         form: str,
         on_broken: Callable[[BrokenLine], object] | None = None,
+        csv: CsvFormat = DEFAULT_CSV,
     ) -> None:
         self._on_broken = on_broken
+        self._csv = csv
         self._rejected: BrokenLine | None = None
         self._name = str(source) if isinstance(source, Path) else "The body"
         self.form = form
@@ -101,7 +107,11 @@ class TableReader:
         raise InputError(f"{self._name} has an unknown format. Use csv, parquet or arrow.")
 
     def _start_csv(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
-        reader = CsvReader(self._file(source), self._name, CsvFormat(_BLOCK_BYTES), self._report)
+        file = self._file(source)
+        if self._csv.encoding != "utf-8":
+            file = _Utf8File(file, self._csv.encoding)
+        options = CsvReadOptions(_BLOCK_BYTES, delimiter=self._csv.delimiter)
+        reader = CsvReader(file, self._name, options, self._report)
         self._share = lambda: reader.share
         return reader.schema, iter(reader)
 
@@ -170,6 +180,8 @@ class TableReader:
         """Returns the reason, which quotes nothing of the table; empty if there is none."""
         if self._rejected is not None:
             return f"{self._rejected}. Correct that line."
+        if isinstance(error, UnicodeDecodeError) and self._csv.encoding != "utf-8":
+            return f"it is not {self._csv.encoding}, the encoding that the row declares."
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             return "it is not UTF-8. Save it as UTF-8."
         if isinstance(error, OSError) and error.errno:
@@ -193,3 +205,30 @@ def _join_small(batches: Iterator[Any]) -> Iterator[Any]:
 
 def _concat(batches: list[Any]) -> Any:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+class _Utf8File:
+    """File of text in `encoding`, open for reading in binary, that reads as UTF-8.
+
+    It has what a reader of CSV needs: `read`, `tell`, and `seek` to the start or the end. Positions are of the file.
+    `read` raises UnicodeDecodeError for bytes that the encoding does not have.
+    """
+
+    def __init__(self, file: Any, encoding: str) -> None:
+        self._file = file
+        self.tell = file.tell
+        self._new_decoder = codecs.getincrementaldecoder(encoding)
+        self._decoder = self._new_decoder()
+
+    def read(self, size: int) -> bytes:
+        """Returns the text of about `size` bytes as UTF-8, and nothing at the end of the file."""
+        while True:
+            block: bytes = self._file.read(size)
+            text = self._decoder.decode(block, final=not block)
+            if text or not block:
+                return text.encode()
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to the start or the end of the file; returns the position."""
+        self._decoder = self._new_decoder()
+        return int(self._file.seek(position, whence))

@@ -1,11 +1,12 @@
-"""Reads cells of text for all readers of CSV: missing cells, numbers, integers, booleans, dates.
+"""Reads columns of text for all readers of CSV: missing cells, numbers, integers, booleans, dates.
 
 Every function takes an Arrow array [n] of text, and gives an Arrow array [n] with null where a cell is missing or
-has another form. What else a reader accepts, it reads itself (`text_columns` asks pydantic, as for JSON).
+has another form. Those that read a type take cells as `null_missing` gives them. `core.text_cell` reads single
+cells so; what else a reader accepts, it reads itself (`text_columns` asks pydantic, as for JSON).
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,51 +14,79 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from windlass.core.csv_format import DEFAULT_CSV, SPACES, CsvFormat, plain_integer
 from windlass.core.row_schema import EPOCH
+from windlass.core.text_cell import DATE_OR_MIDNIGHT, FALSE_TEXTS, TRUE_TEXTS
 from windlass.tables.arrow_numpy import mask_array, number_array, text_array, to_numpy
 
-_BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
+_BOOLEANS = dict.fromkeys(TRUE_TEXTS, True) | dict.fromkeys(FALSE_TEXTS, False)
 # forms that Arrow parses in whole columns
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_NUMBER = DEFAULT_CSV.number_pattern
 _SHORT_INTEGER = r"^-?[0-9]{1,18}$"
 _DATE_OF_ANY_MONTH = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"
 # forms of the other cells, which are parsed one by one
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_NUMBER_TEXT = re.compile(DEFAULT_CSV.number_pattern)
+_DATE = re.compile(DATE_OR_MIDNIGHT[1:-1])
 _YEAR_1 = (date.min - EPOCH).days
 
 
-def null_missing(texts: Any) -> Any:
-    """The same cells, null where one is empty: so CSV writes what is missing."""
+def null_missing(texts: Any, missing: Sequence[str] = (), *, strip: bool = False) -> Any:
+    """The same cells, null where one is empty or one of `missing`; with `strip`, without spaces around."""
+    texts = pc.utf8_trim(texts, SPACES) if strip else texts
     empty = to_numpy(pc.binary_length(texts)) == 0
-    return _null_where(mask_array(empty), texts) if empty.any() else texts
+    texts = _null_where(mask_array(empty), texts) if empty.any() else texts
+    return null_markers(texts, missing)
 
 
-def read_numbers(texts: Any) -> Any:
+def null_markers(texts: Any, missing: Sequence[str]) -> Any:
+    """The same cells, null where one is one of `missing`; a dictionary is kept."""
+    if not missing:
+        return texts
+    if pa.types.is_dictionary(texts.type):
+        words = null_markers(texts.dictionary, missing)
+        return pa.DictionaryArray.from_arrays(texts.indices, words)
+    marked = pc.is_in(texts, value_set=text_array(list(missing)).cast(texts.type))
+    return _null_where(marked, texts) if pc.any(marked).as_py() else texts
+
+
+def read_numbers(texts: Any, csv: CsvFormat = DEFAULT_CSV) -> Any:
     """Finite decimal numbers, such as `-1.5e3`, as float64."""
-    numbers = _cast(null_missing(texts), pa.float64(), _NUMBER)
+    numbers = _cast(_plain_numbers(texts, csv), pa.float64(), _NUMBER)
     infinite = pc.invert(pc.is_finite(numbers))
     return _null_where(infinite, numbers) if pc.any(infinite).as_py() else numbers
 
 
-def read_integers(texts: Any) -> Any:
-    """Decimal integers of 64 bits as int64."""
-    texts = null_missing(texts)
+def read_integers(texts: Any, csv: CsvFormat = DEFAULT_CSV) -> Any:
+    """Whole numbers of 64 bits, such as `-12`, `12.0` and `1.2e1`, as int64."""
+    texts = _plain_numbers(texts, csv)
     hexadecimal = pc.or_(pc.starts_with(texts, "0x"), pc.starts_with(texts, "0X"))  # to Arrow
     if pc.any(hexadecimal).as_py():
         texts = _null_where(hexadecimal, texts)
     return _read_rest(texts, _cast(texts, pa.int64(), _SHORT_INTEGER), _read_integer)
 
 
+def _plain_numbers(texts: Any, csv: CsvFormat) -> Any:
+    """The numbers as JSON would write them, null where a cell is none in this format."""
+    if csv.writes_plain_numbers:
+        return texts
+    other = pc.invert(pc.match_substring_regex(texts, csv.number_pattern))
+    if pc.any(other).as_py():
+        texts = _null_where(other, texts)
+    if csv.thousands_pattern is not None:
+        texts = pc.replace_substring_regex(texts, csv.thousands_pattern, "")
+    return pc.replace_substring(texts, csv.decimal, ".")
+
+
 def read_booleans(texts: Any) -> Any:
-    """`true`, `True` and `1`, or `false`, `False` and `0`, as booleans."""
-    words = pc.index_in(texts, value_set=text_array(list(_BOOLEANS)).cast(texts.type))
-    return mask_array(np.array(list(_BOOLEANS.values()))).take(words)
+    """`true`, `t`, `yes`, `y`, `on`, `1` and `1.0`, or their opposites, in lower or upper case, as booleans."""
+    words = text_array(list(_BOOLEANS)).cast(texts.type)
+    codes = pc.index_in(pc.utf8_lower(texts), value_set=words)
+    return mask_array(np.array(list(_BOOLEANS.values()))).take(codes)
 
 
 def read_dates(texts: Any) -> Any:
-    """Dates of the form YYYY-MM-DD, of the years 1 to 9999, as date32."""
-    texts = null_missing(texts)
+    """Dates of the form YYYY-MM-DD, or midnight of one, of the years 1 to 9999, as date32."""
     dates = _read_rest(texts, _cast(texts, pa.date32(), _DATE_OF_ANY_MONTH), _read_date)
     year_0 = to_numpy(dates) < _YEAR_1
     return _null_where(mask_array(year_0), dates) if year_0.any() else dates
@@ -86,6 +115,7 @@ def _read_rest(texts: Any, values: Any, read: Callable[[str], int | None]) -> An
 
 
 def _read_integer(text: str) -> int | None:
+    text = plain_integer(text) if _NUMBER_TEXT.fullmatch(text) else text
     value = int(text) if _INTEGER.fullmatch(text) else None
     return value if value is not None and -(1 << 63) <= value < 1 << 63 else None
 
@@ -93,7 +123,7 @@ def _read_integer(text: str) -> int | None:
 def _read_date(text: str) -> int | None:
     """Days since 1970."""
     try:
-        return (date.fromisoformat(text) - EPOCH).days if _DATE.fullmatch(text) else None
+        return (date.fromisoformat(text[:10]) - EPOCH).days if _DATE.fullmatch(text) else None
     except ValueError:  # such as the 30th of February
         return None
 

@@ -7,25 +7,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
 from windlass.core.row_schema import (
     MAX_CATEGORY_LENGTH,
     MISSING_TEXT,
     ColumnKind,
     ColumnSchema,
     RowSchema,
+    type_error_message,
 )
 from windlass.core.row_validator import RowValidator
 from windlass.errors import RowsError
 from windlass.tables.arrow_numpy import number_array, text_array, to_mask, to_numpy, validity_mask
-from windlass.tables.column_checks import ColumnCheck, Rows, type_error_message
+from windlass.tables.column_checks import ColumnCheck, Rows
 from windlass.tables.text_cells import read_booleans, read_dates, read_integers, read_numbers
 
-_READERS = {
-    ColumnKind.NUMBER: read_numbers,
-    ColumnKind.INTEGER: read_integers,
-    ColumnKind.BOOLEAN: read_booleans,
-    ColumnKind.DATE: read_dates,
-}
 _MAX_PLAIN_INTEGER = 10**15  # below it float64 holds every integer
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
@@ -74,21 +70,22 @@ def _reject_texts(
 
 
 def read_texts(
-    column: ColumnSchema, texts: Any, present: NDArray[np.bool_] | None, *, lax: bool
+    column: ColumnSchema, texts: Any, present: NDArray[np.bool_] | None, csv: CsvFormat | None
 ) -> ColumnCheck:
-    """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.row_strings` reads it.
+    """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.parse_text_row` reads it.
 
-    What `text_cells` reads is read at once; each distinct text of another form goes to pydantic. Unless `lax`,
-    dates are YYYY-MM-DD only, as in JSON.
+    What `text_cells` reads is read at once; each distinct text of another form goes to pydantic. `csv` is the format
+    of CSV; without it, the texts are dates as in JSON, YYYY-MM-DD.
     """
     cells = ColumnCheck(
         np.zeros(len(texts)), np.ones(len(texts), np.bool_) if present is None else present
     )
     assert cells.present is not None
-    if column.kind is ColumnKind.DATE and not lax:
+    if column.kind is ColumnKind.DATE and csv is None:
         is_date = to_mask(pc.match_substring_regex(texts, _DATE))
         cells.reject(~is_date, "Input should be a valid date in the format YYYY-MM-DD")
-    values = _READERS[column.kind](texts)
+    csv = csv or DEFAULT_CSV
+    values = _read_plain(column, texts, csv)
     numbers = to_numpy(values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values)
     valid = validity_mask(values)
     plain = cells.present if valid is None else valid & cells.present
@@ -97,14 +94,28 @@ def read_texts(
     cells.values[plain] = numbers[plain]
     odd = np.flatnonzero(cells.present & ~plain)
     if len(odd):
-        _read_unusual(cells, column, texts.take(number_array(odd)), odd)
+        _read_unusual(cells, column, texts.take(number_array(odd)), odd, csv)
     return cells
 
 
-def _read_unusual(cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows) -> None:
+def _read_plain(column: ColumnSchema, texts: Any, csv: CsvFormat) -> Any:
+    match column.kind:
+        case ColumnKind.NUMBER:
+            return read_numbers(texts, csv)
+        case ColumnKind.INTEGER:
+            return read_integers(texts, csv)
+        case ColumnKind.BOOLEAN:
+            return read_booleans(texts)
+        case _:
+            return read_dates(texts)
+
+
+def _read_unusual(
+    cells: ColumnCheck, column: ColumnSchema, texts: Any, rows: Rows, csv: CsvFormat
+) -> None:
     """Validate each distinct text once with pydantic, bounds included."""
     cell = column.model_copy(update={"nullable": False, "required": True, "default": None})
-    validator = RowValidator(RowSchema.from_columns("cell", cell))
+    validator = RowValidator(RowSchema(title="cell", columns=(cell,), csv=csv))
     encoded = texts.dictionary_encode()
     distinct = encoded.dictionary.to_pylist()
     codes = to_numpy(encoded.indices)

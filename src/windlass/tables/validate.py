@@ -12,8 +12,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
+from windlass.core.csv_format import CsvFormat
 from windlass.core.pydantic_schemas import default_value
-from windlass.core.row_schema import EPOCH, MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
+from windlass.core.row_schema import (
+    EPOCH,
+    MISSING_TEXT,
+    ColumnKind,
+    ColumnSchema,
+    RowSchema,
+    type_error_message,
+)
 from windlass.errors import TableError, counted
 from windlass.tables.arrow_numpy import to_numpy, validity_mask
 from windlass.tables.column_checks import (
@@ -23,9 +31,8 @@ from windlass.tables.column_checks import (
     reject_fractions,
     reject_non_finite,
     reject_out_of_bounds,
-    type_error_message,
 )
-from windlass.tables.text_cells import null_missing
+from windlass.tables.text_cells import null_markers, null_missing
 from windlass.tables.text_columns import is_text, read_categories, read_texts
 
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
@@ -71,8 +78,8 @@ def validate_table(
 
     Null is JSON's null. NaN is missing where a column may be null, because data frames write it so,
     and rejected elsewhere. A float column of integral values passes for integers, a timestamp at
-    midnight (UTC, or without a zone) for a date. With `strings` every column is text, as CSV has it:
-    an empty cell is null, the rest is read as `RowValidator.row_strings` does.
+    midnight (UTC, or without a zone) for a date. With `strings` every column is text, as CSV has it,
+    and is read as `RowValidator.parse_text_row` does. A text that the row declares as missing is null.
     Raises TableError where a column is absent, unknown or duplicated: no row can be validated.
     """
     require_columns(schema, table.schema.names)
@@ -87,7 +94,7 @@ def validate_table(
             target[:] = (default or MISSING_TEXT) if column.is_text else column.to_float(default)
             continue
         cells = _read_column(
-            column, _decode(column, table.column(column.name)), target, strings=strings
+            schema, column, _decode(column, table.column(column.name)), target, strings=strings
         )
         rejections += [_Rejection(column.name, reason, rows) for reason, rows in cells.rejections]
     invalid = np.zeros(table.num_rows, np.bool_)
@@ -152,16 +159,19 @@ def _decode(column: ColumnSchema, array: Any) -> Any:
 
 
 def _read_column(
-    column: ColumnSchema, array: Any, target: NDArray[Any], *, strings: bool
+    schema: RowSchema, column: ColumnSchema, array: Any, target: NDArray[Any], *, strings: bool
 ) -> ColumnCheck:
     """Validate one column and write its values into `target` [n]."""
+    missing = schema.missing_texts(column)
     if strings and is_text(array.type):
-        array = null_missing(array)
+        array = null_missing(array, missing, strip=not column.is_text)
+    elif is_text(array.type) or pa.types.is_dictionary(array.type):
+        array = null_markers(array, missing)
     present = validity_mask(array)
     if column.is_text:
         cells = _read_categories(column, array, present, target)
     else:
-        cells = _read_numeric(column, array, present, strings=strings)
+        cells = _read_numeric(column, array, present, schema.csv if strings else None)
         reject_out_of_bounds(cells, column)
         cells.write(target)
     if present is not None and not column.nullable and not present.all():
@@ -184,13 +194,16 @@ def _read_categories(
 
 
 def _read_numeric(
-    column: ColumnSchema, array: Any, present: Mask | None, *, strings: bool
+    column: ColumnSchema, array: Any, present: Mask | None, csv: CsvFormat | None
 ) -> ColumnCheck:
-    """Read a column that reaches the model as numbers; reject every cell where the type is another."""
+    """Read a column that reaches the model as numbers; reject every cell where the type is another.
+
+    `csv` is the format of text, where the table is CSV.
+    """
     kind = array.type
     number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
-    if is_text(kind) and (strings or column.kind is ColumnKind.DATE):
-        return read_texts(column, array, present, lax=strings)
+    if is_text(kind) and (csv is not None or column.kind is ColumnKind.DATE):
+        return read_texts(column, array, present, csv)
     if column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) and number:
         return _read_numbers(column, array, present)
     if column.kind is ColumnKind.BOOLEAN and pa.types.is_boolean(kind):

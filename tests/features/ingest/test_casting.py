@@ -15,7 +15,7 @@ MIDNIGHT = datetime.fromisoformat("2020-01-01")
 @pytest.mark.parametrize(
     ("cells", "kind", "values", "wrong"),
     [
-        ([b"1", b"1.0", b"x", None, b"9223372036854775808"], pl.Int64(), [1, None, None, None, None], [1, 2, 4]),
+        ([b"1", b"1.0", b"x", None, b"9223372036854775808"], pl.Int64(), [1, 1, None, None, None], [2, 4]),
         ([1.0, 1.5, float("nan"), None], pl.Int64(), [1, None, None, None], [1]),
         ([Decimal("1.50"), Decimal("2.00"), None], pl.Int64(), [None, 2, None], [0]),
         ([2.0**53, 2.0**53 - 1, -1e17], pl.Int64(), [None, 2**53 - 1, None], [0, 2]),
@@ -35,7 +35,7 @@ MIDNIGHT = datetime.fromisoformat("2020-01-01")
         (pl.Series([1 << 62]).cast(pl.Datetime("us")), pl.Datetime("us"), [None], [0]),
         ([MIDNIGHT, MIDNIGHT + timedelta(hours=6)], pl.Date(), [date(2020, 1, 1), None], [1]),
         ([20200101, None], pl.Date(), [None, None], [0]),
-        ([b"true", b"False", b"1", b"yes"], pl.Boolean(), [True, False, True, None], [3]),
+        ([b"true", b"False", b"1", b"yes", b"ja"], pl.Boolean(), [True, False, True, True, None], [4]),
         ([b"caf\xc3\xa9", b"\xff"], pl.String(), ["café", None], [1]),
         ([1, 2], pl.String(), ["1", "2"], []),
         ([{"a": 1}, None], pl.Int64(), [None, None], [0]),

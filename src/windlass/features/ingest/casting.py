@@ -6,7 +6,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from windlass.tables.text_cells import read_booleans, read_dates, read_integers, read_numbers
+from windlass.tables.text_cells import (
+    null_missing,
+    read_booleans,
+    read_dates,
+    read_integers,
+    read_numbers,
+)
 
 _MAP: Any = getattr(pl, "Map", ())  # polars 1 reads maps as lists of structs
 DType = pl.DataType | pl.datatypes.DataTypeClass
@@ -196,7 +202,8 @@ def _cast(cell: pl.Series, kind: pl.DataType) -> pl.Series:
 
 def _read_text(cell: pl.Series, read: Callable[[Any], Any]) -> pl.Series:
     """Returns a column of text as a function of `text_cells` reads it."""
-    return pl.Series(cell.name, read(cell.to_arrow(compat_level=pl.CompatLevel.oldest())))
+    texts = cell.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pl.Series(cell.name, read(null_missing(texts, strip=True)))
 
 
 def _cast_integer(cell: pl.Series, kind: pl.DataType) -> pl.Series:

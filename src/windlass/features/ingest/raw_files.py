@@ -18,8 +18,8 @@ from windlass.errors import FeatureError, InputError
 from windlass.tables.csv_reader import (
     BrokenLine,
     BrokenLines,
-    CsvFormat,
     CsvReader,
+    CsvReadOptions,
     RowNumbers,
     require_unique,
 )
@@ -99,7 +99,7 @@ class RawFile:
 
 
 def _csv_reader(file: BinaryIO, path: Path, block: int, broken: BrokenLines) -> CsvReader:
-    return CsvReader(file, str(path), CsvFormat(block, line_per_record=True), broken.add)
+    return CsvReader(file, str(path), CsvReadOptions(block, line_per_record=True), broken.add)
 
 
 def _check_types(path: Path, schema: pa.Schema) -> None:

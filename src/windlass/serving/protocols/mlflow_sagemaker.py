@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from windlass._version import __version__
+from windlass.core.csv_format import CsvFormat
 from windlass.core.row_schema import ColumnKind
 from windlass.core.row_validator import Values
 from windlass.errors import RowsError
@@ -192,7 +193,7 @@ def _csv_rows(model: ServedModel, body: bytes) -> Iterator[Rows]:
     names: Sequence[str] = model.schema.names
     rows: list[Values] = []
     start, is_first = 0, True
-    for line in _csv_lines(body, model.max_row_bytes):
+    for line in _csv_lines(body, model.max_row_bytes, model.schema.csv):
         if is_first and set(line) & set(names) and not _is_row(model, line):
             if len(set(line)) < len(line):
                 raise malformed("Two columns have the same name. Name each column once.")
@@ -209,14 +210,15 @@ def _csv_rows(model: ServedModel, body: bytes) -> Iterator[Rows]:
         raise malformed("The body holds no rows.")
 
 
-def _csv_lines(body: bytes, max_bytes: int) -> Iterator[list[str]]:
+def _csv_lines(body: bytes, max_bytes: int, form: CsvFormat) -> Iterator[list[str]]:
     """Yields the cells of each record that is not empty. Raises Problem 400, or 413 for one over `max_bytes`."""
     taken = 0
 
     def lines() -> Iterator[str]:
         nonlocal taken
         # any line end ends a record
-        text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+        encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
+        text = io.TextIOWrapper(io.BytesIO(body), encoding, newline="")
         while line := text.readline(max_bytes):
             taken += len(line)
             if taken > max_bytes:
@@ -224,12 +226,12 @@ def _csv_lines(body: bytes, max_bytes: int) -> Iterator[list[str]]:
             yield line
 
     try:
-        for line in csv.reader(lines(), strict=True):
+        for line in csv.reader(lines(), delimiter=form.delimiter, strict=True):
             taken = 0
             if line:
                 yield line
     except (UnicodeDecodeError, csv.Error):
-        raise malformed("The body is not CSV in UTF-8.") from None
+        raise malformed(f"The body is not CSV in {form.encoding.upper()}.") from None
 
 
 def _csv_row(model: ServedModel, names: Sequence[str], line: list[str], index: int) -> Values:

@@ -40,7 +40,9 @@ def score(
     _require_file_paths(request)
     broken = BrokenLines()
     with (
-        TableReader(request.input, table_format(request.input), broken.add) as reader,
+        TableReader(
+            request.input, table_format(request.input), broken.add, bundle.schema.row.csv
+        ) as reader,
         write_atomically(request.rejects, request.output) as (rejects_part, output_part),
         rejects_part.open("w", encoding="utf-8", newline="") as rejects_file,
     ):
