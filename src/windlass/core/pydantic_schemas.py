@@ -14,7 +14,7 @@ _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 def row_schema(
     schema: RowSchema, *, extra: Literal["allow", "forbid"], strict: bool = True
 ) -> CoreSchema:
-    """Returns the schema of a row in JSON; unless `strict`, of a row of CSV, whose values are text as `text_cell` reads them."""
+    """Returns the schema of a row in JSON; unless `strict`, of a row of CSV: text, as `text_cell` reads it."""
     fields = {
         column.name: core_schema.typed_dict_field(
             _column_schema(column, strict=strict),

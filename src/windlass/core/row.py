@@ -93,9 +93,9 @@ def column(
     """Describes a field of a row.
 
     `alias` is the name of the column where Python does not allow it for a field, such as "Total Charges" or
-    "class": data, requests and answers then use it, and it alone. `unit` is free text ("cm", "EUR/year"). `constraints` are
-    pydantic's: `ge`, `gt`, `le`, `lt`, `multiple_of`, `max_length`. A request can omit a field with a `default`.
-    Raises ProjectError for another argument.
+    "class": data, requests and answers then use it, and it alone. `unit` is free text ("cm", "EUR/year").
+    `constraints` are pydantic's: `ge`, `gt`, `le`, `lt`, `multiple_of`, `max_length`. A request can omit a field with a
+    `default`. Raises ProjectError for another argument.
     """
     _require_column_name(f"column({description!r}, …)", alias)
     extra = {"unit": unit, "example": example}
