@@ -42,11 +42,11 @@ def require_codes(name: str, columns: Columns, features: set[int]) -> None:
         raise UnsupportedError(f"{name}: its categories are numbers of the row")
 
 
-def inverse(graph: Graph, value: str, link: str) -> str:
+def inverse(graph: Graph, value: str, link_function: str) -> str:
     """Append the inverse of a link: of what the trees' sum, float64 [N, 1], stands for."""
-    if link == LOGISTIC:
+    if link_function == LOGISTIC:
         return expit(graph, value)
-    return graph.node("Exp", value) if link == EXPONENTIAL else value
+    return graph.node("Exp", value) if link_function == EXPONENTIAL else value
 
 
 def as_float64(graph: Graph, name: str) -> str:

@@ -110,7 +110,7 @@ def _scores(compiler: Compiler, model: Any, read: LightGBMModel, columns: Column
 
 def _section(text: str) -> Section:
     pairs = (line.partition("=") for line in text.split("\n"))
-    return {key: value for key, found, value in pairs if found}
+    return {key: value for key, equals, value in pairs if equals}
 
 
 def _read_tree(section: Section, name: str) -> Tree:

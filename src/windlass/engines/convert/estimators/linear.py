@@ -44,10 +44,10 @@ def logistic_score(graph: Graph, score: str, precision: type = np.float64) -> Cl
 
 def _first_above_half(precision: Any) -> float:
     """Return the smallest score whose probability is above a half in this precision."""
-    low, high, one = precision(0.0), precision(1e-3), precision(1.0)
+    low, high, unit = precision(0.0), precision(1e-3), precision(1.0)
     while np.nextafter(low, high) < high:
         middle = low + (high - low) / precision(2.0)
-        above = one / (one + np.exp(-middle)) > precision(0.5)
+        above = unit / (unit + np.exp(-middle)) > precision(0.5)
         low, high = (low, middle) if above else (middle, high)
     return float(high)
 

@@ -89,10 +89,10 @@ def classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOu
 def regressor(compiler: Compiler, model: Any, columns: Columns) -> str:
     """Append an XGBoost regressor."""
     read = XGBoostModel.from_estimator(model)
-    link = _LINKS.get(read.objective)
-    if link is None or len(read.base) > 1 or set(read.outputs) - {0}:
+    link_function = _LINKS.get(read.objective)
+    if link_function is None or len(read.base) > 1 or set(read.outputs) - {0}:
         raise UnsupportedError(f"{type(model).__name__}: objective {read.objective!r}")
-    return inverse(compiler.graph, _margins(compiler, model, read, columns), link)
+    return inverse(compiler.graph, _margins(compiler, model, read, columns), link_function)
 
 
 def _iterations(model: Any, fitted: int) -> int:
@@ -105,11 +105,11 @@ def _iterations(model: Any, fitted: int) -> int:
 
 def _margin(base: Array, objective: str) -> Array:
     """Return the initial scores for the stored ones, which are on the scale of the predictions."""
-    link = _LINKS.get(objective, IDENTITY)
-    one = np.float32(1.0)
-    if link == LOGISTIC:
-        return -np.log(one / base - one)
-    return np.log(base) if link == EXPONENTIAL else base
+    link_function = _LINKS.get(objective, IDENTITY)
+    unit = np.float32(1.0)
+    if link_function == LOGISTIC:
+        return -np.log(unit / base - unit)
+    return np.log(base) if link_function == EXPONENTIAL else base
 
 
 def _margins(compiler: Compiler, model: Any, read: XGBoostModel, columns: Columns) -> str:
