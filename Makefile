@@ -10,7 +10,7 @@ SETUP := $(VENV)/.setup
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test lint bench docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -44,6 +44,9 @@ bench: $(SETUP) ## measure side by side with other servers and Feast (BENCH="--q
 
 COMPILE := $(VENV)/bin/uv pip compile --upgrade --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+docs: $(DEV) ## build the documentation site, build/site
+	@exec $(VENV)/bin/python docs/site/build.py
 
 lock: $(SETUP) ## pin the newest versions that agree, after a change of pyproject.toml
 	@$(PIP) install uv

@@ -1,11 +1,13 @@
 """The environment, read once: defaults, values, and refusals that name the variable."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support.paths import ROOT
 
 from windlass.errors import SettingsError
-from windlass.settings import Settings
+from windlass.settings import VARIABLES, Settings
 
 
 def test_nothing_set_gives_the_documented_defaults() -> None:
@@ -86,3 +88,27 @@ def test_any_of_vertex_variables_asks_for_its_contract() -> None:
 @pytest.mark.parametrize("text", ["off", "OFF", ""])
 def test_no_rate_limit(text: str) -> None:
     assert Settings.read({"WINDLASS_RATE_LIMIT": text}).rate_limit is None
+
+
+def test_every_variable_is_in_the_table_of_the_readme() -> None:
+    read: set[str] = set()
+
+    class Environment(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            read.add(name)
+            return super().get(name, default)
+
+        def __contains__(self, name: object) -> bool:
+            read.add(str(name))
+            return super().__contains__(name)
+
+    Settings.read(Environment({"AIP_HTTP_PORT": "8080"}), near=[ROOT])
+    listed = {name for variable in VARIABLES for name in variable.names}
+    # of the cloud's own clients: their addresses say whether the store is on this machine
+    theirs = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT"}
+    assert read - theirs == listed
+    readme = (ROOT / "README.md").read_text()
+    for variable in VARIABLES:
+        names = ", ".join(f"`{name}`" for name in variable.names)
+        row = " ".join(f"| {names} | {variable.default} | {variable.meaning} |".split())
+        assert row in readme

@@ -197,3 +197,104 @@ def _route(environment: Mapping[str, str], name: str, default: str) -> str:
             f"{name} is {value!r}. Use a path that starts with a slash, without braces."
         )
     return value
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Environment variables with one meaning, and their default, in Markdown, for the documentation."""
+
+    names: tuple[str, ...]
+    default: str
+    meaning: str
+
+
+# what the README and the reference list; links are relative to the README
+VARIABLES = (
+    Variable(
+        ("WINDLASS_HOME",),
+        "[the nearest `.windlass`](docs/registry.md#where-it-is) from the project's folder upward",
+        "database, models, ledgers, tracking and counters; made private to its owner (0700, files 0600)",
+    ),
+    Variable(
+        ("WINDLASS_DATABASE_URL",),
+        "SQLite in the home folder",
+        "`postgresql+psycopg://user:password@host/name`, with `windlass-ml[postgres]`",
+    ),
+    Variable(
+        ("WINDLASS_STORE_URL",),
+        "the home folder",
+        "where bundles are stored: `s3://bucket/prefix`, `gs://…`, `az://…`",
+    ),
+    Variable(
+        ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP"),
+        "`false`",
+        "`true` allows a store without TLS on another machine",
+    ),
+    Variable(
+        ("WINDLASS_ONLINE_URL",),
+        "SQLite in the home folder",
+        "[online store](docs/online.md) of features: `redis://host:6379/0`, with `windlass-ml[redis]`, or PostgreSQL as"
+        " above",
+    ),
+    Variable(("WINDLASS_AUTH",), "`off`", "`required`: every client needs a key"),
+    Variable(
+        ("WINDLASS_ALLOW_HOST",),
+        "loopback hosts",
+        "hosts that a server [without keys](docs/keys.md#without-keys) answers as well, separated by commas; `*` for"
+        " any",
+    ),
+    Variable(
+        ("WINDLASS_DIGEST",),
+        "any",
+        "digests of the bundles that may be served by path, as `--digest`",
+    ),
+    Variable(
+        ("WINDLASS_ALLOW_PICKLE",), "`off`", "`on` unpickles bundles by path, as `--allow-pickle`"
+    ),
+    Variable(
+        ("WINDLASS_SIGNING_KEY",),
+        "none",
+        "file of the private key that signs bundles, with `windlass-ml[signing]`",
+    ),
+    Variable(
+        ("WINDLASS_VERIFY_KEY",),
+        "none",
+        "file of the public key that must have [signed](docs/serving.md#trusting-a-bundle) every bundle that is served",
+    ),
+    Variable(
+        ("WINDLASS_API_KEYS",),
+        "",
+        "keys without a database: `name:role:key`, separated by commas",
+    ),
+    Variable(
+        ("WINDLASS_KEY",),
+        "none",
+        "the key of the [actor](docs/keys.md#on-the-command-line) of `approve`, `reject` and `rollback`",
+    ),
+    Variable(
+        ("WINDLASS_RATE_LIMIT",), "`off`", "requests a minute, for keys without a rate of their own"
+    ),
+    Variable(
+        ("WINDLASS_LOG_LEVEL",),
+        "`INFO`",
+        "`DEBUG`, `INFO`, `WARNING` or `ERROR`; request lines are `INFO`",
+    ),
+    Variable(
+        ("WINDLASS_MAX_BODY_MB",),
+        "`64`",
+        "maximum size of a body, also after `Content-Encoding: gzip` or `deflate` is decoded; a larger one is refused"
+        " before it is read completely. A single row may have 64 KiB, or what its declaration can need",
+    ),
+    Variable(("WINDLASS_LEDGER",), "`on`", "`off` writes no ledger"),
+    Variable(
+        ("WINDLASS_LEDGER_MAX_DAYS", "WINDLASS_LEDGER_MAX_MB"),
+        "`off`",
+        "[retention](docs/ledger.md#retention) of each project's ledger, by age and by size",
+    ),
+    Variable(("MLFLOW_TRACKING_URI",), "SQLite in the home folder", "another MLflow store"),
+    Variable(
+        ("AIP_HTTP_PORT", "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"),
+        "",
+        "Vertex AI's container contract",
+    ),
+)
