@@ -23,23 +23,25 @@ if TYPE_CHECKING:
     from windlass.core.project import Project as Project
     from windlass.core.row import Row as Row
     from windlass.core.row import column as column
-    from windlass.core.target import Classes as Classes
-    from windlass.core.target import Quantity as Quantity
+    from windlass.core.targets.classes import Classes as Classes
+    from windlass.core.targets.outputs import Outputs as Outputs
+    from windlass.core.targets.quantity import Quantity as Quantity
     from windlass.errors import WindlassError as WindlassError
     from windlass.monitoring.ledger_reader import read_ledger as read_ledger
 
 _MODULES = {
     "Bundle": "windlass.core.bundle",
     "Candidate": "windlass.core.project",
-    "Classes": "windlass.core.target",
+    "Classes": "windlass.core.targets.classes",
     "CostMatrix": "windlass.core.evaluation_rules",
     "CsvFormat": "windlass.core.csv_format",
     "FeatureView": "windlass.core.feature_view",
     "Gate": "windlass.core.gates",
     "GroupTimeSplit": "windlass.core.evaluation_rules",
     "NotWorse": "windlass.core.gates",
+    "Outputs": "windlass.core.targets.outputs",
     "Project": "windlass.core.project",
-    "Quantity": "windlass.core.target",
+    "Quantity": "windlass.core.targets.quantity",
     "Row": "windlass.core.row",
     "WindlassError": "windlass.errors",
     "YearsSince": "windlass.core.feature_view",

@@ -66,6 +66,7 @@ def test_exactly_these_names_are_exported() -> None:
         "Gate",
         "GroupTimeSplit",
         "NotWorse",
+        "Outputs",
         "Project",
         "Quantity",
         "Row",

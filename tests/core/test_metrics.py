@@ -6,7 +6,9 @@ from sklearn import metrics as sk
 
 from windlass.core import metrics
 from windlass.core.evaluation_rules import CostMatrix
-from windlass.core.target import Classes, Quantity
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.quantity import Quantity
+from windlass.core.targets.target import Target
 
 SEEDS = range(20)
 
@@ -68,12 +70,12 @@ def test_a_class_that_neither_is_nor_is_predicted_has_no_f1() -> None:
 
 
 def test_metrics_by_which_models_are_compared() -> None:
-    assert metrics.compared_metrics(Classes("y", ["a", "b", "c"])) == metrics.CLASSIFICATION_METRICS
-    assert metrics.compared_metrics(Classes("y", [0, 1])) == (
-        *metrics.CLASSIFICATION_METRICS,
-        *metrics.BINARY_METRICS,
-    )
-    assert metrics.compared_metrics(Quantity("y")) == metrics.REGRESSION_METRICS
+    def names(target: Target) -> list[str]:
+        return [metric.name for metric in target.compared_metrics()]
+
+    assert names(Classes("y", ["a", "b", "c"])) == [*metrics.CLASSIFICATION_METRICS]
+    assert names(Classes("y", [0, 1])) == [*metrics.CLASSIFICATION_METRICS, *metrics.BINARY_METRICS]
+    assert names(Quantity("y")) == [*metrics.REGRESSION_METRICS]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -4,6 +4,8 @@ import pytest
 from windlass.core.batch import Batch, Prediction
 from windlass.core.profile import CategoryProfile, NumericProfile, Profile, profile_rows
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.quantity import Quantity
 
 NAN = float("nan")
 
@@ -56,14 +58,16 @@ def test_a_profile_survives_json() -> None:
     )
     batch = Batch(np.array([[1.0], [NAN]]), np.array([["a"], [""]], object))
     shares = np.array([[0.2, 0.8], [0.6, 0.4]])
-    result = profile_rows(schema, [False, True], batch, Prediction(np.array([1, 0]), shares))
+    result = profile_rows(
+        schema, Classes("y", [False, True]), batch, Prediction(np.array([1, 0]), shares)
+    )
     assert [column.name for column in result.columns] == ["c", "x"]
     assert result.classes is not None
     assert result.classes.counts == {"false": 1, "true": 1}
     assert result.confidence is not None
     assert result.confidence.mean == pytest.approx(0.7)
     assert Profile.model_validate_json(result.model_dump_json()) == result
-    values = profile_rows(schema, (), batch, Prediction(values=np.array([1.0, 2.0])))
+    values = profile_rows(schema, Quantity("y"), batch, Prediction(values=np.array([1.0, 2.0])))
     assert values.classes is None
     assert values.value is not None
     assert values.value.mean == 1.5

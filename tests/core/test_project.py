@@ -12,7 +12,8 @@ from windlass.core.project import Candidate, Project
 from windlass.core.project_loader import ProjectSource, load_project, project_source
 from windlass.core.project_spec import ProjectSpec, find_project, find_served_project
 from windlass.core.row import Row
-from windlass.core.target import Classes, Quantity
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.quantity import Quantity
 from windlass.errors import ProjectError
 
 
@@ -91,7 +92,7 @@ def declare(**parts: Any) -> Project:
         ({"gates": ["accuracy"]}, "gates are Gate"),
         (
             {"gates": [Gate("acuracy", at_least=0.9)]},
-            r"a gate on 'acuracy', which is not measured. There are: accuracy, macro_f1,.*f1_b\.$",
+            r"a gate on 'acuracy', which is not measured. There are: accuracy, macro_f1,.*, train_rows\.$",
         ),
         ({"gates": [Gate("cost_per_row", at_most=1)]}, "'cost_per_row', which is not measured"),
         ({"gates": [Gate("f1_c", at_least=1)]}, "'f1_c', which is not measured"),

@@ -18,8 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from xgboost import XGBClassifier, XGBRegressor
 
-from windlass.core.bundle import BundleSchema, TargetRecord
+from windlass.core.bundle import BundleSchema
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.targets.target import TargetRecord
 from windlass.engines.boosters import EncodedBooster, encode_boosters
 from windlass.engines.native import NativeEngine
 from windlass.errors import EngineError

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from windlass.core.batch import Batch
-from windlass.core.bundle import Bundle, BundleSchema, TargetRecord
+from windlass.core.bundle import Bundle, BundleSchema
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.targets.target import TargetRecord
 from windlass.engines import loader, onnx
 from windlass.engines.loader import check_reference_examples, load_engine
 from windlass.engines.native import NativeEngine

@@ -40,7 +40,7 @@ def test_counts_by_project_version_route_and_status_class() -> None:
 def test_predictions_by_class() -> None:
     telemetry = ServerMetrics(SharedCounters())
     telemetry.predictions("iris", "v1", ["a", "b"])[1] += 3
-    telemetry.predictions("price", "v1", [])[0] += 2
+    telemetry.predictions("price", "v1", [""])[0] += 2
     assert telemetry.snapshot().predictions == {
         ("iris", "v1"): {"a": 0.0, "b": 3.0},
         ("price", "v1"): {"": 2.0},

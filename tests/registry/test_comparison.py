@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binomtest
 from tests.support.holdout_bundles import change_labels, make_holdout, seal_holdout
 
-from windlass.core.bundle import TargetRecord
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.targets.target import TargetRecord
 from windlass.registry.comparison import Comparison, Difference, McNemar, compare
 
 TRUTH = np.random.default_rng(5).integers(0, 2, 600)
@@ -144,5 +144,5 @@ def test_a_comparison_is_json(tmp_path: Path) -> None:
 
 
 def test_less_is_better_is_turned() -> None:
-    assert Difference("mae", 1.0, 2.0, -1.5, -0.5).gain == (0.5, 1.5)
+    assert Difference("mae", 1.0, 2.0, -1.5, -0.5, less_is_better=True).gain == (0.5, 1.5)
     assert Difference("r2", 1.0, 2.0, -1.5, -0.5).verdict("v2", "v1") == "v1 is better"

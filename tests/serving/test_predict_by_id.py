@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from tests.support.loan_view import PROJECT_VIEW
 from tests.support.online_clients import (
@@ -26,7 +27,8 @@ from tests.support.trained_bundles import BundleOf
 from tests.support.waiting import wait_until
 
 import windlass
-from windlass.serving.predict_by_id import _outcome
+from windlass.core.batch import Prediction
+from windlass.core.targets.quantity import Quantity
 
 KEYS = [
     "predicted_label",
@@ -164,7 +166,8 @@ def test_a_body_beside_the_id_is_not_read(ask: httpx.Client) -> None:
 
 
 def test_a_quantity_has_no_label() -> None:
-    assert _outcome({"predictions": [1.5, 2.5]}, 1) == {"prediction": 2.5}
+    answers = Quantity("y").row_answers(Prediction(values=np.array([1.5, 2.5])))
+    assert answers == [{"prediction": 1.5}, {"prediction": 2.5}]
 
 
 def test_nothing_is_live_and_features_are_answered_all_the_same(

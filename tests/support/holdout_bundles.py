@@ -15,11 +15,11 @@ from windlass.core.bundle import (
     EngineRecord,
     GateRecord,
     Manifest,
-    TargetRecord,
 )
 from windlass.core.hashing import sha256
 from windlass.core.holdout import HOLDOUT_FILE, Holdout, encode_holdout, row_digests
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.targets.target import TargetRecord
 
 ROW = RowSchema.from_columns("Point", ColumnSchema(name="x", kind=ColumnKind.NUMBER))
 

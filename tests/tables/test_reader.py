@@ -9,6 +9,8 @@ import pytest
 from tests.support.child_process import run_python
 
 from windlass.core.batch import Prediction
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.quantity import Quantity
 from windlass.errors import InputError, TableError
 from windlass.tables.csv_reader import BrokenLine
 from windlass.tables.reader import MAX_COLUMNS, TableReader
@@ -193,7 +195,7 @@ def test_what_csv_cannot_hold_is_refused() -> None:
 )
 def test_a_classification_as_columns(classes: Any, labels: list[Any]) -> None:
     probabilities = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
-    table = prediction_table(Prediction(np.array([1, 0, 1]), probabilities), classes)
+    table = prediction_table(Prediction(np.array([1, 0, 1]), probabilities), Classes("y", classes))
     first, second = (f"probability_{str(label).lower()}" for label in classes)
     assert table.to_pydict() == {
         "prediction": labels,
@@ -204,8 +206,8 @@ def test_a_classification_as_columns(classes: Any, labels: list[Any]) -> None:
 
 def test_a_regression_as_a_column() -> None:
     prediction = Prediction(values=np.array([1.5, -2.0]))
-    assert prediction_table(prediction, None).to_pydict() == {"prediction": [1.5, -2.0]}
-    assert prediction_table(prediction.slice(0, 0), None).num_rows == 0
+    assert prediction_table(prediction, Quantity("y")).to_pydict() == {"prediction": [1.5, -2.0]}
+    assert prediction_table(prediction.slice(0, 0), Quantity("y")).num_rows == 0
 
 
 def test_pandas_is_not_imported() -> None:
@@ -213,9 +215,10 @@ def test_pandas_is_not_imported() -> None:
 import io, sys
 import numpy as np
 from windlass.core.batch import Prediction
+from windlass.core.targets.classes import Classes
 from windlass.tables.reader import MAX_COLUMNS, TableReader
 from windlass.tables.writer import open_writer, prediction_table
-table = prediction_table(Prediction(np.array([1, 0]), np.ones((2, 2))), ("a", "b"))
+table = prediction_table(Prediction(np.array([1, 0]), np.ones((2, 2))), Classes("y", ("a", "b")))
 for form in ("csv", "parquet", "arrow"):
     sink = io.BytesIO()
     with open_writer(sink, table.schema, form) as writer:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.points_project import Other, Plain, Point
 
 from windlass.core.project import Project
-from windlass.core.target import Classes
+from windlass.core.targets.classes import Classes
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from windlass.training.calibration import calibration_curve, wilson_interval
+from windlass.core.metrics import wilson_interval
+from windlass.training.calibration import calibration_curve
 
 
 def test_each_bin_holds_a_tenth_of_the_rows() -> None:

@@ -7,9 +7,10 @@ from sklearn import metrics as sk
 
 from windlass.core.batch import Prediction
 from windlass.core.evaluation_rules import CostMatrix
-from windlass.core.metrics import measured_metrics
+from windlass.core.metrics import COST_METRICS, ROW_COUNTS
 from windlass.core.project import Project
-from windlass.core.target import Classes, Quantity
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.quantity import Quantity
 from windlass.errors import ParameterError
 from windlass.training.dataset import read_dataset
 from windlass.training.evaluate import evaluate
@@ -99,7 +100,7 @@ def test_gates_know_beforehand_what_is_measured_of_classes(
     table["kind"] = [labels[i % count] for i in range(20)]
     project = project_of(table, target=Classes("kind", labels), costs=costs)
     shares = np.random.default_rng(3).dirichlet([1] * count, 12)
-    names = measured_metrics(project.target, costs=costs is not None)
+    names = [*project.target.metric_names(), *(COST_METRICS if costs else ()), *ROW_COUNTS]
     assert _measured(project, Prediction(shares.argmax(axis=1), shares)) == set(names)
     assert len(names) == len(set(names))
 
@@ -109,7 +110,7 @@ def test_gates_know_beforehand_what_is_measured_of_a_quantity(
 ) -> None:
     table["kind"] = [float(i) for i in range(20)]
     project = project_of(table, target=Quantity("kind"))
-    names = measured_metrics(project.target, costs=False)
+    names = [*project.target.metric_names(), *ROW_COUNTS]
     assert _measured(project, Prediction(values=np.ones(12))) == set(names)
 
 

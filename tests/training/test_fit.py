@@ -19,7 +19,7 @@ from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.gates import NotWorse
 from windlass.core.progress import ignore_progress
 from windlass.core.project import Candidate, Project
-from windlass.core.target import Quantity
+from windlass.core.targets.quantity import Quantity
 from windlass.errors import ParameterError, ProjectError
 from windlass.training.plan import TrainingPlan, TrainingRequest, resolve_plan
 from windlass.training.run import TrainingRun, run_training

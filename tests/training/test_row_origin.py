@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from windlass.core.project import Project
-from windlass.core.target import Quantity
+from windlass.core.targets.quantity import Quantity
 from windlass.errors import DataError
 from windlass.training.dataset import read_dataset
 

@@ -9,7 +9,7 @@ from windlass.core.gates import NotWorse
 from windlass.core.progress import ignore_progress
 from windlass.core.project import Project
 from windlass.core.row import Row
-from windlass.core.target import Quantity
+from windlass.core.targets.quantity import Quantity
 from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset, read_dataset
 from windlass.training.plan import TrainingRequest, resolve_plan
@@ -54,7 +54,7 @@ def test_a_rare_class_that_the_test_rows_miss_is_refused(project_of: Make, table
     table["kind"] = ["b"] * 18 + ["a"] * 2
     project = project_of(table)
     with pytest.raises(
-        ParameterError, match=r"2 test rows, none of class 'a'. Choose a larger one"
+        ParameterError, match=r"2 test rows, none of class 'a' of kind. Choose a larger one"
     ):
         split(read_dataset(project), project.target, test_size=0.1, seed=1)
 

@@ -13,7 +13,7 @@ from tests.support.points_project import Plain, Point
 
 from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.project import Project
-from windlass.core.target import Quantity
+from windlass.core.targets.quantity import Quantity
 from windlass.errors import DataError, ParameterError
 from windlass.training.dataset import Dataset, read_dataset
 from windlass.training.split import Split, split_by_group
@@ -122,7 +122,7 @@ def test_a_side_without_a_positive_row_is_refused(project_of: Make, side: str, b
         "day": [FIRST + timedelta(days=i) for i in range(200)],
     }
     project = project_of(table, split=RULE)
-    message = rf"{side} rows, none of class 'a'. Choose a {better}"
+    message = rf"{side} rows, none of class 'a' of kind. Choose a {better}"
     with pytest.raises(ParameterError, match=message):
         _split(read_dataset(project), project, 0.45)
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 from windlass.cli.console import echo, echo_error, echo_facts, echo_json
 from windlass.core.bundle import MODEL_PICKLE
 from windlass.core.gates import GateResult
+from windlass.core.metrics import ROW_COUNTS
 from windlass.errors import counted
 
 if TYPE_CHECKING:
     from windlass.core.bundle import Bundle
     from windlass.jobs.job import Job
     from windlass.workflows.train import TrainingResult
+
+# metrics of a target of several parts that only metrics.json and the model card have
+_DETAILS = ("accuracy_low", "accuracy_high", "_precision_", "_recall_", "_f1_")
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,12 @@ def _in_brackets(reason: str | None) -> str:
 
 
 def _metric_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    if "accuracy" not in metrics and "r2" not in metrics:
+        return [
+            (name, f"{value:,.4g}")
+            for name, value in metrics.items()
+            if name not in ROW_COUNTS and not any(part in name for part in _DETAILS)
+        ]
     if "accuracy" not in metrics:
         names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
         return [(label, f"{metrics[name]:,.4g}") for name, label in names.items()]

@@ -107,51 +107,59 @@ def join_small(batches: Iterable[Batch], size: int) -> list[Batch]:
 class Prediction:
     """Predictions of n rows.
 
-    Classification: `labels` int64 [n], indices of the declared classes, and `probabilities` float64 [n, c].
-    Regression: `values` float64 [n]. Rows that the model rejects have NaN or infinity there.
+    Classes: `labels` int64 [n], indices of the declared classes, and `probabilities` float64 [n, c].
+    A number: `values` float64 [n]; several, such as quantiles: `values` float64 [n, k]. Several outputs:
+    `outputs` holds the prediction of each. Rows that the model rejects have NaN or infinity there.
     """
 
     labels: NDArray[np.int64] | None = None
     probabilities: NDArray[np.float64] | None = None
     values: NDArray[np.float64] | None = None
+    outputs: "tuple[Prediction, ...]" = ()
 
     def __len__(self) -> int:
         array = self.labels if self.values is None else self.values
-        assert array is not None
-        return len(array)
+        return len(self.outputs[0] if array is None else array)
 
     @property
-    def _numbers(self) -> NDArray[np.float64]:
+    def parts(self) -> "tuple[Prediction, ...]":
+        """The predictions of several outputs, or this one alone."""
+        return self.outputs or (self,)
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """All probabilities and values [n, k], side by side."""
+        if self.outputs:
+            return np.hstack([each.numbers for each in self.outputs])
         numbers = self.probabilities if self.values is None else self.values
         assert numbers is not None
-        return numbers
+        return numbers if numbers.ndim == 2 else numbers[:, np.newaxis]
 
     def is_finite(self) -> bool:
         """Whether the model rejects none of the rows."""
-        numbers = self._numbers
+        numbers = self.probabilities if self.values is None else self.values
+        if numbers is None:
+            return all(each.is_finite() for each in self.outputs)
         if len(numbers) == 1:  # in Python: a sixth of the time
             return math.isfinite(sum(numbers.ravel().tolist()))
         return bool(np.isfinite(numbers).all())
 
     def finite_rows(self) -> NDArray[np.bool_]:
         """Returns which rows [n] the model does not reject."""
-        finite: NDArray[np.bool_] = np.logical_and.reduce(
-            np.isfinite(self._numbers.reshape(len(self), -1)), axis=1
-        )
+        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(self.numbers), axis=1)
         return finite
-
-    @staticmethod
-    def rejected(classes: int | None) -> "Prediction":
-        """Returns the prediction of one row that the model rejects; `classes` is None for a regression."""
-        if classes is None:
-            return Prediction(values=np.array([np.nan]))
-        return Prediction(np.zeros(1, np.int64), np.full((1, classes), np.nan))
 
     @staticmethod
     def concat(predictions: "Sequence[Prediction]") -> "Prediction":
         """Returns all rows of one or more predictions, in order."""
-        if predictions[0].values is not None:
+        first = predictions[0]
+        if len(predictions) == 1:
+            return first
+        if first.values is not None:
             return Prediction(values=np.concatenate([each.values for each in predictions]))
+        if first.outputs:
+            columns = zip(*(each.outputs for each in predictions), strict=True)
+            return Prediction(outputs=tuple(map(Prediction.concat, columns)))
         return Prediction(
             np.concatenate([each.labels for each in predictions]),
             np.concatenate([each.probabilities for each in predictions]),
@@ -163,6 +171,7 @@ class Prediction:
             None if self.labels is None else self.labels[start:stop],
             None if self.probabilities is None else self.probabilities[start:stop],
             None if self.values is None else self.values[start:stop],
+            tuple([each.slice(start, stop) for each in self.outputs]) if self.outputs else (),
         )
 
     def take(self, selection: Selection) -> "Prediction":
@@ -171,4 +180,5 @@ class Prediction:
             None if self.labels is None else self.labels[selection],
             None if self.probabilities is None else self.probabilities[selection],
             None if self.values is None else self.values[selection],
+            tuple(each.take(selection) for each in self.outputs),
         )

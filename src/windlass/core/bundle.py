@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from windlass.core.hashing import canonical_json, sha256, sha256_file
 from windlass.core.row_schema import RowSchema
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.outputs import Outputs
+from windlass.core.targets.quantity import Quantity
+from windlass.core.targets.target import Target, TargetRecord
 from windlass.errors import BundleError, IntegrityError
 
 FORMAT = 1  # every 1.x opens bundles of all earlier 1.x
@@ -73,19 +77,30 @@ class Manifest(BundleModel):
     files: dict[str, str]
 
 
-class TargetRecord(BundleModel):
-    """Target: `classes` in the order of all probabilities, or a quantity with its `unit`."""
-
-    name: str
-    classes: tuple[str | int | bool, ...] | None = None
-    unit: str | None = None
-
-
 class BundleSchema(BundleModel):
     """Content of `schema.json`: the row and the target."""
 
     row: RowSchema
     target: TargetRecord
+
+
+def read_target(record: TargetRecord) -> Target:
+    """Returns the target that a bundle's record describes. Raises BundleError for an unknown kind."""
+    match record.kind:
+        case None:
+            return _read_single_target(record)
+        case "outputs":
+            return Outputs([_read_single_target(output) for output in record.outputs or ()])
+    raise BundleError(
+        f"Target {record.name!r} is of the kind {record.kind!r}, which this Windlass does not know."
+        " Install the version that sealed the bundle."
+    )
+
+
+def _read_single_target(record: TargetRecord) -> Classes | Quantity:
+    if record.classes is None:
+        return Quantity(record.name, record.unit)
+    return Classes(record.name, record.classes)
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,11 @@ class Bundle:
         _verify_files(path, manifest)
         schema = _read_model(BundleSchema, path / "schema.json")
         return cls(path, manifest, digest, schema)
+
+    @property
+    def target(self) -> Target:
+        """What it predicts. Raises BundleError for a kind of target that this version does not know."""
+        return read_target(self.schema.target)
 
     @property
     def version(self) -> str:

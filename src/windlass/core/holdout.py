@@ -1,8 +1,9 @@
 """The sealed holdout: test rows of a version (as digests), their true targets, and its predictions for them.
 
 `holdout.npz` holds, sorted by digest: `rows` uint8 [n, 16], `truth` int32 [n] (indices of the declared
-classes) or float64 [n], and `labels` int32 [n] with `probabilities` float64 [n, c], or `values` float64 [n].
-Equal holdouts give equal bytes.
+classes), float64 [n] or float64 [n, k], and `labels` int32 [n] with `probabilities` float64 [n, c], or `values`
+float64 [n] or [n, k]. Several outputs have these arrays each, with their number: `labels_0`. Equal holdouts give equal
+bytes.
 """
 
 import io
@@ -29,7 +30,7 @@ Digests = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Holdout:
-    """Test rows of a version: `rows` uint8 [n, 16] are their digests, `truth` [n], `prediction` of n rows."""
+    """Test rows of a version: `rows` uint8 [n, 16] are their digests, `truth` [n] or [n, k], `prediction` of n rows."""
 
     rows: Digests
     truth: NDArray[Any]
@@ -42,9 +43,9 @@ class Holdout:
     def from_arrays(digests: Digests, truth: NDArray[Any], prediction: Prediction) -> "Holdout":
         """Makes a holdout in which equal rows have different digests, independent of the order of the rows.
 
-        `digests` [n, 16] are the `row_digests` of the test rows, `truth` [n] class indices or float64.
+        `digests` [n, 16] are the `row_digests` of the test rows, `truth` [n] class indices or float64, or [n, k].
         """
-        order = np.lexsort((truth, *digests.T[::-1]))
+        order = np.lexsort((*truth.reshape(len(truth), -1).T[::-1], *digests.T[::-1]))
         rows, truth = _number_duplicates(digests[order]), truth[order]
         by_digest = np.lexsort(rows.T[::-1])
         return Holdout(rows[by_digest], truth[by_digest], prediction.take(order[by_digest]))
@@ -97,20 +98,10 @@ def common_rows(a: Holdout, b: Holdout) -> tuple[NDArray[np.int64], NDArray[np.i
 
 def encode_holdout(holdout: Holdout) -> bytes:
     """Encodes a holdout as the content of `holdout.npz`."""
-    arrays: dict[str, NDArray[Any]] = {"rows": holdout.rows}
-    if holdout.prediction.values is None:
-        assert holdout.prediction.labels is not None
-        assert holdout.prediction.probabilities is not None
-        arrays |= {
-            "truth": holdout.truth.astype("<i4"),
-            "labels": holdout.prediction.labels.astype("<i4"),
-            "probabilities": holdout.prediction.probabilities.astype("<f8"),
-        }
-    else:
-        arrays |= {
-            "truth": holdout.truth.astype("<f8"),
-            "values": holdout.prediction.values.astype("<f8"),
-        }
+    kind = "<i4" if holdout.truth.dtype.kind == "i" else "<f8"
+    arrays: dict[str, NDArray[Any]] = {"rows": holdout.rows, "truth": holdout.truth.astype(kind)}
+    for name, array in _prediction_arrays(holdout.prediction).items():
+        arrays[name] = array.astype("<i4" if array.dtype.kind == "i" else "<f8")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -138,25 +129,62 @@ def read_holdout(bundle: Bundle) -> Holdout | None:
         ) from error
 
 
+def _prediction_arrays(prediction: Prediction) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of a prediction by name; those of several outputs have their number behind it."""
+    if prediction.outputs:
+        return {
+            f"{name}_{index}": array
+            for index, part in enumerate(prediction.outputs)
+            for name, array in _prediction_arrays(part).items()
+        }
+    arrays = {
+        "labels": prediction.labels,
+        "probabilities": prediction.probabilities,
+        "values": prediction.values,
+    }
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _read_prediction(
+    arrays: dict[str, NDArray[Any]], like: Prediction, suffix: str = ""
+) -> Prediction:
+    """Returns the prediction that arrays hold, of the form of another. Raises KeyError or ValueError."""
+    if like.outputs:
+        parts = (
+            _read_prediction(arrays, part, f"{suffix}_{index}")
+            for index, part in enumerate(like.outputs)
+        )
+        return Prediction(outputs=tuple(parts))
+    expected, count = _prediction_arrays(like), len(arrays["rows"])
+    read: dict[str, NDArray[Any]] = {}
+    for name, array in expected.items():
+        values, shape = arrays[name + suffix], (count, *array.shape[1:])
+        if values.shape != shape:
+            raise ValueError(f"{name + suffix} has the shape {values.shape}, not {shape}")
+        read[name] = values.astype(array.dtype)
+    if like.probabilities is not None:
+        _check_classes(f"labels{suffix}", read["labels"], like.probabilities.shape[1])
+    return Prediction(read.get("labels"), read.get("probabilities"), read.get("values"))
+
+
 def _check_arrays(arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Holdout:
     """Checks the arrays' shapes and class indices. Raises ValueError or KeyError."""
-    rows, truth = arrays["rows"], arrays["truth"]
-    classes = bundle.schema.target.classes
-    shapes = {"rows": (len(rows), DIGEST_BYTES), "truth": (len(rows),)}
-    if classes is None:
-        shapes["values"] = (len(rows),)
-        prediction = Prediction(values=arrays["values"])
-    else:
-        shapes |= {"labels": (len(rows),), "probabilities": (len(rows), len(classes))}
-        prediction = Prediction(arrays["labels"].astype(np.int64), arrays["probabilities"])
+    rows, truth, target = arrays["rows"], arrays["truth"], bundle.target
+    if rows.shape != (len(rows), DIGEST_BYTES) or len(truth) != len(rows):
+        raise ValueError(f"rows have the shape {rows.shape}, the truth {truth.shape}")
+    prediction = _read_prediction(arrays, target.rejected())
+    if truth.shape != (len(rows), *target.truth_shape):
+        raise ValueError(f"truth has the shape {truth.shape}")
+    if truth.dtype.kind == "i":
         truth = truth.astype(np.int64)
-        for name in ("truth", "labels"):
-            if len(rows) and not 0 <= arrays[name].min() <= arrays[name].max() < len(classes):
-                raise ValueError(f"{name} holds no declared class")
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name} has the shape {arrays[name].shape}, not {shape}")
+    for classes, labels in target.class_labels(truth):
+        _check_classes("truth", labels, len(classes.labels))
     return Holdout(rows, truth, prediction)
+
+
+def _check_classes(name: str, labels: NDArray[Any], count: int) -> None:
+    if len(labels) and not 0 <= labels.min() <= labels.max() < count:
+        raise ValueError(f"{name} holds no declared class")
 
 
 def _number_duplicates(sorted_rows: Digests) -> Digests:

@@ -5,13 +5,13 @@
 quantities.
 """
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.evaluation_rules import CostMatrix
-from windlass.core.target import Classes, Target, class_key
 
 Labels = NDArray[np.int64]
 Numbers = NDArray[np.float64]
@@ -24,28 +24,18 @@ COST_METRICS = ("base_rate", "recall_at_precision", "threshold", "recall_at_thre
              "precision_at_threshold", "cost_per_row", "cost_accepting_all")  # fmt: skip
 PER_CLASS_METRICS = ("precision", "recall", "f1")
 ROW_COUNTS = ("test_rows", "train_rows")
+Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
-def compared_metrics(target: Target) -> tuple[str, ...]:
-    """Returns the names of the metrics by which two models of a target can be compared."""
-    return metric_names(len(target.labels) if isinstance(target, Classes) else None)
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """Returns the 95% interval of the proportion `right / total`, valid near 0 and 1.
 
-
-def metric_names(classes: int | None) -> tuple[str, ...]:
-    """Returns the names of the comparable metrics, for this number of classes, or None for a quantity."""
-    if classes is None:
-        return REGRESSION_METRICS
-    return (*CLASSIFICATION_METRICS, *BINARY_METRICS) if classes == 2 else CLASSIFICATION_METRICS
-
-
-def measured_metrics(target: Target, *, costs: bool) -> tuple[str, ...]:
-    """Returns the names of all metrics that training computes for this target; gates can use them."""
-    names = (*compared_metrics(target), *(COST_METRICS if costs else ()), *ROW_COUNTS)
-    if not isinstance(target, Classes):
-        return names
-    keys = [class_key(label) for label in target.labels]
-    of_classes = [f"{metric}_{key}" for metric in PER_CLASS_METRICS for key in keys]
-    return (*names, "accuracy_low", "accuracy_high", *of_classes)
+    By E. B. Wilson (1927), JASA 22:209-212.
+    """
+    share = right / total
+    spread = Z_95 * sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
+    centre, scale = share + Z_95**2 / (2 * total), 1 + Z_95**2 / total
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 def confusion_matrix(truth: Any, predicted: Any, classes: int) -> Labels:

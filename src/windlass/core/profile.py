@@ -1,7 +1,8 @@
 """Profiles: distributions of the training rows and their predictions, for drift detection."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.row_schema import MISSING_TEXT, RowSchema
-from windlass.core.target import Label, class_key
+from windlass.core.targets.target import OutputArray, Target, class_key
 
 BINS = 10
 MAX_CATEGORIES = 100  # that are counted by name; all others are counted together
@@ -101,7 +102,8 @@ class Profile(_Profile):
     """Content of `profile.json`: the columns of `rows` training rows in declared order, and their predictions.
 
     For a classification, `classes` counts the predicted classes and `confidence` is the distribution of the
-    predicted class's probability. For a regression, `value` is the distribution of the predicted quantity.
+    predicted class's probability. For a regression, `value` is the distribution of the predicted quantity. For
+    other kinds of target, `outputs` holds the distribution of each column that a table of predictions has.
     """
 
     rows: int
@@ -109,12 +111,13 @@ class Profile(_Profile):
     classes: CategoryProfile | None = None
     confidence: NumericProfile | None = None
     value: NumericProfile | None = None
+    outputs: tuple[NumericProfile | CategoryProfile, ...] = ()
 
 
 def profile_rows(
-    schema: RowSchema, classes: Iterable[Label], batch: Batch, prediction: Prediction
+    schema: RowSchema, target: Target, batch: Batch, prediction: Prediction
 ) -> Profile:
-    """Computes the profile of rows and their predictions. `classes` in declared order; empty for a regression."""
+    """Computes the profile of rows and their predictions."""
     numeric, text = iter(batch.numeric.T), iter(batch.text.T)
     columns = tuple(
         CategoryProfile.from_values(column.name, next(text), column.categories or ())
@@ -122,15 +125,28 @@ def profile_rows(
         else NumericProfile.from_values(column.name, next(numeric))
         for column in schema.columns
     )
+    outputs = tuple(chain.from_iterable(map(_output_profiles, target.arrays(prediction))))
+    if target.KIND is not None:
+        return Profile(rows=len(batch), columns=columns, outputs=outputs)
     if prediction.values is not None:
         value = NumericProfile.from_values("value", prediction.values)
         return Profile(rows=len(batch), columns=columns, value=value)
-    assert prediction.labels is not None
     assert prediction.probabilities is not None
-    names = [class_key(label) for label in classes]
-    predicted = CategoryProfile.from_values("label", (names[i] for i in prediction.labels), names)
+    predicted = outputs[0].model_copy(update={"name": "label"})
+    assert isinstance(predicted, CategoryProfile)
     confidence = NumericProfile.from_values("confidence", prediction.probabilities.max(axis=1))
     return Profile(rows=len(batch), columns=columns, classes=predicted, confidence=confidence)
+
+
+def _output_profiles(array: OutputArray) -> Iterator[NumericProfile | CategoryProfile]:
+    """Yields the profile of each column of an array of predictions."""
+    if array.classes is not None:
+        names = [class_key(label) for label in array.classes]
+        labels = (names[index] for index in array.values.tolist())
+        yield CategoryProfile.from_values(array.column, labels, names)
+        return
+    for name, values in zip(array.columns, array.matrix.T.astype(np.float64), strict=True):
+        yield NumericProfile.from_values(name, values)
 
 
 def _histogram(edges: tuple[float, ...], present: Floats) -> tuple[int, ...]:

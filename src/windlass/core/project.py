@@ -14,10 +14,11 @@ from windlass.core.deprecation import renamed_arguments
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.gates import Gate, NotWorse
-from windlass.core.metrics import compared_metrics, measured_metrics
+from windlass.core.metrics import COST_METRICS, ROW_COUNTS
 from windlass.core.row import read_row
 from windlass.core.row_schema import RowSchema
-from windlass.core.target import Classes, Quantity, Target, class_key
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.target import Target
 from windlass.errors import ProjectError
 
 RESERVED_FIELDS = frozenset(
@@ -157,8 +158,8 @@ class Project:
                 "row is a subclass of windlass.Row (the class, not a row)",
             ),
             (
-                isinstance(self.target, Classes | Quantity),
-                "target is a Classes(…) or a Quantity(…)",
+                isinstance(self.target, Target),
+                "target is a Classes(…), a Quantity(…) or another kind of target",
             ),
             (
                 callable(self.data),
@@ -205,11 +206,13 @@ class Project:
                 f"Project name {self.name!r} is not usable in a URL, or is a route of the server."
                 " Use other lower-case letters, digits, - and _, starting with a letter."
             )
-        if self.target.name in self.schema.names:
-            raise ProjectError(
-                f"Target {self.target.name!r} of project {self.name!r} is also a column of its row."
-            )
-        added = _LEDGER_COLUMNS | _probability_columns(self.target)
+        for name in self.target.columns:
+            if name in self.schema.names:
+                raise ProjectError(
+                    f"Target {name!r} of project {self.name!r} is also a column of its row."
+                )
+        arrays = self.target.arrays(self.target.rejected())
+        added = _LEDGER_COLUMNS.union(*(array.columns for array in arrays))
         for name in self.schema.names:
             if name in added:
                 raise ProjectError(
@@ -217,7 +220,7 @@ class Project:
                     " to predictions. Rename it in data()."
                 )
         for name in self.slices:
-            if name in (*self.schema.names, self.target.name):
+            if name in (*self.schema.names, *self.target.columns):
                 raise ProjectError(
                     f"Slice {name!r} of project {self.name!r} is also its target or a column of its row."
                     " Slices are other columns, which the model does not see."
@@ -254,7 +257,8 @@ class Project:
 
     def _check_thresholds(self) -> None:
         """Rejects a gate on a metric that is not measured: it could never pass."""
-        names = measured_metrics(self.target, costs=self.costs is not None)
+        costs = () if self.costs is None else COST_METRICS
+        names = (*self.target.metric_names(), *costs, *ROW_COUNTS)
         for gate in self.thresholds:
             if gate.metric not in names:
                 more = "" if len(names) <= _MAX_LISTED_METRICS else ", …"
@@ -264,7 +268,7 @@ class Project:
                 )
 
     def _check_comparisons(self) -> None:
-        names = compared_metrics(self.target)
+        names = [metric.name for metric in self.target.compared_metrics()]
         for rule in self.comparisons:
             if rule.metric not in names:
                 raise ProjectError(
@@ -289,9 +293,10 @@ class Project:
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """The columns that `split` and `slices` need from `data`, beside the row's and the target's."""
+        """The columns that `split`, `slices` and groups need from `data`, beside the row's and the target's."""
         split = () if self.split is None else (self.split.group, self.split.time)
-        return tuple(dict.fromkeys([*split, *self.slices]))
+        group = () if self.target.group is None else (self.target.group,)
+        return tuple(dict.fromkeys([*split, *self.slices, *group]))
 
     @property
     def takes_file(self) -> bool:
@@ -308,11 +313,6 @@ class Project:
                 return candidate
         names = ", ".join(candidate.name for candidate in self.candidates)
         raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {names}.")
-
-
-def _probability_columns(target: Target) -> frozenset[str]:
-    labels = target.labels if isinstance(target, Classes) else ()
-    return frozenset(f"probability_{class_key(label)}" for label in labels)
 
 
 def _return_rows(rows: Any) -> Any:

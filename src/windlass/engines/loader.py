@@ -1,16 +1,12 @@
 """The protocol of an engine, and the opening of a bundle's engine, checked on its reference examples."""
 
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, Bundle
 from windlass.core.hashing import canonical_json
 from windlass.core.row_validator import RowValidator
 from windlass.errors import EngineError, RowsError
-
-TOLERANCE = 1e-6
 
 
 class Engine(Protocol):
@@ -48,28 +44,13 @@ def check_reference_examples(bundle: Bundle, engine: Engine) -> None:
     if not rows:
         raise EngineError(f"Bundle {bundle.path} holds no reference examples. Train it again.")
     prediction = engine.predict(validator.to_batch(rows))
+    target = bundle.target
     for index, expected in enumerate(examples["expected"]):
-        if not _reproduces(prediction, index, expected, bundle.schema.target.classes):
+        if not target.reproduces(prediction, index, expected):
             raise EngineError(
                 f"Reference example {index} of bundle {bundle.path} is not reproduced by its {engine.name} engine."
                 " Compare the package versions here with its environment.json, or train it again."
             )
-
-
-def _reproduces(
-    prediction: Prediction, index: int, expected: dict[str, Any], classes: tuple[Any, ...] | None
-) -> bool:
-    if prediction.values is not None:
-        value = expected["value"]
-        return bool(abs(prediction.values[index] - value) <= TOLERANCE * max(1.0, abs(value)))
-    assert prediction.labels is not None
-    assert prediction.probabilities is not None
-    assert classes is not None
-    same_label = classes[prediction.labels[index]] == expected["label"]
-    close = np.allclose(
-        prediction.probabilities[index], expected["probabilities"], rtol=0, atol=TOLERANCE
-    )
-    return bool(same_label and close)
 
 
 def load_engine(bundle: Bundle) -> Engine:

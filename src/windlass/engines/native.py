@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.bundle import BundleSchema
+from windlass.core.bundle import BundleSchema, read_target
 from windlass.core.error_descriptions import missing_extra
 from windlass.core.row_schema import MISSING_TEXT, RowSchema
 from windlass.engines.rejection import ENGINE_FAILURES, predict_with_rejections
@@ -38,10 +38,10 @@ class NativeEngine:
     name = "native"
 
     def __init__(self, estimator: Any, schema: BundleSchema) -> None:
-        self._estimator = estimator
-        self._schema = schema
-        classes = schema.target.classes
-        self._class_order = None if classes is None else _class_positions(estimator, classes)
+        self._row = schema.row
+        target = read_target(schema.target)
+        self._rejected = target.rejected()
+        self._predict_frame = target.predictor(estimator)
         self._known_row: Batch | None = None  # of a batch that it predicted
 
     @classmethod
@@ -65,11 +65,8 @@ class NativeEngine:
         Raises EngineError where it fails for another reason than a row: for want of memory, files or processes,
         or because it now raises for a row that it has predicted before.
         """
-        classes = self._schema.target.classes
         try:
-            prediction = predict_with_rejections(
-                self._predict, batch, None if classes is None else len(classes)
-            )
+            prediction = predict_with_rejections(self._predict, batch, self._rejected)
         except ENGINE_FAILURES as error:
             raise _failure(error) from error
         if self._known_row is None:
@@ -88,28 +85,8 @@ class NativeEngine:
 
     def _predict(self, batch: Batch) -> Prediction:
         """Predict n rows. Raises what the pipeline raises."""
-        frame = to_frame(self._schema.row, batch)
-        if self._class_order is None:
-            values = np.asarray(self._estimator.predict(frame), np.float64)
-            return Prediction(values=values.reshape(len(frame)))
-        probabilities = np.asarray(self._estimator.predict_proba(frame), np.float64)
-        predicted = self._estimator.predict(frame)
-        index = np.searchsorted(self._estimator.classes_, predicted)
-        return Prediction(
-            np.argsort(self._class_order)[index].astype(np.int64),
-            probabilities[:, self._class_order],
-        )
+        return self._predict_frame(to_frame(self._row, batch))
 
 
 def _failure(error: Exception) -> EngineError:
     return EngineError(f"The pipeline failed: {type(error).__name__}: {error}")
-
-
-def _class_positions(estimator: Any, classes: tuple[str | int | bool, ...]) -> np.ndarray[Any, Any]:
-    """Return, for each declared class, its index in the estimator's `classes_`, which are sorted."""
-    learned = list(estimator.classes_)
-    if set(learned) != set(classes):
-        raise EngineError(
-            f"The pipeline knows the classes {learned}, the bundle declares {list(classes)}."
-        )
-    return np.array([learned.index(label) for label in classes])

@@ -12,7 +12,10 @@ MAX_ROWS = 1024  # of one run: nearest neighbours need memory for each row with 
 
 
 class OnnxEngine:
-    """Runs `model.onnx`: inputs `numeric` and `text`, outputs `label` and `probabilities`, or `value`."""
+    """Runs `model.onnx`: inputs `numeric` and `text`, outputs `label` and `probabilities`, or `value`.
+
+    Several outputs have these each, with their number: `label_0`.
+    """
 
     name = "onnx"
 
@@ -31,10 +34,10 @@ class OnnxEngine:
                 f"ONNX Runtime cannot load the model: {_first_line(error)}"
             ) from error
         inputs = {node.name for node in session.get_inputs()}
-        outputs = {node.name for node in session.get_outputs()}
         self._numeric, self._text = "numeric" in inputs, "text" in inputs
-        self._classifies = "label" in outputs
-        self._outputs: Sequence[str] = ["label", "probabilities"] if self._classifies else ["value"]
+        self._outputs = [node.name for node in session.get_outputs()]
+        self._classifies = self._outputs == ["label", "probabilities"]
+        self._read = output_reader(self._outputs)
         self._run = run_function(session)
         # made once: each call would make its own, a tenth of a small model's time
         self._run_options = ort.RunOptions()
@@ -61,7 +64,31 @@ class OnnxEngine:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
         if self._classifies:
             return Prediction(outputs[0], outputs[1])
-        return Prediction(values=outputs[0])
+        return self._read(outputs)
+
+
+def output_reader(names: Sequence[str]) -> Callable[[Sequence[Any]], Prediction]:
+    """Return the function that makes a prediction of a model's outputs, which have these names."""
+    if list(names) == ["label", "probabilities"]:
+        return lambda outputs: Prediction(outputs[0], outputs[1])
+    if list(names) == ["value"]:
+        return lambda outputs: Prediction(values=outputs[0])
+    numbers = dict.fromkeys(name.rpartition("_")[2] for name in names)
+    parts = [
+        [index for index, name in enumerate(names) if name.rpartition("_")[2] == number]
+        for number in numbers
+    ]
+
+    def read(outputs: Sequence[Any]) -> Prediction:
+        arrays = ([outputs[index] for index in part] for part in parts)
+        return Prediction(
+            outputs=tuple(
+                Prediction(*part) if len(part) == 2 else Prediction(values=part[0])
+                for part in arrays
+            )
+        )
+
+    return read
 
 
 def run_function(session: ort.InferenceSession) -> Callable[..., Sequence[Any]]:

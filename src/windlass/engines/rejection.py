@@ -27,12 +27,12 @@ _NUMBER_REASON = "The model does not accept this number"
 
 
 def predict_with_rejections(
-    predict: Callable[[Batch], Prediction], batch: Batch, classes: int | None
+    predict: Callable[[Batch], Prediction], batch: Batch, rejected: Prediction
 ) -> Prediction:
     """Predict n rows by a function that raises for all where it rejects one; that row gets NaN.
 
-    The batch is halved until the rejected rows are alone. `classes` is None for a regression. Raises what is
-    among ENGINE_FAILURES.
+    The batch is halved until the rejected rows are alone. `rejected` is the prediction of one of them. Raises what
+    is among ENGINE_FAILURES.
     """
     try:
         return predict(batch)
@@ -40,10 +40,10 @@ def predict_with_rejections(
         raise
     except Exception:  # noqa: BLE001 - a rejection, whatever the pipeline raises
         if len(batch) == 1:
-            return Prediction.rejected(classes)
+            return rejected
     middle = len(batch) // 2
     halves = batch.slice(0, middle), batch.slice(middle, len(batch))
-    return Prediction.concat([predict_with_rejections(predict, half, classes) for half in halves])
+    return Prediction.concat([predict_with_rejections(predict, half, rejected) for half in halves])
 
 
 @dataclass(frozen=True)

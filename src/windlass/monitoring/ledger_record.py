@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 _ROW_LINE = b'{"time":%.6f,"request_id":"%b","row":%b,"answer":%b}\n'
 _ROWS_START = b'{"time":%.6f,"request_id":"%b","rows":'
+# fields of an answer that say what was predicted, and the columns of a table that they are
+_OUTCOME_COLUMNS = {
+    "prediction": "prediction",
+    "class_probabilities": "probability",
+    "quantiles": "quantile",
+    "is_anomaly": "is_anomaly",
+}
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # the last bytes of a complete Arrow stream
 
 
@@ -43,27 +50,36 @@ def decode_line(line: bytes) -> Iterator[dict[str, Any]]:
     }
     name = answer["prediction_id"]
     if "row" in record:
-        probabilities = answer.get("class_probabilities", {})
-        yield _cells(record["row"], shared, name, answer["prediction"], probabilities)
+        yield _cells(record["row"], shared, name, answer)
         return
-    of_rows = answer.get("class_probabilities") or [{}] * len(record["rows"])
     for index, row in enumerate(record["rows"]):
-        prediction = answer["predictions"][index]
-        yield _cells(row, shared, f"{name}.{index}", prediction, of_rows[index])
+        outcome = {
+            "prediction" if field == "predictions" else field: values[index]
+            for field, values in answer.items()
+            if field == "predictions" or field in _OUTCOME_COLUMNS
+        }
+        yield _cells(row, shared, f"{name}.{index}", outcome)
 
 
 def _cells(
-    row: dict[str, Any],
-    shared: dict[str, Any],
-    prediction_id: str,
-    prediction: Any,
-    probabilities: dict[str, float],
+    row: dict[str, Any], shared: dict[str, Any], prediction_id: str, outcome: dict[str, Any]
 ) -> dict[str, Any]:
-    # pyarrow, which writing lines never needs
-    from windlass.tables.writer import probability_column
+    columns: dict[str, Any] = {}
+    for field, column in _OUTCOME_COLUMNS.items():
+        if field in outcome:
+            columns |= _flat(column, outcome[field])
+    return {"prediction_id": prediction_id, **shared, **columns, **row}
 
-    columns = {probability_column(label): share for label, share in probabilities.items()}
-    return {"prediction_id": prediction_id, **shared, "prediction": prediction, **columns, **row}
+
+def _flat(column: str, value: Any) -> dict[str, Any]:
+    """Returns a value of an answer as columns: an object has one for each of its members, named behind its own."""
+    if not isinstance(value, dict):
+        return {column: value}
+    return {
+        name: cell
+        for key, member in value.items()
+        for name, cell in _flat(f"{column}_{key}", member).items()
+    }
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,8 @@ class ServerMetrics:
             counter = self._latencies[key] = LatencyCounter(self._counters.series(labels, _WIDTH))
         return counter
 
-    def predictions(self, project: str, version: str, classes: Sequence[str]) -> Numbers:
-        """Returns one counter for each class, in order; a single one for a regression, which has no classes."""
-        labels = tuple(classes) or ("",)
+    def predictions(self, project: str, version: str, labels: Sequence[str]) -> Numbers:
+        """Returns one counter for each label, in order: a predicted class, or "" for every row."""
         return self._counters.series((PREDICTIONS_SERIES, project, version, *labels), len(labels))
 
     def feature_reads(self, project: str) -> Numbers:
@@ -91,8 +90,8 @@ class Histogram:
 class MetricsSnapshot:
     """Counts over all workers at one time.
 
-    `predictions` are by (project, version), then by class; `reads` of features by project, then by result;
-    `ledger_failures` are by project.
+    `predictions` are by (project, version), then by class, "" for every row; `reads` of features by project, then
+    by result; `ledger_failures` are by project.
     """
 
     histograms: tuple[Histogram, ...]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from windlass.core.bundle import Bundle
+from windlass.core.compared_metrics import ComparedMetric
 from windlass.core.holdout import Holdout, common_rows, read_holdout
-from windlass.core.metrics import LOWER_IS_BETTER, metric_names
+from windlass.core.targets.classes import Classes
 from windlass.errors import counted
-from windlass.registry.bootstrap import difference_interval, exact_metric, resampled_metric
+from windlass.registry.bootstrap import difference_interval
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Difference:
     b: float
     low: float
     high: float
+    less_is_better: bool = False
 
     @property
     def difference(self) -> float:
@@ -31,7 +33,7 @@ class Difference:
     @property
     def gain(self) -> tuple[float, float]:
         """The interval of how much better `a` is than `b`: its sign is turned where less is better."""
-        if self.metric in LOWER_IS_BETTER:
+        if self.less_is_better:
             return -self.high, -self.low
         return self.low, self.high
 
@@ -69,7 +71,7 @@ class Comparison:
     """Comparison of `a` with `b` on `rows` rows that both held out.
 
     `obstacle` is the reason why they cannot be compared; there are no metrics then. For `relabelled` rows the
-    two have different labels, and `a`'s count. `mcnemar` tests accuracy; it is None for a regression.
+    two have different labels, and `a`'s count. `mcnemar` tests accuracy; it is None unless the target is classes.
     """
 
     rows: int
@@ -88,10 +90,9 @@ class Comparison:
         return {
             **asdict(self),
             "metrics": [
-                {**asdict(m), "difference": m.difference, "less_is_better": m.metric in LOWER_IS_BETTER}
-                for m in self.metrics
+                {**asdict(metric), "difference": metric.difference} for metric in self.metrics
             ],
-        }  # fmt: skip
+        }
 
     def summary(self, first: str, second: str) -> str:
         """Returns what was compared, in one to three lines of text."""
@@ -123,17 +124,17 @@ def compare(
     if isinstance(common, str):
         return Comparison(0, confidence, obstacle=common)
     holdout_a, holdout_b, relabelled = common
-    labels = a.schema.target.classes
-    classes = None if labels is None else len(labels)
-    names = [name for name in metric_names(classes) if metrics is None or name in metrics]
+    target = a.target
     differences = (
-        _metric_difference(name, (holdout_a, holdout_b), classes, confidence) for name in names
+        _metric_difference(metric, (holdout_a, holdout_b), confidence)
+        for metric in target.compared_metrics()
+        if metrics is None or metric.name in metrics
     )
     return Comparison(
         len(holdout_a),
         confidence,
         tuple(difference for difference in differences if difference is not None),
-        None if classes is None else _mcnemar(holdout_a, holdout_b),
+        _mcnemar(holdout_a, holdout_b) if isinstance(target, Classes) else None,
         relabelled,
     )
 
@@ -144,7 +145,7 @@ def _common_holdouts(a: Bundle, b: Bundle) -> tuple[Holdout, Holdout, int] | str
     if columns[0] != columns[1]:
         return "their rows have other columns."
     target_a, target_b = a.schema.target, b.schema.target
-    if (target_a.name, target_a.classes) != (target_b.name, target_b.classes):
+    if target_a.compared() != target_b.compared():
         return "they predict another target, or other classes."
     holdouts = read_holdout(a), read_holdout(b)
     if holdouts[0] is None or holdouts[1] is None:
@@ -156,19 +157,24 @@ def _common_holdouts(a: Bundle, b: Bundle) -> tuple[Holdout, Holdout, int] | str
             " a gate NotWorse(…) holds out the same rows each time."
         )
     rows_a, rows_b = holdouts[0].take(first), holdouts[1].take(second)
-    relabelled = int(np.count_nonzero(rows_a.truth != rows_b.truth))
+    changed = (rows_a.truth != rows_b.truth) & ~(np.isnan(rows_a.truth) & np.isnan(rows_b.truth))
+    relabelled = int(np.count_nonzero(changed.reshape(len(changed), -1).any(axis=1)))
     return rows_a, replace(rows_b, truth=rows_a.truth), relabelled
 
 
 def _metric_difference(
-    name: str, holdouts: tuple[Holdout, Holdout], classes: int | None, confidence: float
+    metric: ComparedMetric, holdouts: tuple[Holdout, Holdout], confidence: float
 ) -> Difference | None:
-    value_a, value_b = (exact_metric(name, holdout, classes) for holdout in holdouts)
+    truth = holdouts[0].truth
+    units = metric.units(truth)
+    if not units:
+        return None
+    value_a, value_b = (metric.value(truth, holdout.prediction) for holdout in holdouts)
     if not np.isfinite(value_a) or not np.isfinite(value_b):
         return None
-    metric_a, metric_b = (resampled_metric(name, holdout, classes) for holdout in holdouts)
-    low, high = difference_interval(metric_a, metric_b, len(holdouts[0]), confidence)
-    return Difference(name, value_a, value_b, low, high)
+    metric_a, metric_b = (metric.resample(truth, holdout.prediction) for holdout in holdouts)
+    low, high = difference_interval(metric_a, metric_b, units, confidence)
+    return Difference(metric.name, value_a, value_b, low, high, metric.less_is_better)
 
 
 def _mcnemar(holdout_a: Holdout, holdout_b: Holdout) -> McNemar:

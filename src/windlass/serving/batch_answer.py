@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from windlass.core.batch import Prediction
+from windlass.core.targets.target import OutputArray
 from windlass.serving.model import ServedModel
 
 STEP_ROWS = 1 << 12
@@ -32,7 +33,7 @@ class BatchAnswer:
         """Returns the answer of `/predict_batch`."""
         columns: dict[str, list[bytes]] = {}
         for step in self._steps():
-            for name, values in self.model.batch_answer(step).items():
+            for name, values in self.model.target.batch_answer(step).items():
                 columns.setdefault(name, []).append(_items(values))
         shared = {
             "model_version": self.model.version,
@@ -44,23 +45,23 @@ class BatchAnswer:
         )
         return b"".join((b"{", *arrays, orjson.dumps(shared)[1:]))
 
-    def encode_predictions(self) -> bytes:
-        """Returns a JSON array with the prediction of each row."""
-        items = [_items(self.model.predictions(step)) for step in self._steps()]
+    def encode_instances(self) -> bytes:
+        """Returns a JSON array with one value for each row, for protocols that have a single list of predictions."""
+        items = [_items(self.model.target.instances(step)) for step in self._steps()]
         return b"".join((b"[", b",".join(items), b"]"))
 
-    def encode_probabilities(self) -> bytes:
-        """Returns a JSON array with the probabilities of each row in turn, in the order of the classes."""
-        items = [
-            _items(step.probabilities.ravel().tolist())
-            for step in self._steps()
-            if step.probabilities is not None
-        ]
+    def encode_array(self, index: int) -> bytes:
+        """Returns a JSON array with the values of one of the target's arrays, of each row in turn."""
+        items = [_items(array_values(self.arrays(step)[index])) for step in self._steps()]
         return b"".join((b"[", b",".join(items), b"]"))
 
-    def predictions(self) -> Iterator[Any]:
-        """Yields the prediction of each row."""
-        return chain.from_iterable(map(self.model.predictions, self._steps()))
+    def arrays(self, prediction: Prediction | None = None) -> tuple[OutputArray, ...]:
+        """Returns the target's arrays of all rows, or of these."""
+        return self.model.target.arrays(self.prediction if prediction is None else prediction)
+
+    def instances(self) -> Iterator[Any]:
+        """Yields one value for each row, for protocols that have a single list of predictions."""
+        return chain.from_iterable(map(self.model.target.instances, self._steps()))
 
     def _steps(self) -> Iterator[Prediction]:
         if len(self) <= STEP_ROWS:
@@ -68,6 +69,12 @@ class BatchAnswer:
             return
         for start in range(0, len(self), STEP_ROWS):
             yield self.prediction.slice(start, start + STEP_ROWS)
+
+
+def array_values(array: OutputArray) -> list[Any]:
+    """Returns the values of an array of predictions, of each row in turn: labels of classes, else numbers."""
+    values: list[Any] = array.values.ravel().tolist()
+    return values if array.classes is None else list(map(array.classes.__getitem__, values))
 
 
 def _items(values: list[Any]) -> bytes:

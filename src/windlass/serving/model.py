@@ -5,13 +5,11 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import orjson
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
 from windlass.core.row_validator import RowValidator
-from windlass.core.target import class_key
 from windlass.engines.loader import check_reference_examples, open_engine
 from windlass.engines.rejection import MAX_FAULTS, RejectionExplainer
 from windlass.errors import Fault, RejectedRowsError
@@ -39,25 +37,25 @@ class ServedModel:
         loaded = perf_counter()
         check_reference_examples(bundle, self.engine)
         self.schema = bundle.schema.row
-        self.target = bundle.schema.target
+        self.target = bundle.target
         self.validator = RowValidator(self.schema)
         self.max_row_bytes = self.schema.json_limit
-        self.classes = self.target.classes
-        self.class_keys = [class_key(label) for label in self.classes or ()]
+        self.counters = self.target.counters()
+        # functions of the target, which the hot path calls without a look-up
+        self._row_answer = self.target.row_answer
+        self._counts_parts = len(self.counters) > 1 and self.target.KIND is not None
         self._rejections = RejectionExplainer(self.engine.predict, bundle)
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
         self.executor = executor  # for long work, while the event loop answers other requests
         self.batcher = prediction_batcher(self.engine.predict, executor)
-        self.counts = memoryview(bytearray(8 * max(len(self.class_keys), 1))).cast("d")
+        self.counts = memoryview(bytearray(8 * len(self.counters))).cast("d")
         self.load_seconds = loaded - started
         self.test_seconds = perf_counter() - loaded
 
     def use_metrics(self, metrics: ServerMetrics) -> None:
         """Counts predictions in the server's metrics; called on the event loop, before the first request."""
-        self.counts = metrics.predictions(
-            self.bundle.manifest.project, self.version, self.class_keys
-        )
+        self.counts = metrics.predictions(self.bundle.manifest.project, self.version, self.counters)
 
     def _warm_up(self) -> float:
         """Predicts reference rows one by one; returns the seconds of the quickest call."""
@@ -112,59 +110,19 @@ class ServedModel:
 
     def row_answer(self, prediction: Prediction) -> dict[str, Any]:
         """Counts the prediction of a single row, and returns it in the form of `/predict`."""
-        if prediction.values is not None:
-            self.counts[0] += 1.0
-            return {"prediction": prediction.values.item(0)}
-        assert self.classes is not None
-        assert prediction.labels is not None
-        assert prediction.probabilities is not None
-        index = prediction.labels.item(0)
-        self.counts[index] += 1.0
-        label = self.classes[index]
-        (by_class,) = probabilities_by_class(self.class_keys, prediction.probabilities.tolist())
-        return {"predicted_label": label, "prediction": label, "class_probabilities": by_class}
-
-    def batch_answer(self, prediction: Prediction) -> dict[str, Any]:
-        """Returns the predictions of several rows in the form of `/predict_batch`."""
-        if prediction.probabilities is None:
-            return {"predictions": self.predictions(prediction)}
-        by_class = probabilities_by_class(self.class_keys, prediction.probabilities.tolist())
-        return {"predictions": self.predictions(prediction), "class_probabilities": by_class}
-
-    def predictions(self, prediction: Prediction) -> list[Any]:
-        """Returns a label or a value for each row."""
-        if prediction.values is not None:
-            values: list[float] = prediction.values.tolist()
-            return values
-        assert self.classes is not None
-        assert prediction.labels is not None
-        return list(map(self.classes.__getitem__, prediction.labels.tolist()))
+        if self._counts_parts:
+            self.count(prediction)
+        else:
+            self.counts[0 if prediction.labels is None else prediction.labels.item(0)] += 1.0
+        return self._row_answer(prediction)
 
     def count(self, prediction: Prediction) -> None:
         """Counts the predictions.
 
         Called on the event loop only: an addition is not atomic.
         """
-        if prediction.labels is None:
-            self.counts[0] += len(prediction)
-            return
-        for index, count in enumerate(
-            np.bincount(prediction.labels, minlength=len(self.class_keys))
-        ):
+        for index, count in enumerate(self.target.count(prediction)):
             self.counts[index] += count
-
-
-def probabilities_by_class(keys: list[str], rows: list[list[float]]) -> list[dict[str, float]]:
-    """Returns a dict of probabilities for each row.
-
-    Two and three classes are spelled out: a third of the time.
-    """
-    match keys:
-        case [first, second]:
-            return [{first: a, second: b} for a, b in rows]
-        case [first, second, third]:
-            return [{first: a, second: b, third: c} for a, b, c in rows]
-    return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
 def _view_version(bundle: Bundle) -> str | None:

@@ -96,9 +96,9 @@ class PredictById:
         if prediction is not None:
             rows = [row for *_, row in predictable]
             self._predictor.record_batch(request, model, orjson.dumps(rows), prediction)
-            answers = model.batch_answer(prediction)
+            answers = model.target.row_answers(prediction)
             for index, (result, features, row) in enumerate(predictable):
-                result.update(_outcome(answers, index) | _features_used(features, row))
+                result.update(answers[index] | _features_used(features, row))
                 result["prediction_id"] = f"{request.id}.{index}"
         answer = {
             "results": results,
@@ -179,15 +179,6 @@ def _features_used(features: "Features", row: Values) -> Json:
         "stale": features.stale,
         "view_version": features.view,
     }
-
-
-def _outcome(answers: Json, index: int) -> Json:
-    """Returns one row of a batch answer in the form of `/predict`."""
-    outcome = answers["predictions"][index]
-    if "class_probabilities" not in answers:
-        return {"prediction": outcome}
-    by_class = answers["class_probabilities"][index]
-    return {"predicted_label": outcome, "prediction": outcome, "class_probabilities": by_class}
 
 
 def _unprocessable(model: ServedModel, error: RowsError) -> Problem:

@@ -107,7 +107,7 @@ class StatusRoutes:
             "requests": int(sum(h.count for h in histograms)),
             "errors": int(sum(h.count for h in histograms if h.status[0] in "45")),
             "latency_seconds": dict(zip(_QUANTILES, latencies, strict=True)),
-            "predictions": int(sum(mix.values())),
+            "predictions": int(mix.get("", sum(mix.values()))),
             "class_mix": {label: int(count) for label, count in mix.items() if label},
             "ledger": project.ledger is not None,
             "drift": None,

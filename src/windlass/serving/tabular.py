@@ -47,7 +47,7 @@ def predict_table(
     predictions = model.predict_chunks(batches)
     prediction = Prediction.concat(predictions)
     request.predicted = perf_counter()
-    tables = [prediction_table(each, model.classes) for each in predictions]
+    tables = [prediction_table(each, model.target) for each in predictions]
     if ledger is not None:
         ledger.append_table(_ledger_record(request, model, batches, tables))
     if answer_form == "json":
@@ -62,7 +62,7 @@ def table_response(
 ) -> Response:
     """Returns predictions as a table; version and prediction id are in its headers."""
     tables = [
-        prediction_table(prediction.slice(start, start + CHUNK_ROWS), model.classes)
+        prediction_table(prediction.slice(start, start + CHUNK_ROWS), model.target)
         for start in range(0, len(prediction), CHUNK_ROWS)
     ]
     return _encode_tables(request, model, tables, form)

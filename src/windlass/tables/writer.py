@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.row_schema import MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
-from windlass.core.target import Label, class_key
+from windlass.core.targets.target import Label, OutputArray, Target
 from windlass.errors import InputError
 from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 
@@ -59,22 +59,23 @@ def _writer(target: Any, schema: Any, form: str) -> Any:
     return pv.CSVWriter(target, schema)
 
 
-def probability_column(label: Label) -> str:
-    """Return the name of the column that holds the probability of a class."""
-    return f"probability_{class_key(label)}"
+def prediction_table(prediction: Prediction, target: Target) -> Any:
+    """Return a `pa.RecordBatch` of n rows: `prediction`, and for classes a `probability_<class>` float64 each.
+
+    Other kinds of target have columns of their own.
+    """
+    arrays = target.arrays(prediction)
+    columns = [column for array in arrays for column in _columns(array)]
+    return pa.RecordBatch.from_arrays(columns, [name for each in arrays for name in each.columns])
 
 
-def prediction_table(prediction: Prediction, classes: Sequence[Label] | None) -> Any:
-    """Return a `pa.RecordBatch` of n rows: `prediction`, and for classes a `probability_<class>` float64 each."""
-    if prediction.values is not None:
-        return pa.RecordBatch.from_arrays([number_array(prediction.values)], ["prediction"])
-    assert prediction.labels is not None
-    assert prediction.probabilities is not None
-    assert classes is not None
-    arrays = [_labels(prediction.labels, classes)]
-    arrays += [number_array(column) for column in prediction.probabilities.T]
-    names = ["prediction", *(probability_column(label) for label in classes)]
-    return pa.RecordBatch.from_arrays(arrays, names)
+def _columns(array: OutputArray) -> Iterator[Any]:
+    if array.classes is not None:
+        yield _labels(array.values, array.classes)
+    elif array.values.dtype == np.bool_:
+        yield mask_array(array.values)
+    else:
+        yield from map(number_array, array.matrix.T)
 
 
 def _labels(labels: Any, classes: Sequence[Label]) -> Any:

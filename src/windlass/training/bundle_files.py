@@ -12,12 +12,11 @@ from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, EngineRecord, GateRec
 from windlass.core.hashing import pretty_json
 from windlass.core.holdout import HOLDOUT_FILE, encode_holdout
 from windlass.core.profile import Profile, profile_rows
-from windlass.core.target import Classes
 from windlass.errors import ParameterError
 from windlass.training.environment import read_environment
 from windlass.training.model_card import render_model_card
 from windlass.training.reference_examples import select_reference_examples
-from windlass.training.run import TrainingRun, bundle_schema, predict
+from windlass.training.run import TrainingRun, predict
 
 
 def write_results(run: TrainingRun, folder: Path) -> None:
@@ -110,7 +109,7 @@ def write_metadata(
     `source` is the project's folder.
     """
     files: dict[str, Any] = {
-        "schema.json": bundle_schema(run.project).model_dump(mode="json"),
+        "schema.json": run.schema.model_dump(mode="json"),
         "profile.json": _training_profile(run).model_dump(mode="json"),
         "golden.json": select_reference_examples(run),
         "environment.json": read_environment(source),
@@ -123,7 +122,5 @@ def write_metadata(
 
 def _training_profile(run: TrainingRun) -> Profile:
     batch = run.dataset.batch.take(run.split.train)
-    prediction = predict(run.estimator, bundle_schema(run.project), batch)
-    target = run.project.target
-    classes = target.labels if isinstance(target, Classes) else ()
-    return profile_rows(run.project.schema, classes, batch, prediction)
+    prediction = predict(run.estimator, run.schema, batch)
+    return profile_rows(run.project.schema, run.target, batch, prediction)

@@ -1,25 +1,10 @@
-"""Calibration curve and confidence intervals of a classifier."""
+"""Calibration curve of a classifier, with confidence intervals."""
 
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from windlass.core.metrics import Labels, Numbers
-
-Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
-
-
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Return the 95% interval of the proportion `right / total`, valid near 0 and 1.
-
-    By E. B. Wilson (1927), JASA 22:209-212.
-    """
-    share = right / total
-    spread = Z_95 * sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
-    centre, scale = share + Z_95**2 / (2 * total), 1 + Z_95**2 / total
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
-
+from windlass.core.metrics import Labels, Numbers, wilson_interval
 
 BINS = 10
 

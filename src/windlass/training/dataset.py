@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
+from windlass.core.compared_metrics import Truth
 from windlass.core.error_descriptions import describe_error
 from windlass.core.hashing import canonical_json
 from windlass.core.project import Project
-from windlass.core.target import Classes, Target
+from windlass.core.targets.classes import Classes
 from windlass.errors import DataError, WindlassError, counted
 
 if TYPE_CHECKING:
@@ -92,14 +93,15 @@ RowsReader = Callable[[], Any]  # reads the training rows of a feature view
 class Dataset:
     """Labelled rows: `batch` as a server would see them, `frame` as the estimator does.
 
-    `target` [n] holds what the estimator is fitted to: labels, or float64. `labels` [n] are indices
-    of the declared classes, or None for a regression. `extra_columns` holds what the split and the slices are made
-    by, and no model sees: a date by which it is split, everything else as text.
+    `truth` holds the target as metrics see it: indices of the declared classes int64 [n], numbers float64 [n], or of
+    several outputs float64 [n, k]. `labels` [n] is the truth of a target of classes, else None. `extra_columns` holds
+    what the split, the slices and groups are made by, and no model sees: a date by which it is split, everything else
+    as text.
     """
 
     batch: Batch
     frame: "pd.DataFrame"
-    target: NDArray[Any]
+    truth: Truth
     labels: NDArray[np.int64] | None
     digest: str
     extra_columns: "pa.Table"
@@ -122,12 +124,11 @@ def read_dataset(
         raise DataError(f"data() of project {project.name!r} returned no rows.")
     origin = RowOrigin(file, table.num_rows)
     batch = _validate_rows(project, table, origin)
-    target, labels = _read_target(project.target, table, origin)
-    digest = _digest(project, batch, target if labels is None else labels)
+    truth = project.target.read(_TruthColumns(table, origin))
+    labels = truth if isinstance(project.target, Classes) else None
+    digest = _digest(project, batch, truth)
     frame = to_frame(project.schema, batch)
-    return Dataset(
-        batch, frame, target, labels, digest, _read_extra_columns(project, table, origin)
-    )
+    return Dataset(batch, frame, truth, labels, digest, _read_extra_columns(project, table, origin))
 
 
 def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> Any:
@@ -154,7 +155,10 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
             f"data() of project {project.name!r} returned a {type(data).__name__} that is not a table: {error}."
             " Return a pandas or polars DataFrame, a pyarrow Table, or a dict of columns."
         ) from error
-    names = dict.fromkeys([*project.schema.names, project.target.name, *project.extra_columns])
+    targets = project.target.columns
+    if not project.target.IS_SUPERVISED:
+        targets = tuple(name for name in targets if name in table.column_names)
+    names = dict.fromkeys([*project.schema.names, *targets, *project.extra_columns])
     for name in names:
         if table.column_names.count(name) != 1:
             count = table.column_names.count(name)
@@ -210,47 +214,28 @@ def _validate_rows(project: Project, table: Any, origin: RowOrigin) -> Batch:
     )
 
 
-def _read_target(
-    target: Target, table: Any, origin: RowOrigin
-) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
-    values = table.column(target.name).to_pylist()
-    if not isinstance(target, Classes):
-        return _read_regression_target(target.name, values, origin), None
-    index = {label: i for i, label in enumerate(target.labels)}
-    labels_or_missing = [index.get(value, -1) for value in values]
-    bad = [row for row, label in enumerate(labels_or_missing) if label < 0]
-    if bad:
-        declared = ", ".join(map(repr, target.labels))
-        raise DataError(
-            f"Target {target.name!r}: {len(bad)} of {counted(len(values), 'row')} hold no declared class, the first is"
-            f" {origin.row(bad[0], target.name, values[bad[0]])}: {_describe_value(values[bad[0]])}. Declared:"
-            f" {declared}. Declare the class, or drop the rows in {origin.location}."
-        )
-    labels = np.array(labels_or_missing, np.int64)
-    return np.array(target.labels)[labels], labels
+@dataclass(frozen=True)
+class _TruthColumns:
+    """The columns of data()'s table that hold the target."""
+
+    table: Any
+    origin: RowOrigin
+
+    def values(self, name: str) -> Sequence[Any] | None:
+        if name not in self.table.column_names:
+            return None
+        values: list[Any] = self.table.column(name).to_pylist()
+        return values
+
+    def row(self, number: int, column: str, value: Any) -> str:
+        return self.origin.row(number, column, value)
+
+    @property
+    def location(self) -> str:
+        return self.origin.location
 
 
-def _read_regression_target(
-    name: str, values: Sequence[Any], origin: RowOrigin
-) -> NDArray[np.float64]:
-    try:
-        numbers = np.array([np.nan if value is None else value for value in values], np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"Target {name!r} holds values that are not numbers: {error}.") from error
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if len(bad):
-        raise DataError(
-            f"Target {name!r}: {len(bad)} of {counted(len(values), 'row')} are missing or infinite, the first is"
-            f" {origin.row(int(bad[0]), name, values[bad[0]])}. Drop these rows in {origin.location}."
-        )
-    return numbers
-
-
-def _describe_value(value: object) -> str:
-    return "missing" if value is None or value != value else repr(value)  # noqa: PLR0124 - NaN
-
-
-def _digest(project: Project, batch: Batch, target: NDArray[Any]) -> str:
+def _digest(project: Project, batch: Batch, truth: Truth) -> str:
     """Return the SHA-256 over the columns in declared order, then the target: the same for every table library.
 
     First canonical JSON of names, kinds and the number of rows; numbers as little-endian float64 with
@@ -258,8 +243,7 @@ def _digest(project: Project, batch: Batch, target: NDArray[Any]) -> str:
     """
     header = {
         "columns": [[column.name, column.kind] for column in project.schema.columns],
-        "target": project.target.name,
-        "classes": list(getattr(project.target, "labels", [])),
+        **project.target.digest_header(),
         "rows": len(batch),
     }
     digest = hashlib.sha256(canonical_json(header))
@@ -269,7 +253,8 @@ def _digest(project: Project, batch: Batch, target: NDArray[Any]) -> str:
         for value in values:
             encoded = value.encode()
             digest.update(len(encoded).to_bytes(4, "little") + encoded)
-    digest.update(_plain_floats(target.astype(np.float64)))
+    for values in truth.reshape(len(truth), -1).T:
+        digest.update(_plain_floats(values.astype(np.float64)))
     return digest.hexdigest()
 
 

@@ -1,12 +1,14 @@
 """Builds a candidate's estimator and fits it, with rows to validate on where a booster stops early."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from windlass.core.error_descriptions import describe_error
 from windlass.core.project import Project
-from windlass.core.target import Classes
+from windlass.core.targets.target import Encode
 from windlass.errors import ParameterError
 from windlass.training.dataset import Dataset
 from windlass.training.plan import TrainingPlan
@@ -34,21 +36,20 @@ def fit_candidate(
         warnings.simplefilter("always")
         try:
             estimator = _build(plan)
-            stops_early = _require_validation(project, plan, estimator)
-            if stops_early:
+            parts = estimator.values() if isinstance(estimator, Mapping) else [estimator]
+            stops_early = [_require_validation(project, plan, part) for part in parts]
+            if any(stops_early):
                 split = hold_out_validation(split, project, dataset, plan)
-            fitted = _fit(estimator, dataset, split)
+            train = split.train[project.target.fit_order(dataset.truth[split.train])]
+            fit_one = partial(_fit, dataset, replace(split, train=train))
+            fitted = project.target.fit(estimator, fit_one)
         except ParameterError:
             raise
         except (Exception, SystemExit) as error:
             raise ParameterError(
                 f"Fitting model {plan.candidate.name} failed: {describe_error(error)}. {ADVICE}"
             ) from error
-    if isinstance(project.target, Classes) and not hasattr(fitted, "predict_proba"):
-        raise ParameterError(
-            f"Model {plan.candidate.name} has no predict_proba, so it gives no probabilities."
-            " Wrap its classifier in sklearn.calibration.CalibratedClassifierCV in build()."
-        )
+    project.target.check_fitted(fitted, plan.candidate.name)
     messages = dict.fromkeys(first_line(item.message) for item in caught)
     return FittedCandidate(fitted, split, tuple(messages))
 
@@ -62,7 +63,10 @@ def best_iteration(estimator: Any) -> int | None:
 def _build(plan: TrainingPlan) -> Any:
     from windlass.engines.boosters import encode_boosters
 
-    return encode_boosters(plan.candidate.build(plan.seed))
+    built = plan.candidate.build(plan.seed)
+    if isinstance(built, Mapping):
+        return {key: encode_boosters(each) for key, each in built.items()}
+    return encode_boosters(built)
 
 
 def _require_validation(project: Project, plan: TrainingPlan, estimator: Any) -> bool:
@@ -99,21 +103,22 @@ def _last_step(estimator: Any) -> Any:
     return steps[-1][1] if steps else estimator
 
 
-def _fit(estimator: Any, dataset: Dataset, split: Split) -> Any:
-    rows, target = dataset.frame.iloc[split.train], dataset.target[split.train]
+def _fit(dataset: Dataset, split: Split, estimator: Any, encode: Encode, **arguments: Any) -> Any:
+    """Fit an estimator to the training rows and what `encode` makes of their truth; `arguments` are for its `fit`."""
+    rows, target = dataset.frame.iloc[split.train], encode(dataset.truth[split.train])
     if not len(split.validation):
-        return estimator.fit(rows, target)
-    held_out = dataset.frame.iloc[split.validation], dataset.target[split.validation]
+        return estimator.fit(rows, target, **arguments)
+    held_out = dataset.frame.iloc[split.validation], encode(dataset.truth[split.validation])
     steps = getattr(estimator, "steps", None)
     if steps is None:
-        return estimator.fit(rows, target, eval_set=held_out)
+        return estimator.fit(rows, target, eval_set=held_out, **arguments)
     name, model = steps[-1]
     if len(steps) > 1:
         head = estimator[:-1]
         rows = head.fit_transform(rows, target)
         held_out = head.transform(held_out[0]), held_out[1]
         estimator.steps = [*head.steps, (name, model)]
-    model.fit(rows, target, eval_set=held_out)
+    model.fit(rows, target, eval_set=held_out, **arguments)
     return estimator
 
 

@@ -1,11 +1,12 @@
 """Renders the model card of a bundle as Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from windlass.core.bundle import EngineRecord, GateRecord
 from windlass.core.row_schema import ColumnSchema, RowSchema
-from windlass.core.target import Classes, class_key
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.target import class_key
 from windlass.errors import counted
 from windlass.training.run import TrainingRun
 
@@ -110,9 +111,16 @@ def _confusion(run: TrainingRun) -> str:
     confusion = run.evaluation.confusion
     if confusion is None:
         return ""
+    if "matrix" in confusion:
+        return f"## Confusion matrix\n\n{_matrix(confusion)}"
+    parts = (f"Of `{name}`:\n\n{_matrix(matrix)}" for name, matrix in confusion.items())
+    return "## Confusion matrices\n\n" + "\n\n".join(parts)
+
+
+def _matrix(confusion: Mapping[str, Any]) -> str:
     names = [class_key(label) for label in confusion["labels"]]
     rows = [(name, *counts) for name, counts in zip(names, confusion["matrix"], strict=True)]
-    return "## Confusion matrix\n\n" + _table(("True \\ predicted", *names), rows)
+    return _table(("True \\ predicted", *names), rows)
 
 
 def _calibration(run: TrainingRun) -> str:

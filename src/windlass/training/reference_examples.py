@@ -5,20 +5,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass.core.batch import Batch, Prediction
+from windlass.core.batch import Batch
 from windlass.core.bundle import BundleSchema
 from windlass.core.row_schema import MISSING_TEXT
-from windlass.training.run import TrainingRun, bundle_schema, predict
+from windlass.training.run import TrainingRun, predict
 
 MAX_EXAMPLES = 20
 
 
 def select_reference_examples(run: TrainingRun) -> dict[str, Any]:
     """Return what `golden.json` holds: up to 20 test rows, evenly spaced, those with missing values first."""
-    schema = bundle_schema(run.project)
+    schema = run.schema
     batch = run.dataset.batch.take(_select_rows(run.dataset.batch, run.split.test))
     prediction = predict(run.estimator, schema, batch)
-    return {"rows": to_json_rows(schema, batch), "expected": expected_answers(schema, prediction)}
+    return {"rows": to_json_rows(schema, batch), "expected": run.target.expected(prediction)}
 
 
 def to_json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
@@ -29,18 +29,6 @@ def to_json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
         values = next(text) if column.is_text else next(numeric)
         columns[column.name] = [column.to_json(value) for value in values]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def expected_answers(schema: BundleSchema, prediction: Prediction) -> list[dict[str, Any]]:
-    """Return predictions as `golden.json` holds them: a class and its probabilities, or a value."""
-    if prediction.values is not None:
-        return [{"value": value} for value in prediction.values.tolist()]
-    classes = schema.target.classes
-    assert classes is not None
-    assert prediction.labels is not None
-    assert prediction.probabilities is not None
-    pairs = zip(prediction.labels.tolist(), prediction.probabilities.tolist(), strict=True)
-    return [{"label": classes[label], "probabilities": values} for label, values in pairs]
 
 
 def _select_rows(batch: Batch, test: NDArray[np.int64]) -> NDArray[np.int64]:

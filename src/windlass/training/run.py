@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.bundle import BundleSchema, TargetRecord
+from windlass.core.bundle import BundleSchema
 from windlass.core.holdout import Holdout
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
-from windlass.core.target import Classes
+from windlass.core.targets.target import Target
 from windlass.errors import EngineError, ParameterError, counted
 from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.evaluate import Evaluation, evaluate
@@ -21,16 +21,25 @@ from windlass.training.split import Split, row_identities, split, split_by_conte
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Result of one training run: the fitted estimator, its evaluation, and the data of both."""
+    """Result of one training run: the fitted estimator, its evaluation, and the data of both.
+
+    `target` is the project's, with what it took from the fitted estimator.
+    """
 
     project: Project
     plan: TrainingPlan
+    target: Target
     dataset: Dataset
     split: Split
     estimator: Any
     evaluation: Evaluation
     holdout: Holdout
     warnings: tuple[str, ...]
+
+    @property
+    def schema(self) -> BundleSchema:
+        """The row and target that `schema.json` holds."""
+        return BundleSchema(row=self.project.schema, target=self.target.record())
 
 
 def run_training(
@@ -46,17 +55,27 @@ def run_training(
     estimator, split_rows = fitted.estimator, fitted.split
     progress(0.5, f"Scoring on {counted(len(split_rows.test), 'row')}")
     test = dataset.batch.take(split_rows.test)
-    prediction = predict(estimator, bundle_schema(project), test)
+    schema = BundleSchema(row=project.schema, target=project.target.record())
+    prediction = predict(estimator, schema, test)
     evaluation = evaluate(project, dataset, split_rows, prediction)
     if len(split_rows.validation):
         evaluation.metrics.update(validation_rows=len(split_rows.validation))
         evaluation.metrics.update(best_iteration=best_iteration(estimator) or 0)
-    truth = dataset.target if dataset.labels is None else dataset.labels
     holdout = Holdout.from_arrays(
-        row_identities(project, dataset, split_rows.test), truth[split_rows.test], prediction
+        row_identities(project, dataset, split_rows.test),
+        dataset.truth[split_rows.test],
+        prediction,
     )
     return TrainingRun(
-        project, plan, dataset, split_rows, estimator, evaluation, holdout, fitted.warnings
+        project,
+        plan,
+        project.target,
+        dataset,
+        split_rows,
+        estimator,
+        evaluation,
+        holdout,
+        fitted.warnings,
     )
 
 
@@ -78,16 +97,6 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
             f" {counted(len(batch), 'row')}. Choose other hyperparameters, or scale the inputs in build()."
         )
     return prediction
-
-
-def bundle_schema(project: Project) -> BundleSchema:
-    """Return the row and target that `schema.json` holds."""
-    target = project.target
-    if isinstance(target, Classes):
-        record = TargetRecord(name=target.name, classes=target.labels)
-    else:
-        record = TargetRecord(name=target.name, unit=target.unit)
-    return BundleSchema(row=project.schema, target=record)
 
 
 def _split(project: Project, plan: TrainingPlan, dataset: Dataset) -> Split:

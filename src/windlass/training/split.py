@@ -18,7 +18,8 @@ from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.holdout import DIGEST_BYTES, Digests, holdout_mask, row_digests
 from windlass.core.project import Project
 from windlass.core.row_schema import RowSchema
-from windlass.core.target import Classes, Target
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.target import Target
 from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset
 from windlass.training.plan import TrainingPlan
@@ -220,11 +221,13 @@ def _require_usable_validation(
     advice = "Declare another Project(validation=…)."
     if len(parts.validation) < 2 or not len(parts.train):
         raise ParameterError(f"{left} and {len(parts.validation)} to validate on. {advice}")
-    if isinstance(target, Classes) and dataset.labels is not None:
-        counts = np.bincount(dataset.labels[parts.train], minlength=len(target.labels))
-        absent = [repr(label) for label, n in zip(target.labels, counts, strict=True) if n == 0]
+    for classes, labels in target.class_labels(dataset.truth[parts.train]):
+        counts = np.bincount(labels, minlength=len(classes.labels))
+        absent = [repr(label) for label, n in zip(classes.labels, counts, strict=True) if n == 0]
         if absent:
-            raise ParameterError(f"{left}, none of class {', '.join(absent)}. {advice}")
+            raise ParameterError(
+                f"{left}, none of class {', '.join(absent)} of {classes.name}. {advice}"
+            )
 
 
 def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
@@ -232,10 +235,11 @@ def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_s
         raise ParameterError(
             f"Test size {test_size} leaves none of {counted(len(dataset), 'row')} to train on. Choose a smaller one."
         )
-    if isinstance(target, Classes) and dataset.labels is not None:
-        for name, side in (("test", parts.test), ("training", parts.train)):
-            _require_every_class(target, dataset.labels[side], name, test_size)
-    elif len(parts.test) < 2:
+    sides = (("test", parts.test), ("training", parts.train))
+    for name, side in sides:
+        for classes, labels in target.class_labels(dataset.truth[side]):
+            _require_every_class(classes, labels, name, test_size)
+    if len(parts.test) < 2 and not any(True for _ in target.class_labels(dataset.truth)):
         raise ParameterError(
             f"Test size {test_size} holds out {len(parts.test)} of {counted(len(dataset), 'row')}, too few to"
             " measure on. Choose a larger one."
@@ -246,17 +250,16 @@ def _require_two_rows_per_class(
     dataset: Dataset, target: Target, groups: NDArray[np.int64] | None = None
 ) -> None:
     """Check that every class can be on both sides; of `groups` all rows are on one. Raises DataError."""
-    if not isinstance(target, Classes) or dataset.labels is None:
-        return
-    counts = np.bincount(dataset.labels, minlength=len(target.labels))
-    different = counts if groups is None else _groups_per_class(groups, dataset.labels, len(counts))
-    for label, count, unlike in zip(target.labels, counts, different, strict=True):
-        if unlike < 2:
-            equal = ", all equal" if count > 1 else ""
-            raise DataError(
-                f"Class {label!r} of target {target.name!r} has {counted(count, 'row')}{equal}; training and test need"
-                f" one each. Add {'other ' if equal else ''}rows of it, or do not declare it."
-            )
+    for classes, labels in target.class_labels(dataset.truth):
+        counts = np.bincount(labels, minlength=len(classes.labels))
+        different = counts if groups is None else _groups_per_class(groups, labels, len(counts))
+        for label, count, unlike in zip(classes.labels, counts, different, strict=True):
+            if unlike < 2:
+                equal = ", all equal" if count > 1 else ""
+                raise DataError(
+                    f"Class {label!r} of target {classes.name!r} has {counted(count, 'row')}{equal}; training and test"
+                    f" need one each. Add {'other ' if equal else ''}rows of it, or do not declare it."
+                )
 
 
 def _groups_per_class(
@@ -273,6 +276,6 @@ def _require_every_class(
     if absent:
         better = "larger" if side == "test" else "smaller"
         raise ParameterError(
-            f"Test size {test_size} leaves {counted(len(labels), f'{side} row')}, none of class {', '.join(absent)}."
-            f" Choose a {better} one."
+            f"Test size {test_size} leaves {counted(len(labels), f'{side} row')}, none of class {', '.join(absent)}"
+            f" of {target.name}. Choose a {better} one."
         )

@@ -137,6 +137,7 @@ def _compile(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
         text=frozenset(column.name for column in schema.text),
         classes=getattr(run.project.target, "labels", None),
         domains={column.name: ColumnDomain.from_schema(column) for column in schema.columns},
+        target=run.target,
     )
     conversion = convert(fitted, run.dataset.frame, seed=run.plan.seed)
     report = conversion.report

@@ -17,8 +17,7 @@ from windlass.settings import Settings
 from windlass.training.bundle_files import result_files
 from windlass.training.environment import installed_version, read_environment
 from windlass.training.plan import TrainingPlan
-from windlass.training.reference_examples import expected_answers
-from windlass.training.run import TrainingRun, bundle_schema, predict, run_training
+from windlass.training.run import TrainingRun, predict, run_training
 from windlass.workflows.features import resolve_snapshot
 
 _DIGEST_DIGITS = 12  # hex digits of a digest
@@ -100,14 +99,14 @@ def _describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
-    schema = bundle_schema(run.project)
+    schema = run.schema
     if schema != bundle.schema:
         yield "schema.json: the project declares another row or target now."
         return
     examples = bundle.json("golden.json")
     validator = RowValidator(schema.row)
     batch = validator.to_batch(validator.parse_rows(canonical_json(examples["rows"])))
-    now = expected_answers(schema, predict(run.estimator, schema, batch))
+    now = run.target.expected(predict(run.estimator, schema, batch))
     changed = [
         index
         for index, pair in enumerate(zip(now, examples["expected"], strict=True))
@@ -123,7 +122,7 @@ def _compare_predictions(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
 def _compare_holdout(bundle: Bundle, run: TrainingRun) -> Iterator[str]:
     """Compare all test rows, not only the reference examples; bundles of early versions hold no test rows."""
     before, now = read_holdout(bundle), run.holdout
-    if before is None or bundle_schema(run.project) != bundle.schema:
+    if before is None or run.schema != bundle.schema:
         return
     if bundle.read(HOLDOUT_FILE) == encode_holdout(now):
         return

@@ -11,8 +11,9 @@ from tests.support.budget import IS_CI
 from tests.support.estimators import TEXT, Case, cases
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.bundle import BundleSchema, TargetRecord
+from windlass.core.bundle import BundleSchema
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.targets.target import TargetRecord
 from windlass.engines.convert import FittedEstimator, convert
 from windlass.engines.native import NativeEngine
 from windlass.engines.onnx import OnnxEngine

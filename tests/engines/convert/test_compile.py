@@ -65,12 +65,6 @@ def test_classes_in_declared_order(order: Any, iris: Any, convert_exactly: Any) 
     convert_exactly(DecisionTreeClassifier(max_depth=2), (rows, NAMES[target]), classes=declared)
 
 
-def test_a_declared_class_that_was_never_seen(iris: Any, convert_exactly: Any) -> None:
-    rows, target = iris
-    declared = ("virginica", "other", *NAMES[:2].tolist())
-    convert_exactly(LogisticRegression(max_iter=1000), (rows, NAMES[target]), classes=declared)
-
-
 def test_booleans(cancer: Any, convert_exactly: Any) -> None:
     rows, target = cancer
     convert_exactly(DecisionTreeClassifier(max_depth=3), (rows, target == 1), classes=(True, False))

@@ -15,8 +15,9 @@ from tests.support.child_process import run_python
 from tests.support.trained_bundles import BundleOf
 
 from windlass.core.batch import Batch, Prediction
-from windlass.core.bundle import Bundle, BundleSchema, EngineRecord, Manifest, TargetRecord
+from windlass.core.bundle import Bundle, BundleSchema, EngineRecord, Manifest
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.targets.target import TargetRecord
 from windlass.engines.loader import load_engine
 from windlass.errors import EngineError, InputError, SettingsError
 from windlass.tables.writer import open_writer

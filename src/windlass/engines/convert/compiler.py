@@ -147,7 +147,7 @@ class Compiler:
         """Append the transformer ``step`` and return its output columns."""
         if step is None or step == "passthrough":
             return columns
-        name, converters = _known_name(step), self.converters
+        name, converters = known_name(step), self.converters
         if name in converters.delegates:
             return self.transform(*converters.delegates[name](self, step, columns))
         convert = converters.transformers.get(name, converters.fallback_transformer)
@@ -160,7 +160,7 @@ class Compiler:
 
     def classify(self, estimator: Any, columns: Columns) -> ClassifierOutput:
         """Append the classifier ``estimator`` and return its outputs."""
-        name, converters = _known_name(estimator), self.converters
+        name, converters = known_name(estimator), self.converters
         if name in converters.delegates:
             return self.classify(*converters.delegates[name](self, estimator, columns))
         convert = converters.classifiers.get(name, converters.fallback_classifier)
@@ -168,7 +168,7 @@ class Compiler:
 
     def regress(self, estimator: Any, columns: Columns) -> str:
         """Append the regressor ``estimator`` and return its values, float64 [N, 1]."""
-        name, converters = _known_name(estimator), self.converters
+        name, converters = known_name(estimator), self.converters
         if name in converters.delegates:
             return self.regress(*converters.delegates[name](self, estimator, columns))
         convert = converters.regressors.get(name, converters.fallback_regressor)
@@ -209,7 +209,8 @@ def _package(step: Any) -> str:
     return type(step).__module__.partition(".")[0]
 
 
-def _known_name(step: Any) -> str:
+def known_name(step: Any) -> str:
+    """Return the name of a class that converters may know. Raises UnsupportedError for others."""
     # A subclass may compute anything, so the class itself has to be one that the table means.
     kind = type(step)
     is_known = (

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from windlass.engines.convert.compile import CompiledModel, class_positions, final_name
+from windlass.core.batch import Prediction
+from windlass.engines.convert.compile import CompiledModel, final_name
 from windlass.engines.convert.probe_rows import ProbeRowSampler
 from windlass.engines.convert.special_rows import SpecialRows
 from windlass.engines.convert.types import TOLERANCE, EquivalenceReport, FittedEstimator
+from windlass.engines.onnx import output_reader
 from windlass.errors import counted
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from windlass.core.targets.target import Predict, Target
     from windlass.engines.convert.graph import Array
 
     Alternatives = tuple[Callable[[], pd.DataFrame], ...]
@@ -34,7 +37,7 @@ _SINGLE_ROWS = 8  # of each batch, also run alone: ONNX Runtime takes another pa
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """Predictions: ``values`` float64 [N, c] or [N, 1]; ``labels`` int64 [N] (0: regression).
+    """Predictions: ``values`` float64 [N, c]; ``labels`` [N, k] of each target of classes, k may be 0.
 
     Rows that the model rejects have a value that is not finite.
     """
@@ -47,6 +50,17 @@ class ModelOutput:
         """Which rows [N] are predicted; the others are rejected."""
         finite: Array = np.logical_and.reduce(np.isfinite(self.values), axis=1)
         return finite
+
+    @staticmethod
+    def from_prediction(target: Target, prediction: Prediction) -> ModelOutput:
+        """Return the probabilities and values side by side, and the labels."""
+        labels = [
+            array.values
+            for array in target.arrays(prediction)
+            if array.classes is not None or array.values.dtype == np.bool_
+        ]
+        empty = np.zeros((len(prediction), 0), np.int64)
+        return ModelOutput(prediction.numbers, np.column_stack([empty, *labels]))
 
     def slice(self, start: int, stop: int) -> ModelOutput:
         """Return the rows from ``start`` up to, not including, ``stop``."""
@@ -64,12 +78,12 @@ def check_equivalence(
 
     Raises what ONNX Runtime raises.
     """
-    session = _session(compiled.model)
-    positions = np.array(class_positions(fitted) if fitted.classes is not None else [], np.int64)
+    target, session = fitted.predicted, _session(compiled.model)
     rows = rows[list(fitted.columns)].reset_index(drop=True)
     sampler = ProbeRowSampler(fitted, rows, compiled.splits, np.random.default_rng(seed))
-    comparison = _Comparison()
-    for frame, expected in _expected_outputs(fitted, sampler, probe_rows, positions):
+    comparison = _Comparison(target)
+    predict = target.predictor(fitted.estimator)
+    for frame, expected in _expected_outputs(target, predict, sampler, probe_rows):
         comparison.add(session, model_inputs(fitted, frame), expected)
     reason = comparison.reason(final_name(fitted.estimator))
     if comparison.predicted < len(rows) + probe_rows:
@@ -91,6 +105,7 @@ def check_equivalence(
 class _Comparison:
     """Counts of rows: compared, predicted by scikit-learn, and those with another outcome."""
 
+    target: Target
     rows: int = 0
     predicted: int = 0
     moved: int = 0
@@ -100,11 +115,11 @@ class _Comparison:
 
     def add(self, session: Any, inputs: dict[str, Array], expected: ModelOutput) -> None:
         """Compare rows, some of them also alone."""
-        self._count(expected, _run(session, inputs))
+        self._count(expected, _run(self.target, session, inputs))
         size = len(expected.values)
         for at in range(0, size, max(1, size // _SINGLE_ROWS)):
             single = {name: value[at : at + 1] for name, value in inputs.items()}
-            self._count(expected.slice(at, at + 1), _run(session, single), alone=True)
+            self._count(expected.slice(at, at + 1), _run(self.target, session, single), alone=True)
 
     def _count(self, expected: ModelOutput, actual: ModelOutput, *, alone: bool = False) -> None:
         predicted, by_both = expected.finite, expected.finite & actual.finite
@@ -113,7 +128,7 @@ class _Comparison:
             self.rows += len(predicted)
             self.predicted += int(predicted.sum())
         self.moved += int((differences > TOLERANCE).sum())
-        self.relabelled += int((actual.labels != expected.labels)[by_both].sum())
+        self.relabelled += int((actual.labels != expected.labels)[by_both].any(axis=1).sum())
         self.rejected_by_one += int((predicted != actual.finite).sum())
         self.max_difference = max(self.max_difference, float(differences.max(initial=0.0)))
 
@@ -150,62 +165,43 @@ def _random_frames(sampler: ProbeRowSampler, probe_rows: int) -> Iterator[Altern
 
 
 def _expected_outputs(
-    fitted: FittedEstimator, sampler: ProbeRowSampler, probe_rows: int, positions: Array
+    target: Target, predict: Predict, sampler: ProbeRowSampler, probe_rows: int
 ) -> Iterator[tuple[pd.DataFrame, ModelOutput]]:
     """Yield frames with scikit-learn's predictions; only special rows are among them if it rejects some."""
     for alternatives in _random_frames(sampler, probe_rows):
         for draw in alternatives:
             frame = draw()
-            output = _prediction_or_none(fitted, frame, positions)
-            if output is not None:
-                yield frame, output
+            prediction = _prediction_or_none(predict, frame)
+            if prediction is not None:
+                yield frame, ModelOutput.from_prediction(target, prediction)
                 break
     special = SpecialRows(sampler).frame()
-    yield special, _outcomes(fitted, special, positions)
+    yield (
+        special,
+        ModelOutput.from_prediction(target, _outcomes(predict, special, target.rejected())),
+    )
 
 
-def _prediction_or_none(
-    fitted: FittedEstimator, frame: pd.DataFrame, positions: Array
-) -> ModelOutput | None:
+def _prediction_or_none(predict: Predict, frame: pd.DataFrame) -> Prediction | None:
     """Return scikit-learn's predictions; None if it raises for a row, whatever it raises."""
     try:
-        return _scikit_learn_output(fitted, frame, positions)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # unseen categories and overflow are intended
+            return predict(frame)
     except Exception:  # noqa: BLE001 - a rejection, whatever is raised
         return None
 
 
-def _outcomes(fitted: FittedEstimator, frame: pd.DataFrame, positions: Array) -> ModelOutput:
+def _outcomes(predict: Predict, frame: pd.DataFrame, rejected: Prediction) -> Prediction:
     """Return scikit-learn's predictions, NaN for each row for which it raises; found by halving the frame."""
-    output = _prediction_or_none(fitted, frame, positions)
-    if output is not None:
-        return output
+    prediction = _prediction_or_none(predict, frame)
+    if prediction is not None:
+        return prediction
     if len(frame) == 1:
-        width = 1 if fitted.classes is None else len(fitted.classes)
-        return ModelOutput(np.full((1, width), np.nan), np.zeros(1, np.int64))
+        return rejected
     middle = len(frame) // 2
     halves = frame.iloc[:middle], frame.iloc[middle:]
-    outputs = [_outcomes(fitted, half, positions) for half in halves]
-    return ModelOutput(
-        np.concatenate([output.values for output in outputs]),
-        np.concatenate([output.labels for output in outputs]),
-    )
-
-
-def _scikit_learn_output(
-    fitted: FittedEstimator, frame: pd.DataFrame, positions: Array
-) -> ModelOutput:
-    """Return scikit-learn's predictions, classes in declared order."""
-    model = fitted.estimator
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # unseen categories and overflow are intended
-        if fitted.classes is None:
-            values = np.asarray(model.predict(frame), np.float64).reshape(-1, 1)
-            return ModelOutput(values, np.zeros(len(frame), np.int64))
-        own = np.asarray(model.predict_proba(frame), np.float64)
-        labels = positions[np.searchsorted(model.classes_, model.predict(frame))]
-    values = np.zeros((len(frame), len(fitted.classes)))
-    values[:, positions] = own
-    return ModelOutput(values, labels)
+    return Prediction.concat([_outcomes(predict, half, rejected) for half in halves])
 
 
 def _session(model: bytes) -> Any:
@@ -227,17 +223,14 @@ def model_inputs(fitted: FittedEstimator, frame: pd.DataFrame) -> dict[str, Arra
     return inputs
 
 
-def _run(session: Any, inputs: dict[str, Array]) -> ModelOutput:
+def _run(target: Target, session: Any, inputs: dict[str, Array]) -> ModelOutput:
+    read = output_reader([node.name for node in session.get_outputs()])
     size = len(next(iter(inputs.values())))
     parts = [
-        session.run(None, {name: value[at : at + _RUN_ROWS] for name, value in inputs.items()})
+        read(session.run(None, {name: each[at : at + _RUN_ROWS] for name, each in inputs.items()}))
         for at in range(0, size, _RUN_ROWS)
     ]
-    outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
-    if len(outputs) == 1:
-        return ModelOutput(outputs[0].reshape(-1, 1), np.zeros(len(outputs[0]), np.int64))
-    label, probabilities = outputs
-    return ModelOutput(probabilities, label)
+    return ModelOutput.from_prediction(target, Prediction.concat(parts))
 
 
 def _differences(expected: Array, actual: Array) -> Array:

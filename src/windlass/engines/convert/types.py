@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from windlass.core.targets.classes import Classes
+from windlass.core.targets.quantity import Quantity
+
 if TYPE_CHECKING:
     from windlass.core.row_schema import ColumnSchema
+    from windlass.core.targets.target import Target
 
 TOLERANCE = 1e-6
 
@@ -60,8 +64,9 @@ class FittedEstimator:
     ``estimator`` was fitted on a DataFrame whose columns are ``columns``, in that order. The
     columns in ``text`` hold categories as text; all others are float64 (NaN is missing,
     booleans are 0.0 and 1.0, dates are days). ``classes`` is the declared order of the classes,
-    or None for regression. ``domains`` say by column which values a valid row may have; a column
-    without one may have any.
+    or None for regression; ``target`` says more of other kinds of target, of which ``estimator``
+    may be a dict with an estimator for each part. ``domains`` say by column which values a valid
+    row may have; a column without one may have any.
     """
 
     estimator: Any
@@ -69,6 +74,14 @@ class FittedEstimator:
     text: frozenset[str]
     classes: tuple[str | int | bool, ...] | None
     domains: Mapping[str, ColumnDomain] = field(default_factory=dict)
+    target: Target | None = None
+
+    @property
+    def predicted(self) -> Target:
+        """What it predicts: the target, or one of the classes or of a quantity."""
+        if self.target is not None:
+            return self.target
+        return Quantity("value") if self.classes is None else Classes("label", self.classes)
 
     def domain(self, column: str) -> ColumnDomain:
         """Return the values that a valid row may have in a column."""

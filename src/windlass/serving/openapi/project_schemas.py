@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import TypeAdapter
 
-from windlass.core.bundle import Bundle, TargetRecord
+from windlass.core.bundle import Bundle
 from windlass.core.feature_view import ViewRecord
 from windlass.core.json_schema import json_schema
-from windlass.core.target import class_key
 from windlass.serving.feature_routes import UNKNOWN
 from windlass.serving.openapi.models import (
     EntityId,
@@ -48,12 +47,12 @@ def _bundle_schemas(bundle: Bundle | None) -> Json:
             "Prediction": unknown,
             "Predictions": unknown,
         }
-    row, target = json_schema(bundle.schema.row), bundle.schema.target
+    row, target = json_schema(bundle.schema.row), bundle.target
     return {
         "Row": row,
         "Values": _values(row),
-        "Prediction": _prediction(target),
-        "Predictions": _predictions(target),
+        "Prediction": _object({**target.answer_schema(), **_PREDICTION_FIELDS}),
+        "Predictions": _object({**target.batch_schema(), **_PREDICTION_FIELDS}),
     }
 
 
@@ -81,36 +80,6 @@ def _distinct(schemas: Iterable[Json]) -> list[Json]:
     for schema in schemas:
         distinct += [] if schema in distinct else [schema]
     return distinct
-
-
-def _prediction(target: TargetRecord) -> Json:
-    """Returns the schema of the answer of `/predict`."""
-    outcome = _outcome(target)
-    if target.classes is None:
-        return _object({"prediction": outcome, **_PREDICTION_FIELDS})
-    labels = {"predicted_label": outcome, "prediction": outcome}
-    return _object({**labels, "class_probabilities": _by_class(target), **_PREDICTION_FIELDS})
-
-
-def _predictions(target: TargetRecord) -> Json:
-    """Returns the schema of the answer of `/predict_batch`."""
-    properties = {"predictions": _list(_outcome(target))}
-    if target.classes is not None:
-        properties["class_probabilities"] = _list(_by_class(target))
-    return _object(properties | _PREDICTION_FIELDS)
-
-
-def _outcome(target: TargetRecord) -> Json:
-    if target.classes is not None:
-        return {"enum": list(target.classes), "description": target.name}
-    unit = f", in {target.unit}" if target.unit else ""
-    return {"type": "number", "description": f"{target.name}{unit}"}
-
-
-def _by_class(target: TargetRecord) -> Json:
-    keys = [class_key(label) for label in target.classes or ()]
-    probability = {"type": "number", "minimum": 0, "maximum": 1}
-    return _object(dict.fromkeys(keys, probability)) | {"additionalProperties": False}
 
 
 def _feature_schemas(view: ViewRecord, project: str, prediction: Json) -> Json:

@@ -7,7 +7,8 @@ import numpy as np
 import orjson
 
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
-from windlass.serving.batch_answer import STEP_ROWS, BatchAnswer
+from windlass.core.targets.target import OutputArray, Target
+from windlass.serving.batch_answer import STEP_ROWS, BatchAnswer, array_values
 from windlass.serving.json_reader import JsonReader
 from windlass.serving.model import ServedModel
 from windlass.serving.predict import MAX_JSON_ROWS, Rows, too_many_rows
@@ -22,13 +23,19 @@ _MAX_DAYS = 700_000  # from 1970, within the calendar's years 1 to 9999
 Cells = Callable[[int, int], list[Any]]  # the values of a column from one row up to another
 
 
-def output_tensors(model: ServedModel) -> list[tuple[str, str, list[int]]]:
+def output_tensors(target: Target) -> list[tuple[str, str, list[int]]]:
     """Returns name, datatype and shape behind the number of rows of each output."""
-    if model.classes is None:
-        return [("prediction", "FP64", [])]
-    first = model.classes[0]
-    datatype = "BOOL" if isinstance(first, bool) else "INT64" if isinstance(first, int) else "BYTES"
-    return [("prediction", datatype, []), ("probabilities", "FP64", [len(model.classes)])]
+    return [
+        (array.name, _datatype(array), list(array.values.shape[1:]))
+        for array in target.arrays(target.rejected())
+    ]
+
+
+def _datatype(array: OutputArray) -> str:
+    first = array.values.item(0) if array.classes is None else array.classes[0]
+    if isinstance(first, bool):
+        return "BOOL"
+    return {int: "INT64", float: "FP64"}.get(type(first), "BYTES")
 
 
 class InferRequest:
@@ -75,9 +82,9 @@ class InferRequest:
         }
         outputs: list[bytes] = []
         tails: list[bytes] = []
-        for name, datatype, rest in output_tensors(answer.model):
+        for index, (name, datatype, rest) in enumerate(output_tensors(answer.model.target)):
             if name in self._outputs:
-                head, data = self._outputs[name].encode(answer, name, datatype, rest)
+                head, data = self._outputs[name].encode(answer, index, datatype, rest)
                 outputs.append(head)
                 tails.append(data)
         encoded = b"".join((orjson.dumps(shared)[:-1], b',"outputs":[', b",".join(outputs), b"]}"))
@@ -95,50 +102,48 @@ class _Output:
         self._class_count = class_count
 
     def encode(
-        self, answer: BatchAnswer, name: str, datatype: str, rest: list[int]
+        self, answer: BatchAnswer, index: int, datatype: str, rest: list[int]
     ) -> tuple[bytes, bytes]:
         """Returns the output tensor in JSON, and its binary data, which is empty where its data is in the JSON."""
         if self._class_count:
             datatype, rest = "BYTES", [min(self._class_count, *rest)]
-        head: dict[str, Any] = {"name": name, "shape": [len(answer), *rest], "datatype": datatype}
+        array = answer.arrays()[index]
+        head: dict[str, Any] = {
+            "name": array.name,
+            "shape": [len(answer), *rest],
+            "datatype": datatype,
+        }
         if not self.is_binary:
-            parts = (orjson.dumps(head)[:-1], b',"data":', self._json(answer, name), b"}")
+            parts = (orjson.dumps(head)[:-1], b',"data":', self._json(answer, index), b"}")
             return b"".join(parts), b""
-        data = encode(self._values(answer, name), datatype)
+        data = encode(self._values(array), datatype)
         head["parameters"] = {"binary_data_size": len(data)}
         return orjson.dumps(head), data
 
-    def _json(self, answer: BatchAnswer, name: str) -> bytes:
+    def _json(self, answer: BatchAnswer, index: int) -> bytes:
         if self._class_count:
-            return orjson.dumps(self._values(answer, name))
-        if name == "prediction":
-            return answer.encode_predictions()
-        return answer.encode_probabilities()
+            return orjson.dumps(self._values(answer.arrays()[index]))
+        return answer.encode_array(index)
 
-    def _values(self, answer: BatchAnswer, name: str) -> Any:
+    def _values(self, array: OutputArray) -> Any:
         if self._class_count:
-            return _top_classes(answer, self._class_count)
-        if name == "prediction":
-            return list(answer.predictions())
-        return answer.prediction.probabilities
+            return _top_classes(array, self._class_count)
+        return array.values if array.classes is None else array_values(array)
 
 
-def _top_classes(answer: BatchAnswer, count: int) -> list[str]:
+def _top_classes(array: OutputArray, count: int) -> list[str]:
     """Returns the most likely classes of each row as Triton's classification extension has them: value:index:label."""
-    probabilities = answer.prediction.probabilities
-    assert probabilities is not None
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
-    keys = answer.model.class_keys
+    best = np.argsort(-array.values, axis=1, kind="stable")[:, :count]
     return [
-        f"{row[index]:f}:{index}:{keys[index]}"
-        for row, indices in zip(probabilities, best.tolist(), strict=True)
+        f"{row[index]:f}:{index}:{array.keys[index]}"
+        for row, indices in zip(array.values, best.tolist(), strict=True)
         for index in indices
     ]
 
 
 def _requested_outputs(model: ServedModel, members: dict[str, Any]) -> dict[str, _Output]:
     """Returns the requested outputs by name. Raises Problem 400."""
-    names = [name for name, _, _ in output_tensors(model)]
+    names = [name for name, _, _ in output_tensors(model.target)]
     parameters = members.get("parameters")
     is_binary = isinstance(parameters, dict) and parameters.get("binary_data_output") is True
     requested = members.get("outputs")
@@ -162,7 +167,7 @@ def _class_count(name: str, options: dict[str, Any]) -> int:
     count = options.get("classification", 0)
     if type(count) is not int or count < 0:
         raise tensor_error("classification is a number of classes")
-    if count and name != "probabilities":
+    if count and not name.startswith("probabilities"):
         raise tensor_error("classification is for the output probabilities")
     return count
 

@@ -92,4 +92,4 @@ def _instances(model: ServedModel, body: bytes) -> Iterator[Rows]:
 
 def encode_predictions(answer: BatchAnswer, _: bytes) -> Response:
     """Returns the answer `{"predictions": […]}`."""
-    return Response(b"".join((b'{"predictions":', answer.encode_predictions(), b"}")))
+    return Response(b"".join((b'{"predictions":', answer.encode_instances(), b"}")))

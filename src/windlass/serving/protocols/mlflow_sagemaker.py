@@ -68,9 +68,16 @@ def _wants_csv(request: Request) -> bool:
 def _csv_answer(answer: BatchAnswer, _: bytes) -> Response:
     """Returns one prediction for each line, without a header, as SageMaker's own containers do."""
     sink = io.StringIO()
-    lines = ([prediction] for prediction in answer.predictions())
+    lines = (_cells(instance) for instance in answer.instances())
     csv.writer(sink, lineterminator="\n").writerows(lines)
     return Response(sink.getvalue().encode(), b"text/csv")
+
+
+def _cells(instance: Any) -> list[Any]:
+    """Returns the cells of a line: an object has one for each of its members."""
+    if isinstance(instance, dict):
+        return [cell for value in instance.values() for cell in _cells(value)]
+    return [instance]
 
 
 def _json_rows(model: ServedModel, body: bytes) -> Iterator[Rows]:

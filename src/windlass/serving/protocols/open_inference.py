@@ -103,7 +103,7 @@ class OpenInferenceV2:
         ]
         outputs = [
             {"name": name, "datatype": datatype, "shape": [-1, *rest]}
-            for name, datatype, rest in output_tensors(model)
+            for name, datatype, rest in output_tensors(model.target)
         ]
         platform = "onnx_onnxruntime" if model.engine.name == "onnx" else "sklearn"
         return _json(

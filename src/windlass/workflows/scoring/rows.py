@@ -50,7 +50,7 @@ class RowScorer:
         self._bundle = bundle
         self._rejections: RejectionExplainer | None = None
         self._row = bundle.schema.row
-        self._classes = bundle.schema.target.classes
+        self._target = bundle.target
         self._version = bundle.version
         self._engine = engine
         self._keep = keep
@@ -106,7 +106,7 @@ class RowScorer:
         selected = batch if len(valid) == batch.num_rows else batch.take(pa.array(valid))
         kept_columns = [_dense(selected.column(name)) for name in self._keep]
         version = repeat_text(self._version, len(valid))
-        columns = prediction_table(prediction, self._classes).columns
+        columns = prediction_table(prediction, self._target).columns
         arrays = [number_array(numbers[valid]), *kept_columns, *columns, version]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -126,12 +126,9 @@ class RowScorer:
             )
 
     def _schema(self, table: Any) -> Any:
-        count = 0 if self._classes is None else len(self._classes)
-        empty = Prediction(np.zeros(0, np.int64), np.zeros((0, count)))
-        if self._classes is None:
-            empty = Prediction(values=np.zeros(0))
+        empty = self._target.rejected().slice(0, 0)
         kept_columns = [pa.field(name, _dense_type(table.field(name).type)) for name in self._keep]
-        predictions = prediction_table(empty, self._classes).schema
+        predictions = prediction_table(empty, self._target).schema
         version = pa.field("model_version", pa.string())
         schema = pa.schema([pa.field("row", pa.int64()), *kept_columns, *predictions, version])
         for name in self._keep:

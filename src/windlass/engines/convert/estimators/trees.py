@@ -94,20 +94,41 @@ def record_tree_splits(compiler: Compiler, columns: Columns, tree: Any) -> None:
     record_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
 
 
-def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> str:
-    """Append the trees' mean leaf values, float64 [N, classes] or [N, 1]."""
-    if model.n_outputs_ != 1:
-        raise UnsupportedError(f"{type(model).__name__}: several targets")
-    ensemble = TreeEnsemble(members[0].tree_.value.shape[2])
+def sums_of_trees(
+    compiler: Compiler, model: Any, members: list[Any], columns: Columns
+) -> list[str]:
+    """Append for each output the trees' mean leaf values, float64 [N, classes] or [N, 1]."""
+    widths = np.broadcast_to(getattr(model, "n_classes_", 1), (model.n_outputs_,)).tolist()
+    for member in members:
+        record_tree_splits(compiler, columns, member.tree_)
+    return [
+        _mean_of_trees(compiler, model, members, columns, (index, width))
+        for index, width in enumerate(widths)
+    ]
+
+
+def _mean_of_trees(
+    compiler: Compiler, model: Any, members: list[Any], columns: Columns, output: tuple[int, int]
+) -> str:
+    """Append the mean leaf values of one output: its index, and the number of its values."""
+    index, width = output
+    ensemble = TreeEnsemble(width)
     reject_beyond_float32(compiler, ensemble, columns)
     for member in members:
-        ensemble.add(read_tree(member.tree_, member.tree_.value[:, 0, :]))
-        record_tree_splits(compiler, columns, member.tree_)
+        ensemble.add(read_tree(member.tree_, member.tree_.value[:, index, :width]))
     graph = compiler.graph
     total = ensemble.emit(graph, graph.numeric_tensor(columns, model))
     if len(members) == 1:
         return total
     return graph.node("Div", total, graph.constant(float(len(members))))
+
+
+def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> str:
+    """Append the trees' mean leaf values, float64 [N, classes] or [N, 1]."""
+    if model.n_outputs_ != 1:
+        raise UnsupportedError(f"{type(model).__name__}: several targets")
+    (total,) = sums_of_trees(compiler, model, members, columns)
+    return total
 
 
 def tree_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
