@@ -62,8 +62,10 @@ class Environment:
         self.folder = folder
         self.bin = folder / "venv" / "bin"
         removed = ("PYTHON", "WINDLASS_", "VIRTUAL_ENV")
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(removed)}
-        self.variables = {**kept, "PATH": f"{self.bin}:/usr/bin:/bin"}
+        variables = {
+            name: text for name, text in os.environ.items() if not name.startswith(removed)
+        }
+        self.variables = {**variables, "PATH": f"{self.bin}:/usr/bin:/bin"}
 
     def install(self, requirement: str) -> None:
         """Installs what a user would name to pip."""

@@ -103,8 +103,8 @@ class _PageRunner:
     def run(self, block: CodeBlock) -> None:
         """Runs or writes one block."""
         text = _PORT.sub(str(self._port), block.text)
-        for shown, value in self._replaced.items():
-            text = text.replace(shown, value)
+        for text_of_page, value in self._replaced.items():
+            text = text.replace(text_of_page, value)
         if block.file is not None:
             file = self._cwd / block.file
             file.parent.mkdir(parents=True, exist_ok=True)
