@@ -3,14 +3,26 @@
 This module holds the public names.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from windlass._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from windlass.api.features import FeatureStore as FeatureStore
+    from windlass.api.features import features as features
+    from windlass.api.model import Model as Model
+    from windlass.api.model import load as load
+    from windlass.api.registry import ProjectRegistry as ProjectRegistry
+    from windlass.api.registry import registry as registry
+    from windlass.api.training import train as train
+    from windlass.api.version import Version as Version
     from windlass.app import application as application
     from windlass.cli.train import train_command as train_command
+    from windlass.client.async_client import AsyncClient as AsyncClient
+    from windlass.client.client import Client as Client
     from windlass.core.bundle import Bundle as Bundle
     from windlass.core.csv_format import CsvFormat as CsvFormat
     from windlass.core.evaluation_rules import CostMatrix as CostMatrix
@@ -26,28 +38,42 @@ if TYPE_CHECKING:
     from windlass.core.targets.classes import Classes as Classes
     from windlass.core.targets.outputs import Outputs as Outputs
     from windlass.core.targets.quantity import Quantity as Quantity
+    from windlass.errors import ClientError as ClientError
+    from windlass.errors import VersionWarning as VersionWarning
     from windlass.errors import WindlassError as WindlassError
     from windlass.monitoring.ledger_reader import read_ledger as read_ledger
 
 _MODULES = {
+    "AsyncClient": "windlass.client.async_client",
     "Bundle": "windlass.core.bundle",
     "Candidate": "windlass.core.project",
     "Classes": "windlass.core.targets.classes",
+    "Client": "windlass.client.client",
+    "ClientError": "windlass.errors",
     "CostMatrix": "windlass.core.evaluation_rules",
     "CsvFormat": "windlass.core.csv_format",
+    "FeatureStore": "windlass.api.features",
     "FeatureView": "windlass.core.feature_view",
     "Gate": "windlass.core.gates",
     "GroupTimeSplit": "windlass.core.evaluation_rules",
+    "Model": "windlass.api.model",
     "NotWorse": "windlass.core.gates",
     "Outputs": "windlass.core.targets.outputs",
     "Project": "windlass.core.project",
     "Quantity": "windlass.core.targets.quantity",
+    "ProjectRegistry": "windlass.api.registry",
     "Row": "windlass.core.row",
+    "Version": "windlass.api.version",
+    "VersionWarning": "windlass.errors",
     "WindlassError": "windlass.errors",
     "YearsSince": "windlass.core.feature_view",
     "application": "windlass.app",
     "column": "windlass.core.row",
+    "features": "windlass.api.features",
+    "load": "windlass.api.model",
     "read_ledger": "windlass.monitoring.ledger_reader",
+    "registry": "windlass.api.registry",
+    "train": "windlass.api.training",
     "train_command": "windlass.cli.train",
 }
 
@@ -68,6 +94,20 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """Module whose public functions `registry` and `features` are not replaced by the subpackages of these names.
+
+    The import system binds every imported subpackage as an attribute of the package; it needs no such attribute.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _MODULES or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -19,10 +19,24 @@ WindlassError
 ├── RegistryError        the registry rejects a request: wrong stage, failed gate, four-eyes rule
 │   └── UnknownError     no such project, version or job
 ├── JobError             a job cannot be started, or its state does not allow the request
-└── AccessError          an API key cannot be created, found or used
+├── AccessError          an API key cannot be created, found or used
+└── ClientError          a request of windlass.Client failed
+    ├── ServerUnreachableError   there is no answer: no connection, or none in time
+    ├── TrainingFailedError      the server's training failed or was cancelled
+    └── ResponseError            the server refused; carries its problem
+        ├── AuthenticationError      401: no key, or an unknown one
+        ├── PermissionDeniedError    403: the key's role does not suffice
+        ├── NotFoundError            404: no such project, version, job or entity
+        ├── ConflictError            409: the state does not allow it, or the model does not fit
+        ├── PayloadTooLargeError     413: the body is over the server's limit
+        ├── UnprocessableError       422: rows or fields are not valid; lists the faults
+        ├── RateLimitError           429: too many requests; says when to try again
+        └── ServerError              5xx: the server failed
+            └── UnavailableError     503: not ready, or something that it needs is not there
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Fault = dict[str, Any]
@@ -46,6 +60,15 @@ def counted(count: int, noun: str) -> str:
 def error_text(error: BaseException) -> str:
     """Returns an error for logs and status pages: its message, behind its type unless it is one of ours."""
     return str(error) if isinstance(error, WindlassError) else f"{type(error).__name__}: {error}"
+
+
+def _first_fault(faults: Sequence[Fault]) -> str:
+    where = ".".join(map(str, faults[0]["loc"]))
+    return f"{where}: {faults[0]['msg']}" if where else str(faults[0]["msg"])
+
+
+class VersionWarning(UserWarning):
+    """A version is used that is not in production: a candidate, a rejected or an archived one."""
 
 
 class SettingsError(WindlassError):
@@ -82,9 +105,8 @@ class RejectedRowsError(EngineError):
     `faults` lists places and reasons, `{"loc": [row, field], "msg": …}`, without the values.
     """
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        where = ".".join(map(str, faults[0]["loc"]))
-        super().__init__(f"{where}: {faults[0]['msg']}")
+    def __init__(self, faults: Sequence[Fault], *, message: str | None = None) -> None:
+        super().__init__(message or _first_fault(faults))
         self.faults = faults
 
 
@@ -110,10 +132,10 @@ class RowsError(InputError):
     input was not JSON.
     """
 
-    def __init__(self, faults: Sequence[Fault], *, malformed: bool = False) -> None:
-        first = faults[0]
-        where = ".".join(map(str, first["loc"]))
-        super().__init__(f"{where}: {first['msg']}" if where else str(first["msg"]))
+    def __init__(
+        self, faults: Sequence[Fault], *, malformed: bool = False, message: str | None = None
+    ) -> None:
+        super().__init__(message or _first_fault(faults))
         self.faults = faults
         self.malformed = malformed
 
@@ -148,3 +170,107 @@ class JobError(WindlassError):
 
 class AccessError(WindlassError):
     """An API key cannot be created, found or used."""
+
+
+class ClientError(WindlassError):
+    """A request of `windlass.Client` failed."""
+
+
+class ServerUnreachableError(ClientError):
+    """A server gave no answer: there is no connection, or nothing came in time."""
+
+
+class TrainingFailedError(ClientError):
+    """A training that the client requested failed, or was cancelled. `job_id` names its job."""
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+@dataclass(frozen=True)
+class ProblemDetails:
+    """Problem document of a server (RFC 9457).
+
+    `errors` lists places and reasons, `{"loc": […], "msg": …}`; `extensions` holds further members, such as the id of a
+    job that failed. `request_id` finds the request in the server's log.
+    """
+
+    status: int
+    title: str
+    detail: str
+    errors: tuple[Fault, ...] = ()
+    request_id: str | None = None
+    retry_after: float | None = None  # seconds
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ResponseError(ClientError):
+    """A server refused a request. `problem` is what it answered."""
+
+    def __init__(self, problem: ProblemDetails) -> None:
+        text = f"{problem.status} {problem.title}: {problem.detail}".rstrip(": ")
+        first = f" {_first_fault(problem.errors)}" if problem.errors else ""
+        super().__init__(text + first)
+        self.problem = problem
+
+    @property
+    def status(self) -> int:
+        """HTTP status of the answer."""
+        return self.problem.status
+
+    @property
+    def title(self) -> str:
+        """Title of the status, such as `Not Found`."""
+        return self.problem.title
+
+    @property
+    def detail(self) -> str:
+        """What the server says, and what to do next."""
+        return self.problem.detail
+
+    @property
+    def errors(self) -> tuple[Fault, ...]:
+        """Places and reasons, `{"loc": [row, column], "msg": …}`; rows are counted from 0."""
+        return self.problem.errors
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server can be asked again; None where it does not say."""
+        return self.problem.retry_after
+
+
+class AuthenticationError(ResponseError):
+    """The request has no key, or one that the server does not know (401)."""
+
+
+class PermissionDeniedError(ResponseError):
+    """The key's role does not suffice (403)."""
+
+
+class NotFoundError(ResponseError):
+    """The server has no such project, version, job or entity (404)."""
+
+
+class ConflictError(ResponseError):
+    """The state of a version or job does not allow the request, or features do not fit the model (409)."""
+
+
+class PayloadTooLargeError(ResponseError):
+    """The body is over the server's limit (413)."""
+
+
+class UnprocessableError(ResponseError):
+    """Rows or fields are not valid (422); `errors` lists them."""
+
+
+class RateLimitError(ResponseError):
+    """There were too many requests (429); `retry_after` says when to try again."""
+
+
+class ServerError(ResponseError):
+    """The server failed (5xx)."""
+
+
+class UnavailableError(ServerError):
+    """The server is not ready, or something that it needs is not available (503)."""

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand
 
 from windlass.core.error_descriptions import describe_fault
-from windlass.core.progress import ProgressCallback, ignore_progress
+from windlass.core.progress import ProgressCallback, ignore_progress, terminal_bar
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
     if quiet:
         yield ignore_progress
     elif sys.stderr.isatty():
-        with _progress_bar() as report:
+        with terminal_bar() as report:
             yield report
     else:
         yield _report_line
@@ -148,19 +148,6 @@ def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
 def _report_line(share: float, message: str) -> None:
     sys.stderr.write(f"{share:4.0%} {message}\n")
     sys.stderr.flush()
-
-
-@contextmanager
-def _progress_bar() -> Iterator[ProgressCallback]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (BarColumn(20), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
-    text = TextColumn("{task.description}", markup=False)
-    with Bar(*columns, text, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda share, message: bar.update(task, completed=share, description=message)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class PipelineFlags:
 
     def request(self, declaration: "ProjectSpec") -> dict[str, Any]:
         """Returns the job's request. Raises ParameterError for build options of a project without a view."""
-        from windlass.cli.train_flags import TrainFlags
+        from windlass.training.plan import TrainingRequest
 
         file = None if self.data is None else str(self.data.resolve())
         if declaration.view is None and self.build:
@@ -87,7 +87,8 @@ class PipelineFlags:
                 " Leave these options out, or declare a view."
             )
         data = self.data if declaration.view is None else None
-        request = TrainFlags(model=self.model, data=data, track=self.track).job_request(self.folder)
+        training = TrainingRequest(Path(), self.model, data=data, track=self.track)
+        request = training.job_request(self.folder)
         del request["snapshot"]  # it trains on the snapshot that it builds
         return {
             **request,

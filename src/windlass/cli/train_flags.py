@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from windlass.cli.console import fail_usage
 from windlass.core.project_spec import CandidateSpec
-from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, MAX_SEED
+from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, MAX_SEED, TrainingRequest
 
 ABOUT = "Train a model, score it on held-out rows, and seal it in a bundle."
 _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
@@ -33,18 +33,18 @@ class TrainFlags:
     track: bool = True
     json: bool = False
 
-    def job_request(self, folder: Path) -> dict[str, Any]:
-        """Returns the request of a training job for the project in `folder`."""
-        return {
-            "model": self.model,
-            "hyperparameters": dict(self.hyperparameters),
-            "seed": self.seed,
-            "test_size": self.test_size,
-            "folder": str(folder.resolve()),
-            "data": None if self.data is None else str(self.data.resolve()),
-            "snapshot": self.snapshot,
-            "track": self.track,
-        }
+    def request(self, artifacts: Path) -> TrainingRequest:
+        """Returns the request of a training that writes to `artifacts`, unless the flags name another folder."""
+        return TrainingRequest(
+            artifacts=self.artifacts or artifacts,
+            model=self.model,
+            hyperparameters=self.hyperparameters,
+            seed=self.seed,
+            test_size=self.test_size,
+            track=self.track,
+            data=self.data,
+            snapshot=self.snapshot,
+        )
 
 
 def parse_train_flags(

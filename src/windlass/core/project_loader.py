@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from windlass.core.error_descriptions import describe_error, source_line
+from windlass.core.hashing import canonical_json, sha256
 from windlass.core.project import Project
 from windlass.errors import ProjectError, WindlassError
 
@@ -62,6 +63,27 @@ def project_source(project: Project) -> ProjectSource:
     project_file = folder / "project.py"
     path = project_file if project_file.is_file() else Path(file)
     return ProjectSource(folder, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def object_source(project: Project, folder: Path) -> ProjectSource:
+    """Returns the source of a project that is at hand as an object: of its file, or else of what it declares.
+
+    Without a file, as in a notebook, `folder` stands for the project's, and the digest is that of its row, its
+    candidates and the code of its functions.
+    """
+    try:
+        return project_source(project)
+    except ProjectError:
+        functions = [project.data, *(kind.build for kind in project.candidates)]
+        code = [getattr(function, "__code__", None) for function in functions]
+        declared = {
+            "row": project.schema.model_dump(mode="json"),
+            "candidates": [[kind.name, kind.model_json_schema()] for kind in project.candidates],
+            "code": [
+                None if each is None else [each.co_code.hex(), repr(each.co_names)] for each in code
+            ],
+        }
+        return ProjectSource(folder, sha256(canonical_json(declared)))
 
 
 def _run_file(path: Path) -> dict[str, Any]:

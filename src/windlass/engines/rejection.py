@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from windlass.core.bundle import Bundle
 from windlass.core.hashing import canonical_json
 from windlass.core.row_schema import MISSING_TEXT, ColumnSchema
 from windlass.core.row_validator import RowValidator
-from windlass.errors import Fault
+from windlass.errors import Fault, RejectedRowsError
 
 MAX_FAULTS = 100  # that one answer names
 MAX_TRIALS = 2048  # predictions that may be spent on finding fields
@@ -96,6 +97,11 @@ class RejectionExplainer:
             values = self._values(batch, row)
             for column in columns:
                 yield Rejection(row, column.name, _reason(column, values[column.name]))
+
+    def error(self, batch: Batch, prediction: Prediction) -> RejectedRowsError:
+        """Returns the error that names the rows whose prediction is not finite, and their fields."""
+        rejections = self.explain(batch, ~prediction.finite_rows())
+        return RejectedRowsError([each.row_fault for each in islice(rejections, MAX_FAULTS)])
 
     def _columns_at_fault(self, row: Batch) -> list[ColumnSchema]:
         """Return the columns whose value in this batch of one row makes the model reject the reference example."""

@@ -1,7 +1,6 @@
 """A loaded version that has reproduced its reference examples and is ready to answer."""
 
 from collections.abc import Sequence
-from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -11,8 +10,8 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
 from windlass.core.row_validator import RowValidator
 from windlass.engines.loader import check_reference_examples, open_engine
-from windlass.engines.rejection import MAX_FAULTS, RejectionExplainer
-from windlass.errors import Fault, RejectedRowsError
+from windlass.engines.rejection import RejectionExplainer
+from windlass.errors import Fault
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.serving.batching import prediction_batcher
 from windlass.web.offload import DaemonExecutor
@@ -72,7 +71,7 @@ class ServedModel:
         """Predicts rows on this thread. Raises RejectedRowsError."""
         prediction = self.engine.predict(batch)
         if not prediction.is_finite():
-            raise self._rejected_rows(batch, prediction)
+            raise self._rejections.error(batch, prediction)
         return prediction
 
     def predict_each(self, batch: Batch) -> tuple[Prediction, dict[int, list[Fault]]]:
@@ -88,7 +87,7 @@ class ServedModel:
         """Predicts the rows of a request on this thread, batch by batch. Raises RejectedRowsError."""
         predictions = [self.engine.predict(batch) for batch in batches]
         if not all(prediction.is_finite() for prediction in predictions):
-            raise self._rejected_rows(Batch.concat(batches), Prediction.concat(predictions))
+            raise self._rejections.error(Batch.concat(batches), Prediction.concat(predictions))
         return predictions
 
     async def predict_async(self, batch: Batch) -> Prediction:
@@ -100,13 +99,8 @@ class ServedModel:
             return self.predict(batch)
         prediction = await self.batcher.submit(batch)
         if not prediction.is_finite():
-            raise await self.executor.run(self._rejected_rows, batch, prediction)
+            raise await self.executor.run(self._rejections.error, batch, prediction)
         return prediction
-
-    def _rejected_rows(self, batch: Batch, prediction: Prediction) -> RejectedRowsError:
-        """Returns the error that names the rows whose prediction is not finite, and their fields."""
-        rejections = self._rejections.explain(batch, ~prediction.finite_rows())
-        return RejectedRowsError([each.row_fault for each in islice(rejections, MAX_FAULTS)])
 
     def row_answer(self, prediction: Prediction) -> dict[str, Any]:
         """Counts the prediction of a single row, and returns it in the form of `/predict`."""

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,8 @@ from windlass.training.environment import read_environment
 from windlass.training.model_card import render_model_card
 from windlass.training.reference_examples import select_reference_examples
 from windlass.training.run import TrainingRun, predict
+
+_STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 
 
 def write_results(run: TrainingRun, folder: Path) -> None:
@@ -65,7 +68,11 @@ def _pickle(estimator: Any, source: Path) -> bytes:
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
     project_modules = _project_modules(source)
-    if not any(module.__name__.encode() in buffer.getvalue() for module in project_modules):
+    names = [
+        "__main__",
+        *(module.__name__ for module in project_modules),
+    ]  # of scripts and notebooks, and of files
+    if not any(name.encode() in buffer.getvalue() for name in names):
         return buffer.getvalue()
     import cloudpickle
 
@@ -85,7 +92,8 @@ def _project_modules(source: Path) -> list[ModuleType]:
     @cache  # thousands of modules lie in hundreds of folders
     def is_ours(folder: str) -> bool:
         path = Path(folder).resolve()
-        return path.is_relative_to(source) and "site-packages" not in path.parts
+        is_library = "site-packages" in path.parts or path.is_relative_to(_STANDARD_LIBRARY)
+        return path.is_relative_to(source) and not is_library
 
     return [
         module

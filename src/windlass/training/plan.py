@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from windlass.core.project import Candidate, Project
 from windlass.errors import ParameterError
@@ -27,6 +28,41 @@ class TrainingRequest:
     track: bool = True
     data: Path | None = None  # a file for the project's data function
     snapshot: int | None = None  # of the feature view; None: the newest
+
+    def job_request(self, folder: Path) -> dict[str, Any]:
+        """Returns the request of a training job for the project in `folder`, in JSON values. Raises ParameterError."""
+        values = {
+            "model": self.model,
+            "hyperparameters": dict(self.hyperparameters),
+            "seed": self.seed,
+            "test_size": self.test_size,
+            "folder": str(folder.resolve()),
+            "data": None if self.data is None else str(self.data.resolve()),
+            "snapshot": self.snapshot,
+            "track": self.track,
+        }
+        try:
+            request: dict[str, Any] = to_jsonable_python(values)
+        except ValueError as error:
+            raise ParameterError(
+                f"The arguments of a training must be plain numbers, text or lists: {error}."
+            ) from error
+        return request
+
+    @classmethod
+    def from_job(cls, fields: Mapping[str, Any], artifacts: Path) -> "TrainingRequest":
+        """Returns the request that `job_request` describes; fields that an older job lacks have their defaults."""
+        data = fields.get("data")
+        return cls(
+            artifacts=artifacts,
+            model=fields.get("model"),
+            hyperparameters=fields.get("hyperparameters") or {},
+            seed=fields.get("seed", DEFAULT_SEED),
+            test_size=fields.get("test_size", DEFAULT_TEST_SIZE),
+            track=fields.get("track", True),
+            data=None if data is None else Path(data),
+            snapshot=fields.get("snapshot"),
+        )
 
 
 @dataclass(frozen=True)

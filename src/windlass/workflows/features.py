@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from windlass.core.atomic_files import make_private_folder
 from windlass.core.error_descriptions import describe_error
-from windlass.core.feature_view import ViewRecord
+from windlass.core.feature_view import ServedEvent, ViewRecord
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
 from windlass.core.project_loader import ProjectSource
@@ -25,7 +25,9 @@ from windlass.training.plan import TrainingPlan
 if TYPE_CHECKING:  # a process that trains needs no database
     from windlass.features.offline.snapshot import Snapshot
     from windlass.features.online.materialise import MaterialisationResult
+    from windlass.features.online.reader import Features
     from windlass.registry.registry import Registry
+    from windlass.workflows.declared_view import DeclaredView
 
 ENTITIES, SEED = 2_000, 7
 
@@ -149,6 +151,26 @@ def _params(bundle: Path) -> Mapping[str, Any]:
         params = json.loads((bundle / "params.json").read_bytes())
         return params if isinstance(params, dict) else {}
     return {}
+
+
+def read_features(
+    settings: Settings, declared: "DeclaredView", entities: Sequence[Any], at: ServedEvent | None
+) -> "list[Features | None]":
+    """Reads the features of entities from the online store, in their order; None for one that it does not know.
+
+    Raises FeatureError where nothing is materialised yet, and for an invalid id; StorageError.
+    """
+    from windlass.features.online.reader import FeatureReader
+    from windlass.features.online.store import online_store
+
+    with closing(online_store(settings, declared.view, declared.name)) as store:
+        answers = FeatureReader(declared.view, store).get_many(entities, at)
+        if not any(answers) and store.freshness() is None:
+            raise FeatureError(
+                f"No features of {declared.name} are materialised yet. Run `windlass features build {declared.name}`,"
+                f" then `windlass features materialise {declared.name}`."
+            )
+    return answers
 
 
 def materialise_features(

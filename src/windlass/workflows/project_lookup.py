@@ -7,6 +7,7 @@ import os
 import pwd
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ def open_registry(settings: Settings, *, make: bool = False) -> Iterator["Regist
     opened = Registry.open(settings, must_exist=not make)
     with closing(opened) as registry:
         yield registry
+
+
+def settings_near(target: Path) -> Settings:
+    """Returns the settings for a project or a bundle, with an absolute home. Raises SettingsError."""
+    settings = Settings.read(near=[target])
+    return replace(settings, home=settings.home.absolute())
 
 
 def current_user() -> str:

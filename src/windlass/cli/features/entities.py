@@ -22,11 +22,12 @@ from windlass.cli.console import (
     fail_usage,
 )
 from windlass.core.feature_view import ServedEvent
-from windlass.errors import FeatureError, counted
+from windlass.errors import counted
 from windlass.features.offline.store import OfflineStore
 from windlass.features.online.store import online_store
 from windlass.settings import Settings
 from windlass.workflows.declared_view import DeclaredView, resolve_view
+from windlass.workflows.features import read_features
 
 if TYPE_CHECKING:
     from windlass.features.offline.erasure import ErasureReport
@@ -63,18 +64,10 @@ def get_features(
     json: Json = False,
 ) -> int:
     """Show the features of entities in the online store."""
-    from windlass.features.online.reader import FeatureReader
-
     target, ids = _split(which, usage="windlass features get [PROJECT] ID…")
     settings = Settings.read(near=[target])
     declared = resolve_view(settings, target, echo_warning)
-    with closing(online_store(settings, declared.view, declared.name)) as store:
-        answers = FeatureReader(declared.view, store).get_many(ids, at)
-        if not any(answers) and store.freshness() is None:
-            raise FeatureError(
-                f"No features of {declared.name} are materialised yet. Run `windlass features build {declared.name}`,"
-                f" then `windlass features materialise {declared.name}`."
-            )
+    answers = read_features(settings, declared, ids, at)
     values = [_features_json(declared, answer) for answer in answers if answer is not None]
     if json:
         echo_json(values)

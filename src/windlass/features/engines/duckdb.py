@@ -44,6 +44,20 @@ class DuckDBEngine:
                 relation.write_parquet(str(into / part.name))
 
 
+def snapshot_relation(
+    parts: Sequence[Path], entity: str, erased: Sequence[Any], connection: Any = None
+) -> Any:
+    """Returns parts of a snapshot as a relation of DuckDB, in an open connection or a new one.
+
+    `entity` is the column of ids; rows of `erased` ids are left out.
+    """
+    relation = (connection or duckdb.connect()).read_parquet([str(part) for part in parts])
+    if not erased:
+        return relation
+    values = [duckdb.ConstantExpression(value) for value in erased]
+    return relation.filter(duckdb.ColumnExpression(entity).isnotin(*values))
+
+
 def check_memory(memory: str) -> None:
     """Raise FeatureError where a memory limit cannot be read, before any work is done."""
     _connect(memory, Path()).close()

@@ -67,6 +67,9 @@ class ErasedEntities:
         """Reads those of the offline store that a snapshot's folder lies in. Raises FeatureError as `read` does."""
         return cls.read(folder.parent.parent)
 
+    def __bool__(self) -> bool:
+        return bool(self._hashes)
+
     def add(self, folder: Path, entity: int) -> None:
         """Write an entity's hash to the file in `folder`."""
         self._save(folder, self._hashes | {self._hash(entity)})

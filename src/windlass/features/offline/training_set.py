@@ -99,6 +99,19 @@ class SnapshotParts:
         erased = self.erased.erased_in(frame[entity])
         return frame.filter(~pl.col(entity).is_in(erased)) if erased else frame
 
+    def scan(self) -> pl.LazyFrame:
+        """Returns the rows of all parts as a lazy frame, without erased entities."""
+        frame = pl.scan_parquet(list(self.parts), glob=False)
+        erased = self.erased_ids()
+        return frame.filter(~pl.col(self.snapshot.order[0]).is_in(erased)) if erased else frame
+
+    def erased_ids(self) -> list[int]:
+        """Returns the entities in the parts that were erased: an erasure that was broken off leaves some."""
+        if not self.erased:
+            return []
+        entity = self.snapshot.order[0]
+        return self.erased.erased_in(read_parts(self.parts, [entity])[entity])
+
 
 def training_rows(view: FeatureView, record: ViewRecord, snapshot: Snapshot) -> pl.DataFrame:
     """Returns a row for each event: the view's features as they were before it, then the event's own columns.

@@ -34,7 +34,13 @@ class ForegroundJob:
     cancels the job. Raises SettingsError, StorageError.
     """
 
-    def __init__(self, settings: Settings, process: ProjectProcess, output: OutputCallback) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        process: ProjectProcess,
+        output: OutputCallback,
+        cancelling: threading.Event | None = None,
+    ) -> None:
         with ExitStack() as stack:
             self._registry = Registry.open(settings)
             stack.callback(self._registry.close)
@@ -47,6 +53,7 @@ class ForegroundJob:
                 folder=lambda job: find_project_folder(job, {}, self._registry),
                 output=output,
                 prestarted=process,
+                cancelling=cancelling or threading.Event(),
             )
             remove_stale_staging(settings.home / STAGING_FOLDER, self._context.queue)
             self._runner = JobRunner(self._context, heartbeat, own_queue=True)

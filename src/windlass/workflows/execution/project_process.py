@@ -59,7 +59,7 @@ class ProjectProcess:
     """
 
     def __init__(self, folder: Path, output: OutputCallback) -> None:
-        self._output = output
+        self.output = output
         self._changed = threading.Condition()
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._progress: ProgressCallback = ignore_progress
@@ -187,7 +187,7 @@ class ProjectProcess:
             try:
                 message = json.loads(line)
             except ValueError:  # a project that writes to file descriptor numbers directly
-                self._output(line.decode("utf-8", "replace").rstrip())
+                self.output(line.decode("utf-8", "replace").rstrip())
                 continue
             if isinstance(message, dict):
                 self._handle_message(message)
@@ -210,7 +210,7 @@ class ProjectProcess:
         for line in self._process.stderr:
             text = line.decode("utf-8", "replace").rstrip()
             self._tail.append(text)
-            self._output(text)
+            self.output(text)
 
 
 def read_declaration(folder: Path, output: OutputCallback) -> ProjectSpec:

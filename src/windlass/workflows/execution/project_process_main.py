@@ -23,7 +23,7 @@ from windlass.core.project_loader import ProjectSource, load_project
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import JobError, WindlassError
 from windlass.settings import Settings
-from windlass.training.plan import DEFAULT_SEED, DEFAULT_TEST_SIZE, TrainingRequest, resolve_plan
+from windlass.training.plan import TrainingRequest, resolve_plan
 from windlass.workflows.features import build_features
 from windlass.workflows.train import TrainingResult, train
 
@@ -69,7 +69,7 @@ def _serve_requests(
     send: _MessageWriter,
 ) -> None:
     while "check" in (task := requests.get()):
-        resolve_plan(project, _request(task["check"], Path()))
+        resolve_plan(project, TrainingRequest.from_job(task["check"], Path()))
         send(checked=True)
     if project.name != task["project"]:
         raise JobError(
@@ -85,22 +85,8 @@ def _serve_requests(
         tracking_uri=task["tracking_uri"],
         signing_key=None if signing_key is None else Path(signing_key),
     )
-    request = _request(task["request"], Path(task["artifacts"]))
+    request = TrainingRequest.from_job(task["request"], Path(task["artifacts"]))
     send(result=_training_message(train(project, source, request, settings, send.progress)))
-
-
-def _request(fields: dict[str, Any], artifacts: Path) -> TrainingRequest:
-    data = fields.get("data")
-    return TrainingRequest(
-        artifacts=artifacts,
-        model=fields.get("model"),
-        hyperparameters=fields.get("hyperparameters") or {},
-        seed=fields.get("seed", DEFAULT_SEED),
-        test_size=fields.get("test_size", DEFAULT_TEST_SIZE),
-        track=fields.get("track", True),
-        data=None if data is None else Path(data),
-        snapshot=fields.get("snapshot"),
-    )
 
 
 def _training_message(result: TrainingResult) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The client of a server, `windlass.Client` and `windlass.AsyncClient`; it needs httpx (`windlass-ml[client]`)."""
