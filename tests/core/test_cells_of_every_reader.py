@@ -1,7 +1,7 @@
 """What is a number or a date as text is so for every reader: JSON, CSV, tables, raw events, flags, query parameters."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import click
@@ -86,6 +86,8 @@ def in_table(declared: RowSchema, array: Any, *, strings: bool = False) -> Any:
     value = column.to_json(value)
     if isinstance(value, str) and column.kind is ColumnKind.DATE:
         value = date.fromisoformat(value)
+    if isinstance(value, str) and column.kind is ColumnKind.DATETIME:
+        value = datetime.fromisoformat(value)
     return REFUSED if checked.invalid[0] else value
 
 
@@ -201,6 +203,10 @@ VALID: dict[ColumnKind, tuple[str, Any, str, Any]] = {
     ColumnKind.INTEGER: ("3", 3, "3", pa.array([3])),
     ColumnKind.BOOLEAN: ("yes", True, "true", pa.array([True])),
     ColumnKind.DATE: ("2025-01-02", date(2025, 1, 2), '"2025-01-02"', pa.array([date(2025, 1, 2)])),
+    ColumnKind.DATETIME: (
+        "2025-01-02 04:00:00+01:00", datetime(2025, 1, 2, 3, tzinfo=UTC), '"2025-01-02T03:00:00Z"',
+        pa.array([datetime(2025, 1, 2, 3, tzinfo=UTC)]),
+    ),
     ColumnKind.CATEGORY: ("None", "None", '"None"', pa.array(["None"])),
 }  # fmt: skip
 
@@ -305,3 +311,19 @@ def test_a_marker_does_not_hide_a_field_that_a_row_has_twice() -> None:
         ):
             with pytest.raises(RowsError, match="twice"):
                 parse(text)
+
+
+def test_a_marker_is_missing_also_between_spaces_where_the_row_ignores_them() -> None:
+    for categories in (None, ("EU",)):
+        for strip in (False, True):
+            declared = declare(
+                ColumnKind.CATEGORY, nullable=True, missing=NA, categories=categories, strip=strip
+            )
+            unstripped = " NA " if categories is None else REFUSED
+            assert read_by_all(declared, " NA ") == [None if strip else unstripped] * 6
+
+
+def test_spaces_around_a_time_are_ignored_in_csv_only() -> None:
+    declared = declare(ColumnKind.DATETIME, nullable=False)
+    time = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+    assert read_by_all(declared, " 2026-11-20T08:30:00Z ") == [time, time, *[REFUSED] * 4]

@@ -1,4 +1,4 @@
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import Enum
 from typing import Any, Literal
 
@@ -93,6 +93,55 @@ def test_a_column_has_one_name_and_one_field() -> None:
         read_row(split)
 
 
+def test_times_and_their_bounds_are_of_utc() -> None:
+    berlin = timezone(timedelta(hours=1))
+
+    class Timed(Row):
+        zoned: datetime = column("An instant", ge=datetime(2020, 1, 1, 1, tzinfo=berlin))
+        of_utc: datetime | None = column(
+            "UTC",
+            utc=True,
+            lt=datetime(2030, 1, 1),  # noqa: DTZ001 - as a project may write it
+            default=datetime(2020, 1, 1),  # noqa: DTZ001
+        )
+
+    zoned, of_utc = read_row(Timed).columns
+    assert (zoned.kind, zoned.utc, zoned.ge) == (
+        "datetime",
+        False,
+        datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    assert (of_utc.utc, of_utc.lt) == (True, datetime(2030, 1, 1, tzinfo=UTC))
+    sealed = ColumnSchema.model_validate_json(of_utc.model_dump_json())
+    assert dict(sealed.bounds()) == {"lt": datetime(2030, 1, 1, tzinfo=UTC)}
+    assert ColumnSchema.model_validate(of_utc.model_dump(mode="json")).bounds()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "arguments", "message"),
+    [
+        (datetime, {"ge": datetime(2020, 1, 1)}, "its ge, .* has no offset"),  # noqa: DTZ001
+        (datetime, {"example": "2020-01-01T08:00:00"}, "its example, .* offset"),
+        (date, {"utc": True}, "a date and has no utc"),
+        (float, {"strip": True}, "a number and has no strip"),
+        (Literal["a ", "b"], {"strip": True}, "the category 'a ' has spaces around it"),
+    ],
+)
+def test_what_a_kind_does_not_have_is_refused(
+    annotation: Any, arguments: dict[str, Any], message: str
+) -> None:
+    row = create_model("Odd", __base__=Row, field=(annotation, column("A field", **arguments)))
+    with pytest.raises(ProjectError, match=message):
+        read_row(row)
+
+
+def test_a_default_is_stripped_as_its_values_are() -> None:
+    row = create_model(
+        "Stripped", __base__=Row, field=(str, column("Text", strip=True, default=" a "))
+    )
+    assert read_row(row).columns[0].default == "a"
+
+
 class Nested(BaseModel):
     x: float
 
@@ -100,7 +149,7 @@ class Nested(BaseModel):
 @pytest.mark.parametrize(
     "annotation",
     [
-        datetime,
+        time,
         list[float],
         dict[str, float],
         Nested,

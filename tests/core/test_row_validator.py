@@ -3,7 +3,7 @@
 import json
 import tracemalloc
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,14 @@ from windlass.core.row_validator import MAX_EXPLAINED_BYTES, MAX_FAULTS, RowVali
 from windlass.errors import RowsError
 from windlass.tables.validate import ValidatedTable, validate_table
 
+NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
 CATEGORIES = ("red", "green", "blå")
 ARROW = {
     ColumnKind.NUMBER: pa.float64(),
     ColumnKind.INTEGER: pa.int64(),
     ColumnKind.BOOLEAN: pa.bool_(),
     ColumnKind.DATE: pa.date32(),
+    ColumnKind.DATETIME: pa.timestamp("us", "UTC"),
     ColumnKind.CATEGORY: pa.string(),
 }
 VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
@@ -32,6 +34,8 @@ VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
     ColumnKind.INTEGER: st.integers(-(2**63), 2**63 - 1) | st.integers(-20, 20),
     ColumnKind.BOOLEAN: st.booleans(),
     ColumnKind.DATE: st.dates() | st.dates(date(2019, 12, 1), date(2020, 3, 1)),
+    ColumnKind.DATETIME: st.datetimes(timezones=st.just(UTC))
+    | st.timedeltas(timedelta(-2), timedelta(2)).map(NOON.__add__),
     ColumnKind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
 }
 TEXTS: dict[ColumnKind, st.SearchStrategy[str]] = {
@@ -45,7 +49,15 @@ TEXTS: dict[ColumnKind, st.SearchStrategy[str]] = {
     ColumnKind.DATE: st.dates().map(str)
     | st.from_regex(r"\A(20|00)[0-9]{2}-[0-3]?[0-9]-[0-3][0-9](T00:00(:00)?Z?)?\Z")
     | st.integers(-(10**11), 10**11).map(str),
-    ColumnKind.CATEGORY: st.sampled_from(CATEGORIES) | st.text(max_size=6),
+    ColumnKind.DATETIME: st.datetimes(timezones=st.none() | st.timezones()).map(str)
+    | st.from_regex(
+        r"\A(20|00|99)[0-9]{2}-[01][0-9]-[0-3][0-9]([T ][0-2][0-9](:[0-6][0-9]){1,2}([.][0-9]{1,9}0?)?"
+        r"(Z|z|[+-][0-2][0-9]:?([0-6][0-9])?)?)?\Z"
+    )
+    | st.integers(-(10**11), 10**11).map(str),
+    ColumnKind.CATEGORY: st.sampled_from(CATEGORIES)
+    | st.text(max_size=6)
+    | st.text(" \t\r\n\f\v\u00a0\u2003\x1cred", max_size=6),
 }
 ANY_TEXT = st.text(max_size=12) | st.sampled_from(
     ["nan", "-inf", "Infinity", "None", "null", "1,5"]
@@ -65,7 +77,12 @@ def columns(draw: st.DrawFn, name: str) -> ColumnSchema:
     elif kind is ColumnKind.DATE:
         facts[draw(st.sampled_from(["ge", "gt"]))] = draw(st.none() | st.just(date(2020, 1, 1)))
         facts[draw(st.sampled_from(["le", "lt"]))] = draw(st.none() | st.just(date(2020, 2, 1)))
+    elif kind is ColumnKind.DATETIME:
+        facts["utc"] = draw(st.booleans())
+        facts[draw(st.sampled_from(["ge", "gt"]))] = draw(st.none() | st.just(NOON))
+        facts[draw(st.sampled_from(["le", "lt"]))] = draw(st.none() | st.just(NOON + timedelta(1)))
     elif kind is ColumnKind.CATEGORY:
+        facts["strip"] = draw(st.booleans())
         facts["categories"] = draw(st.sampled_from([None, CATEGORIES, ("red",)]))
         facts["max_length"] = draw(st.sampled_from([None, 1, 4]))
     return ColumnSchema(name=name, kind=kind, **facts)

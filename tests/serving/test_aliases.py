@@ -35,7 +35,10 @@ def server(session_server: Serve, bundle: Path) -> Server:
 
 def rows() -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = PROJECT.data(3)[[*NAMES]].to_dict("records")
-    return [record | {"$since": record["$since"].isoformat()} for record in records]
+    return [
+        record | {name: record[name].isoformat() for name in ("$since", "seen")}
+        for record in records
+    ]
 
 
 def table() -> pa.Table:

@@ -1,8 +1,10 @@
 """Translates a row's schema to JSON Schema, as OpenAPI 3.1 uses it."""
 
+from datetime import datetime
 from typing import Any
 
 from windlass.core.row_schema import MAX_CATEGORY_LENGTH, ColumnKind, ColumnSchema, RowSchema
+from windlass.core.timestamps import format_time
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _TYPES: dict[ColumnKind, dict[str, Any]] = {
@@ -10,6 +12,7 @@ _TYPES: dict[ColumnKind, dict[str, Any]] = {
     ColumnKind.INTEGER: {"type": "integer"},
     ColumnKind.BOOLEAN: {"type": "boolean"},
     ColumnKind.DATE: {"type": "string", "format": "date"},
+    ColumnKind.DATETIME: {"type": "string", "format": "date-time"},
     ColumnKind.CATEGORY: {"type": "string"},
 }
 
@@ -33,7 +36,13 @@ def json_schema(schema: RowSchema) -> dict[str, Any]:
 def _property(column: ColumnSchema) -> dict[str, Any]:
     kind = _constrained(column)
     described: dict[str, Any] = {"anyOf": [kind, {"type": "null"}]} if column.nullable else kind
-    texts = [column.description, f"Unit: {column.unit}." if column.unit else None, _range(column)]
+    texts = [
+        column.description,
+        f"Unit: {column.unit}." if column.unit else None,
+        _range(column),
+        "A time without an offset is of UTC." if column.utc else None,
+        "Spaces around it are ignored." if column.strip else None,
+    ]
     if any(texts):
         described["description"] = " ".join(_sentence(text) for text in texts if text)
     if column.unit:
@@ -59,11 +68,14 @@ def _constrained(column: ColumnSchema) -> dict[str, Any]:
 
 
 def _range(column: ColumnSchema) -> str | None:
-    """Describes the bounds of a date in text, because JSON Schema has no keywords for them."""
-    if column.kind is not ColumnKind.DATE:
+    """Describes the bounds of a date or time in text, because JSON Schema has no keywords for them."""
+    if column.kind not in (ColumnKind.DATE, ColumnKind.DATETIME):
         return None
     names = {"ge": "from", "gt": "after", "le": "up to", "lt": "before"}
-    parts = [f"{names[keyword]} {limit}" for keyword, limit in column.bounds()]
+    parts = [
+        f"{names[keyword]} {format_time(limit) if isinstance(limit, datetime) else limit}"
+        for keyword, limit in column.bounds()
+    ]
     return f"Allowed: {', '.join(parts)}." if parts else None
 
 

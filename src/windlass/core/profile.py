@@ -25,7 +25,7 @@ class _Profile(BaseModel):
 
 
 class NumericProfile(_Profile):
-    """Distribution of a column that the model sees as float64; dates are days since 1970-01-01.
+    """Distribution of a column that the model sees as float64: dates as days since 1970-01-01, times as seconds.
 
     `edges` divide the numbers into len(edges) + 1 bins, each including its upper edge; `counts` are the numbers
     of values per bin, without missing ones. `quantiles` are [share, value] pairs. If all values are missing,

@@ -1,12 +1,19 @@
 """Schemas of pydantic-core for rows: what each kind of column accepts in JSON, and as text in CSV."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from windlass.core.row_schema import MAX_CATEGORY_LENGTH, ColumnKind, ColumnSchema, RowSchema
+from windlass.core.row_schema import (
+    MAX_CATEGORY_LENGTH,
+    SURROUNDING_SPACES,
+    ColumnKind,
+    ColumnSchema,
+    RowSchema,
+)
 from windlass.core.text_cell import DATE_OR_MIDNIGHT
+from windlass.core.timestamps import NOT_A_TIME, parse_time
 
 _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
@@ -39,6 +46,8 @@ def default_value(column: ColumnSchema) -> Any:
     """Returns the value of an omitted field."""
     if column.kind is ColumnKind.DATE and isinstance(column.default, str):
         return date.fromisoformat(column.default)
+    if column.kind is ColumnKind.DATETIME and isinstance(column.default, str):
+        return parse_time(column.default, utc=column.utc)
     return column.default
 
 
@@ -55,11 +64,42 @@ def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
             return core_schema.bool_schema(strict=strict)
         case ColumnKind.DATE:
             return _date_schema(bounds, strict=strict)
-        case ColumnKind.CATEGORY if column.categories is not None:
-            return core_schema.literal_schema(list(column.categories))
+        case ColumnKind.DATETIME:
+            return _time_schema(bounds, utc=column.utc)
         case ColumnKind.CATEGORY:
-            longest = column.max_length or MAX_CATEGORY_LENGTH
-            return core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
+            return _text_schema(column, strict=strict)
+
+
+def _text_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
+    longest = column.max_length or MAX_CATEGORY_LENGTH
+    texts: CoreSchema = core_schema.str_schema(strict=strict, min_length=1, max_length=longest)
+    if column.categories is not None:
+        texts = core_schema.literal_schema(list(column.categories))
+    return core_schema.no_info_before_validator_function(_strip, texts) if column.strip else texts
+
+
+def _strip(value: Any) -> Any:
+    return value.strip(SURROUNDING_SPACES) if isinstance(value, str) else value
+
+
+def _time_schema(bounds: dict[str, Any], *, utc: bool) -> CoreSchema:
+    """Returns a schema of times as text, whose values are in UTC; numbers, of seconds or other, are no times."""
+
+    def parse(text: str) -> datetime:
+        try:
+            return parse_time(text, utc=utc)
+        except ValueError as error:
+            raise PydanticCustomError("time_text", "{reason}", {"reason": str(error)}) from None
+
+    return core_schema.chain_schema(
+        [
+            core_schema.custom_error_schema(
+                core_schema.str_schema(strict=True), "time_text", custom_error_message=NOT_A_TIME
+            ),
+            core_schema.no_info_plain_validator_function(parse),
+            core_schema.datetime_schema(strict=True, **bounds),
+        ]
+    )
 
 
 def _date_schema(bounds: dict[str, Any], *, strict: bool) -> CoreSchema:

@@ -14,8 +14,9 @@ from pydantic_core import PydanticUndefined
 
 from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
 from windlass.core.hashing import canonical_json
-from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
+from windlass.core.row_schema import SURROUNDING_SPACES, ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import RowValidator
+from windlass.core.timestamps import to_utc
 from windlass.errors import ProjectError, RowsError
 
 _KINDS: dict[object, ColumnKind] = {
@@ -23,16 +24,17 @@ _KINDS: dict[object, ColumnKind] = {
     int: ColumnKind.INTEGER,
     bool: ColumnKind.BOOLEAN,
     date: ColumnKind.DATE,
+    datetime: ColumnKind.DATETIME,
     str: ColumnKind.CATEGORY,
 }
 _CONSTRAINTS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "max_length"})
-_BOUNDED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATE)
+_BOUNDED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATE, ColumnKind.DATETIME)
 
 
 class Row(BaseModel):
     """Base of a project's row, the input of one prediction.
 
-    Fields are float, int, bool, date, str, Literal or an Enum of strings; `| None` allows null.
+    Fields are float, int, bool, date, datetime, str, Literal or an Enum of strings; `| None` allows null.
 
     `class Customer(Row, missing=("NA", "?"), csv=CsvFormat(delimiter=";"))` declares how all readers take cells: which
     texts stand for a missing value, beside the empty cell of CSV, and how CSV is written. Both are part of the schema
@@ -81,10 +83,12 @@ def _markers(row: str, missing: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def column(
+def column(  # noqa: PLR0913 - every argument is a keyword that the user reads in a declaration
     description: str,
     *,
     alias: str | None = None,
+    utc: bool = False,
+    strip: bool = False,
     unit: str | None = None,
     example: Any = None,
     default: Any = PydanticUndefined,
@@ -93,16 +97,17 @@ def column(
     """Describes a field of a row.
 
     `alias` is the name of the column where Python does not allow it for a field, such as "Total Charges" or
-    "class": data, requests and answers then use it, and it alone. `unit` is free text ("cm", "EUR/year").
-    `constraints` are pydantic's: `ge`, `gt`, `le`, `lt`, `multiple_of`, `max_length`. A request can omit a field with a
-    `default`. Raises ProjectError for another argument.
+    "class": data, requests and answers then use it, and it alone. With `utc`, a datetime without an offset is of
+    UTC. With `strip`, spaces around text are not part of it. `unit` is free text ("cm", "EUR/year").
+    `constraints` are pydantic's: `ge`, `gt`, `le`, `lt`, `multiple_of`, `max_length`. A request can omit a field
+    with a `default`. Raises ProjectError for another argument.
     """
     _require_column_name(f"column({description!r}, …)", alias)
-    extra = {"unit": unit, "example": example}
+    extra = {"unit": unit, "example": example, "utc": utc or None, "strip": strip or None}
     for name in constraints.keys() - _CONSTRAINTS:
         raise ProjectError(
-            f"column({description!r}, …) has no argument {name!r}. There are: description, alias, unit, example,"
-            f" default, {', '.join(sorted(_CONSTRAINTS))}."
+            f"column({description!r}, …) has no argument {name!r}. There are: description, alias, utc, strip,"
+            f" unit, example, default, {', '.join(sorted(_CONSTRAINTS))}."
         )
     return Field(
         default,
@@ -192,6 +197,8 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
         kind=kind,
         nullable=nullable,
         required=field.is_required(),
+        utc=extra.get("utc", False),  # type: ignore[arg-type]
+        strip=extra.get("strip", False),  # type: ignore[arg-type]
         default=_json_value(default),
         description=field.description,
         unit=extra.get("unit"),  # type: ignore[arg-type]  # JSON at large; pydantic checks it
@@ -199,8 +206,39 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
         categories=categories,
         **_constraints(location, field),
     )
+    declared = _normalised(location, declared)
     _check_consistency(location, declared)
     return declared
+
+
+def _normalised(location: str, column: ColumnSchema) -> ColumnSchema:
+    """Returns a column whose bounds, default and example are as a request's values become.
+
+    Raises ProjectError for a bound without an offset from UTC.
+    """
+    changes: dict[str, Any] = {}
+    if column.kind is ColumnKind.DATETIME:
+        for keyword in ("ge", "gt", "le", "lt"):
+            limit = getattr(column, keyword)
+            if isinstance(limit, date):
+                changes[keyword] = _utc_limit(f"{location}: its {keyword}", limit, column)
+    if column.strip:
+        changes |= {
+            name: value.strip(SURROUNDING_SPACES)
+            for name in ("default", "example")
+            if isinstance(value := getattr(column, name), str)
+        }
+    return column.model_copy(update=changes)
+
+
+def _utc_limit(what: str, limit: date, column: ColumnSchema) -> datetime:
+    try:
+        is_day = not isinstance(limit, datetime)
+        return to_utc(limit, utc=column.utc or is_day)
+    except ValueError:
+        raise ProjectError(
+            f"{what}, {limit!r}, has no offset from UTC. Add tzinfo=datetime.UTC, or declare utc=True."
+        ) from None
 
 
 def _check_consistency(location: str, column: ColumnSchema) -> None:
@@ -213,10 +251,20 @@ def _check_consistency(location: str, column: ColumnSchema) -> None:
         inapplicable.append("multiple_of")
     if column.max_length is not None and (not column.is_text or column.categories is not None):
         inapplicable.append("max_length")
+    if column.utc and column.kind is not ColumnKind.DATETIME:
+        inapplicable.append("utc")
+    if column.strip and not column.is_text:
+        inapplicable.append("strip")
     if inapplicable:
         raise ProjectError(
             f"{location} is a {column.kind} and has no {', '.join(inapplicable)}. Leave it out."
         )
+    for category in column.categories or ():
+        if column.strip and category != category.strip(SURROUNDING_SPACES):
+            raise ProjectError(
+                f"{location}: the category {category!r} has spaces around it, which strip=True removes from"
+                " every value. Write it without them."
+            )
     validator = RowValidator(RowSchema.from_columns(location, column))
     for what, value in (("example", column.example), ("default", column.default)):
         if value is None:
@@ -242,11 +290,12 @@ def _kind(location: str, annotation: Any) -> tuple[ColumnKind, tuple[str, ...] |
         return ColumnKind.CATEGORY, _categories(location, get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ColumnKind.CATEGORY, _categories(location, [member.value for member in annotation])
-    if annotation in _KINDS and annotation is not datetime:
+    if annotation in _KINDS:
         return _KINDS[annotation], None
     raise ProjectError(
         f"{location} is {annotation!r}, which a row cannot hold."
-        " Use float, int, bool, datetime.date, str, Literal[...] or an Enum of strings, or any of them with | None."
+        " Use float, int, bool, datetime.date, datetime.datetime, str, Literal[...] or an Enum of strings, or any of"
+        " them with | None."
     )
 
 

@@ -1,17 +1,19 @@
 """Schema of a row: its columns, their kinds, ranges and units. `schema.json` stores it."""
 
 import math
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from windlass.core.csv_format import DEFAULT_CSV, SPACES, CsvFormat
+from windlass.core.timestamps import NOT_A_TIME, from_seconds, to_seconds, to_utc
 
 EPOCH = date(1970, 1, 1)
 MISSING_TEXT = ""  # a missing category, as an engine sees it; a real category is never empty
+SURROUNDING_SPACES = " \t\r\n\f\v\u00a0"  # around text, which `strip` removes
 MAX_INTEGER = 2**53  # integers become float64, which is exact up to here
 MAX_CATEGORY_LENGTH = 256
 MIN_ROW_LIMIT = 64 << 10  # bytes of JSON that a row may always take
@@ -26,6 +28,7 @@ class ColumnKind(StrEnum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     DATE = "date"
+    DATETIME = "datetime"
     CATEGORY = "category"
 
 
@@ -34,6 +37,7 @@ _TYPE_ERRORS = {
     ColumnKind.INTEGER: "Input should be a valid integer",
     ColumnKind.BOOLEAN: "Input should be a valid boolean",
     ColumnKind.DATE: "Input should be a valid date",
+    ColumnKind.DATETIME: NOT_A_TIME,
     ColumnKind.CATEGORY: "Input should be a valid string",
 }
 
@@ -42,7 +46,8 @@ class ColumnSchema(BaseModel):
     """Column of a row, with its kind, inclusive (`ge`, `le`) or exclusive (`gt`, `lt`) bounds, and description.
 
     `name` is what data, requests and answers call it. `field` is the name of its field in Python where that is
-    another; nobody else uses it.
+    another; nobody else uses it. With `utc`, a time without an offset is of UTC; with `strip`, spaces around text are
+    not part of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -56,13 +61,15 @@ class ColumnSchema(BaseModel):
     description: str | None = None
     unit: str | None = None
     example: float | bool | int | str | None = None
-    ge: float | date | None = None
-    gt: float | date | None = None
-    le: float | date | None = None
-    lt: float | date | None = None
+    ge: float | date | datetime | None = None
+    gt: float | date | datetime | None = None
+    le: float | date | datetime | None = None
+    lt: float | date | datetime | None = None
     multiple_of: float | None = None
     categories: tuple[str, ...] | None = None
     max_length: int | None = None
+    utc: bool = False
+    strip: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -74,7 +81,8 @@ class ColumnSchema(BaseModel):
         for keyword in ("ge", "gt", "le", "lt"):
             limit = getattr(self, keyword)
             if limit is not None:
-                yield keyword, limit
+                is_time = self.kind is ColumnKind.DATETIME and isinstance(limit, date)
+                yield keyword, to_utc(limit, utc=True) if is_time else limit
 
     def effective_bounds(self) -> dict[str, Any]:
         """Returns the declared bounds; for an integer, narrowed to ±2^53, which float64 represents exactly."""
@@ -101,12 +109,14 @@ class ColumnSchema(BaseModel):
     def to_float(self, value: Any) -> float:
         """Converts a valid value to the float64 that the model sees.
 
-        Missing is NaN, -0.0 is 0.0, and a date is days since 1970.
+        Missing is NaN, -0.0 is 0.0, a date is days since 1970, and a time seconds.
         """
         if value is None:
             return float("nan")
         if self.kind is ColumnKind.DATE:
             return float((value - EPOCH).days)
+        if self.kind is ColumnKind.DATETIME:
+            return to_seconds(value)
         return float(value) + 0.0
 
     def to_json(self, value: Any) -> float | int | bool | str | None:
@@ -115,15 +125,24 @@ class ColumnSchema(BaseModel):
             return None if value == MISSING_TEXT else str(value)
         if value != value:  # noqa: PLR0124 - NaN
             return None
-        match self.kind:
-            case ColumnKind.INTEGER:
-                return int(value)
-            case ColumnKind.BOOLEAN:
-                return bool(value)
-            case ColumnKind.DATE:
-                return (EPOCH + timedelta(days=int(value))).isoformat()
-            case _:
-                return float(value)
+        convert = _TO_JSON.get(self.kind, float)
+        return convert(value)
+
+
+def _date_text(days: float) -> str:
+    return (EPOCH + timedelta(days=int(days))).isoformat()
+
+
+def _time_text(seconds: float) -> str:
+    return from_seconds(seconds).isoformat()
+
+
+_TO_JSON: dict[ColumnKind, Callable[[float], int | bool | str]] = {
+    ColumnKind.INTEGER: int,
+    ColumnKind.BOOLEAN: bool,
+    ColumnKind.DATE: _date_text,
+    ColumnKind.DATETIME: _time_text,
+}
 
 
 class RowSchema(BaseModel):

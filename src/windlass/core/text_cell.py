@@ -6,7 +6,13 @@ from typing import Any
 import orjson
 
 from windlass.core.csv_format import SPACES, CsvFormat, plain_integer
-from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema, type_error_message
+from windlass.core.row_schema import (
+    SURROUNDING_SPACES,
+    ColumnKind,
+    ColumnSchema,
+    RowSchema,
+    type_error_message,
+)
 from windlass.errors import Fault, RowsError
 
 TRUE_TEXTS = ("true", "t", "yes", "y", "on", "1", "1.0")  # in lower or upper case
@@ -26,9 +32,11 @@ def text_cell_readers(schema: RowSchema) -> dict[str, TextCellReader]:
 def _reader(schema: RowSchema, column: ColumnSchema) -> TextCellReader:
     missing = frozenset(("", *schema.missing_texts(column)))
     plain = _plain_text(column, schema.csv)
+    spaces = "" if column.is_text else SPACES
+    spaces = SURROUNDING_SPACES if column.strip else spaces
 
     def read(cell: str) -> str | None:
-        text = cell if column.is_text else cell.strip(SPACES)
+        text = cell.strip(spaces)
         return None if text in missing else plain(text)
 
     return read
@@ -57,7 +65,7 @@ class MissingMarkers:
     def __init__(self, schema: RowSchema) -> None:
         texts = {column.name: frozenset(schema.missing_texts(column)) for column in schema.columns}
         self._nullable = [
-            (column.name, texts[column.name]) for column in schema.columns if column.nullable
+            (column, texts[column.name]) for column in schema.columns if column.nullable
         ]
         self._text = [(column, texts[column.name]) for column in schema.text]
 
@@ -88,8 +96,11 @@ class MissingMarkers:
         for row in parsed if isinstance(parsed, list) else [parsed]:
             if not isinstance(row, dict):
                 continue
-            for name, missing in self._nullable:
-                value = row.get(name)
-                if isinstance(value, str) and value in missing:
-                    row[name], changed = None, True
+            for column, missing in self._nullable:
+                value = row.get(column.name)
+                if not isinstance(value, str):
+                    continue
+                text = value.strip(SURROUNDING_SPACES) if column.strip else value
+                if text in missing:
+                    row[column.name], changed = None, True
         return orjson.dumps(parsed) if changed else None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, core_schema
 
 from windlass.core.row_schema import EPOCH, ColumnKind, ColumnSchema
+from windlass.core.timestamps import format_time, to_microseconds
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -86,12 +87,17 @@ def reject_out_of_bounds(cells: ColumnCheck, column: ColumnSchema) -> None:
 
 
 def _comparable_bounds(column: ColumnSchema) -> dict[str, tuple[float | int, str]]:
-    """Return the bounds by keyword, as a number to compare with and as text for a message."""
+    """Return the bounds by keyword, as a number to compare with (days, or microseconds) and as text for a message."""
     if column.kind is ColumnKind.DATE:
         return {
             keyword: ((limit - EPOCH).days, limit.isoformat())
             for keyword, limit in column.bounds()
             if isinstance(limit, date)
+        }
+    if column.kind is ColumnKind.DATETIME:
+        return {
+            keyword: (to_microseconds(limit), format_time(limit))
+            for keyword, limit in column.bounds()
         }
     return {
         keyword: (limit, _format_limit(limit))

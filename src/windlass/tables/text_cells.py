@@ -1,4 +1,4 @@
-"""Reads columns of text for all readers of CSV: missing cells, numbers, integers, booleans, dates.
+"""Reads columns of text for all readers of CSV: missing cells, numbers, integers, booleans, dates, times.
 
 Every function takes an Arrow array [n] of text, and gives an Arrow array [n] with null where a cell is missing or
 has another form. Those that read a type take cells as `null_missing` gives them. `core.text_cell` reads single
@@ -24,6 +24,11 @@ _BOOLEANS = dict.fromkeys(TRUE_TEXTS, True) | dict.fromkeys(FALSE_TEXTS, False)
 _NUMBER = DEFAULT_CSV.number_pattern
 _SHORT_INTEGER = r"^-?[0-9]{1,18}$"
 _DATE_OF_ANY_MONTH = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"
+_TIME = (
+    r"^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"([.][0-9]{1,6})?"
+)
+_ZONED_TIME = _TIME + r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 # forms of the other cells, which are parsed one by one
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 _NUMBER_TEXT = re.compile(DEFAULT_CSV.number_pattern)
@@ -92,13 +97,29 @@ def read_dates(texts: Any) -> Any:
     return _null_where(mask_array(year_0), dates) if year_0.any() else dates
 
 
+def read_times(texts: Any) -> Any:
+    """Times in ISO 8601 with seconds and an offset from UTC, as timestamps in UTC, in microseconds."""
+    return _cast_form(texts, pa.timestamp("us", "UTC"), _ZONED_TIME)
+
+
+def read_utc_times(texts: Any) -> Any:
+    """The same, and times without an offset, which are of UTC."""
+    naive = _cast_form(texts, pa.timestamp("us"), f"{_TIME}$")
+    return pc.coalesce(read_times(texts), naive.view(pa.timestamp("us", "UTC")))
+
+
 def _cast(texts: Any, kind: Any, form: str) -> Any:
     """The column as a type at once, else the cells of a form that Arrow certainly parses."""
     try:
         return texts.cast(kind)
     except pa.ArrowInvalid:
-        other = pc.invert(pc.match_substring_regex(texts, form))
-        return _null_where(other, texts).cast(kind)
+        return _cast_form(texts, kind, form)
+
+
+def _cast_form(texts: Any, kind: Any, form: str) -> Any:
+    """The cells of a form that Arrow certainly parses, null where one has another."""
+    other = pc.invert(pc.match_substring_regex(texts, form))
+    return _null_where(other, texts).cast(kind)
 
 
 def _read_rest(texts: Any, values: Any, read: Callable[[str], int | None]) -> Any:

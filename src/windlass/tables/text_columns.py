@@ -11,18 +11,28 @@ from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
 from windlass.core.row_schema import (
     MAX_CATEGORY_LENGTH,
     MISSING_TEXT,
+    SURROUNDING_SPACES,
     ColumnKind,
     ColumnSchema,
     RowSchema,
     type_error_message,
 )
 from windlass.core.row_validator import RowValidator
+from windlass.core.timestamps import NOT_A_TIME, to_microseconds
 from windlass.errors import RowsError
 from windlass.tables.arrow_numpy import number_array, text_array, to_mask, to_numpy, validity_mask
 from windlass.tables.column_checks import ColumnCheck, Rows
-from windlass.tables.text_cells import read_booleans, read_dates, read_integers, read_numbers
+from windlass.tables.text_cells import (
+    read_booleans,
+    read_dates,
+    read_integers,
+    read_numbers,
+    read_times,
+    read_utc_times,
+)
 
 _MAX_PLAIN_INTEGER = 10**15  # below it float64 holds every integer
+_SPACE_AROUND = r"^[ \t]|[ \t]$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
@@ -31,6 +41,15 @@ def is_text(kind: Any) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
+
+
+def strip_texts(texts: Any) -> Any:
+    """Return the same texts without the spaces around them; a dictionary and other types are kept."""
+    if pa.types.is_dictionary(texts.type):
+        return pa.DictionaryArray.from_arrays(texts.indices, strip_texts(texts.dictionary))
+    if not is_text(texts.type):
+        return texts
+    return pc.utf8_trim(texts, characters=SURROUNDING_SPACES)
 
 
 def read_categories(cells: ColumnCheck, column: ColumnSchema, texts: Any) -> NDArray[np.object_]:
@@ -72,18 +91,23 @@ def _reject_texts(
 def read_texts(
     column: ColumnSchema, texts: Any, present: NDArray[np.bool_] | None, csv: CsvFormat | None
 ) -> ColumnCheck:
-    """Numbers, integers, booleans or dates (days since 1970) out of text, as `RowValidator.parse_text_row` reads it.
+    """Numbers, integers, booleans, dates or times out of text, as `RowValidator.parse_text_row` reads it.
 
-    What `text_cells` reads is read at once; each distinct text of another form goes to pydantic. `csv` is the format
-    of CSV; without it, the texts are dates as in JSON, YYYY-MM-DD.
+    Dates become days since 1970, times microseconds. What `text_cells` reads is read at once; each distinct text of
+    another form goes to pydantic. `csv` is the format of CSV; without it, the texts are as in JSON, where a date is
+    YYYY-MM-DD.
     """
+    kind = np.int64 if column.kind is ColumnKind.DATETIME else np.float64
     cells = ColumnCheck(
-        np.zeros(len(texts)), np.ones(len(texts), np.bool_) if present is None else present
+        np.zeros(len(texts), kind), np.ones(len(texts), np.bool_) if present is None else present
     )
     assert cells.present is not None
     if column.kind is ColumnKind.DATE and csv is None:
         is_date = to_mask(pc.match_substring_regex(texts, _DATE))
         cells.reject(~is_date, "Input should be a valid date in the format YYYY-MM-DD")
+    if column.kind is ColumnKind.DATETIME and csv is None:
+        has_spaces = to_mask(pc.match_substring_regex(texts, _SPACE_AROUND))
+        cells.reject(has_spaces, NOT_A_TIME)
     csv = csv or DEFAULT_CSV
     values = _read_plain(column, texts, csv)
     numbers = to_numpy(values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values)
@@ -106,6 +130,8 @@ def _read_plain(column: ColumnSchema, texts: Any, csv: CsvFormat) -> Any:
             return read_integers(texts, csv)
         case ColumnKind.BOOLEAN:
             return read_booleans(texts)
+        case ColumnKind.DATETIME:
+            return read_utc_times(texts) if column.utc else read_times(texts)
         case _:
             return read_dates(texts)
 
@@ -119,11 +145,13 @@ def _read_unusual(
     encoded = texts.dictionary_encode()
     distinct = encoded.dictionary.to_pylist()
     codes = to_numpy(encoded.indices)
-    values = np.zeros(len(distinct))
+    values = np.zeros(len(distinct), cells.values.dtype)
     reasons: dict[str, list[int]] = {}
     for code, text in enumerate(distinct):
         try:
-            values[code] = cell.to_float(validator.parse_text_row({cell.name: text})[cell.name])
+            value = validator.parse_text_row({cell.name: text})[cell.name]
+            is_time = cell.kind is ColumnKind.DATETIME
+            values[code] = to_microseconds(value) if is_time else cell.to_float(value)
         except RowsError as error:
             reasons.setdefault(error.faults[0]["msg"], []).append(code)
     cells.values[rows] = values[codes]

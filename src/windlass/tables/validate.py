@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,13 @@ from windlass.core.batch import Batch
 from windlass.core.csv_format import CsvFormat
 from windlass.core.pydantic_schemas import default_value
 from windlass.core.row_schema import (
-    EPOCH,
     MISSING_TEXT,
     ColumnKind,
     ColumnSchema,
     RowSchema,
     type_error_message,
 )
+from windlass.core.timestamps import seconds_from_microseconds
 from windlass.errors import TableError, counted
 from windlass.tables.arrow_numpy import to_numpy, validity_mask
 from windlass.tables.column_checks import (
@@ -33,11 +32,9 @@ from windlass.tables.column_checks import (
     reject_out_of_bounds,
 )
 from windlass.tables.text_cells import null_markers, null_missing
-from windlass.tables.text_columns import is_text, read_categories, read_texts
+from windlass.tables.text_columns import is_text, read_categories, read_texts, strip_texts
+from windlass.tables.time_columns import is_calendar, read_days, read_times
 
-_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-_FIRST_DAY, _LAST_DAY = (date.min - EPOCH).days, (date.max - EPOCH).days
-_UTC = frozenset({None, "UTC", "Etc/UTC", "+00:00", "Z"})
 _MAX_LISTED = 5  # columns that one error names
 
 
@@ -78,8 +75,9 @@ def validate_table(
 
     Null is JSON's null. NaN is missing where a column may be null, because data frames write it so,
     and rejected elsewhere. A float column of integral values passes for integers, a timestamp at
-    midnight (UTC, or without a zone) for a date. With `strings` every column is text, as CSV has it,
-    and is read as `RowValidator.parse_text_row` does. A text that the row declares as missing is null.
+    midnight (UTC, or without a zone) for a date, and one of any unit and zone for a time. With
+    `strings` every column is text, as CSV has it, and is read as `RowValidator.parse_text_row` does.
+    A text that the row declares as missing is null.
     Raises TableError where a column is absent, unknown or duplicated: no row can be validated.
     """
     require_columns(schema, table.schema.names)
@@ -163,6 +161,8 @@ def _read_column(
 ) -> ColumnCheck:
     """Validate one column and write its values into `target` [n]."""
     missing = schema.missing_texts(column)
+    if column.strip:
+        array = strip_texts(array)
     if strings and is_text(array.type):
         array = null_missing(array, missing, strip=not column.is_text)
     elif is_text(array.type) or pa.types.is_dictionary(array.type):
@@ -173,6 +173,8 @@ def _read_column(
     else:
         cells = _read_numeric(column, array, present, schema.csv if strings else None)
         reject_out_of_bounds(cells, column)
+        if column.kind is ColumnKind.DATETIME:
+            cells.values = seconds_from_microseconds(cells.values.astype(np.int64, copy=False))
         cells.write(target)
     if present is not None and not column.nullable and not present.all():
         cells.rejections.append(
@@ -202,16 +204,15 @@ def _read_numeric(
     """
     kind = array.type
     number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
-    if is_text(kind) and (csv is not None or column.kind is ColumnKind.DATE):
+    if is_text(kind) and (csv is not None or column.kind in (ColumnKind.DATE, ColumnKind.DATETIME)):
         return read_texts(column, array, present, csv)
     if column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) and number:
         return _read_numbers(column, array, present)
     if column.kind is ColumnKind.BOOLEAN and pa.types.is_boolean(kind):
         return ColumnCheck(to_numpy(array.cast(pa.uint8())), present)
-    if column.kind is ColumnKind.DATE and pa.types.is_date32(kind):
-        return _reject_outside_calendar(ColumnCheck(to_numpy(array), present))
-    if column.kind is ColumnKind.DATE and (pa.types.is_date64(kind) or pa.types.is_timestamp(kind)):
-        return _read_days(array, present)
+    if column.kind in (ColumnKind.DATE, ColumnKind.DATETIME) and is_calendar(kind):
+        is_day = column.kind is ColumnKind.DATE
+        return read_days(array, present) if is_day else read_times(column, array, present)
     cells = ColumnCheck(np.zeros(len(array)), present)
     cells.reject(np.ones(len(array), np.bool_), type_error_message(column))
     return cells
@@ -227,27 +228,6 @@ def _read_numbers(column: ColumnSchema, array: Any, present: Mask | None) -> Col
         reject_non_finite(cells, column)
         if column.kind is ColumnKind.INTEGER:
             reject_fractions(cells)
-    return cells
-
-
-def _read_days(array: Any, present: Mask | None) -> ColumnCheck:
-    """Read timestamps as days since 1970; a timestamp that is not midnight is rejected."""
-    zoned = pa.types.is_timestamp(array.type) and array.type.tz not in _UTC
-    unit = array.type.unit if pa.types.is_timestamp(array.type) else "ms"
-    days, rest = np.divmod(to_numpy(array), _DAY[unit])
-    cells = ColumnCheck(days, present)
-    if zoned:
-        reason = "Input should be a valid date, not a moment in a zone other than UTC"
-        cells.reject(np.ones(len(array), np.bool_), reason)
-    cells.reject(
-        rest != 0, "Datetimes provided to dates should have zero time - e.g. be exact dates"
-    )
-    return _reject_outside_calendar(cells)
-
-
-def _reject_outside_calendar(cells: ColumnCheck) -> ColumnCheck:
-    beyond = (cells.values < _FIRST_DAY) | (cells.values > _LAST_DAY)
-    cells.reject(beyond, "Input should be a valid date, of the years 1 to 9999")
     return cells
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from windlass.core.batch import Batch, Prediction
 from windlass.core.row_schema import MISSING_TEXT, ColumnKind, ColumnSchema, RowSchema
 from windlass.core.targets.target import Label, OutputArray, Target
+from windlass.core.timestamps import microseconds_from_seconds
 from windlass.errors import InputError
 from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 
@@ -110,9 +111,23 @@ def _number_column(column: ColumnSchema, values: NDArray[np.float64]) -> Any:
             array = number_array(filled.astype(np.int64))
         case ColumnKind.BOOLEAN:
             array = mask_array(filled != 0)
+        case ColumnKind.DATETIME:
+            array = text_array(_time_texts(filled).tolist())
         case _:  # a date, in days
             array = number_array(filled.astype(np.int32)).cast(pa.date32()).cast(pa.string())
     return _with_nulls(array, present)
+
+
+def _time_texts(seconds: NDArray[np.float64]) -> NDArray[np.str_]:
+    """Returns times [n] in UTC as JSON has them: microseconds only where there are some."""
+    microseconds = microseconds_from_seconds(seconds).astype("M8[us]")
+    whole = microseconds.astype("M8[s]")
+    texts = np.where(
+        whole == microseconds,
+        np.datetime_as_string(whole).astype("U26"),
+        np.datetime_as_string(microseconds),
+    )
+    return np.char.add(texts, "+00:00")
 
 
 def _with_nulls(array: Any, present: NDArray[np.bool_]) -> Any:

@@ -1,6 +1,6 @@
-"""Customers whose columns have names that Python cannot have: who will leave."""
+"""Customers whose columns have names that Python cannot have, and of rarer kinds: who will leave."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ class Customer(Row):
     """What is known of a customer."""
 
     total_charges: float = column("Sum of the bills", alias="Total Charges", unit="EUR", ge=0)
-    class_: Literal["basic", "gold"] = column("Class of the contract", alias="class")
+    class_: Literal["basic", "gold"] = column("Class of the contract", alias="class", strip=True)
     first: int = column("Orders of the first month", alias="1st")
     a_b: float | None = column("A dot", alias="a.b")
     height: float = column("Unicode", alias="größe")
@@ -26,6 +26,7 @@ class Customer(Row):
     quoted: float = column("Quotes, a comma, a line end", alias='it\'s "so",\nno: {0}|[1]')
     city: str = column("A space at either end", alias=" city ")
     since: date = column("A dollar", alias="$since")
+    seen: datetime | None = column("Last visit", utc=True, ge=datetime(2000, 1, 1, tzinfo=UTC))
 
 
 class Linear(Candidate, name="linear"):
@@ -61,6 +62,10 @@ def customers(rows: int = 120) -> pd.DataFrame:
             "probability_of_rain": random.random(rows).round(2),
             'it\'s "so",\nno: {0}|[1]': random.normal(0, 1, rows).round(2),
             " city ": random.choice(["Ulm", "Köln"], rows),
+            "seen": [
+                datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=row * 86_400.25)
+                for row in range(rows)
+            ],
             "$since": [date(2020, 1, 1) + timedelta(days=int(day)) for day in range(rows)],
         }
     )

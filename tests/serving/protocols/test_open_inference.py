@@ -146,22 +146,28 @@ def test_every_kind_of_column(mixed_server: Server) -> None:
     assert answer["outputs"][1]["data"] == list(expected["class_probabilities"].values())
 
 
-def test_a_matrix_of_the_numeric_columns_beside_the_others(mixed_server: Server) -> None:
-    days = 11_025  # 9 March 2000
+def test_a_matrix_of_the_columns_of_numbers_beside_the_others(mixed_server: Server) -> None:
     numbers = {
         "name": "x",
-        "shape": [1, 5],
+        "shape": [1, 4],
         "datatype": "FP64",
-        "data": [16106.26, 25.0, None, None, days],
+        "data": [16106.26, 25.0, None, None],
     }
     texts = [
         {"name": name, "shape": [1], "datatype": "BYTES", "data": [LOAN[name]]}
-        for name in ("grade", "housing", "city")
+        for name in ("grade", "housing", "city", "opened")
     ]
     answer = mixed_server.client.post("/v2/models/mixed/infer", json={"inputs": [numbers, *texts]})
     expected = mixed_server.client.post("/predict", json=LOAN).json()
     assert answer.status_code == 200, answer.text
     assert answer.json()["outputs"][0]["data"] == [expected["prediction"]]
+
+
+def test_a_date_is_text_and_no_number(mixed_server: Server) -> None:
+    day = {"name": "opened", "shape": [1], "datatype": "INT64", "data": [11_025]}
+    age = {"name": "age", "shape": [1], "datatype": "INT64", "data": [25]}
+    answer = mixed_server.client.post("/v2/models/mixed/infer", json={"inputs": [day, age]})
+    assert "0.opened: Input should be a valid date" in error(answer)
 
 
 def bad(**changes: Any) -> dict[str, Any]:

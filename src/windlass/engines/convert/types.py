@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from windlass.core.targets.classes import Classes
@@ -51,6 +51,9 @@ class ColumnDomain:
                     high = min(high, math.nextafter(value, -math.inf))
         if column.kind == "date":
             low, high = max(low, column.to_float(date.min)), min(high, column.to_float(date.max))
+        if column.kind == "datetime":
+            first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+            low, high = max(low, column.to_float(first)), min(high, column.to_float(last))
         return cls(low, high, nullable=column.nullable)
 
 
@@ -63,7 +66,8 @@ class FittedEstimator:
 
     ``estimator`` was fitted on a DataFrame whose columns are ``columns``, in that order. The
     columns in ``text`` hold categories as text; all others are float64 (NaN is missing,
-    booleans are 0.0 and 1.0, dates are days). ``classes`` is the declared order of the classes,
+    booleans are 0.0 and 1.0, dates are days, times
+    seconds). ``classes`` is the declared order of the classes,
     or None for regression; ``target`` says more of other kinds of target, of which ``estimator``
     may be a dict with an estimator for each part. ``domains`` say by column which values a valid
     row may have; a column without one may have any.

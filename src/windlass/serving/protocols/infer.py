@@ -18,7 +18,7 @@ from windlass.web.messages import Request, Response
 
 JSON_LENGTH = b"inference-header-content-length"
 MAX_INPUTS = 10_000
-_MAX_DAYS = 700_000  # from 1970, within the calendar's years 1 to 9999
+_MATRIX_KINDS = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.BOOLEAN)
 
 Cells = Callable[[int, int], list[Any]]  # the values of a column from one row up to another
 
@@ -183,7 +183,7 @@ def _read_tensors(model: ServedModel, reader: JsonReader, tail: BinaryTail) -> l
 
 
 def _rows(model: ServedModel, tensors: list[Tensor]) -> Iterator[Rows]:
-    """Yields the rows of one tensor for each column, or of a matrix of all numeric columns and other tensors."""
+    """Yields the rows of one tensor for each column, or of a matrix of all columns of numbers and other tensors."""
     columns: dict[str, Cells] = {}
     for tensor in tensors:
         for name, cells in _columns(model.schema, tensor):
@@ -211,12 +211,13 @@ def _columns(schema: RowSchema, tensor: Tensor) -> Iterator[tuple[str, Cells]]:
             raise tensor_error("an input named after a column has the shape [rows] or [rows, 1]")
         yield tensor.name, _cells(schema[tensor.name], tensor, 0)
         return
-    if width != len(schema.numeric) or (width == 1 and len(tensor.shape) == 1):
+    numbers = [column for column in schema.columns if column.kind in _MATRIX_KINDS]
+    if width != len(numbers) or (width == 1 and len(tensor.shape) == 1):
         raise tensor_error(
-            f"an input is named after a column ({', '.join(schema.names)}), or is a matrix of all numeric columns,"
-            f" of which there are {len(schema.numeric)}"
+            f"an input is named after a column ({', '.join(schema.names)}), or is a matrix of all columns of numbers"
+            f" and booleans, of which there are {len(numbers)}"
         )
-    for index, column in enumerate(schema.numeric):
+    for index, column in enumerate(numbers):
         yield column.name, _cells(column, tensor, index)
 
 
@@ -231,6 +232,4 @@ def _value(column: ColumnSchema, value: Any) -> Any:
     """Returns a value in its column's type, where a matrix or the client made a float of it."""
     if column.kind is ColumnKind.BOOLEAN and value in (0, 1):
         return bool(value)
-    if column.kind is ColumnKind.DATE and isinstance(value, float | int) and abs(value) < _MAX_DAYS:
-        return column.to_json(value) if value == int(value) else value
     return value

@@ -24,6 +24,7 @@ _DATATYPES = {
     ColumnKind.INTEGER: "INT64",
     ColumnKind.BOOLEAN: "BOOL",
     ColumnKind.DATE: "BYTES",
+    ColumnKind.DATETIME: "BYTES",
     ColumnKind.CATEGORY: "BYTES",
 }
 
