@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from windlass.core.feature_view import FeatureView as FeatureView
     from windlass.core.feature_view import YearsSince as YearsSince
     from windlass.core.gates import Gate as Gate
+    from windlass.core.gates import NoFindings as NoFindings
     from windlass.core.gates import NotWorse as NotWorse
     from windlass.core.project import Candidate as Candidate
     from windlass.core.project import Project as Project
@@ -57,6 +58,7 @@ _MODULES = {
     "Gate": "windlass.core.gates",
     "GroupTimeSplit": "windlass.core.evaluation_rules",
     "Model": "windlass.api.model",
+    "NoFindings": "windlass.core.gates",
     "NotWorse": "windlass.core.gates",
     "Outputs": "windlass.core.targets.outputs",
     "Project": "windlass.core.project",

@@ -70,6 +70,7 @@ def test_exactly_these_names_are_exported() -> None:
         "Gate",
         "GroupTimeSplit",
         "Model",
+        "NoFindings",
         "NotWorse",
         "Outputs",
         "Project",

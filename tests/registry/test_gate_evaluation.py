@@ -6,7 +6,8 @@ import pytest
 from tests.support.holdout_bundles import make_holdout, seal_holdout
 
 from windlass.core.bundle import Bundle, ComparisonRecord, GateRecord
-from windlass.core.gates import GateResult
+from windlass.core.data_checks import DataChecks, Finding
+from windlass.core.gates import NO_FINDINGS, GateResult
 from windlass.registry.gate_evaluation import MIN_COMMON_ROWS, evaluate_gates
 
 TRUTH = np.random.default_rng(5).integers(0, 2, 500)
@@ -125,3 +126,25 @@ def test_each_rule_is_evaluated_with_its_own_confidence(tmp_path: Path) -> None:
     results = evaluate_gates(_bundle(tmp_path, 1.2, comparisons=records), _bundle(tmp_path, 1.0))
     assert [result.passed for result in results] == [False, True]
     assert ["50% interval" in result.note for result in results] == [True, False]
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_findings_in_the_data_are_for_a_person_to_decide(tmp_path: Path, *, accepted: bool) -> None:
+    finding = Finding(check="id_column", column="x", message="An id.", accepted=accepted)
+    checks = DataChecks(
+        rows=9, repeated_rows=0, repeated_test_rows=0, equal_by_chance=False, findings=(finding,)
+    )
+    results = evaluate_gates(_bundle(tmp_path, 1.0, checks=checks), None)
+    undecided = GateResult(NO_FINDINGS, 1.0, passed=False, note="id_column:x", undecided=True)
+    assert results == (() if accepted else (undecided,))
+
+
+def test_a_gate_on_findings_is_as_training_evaluated_it(tmp_path: Path) -> None:
+    finding = Finding(check="id_column", column="x", message="An id.")
+    checks = DataChecks(
+        rows=9, repeated_rows=0, repeated_test_rows=0, equal_by_chance=False, findings=(finding,)
+    )
+    gate = GateRecord(rule=NO_FINDINGS, value=1.0, passed=False, note="id_column:x")
+    (result,) = evaluate_gates(_bundle(tmp_path, 1.0, checks=checks, gates=(gate,)), None)
+    assert result == GateResult(NO_FINDINGS, 1.0, passed=False, note="id_column:x")
+    assert result.blocks_approval

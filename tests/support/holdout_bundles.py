@@ -16,6 +16,7 @@ from windlass.core.bundle import (
     GateRecord,
     Manifest,
 )
+from windlass.core.data_checks import DATA_CHECKS_FILE, DataChecks
 from windlass.core.hashing import sha256
 from windlass.core.holdout import HOLDOUT_FILE, Holdout, encode_holdout, row_digests
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
@@ -47,6 +48,7 @@ def seal_holdout(
     comparisons: tuple[ComparisonRecord, ...] = (),
     target: TargetRecord | None = None,
     row: RowSchema = ROW,
+    checks: DataChecks | None = None,
 ) -> Bundle:
     """A bundle of two classes, or of a quantity, that holds this holdout."""
     content = holdout if isinstance(holdout, bytes) else encode_holdout(holdout)
@@ -54,6 +56,11 @@ def seal_holdout(
     path = folder / digest
     path.mkdir(parents=True, exist_ok=True)
     (path / HOLDOUT_FILE).write_bytes(content)
+    files = {HOLDOUT_FILE: digest}
+    if checks is not None:
+        text = checks.model_dump_json().encode()
+        (path / DATA_CHECKS_FILE).write_bytes(text)
+        files[DATA_CHECKS_FILE] = sha256(text)
     quantity = isinstance(holdout, Holdout) and holdout.prediction.values is not None
     record = target or TargetRecord(name="y", classes=None if quantity else (0, 1))
     manifest = Manifest(
@@ -64,7 +71,7 @@ def seal_holdout(
         engine=EngineRecord(name="native"),
         gates=gates,
         comparisons=comparisons,
-        files={HOLDOUT_FILE: digest},
+        files=files,
     )
     return Bundle(path, manifest, digest, BundleSchema(row=row, target=record))
 

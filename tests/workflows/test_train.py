@@ -17,7 +17,8 @@ from windlass.workflows.train import TrainingResult
 Copy = Callable[[str], Path]
 Train = Callable[..., TrainingResult]
 REPEATABLE = (
-    "metrics.json", "params.json", "confusion_matrix.json", "golden.json", "profile.json", "holdout.npz",
+    "metrics.json", "params.json", "data_checks.json", "confusion_matrix.json", "golden.json", "profile.json",
+    "holdout.npz",
 )  # fmt: skip
 FILES = {
     "model.joblib",

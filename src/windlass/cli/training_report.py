@@ -1,12 +1,13 @@
 """Prints the result of a training: as text for people, as JSON for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windlass.cli.console import echo, echo_error, echo_facts, echo_json
 from windlass.core.bundle import MODEL_PICKLE
+from windlass.core.data_checks import Finding, read_data_checks
 from windlass.core.gates import GateResult
 from windlass.core.metrics import ROW_COUNTS
 from windlass.errors import counted
@@ -27,6 +28,7 @@ class TrainingReport:
     project: str
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
+    findings: Sequence[Mapping[str, Any]]
     gates: Sequence[Mapping[str, Any]]
     engine: Mapping[str, Any]
     version: str
@@ -68,11 +70,12 @@ class TrainingReport:
 
     @classmethod
     def _from_bundle(cls, bundle: "Bundle") -> "TrainingReport":
-        manifest = bundle.manifest
+        manifest, checks = bundle.manifest, read_data_checks(bundle)
         return cls(
             project=manifest.project,
             params=bundle.json("params.json"),
             metrics=bundle.json("metrics.json"),
+            findings=[] if checks is None else checks.model_dump()["findings"],
             gates=[gate.model_dump() for gate in manifest.gates],
             engine=manifest.engine.model_dump(),
             version=bundle.version,
@@ -113,6 +116,7 @@ class TrainingReport:
             ("model", str(model)),
             ("hyperparameters", ", ".join(f"{name} = {value}" for name, value in params.items())),
             *_metric_facts(self.metrics),
+            *finding_facts(self.findings),
             *(
                 ("gate", f"{gate.rule}: {gate.verdict}{_in_brackets(gate.note)}")
                 for gate in self._gates
@@ -125,6 +129,15 @@ class TrainingReport:
         if self.tracked is not None:
             facts.append(("tracked", self.tracked))
         return facts
+
+
+def finding_facts(findings: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Returns a line for each finding of the data checks: its name, whether it is accepted, and what it means."""
+    lines = []
+    for finding in map(Finding.model_validate, findings):
+        accepted = " (accepted)" if finding.accepted else ""
+        lines.append(("finding", f"{finding.name}{accepted}: {finding.message}"))
+    return lines
 
 
 def _in_brackets(reason: str | None) -> str:

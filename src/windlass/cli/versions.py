@@ -17,6 +17,7 @@ from windlass.cli.console import (
     fail_usage,
 )
 from windlass.cli.context import ProjectArgument, select_version, split_arguments, version_argument
+from windlass.cli.training_report import finding_facts
 from windlass.core.gates import GateResult
 from windlass.settings import Settings
 from windlass.workflows.project_lookup import open_registry, resolve_project
@@ -87,6 +88,7 @@ def show(
             ("hyperparameters", ", ".join(f"{name} = {value}" for name, value in params.items())),
             ("trained", f"{format_time(version.created_at)} by {version.trained_by}"),
             *((name, f"{value:,.6g}") for name, value in version.facts["metrics"].items()),
+            *finding_facts(version.facts.get("findings", ())),
             *(("gate", _gate(gate)) for gate in version.gates),
             *(("decision", _decision(decision)) for decision in decisions),
             ("engine", str(version.facts["engine"]["name"])),

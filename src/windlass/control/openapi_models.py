@@ -21,6 +21,15 @@ class Gate(ApiModel):
     )
 
 
+class Finding(ApiModel):
+    """A finding of the checks of the training data."""
+
+    check: str
+    column: str | None
+    message: str
+    accepted: bool = Field(description="Whether the project accepts it by name.")
+
+
 class Version(ApiModel):
     """A version of a project, as the registry has it."""
 
@@ -34,6 +43,7 @@ class Version(ApiModel):
     pruned_at: float | None = Field(description="Time when its bundle was removed.")
     params: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
+    findings: list[Finding] = Field(default_factory=list)
     gates: list[Gate]
     engine: dict[str, Any] = Field(
         default_factory=dict,
@@ -148,6 +158,7 @@ class Trained(ApiModel):
     job_id: str
     digest: str = ""
     metrics: dict[str, Any] = Field(default_factory=dict)
+    findings: list[Finding] = Field(default_factory=list)
     gates: list[Gate] = Field(default_factory=list)
 
 

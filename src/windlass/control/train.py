@@ -92,7 +92,11 @@ def _trained(job: Job) -> JsonObject:
         "new_model_version": result.get("version"),
         "stage": result.get("stage"),
         "job_id": job.id,
-        **{name: result[name] for name in ("digest", "metrics", "gates") if name in result},
+        **{
+            name: result[name]
+            for name in ("digest", "metrics", "findings", "gates")
+            if name in result
+        },
     }
 
 

@@ -48,11 +48,12 @@ class EngineRecord(BundleModel):
 
 
 class GateRecord(BundleModel):
-    """Result of one gate in training."""
+    """Result of one gate in training; `note` has details."""
 
     rule: str
     value: float | None
     passed: bool
+    note: str = ""
 
 
 class ComparisonRecord(BundleModel):

@@ -56,6 +56,20 @@ class NotWorse:
         return low >= -self.margin if self.margin else high >= 0
 
 
+NO_FINDINGS = "no findings in the data"  # the rule, as results have it
+
+
+@dataclass(frozen=True)
+class NoFindings:
+    """Requires that the data checks of a training find nothing but what the project accepts: `NoFindings()`.
+
+    Without this gate, a version with findings is for a person to approve; with it, nobody can.
+    """
+
+    def __str__(self) -> str:
+        return NO_FINDINGS
+
+
 @dataclass(frozen=True)
 class GateResult:
     """Result of a gate: its rule, the metric's value (None if it was not measured), and whether it passed.

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from windlass.core.bundle import PROJECT_NAME
+from windlass.core.data_checks import require_finding_names
 from windlass.core.deprecation import renamed_arguments
 from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
 from windlass.core.feature_view import FeatureView, ViewRecord
-from windlass.core.gates import Gate, NotWorse
+from windlass.core.gates import Gate, NoFindings, NotWorse
 from windlass.core.metrics import COST_METRICS, ROW_COUNTS
 from windlass.core.row import read_row
 from windlass.core.row_schema import RowSchema
@@ -86,7 +87,8 @@ class Project:
 
     `policy` decides what happens after a training whose gates pass: "manual" waits for an approval,
     "automatic" puts the version into production. With `four_eyes`, the person who trained a version cannot
-    approve it.
+    approve it. `accept` names findings of the data checks that are no fault, such as "duplicate_rows" or
+    "id_column:loan_id": a version with others never goes into production automatically.
 
     Raises ProjectError if something is declared that cannot work.
     """
@@ -96,7 +98,7 @@ class Project:
     target: Target
     data: Callable[..., Any]
     candidates: tuple[type[Candidate], ...]
-    gates: tuple[Gate | NotWorse, ...] = ()
+    gates: tuple[Gate | NotWorse | NoFindings, ...] = ()
     description: str = ""
     policy: Literal["manual", "automatic"] = "manual"
     four_eyes: bool = False
@@ -105,6 +107,7 @@ class Project:
     slices: tuple[str, ...] = ()
     costs: CostMatrix | None = None
     validation: float | None = None
+    accept: tuple[str, ...] = ()
     schema: RowSchema = field(init=False, repr=False)
 
     def __init__(  # noqa: PLR0913 - the declaration: every argument is a keyword that the user reads
@@ -115,7 +118,7 @@ class Project:
         target: Target,
         data: Callable[..., Any] | None = None,
         candidates: Iterable[type[Candidate]],
-        gates: Iterable[Gate | NotWorse] = (),
+        gates: Iterable[Gate | NotWorse | NoFindings] = (),
         description: str = "",
         policy: Literal["manual", "automatic"] = "manual",
         four_eyes: bool = False,
@@ -124,6 +127,7 @@ class Project:
         slices: Iterable[str] = (),
         costs: CostMatrix | None = None,
         validation: float | None = None,
+        accept: Iterable[str] = (),
     ) -> None:
         values = {
             "name": name,
@@ -140,6 +144,7 @@ class Project:
             "slices": tuple(slices),
             "costs": costs,
             "validation": validation,
+            "accept": (accept,) if isinstance(accept, str) else tuple(accept),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -149,6 +154,7 @@ class Project:
         self._check_candidates()
         self._check_thresholds()
         self._check_comparisons()
+        require_finding_names(self.name, self.accept)
 
     def _check_kinds(self) -> None:
         rules = (
@@ -170,8 +176,8 @@ class Project:
                 "candidates are subclasses of windlass.Candidate",
             ),
             (
-                all(isinstance(gate, Gate | NotWorse) for gate in self.gates),
-                "gates are Gate(…) or NotWorse(…)",
+                all(isinstance(gate, Gate | NotWorse | NoFindings) for gate in self.gates),
+                "gates are Gate(…), NotWorse(…) or NoFindings()",
             ),
             (self.policy in ("manual", "automatic"), "policy is 'manual' or 'automatic'"),
             (isinstance(self.four_eyes, bool), "four_eyes is True or False"),
@@ -285,6 +291,11 @@ class Project:
     def comparisons(self) -> tuple[NotWorse, ...]:
         """The gates that compare the version with production; with any, the split is by the rows' content."""
         return tuple(gate for gate in self.gates if isinstance(gate, NotWorse))
+
+    @property
+    def requires_no_findings(self) -> bool:
+        """Whether a gate requires that the data checks find nothing."""
+        return any(isinstance(gate, NoFindings) for gate in self.gates)
 
     @property
     def view_record(self) -> ViewRecord | None:

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from windlass.core.bundle import Bundle
-from windlass.core.gates import GateResult, NotWorse
+from windlass.core.data_checks import evaluate_findings, read_data_checks
+from windlass.core.gates import NO_FINDINGS, GateResult, NotWorse
 from windlass.errors import BundleError, RegistryError, StorageError, counted
 from windlass.registry.comparison import Comparison, Difference, compare
 from windlass.registry.version import Version
@@ -48,12 +49,24 @@ def evaluate_gates(candidate: Bundle, production: Bundle | None) -> tuple[GateRe
     """Returns a sealed bundle's results: thresholds as training measured them, and comparisons with `production`.
 
     Without a production version every comparison passes. Where the two cannot be compared the gate is
-    undecided: no policy approves such a version, a person may. Raises IntegrityError for a damaged bundle.
+    undecided: no policy approves such a version, a person may. The same holds for findings in the data that the
+    project neither accepts nor has a gate for. Raises IntegrityError for a damaged bundle.
     """
     thresholds = tuple(
-        GateResult(gate.rule, gate.value, gate.passed) for gate in candidate.manifest.gates
+        GateResult(gate.rule, gate.value, gate.passed, gate.note)
+        for gate in candidate.manifest.gates
     )
-    return thresholds + _evaluate_comparisons(candidate, production)
+    comparisons = _evaluate_comparisons(candidate, production)
+    return thresholds + _undeclared_findings(candidate) + comparisons
+
+
+def _undeclared_findings(candidate: Bundle) -> tuple[GateResult, ...]:
+    """Return an undecided result where a bundle has findings that its own gates do not cover."""
+    checks = read_data_checks(candidate)
+    is_gate = any(gate.rule == NO_FINDINGS for gate in candidate.manifest.gates)
+    if checks is None or is_gate or not checks.open_findings:
+        return ()
+    return (replace(evaluate_findings(checks), undecided=True),)
 
 
 def _evaluate_comparisons(candidate: Bundle, production: Bundle | None) -> tuple[GateResult, ...]:

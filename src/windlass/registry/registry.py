@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from windlass.core.bundle import Bundle
+from windlass.core.data_checks import read_data_checks
 from windlass.core.hashing import canonical_json
 from windlass.core.project_spec import ProjectSpec
 from windlass.errors import BundleError, RegistryError, StorageError, counted
@@ -357,10 +358,11 @@ def _require_storable(trained_by: str, job_id: str | None) -> None:
 
 def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
     """Returns what the registry reports of a bundle without opening it. Raises BundleError where it is not JSON."""
-    manifest = bundle.manifest
+    manifest, checks = bundle.manifest, read_data_checks(bundle)
     facts = {
         "params": bundle.json("params.json") if "params.json" in manifest.files else {},
         "metrics": bundle.json("metrics.json") if "metrics.json" in manifest.files else {},
+        "findings": [] if checks is None else checks.model_dump(mode="json")["findings"],
         "engine": manifest.engine.model_dump(mode="json"),
         "data_digest": manifest.data_digest,
         "source_digest": manifest.source_digest,

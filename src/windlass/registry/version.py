@@ -61,7 +61,7 @@ class Version(VersionRef):
     """Registered version of a model.
 
     Times are seconds since 1970.
-    `facts` holds `params`, `metrics`, `engine`, `data_digest` and `source_digest`. `gates` are the gate results,
+    `facts` holds `params`, `metrics`, `findings`, `engine`, `data_digest` and `source_digest`. `gates` are results,
     `baseline_digest` is the digest of the production version that they were evaluated against (None: there
     was none). `pruned_at` is when its bundle was removed; None while it is kept.
     """

@@ -50,7 +50,7 @@ versions = Table(
     Column("trained_by", String(200), nullable=False),
     Column("job_id", String(64)),
     Column("pruned_at", Float),  # its bundle was removed; the row stays
-    Column("facts", JSON, nullable=False),  # params, metrics, engine, data digest
+    Column("facts", JSON, nullable=False),  # params, metrics, findings, engine, data digest
     Column("gates", JSON, nullable=False),  # how each gate went, at registration
     ForeignKeyConstraint(["project"], ["projects.name"]),
     UniqueConstraint("project", "digest"),

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from windlass.core.bundle import MODEL_ONNX, MODEL_PICKLE, EngineRecord, GateRecord
+from windlass.core.data_checks import DATA_CHECKS_FILE
 from windlass.core.hashing import pretty_json
 from windlass.core.holdout import HOLDOUT_FILE, encode_holdout
 from windlass.core.profile import Profile, profile_rows
@@ -112,13 +113,14 @@ def write_metadata(
     engine: EngineRecord,
     gates: tuple[GateRecord, ...],
 ) -> None:
-    """Write schema, profile, reference examples, holdout, environment and model card.
+    """Write schema, profile, data checks, reference examples, holdout, environment and model card.
 
     `source` is the project's folder.
     """
     files: dict[str, Any] = {
         "schema.json": run.schema.model_dump(mode="json"),
         "profile.json": _training_profile(run).model_dump(mode="json"),
+        DATA_CHECKS_FILE: run.checks.model_dump(mode="json"),
         "golden.json": select_reference_examples(run),
         "environment.json": read_environment(source),
     }

@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from windlass.core.hashing import canonical_json
 from windlass.core.project import Project
 from windlass.core.targets.classes import Classes
 from windlass.errors import DataError, WindlassError, counted
+from windlass.training.repeated_rows import are_coarse, content_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +98,7 @@ class Dataset:
     `truth` holds the target as metrics see it: indices of the declared classes int64 [n], numbers float64 [n], or of
     several outputs float64 [n, k]. `labels` [n] is the truth of a target of classes, else None. `extra_columns` holds
     what the split, the slices and groups are made by, and no model sees: a date by which it is split, everything else
-    as text.
+    as text. `undeclared` are the other columns that data() returned, as they were: only the data checks read them.
     """
 
     batch: Batch
@@ -105,9 +107,20 @@ class Dataset:
     labels: NDArray[np.int64] | None
     digest: str
     extra_columns: "pa.Table"
+    undeclared: "pa.Table"
 
     def __len__(self) -> int:
         return len(self.batch)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Number of each row's content [n], as `content_groups` returns it."""
+        return content_groups(self.batch)
+
+    @cached_property
+    def equal_by_chance(self) -> bool:
+        """Whether the columns are so coarse that equal rows are no copies, as `are_coarse` decides."""
+        return are_coarse(self.batch, self.groups)
 
 
 def read_dataset(
@@ -119,7 +132,7 @@ def read_dataset(
     """
     from windlass.engines.native import to_frame
 
-    table = _read_table(project, file, rows)
+    table, undeclared = _read_table(project, file, rows)
     if table.num_rows == 0:
         raise DataError(f"data() of project {project.name!r} returned no rows.")
     origin = RowOrigin(file, table.num_rows)
@@ -128,11 +141,12 @@ def read_dataset(
     labels = truth if isinstance(project.target, Classes) else None
     digest = _digest(project, batch, truth)
     frame = to_frame(project.schema, batch)
-    return Dataset(batch, frame, truth, labels, digest, _read_extra_columns(project, table, origin))
+    extra_columns = _read_extra_columns(project, table, origin)
+    return Dataset(batch, frame, truth, labels, digest, extra_columns, undeclared)
 
 
-def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> Any:
-    """Returns the project's rows as an Arrow table: declared columns in their order, target, extra columns."""
+def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> tuple[Any, Any]:
+    """Returns the project's rows as Arrow tables: declared columns (row, target, extra ones), and all others."""
     import pyarrow as pa
 
     if file is not None and not file.exists():
@@ -166,7 +180,12 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
                 f"data() of project {project.name!r} returned {counted(count, 'column')} {name!r}, where one is"
                 f" declared. It returned: {', '.join(table.column_names)}."
             )
-    return table.select(list(names))
+    undeclared = [
+        index
+        for index, name in enumerate(table.column_names)
+        if name not in names and table.column_names.count(name) == 1
+    ]
+    return table.select(list(names)), table.select(undeclared)
 
 
 def _read_extra_columns(project: Project, table: Any, origin: RowOrigin) -> Any:

@@ -18,6 +18,7 @@ def render_model_card(run: TrainingRun, engine: EngineRecord, gates: Iterable[Ga
     parts = [
         _heading(run),
         _data(run),
+        _data_checks(run),
         _metrics(run),
         _confusion(run),
         _calibration(run),
@@ -51,6 +52,16 @@ def _data(run: TrainingRun) -> str:
     )
 
 
+def _data_checks(run: TrainingRun) -> str:
+    if not run.checks.findings:
+        return "## Data checks\n\nNo leak, duplicate or other fault was found in the data before the fit."
+    rows = [
+        (f"`{finding.name}`", finding.message, "accepted" if finding.accepted else "OPEN")
+        for finding in run.checks.findings
+    ]
+    return "## Data checks\n\n" + _table(("Finding", "What it means", "Project"), rows)
+
+
 def _split(run: TrainingRun) -> str:
     rule = run.project.split
     if rule is not None:
@@ -61,7 +72,8 @@ def _split(run: TrainingRun) -> str:
     if run.split.method == "content":
         return "split by their content, so that every version holds out the same rows"
     how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"
-    return f"split {how} under seed {run.plan.seed}"
+    together = "" if run.dataset.equal_by_chance else ", rows of equal content on one side"
+    return f"split {how} under seed {run.plan.seed}{together}"
 
 
 def _read(run: TrainingRun) -> str:

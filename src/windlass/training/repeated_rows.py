@@ -26,16 +26,13 @@ def content_groups(batch: Batch) -> NDArray[np.int64]:
     hashes = np.zeros(len(batch), np.uint64)
     for column in _column_hashes(batch):
         hashes = _mix(hashes, column)
-    return number_by_first_row(hashes)
+    return _factorize(hashes)
 
 
-def number_by_first_row(values: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Return the number of each value [n], from 0 in the order of first rows; equal values have one number."""
-    _, first, codes = np.unique(values, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    numbers: NDArray[np.int64] = rank[codes]
-    return numbers
+def first_rows(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the index of the first row of each group, in order; `groups` [n] are `content_groups`."""
+    newest = np.maximum.accumulate(groups)
+    return np.flatnonzero(np.concatenate([[True], newest[1:] > newest[:-1]]))
 
 
 def repeated_share(groups: NDArray[np.int64]) -> float:
@@ -54,7 +51,7 @@ def chance_share(batch: Batch) -> float:
     hashes = np.zeros(len(batch), np.uint64)
     for column in _column_hashes(batch):
         hashes = _mix(hashes, column[random.permutation(len(column))])
-    return repeated_share(number_by_first_row(hashes))
+    return repeated_share(_factorize(hashes))
 
 
 def are_coarse(batch: Batch, groups: NDArray[np.int64]) -> bool:
@@ -62,12 +59,19 @@ def are_coarse(batch: Batch, groups: NDArray[np.int64]) -> bool:
 
     `groups` [n] are the rows' `content_groups`.
     """
-    _, first = np.unique(groups, return_index=True)
+    first = first_rows(groups)
     if len(first) == len(groups):
         return False
     if len(first) < _FEW_CONTENTS and len(first) < len(groups) / 10:
         return True
     return chance_share(batch.take(first)) >= _COARSE_SHARE
+
+
+def _factorize(hashes: Hashes) -> NDArray[np.int64]:
+    from pandas import factorize
+
+    codes: NDArray[np.int64] = factorize(hashes)[0]  # in the order of first rows
+    return codes
 
 
 def _column_hashes(batch: Batch) -> Iterator[Hashes]:

@@ -7,11 +7,13 @@ import numpy as np
 
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema
+from windlass.core.data_checks import DataChecks
 from windlass.core.holdout import Holdout
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
 from windlass.core.targets.target import Target
 from windlass.errors import EngineError, ParameterError, counted
+from windlass.training.data_checks import check_data
 from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.evaluate import Evaluation, evaluate
 from windlass.training.fit import ADVICE, best_iteration, first_line, fit_candidate
@@ -21,7 +23,7 @@ from windlass.training.split import Split, row_identities, split, split_by_conte
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Result of one training run: the fitted estimator, its evaluation, and the data of both.
+    """Result of one training run: the fitted estimator, its evaluation, the data of both and its checks.
 
     `target` is the project's, with what it took from the fitted estimator.
     """
@@ -35,6 +37,7 @@ class TrainingRun:
     evaluation: Evaluation
     holdout: Holdout
     warnings: tuple[str, ...]
+    checks: DataChecks
 
     @property
     def schema(self) -> BundleSchema:
@@ -50,6 +53,8 @@ def run_training(
     dataset = read_dataset(project, plan.data, rows)
     progress(0.1, f"Splitting {counted(len(dataset), 'row')}")
     split_rows = _split(project, plan, dataset)
+    progress(0.11, "Checking the data for leaks and duplicates")
+    checks = check_data(project, dataset, split_rows)
     progress(0.12, f"Fitting {plan.candidate.name} to {counted(len(split_rows.train), 'row')}")
     fitted = fit_candidate(project, plan, dataset, split_rows)
     estimator, split_rows = fitted.estimator, fitted.split
@@ -76,6 +81,7 @@ def run_training(
         evaluation,
         holdout,
         fitted.warnings,
+        checks,
     )
 
 

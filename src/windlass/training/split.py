@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass.core.batch import Batch
 from windlass.core.evaluation_rules import GroupTimeSplit
 from windlass.core.holdout import DIGEST_BYTES, Digests, holdout_mask, row_digests
 from windlass.core.project import Project
@@ -23,7 +22,6 @@ from windlass.core.targets.target import Target
 from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset
 from windlass.training.plan import TrainingPlan
-from windlass.training.repeated_rows import are_coarse, content_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +94,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
     """
     from sklearn.model_selection import train_test_split
 
-    groups = _groups_to_keep(dataset.batch)
+    groups = _groups_to_keep(dataset)
     drawn = _drawn_rows(groups, dataset.labels, test_size)
     _require_two_rows_per_class(dataset, target, groups)
     labels = None if dataset.labels is None else dataset.labels[drawn]
@@ -113,10 +111,9 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
     return result
 
 
-def _groups_to_keep(batch: Batch) -> NDArray[np.int64]:
-    """Return the group of each row [n] that the split keeps on one side: equal rows, or each row by itself."""
-    groups = content_groups(batch)
-    return np.arange(len(batch)) if are_coarse(batch, groups) else groups
+def _groups_to_keep(dataset: Dataset) -> NDArray[np.int64]:
+    """Return the group of each row [n] that is kept on one side: equal rows, or each row by itself."""
+    return np.arange(len(dataset)) if dataset.equal_by_chance else dataset.groups
 
 
 def _drawn_rows(
@@ -195,7 +192,7 @@ def _drawn_mask(
 ) -> NDArray[np.bool_]:
     from sklearn.model_selection import train_test_split
 
-    groups = _groups_to_keep(dataset.batch.take(train))
+    groups = _groups_to_keep(dataset)[train]
     labels = None if dataset.labels is None else dataset.labels[train]
     drawn = _drawn_rows(groups, labels, share)
     try:

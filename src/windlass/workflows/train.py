@@ -1,5 +1,6 @@
 """The training workflow: from a request to a published bundle; prints nothing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from windlass.core.bundle_writer import (
     seal_bundle,
     staging_folder,
 )
+from windlass.core.data_checks import evaluate_findings
 from windlass.core.gates import evaluate_thresholds
 from windlass.core.progress import ProgressCallback, ignore_progress
 from windlass.core.project import Project
@@ -93,10 +95,7 @@ def _write(
     compiled, engine = _compile(run)
     write_model(run, compiled, folder, source.folder)
     progress(0.85, "Writing profile, reference examples and model card")
-    gates = tuple(
-        GateRecord(rule=result.rule, value=result.value, passed=result.passed)
-        for result in evaluate_thresholds(run.project.thresholds, run.evaluation.metrics)
-    )
+    gates = tuple(_evaluate_gates(run))
     write_metadata(run, folder, source.folder, engine=engine, gates=gates)
     seal_bundle(
         folder,
@@ -112,6 +111,17 @@ def _write(
             for rule in run.project.comparisons
         ),
     )
+
+
+def _evaluate_gates(run: TrainingRun) -> Iterator[GateRecord]:
+    """Yield the results of the gates that need no other version: limits of metrics, and no findings."""
+    for result in evaluate_thresholds(run.project.thresholds, run.evaluation.metrics):
+        yield GateRecord(rule=result.rule, value=result.value, passed=result.passed)
+    if run.project.requires_no_findings:
+        result = evaluate_findings(run.checks)
+        yield GateRecord(
+            rule=result.rule, value=result.value, passed=result.passed, note=result.note
+        )
 
 
 def _track(

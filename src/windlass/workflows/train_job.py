@@ -85,6 +85,7 @@ def _settle(context: JobContext, job: Job, done: StepResult) -> StepResult:
     return done | {
         "stage": version.stage.value,
         "metrics": version.facts.get("metrics", {}),
+        "findings": version.facts.get("findings", []),
         "gates": [asdict(gate) for gate in version.gates],
         "digest": version.digest,
         "params": version.facts.get("params", {}),
