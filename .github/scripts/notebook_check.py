@@ -85,7 +85,7 @@ def _view_features(project: Project, snapshot: Snapshot) -> pd.DataFrame:
             [feature.value_on(TODAY, {feature.column: day}) for day in states[feature.column]],
             dtype=pl.Int64,
         )
-        for name, feature in view.at_request.items()
+        for name, feature in view.since_features.items()
     }
     rows = training_rows(project.view, view, snapshot).drop(*served)
     today = states.select(key).with_columns(**served)

@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from windlass.core.evaluation_rules import CostMatrix as CostMatrix
     from windlass.core.evaluation_rules import GroupTimeSplit as GroupTimeSplit
     from windlass.core.feature_view import FeatureView as FeatureView
-    from windlass.core.feature_view import YearsSince as YearsSince
     from windlass.core.gates import Gate as Gate
     from windlass.core.gates import NoFindings as NoFindings
     from windlass.core.gates import NotWorse as NotWorse
+    from windlass.core.on_demand import CountWithin as CountWithin
+    from windlass.core.on_demand import DaysSince as DaysSince
+    from windlass.core.on_demand import HoursSince as HoursSince
+    from windlass.core.on_demand import SumWithin as SumWithin
+    from windlass.core.on_demand import YearsSince as YearsSince
     from windlass.core.project import Candidate as Candidate
     from windlass.core.project import Project as Project
     from windlass.core.row import Row as Row
@@ -52,11 +56,14 @@ _MODULES = {
     "Client": "windlass.client.client",
     "ClientError": "windlass.errors",
     "CostMatrix": "windlass.core.evaluation_rules",
+    "CountWithin": "windlass.core.on_demand",
     "CsvFormat": "windlass.core.csv_format",
+    "DaysSince": "windlass.core.on_demand",
     "FeatureStore": "windlass.api.features",
     "FeatureView": "windlass.core.feature_view",
     "Gate": "windlass.core.gates",
     "GroupTimeSplit": "windlass.core.evaluation_rules",
+    "HoursSince": "windlass.core.on_demand",
     "Model": "windlass.api.model",
     "NoFindings": "windlass.core.gates",
     "NotWorse": "windlass.core.gates",
@@ -65,10 +72,11 @@ _MODULES = {
     "Quantity": "windlass.core.targets.quantity",
     "ProjectRegistry": "windlass.api.registry",
     "Row": "windlass.core.row",
+    "SumWithin": "windlass.core.on_demand",
     "Version": "windlass.api.version",
     "VersionWarning": "windlass.errors",
     "WindlassError": "windlass.errors",
-    "YearsSince": "windlass.core.feature_view",
+    "YearsSince": "windlass.core.on_demand",
     "application": "windlass.app",
     "column": "windlass.core.row",
     "features": "windlass.api.features",

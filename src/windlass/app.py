@@ -164,7 +164,8 @@ class _WebProcess:
             None if project.bundle is None else project.bundle.digest for project in self._projects
         ]
         views = [
-            None if project.online is None else project.online.view for project in self._projects
+            None if online is None else (online.view, online.stored_ids)
+            for online in (project.online for project in self._projects)
         ]
         return declared, live, views
 

@@ -14,6 +14,7 @@ WindlassError
 │   └── RowsError        rows do not match their schema; lists the faults
 ├── LedgerError          the ledger cannot be written or read
 ├── FeatureError         features cannot be built, stored or read
+│   ├── IdError          an id of an entity does not have the type of its column
 │   └── QualityError     more raw rows break the contract than the view allows
 ├── StorageError         the database or the bundle store cannot be reached, read or written
 ├── RegistryError        the registry rejects a request: wrong stage, failed gate, four-eyes rule
@@ -146,6 +147,18 @@ class LedgerError(WindlassError):
 
 class FeatureError(WindlassError):
     """Features cannot be built, stored or read; what was stored before is unchanged."""
+
+
+class IdError(FeatureError):
+    """An id of an entity does not have the type of its column.
+
+    `column` names it, and is None where the id has other columns than the entity. `reason` quotes no id.
+    """
+
+    def __init__(self, column: str | None, reason: str) -> None:
+        super().__init__(f"{reason}." if column is None else f"{column}: {reason}.")
+        self.column = column
+        self.reason = reason
 
 
 class QualityError(FeatureError):

@@ -12,10 +12,10 @@ import pytest
 from windlass.cli.train_flags import PlainNumber
 from windlass.control.request_body import whole_number
 from windlass.core.csv_format import CsvFormat
+from windlass.core.entity_ids import EntityIds
 from windlass.core.row_schema import ColumnKind, ColumnSchema, RowSchema
 from windlass.core.row_validator import RowValidator, Values
-from windlass.errors import RowsError
-from windlass.serving.feature_routes import _INTEGER as PATH_ID
+from windlass.errors import IdError, RowsError
 from windlass.tables.text_cells import (
     null_missing,
     read_booleans,
@@ -126,7 +126,11 @@ def query_parameter(cell: str) -> bool:
 
 
 def path_id(cell: str) -> bool:
-    return PATH_ID(cell) is not None
+    try:
+        EntityIds(("id",), ("integer",)).parse([cell])
+    except IdError:
+        return False
+    return True
 
 
 def of_rows(kind: ColumnKind) -> list[Reader]:

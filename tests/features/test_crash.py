@@ -80,15 +80,15 @@ def test_an_interrupted_undo_leaves_the_erasure_whole_or_undone(tmp_path: Path) 
     build_snapshot(store, FIRST)
     for entity in (103, 104):
         erase(store, entity)
-    entities = pl.Series([103, 104])
+    entities = pl.DataFrame({"id": [103, 104]})
     seen = []
     undone = crash_at_every_write(
         lambda: undo_erasure(store, 103),
-        lambda: seen.append(ErasedEntities.read(store.folder).erased_in(entities)),
+        lambda: seen.append(ErasedEntities.read(store.folder).erased_in(entities)["id"].to_list()),
     )
     assert undone > 3
     assert all(104 in erased for erased in seen)
-    assert ErasedEntities.read(store.folder).erased_in(entities) == [104]
+    assert ErasedEntities.read(store.folder).erased_in(entities)["id"].to_list() == [104]
 
 
 def test_a_process_killed_before_the_new_snapshot_is_the_current_one(tmp_path: Path) -> None:

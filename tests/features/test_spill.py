@@ -16,7 +16,9 @@ from windlass.features.offline.parts import bucket_of
 BUCKETS = 4
 # the client whom nearly all loans belong to; in the last bucket, as each connection has the profile of its last query
 CLIENT = next(
-    client for client in range(99) if bucket_of(pl.Series([client]), BUCKETS)[0] == BUCKETS - 1
+    client
+    for client in range(99)
+    if bucket_of(pl.DataFrame({"id": [client]}), BUCKETS)[0] == BUCKETS - 1
 )
 SMALL, AMPLE = "32MB", "4GB"
 

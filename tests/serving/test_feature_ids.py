@@ -1,6 +1,7 @@
-"""Ids of entities: integers of 64 bits, and nothing else."""
+"""Ids of entities in requests: integers of 64 bits, and nothing else, where the stored ones are integers."""
 
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.budget import examples
 
-from windlass.serving.feature_routes import MAX_ID, MAX_IDS, MIN_ID, body_ids, path_id
+from windlass.core.entity_ids import MAX_INTEGER as MAX_ID
+from windlass.core.entity_ids import MIN_INTEGER as MIN_ID
+from windlass.core.entity_ids import EntityId, EntityIds
+from windlass.serving.feature_routes import MAX_IDS, body_ids, path_id
 from windlass.web.messages import Request
 from windlass.web.problems import Problem
 from windlass.web.request_head import RequestHead
@@ -17,10 +21,13 @@ ids = st.integers(MIN_ID, MAX_ID)
 with_examples = examples(100)
 
 
-def parse(text: str) -> int:
+INTEGERS = EntityIds(("id",), ("integer",))
+
+
+def parse(text: str) -> EntityId:
     exchange = Request(RequestHead("POST", "/", b"", []), "1", 0)
-    exchange.path_params = {"id": text}
-    return path_id(exchange)
+    exchange.path_params = {"id": quote(text, safe="")}
+    return path_id(INTEGERS, exchange)
 
 
 @with_examples
@@ -50,7 +57,7 @@ def test_other_texts_are_refused(text: str) -> None:
 @given(st.lists(ids, min_size=1), st.booleans(), st.sampled_from([b"", b" ", b"\n\t"]))
 def test_a_list_may_be_named_or_bare(numbers: list[int], named: bool, space: bytes) -> None:
     body = space + orjson.dumps({"ids": numbers} if named else numbers)
-    assert body_ids(body) == numbers
+    assert body_ids(INTEGERS, body) == numbers
 
 
 values = st.recursive(
@@ -69,15 +76,15 @@ def test_anything_else_is_refused_and_not_echoed(value: Any) -> None:
     listed = value.get("ids") if isinstance(value, dict) and len(value) == 1 else value
     good = isinstance(listed, list) and listed and all(type(item) is int for item in listed)
     if good:
-        assert body_ids(orjson.dumps(value)) == listed
+        assert body_ids(INTEGERS, orjson.dumps(value)) == listed
         return
     with pytest.raises(Problem) as caught:
-        body_ids(orjson.dumps(value))
+        body_ids(INTEGERS, orjson.dumps(value))
     assert caught.value.status == 422
     assert all(fault.keys() == {"loc", "msg"} for fault in caught.value.errors)
 
 
 def test_as_many_as_there_may_be() -> None:
-    assert len(body_ids(orjson.dumps([1] * MAX_IDS))) == MAX_IDS
+    assert len(body_ids(INTEGERS, orjson.dumps([1] * MAX_IDS))) == MAX_IDS
     with pytest.raises(Problem):
-        body_ids(orjson.dumps([1] * (MAX_IDS + 1)))
+        body_ids(INTEGERS, orjson.dumps([1] * (MAX_IDS + 1)))

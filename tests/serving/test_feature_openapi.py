@@ -24,7 +24,8 @@ def test_the_document_is_valid(clients_server: Server) -> None:
         for path in ("features", "predict/{id}", "predict_by_id", "get-online-features"):
             assert "post" in document["paths"][f"{prefix}/{path}"]
     entity, at = document["paths"]["/features/{id}"]["get"]["parameters"]
-    assert entity["schema"]["type"] == "integer"
+    assert entity["schema"] == {"$ref": "#/components/schemas/clients.EntityId"}
+    assert document["components"]["schemas"]["clients.EntityId"]["type"] == "integer"
     assert (at["name"], at["schema"]["enum"]) == ("at", ["latest", "next"])
     features = document["components"]["schemas"]["clients.Features"]["properties"]["features"]
     assert list(features["properties"]) == list(FEATURES)

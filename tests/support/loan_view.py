@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windlass.core.feature_view import FeatureView, YearsSince
+from windlass.core.feature_view import FeatureView
+from windlass.core.on_demand import YearsSince
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.loan_view import VIEW
 
-from windlass.core.feature_view import YearsSince
+from windlass.core.on_demand import YearsSince
 from windlass.core.project import Project
 from windlass.core.row import Row
 from windlass.errors import ParameterError, ProjectError

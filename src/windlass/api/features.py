@@ -76,11 +76,11 @@ class FeatureStore:
         """Returns the features of an entity, or of several, from the online store.
 
         Args:
-            entity: Id, or a list of ids.
+            entity: Id, or a list of ids. The id of an entity of several columns is a tuple in their order, or a mapping.
             at: The event that they are for: `"latest"` or `"next"`. Default: what the view serves.
 
         Returns:
-            For one id its features: `values` by name, `as_of` (day of the latest event), `computed_at`, `stale` and
+            For one id its features: `values` by name, `as_of` (day of the latest event, or its time), `computed_at`, `stale` and
             `view`. For a list one of these for each id, in order; None for an entity that the store does not know.
 
         Raises:
@@ -88,15 +88,16 @@ class FeatureStore:
         """
         if at not in (None, "latest", "next"):
             raise FeatureError(f"Features are at 'latest' or 'next', not {at!r}.")
-        is_many = isinstance(entity, Sequence) and not isinstance(entity, str | bytes)
+        is_tuple_id = isinstance(entity, tuple) and len(self.view.entity_columns) > 1
+        is_many = isinstance(entity, Sequence) and not (isinstance(entity, str) or is_tuple_id)
         many = list(entity) if is_many else [entity]
         answers = read_features(self._settings, self._declared, many, at)
         if is_many:
             return answers
         if answers[0] is None:
             raise FeatureError(
-                f"The online store of {self.project} knows no {self.view.entity} {entity}. Bring it up to date with"
-                " `windlass features materialise`, or look the number up."
+                f"The online store of {self.project} knows no {','.join(self.view.entity_columns)} {entity}. Bring it up to"
+                " date with `windlass features materialise`, or look the id up."
             )
         return answers[0]
 
@@ -140,10 +141,10 @@ class FeatureStore:
         """Returns labels with the features as they were known before each of them: the point-in-time join.
 
         Args:
-            labels: Frame (pandas, Polars or Arrow) [n, k] with the entity's column and a time, or the path of a CSV or
+            labels: Frame (pandas, Polars or Arrow) [n, k] with the entity's columns and a time, or the path of a CSV or
                 Parquet file of them.
-            time: Column of `labels` with the dates. Default: named as the view's timestamp.
-            key: Column of integers that orders labels of one day. Default: no event of that day counts.
+            time: Column of `labels` with the dates or times. Default: named as the view's timestamp.
+            key: Column of event ids that orders labels of one time. Default: no event of that time counts.
             dtypes: Polars types of columns of a file that the events do not have.
             snapshot: Number of the snapshot. Default: the current one.
 
@@ -248,9 +249,7 @@ class FeatureSnapshot:
         from windlass.features.offline.training_set import SnapshotParts
 
         parts = SnapshotParts.open(self._snapshot, _table_name(table))
-        return snapshot_relation(
-            parts.parts, self._snapshot.order[0], parts.erased_ids(), connection
-        )
+        return snapshot_relation(parts.parts, parts.erased_entities(), connection)
 
     def __repr__(self) -> str:
         return f"<FeatureSnapshot {self.number}: {counted(self.events, 'event')}, {counted(self.entities, 'entity')}>"

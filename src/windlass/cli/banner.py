@@ -81,7 +81,7 @@ def entity_lines(
 
     Yields nothing where the store does not respond in time: the server logs why.
     """
-    ids: list[int | None] = []
+    ids: list[str | None] = []
     lookup = Thread(target=_find_entity, args=(project, view, settings, ids), daemon=True)
     lookup.start()
     lookup.join(timeout)
@@ -92,11 +92,12 @@ def entity_lines(
 
 
 def _find_entity(
-    project: str, view: "ViewRecord", settings: Settings, ids: list[int | None]
+    project: str, view: "ViewRecord", settings: Settings, ids: list[str | None]
 ) -> None:
-    """Appends the id of an entity in the online store, None where it is empty; nothing where it fails."""
+    """Appends the id of an entity in the online store, as URLs have it; None where it is empty, nothing on errors."""
     with suppress(WindlassError), closing(online_store(settings, view, project)) as store:
-        ids.append(store.any_entity())
+        entity, stored_ids = store.any_entity(), store.entity_ids()
+        ids.append(None if entity is None or stored_ids is None else stored_ids.segment(entity))
 
 
 def _production_bundle(project: str, settings: Settings) -> "Bundle | None":

@@ -6,16 +6,26 @@ This file imports no library that computes features, because a server reads feat
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from windlass.core.deprecation import renamed_arguments
+from windlass.core.entity_ids import MAX_COLUMNS
 from windlass.core.hashing import canonical_json
+from windlass.core.on_demand import (
+    NO_EVENTS,
+    OnDemandFeature,
+    PointInTime,
+    RecentEvents,
+    SinceFeature,
+    SumWithin,
+    WindowFeature,
+)
 from windlass.errors import ProjectError
 
 ServedEvent = Literal["latest", "next"]  # the event that features of an entity are served for
@@ -24,30 +34,17 @@ SERVED_EVENTS: tuple[ServedEvent, ...] = ("latest", "next")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-class YearsSince(BaseModel):
-    """On-demand feature: completed years since the date in the stored column `column`, at request time.
-
-    The feature is null if the date is missing or in the future. A year is complete on the same day of the same
-    month; for 29 February, on 1 March in a year without that day.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["years_since"] = "years_since"
-    column: str
-
-    def __init__(self, column: str, **more: Any) -> None:
-        super().__init__(column=column, **more)
-
-    def value_on(self, day: date, stored: Mapping[str, Any]) -> int | None:
-        """Computes the feature on `day` from the stored columns; `training_set` in `features` does it for tables."""
-        since: date | None = stored[self.column]
-        if since is None or since > day:
-            return None
-        return day.year - since.year - ((day.month, day.day) < (since.month, since.day))
+def entity_columns(entity: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the columns that a view's `entity` names, one or several."""
+    return (entity,) if isinstance(entity, str) else entity
 
 
-AtRequest = YearsSince
+def _one_or_several(entity: str | Sequence[str]) -> str | tuple[str, ...]:
+    """Returns a single column as its name, also where it is given in a sequence."""
+    if isinstance(entity, str):
+        return entity
+    columns = tuple(entity)
+    return columns[0] if len(columns) == 1 else columns
 
 
 @renamed_arguments(
@@ -62,9 +59,11 @@ AtRequest = YearsSince
 class FeatureView:
     """Declares how the features of an entity are computed from events.
 
-    The events are rows of a raw file. `entity` names the integer column that identifies the entity of an
-    event (such as a client), `timestamp` the date column, and `event_id` the integer column that is unique
-    and orders the events of one day. `contract` returns the Pandera schema (of Polars) for the raw file.
+    The events are rows of a raw file. `entity` names the column that identifies the entity of an event (such as
+    a customer), or the columns that do so together, such as `("shop", "customer")`. `timestamp` names the column
+    of dates, or of dates with a time of day; `event_id` the column that is unique and orders events of one time.
+    `contract` returns the Pandera schema (of Polars) for the raw file; it says which type each column has. Ids
+    are integers, text or UUIDs.
 
     `transform` is a Narwhals function. It takes the events as a lazy frame and returns one row per event:
     the columns `entity`, `timestamp` and `event_id`, and the columns to store, as they are once the event has
@@ -76,7 +75,8 @@ class FeatureView:
     comes first. The features are those before that event; so "latest" leaves the latest event out, and "next"
     counts it.
 
-    `at_request` holds features that are computed at request time from stored columns. `defaults` gives the
+    `at_request` holds features that are computed at request time: from stored columns (`YearsSince`, `DaysSince`,
+    `HoursSince`), or from recent events (`CountWithin`, `SumWithin`). `defaults` gives the
     values of features for an entity that has no event yet. `request_columns` names the stored columns that a
     request for a new event already contains, such as the fields of an application form; for "latest" they are
     the event's own. Stored features older than `ttl` are missing (null). Features that were last updated more than
@@ -87,12 +87,12 @@ class FeatureView:
     """
 
     name: str
-    entity: str
+    entity: str | tuple[str, ...]
     timestamp: str
     event_id: str
     contract: Callable[[], Any] = field(repr=False)
     transform: Callable[[Any], Any] = field(repr=False)
-    at_request: Mapping[str, AtRequest] = field(default_factory=dict)
+    at_request: Mapping[str, SinceFeature | WindowFeature] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     request_columns: tuple[str, ...] = ()
     ttl: timedelta | None = None
@@ -102,17 +102,26 @@ class FeatureView:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "request_columns", tuple(self.request_columns))
+        object.__setattr__(self, "entity", _one_or_several(self.entity))
+        identifying = (*entity_columns(self.entity), self.timestamp, self.event_id)
         rules = (
             (bool(_NAME.fullmatch(self.name)), "a name of small letters, digits and _"),
             (
-                len({self.entity, self.timestamp, self.event_id}) == 3,
-                "three different columns: entity, timestamp and event_id",
+                len(set(identifying)) == len(identifying) > 2,
+                "different columns: entity, timestamp and event_id",
+            ),
+            (
+                len(identifying) <= MAX_COLUMNS + 2,
+                f"an entity of at most {MAX_COLUMNS} columns",
             ),
             (callable(self.contract), "contract to be a function that returns a Pandera schema"),
             (callable(self.transform), "transform to be a Narwhals function (not its call)"),
             (
-                all(isinstance(feature, AtRequest) for feature in self.at_request.values()),
-                "at_request to hold YearsSince(…)",
+                all(
+                    isinstance(feature, SinceFeature | WindowFeature)
+                    for feature in self.at_request.values()
+                ),
+                "at_request to hold YearsSince(…), DaysSince(…), HoursSince(…), CountWithin(…) or SumWithin(…)",
             ),
             (0 <= self.max_invalid_share <= 1, "max_invalid_share to be a share from 0 to 1"),
             (self.serves in SERVED_EVENTS, "serves to be 'latest' or 'next'"),
@@ -122,6 +131,11 @@ class FeatureView:
         for fits, rule in rules:
             if not fits:
                 raise ProjectError(f"Feature view {self.name!r} needs {rule}.")
+
+    @property
+    def entity_columns(self) -> tuple[str, ...]:
+        """The columns that identify an entity."""
+        return entity_columns(self.entity)
 
     @property
     def order(self) -> tuple[str, str]:
@@ -171,26 +185,70 @@ class ViewRecord(BaseModel):
 
     name: str
     version: str
-    entity: str
+    entity: str | tuple[str, ...]
     timestamp: str = Field(validation_alias="time", serialization_alias="time")
     event_id: str = Field(validation_alias="key", serialization_alias="key")
     features: tuple[str, ...]
-    at_request: dict[str, AtRequest] = {}
+    at_request: dict[str, OnDemandFeature] = {}
     ttl_days: float | None = None
     max_age_seconds: float | None = None
     serves: ServedEvent = Field("next", exclude_if="next".__eq__)  # which 0.1 always served
 
     @property
+    def entity_columns(self) -> tuple[str, ...]:
+        """The columns that identify an entity."""
+        return entity_columns(self.entity)
+
+    @property
     def stored_columns(self) -> tuple[str, ...]:
         """The columns in the online store: stored features, and the inputs of on-demand features."""
         stored_features = [name for name in self.features if name not in self.at_request]
-        inputs = (feature.column for feature in self.at_request.values())
+        inputs = (feature.column for feature in self.since_features.values())
         return tuple(dict.fromkeys([*stored_features, *inputs]))
 
-    def features_on(self, stored: Mapping[str, Any], day: date) -> dict[str, Any]:
-        """Returns all features on a day, in order, from the stored columns."""
-        on_demand = self.at_request
+    @property
+    def since_features(self) -> dict[str, SinceFeature]:
+        """The on-demand features of the time since a stored column."""
         return {
-            name: on_demand[name].value_on(day, stored) if name in on_demand else stored[name]
-            for name in self.features
+            name: feature
+            for name, feature in self.at_request.items()
+            if isinstance(feature, SinceFeature)
         }
+
+    @property
+    def window_features(self) -> dict[str, WindowFeature]:
+        """The on-demand features of recent events."""
+        return {
+            name: feature
+            for name, feature in self.at_request.items()
+            if isinstance(feature, WindowFeature)
+        }
+
+    @property
+    def summed_columns(self) -> tuple[str, ...]:
+        """The columns of events that features of windows add."""
+        windows = self.window_features.values()
+        return tuple(
+            dict.fromkeys(feature.column for feature in windows if isinstance(feature, SumWithin))
+        )
+
+    @property
+    def longest_window(self) -> timedelta | None:
+        """The length of the longest window; None where no feature has one."""
+        return max((feature.length for feature in self.window_features.values()), default=None)
+
+    def features_on(
+        self, stored: Mapping[str, Any], request_time: PointInTime, recent: RecentEvents = NO_EVENTS
+    ) -> dict[str, Any]:
+        """Returns all features at a moment, in order, from the stored columns and recent events."""
+        return {name: self._value_on(name, stored, request_time, recent) for name in self.features}
+
+    def _value_on(
+        self, name: str, stored: Mapping[str, Any], request_time: PointInTime, recent: RecentEvents
+    ) -> Any:
+        feature = self.at_request.get(name)
+        if feature is None:
+            return stored[name]
+        if isinstance(feature, WindowFeature):
+            return feature.value_within(request_time, recent)
+        return feature.value_on(request_time, stored)

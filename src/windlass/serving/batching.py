@@ -16,6 +16,7 @@ MAX_WAITING = 1024  # requests that wait for reads; beyond, clients get 503
 
 Item = TypeVar("Item", bound=Sequence[object] | Batch)
 Result = TypeVar("Result")
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -123,12 +124,12 @@ def prediction_batcher(
 
 
 def read_batcher(
-    read: Callable[[Sequence[int]], Sequence[T]],
+    read: Callable[[Sequence[K]], Sequence[T]],
     executor: DaemonExecutor,
     *,
     max_keys: int = MAX_KEYS,
     max_waiting: int = MAX_WAITING,
-) -> MicroBatcher[Sequence[int], Sequence[T]]:
+) -> MicroBatcher[Sequence[K], Sequence[T]]:
     """Batches concurrent lookups of keys; `read` gives one value a key, in order."""
     return MicroBatcher(
         read,

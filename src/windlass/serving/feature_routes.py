@@ -1,6 +1,5 @@
 """Feature routes of one project: the stored features of one entity, and of many."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -9,11 +8,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
-from pydantic_core import SchemaValidator, ValidationError, core_schema
+from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError, core_schema
 
+from windlass.core.entity_ids import MAX_INTEGER, MIN_INTEGER, EntityId, EntityIds, IdType
 from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
 from windlass.core.row_validator import rows_error
-from windlass.errors import Fault
+from windlass.errors import Fault, IdError
 from windlass.serving.json_reader import JsonReader
 from windlass.serving.online_features import INLINE_IDS, OnlineFeatures
 from windlass.serving.predict import require_json
@@ -25,32 +25,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 MAX_IDS = 10_000  # in one request
 MAX_IDS_BODY = 512 << 10  # bytes of such a request: 50 for each id
+MAX_TEXT_IDS_BODY = 4 << 20  # of one whose ids are text, or of several columns
 ReadValue = Callable[[JsonReader], Any]
 INLINE_BODY = 16 << 10  # bytes that are parsed on the event loop
 STEP_RESULTS = 256  # encoded at a time
 
-_INTEGER = re.compile(r"-?[0-9]{1,19}").fullmatch
-_ID = core_schema.int_schema(strict=True, ge=MIN_ID, le=MAX_ID)
-IDS = core_schema.list_schema(_ID, min_length=1, max_length=MAX_IDS, strict=True, fail_fast=True)
-_LIST = SchemaValidator(IDS)
-_OBJECT = SchemaValidator(
-    core_schema.typed_dict_schema(
-        {"ids": core_schema.typed_dict_field(IDS)}, extra_behavior="forbid"
-    )
-)
 
-
-def path_id(request: Request) -> int:
+def path_id(ids: EntityIds, request: Request) -> EntityId:
     """Returns the id in the path. Raises Problem 422."""
-    text = request.path_params["id"]
-    if _INTEGER(text):
-        entity = int(text)
-        if MIN_ID <= entity <= MAX_ID:
-            return entity
-    raise _invalid_id([{"loc": ["id"], "msg": "Input should be an integer of 64 bits"}])
+    try:
+        return ids.parse_segment(request.path_params["id"])
+    except IdError as error:
+        raise _invalid_id(ids, [_fault(ids, error)]) from None
+
+
+def _fault(ids: EntityIds, error: IdError) -> Fault:
+    of_column = len(ids.columns) > 1 and error.column is not None
+    return {"loc": ["id", error.column] if of_column else ["id"], "msg": error.reason}
 
 
 def served_event(request: Request) -> ServedEvent | None:
@@ -74,24 +67,70 @@ async def parse_body(online: OnlineFeatures, body: bytes, parse: Callable[[bytes
     return await online.offload(partial(parse, body), len(body), INLINE_BODY)
 
 
-async def read_ids(online: OnlineFeatures, request: Request) -> list[int]:
-    """Returns the ids of a request's body. Raises Problem 400, 413 or 422."""
-    return await parse_body(online, await request.body(MAX_IDS_BODY), body_ids)
+async def read_ids(online: OnlineFeatures, request: Request) -> list[EntityId]:
+    """Returns the ids of a request's body. Raises Problem 400, 404, 413, 422 or 503."""
+    ids = await online.entity_ids()
+    return await parse_body(online, await request.body(max_ids_body(ids)), partial(body_ids, ids))
 
 
-def body_ids(body: bytes) -> list[int]:
+def max_ids_body(ids: EntityIds) -> int:
+    """Returns how many bytes a body of ids may have."""
+    return MAX_IDS_BODY if ids.types == ("integer",) else MAX_TEXT_IDS_BODY
+
+
+def body_ids(ids: EntityIds, body: bytes) -> list[EntityId]:
     """Returns the ids of a body: `{"ids": […]}`, or the list alone. Raises Problem 400 or 422."""
     reader = JsonReader(body)
     content = read_object(reader, {"ids": JsonReader.any_value})
     reader.end()
+    named = core_schema.typed_dict_schema(
+        {"ids": core_schema.typed_dict_field(ids_schema(ids))}, extra_behavior="forbid"
+    )
     try:
         if isinstance(content, list):
-            ids: list[int] = _LIST.validate_python(content)
+            values: list[Any] = SchemaValidator(ids_schema(ids)).validate_python(content)
         else:
-            ids = _OBJECT.validate_python(content)["ids"]
+            values = SchemaValidator(named).validate_python(content)["ids"]
     except ValidationError as error:
-        raise _invalid_id(rows_error(error).faults) from None
-    return ids
+        raise _invalid_id(ids, rows_error(error).faults) from None
+    return values
+
+
+def ids_schema(ids: EntityIds) -> core_schema.CoreSchema:
+    """Returns the schema of a list of ids: integers or text; of several columns, objects with one member for each."""
+    return core_schema.list_schema(
+        _id_schema(ids), min_length=1, max_length=MAX_IDS, strict=True, fail_fast=True
+    )
+
+
+def _id_schema(ids: EntityIds) -> core_schema.CoreSchema:
+    if ids.types == ("integer",):
+        return column_schema("integer")
+    if len(ids.columns) == 1:
+        return column_schema(ids.types[0])
+    columns = {
+        name: core_schema.typed_dict_field(column_schema(kind))
+        for name, kind in zip(ids.columns, ids.types, strict=True)
+    }
+    record = core_schema.typed_dict_schema(columns, extra_behavior="forbid", strict=True)
+    return core_schema.no_info_after_validator_function(
+        lambda values: tuple(values[name] for name in ids.columns), record
+    )
+
+
+def column_schema(kind: IdType) -> core_schema.CoreSchema:
+    """Returns the schema of one column of an id."""
+    if kind == "integer":
+        return core_schema.int_schema(strict=True, ge=MIN_INTEGER, le=MAX_INTEGER)
+    single = EntityIds(("id",), (kind,))
+
+    def check(value: Any) -> Any:
+        try:
+            return single.check(value)
+        except IdError as error:
+            raise PydanticCustomError("id", "{reason}", {"reason": error.reason}) from None
+
+    return core_schema.no_info_after_validator_function(check, core_schema.str_schema(strict=True))
 
 
 def read_object(reader: JsonReader, members: Mapping[str, ReadValue]) -> Any:
@@ -109,12 +148,13 @@ def read_object(reader: JsonReader, members: Mapping[str, ReadValue]) -> Any:
     return values
 
 
-def _invalid_id(faults: Sequence[Fault]) -> Problem:
-    return Problem(422, "An id is an integer of 64 bits; see errors.", faults)
+def _invalid_id(ids: EntityIds, faults: Sequence[Fault]) -> Problem:
+    several = len(ids.columns) > 1
+    return Problem(422, f"An id is {'made of ' * several}{ids.form}; see errors.", faults)
 
 
 UNKNOWN = "unknown"
-TIME_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+TIME_OPTIONS = orjson.OPT_UTC_Z
 
 
 class FeatureRoutes:
@@ -125,7 +165,7 @@ class FeatureRoutes:
 
     async def get(self, request: Request) -> Response:
         """Answers `GET /features/{id}`: the features of one entity."""
-        entity, at = path_id(request), served_event(request)
+        entity, at = path_id(await self._online.entity_ids(), request), served_event(request)
         request.parsed = perf_counter()
         features = await self._online.get(entity, at)
         request.fetched = perf_counter()
@@ -164,7 +204,7 @@ def encode_in_steps(results: Iterator[Any], size: int) -> bytes:
 
 def _result(view: ViewRecord, features: "Features") -> dict[str, Any]:
     return {
-        view.entity: features.entity,
+        **id_fields(view, features.entity),
         "features": features.values,
         "as_of": features.as_of,
         "computed_at": datetime.fromtimestamp(int(features.computed_at), UTC),
@@ -174,6 +214,13 @@ def _result(view: ViewRecord, features: "Features") -> dict[str, Any]:
     }
 
 
-def missing_result(view: ViewRecord, entity: int, field: str) -> dict[str, Any]:
+def id_fields(view: ViewRecord, entity: EntityId) -> dict[str, Any]:
+    """Returns the columns of an entity's id, for an answer."""
+    if isinstance(entity, tuple):
+        return dict(zip(view.entity_columns, entity, strict=True))
+    return {view.entity_columns[0]: entity}
+
+
+def missing_result(view: ViewRecord, entity: EntityId, field: str) -> dict[str, Any]:
     """Returns the result of an entity that the store does not have; `field` is null in it."""
-    return {view.entity: entity, field: None, "error": UNKNOWN}
+    return {**id_fields(view, entity), field: None, "error": UNKNOWN}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from windlass.core.entity_ids import EntityId, EntityIds
 from windlass.core.feature_view import SERVED_EVENTS, ServedEvent, ViewRecord
 from windlass.errors import FeatureError, StorageError, error_text
 from windlass.monitoring.metrics import ServerMetrics
@@ -97,12 +98,15 @@ class OnlineFeatures:
         self._retry_seconds = timings.retry
         self._open_store: OpenedStore | None = None
         self._freshness: Freshness | None = None
+        self.stored_ids: EntityIds | None = None  # what ids the stored entities have
         self._executor = DaemonExecutor(
             f"features-{self.project}", timeout=timings.timeout, on_abandon=self._forget_store
         )
         # parses and encodes what is long; a thread apart from the store's, whose calls may take so long only
         self._bodies = DaemonExecutor(f"bodies-{self.project}")
-        self._batchers: dict[ServedEvent, MicroBatcher[Sequence[int], Sequence[Features | None]]]
+        self._batchers: dict[
+            ServedEvent, MicroBatcher[Sequence[EntityId], Sequence[Features | None]]
+        ]
         self._batchers = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._open_attempted = False
@@ -144,7 +148,22 @@ class OnlineFeatures:
             self.view = declared
         await self._refresh(declared)
 
-    async def get(self, entity: int, at: ServedEvent | None = None) -> "Features":
+    async def entity_ids(self) -> EntityIds:
+        """Returns what ids the stored entities have. Raises Problem 404 or 503."""
+        if self.stored_ids is None:
+            self.required_view()
+            if self._open_store is None:
+                await self._require_store(1)
+            await self._require_materialised(1)
+        return self.known_entity_ids()
+
+    def known_entity_ids(self) -> EntityIds:
+        """Returns what ids the stored entities have, of a store that was filled. Raises Problem 503."""
+        if self.stored_ids is None:
+            raise self._unavailable(1)
+        return self.stored_ids
+
+    async def get(self, entity: EntityId, at: ServedEvent | None = None) -> "Features":
         """Returns the features of an entity, at the event that the view serves, or at this one.
 
         Raises Problem 404 for an unknown entity, or 503.
@@ -168,7 +187,7 @@ class OnlineFeatures:
         """Returns whether the store is open, was filled, and is fast enough to read on the event loop."""
         return self._opener.inline and self._open_store is not None and self._freshness is not None
 
-    def read_inline(self, entities: Sequence[int]) -> "Sequence[Features | None]":
+    def read_inline(self, entities: Sequence[EntityId]) -> "Sequence[Features | None]":
         """Returns the features of entities at the event that the view serves; None for an unknown one.
 
         Reads on this thread. Raises Problem 503.
@@ -185,7 +204,7 @@ class OnlineFeatures:
         return features
 
     async def get_many(
-        self, entities: Sequence[int], at: ServedEvent | None = None
+        self, entities: Sequence[EntityId], at: ServedEvent | None = None
     ) -> "Sequence[Features | None]":
         """Returns the features of entities, in order, as `get` does; None for an unknown one. Raises Problem 503."""
         opened = self._open_store
@@ -245,7 +264,7 @@ class OnlineFeatures:
         return work() if size <= inline_size else await self._bodies.submit(work)
 
     async def _read_on_thread(
-        self, entities: Sequence[int], at: ServedEvent | None
+        self, entities: Sequence[EntityId], at: ServedEvent | None
     ) -> "Sequence[Features | None]":
         """Reads on the thread, in one batch with other waiting requests."""
         if self._open_store is None:
@@ -315,6 +334,7 @@ class OnlineFeatures:
             self._set_reason(error_text(error))
         else:
             self._freshness = fresh
+            self.stored_ids = None if fresh is None else fresh.entity_ids(opened.view)
             if opened is not self._open_store:
                 self._use_store(opened)
             self.view = opened.view

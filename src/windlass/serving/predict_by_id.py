@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 import orjson
 
 from windlass.core.batch import Prediction
+from windlass.core.entity_ids import EntityId
+from windlass.core.on_demand import format_time
 from windlass.core.row_validator import Values
 from windlass.errors import Fault, RowsError
-from windlass.serving.feature_routes import missing_result, path_id, read_ids, served_event
+from windlass.serving.feature_routes import (
+    TIME_OPTIONS,
+    id_fields,
+    missing_result,
+    path_id,
+    read_ids,
+    served_event,
+)
 from windlass.serving.model import INLINE_ROWS, ServedModel
 from windlass.serving.online_features import OnlineFeatures
 from windlass.serving.predict import Predictor, require_json
@@ -44,7 +53,7 @@ class PredictById:
 
     async def predict(self, request: Request) -> Response:
         """Answers `POST /predict/{id}`: as `/predict`, with the features used."""
-        entity, at = path_id(request), served_event(request)
+        entity, at = path_id(await self._online.entity_ids(), request), served_event(request)
         model = await self._predictor.resolve_model(request)
         request.parsed = perf_counter()
         features = await self._online.get(entity, at)
@@ -87,7 +96,7 @@ class PredictById:
         self,
         request: Request,
         model: ServedModel,
-        entities: Sequence[int],
+        entities: Sequence[EntityId],
         stored: "_MaybeFeatures",
     ) -> tuple[Response, Prediction | None]:
         results, complete = self._build_rows(model, entities, stored)
@@ -109,7 +118,7 @@ class PredictById:
         return Response(orjson.dumps(answer)), prediction
 
     def _build_rows(
-        self, model: ServedModel, entities: Sequence[int], stored: "_MaybeFeatures"
+        self, model: ServedModel, entities: Sequence[EntityId], stored: "_MaybeFeatures"
     ) -> "tuple[list[Json], list[_ResultRow]]":
         """Returns a result for each entity, and (result, features, row) of those whose features fit the row."""
         view = self._online.required_view()
@@ -119,7 +128,7 @@ class PredictById:
             if features is None:
                 results.append(missing_result(view, entity, "prediction"))
                 continue
-            result: Json = {view.entity: entity}
+            result: Json = id_fields(view, entity)
             try:
                 predictable.append((result, features, self._row(model, features)))
             except RowsError as error:
@@ -131,7 +140,7 @@ class PredictById:
         """Returns the features as a validated row. Raises RowsError."""
         if model.view_version is not None and features.view != model.view_version:
             raise self._view_mismatch(model, features.view)
-        return model.validator.parse_row(orjson.dumps(features.values))
+        return model.validator.parse_row(orjson.dumps(features.values, option=TIME_OPTIONS))
 
     def _view_mismatch(self, model: ServedModel, view: str) -> RowsError:
         """Returns the fault of the whole row; logged the first time."""
@@ -175,7 +184,7 @@ def _unprocessable_result(faults: Sequence[Fault]) -> Json:
 def _features_used(features: "Features", row: Values) -> Json:
     return {
         "features": row,
-        "as_of": features.as_of,
+        "as_of": format_time(features.as_of),
         "stale": features.stale,
         "view_version": features.view,
     }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from windlass.core.entity_ids import EntityId
 from windlass.core.row_validator import Values
 from windlass.errors import EngineError, LedgerError, RejectedRowsError
 from windlass.monitoring.ledger_record import encode_row
@@ -120,10 +121,14 @@ class StoredRows:
     def read(self, requests: Sequence[Request], model: ServedModel) -> list[Row | Problem]:
         """Returns the features of each entity as a row, or Problem 404, 409, 422 or 503."""
         rows: dict[Request, Row | Problem] = {}
-        entities: dict[Request, int] = {}
+        entities: dict[Request, EntityId] = {}
+        try:
+            ids = self._online.known_entity_ids()
+        except Problem as problem:
+            return [problem] * len(requests)
         for request in requests:
             try:
-                entities[request] = path_id(request)
+                entities[request] = path_id(ids, request)
             except Problem as problem:
                 rows[request] = problem.with_traceback(None)
             else:

@@ -120,7 +120,9 @@ class AsgiService:
         route = self._router.exact((head.method, head.path)) or _NO_ROUTE
         try:
             if route is _NO_ROUTE:
-                route, request.path_params = self._router.find(head.method, head.path)
+                route, request.path_params = self._router.find(
+                    head.method, head.path, head.encoded_path
+                )
             self._admit(request, route)
             if head.query_string:
                 route.check_query(head.query_string)
@@ -145,7 +147,7 @@ class AsgiService:
         """Returns the route that answers a request in a batch, and the path parameters; None where its handler does."""
         if head.query_string or head.content_encoding:
             return None
-        return self._router.find_batch(head.method, head.path)
+        return self._router.find_batch(head.method, head.path, head.encoded_path)
 
     def answer_batch(self, route: Route, requests: Sequence[Request]) -> list[Response]:
         """Returns the response of each of these whole requests.

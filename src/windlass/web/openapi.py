@@ -39,8 +39,8 @@ class Operation:
     # optional parameters and request headers: a schema, or the description of a text
     query: Mapping[str, str | Json] = field(default_factory=dict)
     headers: Mapping[str, str | Json] = field(default_factory=dict)
-    # schemas of path parameters that are not any text
-    path: Mapping[str, Json] = field(default_factory=dict)
+    # path parameters that are not any text: a schema, or the name of one, where `{}` stands for the project
+    path: Mapping[str, str | Json] = field(default_factory=dict)
     tells: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # headers by good status
     also: Mapping[str, str] = field(default_factory=dict)  # other good statuses, and their schemas
     protocol: str = ""  # whose errors are its own
@@ -184,7 +184,7 @@ def _operation(route: Route, operation: Operation, document: OpenApiDocument) ->
         },
     }
     described["security"] = [{name: []} for name in _SCHEMES] if guarded else []
-    parameters = _parameters(route, operation, document.names)
+    parameters = _parameters(route, operation, document.names, projects)
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
@@ -198,15 +198,20 @@ def _content(body: Body, projects: Sequence[str]) -> Json:
     return body(projects)
 
 
-def _parameters(route: Route, operation: Operation, names: Sequence[str]) -> list[Json]:
+def _parameters(
+    route: Route, operation: Operation, names: Sequence[str], projects: Sequence[str]
+) -> list[Json]:
     parameters: list[Json] = []
     for name in re.findall(r"\{(\w+)\}", route.path):
-        schema: Json = dict(operation.path.get(name, {"type": "string"}))
+        declared = operation.path.get(name, {"type": "string"})
+        schema: Json = (
+            reference(declared.format(projects[0])) if isinstance(declared, str) else dict(declared)
+        )
         if name == "model":
             schema["enum"] = list(names)
         parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
-    for location, declared in (("query", operation.query), ("header", operation.headers)):
-        for name, description in declared.items():
+    for location, texts in (("query", operation.query), ("header", operation.headers)):
+        for name, description in texts.items():
             schema = (
                 {"type": "string", "description": description}
                 if isinstance(description, str)

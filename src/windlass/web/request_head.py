@@ -26,18 +26,27 @@ class HeadError(Exception):
 class RequestHead:
     """Method, target and headers of a request; what handlers often need is picked from the headers.
 
-    Names of headers are in lower case. `request_id` is the caller's, and empty where it is not sane.
+    `encoded_path` is the path before decoding where it has percent signs, else empty. Names of headers are in lower
+    case. `request_id` is the caller's, and empty where it is not sane.
     A connection gives one head to all requests that send the same bytes, so nothing of one request is kept here.
     """
 
     __slots__ = (
-        "accept", "content_encoding", "content_length", "content_type", "credentials", "headers", "method", "path",
-        "query_string", "request_id",
+        "accept", "content_encoding", "content_length", "content_type", "credentials", "encoded_path", "headers",
+        "method", "path", "query_string", "request_id",
     )  # fmt: skip
 
-    def __init__(self, method: str, path: str, query_string: bytes, headers: Headers) -> None:
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query_string: bytes,
+        headers: Headers,
+        encoded_path: str = "",
+    ) -> None:
         self.method = method
         self.path = path
+        self.encoded_path = encoded_path
         self.query_string = query_string
         self.headers = headers
         self.content_type = self.content_encoding = self.accept = self.request_id = b""
@@ -59,6 +68,7 @@ class RequestHead:
         """Returns a head with the same headers for another path, without a query."""
         head = RequestHead.__new__(RequestHead)
         head.method, head.path, head.query_string = method, path, b""
+        head.encoded_path = ""
         head.headers, head.credentials, head.request_id = (
             self.headers, self.credentials, self.request_id,
         )  # fmt: skip
@@ -70,7 +80,14 @@ class RequestHead:
     @classmethod
     def from_scope(cls, scope: dict[str, Any]) -> "RequestHead":
         """Reads an ASGI scope."""
-        return cls(scope["method"], scope["path"], scope["query_string"], scope["headers"])
+        raw_path = scope.get("raw_path") or b""
+        return cls(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            scope["headers"],
+            raw_path.decode("ascii") if b"%" in raw_path else "",
+        )
 
     def header(self, name: bytes) -> bytes | None:
         """Returns the first header of this lower-case name."""
@@ -97,7 +114,10 @@ class ParsedHead:
         self.fields = b""
         self.raw_path, query = _split_target(target)
         path = self.raw_path.decode("ascii")
-        self.head = RequestHead(method, unquote(path) if "%" in path else path, query, headers)
+        if "%" in path:
+            self.head = RequestHead(method, unquote(path), query, headers, path)
+        else:
+            self.head = RequestHead(method, path, query, headers)
         self.http_version = http_version
         self.keeps_alive = keeps_alive and http_version != "1.0"
         self.expects_continue = (

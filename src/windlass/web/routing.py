@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from windlass.auth.key import Role
 from windlass.errors import Fault
 from windlass.web.messages import Handler, Request, Response
 from windlass.web.problems import Problem
 
+NOT_FOUND = 404
+_ENCODED_SLASH = "\ud800"  # no text that is decoded from UTF-8 has it
 _NOTHING = "There is nothing here. See /docs for the routes of this server."
 _SEVERAL = " Several projects are served, each under its name: /{project}/predict."
 
@@ -34,7 +36,8 @@ class Route:
 
     `role` is the lowest that a caller's key must have where WINDLASS_AUTH is on; None needs no key.
     `there` says whether a route that is not always available is so now.
-    `query` names the query parameters that it reads.
+    `query` names the query parameters that it reads. A parameter `{id}` of the path stays percent-encoded, for an id
+    may have a slash; other parameters are decoded.
     """
 
     method: str
@@ -101,8 +104,13 @@ class Router:
         several = len({route.project for route in routes if route.project}) > 1
         self._nothing = _NOTHING + (_SEVERAL if several else "")
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """Returns the route and the path parameters. Raises Problem 404, or 405 naming the allowed methods."""
+    def find(self, method: str, path: str, encoded_path: str = "") -> tuple[Route, dict[str, str]]:
+        """Returns the route and the path parameters. Raises Problem 404, or 405 naming the allowed methods.
+
+        `encoded_path` is the path before decoding, where it has percent signs.
+        """
+        if encoded_path:
+            return self._find_encoded(method, path, encoded_path)
         path = path.rstrip("/") or "/"
         method = "GET" if method == "HEAD" else method
         route = self._exact.get((method, path))
@@ -114,13 +122,32 @@ class Router:
                 return route, match.groupdict()
         raise self._refusal(path)
 
-    def find_batch(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    def _find_encoded(
+        self, method: str, path: str, encoded_path: str
+    ) -> tuple[Route, dict[str, str]]:
+        """Finds the route of a path with encoded characters: a slash that is encoded separates nothing."""
+        segments = encoded_path.rstrip("/").split("/")
+        masked = "/".join(unquote(segment).replace("/", _ENCODED_SLASH) for segment in segments)
+        try:
+            route, params = self.find(method, masked)
+        except Problem as problem:
+            if problem.status == NOT_FOUND and masked.count("/") != path.count("/"):
+                return self.find(method, path)
+            raise
+        if "id" in params:
+            params["id"] = segments[route.path.split("/").index("{id}")]
+        return route, {name: value.replace(_ENCODED_SLASH, "/") for name, value in params.items()}
+
+    def find_batch(
+        self, method: str, path: str, encoded_path: str = ""
+    ) -> tuple[Route, dict[str, str]] | None:
         """Returns the route and the path parameters where requests are answered in batches."""
         route = self._exact.get((method, path))
         params: dict[str, str] = {}
-        if route is None and path.count("/") in self._batch_slashes:
+        slashes = (encoded_path or path).count("/")
+        if route is None and slashes in self._batch_slashes:
             with suppress(Problem):
-                route, params = self.find(method, path)
+                route, params = self.find(method, path, encoded_path)
         batch = None if route is None else route.batch
         return None if route is None or batch is None or not batch.is_ready() else (route, params)
 

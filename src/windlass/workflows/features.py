@@ -179,8 +179,12 @@ def materialise_features(
     project: str,
     number: int | None,
     progress: ProgressCallback,
+    *,
+    replace: bool = False,
 ) -> tuple["Snapshot", "MaterialisationResult"]:
     """Materialises the snapshot of this number, or the current one; returns the snapshot and the result.
+
+    With `replace`, the project's online store is emptied first.
 
     Raises FeatureError where there is no such snapshot, or a part of it was changed; SettingsError; StorageError
     where the online store fails.
@@ -193,4 +197,6 @@ def materialise_features(
     snapshot = OfflineStore.from_settings(settings, project).snapshot(number)
     with closing(online_store(settings, record, project)) as store:
         parts = snapshot.verified_parts(LATEST)
+        if replace:
+            store.clear()
         return snapshot, materialise(store, record, parts, snapshot, progress)

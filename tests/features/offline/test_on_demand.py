@@ -1,20 +1,18 @@
-"""Request-time features in columns are what `ViewRecord.features_on` computes for one, on every engine."""
+"""Features of the time since a column, for tables, are what `ViewRecord.features_on` computes for one entity."""
 
 from datetime import date
 
-import duckdb
 import polars as pl
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.budget import examples
 from tests.support.loan_view import NO_JOB, PROJECT_VIEW
 
-from windlass.features.offline.training_set import add_on_demand_features
+from windlass.features.offline.training_set import add_since_features
 
 BORN = st.none() | st.dates(date(1890, 1, 1), date(2040, 1, 1)) | st.just(NO_JOB)
 PAIRS = st.lists(st.tuples(BORN, BORN, st.dates(date(1950, 1, 1), date(2060, 1, 1))), min_size=1)
 LEAP = date(2000, 2, 29)
-DUCKDB = duckdb.connect()
 
 
 @examples(60)
@@ -33,7 +31,5 @@ def test_columns_equal_what_is_computed_for_a_single_entity(
     ]
     on_demand = list(PROJECT_VIEW.at_request)
     wanted = [{name: features[name] for name in on_demand} for features in expected]
-    lazy = add_on_demand_features(PROJECT_VIEW, frame.lazy(), "day").collect()
+    lazy = add_since_features(PROJECT_VIEW, frame.lazy(), "day").collect()
     assert lazy.select(on_demand).to_dicts() == wanted
-    relation = add_on_demand_features(PROJECT_VIEW, DUCKDB.from_arrow(frame.to_arrow()), "day")
-    assert relation.select(*on_demand).to_arrow_table().to_pylist() == wanted

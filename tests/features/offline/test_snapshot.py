@@ -45,7 +45,7 @@ def test_a_join_looks_at_the_parts_that_it_reads(tmp_path: Path) -> None:
     altered[len(altered) // 2] ^= 1
     bad.write_bytes(altered)
     labels = LOANS.select("id", "loan_date")
-    buckets = bucket_of(labels["id"], 2)
+    buckets = bucket_of(labels.select("id"), 2)
     good = labels.filter(buckets == 0)
     assert point_in_time(PROJECT_VIEW, snapshot, good, "loan_date").num_rows == good.height > 0
     with pytest.raises(

@@ -38,7 +38,9 @@ def shared_postgres_url() -> Iterator[str]:
 def empty_postgres_url(shared_postgres_url: str) -> str:
     """The same, without the tables of the test before: a new database for each would take a second."""
     with psycopg.connect(shared_postgres_url.replace("+psycopg", "")) as connection:
-        connection.execute("DROP TABLE IF EXISTS windlass_online, windlass_online_notes")
+        connection.execute(
+            "DROP TABLE IF EXISTS windlass_online, windlass_online_text, windlass_online_notes"
+        )
     return shared_postgres_url
 
 

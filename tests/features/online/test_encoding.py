@@ -28,9 +28,9 @@ def store(tmp_path: Path) -> Iterator[OnlineStore]:
         (rows({}).drop_columns(["computed_at"]), "lack computed_at"),
         (rows({"id": None}), "1 nulls"),
         (rows({"loan_date": None}), "1 nulls"),
-        (rows({}).set_column(0, "id", pa.array(["1"])), "type string"),
+        (rows({}).set_column(0, "id", pa.array([1.0])), "type double"),
         (rows({}).set_column(0, "id", pa.array([2**63], pa.uint64())), "beyond 64 bits"),
-        (rows({}).set_column(1, "loan_date", pa.array([1])), "on a date"),
+        (rows({}).set_column(1, "loan_date", pa.array([1])), "on a date, or at a time"),
         (rows({}).set_column(5, "nb_previous_loans", pa.array([[1]])), "Cast it"),
         (
             rows({}).set_column(3, "birthday", pa.array([2**30], pa.int32()).cast(pa.date32())),

@@ -186,6 +186,10 @@ def materialise(
         int | None,
         typer.Option(metavar="N", help="Number of the snapshot.", show_default="the current one"),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Empty the online store of the project first."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Copy the features of a snapshot to the online store."""
@@ -193,7 +197,7 @@ def materialise(
     declared = resolve_view(settings, project, echo_warning)
     with progress(quiet=json) as report:
         stored, done = materialise_features(
-            settings, declared.view, declared.name, snapshot, report
+            settings, declared.view, declared.name, snapshot, report, replace=replace
         )
     freshness = done.freshness
     if json:

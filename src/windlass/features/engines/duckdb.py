@@ -6,6 +6,8 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -19,7 +21,7 @@ from windlass.core.error_descriptions import describe_error
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.errors import FeatureError, WindlassError
 from windlass.features.ingest.contract import Contract
-from windlass.features.offline.parts import normalise_states, sort_columns, sort_rows
+from windlass.features.offline.parts import normalise_states, sort_columns, sort_rows, to_utc
 from windlass.features.offline.training_set import features_before
 
 
@@ -45,17 +47,20 @@ class DuckDBEngine:
 
 
 def snapshot_relation(
-    parts: Sequence[Path], entity: str, erased: Sequence[Any], connection: Any = None
+    parts: Sequence[Path], erased: pl.DataFrame | None, connection: Any = None
 ) -> Any:
     """Returns parts of a snapshot as a relation of DuckDB, in an open connection or a new one.
 
-    `entity` is the column of ids; rows of `erased` ids are left out.
+    Rows of `erased` entities, given as their columns, are left out.
     """
     relation = (connection or duckdb.connect()).read_parquet([str(part) for part in parts])
-    if not erased:
-        return relation
-    values = [duckdb.ConstantExpression(value) for value in erased]
-    return relation.filter(duckdb.ColumnExpression(entity).isnotin(*values))
+    for entity in () if erased is None else erased.iter_rows(named=True):
+        equal = [
+            duckdb.ColumnExpression(name) == duckdb.ConstantExpression(value)
+            for name, value in entity.items()
+        ]
+        relation = relation.filter(~reduce(and_, equal))
+    return relation
 
 
 def check_memory(memory: str) -> None:
@@ -120,15 +125,26 @@ def features_of_file(view: FeatureView, record: ViewRecord, file: Path) -> pa.Ta
     """
     events = pl.scan_parquet(file)
     names = events.collect_schema()
-    dtypes = {name: kind for name, kind in Contract.from_view(view).dtypes.items() if name in names}
+    contract = Contract.from_view(view)
+    dtypes = {name: kind for name, kind in contract.dtypes.items() if name in names}
     dates = [
         pl.col(name).str.to_date("%Y-%m-%d")
         for name, kind in dtypes.items()
         if kind == pl.Date and names[name] == pl.String
     ]
-    states = run_transform(view, events.with_columns(dates)).collect()
+    events = events.with_columns(dates)
+    time = names[view.timestamp]
+    if isinstance(time, pl.Datetime):
+        events = events.with_columns(to_utc(pl.col(view.timestamp), time))
+    states = run_transform(view, events).collect()
+    times = [name for name, kind in contract.stored_dtypes.items() if kind == pl.Datetime]
+    order = sort_columns(record)
+    event_columns = [*order, *record.summed_columns] if record.window_features else order
     features = features_before(
-        view, record, sort_rows(normalise_states(states, record), sort_columns(record))
+        view,
+        record,
+        sort_rows(normalise_states(states, record, times), order),
+        sort_rows(events.select(list(dict.fromkeys(event_columns))).collect(), order),
     )
     table: pa.Table = features.select(*sort_columns(record), *record.features).to_arrow(
         compat_level=pl.CompatLevel.oldest()

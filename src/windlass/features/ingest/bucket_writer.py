@@ -18,17 +18,17 @@ class BucketWriter:
     """Writes the good rows of a raw file below a folder, one file for each bucket of entities.
 
     The file `keys_file` has every row's number, key, entity and constant columns, over all buckets. `dtypes` are
-    the contract's.
+    those of a snapshot.
     """
 
     def __init__(self, folder: Path, buckets: int, view: FeatureView, contract: Contract) -> None:
         self.keys_file = folder / "keys.parquet"
         self.buckets = buckets
         self._folder = folder
-        self.dtypes = contract.dtypes
-        self._entity = view.entity
+        self.dtypes = contract.stored_dtypes
+        self._entity = view.entity_columns
         self._key_columns = list(
-            dict.fromkeys([view.event_id, view.entity, *contract.constant_columns, ROW])
+            dict.fromkeys([view.event_id, *view.entity_columns, *contract.constant_columns, ROW])
         )
         self._writers: dict[int, Any] = {}
         self._key_writer: Any = None
@@ -43,7 +43,9 @@ class BucketWriter:
 
     def add(self, frame: pl.DataFrame, rows: pl.Series) -> None:
         """Write rows to the buckets of their entities; `rows` [n] are their numbers in the file."""
-        numbered = frame.with_columns(rows.alias(ROW), bucket_of(frame[self._entity], self.buckets))
+        numbered = frame.with_columns(
+            rows.alias(ROW), bucket_of(frame.select(self._entity), self.buckets)
+        )
         keys = numbered.select(self._key_columns).to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._key_writer is None:
             self._key_writer = pq.ParquetWriter(self.keys_file, keys.schema)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 import polars as pl
 import pyarrow as pa
 
+from windlass.core.entity_ids import CONTROL_CHARACTERS, MAX_TEXT_LENGTH, IdType, parse_uuid
 from windlass.tables.text_cells import (
     null_missing,
     read_booleans,
@@ -155,15 +157,16 @@ def cast_columns(
         values.append(value.alias(name))
         wrong = (cells[name].is_not_null() & ~_is_nan(cells[name]) & value.is_null()).arg_true()
         if len(wrong):
-            reason = f"{name}: is not {_describe_dtype(kind)}"
-            faults.append(
-                pl.DataFrame({"row": wrong}).select(
-                    pl.col("row").cast(pl.UInt32),
-                    pl.lit(name).alias("column"),
-                    pl.lit(reason).alias("reason"),
-                )
-            )
+            faults.append(_to_faults(wrong, name, f"{name}: is not {_describe_dtype(kind)}"))
     return pl.DataFrame(values), pl.concat(faults)
+
+
+def _to_faults(rows: pl.Series, column: str, reason: str) -> pl.DataFrame:
+    return pl.DataFrame({"row": rows}).select(
+        pl.col("row").cast(pl.UInt32),
+        pl.lit(column).alias("column"),
+        pl.lit(reason).alias("reason"),
+    )
 
 
 def _decode_utf8(cell: pl.Series) -> pl.Series:
@@ -188,8 +191,8 @@ def _cast(cell: pl.Series, kind: pl.DataType) -> pl.Series:
         return _read_text(cell.cast(pl.String), read_booleans)
     if kind == pl.Date:
         return _read_text(cell, read_dates) if text else _cast_date(cell)
-    if isinstance(kind, pl.Datetime) and text:
-        return cell.str.to_datetime(strict=False, time_unit=kind.time_unit)
+    if isinstance(kind, pl.Datetime):
+        return _read_times(cell, kind) if text else _cast_time(cell, kind)
     if kind.is_integer():
         return _cast_integer(cell, kind)
     value = (_read_text(cell, read_numbers) if text and kind.is_float() else cell).cast(
@@ -204,6 +207,104 @@ def _read_text(cell: pl.Series, read: Callable[[Any], Any]) -> pl.Series:
     """Returns a column of text as a function of `text_cells` reads it."""
     texts = cell.to_arrow(compat_level=pl.CompatLevel.oldest())
     return pl.Series(cell.name, read(null_missing(texts, strip=True)))
+
+
+_TIME = (
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]((?:[01][0-9]|2[0-3]):[0-5][0-9])(:[0-5][0-9])?(\.[0-9]{1,6})?"
+    r"(?:([Zz])|([+-])([0-9]{2}):?([0-5][0-9]))?$"
+)
+
+
+def _read_times(cell: pl.Series, kind: pl.Datetime) -> pl.Series:
+    """Returns ISO 8601 times of text: those without an offset are in UTC, and none of a type with a time zone."""
+    day, minute, second, fraction, zulu, sign, hours, minutes = (
+        pl.col(str(group)) for group in range(1, 9)
+    )
+    text = pl.concat_str(
+        day, pl.lit("T"), minute, second.fill_null(":00"), fraction.fill_null(".0")
+    )
+    local = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit=kind.time_unit, strict=False)
+    ahead = hours.cast(pl.Int64) * 60 + minutes.cast(pl.Int64)
+    offset = pl.when(sign == "-").then(-ahead).otherwise(ahead)
+    has_offset = zulu.is_not_null() | sign.is_not_null()
+    time = local - pl.duration(minutes=offset.fill_null(0))
+    if kind.time_zone is not None:
+        time = pl.when(has_offset).then(time.dt.replace_time_zone("UTC"))
+        time = time.dt.convert_time_zone(kind.time_zone)
+    groups = cell.to_frame("cell").select(pl.col("cell").str.extract_groups(_TIME)).unnest("cell")
+    return groups.select(time.alias(cell.name)).to_series()
+
+
+def _cast_time(cell: pl.Series, kind: pl.Datetime) -> pl.Series:
+    """Returns times in a type; none of what has no time of day, or no zone where the type has one."""
+    has_zone = isinstance(cell.dtype, pl.Datetime) and cell.dtype.time_zone is not None
+    if cell.dtype == pl.Null or (
+        isinstance(cell.dtype, pl.Datetime) and (has_zone or not kind.time_zone)
+    ):
+        return cell.cast(kind)
+    return _nulls(kind, len(cell))
+
+
+def uuids_as_text(cells: pl.DataFrame, types: Mapping[str, IdType]) -> pl.DataFrame:
+    """Returns raw cells with UUIDs of 16 bytes, as a Parquet file may have them, as text."""
+    binary = [
+        name
+        for name, kind in types.items()
+        if kind == "uuid" and name in cells.columns and cells[name].dtype == pl.Binary
+    ]
+    for name in binary:
+        if (cells[name].bin.size() == UUID_BYTES).any():
+            texts = [
+                str(UUID(bytes=cell)) if cell is not None and len(cell) == UUID_BYTES else cell
+                for cell in cells[name]
+            ]
+            encoded = [text.encode() if isinstance(text, str) else text for text in texts]
+            cells = cells.with_columns(pl.Series(name, encoded, dtype=pl.Binary))
+    return cells
+
+
+UUID_BYTES = 16
+
+
+def check_ids(
+    frame: pl.DataFrame, types: Mapping[str, IdType]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Returns the rows with ids in their canonical form, null where one cannot be used, and the faults.
+
+    The faults are as `cast_columns` returns them. An empty text cannot be one.
+    """
+    faults = [pl.DataFrame(schema=FAULT_SCHEMA)]
+    for name, kind in types.items():
+        if kind == "integer":
+            continue
+        texts = frame[name]
+        canonical = _canonical_uuids(texts) if kind == "uuid" else _usable_texts(texts)
+        frame = frame.with_columns(canonical)
+        wrong = (texts.is_not_null() & canonical.is_null()).arg_true()
+        if len(wrong):
+            faults.append(_to_faults(wrong, name, f"{name}: {_ID_REASONS[kind]}"))
+    return frame, pl.concat(faults)
+
+
+_ID_REASONS = {
+    "uuid": "is not a UUID",
+    "text": f"is empty, has control characters, or more than {MAX_TEXT_LENGTH} characters",
+}
+
+
+def _usable_texts(texts: pl.Series) -> pl.Series:
+    usable = texts.str.len_chars().is_between(1, MAX_TEXT_LENGTH) & ~texts.str.contains(
+        CONTROL_CHARACTERS
+    )
+    return texts.set(~usable.fill_null(value=True), None)
+
+
+def _canonical_uuids(texts: pl.Series) -> pl.Series:
+    canonical = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+    if texts.str.contains(canonical).all():
+        return texts
+    parsed = [None if text is None else parse_uuid(text) for text in texts]
+    return pl.Series(texts.name, parsed, dtype=pl.String)
 
 
 def _cast_integer(cell: pl.Series, kind: pl.DataType) -> pl.Series:
@@ -244,6 +345,9 @@ def _describe_dtype(kind: pl.DataType) -> str:
     names = {pl.Date: "a date (YYYY-MM-DD)", pl.String: "UTF-8 text", pl.Boolean: "true or false"}
     if kind.is_integer():
         return "a whole number"
+    if isinstance(kind, pl.Datetime):
+        zone = "" if kind.time_zone is None else ", with an offset such as Z or +02:00"
+        return f"a time (YYYY-MM-DDTHH:MM:SS{zone})"
     if kind.is_nested() and has_temporal(kind):
         return f"a {kind} in the years 1 to 9999"
     return "a number" if kind.is_float() else names.get(kind.base_type(), f"of type {kind}")

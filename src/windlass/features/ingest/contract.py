@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from windlass.core.entity_ids import IdType
 from windlass.core.error_descriptions import describe_error, missing_extra
 from windlass.core.feature_view import FeatureView
 from windlass.errors import FeatureError, ProjectError
@@ -42,6 +43,8 @@ class WarningCheck:
 class Contract:
     """Contract of raw rows. `dtypes` has a type for every column, `optional` the columns that may be missing.
 
+    `id_types` has the type of every column of the entity, in order, and then that of the event id. `stored_dtypes` are
+    the types in a snapshot: a timestamp with a time of day is there in UTC, without a time zone.
     `schema` is the Pandera schema whose checks quarantine a row. `warnings` are the checks declared with
     `raise_warning=True`: their failures are counted, and the row passes. `constant_columns` are those declared with
     `metadata={"constant": True}`: an entity should have one value of each; several are reported as a warning.
@@ -52,6 +55,20 @@ class Contract:
     schema: Any
     warnings: tuple[WarningCheck, ...]
     constant_columns: tuple[str, ...]
+    timestamp: str
+    id_types: Mapping[str, IdType]
+    stored_dtypes: Mapping[str, pl.DataType]
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns of the entity, the timestamp and the event id, as `Snapshot.order` has them."""
+        *entity, event_id = self.id_types
+        return (*entity, self.timestamp, event_id)
+
+    @property
+    def entity_types(self) -> tuple[IdType, ...]:
+        """The types of the entity's columns, in order."""
+        return tuple(self.id_types.values())[:-1]
 
     @staticmethod
     def from_view(view: FeatureView) -> "Contract":
@@ -63,8 +80,16 @@ class Contract:
                 name for name, column in schema.columns.items() if not column.required
             )
             _check_columns(view, dtypes, optional)
-            strict, warnings = _quarantine_schema(schema, view), tuple(_warning_checks(schema))
-            return Contract(dtypes, optional, strict, warnings, _constant_columns(schema))
+            return Contract(
+                dtypes,
+                optional,
+                _quarantine_schema(schema, view),
+                tuple(_warning_checks(schema)),
+                _constant_columns(schema),
+                view.timestamp,
+                _id_types(view, schema),
+                _stored_dtypes(view, dtypes),
+            )
 
     def missing_columns(self, columns: tuple[str, ...]) -> list[str]:
         """Returns the required columns that are not among `columns`."""
@@ -117,12 +142,37 @@ def _check_columns(
             f"The contract of view {view.name} has a column {reserved[0]}, and names that begin with {RESERVED_PREFIX}"
             " are Windlass's own. Rename the column."
         )
-    required = {view.entity: pl.Int64(), view.timestamp: pl.Date(), view.event_id: pl.Int64()}
-    for name, kind in required.items():
-        if dtypes.get(name) != kind or name in optional:
+    ids = dict.fromkeys((*view.entity_columns, view.event_id), (pl.Int64, pl.String))
+    for name, kinds in {**ids, view.timestamp: (pl.Date, pl.Datetime)}.items():
+        if name not in dtypes or dtypes[name].base_type() not in kinds or name in optional:
             raise ProjectError(
-                f"The contract of view {view.name} needs a required column {name} of type {kind}."
+                f"The contract of view {view.name} needs a required column {name} of type"
+                f" {' or '.join(map(str, kinds))}."
             )
+
+
+def _id_types(view: FeatureView, schema: Any) -> dict[str, IdType]:
+    """Returns the types of the ids; a UUID is a column of text that is declared with `metadata={"uuid": True}`."""
+    types: dict[str, IdType] = {}
+    for name in (*view.entity_columns, view.event_id):
+        column = schema.columns[name]
+        is_uuid = bool((column.metadata or {}).get("uuid"))
+        is_integer = _dtype(view, name, column) == pl.Int64
+        if is_uuid and is_integer:
+            raise ProjectError(
+                f"The contract of view {view.name} says that column {name} holds UUIDs, and gives it the type Int64."
+                " Give it the type pl.String."
+            )
+        types[name] = "integer" if is_integer else "uuid" if is_uuid else "text"
+    return types
+
+
+def _stored_dtypes(
+    view: FeatureView, dtypes: Mapping[str, pl.DataType]
+) -> Mapping[str, pl.DataType]:
+    if dtypes[view.timestamp] == pl.Date:
+        return dtypes
+    return {**dtypes, view.timestamp: pl.Datetime("us")}
 
 
 def _quarantine_schema(schema: Any, view: FeatureView) -> Any:
@@ -135,7 +185,7 @@ def _quarantine_schema(schema: Any, view: FeatureView) -> Any:
         column.checks = _select_checks(column.checks, warning=False)
         column.unique = False
         column.required = False
-        column.nullable = column.nullable and name not in (view.entity, *view.order)
+        column.nullable = column.nullable and name not in (*view.entity_columns, *view.order)
     return strict
 
 

@@ -82,14 +82,21 @@ class RawFileIngest:
         """
         if not self.contract.constant_columns:
             return
-        columns = [self.view.entity, *self.contract.constant_columns]
+        constant = [
+            name for name in self.contract.constant_columns if name not in self.view.entity_columns
+        ]
         with translate_duckdb_errors(f"compare the entities of {self.raw.path}"):
             counts = changed_entities(
-                connection, self.bucket_writer.keys_file, columns, self.stored, duplicates
+                connection,
+                self.bucket_writer.keys_file,
+                self.view.entity_columns,
+                constant,
+                self.stored,
+                duplicates,
             )
         for name, changed in counts.items():
             self.quarantine.report.add_changed(
-                f"{name}: several for one {self.view.entity}", *changed
+                f"{name}: several for one {', '.join(self.view.entity_columns)}", *changed
             )
 
 
@@ -114,7 +121,7 @@ def check_raw_file(
         contract = Contract.from_view(view)
         table = folder / "quarantine.parquet"
         nothing_erased = ErasedEntities.read(folder)
-        with Quarantine(table, file.name, view.entity, nothing_erased) as quarantine:
+        with Quarantine(table, file.name, view.entity_columns, nothing_erased) as quarantine:
             bucket_writer = BucketWriter(folder, 1, view, contract)
             ingest = RawFileIngest(
                 view, contract, RawFile.open(file), bucket_writer, quarantine, []

@@ -49,19 +49,24 @@ _NEW_ROWS = f"{RESERVED_PREFIX}new{RESERVED_PREFIX}"  # how many rows of the fil
 def changed_entities(
     connection: Any,
     keys: Path,
-    columns: Sequence[str],
+    entity: Sequence[str],
+    constant: Sequence[str],
     stored: Sequence[Path],
     duplicates: pl.Series,
 ) -> dict[str, tuple[int, int]]:
-    """Counts for each column but the first, the entity's: entities of `keys` with several values, and their rows.
+    """Counts for each of the `constant` columns: entities of `keys` with several values, and their rows.
+
+    `entity` are the columns that identify an entity.
 
     The rows counted are those of `keys`, without those whose numbers are `duplicates`. Values that are stored are
     compared too; nulls are not. DuckDB groups on disk what does not fit into its memory.
     """
     if not keys.exists():
         return {}
-    entity, *constant = (quote_identifier(name) for name in columns)
-    chosen = ", ".join([entity, *constant])
+    identifying, varying = (
+        [quote_identifier(name) for name in names] for names in (entity, constant)
+    )
+    chosen = ", ".join([*identifying, *varying])
     numbers = pl.DataFrame({ROW: duplicates}, schema={ROW: pl.Int64}).to_arrow()
     excluded = connection.from_arrow(numbers).set_alias("excluded")
     new = connection.read_parquet(str(keys)).set_alias("new_rows")
@@ -69,13 +74,15 @@ def changed_entities(
     rows = rows.project(f"{chosen}, 1 AS {_NEW_ROWS}")
     if stored:
         old = connection.read_parquet([str(part) for part in stored]).set_alias("old_rows")
-        same = old.join(new, f"old_rows.{entity} = new_rows.{entity}", how="semi")
+        condition = " AND ".join(f"old_rows.{name} = new_rows.{name}" for name in identifying)
+        same = old.join(new, condition, how="semi")
         rows = rows.union(same.project(f"{chosen}, 0 AS {_NEW_ROWS}"))
-    several = ", ".join(f"min({name}) <> max({name}) AS {name}" for name in constant)
-    entities = rows.aggregate(f"{entity}, sum({_NEW_ROWS}) AS {_NEW_ROWS}, {several}", entity)
+    several = ", ".join(f"min({name}) <> max({name}) AS {name}" for name in varying)
+    by_entity = ", ".join(identifying)
+    entities = rows.aggregate(f"{by_entity}, sum({_NEW_ROWS}) AS {_NEW_ROWS}, {several}", by_entity)
     counts = [
         f"count_if({name}), coalesce(sum({_NEW_ROWS}) FILTER ({name}), 0)::BIGINT"
-        for name in constant
+        for name in varying
     ]
     (numbers_by_column,) = entities.aggregate(", ".join(counts)).fetchall()
-    return {name: numbers_by_column[2 * at : 2 * at + 2] for at, name in enumerate(columns[1:])}
+    return {name: numbers_by_column[2 * at : 2 * at + 2] for at, name in enumerate(constant)}

@@ -7,9 +7,15 @@ from typing import Any
 import polars as pl
 
 from windlass.errors import FeatureError, QualityError, counted
-from windlass.features.ingest.casting import FAULT_SCHEMA, cast_columns
+from windlass.features.ingest.casting import (
+    FAULT_SCHEMA,
+    cast_columns,
+    check_ids,
+    uuids_as_text,
+)
 from windlass.features.ingest.contract import Contract, suppress_warnings
 from windlass.features.ingest.raw_files import RawBatch
+from windlass.features.offline.parts import to_utc
 
 _MAX_REASON = 120  # characters of a reason
 _MAX_NAMED = 3  # reasons that an error names
@@ -35,7 +41,9 @@ class CheckedRows:
 def check_batch(contract: Contract, batch: RawBatch) -> CheckedRows:
     """Checks a batch against the contract. Raises FeatureError where a check does not answer row by row."""
     present = {name: kind for name, kind in contract.dtypes.items() if name in batch.cells.columns}
-    frame, uncast = cast_columns(batch.cells, present)
+    frame, uncast = cast_columns(uuids_as_text(batch.cells, contract.id_types), present)
+    frame, unusable = check_ids(frame, {n: t for n, t in contract.id_types.items() if n in present})
+    uncast = pl.concat([uncast, unusable])
     failed = _failed_checks(contract.schema, frame)
     # what could not be cast is null now, and not reported twice
     failed = failed.join(uncast, on=["row", "column"], how="anti", nulls_equal=False)
@@ -45,7 +53,11 @@ def check_batch(contract: Contract, batch: RawBatch) -> CheckedRows:
         for name, kind in contract.dtypes.items()
         if name not in present
     ]
-    frame = frame.with_columns(missing).select(list(contract.dtypes))
+    stored = [
+        to_utc(pl.col(name), kind) if contract.stored_dtypes[name] != kind else name
+        for name, kind in contract.dtypes.items()
+    ]
+    frame = frame.with_columns(missing).select(stored)
     bad = faults["row"].unique()
     passed = ~pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(bad.implode())
     good = frame.filter(passed)

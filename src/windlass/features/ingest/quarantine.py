@@ -1,7 +1,7 @@
 """Writes the quarantine table: the raw rows that failed, with their numbers in the file and every reason."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from windlass.core.atomic_files import fsync_path
 from windlass.features.ingest.casting import temporal_as_text
 from windlass.features.ingest.quality import BROKEN_LINE, OPEN_QUOTE, QualityReport
-from windlass.features.offline.erasure import ErasedEntities
+from windlass.features.offline.erasure import ErasedEntities, join_cells
 from windlass.tables.csv_reader import BrokenLine
 
 _SCHEMA = pa.schema(
@@ -29,11 +29,14 @@ _SCHEMA = pa.schema(
 class Quarantine:
     """Writes the quarantine table of one raw file and counts its rows; erased entities are left out.
 
-    `file` is the raw file's name, `row` counts its rows from 1, `entity` is the entity's cell as text, and
-    `raw` the row as a JSON object of its cells (of a broken line, its text).
+    `file` is the raw file's name, `row` counts its rows from 1, `entity` is the entity's cell as text
+    (of several columns, a JSON array of their cells), and `raw` the row as a JSON object of its cells (of a broken
+    line, its text).
     """
 
-    def __init__(self, path: Path, file: str, entity: str, erased: ErasedEntities) -> None:
+    def __init__(
+        self, path: Path, file: str, entity: Sequence[str], erased: ErasedEntities
+    ) -> None:
         self.path = path
         self.report = QualityReport()
         self._file = file
@@ -58,7 +61,12 @@ class Quarantine:
             for row in bad.iter_rows(named=True)
         ]
         self._write(
-            (number, row.get(self._entity), row_reasons, json.dumps(row, ensure_ascii=False))
+            (
+                number,
+                [row.get(name) for name in self._entity],
+                row_reasons,
+                json.dumps(row, ensure_ascii=False),
+            )
             for number, row, row_reasons in zip(
                 rows[faults["row"]], raw, faults["reason"].to_list(), strict=True
             )
@@ -67,19 +75,24 @@ class Quarantine:
     def add_broken(self, lines: list[BrokenLine]) -> None:
         """Write lines of CSV that are no rows."""
         self._write(
-            (line.row + 1, line.text, [OPEN_QUOTE if line.opens_quote else BROKEN_LINE], line.text)
+            (
+                line.row + 1,
+                [line.text] * len(self._entity),
+                [OPEN_QUOTE if line.opens_quote else BROKEN_LINE],
+                line.text,
+            )
             for line in lines
         )
 
-    def _write(self, rows: Iterable[tuple[int, Any, list[str], str]]) -> None:
+    def _write(self, rows: Iterable[tuple[int, list[Any], list[str], str]]) -> None:
         table = []
         for number, entity, reasons, raw in rows:
-            text = None if entity is None else str(entity)
-            if self._erased.mentioned_in(text):
+            cells = [None if cell is None else str(cell) for cell in entity]
+            if self._erased.mentioned_in(cells):
                 self.report.erased += 1
                 continue
             self.report.reasons.update(reasons)
-            table.append((self._file, number, text, reasons, raw))
+            table.append((self._file, number, join_cells(cells), reasons, raw))
         self.report.quarantined += len(table)
         if table:
             columns = [list(column) for column in zip(*table, strict=True)]

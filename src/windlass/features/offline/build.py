@@ -32,11 +32,13 @@ from windlass.features.offline.snapshot import (
     EVENTS,
     LATEST,
     QUARANTINE,
+    RECENT_EVENTS,
     STATES,
     Snapshot,
 )
 from windlass.features.offline.snapshot_builder import SnapshotBuilder
 from windlass.features.offline.store import REJECTED, OfflineStore
+from windlass.features.offline.windows import check_window_columns
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,15 @@ def build(
         raw = replace(RawFile.open(file), parquet_rows=options.parquet_rows)
         contract = Contract.from_view(view)
         _check_reserved_names(record)
+        has_times = contract.stored_dtypes[view.timestamp] == pl.Datetime
+        check_window_columns(record, contract.stored_dtypes, has_times=has_times)
         _check_same_columns(contract, parent)
         buckets = parent.buckets if parent else options.buckets or bucket_count(raw.estimated_rows)
         folder = _create_folders(staging)
         erased = ErasedEntities.read(store.folder)
         number = store.next_number()
         table = folder / QUARANTINE / f"part-{number:06}.parquet"
-        with Quarantine(table, file.name, view.entity, erased) as quarantine:
+        with Quarantine(table, file.name, view.entity_columns, erased) as quarantine:
             bucket_writer = BucketWriter(staging, buckets, view, contract)
             stored = parent.event_parts() if parent else []
             ingest = RawFileIngest(view, contract, raw, bucket_writer, quarantine, stored)
@@ -100,7 +104,8 @@ def build(
             created=time.time(),
             parent=parent.number if parent else None,
             buckets=buckets,
-            order=(view.entity, view.timestamp, view.event_id),
+            order=(*view.entity_columns, view.timestamp, view.event_id),
+            entity_types=contract.entity_types,
             quality=report.to_json(file.name),
             **built.metadata(),
         )
@@ -138,7 +143,14 @@ def _create_folders(staging: Path) -> Path:
 
 def _check_reserved_names(record: ViewRecord) -> None:
     """Raise FeatureError for features or stored columns with the name of another column of a state."""
-    reserved = (record.entity, record.timestamp, record.event_id, COMPUTED_AT, BEFORE_EVENT)
+    reserved = (
+        *record.entity_columns,
+        record.timestamp,
+        record.event_id,
+        COMPUTED_AT,
+        BEFORE_EVENT,
+        RECENT_EVENTS,
+    )
     for name in dict.fromkeys([*record.features, *record.stored_columns]):
         if name in reserved or name.startswith(RESERVED_PREFIX):
             raise FeatureError(
@@ -151,7 +163,11 @@ def _check_same_columns(contract: Contract, parent: Snapshot | None) -> None:
     if parent is None:
         return
     stored = pl.read_parquet_schema(parent.event_parts()[0])
-    if dict(stored) != dict(contract.dtypes):
+    if (
+        dict(stored) != dict(contract.stored_dtypes)
+        or parent.entity_types != contract.entity_types
+        or parent.order != contract.order
+    ):
         raise FeatureError(
             f"The contract asks for other columns than snapshot {parent.number} holds."
             " Build again from all rows, without --append."

@@ -8,21 +8,29 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
-from itertools import count
+from itertools import count, islice, product
 from pathlib import Path
 from secrets import token_hex
 
 import polars as pl
 
 from windlass.core.atomic_files import fsync_path, remove_stale_files, replace_file
+from windlass.core.entity_ids import EntityId, EntityKey, entity_key, parse_uuid
 from windlass.core.hashing import pretty_json, sha256_file
-from windlass.errors import FeatureError
-from windlass.features.offline.parts import bucket_of, part_name, write_part
+from windlass.errors import FeatureError, IdError
+from windlass.features.offline.parts import (
+    bucket_of,
+    entity_keys,
+    part_name,
+    rows_of,
+    rows_without,
+    write_part,
+)
 from windlass.features.offline.snapshot import (
     EVENTS,
     LATEST,
@@ -70,15 +78,15 @@ class ErasedEntities:
     def __bool__(self) -> bool:
         return bool(self._hashes)
 
-    def add(self, folder: Path, entity: int) -> None:
+    def add(self, folder: Path, entity: EntityId) -> None:
         """Write an entity's hash to the file in `folder`."""
-        self._save(folder, self._hashes | {self._hash(entity)})
+        self._save(folder, self._hashes | {self._hash(entity_key(entity))})
 
-    def discard(self, folder: Path, entity: int) -> bool:
+    def discard(self, folder: Path, entity: EntityId) -> bool:
         """Remove an entity's hash from the file in `folder`; False where it was not there."""
-        if self._hash(entity) not in self._hashes:
+        if self._hash(entity_key(entity)) not in self._hashes:
             return False
-        self._save(folder, self._hashes - {self._hash(entity)})
+        self._save(folder, self._hashes - {self._hash(entity_key(entity))})
         return True
 
     def _save(self, folder: Path, hashes: frozenset[str]) -> None:
@@ -86,27 +94,71 @@ class ErasedEntities:
         content = pretty_json({"salt": self._salt, "hashes": sorted(hashes)})
         replace_file(folder / _FILE, content)
 
-    def erased_in(self, entities: pl.Series) -> list[int]:
-        """Returns those of the entities that were erased."""
+    def erased_in(self, entities: pl.DataFrame) -> pl.DataFrame:
+        """Returns those of the entities, each as its columns, that were erased."""
         if not self._hashes:
-            return []
-        return [
-            entity for entity in entities.unique().to_list() if self._hash(entity) in self._hashes
-        ]
+            return entities.clear()
+        different = entities.unique(maintain_order=True)
+        erased = [self._hash(key) in self._hashes for key in entity_keys(different)]
+        return different.filter(pl.Series(erased, dtype=pl.Boolean))
 
-    def mentioned_in(self, text: str | None) -> bool:
-        """Returns whether a raw cell names an erased entity, also in another notation (see `numbers_in`)."""
-        return bool(self._hashes) and any(
-            self._hash(number) in self._hashes for number in numbers_in(text)
+    def mentioned_in(self, cells: Sequence[str | None]) -> bool:
+        """Returns whether the raw cells of an entity's columns name an erased one, also in another notation."""
+        if not self._hashes:
+            return False
+        meant = [numbers_in(cell) | texts_in(cell) for cell in cells]
+        entities = islice(product(*meant), _MAX_READINGS)
+        return any(
+            self._hash(entity_key(each if len(each) > 1 else each[0])) in self._hashes
+            for each in entities
         )
 
-    def _hash(self, entity: int) -> str:
-        return blake2b(
-            str(entity).encode(), key=bytes.fromhex(self._salt), digest_size=16
-        ).hexdigest()
+    def _hash(self, key: EntityKey) -> str:
+        return blake2b(str(key).encode(), key=bytes.fromhex(self._salt), digest_size=16).hexdigest()
 
 
-def numbers_in(text: str | None) -> Iterable[int]:
+_MAX_READINGS = 10_000  # of the cells of one row
+_SEPARATORS = re.compile(r"[\s,;|\"']+")
+_UUID = re.compile(
+    r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}"
+)
+
+
+def texts_in(text: str | None) -> set[str]:
+    """Returns the texts that a raw cell may mean: all of it, its words, and UUIDs in their canonical form."""
+    if text is None:
+        return set()
+    uuids = (parse_uuid(match.group()) for match in _UUID.finditer(text))
+    texts = {text, text.strip(), *_SEPARATORS.split(text), *(uuid for uuid in uuids if uuid)}
+    return texts - {""}
+
+
+def may_mean(cells: Sequence[str | None], entity: EntityId) -> bool:
+    """Returns whether the raw cells of an entity's columns may mean an entity, also in another notation."""
+    values = entity if isinstance(entity, tuple) else (entity,)
+    return len(cells) == len(values) and all(
+        value in (numbers_in(cell) if isinstance(value, int) else texts_in(cell))
+        for cell, value in zip(cells, values, strict=True)
+    )
+
+
+def join_cells(cells: Sequence[str | None]) -> str | None:
+    """Returns the raw cells of an entity's columns as one text: of several, a JSON array."""
+    return cells[0] if len(cells) == 1 else json.dumps(cells, ensure_ascii=False)
+
+
+def _split_cells(text: str | None, columns: int) -> Sequence[str | None]:
+    """Returns the cells that `join_cells` joined."""
+    if columns == 1 or text is None:
+        return [text] * columns
+    with suppress(ValueError):
+        cells = json.loads(text)
+        if isinstance(cells, list):
+            return cells
+    return [text] * columns  # written by a view with another entity
+
+
+def numbers_in(text: str | None) -> set[int]:
     """Returns the whole numbers that a raw cell may mean: `0012`, `12.0`, `1.2e1`, `1 2` and `12x` all may mean 12."""
     numbers = {int(digits) for digits in _NUMBER.findall(text or "")} | _whole_number(text or "")
     return numbers | {abs(number) for number in numbers}
@@ -138,14 +190,16 @@ class ErasureReport:
         return bool(self.snapshots) or self.quarantined > 0
 
 
-def erase(store: OfflineStore, entity: int) -> ErasureReport:
+def erase(store: OfflineStore, entity: EntityId) -> ErasureReport:
     """Erases an entity from every snapshot and from quarantine; later builds leave it out.
 
     Repeat it to complete an interrupted erasure. What cannot be read is skipped, and reported. Raises
-    FeatureError where another process writes, the disk cannot be written, or `entity` is not a 64-bit integer.
+    FeatureError where another process writes, or the disk cannot be written; IdError for an id of another
+    type than the current snapshot's.
     """
-    if not -(2**63) <= entity < 2**63:
-        raise FeatureError(f"{entity} is not an id: it does not fit 64 bits. Look the number up.")
+    current = store.current_entity_ids()
+    if current is not None:
+        entity = current.check(entity)
     with store.write_lock() as staging:
         ErasedEntities.read(store.folder).add(store.folder, entity)
         eraser = _Eraser(entity, staging)
@@ -167,7 +221,7 @@ def erase(store: OfflineStore, entity: int) -> ErasureReport:
     return ErasureReport(snapshots, quarantined, tuple(sorted(eraser.unreadable)))
 
 
-def undo_erasure(store: OfflineStore, entity: int) -> bool:
+def undo_erasure(store: OfflineStore, entity: EntityId) -> bool:
     """Allows later builds to store an erased entity again; nothing that was erased comes back.
 
     Returns False where it was not erased here. Raises FeatureError where another process writes, or the disk cannot
@@ -182,8 +236,9 @@ def undo_erasure(store: OfflineStore, entity: int) -> bool:
 class _Eraser:
     """Replaces files by ones without an entity; parts that are hard links to one file share the new one."""
 
-    def __init__(self, entity: int, staging: Path) -> None:
+    def __init__(self, entity: EntityId, staging: Path) -> None:
         self._entity = entity
+        self._columns = len(entity) if isinstance(entity, tuple) else 1
         self._staging = staging
         self.unreadable: set[Path] = set()
         self._replaced: dict[int, Path | None] = {}  # by inode; None where nothing was to be erased
@@ -199,17 +254,22 @@ class _Eraser:
 
     def events_of(self, snapshot: Snapshot) -> int:
         """Counts the events of the entity in a snapshot."""
-        part = snapshot.folder / EVENTS / _part_name(snapshot, self._entity)
-        events = pl.scan_parquet(part).filter(pl.col(snapshot.order[0]) == self._entity)
-        return int(events.select(pl.len()).collect().item())
+        entity = _as_frame(snapshot, self._entity)
+        if entity is None:
+            return 0
+        part = snapshot.folder / EVENTS / _part_name(snapshot, entity)
+        return rows_of(pl.read_parquet(part, columns=entity.columns), entity).height
 
     def erase_from_snapshot(self, snapshot: Snapshot) -> None:
         """Erase the entity from the events, states and latest of a snapshot."""
-        for part in _parts_of(snapshot, self._entity):
+        entity = _as_frame(snapshot, self._entity)
+        if entity is None:
+            return
+        for part in _parts_of(snapshot, entity):
             inode = part.stat().st_ino
             if inode not in self._replaced:
                 frame = pl.read_parquet(part)
-                remaining = frame.filter(pl.col(snapshot.order[0]) != self._entity)
+                remaining = rows_without(frame, entity)
                 self._replaced[inode] = (
                     self._write(remaining) if remaining.height < frame.height else None
                 )
@@ -229,7 +289,10 @@ class _Eraser:
         with self.skip_unreadable(*(_quarantine_owner(part) for part in parts)):
             frame = pl.read_parquet(parts[0])
             remaining = frame.filter(
-                [self._entity not in numbers_in(cell) for cell in frame["entity"]]
+                [
+                    not may_mean(_split_cells(text, self._columns), self._entity)
+                    for text in frame["entity"]
+                ]
             )
             erased = frame.height - remaining.height
             if erased:
@@ -257,17 +320,29 @@ def _quarantine_owner(part: Path) -> Path:
     return part.parent.parent if part.parent.name == QUARANTINE else part
 
 
-def _part_name(snapshot: Snapshot, entity: int) -> str:
-    return part_name(int(bucket_of(pl.Series([entity]), snapshot.buckets)[0]))
+def _as_frame(snapshot: Snapshot, entity: EntityId) -> pl.DataFrame | None:
+    """Returns an entity as a row of its columns; None where entities of the snapshot have other types."""
+    try:
+        checked = snapshot.entity_ids.check(entity)
+    except IdError:
+        return None
+    return pl.DataFrame([snapshot.entity_ids.fields(checked)])
 
 
-def _parts_of(snapshot: Snapshot, entity: int) -> list[Path]:
+def _part_name(snapshot: Snapshot, entity: pl.DataFrame) -> str:
+    return part_name(int(bucket_of(entity, snapshot.buckets)[0]))
+
+
+def _parts_of(snapshot: Snapshot, entity: pl.DataFrame) -> list[Path]:
     name = _part_name(snapshot, entity)
     return [snapshot.folder / kind / name for kind in (EVENTS, STATES, LATEST)]
 
 
-def _update_metadata(snapshot: Snapshot, entity: int) -> None:
+def _update_metadata(snapshot: Snapshot, erased: EntityId) -> None:
     """Write the parts' new digests and counts to `snapshot.json`, and the time of the erasure."""
+    entity = _as_frame(snapshot, erased)
+    if entity is None:
+        return
     now = {
         f"{part.parent.name}/{part.name}": sha256_file(part) for part in _parts_of(snapshot, entity)
     }
@@ -275,7 +350,9 @@ def _update_metadata(snapshot: Snapshot, entity: int) -> None:
     if files == snapshot.files:
         return
     latest = pl.scan_parquet(snapshot.latest_parts(), glob=False)
-    entities, newest = latest.select(pl.len(), pl.col(snapshot.order[1]).max()).collect().row(0)
+    entities, newest = (
+        latest.select(pl.len(), pl.col(snapshot.order[-2]).max().cast(pl.Date)).collect().row(0)
+    )
     events = pl.scan_parquet(snapshot.event_parts(), glob=False).select(pl.len()).collect().item()
     update = {
         "files": files,

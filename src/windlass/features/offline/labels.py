@@ -19,7 +19,7 @@ from windlass.features.offline.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class LabelColumns:
-    """Columns of labels: the dates in `time`, integers in `key` where there is one, and types of further columns."""
+    """Columns of labels: the moments in `time`, event ids in `key` where there is one, and types of further columns."""
 
     time: str
     key: str | None
@@ -27,10 +27,21 @@ class LabelColumns:
 
     def declared(self, record: ViewRecord, snapshot: Snapshot) -> dict[str, pl.DataType]:
         """Returns the types of a file's columns: those of the events, of entity, time and key, and `dtypes`."""
-        parts = snapshot.event_parts() or Snapshot.read(snapshot.folder).event_parts()
-        events = pl.read_parquet_schema(parts[0])
-        keys = {name: pl.Int64() for name in (record.entity, self.key) if name is not None}
-        return {**events, self.time: pl.Date(), **keys, **self.dtypes}
+        events = _event_types(snapshot)
+        keys = {name: events[name] for name in record.entity_columns}
+        if self.key is not None:
+            keys[self.key] = events[record.event_id]
+        return {**events, self.time: events[record.timestamp], **keys, **self.dtypes}
+
+
+def _event_types(snapshot: Snapshot) -> dict[str, pl.DataType]:
+    parts = snapshot.event_parts() or Snapshot.read(snapshot.folder).event_parts()
+    return dict(pl.read_parquet_schema(parts[0]))
+
+
+def timestamp_type(record: ViewRecord, snapshot: Snapshot) -> pl.DataType:
+    """Returns the type of the events' timestamp: a date, or a time in UTC without a zone."""
+    return _event_types(snapshot)[record.timestamp]
 
 
 def labels_frame(
@@ -41,7 +52,7 @@ def labels_frame(
         frame = read_labels(Path(labels), columns.declared(record, snapshot))
     else:
         frame = _to_polars(labels)
-    _check_labels(record, frame, columns.time, columns.key)
+    _check_labels(record, frame, columns, _event_types(snapshot))
     return frame
 
 
@@ -76,17 +87,30 @@ def _column_to_polars(column: nw.Series[Any]) -> pl.Series:
         raise FeatureError(f"The labels' column {column.name} cannot be read. {remedy}") from error
 
 
-def _check_labels(record: ViewRecord, frame: pl.DataFrame, time: str, key: str | None) -> None:
+def _check_labels(
+    record: ViewRecord,
+    frame: pl.DataFrame,
+    columns: LabelColumns,
+    events: Mapping[str, pl.DataType],
+) -> None:
     """Raise FeatureError for labels without the columns that a join needs, or with a feature's name."""
+    ids = {name: events[name] for name in record.entity_columns}
+    key = columns.key
+    if key:
+        ids[key] = events[record.event_id]
     required = {
-        record.entity: (pl.selectors.integer(), "integers"),
-        time: (pl.selectors.date() | pl.selectors.datetime(), "dates"),
-        **({key: (pl.selectors.integer(), "integers")} if key else {}),
+        **{
+            name: (pl.selectors.string(), "text")
+            if kind == pl.String
+            else (pl.selectors.integer(), "integers")
+            for name, kind in ids.items()
+        },
+        columns.time: (pl.selectors.date() | pl.selectors.datetime(), "dates or times"),
     }
     for name, (dtypes, words) in required.items():
         if name not in frame.columns or not frame.select(pl.col(name)).select(dtypes).width:
             raise FeatureError(f"The labels need a column {name} of {words}.")
-    if key and frame[key].cast(pl.Int64, strict=False).null_count():
+    if key and _has_invalid_keys(frame[key]):
         raise FeatureError(
             f"The labels' column {key} has nulls, or numbers beyond 64 bits. Give every label a key, or none."
         )
@@ -95,6 +119,11 @@ def _check_labels(record: ViewRecord, frame: pl.DataFrame, time: str, key: str |
         raise FeatureError(
             f"The labels have a column {duplicates[0]}, as the features do. Rename or drop it."
         )
+
+
+def _has_invalid_keys(keys: pl.Series) -> bool:
+    keys = keys.cast(pl.Int64, strict=False) if keys.dtype.is_integer() else keys
+    return keys.null_count() > 0
 
 
 def read_labels(file: Path, dtypes: Mapping[str, pl.DataType]) -> pl.DataFrame:

@@ -7,12 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from windlass.core.entity_ids import EntityIds, IdType
 from windlass.core.hashing import canonical_json, sha256, sha256_file
 from windlass.errors import FeatureError
 
 SNAPSHOT_FILE = "snapshot.json"
 EVENTS, STATES, LATEST, QUARANTINE = "events", "states", "latest", "quarantine"
 COMPUTED_AT = "computed_at"  # a column of `latest`: when a state was computed, seconds since 1970
+RECENT_EVENTS = "recent_events"  # a list in `latest`: the events that features of windows may count
 BEFORE_EVENT = "before_event"  # a struct in `latest`: what was stored before the latest event
 
 
@@ -21,7 +23,8 @@ class Snapshot(BaseModel):
 
     `view` is the version of the view that computed it, `created` seconds since 1970. `recomputed` counts the
     entities whose states were computed for it; the others' come from `parent`. `digest` follows from the files of
-    events and states, whose SHA-256 are in `files`. `order` names the columns of entity, timestamp and event id.
+    events and states, whose SHA-256 are in `files`. `order` names the columns of the entity, timestamp and event id,
+    `entity_types` the types of the entity's.
     `quality` is the report on the raw file; `erasures` says when entities were erased, and not which.
     """
 
@@ -38,10 +41,16 @@ class Snapshot(BaseModel):
     newest: date | None
     parent: int | None
     quality: dict[str, Any]
-    order: tuple[str, str, str]
+    order: tuple[str, ...]
+    entity_types: tuple[IdType, ...] = ("integer",)
     files: dict[str, str]
     erasures: tuple[float, ...] = ()
     folder: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def entity_ids(self) -> EntityIds:
+        """The columns that identify an entity, and their types."""
+        return EntityIds(self.order[:-2], self.entity_types)
 
     @classmethod
     def read(cls, folder: Path) -> "Snapshot":

@@ -6,8 +6,9 @@ entities with new events are computed again.
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from windlass.features.ingest.bucket_writer import ROW, BucketWriter
 from windlass.features.offline.erasure import ErasedEntities
 from windlass.features.offline.parts import (
     has_before_event,
+    is_first_row,
     normalise_states,
     part_name,
     read_parts,
+    rows_of,
+    rows_without,
     sort_columns,
     sort_rows,
     state_columns,
@@ -41,6 +45,7 @@ from windlass.features.offline.snapshot import (
     content_digest,
 )
 from windlass.features.offline.training_set import states_before
+from windlass.features.offline.windows import recent_events
 
 _PARTS_PER_CALL = 16  # parts that the engine gets in one call
 
@@ -55,7 +60,7 @@ class BuiltSnapshot:
     erased: int = 0
     newest: date | None = None
     files: dict[str, str] = field(default_factory=dict)
-    still_stored: dict[int, list[int]] = field(default_factory=dict)
+    still_stored: dict[int, pl.DataFrame] = field(default_factory=dict)
 
     def metadata(self) -> dict[str, Any]:
         """The fields of `Snapshot` that follow from the parts."""
@@ -115,7 +120,7 @@ class SnapshotBuilder:
         name = part_name(bucket)
         path = self.folder / EVENTS / name
         built.still_stored[bucket] = self._still_stored(bucket, erased)
-        if self.parent is None or new.height or built.still_stored[bucket]:
+        if self.parent is None or new.height or built.still_stored[bucket].height:
             old = self._parent_rows(EVENTS, bucket, built)
             events = new if old is None else pl.concat([old, new])
             events = sort_rows(events, self._order)
@@ -129,16 +134,15 @@ class SnapshotBuilder:
         if events is None or not new.height:
             return None
         work = self.staging / name
-        touched = events[self.view.entity].is_in(new[self.view.entity].unique().implode())
-        events.filter(touched).write_parquet(work)
+        rows_of(events, new.select(self.view.entity_columns)).write_parquet(work)
         return work
 
-    def _still_stored(self, bucket: int, erased: ErasedEntities) -> list[int]:
+    def _still_stored(self, bucket: int, erased: ErasedEntities) -> pl.DataFrame:
         """Returns the erased entities that the parent still holds, as after an interrupted erasure."""
         if self.parent is None:
-            return []
+            return pl.DataFrame()
         latest = self.parent.folder / LATEST / part_name(bucket)
-        return erased.erased_in(read_parts([latest], [self.view.entity])[self.view.entity])
+        return erased.erased_in(read_parts([latest], self.view.entity_columns))
 
     def _new_events(
         self, bucket: int, duplicates: pl.Series, erased: ErasedEntities, built: BuiltSnapshot
@@ -150,9 +154,9 @@ class SnapshotBuilder:
         self.bucket_writer.drop(bucket)
         if len(duplicates):
             rows = rows.filter(~rows[ROW].is_in(duplicates.implode()))
-        entities = erased.erased_in(rows[self.view.entity])
-        if entities:
-            remaining = rows.filter(~pl.col(self.view.entity).is_in(entities))
+        entities = erased.erased_in(rows.select(self.view.entity_columns))
+        if entities.height:
+            remaining = rows_without(rows, entities)
             built.erased += rows.height - remaining.height
             rows = remaining
         return rows.drop(ROW)
@@ -160,7 +164,7 @@ class SnapshotBuilder:
     def _finish_bucket(self, bucket: int, computed: Path, now: float, built: BuiltSnapshot) -> None:
         """Write or link a bucket's states and latest states, and count its rows."""
         name = part_name(bucket)
-        linked = not computed.exists() and not built.still_stored[bucket]
+        linked = not computed.exists() and not built.still_stored[bucket].height
         if linked:
             assert self.parent is not None
             for kind in (STATES, LATEST):
@@ -173,30 +177,42 @@ class SnapshotBuilder:
         newest = latest[self.view.timestamp].max()
         built.entities += latest.height
         built.events += _row_count(self.folder / EVENTS / name)
+        if isinstance(newest, datetime):
+            newest = newest.date()
         if isinstance(newest, date):
             built.newest = max(newest, built.newest or newest)
 
     def _write_states(
         self, bucket: int, fresh: pl.DataFrame, now: float, built: BuiltSnapshot
     ) -> None:
-        name, entity = part_name(bucket), self.view.entity
-        latest = self._latest_states(fresh).with_columns(pl.lit(now).alias(COMPUTED_AT))
+        name, entity = part_name(bucket), self.view.entity_columns
+        latest = self._latest_states(bucket, fresh).with_columns(pl.lit(now).alias(COMPUTED_AT))
         built.recomputed += latest.height
         old = None if self._recompute_all else self._parent_rows(STATES, bucket, built)
         if old is not None:
-            untouched = ~pl.col(entity).is_in(latest[entity].implode())
+            computed = latest.select(entity)
             before = self._parent_rows(LATEST, bucket, built)
             assert before is not None
-            fresh = sort_rows(pl.concat([old.filter(untouched), fresh]), self._order)
-            latest = sort_rows(pl.concat([before.filter(untouched), latest]), [entity])
+            fresh = sort_rows(pl.concat([rows_without(old, computed), fresh]), self._order)
+            latest = sort_rows(pl.concat([rows_without(before, computed), latest]), entity)
         self._check_states(bucket, fresh)
         write_part(fresh, self.folder / STATES / name)
         write_part(latest, self.folder / LATEST / name)
 
-    def _latest_states(self, states: pl.DataFrame) -> pl.DataFrame:
-        """Returns the last state of each entity, and beside it what was stored before its event."""
+    def _latest_states(self, bucket: int, states: pl.DataFrame) -> pl.DataFrame:
+        """Returns the last state of each entity, and beside it what was stored before its event.
+
+        Views with features of windows get the entity's recent events, too.
+        """
+        entity = self.view.entity_columns
         before = states_before(self.view, self.record, states).select(self.record.stored_columns)
-        return latest_states(states.with_columns(before.to_struct(BEFORE_EVENT)), self.view.entity)
+        latest = latest_states(states.with_columns(before.to_struct(BEFORE_EVENT)), entity)
+        if not self.record.window_features:
+            return latest
+        columns = [*entity, self.view.timestamp, *self.record.summed_columns]
+        events = read_parts([self.folder / EVENTS / part_name(bucket)], columns)
+        recent = recent_events(self.record, rows_of(events, latest.select(entity)))
+        return latest if recent is None else latest.with_columns(recent)
 
     def _computed_states(self, bucket: int, computed: Path, built: BuiltSnapshot) -> pl.DataFrame:
         """Returns the engine's states in the store's types and order; none where it computed none."""
@@ -210,7 +226,7 @@ class SnapshotBuilder:
             raise FeatureError(
                 f"The transform of view {self.view.name} gives no column {', '.join(missing)}. Have it select them."
             )
-        return sort_rows(normalise_states(raw, self.record), self._order)
+        return sort_rows(normalise_states(raw, self.record, self._times), self._order)
 
     def _check_states(self, bucket: int, states: pl.DataFrame) -> None:
         events = read_parts([self.folder / EVENTS / part_name(bucket)], self._order)
@@ -228,12 +244,18 @@ class SnapshotBuilder:
         if self.parent is None:
             return None
         old = read_parts([self.parent.folder / kind / part_name(bucket)])
-        return old.filter(~pl.col(self.view.entity).is_in(built.still_stored[bucket]))
+        erased = built.still_stored[bucket]
+        return rows_without(old, erased) if erased.height else old
 
     def _digest(self, kind: str, name: str, *, linked: bool) -> str:
         if linked and self.parent is not None:
             return self.parent.files[f"{kind}/{name}"]
         return sha256_file(self.folder / kind / name)
+
+    @property
+    def _times(self) -> list[str]:
+        """The columns of events that have a time of day."""
+        return [name for name, kind in self.bucket_writer.dtypes.items() if kind == pl.Datetime]
 
     @property
     def _order(self) -> list[str]:
@@ -249,10 +271,9 @@ class SnapshotBuilder:
         )
 
 
-def latest_states(states: pl.DataFrame, entity: str) -> pl.DataFrame:
-    """Returns the last state of each entity; `states` are sorted."""
-    column = states[entity]
-    return states.filter((column != column.shift(-1)).fill_null(value=True))
+def latest_states(states: pl.DataFrame, entity: Sequence[str]) -> pl.DataFrame:
+    """Returns the last state of each entity, which these columns identify; `states` are sorted."""
+    return states.filter(is_first_row(states, entity).shift(-1, fill_value=True))
 
 
 def _row_count(part: Path) -> int:

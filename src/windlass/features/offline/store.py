@@ -20,6 +20,7 @@ from windlass.core.atomic_files import (
     translate_disk_errors,
 )
 from windlass.core.deprecation import warn_renamed
+from windlass.core.entity_ids import EntityIds
 from windlass.core.hashing import pretty_json
 from windlass.errors import FeatureError, counted
 from windlass.features.offline.snapshot import SNAPSHOT_FILE, Snapshot
@@ -92,6 +93,13 @@ class OfflineStore:
     def current(self) -> Snapshot | None:
         """Reads the current snapshot; None before the first build."""
         return None if self._current_number() is None else self.snapshot()
+
+    def current_entity_ids(self) -> EntityIds | None:
+        """Returns what ids the entities of the current snapshot have; None where there is no complete snapshot."""
+        with suppress(FeatureError):
+            current = self.current()
+            return None if current is None else current.entity_ids
+        return None
 
     @contextmanager
     def write_lock(self) -> Iterator[Path]:

@@ -12,13 +12,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from windlass.core.feature_view import ViewRecord
+from windlass.core.on_demand import day_of
 from windlass.core.progress import ProgressCallback
 from windlass.errors import FeatureError, counted
 from windlass.features.offline.erasure import ErasedEntities
-from windlass.features.offline.parts import has_before_event
-from windlass.features.offline.snapshot import BEFORE_EVENT, COMPUTED_AT, Snapshot
+from windlass.features.offline.parts import (
+    RESERVED_PREFIX,
+    has_before_event,
+    read_parts,
+    rows_without,
+)
+from windlass.features.offline.snapshot import (
+    BEFORE_EVENT,
+    COMPUTED_AT,
+    RECENT_EVENTS,
+    Snapshot,
+)
 from windlass.features.online.store import Freshness, MaterialisationProgress, OnlineStore
 
+_ROW = f"{RESERVED_PREFIX}row"
 BATCH = 250_000  # rows that are written in one call
 
 
@@ -50,7 +62,7 @@ def materialise(
     with the share that is done, from 0 to 1, and what is being done. Raises FeatureError for parts that cannot be
     read or stored, StorageError where the store fails; what was written stays, and the next run resumes there.
     """
-    start = _resume_point(store, snapshot, before_event=has_before_event(parts))
+    start = _resume_point(store, record, snapshot, parts)
     if record.serves == "latest" and not start.before_event:
         raise FeatureError(
             f"Snapshot {snapshot.number} was built by an earlier version of Windlass, without the features before the"
@@ -75,23 +87,33 @@ def materialise(
 
 
 def _resume_point(
-    store: OnlineStore, snapshot: Snapshot, *, before_event: bool
+    store: OnlineStore, record: ViewRecord, snapshot: Snapshot, parts: Sequence[Path]
 ) -> MaterialisationProgress:
     newest = store.freshness()
     if newest and newest.snapshot > snapshot.number and newest.created < snapshot.created:
         raise FeatureError(
             f"The online store holds snapshot {newest.snapshot}, which is older than snapshot {snapshot.number}: the"
-            " offline store was started again. Empty the online store (docs/online.md), then materialise again."
+            " offline store was started again. Add --replace to empty the online store first."
+        )
+    kinds = [pl.read_parquet_schema(part)[record.timestamp] for part in parts[:1]]
+    start = MaterialisationProgress(
+        snapshot=snapshot.number,
+        created=snapshot.created,
+        view=snapshot.view,
+        before_event=has_before_event(parts),
+        entity_columns=record.entity_columns,
+        entity_types=snapshot.entity_types,
+        has_times=pl.Datetime in kinds,
+    )
+    if newest and newest.identity != start.identity:
+        raise FeatureError(
+            f"The online store holds entities of {newest.describe()}, and snapshot {snapshot.number} those of"
+            f" {start.describe()}. Add --replace to empty the online store first."
         )
     saved = store.progress(snapshot.number)
     if saved and (saved.created, saved.view) == (snapshot.created, snapshot.view):
         return saved
-    return MaterialisationProgress(
-        snapshot=snapshot.number,
-        created=snapshot.created,
-        view=snapshot.view,
-        before_event=before_event,
-    )
+    return start
 
 
 @dataclass(frozen=True)
@@ -136,7 +158,8 @@ class _BatchedWriter:
             self.rows += len(table)
             self.written += self._store.write(table, self.progress.snapshot, self.progress.view)
             self._erase_again()
-            days = self._next_progress.newest, pc.max(table[self._record.timestamp]).as_py()
+            latest = pc.max(table[self._record.timestamp]).as_py()
+            days = self._next_progress.newest, None if latest is None else day_of(latest)
             newest = max((day for day in days if day is not None), default=None)
             self._next_progress = self._next_progress.model_copy(update={"newest": newest})
         self._buffer, self.buffered = [], 0
@@ -150,22 +173,22 @@ class _BatchedWriter:
             with _translate_read_errors(rows.part):
                 if _file_identity(rows.part.stat()) == rows.file:
                     continue
-                remaining = pq.read_table(rows.part, columns=[self._record.entity])
-            read = rows.batch[self._record.entity]
-            remains = pc.is_in(read, value_set=remaining[self._record.entity].combine_chunks())
-            for entity in read.filter(pc.invert(remains)).to_pylist():
-                self._store.erase(entity)
+                remaining = read_parts([rows.part], self._record.entity_columns)
+            read = pl.DataFrame(pl.from_arrow(rows.batch)).select(self._record.entity_columns)
+            for entity in rows_without(read, remaining).iter_rows():
+                self._store.erase(entity if len(entity) > 1 else entity[0])
 
 
 def _read(
     part: Path, record: ViewRecord, batch: int, erased: ErasedEntities
 ) -> Iterator[_PartRows]:
     wanted = (
-        record.entity,
+        *record.entity_columns,
         record.timestamp,
         COMPUTED_AT,
         *record.stored_columns,
         BEFORE_EVENT,
+        RECENT_EVENTS,
     )
     with _translate_read_errors(part), part.open("rb") as file:
         source = pq.ParquetFile(file)
@@ -173,16 +196,18 @@ def _read(
         columns = [name for name in dict.fromkeys(wanted) if name in available]
         identity = _file_identity(os.fstat(file.fileno()))
         for rows in source.iter_batches(batch_size=batch, columns=columns):
-            yield _PartRows(part, identity, _drop_erased(erased, record.entity, rows))
+            yield _PartRows(part, identity, _drop_erased(erased, record, rows))
 
 
-def _drop_erased(erased: ErasedEntities, entity: str, rows: pa.RecordBatch) -> pa.RecordBatch:
-    entities = erased.erased_in(pl.Series(rows[entity]))
-    return (
-        rows.filter(pc.invert(pc.is_in(rows[entity], value_set=pa.array(entities))))
-        if entities
-        else rows
-    )
+def _drop_erased(
+    erased: ErasedEntities, record: ViewRecord, rows: pa.RecordBatch
+) -> pa.RecordBatch:
+    entities = pl.DataFrame(pl.from_arrow(rows.select(record.entity_columns)))
+    gone = erased.erased_in(entities)
+    if not gone.height:
+        return rows
+    stays = rows_without(entities.with_row_index(_ROW), gone)[_ROW]
+    return rows.take(stays.to_arrow())
 
 
 def _file_identity(status: os.stat_result) -> tuple[int, int]:

@@ -10,18 +10,20 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from windlass.core.entity_ids import EntityKey
 from windlass.errors import StorageError
-from windlass.features.online.key_value import RankedRow
+from windlass.features.online.key_value import RankedRow, with_first
 
 TIMEOUT = 5.0  # seconds for a reply, and for a connection
 _ROWS_PER_CALL = 500  # Redis does nothing else for about as many microseconds
-# the new value begins with its rank, as the stored one does
+# the new value begins with its rank, as the stored one does; ranks are compared as text, for Lua's numbers have 53 bits
 _PUT = """
 local put = 0
+local function rank(row) return string.match(row, '^%[(%d+)') end
+local function not_above(a, b) return #a < #b or (#a == #b and a <= b) end
 for i = 1, #ARGV, 2 do
     local there = redis.call('HGET', KEYS[1], ARGV[i])
-    local function rank(row) return tonumber(string.match(row, '^%[(%d+)')) end
-    if not there or rank(there) <= rank(ARGV[i + 1]) then
+    if not there or not_above(rank(there), rank(ARGV[i + 1])) then
         redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
         put = put + 1
     end
@@ -45,49 +47,65 @@ class RedisKeyValueStore:
     def __init__(self, url: str, project: str, timeout: float = TIMEOUT) -> None:
         self._redis = _client(url, timeout)
         self._put = self._redis.register_script(_PUT)
-        self._entities = f"windlass:{{{project}}}:entities"
+        self._entities: dict[type, str] = {
+            int: f"windlass:{{{project}}}:entities",
+            str: f"windlass:{{{project}}}:text_entities",
+        }
         self._notes = f"windlass:{{{project}}}:notes"
         parts = urlsplit(url)
         address = parts.netloc.rpartition("@")[2]
         self.where = f"The online store {parts.scheme}://{address}{parts.path}"
 
-    def get(self, entity: int) -> bytes | None:
+    def get(self, entity: EntityKey) -> bytes | None:
         """The row of an entity; None where there is none."""
         with self._translate_errors():
-            row: bytes | None = self._redis.hget(self._entities, str(entity))
+            row: bytes | None = self._redis.hget(self._entities[type(entity)], str(entity))
             return row
 
-    def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
+    def get_many(self, entities: Sequence[EntityKey]) -> list[bytes | None]:
         """The rows of entities, in their order, in one query."""
         if not entities:
             return []
         with self._translate_errors():
-            return list(self._redis.hmget(self._entities, list(map(str, entities))))
+            return list(
+                self._redis.hmget(self._entities[type(entities[0])], list(map(str, entities)))
+            )
 
-    def any_entity(self) -> int | None:
+    def any_entity(self) -> EntityKey | None:
         """Some entity that has a row; None where none has."""
-        with self._translate_errors():
-            entity = self._redis.hrandfield(self._entities)
-        return None if entity is None else int(entity)
+        for kind, entities in self._entities.items():
+            with self._translate_errors():
+                entity = self._redis.hrandfield(entities)
+            if entity is not None:
+                return int(entity) if kind is int else str(entity, "utf-8")
+        return None
 
     def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows, some hundred at a time; says how many of them were new or replaced what was there."""
-        put, remaining = 0, iter(rows)
+        first, rows = with_first(rows)
+        if first is None:
+            return 0
+        put, remaining, entities = 0, iter(rows), self._entities[type(first[0])]
         while batch := list(islice(remaining, _ROWS_PER_CALL)):
             flat = [cell for entity, _, row in batch for cell in (entity, row)]
             with self._translate_errors():
-                put += int(self._put([self._entities], flat))
+                put += int(self._put([entities], flat))
         return put
 
-    def remove(self, entity: int) -> bool:
+    def remove(self, entity: EntityKey) -> bool:
         """Removes the row of an entity; False where there is none."""
         with self._translate_errors():
-            return bool(self._redis.hdel(self._entities, str(entity)))
+            return bool(self._redis.hdel(self._entities[type(entity)], str(entity)))
 
     def count(self) -> int:
         """How many entities have a row."""
         with self._translate_errors():
-            return int(self._redis.hlen(self._entities))
+            return sum(int(self._redis.hlen(entities)) for entities in self._entities.values())
+
+    def clear(self) -> None:
+        """Remove all rows and all notes of the project."""
+        with self._translate_errors():
+            self._redis.delete(*self._entities.values(), self._notes)
 
     def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""

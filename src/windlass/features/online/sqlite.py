@@ -12,21 +12,37 @@ from typing import Any
 import orjson
 
 from windlass.core.atomic_files import create_private_file, make_private_folder
+from windlass.core.entity_ids import EntityKey
 from windlass.errors import StorageError
-from windlass.features.online.key_value import URL_VARIABLE, RankedRow
+from windlass.features.online.key_value import URL_VARIABLE, RankedRow, with_first
 from windlass.storage.db_errors import next_step
 
 _CACHE_KIB = 1 << 16
 # an INTEGER PRIMARY KEY is SQLite's own row number: reading by it is faster than WITHOUT ROWID
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entities (entity INTEGER PRIMARY KEY, rank INTEGER NOT NULL, row BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS text_entities (entity TEXT PRIMARY KEY, rank INTEGER NOT NULL, row BLOB NOT NULL)
+WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, rank INTEGER NOT NULL, note BLOB NOT NULL) WITHOUT ROWID;
 """
 _COUNT_TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('entities', 'notes')"
-_GET = "SELECT row FROM entities WHERE entity = ?"
-_GET_MANY = "SELECT entity, row FROM json_each(?) AS requested CROSS JOIN entities ON entity = requested.value"
-_PUT = (
-    "INSERT INTO entities VALUES (?, ?, ?) ON CONFLICT (entity)"
+_ENTITIES: dict[type, str] = {int: "entities", str: "text_entities"}
+_NO_TABLE = "no such table"  # of text, in a file that an earlier version of Windlass made
+
+
+def _for_each_table(statement: str) -> dict[type, str]:
+    return {kind: statement.format(table) for kind, table in _ENTITIES.items()}
+
+
+_GET = _for_each_table("SELECT row FROM {} WHERE entity = ?")
+_GET_MANY = _for_each_table(
+    "SELECT entity, row FROM json_each(?) AS requested CROSS JOIN {} ON entity = requested.value"
+)
+_ANY = _for_each_table("SELECT entity FROM {} LIMIT 1")
+_COUNT = _for_each_table("SELECT count(*) FROM {}")
+_REMOVE = _for_each_table("DELETE FROM {} WHERE entity = ?")
+_PUT = _for_each_table(
+    "INSERT INTO {} VALUES (?, ?, ?) ON CONFLICT (entity)"
     " DO UPDATE SET rank = excluded.rank, row = excluded.row WHERE excluded.rank >= rank"
 )
 _PUT_NOTE = (
@@ -59,51 +75,65 @@ class SqliteKeyValueStore:
         self._file_id: tuple[int, int] | None = None  # device and inode
         self._next_check = 0.0  # monotonic
 
-    def get(self, entity: int) -> bytes | None:
+    def get(self, entity: EntityKey) -> bytes | None:
         """The row of an entity; None where there is none."""
-        row: bytes | None = self._fetch_value(_GET, entity)
+        row: bytes | None = self._fetch_value(_GET[type(entity)], entity)
         return row
 
-    def get_many(self, entities: Sequence[int]) -> list[bytes | None]:
+    def get_many(self, entities: Sequence[EntityKey]) -> list[bytes | None]:
         """The rows of entities, in their order, in one query."""
+        if not entities:
+            return []
         with self._lock:
             try:
                 connection = self._read_connection()
                 if connection is None:
                     return [None] * len(entities)
                 parameters = orjson.dumps(list(entities)).decode()
-                rows = dict(connection.execute(_GET_MANY, (parameters,)).fetchall())
+                query = _GET_MANY[type(entities[0])]
+                rows = dict(connection.execute(query, (parameters,)).fetchall())
             except sqlite3.Error as error:
+                if _NO_TABLE in str(error):
+                    return [None] * len(entities)
                 raise self._close_after(error) from error
         return list(map(rows.get, entities))
 
-    def any_entity(self) -> int | None:
+    def any_entity(self) -> EntityKey | None:
         """Some entity that has a row; None where none has."""
-        entity: int | None = self._fetch_value("SELECT entity FROM entities LIMIT 1")
-        return entity
+        entities = map(self._fetch_value, _ANY.values())
+        return next((entity for entity in entities if entity is not None), None)
 
     def put(self, rows: Iterable[RankedRow]) -> int:
         """Put rows in one transaction; says how many of them were new or replaced what was there."""
+        first, rows = with_first(rows)
+        if first is None:
+            return 0
         with self._transaction() as connection:
             before = connection.total_changes
-            connection.executemany(_PUT, rows)
+            connection.executemany(_PUT[type(first[0])], rows)
             return connection.total_changes - before
 
-    def remove(self, entity: int) -> bool:
+    def remove(self, entity: EntityKey) -> bool:
         """Removes the row of an entity, also from the log; False where there is none."""
         if not self._file.exists():
             return False
         with self._transaction() as connection:
-            removed = connection.execute(
-                "DELETE FROM entities WHERE entity = ?", (entity,)
-            ).rowcount
+            removed = connection.execute(_REMOVE[type(entity)], (entity,)).rowcount
         with self._open() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed > 0
 
     def count(self) -> int:
         """How many entities have a row."""
-        return int(self._fetch_value("SELECT count(*) FROM entities") or 0)
+        return sum(int(self._fetch_value(query) or 0) for query in _COUNT.values())
+
+    def clear(self) -> None:
+        """Remove all rows and all notes of the project."""
+        if not self._file.exists():
+            return
+        with self._transaction() as connection:
+            for table in (*_ENTITIES.values(), "notes"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - of our own names
 
     def metadata(self, name: str) -> bytes | None:
         """The note of this name; None where there is none."""
@@ -133,6 +163,8 @@ class SqliteKeyValueStore:
                     return None
                 row = connection.execute(query, parameters).fetchone()
             except sqlite3.Error as error:
+                if _NO_TABLE in str(error):
+                    return None
                 raise self._close_after(error) from error
         return None if row is None else row[0]
 

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from windlass.core.entity_ids import (
+    MAX_INTEGER,
+    MIN_INTEGER,
+    EntityId,
+    EntityIds,
+    EntityKey,
+    IdType,
+    entity_key,
+)
 from windlass.core.error_descriptions import missing_extra
 from windlass.core.feature_view import ViewRecord
-from windlass.errors import FeatureError, SettingsError, StorageError
+from windlass.errors import SettingsError, StorageError
 from windlass.features.online.key_value import KeyValueStore
 from windlass.features.online.row_format import NO_BEFORE_EVENT, RowLayout, StoredRow
 from windlass.settings import Settings
@@ -19,7 +28,33 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class MaterialisationProgress(BaseModel):
+class StoredEntities(BaseModel):
+    """What all rows of a store have in common: by what they are found, and how their events are ordered.
+
+    `entity_columns` is empty where an earlier version of Windlass wrote it, `has_times` says whether events have a time
+    of day.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    entity_columns: tuple[str, ...] = ()
+    entity_types: tuple[IdType, ...] = ("integer",)
+    has_times: bool = False
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What differs between rows that no store can hold together."""
+        several = self.entity_columns if len(self.entity_types) > 1 else ()
+        return several, self.entity_types, self.has_times
+
+    def describe(self) -> str:
+        """Returns the ids and the order of events, for messages."""
+        names = self.entity_columns if len(self.entity_types) > 1 else ("id",)
+        ids = EntityIds(names, self.entity_types).form
+        return f"{ids}, whose events have {'times' if self.has_times else 'dates'}"
+
+
+class MaterialisationProgress(StoredEntities):
     """Progress of a materialisation: how many parts are written, in the order of their names, and the `last` of them.
 
     `created` distinguishes a snapshot from another with its number. `before_event` says whether its rows have the
@@ -37,7 +72,7 @@ class MaterialisationProgress(BaseModel):
     before_event: bool = False
 
 
-class Freshness(BaseModel):
+class Freshness(StoredEntities):
     """Freshness of an online store: the snapshot that was last written completely, and when.
 
     `name` and `view` are the view's name and version, `newest` is the day of the newest event, and `entities`
@@ -55,8 +90,22 @@ class Freshness(BaseModel):
     entities: int
     before_event: bool = False
 
+    def entity_ids(self, view: ViewRecord) -> EntityIds | None:
+        """Returns what ids the stored entities have; None where the view has another number of columns."""
+        columns = view.entity_columns
+        fits = len(self.entity_types) == len(columns)
+        return EntityIds(columns, self.entity_types) if fits else None
+
     def missing_columns(self, view: ViewRecord) -> str | None:
         """Returns why the view cannot serve these rows; None where it can."""
+        several = len(self.entity_types) > 1
+        if len(view.entity_columns) != len(self.entity_types) or (
+            several and self.entity_columns != view.entity_columns
+        ):
+            return (
+                f"The online store holds features of other entities than the {', '.join(view.entity_columns)} of view"
+                f" {view.name}. Build the features again, then run `windlass features materialise --replace`."
+            )
         if self.before_event or view.serves == "next":
             return None
         return NO_BEFORE_EVENT.format(view=view.name)
@@ -68,6 +117,8 @@ _URL_ADVICE = "Use redis://HOST:6379/0 or postgresql+psycopg://USER:PASSWORD@HOS
 
 
 _FRESHNESS = "freshness"
+_IDS_INTERVAL = 1.0  # seconds between two looks at the types of ids
+_INT64 = range(MIN_INTEGER, MAX_INTEGER + 1)
 
 
 class OnlineStore:
@@ -75,37 +126,74 @@ class OnlineStore:
 
     It is safe to share between threads, not over a fork. Any number of processes may read and write one store at
     once. A row replaces the stored row of its entity unless that is of a newer event, or of the same day from a
-    newer snapshot; so rows may be written in any order, and more than once. Entities are 64-bit integers; others
-    raise FeatureError. Every method raises StorageError where the store cannot be reached, read or written.
+    newer snapshot; so rows may be written in any order, and more than once. An entity is an integer, text, or a tuple
+    of them in the order of the view's columns; ids of other types than the store's raise IdError. Every method raises
+    StorageError where the store cannot be reached, read or written.
     """
 
     def __init__(self, key_values: KeyValueStore, record: ViewRecord) -> None:
         self._key_values = key_values
         self._record = record
         self._layouts: dict[int, RowLayout] = {}
+        self._ids: EntityIds | None = None
+        self._next_ids_check = float("-inf")  # monotonic
         self.close = key_values.close
 
-    def read(self, entity: int) -> StoredRow | None:
+    def entity_ids(self) -> EntityIds | None:
+        """Returns what ids the stored entities have, as of at most a second ago; None for a store that is empty."""
+        now = time.monotonic()
+        if now >= self._next_ids_check:
+            fresh = self.freshness()
+            self._ids = None if fresh is None else fresh.entity_ids(self._record)
+            self._next_ids_check = now + _IDS_INTERVAL
+        return self._ids
+
+    def check(self, entity: Any) -> EntityId:
+        """Returns an id in its canonical form. Raises IdError for one of another type than the store's."""
+        ids = self.entity_ids()
+        return (ids or _guess_ids(entity, self._record)).check(entity)
+
+    def read(self, entity: EntityId) -> StoredRow | None:
         """Reads the newest state of an entity; None for one that is unknown."""
-        _check_entity(entity)
-        stored = self._key_values.get(entity)
+        if type(entity) is not int:
+            return self.find(entity_key(self.check(entity)))
+        row = self.find(entity) if entity in _INT64 else None
+        if row is None:
+            self.check(entity)
+        return row
+
+    def find(self, key: EntityKey) -> StoredRow | None:
+        """Reads the newest state of the entity with this key; None where there is none."""
+        stored = self._key_values.get(key)
         if stored is None:
             return None
         row = orjson.loads(stored)
         return StoredRow(row, self._layout(row[1]))
 
-    def read_many(self, entities: Sequence[int]) -> list[StoredRow | None]:
+    def read_many(self, entities: Sequence[EntityId]) -> list[StoredRow | None]:
         """Reads the newest state of each of these entities, in their order, in one query."""
-        for entity in entities:
-            _check_entity(entity)
-        stored = self._key_values.get_many(entities)
+        integers = [entity for entity in entities if type(entity) is int and entity in _INT64]
+        if len(integers) < len(entities):
+            return self.find_many([entity_key(self.check(entity)) for entity in entities])
+        rows = self.find_many(integers)
+        if None in rows:
+            for entity in integers:
+                self.check(entity)
+        return rows
+
+    def find_many(self, keys: Sequence[EntityKey]) -> list[StoredRow | None]:
+        """Reads the newest state of the entity of each key, in their order, in one query."""
+        stored = self._key_values.get_many(keys)
         rows = orjson.loads(b"[%b]" % b",".join([row or b"null" for row in stored]))
         layouts = {number: self._layout(number) for number in {row[1] for row in rows if row}}
         return [None if row is None else StoredRow(row, layouts[row[1]]) for row in rows]
 
-    def any_entity(self) -> int | None:
+    def any_entity(self) -> EntityId | None:
         """Returns some stored entity, to test the store with; None where it is empty."""
-        return self._key_values.any_entity()
+        key = self._key_values.any_entity()
+        if len(self._record.entity_columns) > 1 and isinstance(key, str):
+            return tuple(orjson.loads(key))
+        return key
 
     def write(self, rows: "pa.Table", snapshot: int, view: str | None = None) -> int:
         """Writes rows of the `latest` parts of a snapshot; returns how many were new or replaced a row.
@@ -113,9 +201,9 @@ class OnlineStore:
         `view` is the version of the view that computed them, by default the store's own.
         Raises FeatureError for rows that cannot be stored.
         """
-        from windlass.features.online.encoding import encode, flatten_before_event, layout_of
+        from windlass.features.online.encoding import encode, flatten_structs, layout_of
 
-        rows = flatten_before_event(rows)
+        rows = flatten_structs(rows, self._record)
         layout = layout_of(rows, self._record, view or self._record.version)
         if layout.number not in self._layouts:
             self._put(_layout_name(layout.number), 0, layout)
@@ -148,10 +236,14 @@ class OnlineStore:
         stored = self._key_values.metadata(_FRESHNESS)
         return None if stored is None else Freshness.model_validate_json(stored)
 
-    def erase(self, entity: int) -> bool:
+    def erase(self, entity: EntityId) -> bool:
         """Removes the row of an entity at once; False where there was none."""
-        _check_entity(entity)
-        return self._key_values.remove(entity)
+        return self._key_values.remove(entity_key(self.check(entity)))
+
+    def clear(self) -> None:
+        """Removes all entities of the project, and what was materialised when."""
+        self._key_values.clear()
+        self._layouts, self._next_ids_check = {}, float("-inf")
 
     def _put(self, name: str, rank: int, value: BaseModel) -> None:
         self._key_values.put_metadata(name, rank, value.model_dump_json().encode())
@@ -202,15 +294,12 @@ def _key_value_store(settings: Settings, project: str) -> "KeyValueStore":
     raise SettingsError(f"WINDLASS_ONLINE_URL names {scheme[:20]!r}. {_URL_ADVICE}")
 
 
-def _check_entity(entity: Any) -> None:
-    if type(entity) is not int:
-        raise FeatureError(
-            f"Entities are 64-bit integers, and a requested one is of type {type(entity).__name__}."
-        )
-    if not -(1 << 63) <= entity < 1 << 63:
-        raise FeatureError(
-            "Entities are 64-bit integers, and a requested one is out of that range."
-        )
+def _guess_ids(entity: Any, record: ViewRecord) -> EntityIds:
+    """Returns ids of the types that an entity has, for a store that was never filled completely."""
+    columns = record.entity_columns
+    values = entity if isinstance(entity, tuple | list) and len(columns) > 1 else [entity]
+    types: list[IdType] = ["text" if isinstance(value, str) else "integer" for value in values]
+    return EntityIds(columns, tuple(types))
 
 
 def _layout_name(number: int) -> str:

@@ -3,13 +3,17 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
-from windlass.serving.feature_routes import MAX_ID, MAX_IDS, MIN_ID
+from windlass.core.entity_ids import MAX_INTEGER, MAX_TEXT_LENGTH, MIN_INTEGER
 from windlass.web.openapi_models import ApiModel, Count, Seconds
 
-EntityId = Annotated[int, Field(ge=MIN_ID, le=MAX_ID, json_schema_extra={"format": "int64"})]
-EntityIds = Annotated[list[EntityId], Field(min_length=1, max_length=MAX_IDS)]
+IntegerId = Annotated[
+    int, Field(ge=MIN_INTEGER, le=MAX_INTEGER, json_schema_extra={"format": "int64"})
+]
+TextId = Annotated[
+    str, Field(min_length=1, max_length=MAX_TEXT_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 FeatureValue = float | str | bool | None
 
 
@@ -99,7 +103,9 @@ class PredictionFields(ApiModel):
 class FeatureFields(ApiModel):
     """Fields of every answer with features."""
 
-    as_of: date = Field(description="The day of the entity's latest event.")
+    as_of: date | datetime = Field(
+        description="The day of the entity's latest event, or its time where events have a time of day."
+    )
     stale: bool = Field(description="Whether they are older than the view allows.")
     view_version: str = Field(description="The version of the view that computed them.")
 
@@ -108,18 +114,6 @@ class InstancePredictions(ApiModel):
     """Predictions in the order of the rows."""
 
     predictions: list[Any] = Field(description="One for each row, in order.")
-
-
-class IdsObject(ApiModel):
-    """The ids of entities."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    ids: EntityIds
-
-
-class Ids(RootModel[IdsObject | EntityIds]):
-    """The ids of entities: an object, or the list alone."""
 
 
 class OnlineFeaturesMetadata(ApiModel):
@@ -212,7 +206,6 @@ MODELS = (
     Health,
     Status,
     InstancePredictions,
-    Ids,
     OnlineFeatures,
     V2Error,
     V2Response,

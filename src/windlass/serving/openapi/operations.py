@@ -7,7 +7,6 @@ from windlass.core.feature_view import SERVED_EVENTS
 from windlass.serving.content_negotiation import FORMATS
 from windlass.serving.openapi.models import MODELS
 from windlass.serving.openapi.project_schemas import (
-    ENTITY_ID,
     instances,
     invocations,
     project_schemas,
@@ -73,14 +72,14 @@ _FEATURES = {
         "{}.Features",
         errors=("404", "422", "503"),
         query=_AT,
-        path={"id": ENTITY_ID},
+        path={"id": "{}.EntityId"},
     ),
     "/features": Operation(
         "Features of many entities",
         '`{"ids": […]}`, or the list alone; in order. An unknown one does not fail the others.',
         "{}.ManyFeatures",
         errors=("400", "413", "415", "422", "503"),
-        body="Ids",
+        body="{}.Ids",
         query=_AT,
     ),
     "/predict/{id}": Operation(
@@ -89,14 +88,14 @@ _FEATURES = {
         "{}.PredictionById",
         errors=("404", "409", "422", "503"),
         query=_VERSION | _AT,
-        path={"id": ENTITY_ID},
+        path={"id": "{}.EntityId"},
     ),
     "/predict_by_id": Operation(
         "Predict many by id",
         '`{"ids": […]}`, or the list alone; in order. A result without a prediction says why.',
         "{}.PredictionsById",
         errors=_READING,
-        body="Ids",
+        body="{}.Ids",
         query=_VERSION | _AT,
     ),
     "/get-online-features": Operation(
@@ -209,7 +208,11 @@ def project_summary(projects: Sequence[ServedProject]) -> str:
 
 def _summary(project: ServedProject) -> str:
     view = None if project.online is None else project.online.view
-    features = "" if view is None else f"; features of `{view.entity}` by the view `{view.name}`"
+    features = (
+        ""
+        if view is None
+        else f"; features of `{', '.join(view.entity_columns)}` by the view `{view.name}`"
+    )
     if project.bundle is None:
         return f"- **{project.name}**: no version is live{features}"
     version, target = project.bundle.version, project.bundle.schema.target.name

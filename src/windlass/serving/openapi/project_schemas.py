@@ -5,15 +5,16 @@ from collections.abc import Iterable, Sequence
 from pydantic import TypeAdapter
 
 from windlass.core.bundle import Bundle
+from windlass.core.entity_ids import EntityIds, IdType
 from windlass.core.feature_view import ViewRecord
 from windlass.core.json_schema import json_schema
-from windlass.serving.feature_routes import UNKNOWN
+from windlass.serving.feature_routes import MAX_IDS, UNKNOWN
 from windlass.serving.openapi.models import (
-    EntityId,
-    EntityIds,
     FeatureFields,
     FeatureValue,
+    IntegerId,
     PredictionFields,
+    TextId,
 )
 from windlass.serving.predict_by_id import UNPROCESSABLE
 from windlass.serving.protocols.feast import MAX_FEATURES
@@ -21,8 +22,14 @@ from windlass.serving.served_project import ServedProject
 from windlass.web.openapi import Json, reference
 from windlass.web.openapi_models import component_schemas
 
-ENTITY_ID: Json = TypeAdapter(EntityId).json_schema()
-_ENTITY_IDS: Json = TypeAdapter(EntityIds).json_schema()
+_INTEGER_ID: Json = TypeAdapter(IntegerId).json_schema()
+_TEXT_ID: Json = TypeAdapter(TextId).json_schema()
+_ID_TYPES: dict[IdType, Json] = {
+    "integer": _INTEGER_ID,
+    "text": _TEXT_ID,
+    "uuid": {**_TEXT_ID, "format": "uuid"},
+}
+_UNKNOWN_ID: Json = {"anyOf": [_INTEGER_ID, _TEXT_ID]}  # before anything is materialised
 _FEATURE: Json = TypeAdapter(FeatureValue).json_schema()
 _FIELDS = component_schemas([PredictionFields, FeatureFields])
 _PREDICTION_FIELDS: Json = _FIELDS["PredictionFields"]["properties"]
@@ -34,7 +41,9 @@ def project_schemas(project: ServedProject) -> Json:
     schemas = _bundle_schemas(project.bundle)
     view = None if project.online is None else project.online.view
     if view is not None:
-        schemas |= _feature_schemas(view, project.name, schemas["Prediction"])
+        assert project.online is not None
+        ids = _id_schemas(view, project.online.stored_ids)
+        schemas |= _feature_schemas(view, ids, project.name, schemas["Prediction"])
     return schemas
 
 
@@ -82,22 +91,53 @@ def _distinct(schemas: Iterable[Json]) -> list[Json]:
     return distinct
 
 
-def _feature_schemas(view: ViewRecord, project: str, prediction: Json) -> Json:
+def _id_schemas(view: ViewRecord, ids: EntityIds | None) -> dict[str, Json]:
+    """Returns the schema of each column of an id."""
+    columns = view.entity_columns
+    if ids is None or ids.columns != columns:
+        return dict.fromkeys(columns, _UNKNOWN_ID)
+    return {name: _ID_TYPES[kind] for name, kind in zip(columns, ids.types, strict=True)}
+
+
+def _feature_schemas(
+    view: ViewRecord, ids: dict[str, Json], project: str, prediction: Json
+) -> Json:
     features = _object(dict.fromkeys(view.features, _FEATURE))
     computed_at = {"type": "string", "format": "date-time"}
     names = {"view": {"const": view.name}}
-    missing = _missing(view, "features", [UNKNOWN])
+    missing = _missing(ids, "features", [UNKNOWN])
     return {
         "Features": _object(
-            {view.entity: ENTITY_ID, "features": features, **_FEATURE_FIELDS, "computed_at": computed_at, **names}
+            {**ids, "features": features, **_FEATURE_FIELDS, "computed_at": computed_at, **names}
         ),
+        "EntityId": _path_id(ids),
+        "Ids": _ids_body(ids),
         "ManyFeatures": _results(reference(f"{project}.Features"), missing),
-        "OnlineFeaturesQuery": _online_features_query(view),
-        **_predictions_by_id(view, reference(f"{project}.Row"), prediction),
+        "OnlineFeaturesQuery": _online_features_query(view, ids),
+        **_predictions_by_id(ids, reference(f"{project}.Row"), prediction),
     }  # fmt: skip
 
 
-def _predictions_by_id(view: ViewRecord, row: Json, prediction: Json) -> Json:
+def _path_id(ids: dict[str, Json]) -> Json:
+    """Returns the schema of an id in a path, before it is percent-encoded."""
+    if len(ids) == 1:
+        return next(iter(ids.values()))
+    return {
+        "type": "string",
+        "description": f"The values of {', '.join(ids)}, each percent-encoded, between commas.",
+        "pattern": f"^[^,]+(,[^,]+){{{len(ids) - 1}}}$",
+    }
+
+
+def _ids_body(ids: dict[str, Json]) -> Json:
+    """Returns the schema of a body of ids: an object, or the list alone; of several columns, a list of objects."""
+    closed = {"additionalProperties": False}
+    entity = next(iter(ids.values())) if len(ids) == 1 else _object(ids) | closed
+    many: Json = {**_list(entity), "minItems": 1, "maxItems": MAX_IDS}
+    return {"anyOf": [_object({"ids": many}) | closed, many]}
+
+
+def _predictions_by_id(ids: dict[str, Json], row: Json, prediction: Json) -> Json:
     """Returns the schemas of the answers of `/predict/{id}` and `/predict_by_id`."""
     if "properties" not in prediction:  # no version is live
         return {"PredictionById": {"type": "object"}, "PredictionsById": {"type": "object"}}
@@ -109,20 +149,23 @@ def _predictions_by_id(view: ViewRecord, row: Json, prediction: Json) -> Json:
         if name not in ("model_version", "latency_ms")
     }
     many = _results(
-        _object({view.entity: ENTITY_ID, **outcome, **used}),
-        _missing(view, "prediction", [UNKNOWN, UNPROCESSABLE]),
+        _object({**ids, **outcome, **used}),
+        _missing(ids, "prediction", [UNKNOWN, UNPROCESSABLE]),
     )
     many["properties"] |= _PREDICTION_FIELDS
     many["required"] += list(_PREDICTION_FIELDS)
     return {"PredictionById": _object(fields | used), "PredictionsById": many}
 
 
-def _online_features_query(view: ViewRecord) -> Json:
+def _online_features_query(view: ViewRecord, ids: dict[str, Json]) -> Json:
     """Returns the schema of the body of `/get-online-features`."""
     closed = {"additionalProperties": False}
     names = [f"{view.name}:{name}" for name in view.features]
     features = {**_list({"enum": names}), "minItems": 1, "maxItems": MAX_FEATURES}
-    entities = _object({view.entity: _ENTITY_IDS}) | closed
+    lists = {
+        name: {**_list(schema), "minItems": 1, "maxItems": MAX_IDS} for name, schema in ids.items()
+    }
+    entities = _object(lists) | closed
     query = _object({"features": features, "entities": entities})
     query["properties"]["full_feature_names"] = {"type": "boolean", "default": False}
     return query | closed
@@ -133,11 +176,9 @@ def _results(present: Json, missing: Json) -> Json:
     return _object({"results": {**results, "description": "One for each id, in order."}})
 
 
-def _missing(view: ViewRecord, field: str, errors: Sequence[str]) -> Json:
+def _missing(ids: dict[str, Json], field: str, errors: Sequence[str]) -> Json:
     """Returns the schema of a result without features or prediction; `errors` says why where they do not fit."""
-    result = _object(
-        {view.entity: ENTITY_ID, field: {"type": "null"}, "error": {"enum": list(errors)}}
-    )
+    result = _object({**ids, field: {"type": "null"}, "error": {"enum": list(errors)}})
     if UNPROCESSABLE in errors:
         result["properties"]["errors"] = _list(reference("Fault"))
     return result
