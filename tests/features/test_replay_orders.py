@@ -118,7 +118,7 @@ def test_late_events_are_served_as_training_reads_them_from_hour_to_hour(
     for hour in range(1, 15):
         now: Any = last + hour * step
         labels = customers.with_columns(time=pl.lit(now))
-        joined = point_in_time(record, snapshot, labels, "moment").to_pylist()
+        joined = point_in_time(record, snapshot, labels, "time").to_pylist()
         time = partial(_same, now)
         reader = FeatureReader(record, online, today=time, now=time)
         served = reader.get_many(entities)
@@ -163,8 +163,8 @@ def test_a_time_belongs_to_the_instant_and_not_to_the_clock_on_the_wall(tmp_path
         "customer: is null",
     }
     labels = pl.DataFrame(
-        {"customer": ["c"], "moment": [datetime(2026, 3, 2, 6, 40, tzinfo=UTC)]}
-    ).with_columns(pl.col("moment").dt.convert_time_zone("Asia/Tokyo"))
-    (row,) = point_in_time(record, snapshot, labels, "moment").to_pylist()
+        {"customer": ["c"], "time": [datetime(2026, 3, 2, 6, 40, tzinfo=UTC)]}
+    ).with_columns(pl.col("time").dt.convert_time_zone("Asia/Tokyo"))
+    (row,) = point_in_time(record, snapshot, labels, "time").to_pylist()
     assert (row["hours_since_last"], row["orders_6h"], row["spent_3d"]) == (1, 3, 5.0)
     assert view.record(orders_view.features).version == record.version
