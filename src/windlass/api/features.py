@@ -76,12 +76,12 @@ class FeatureStore:
         """Returns the features of an entity, or of several, from the online store.
 
         Args:
-            entity: Id, or a list of ids. The id of an entity of several columns is a tuple in their order, or a mapping.
+            entity: Id, or a list of ids. The id of several columns is a tuple in their order, or a mapping.
             at: The event that they are for: `"latest"` or `"next"`. Default: what the view serves.
 
         Returns:
-            For one id its features: `values` by name, `as_of` (day of the latest event, or its time), `computed_at`, `stale` and
-            `view`. For a list one of these for each id, in order; None for an entity that the store does not know.
+            For one id its features: `values` by name, `as_of` (day or time of the latest event), `computed_at`, `stale`
+            and `view`. For a list one of these for each id, in order; None for an entity that the store does not know.
 
         Raises:
             FeatureError: The store does not know the one entity; nothing is materialised; `at` is something else.
@@ -96,8 +96,8 @@ class FeatureStore:
             return answers
         if answers[0] is None:
             raise FeatureError(
-                f"The online store of {self.project} knows no {','.join(self.view.entity_columns)} {entity}. Bring it up to"
-                " date with `windlass features materialise`, or look the id up."
+                f"The online store of {self.project} knows no {','.join(self.view.entity_columns)} {entity}. Bring it"
+                " up to date with `windlass features materialise`, or look the id up."
             )
         return answers[0]
 
