@@ -40,15 +40,19 @@ if TYPE_CHECKING:
     from windlass.core.project import Project as Project
     from windlass.core.row import Row as Row
     from windlass.core.row import column as column
+    from windlass.core.targets.anomaly_score import AnomalyScore as AnomalyScore
     from windlass.core.targets.classes import Classes as Classes
     from windlass.core.targets.outputs import Outputs as Outputs
+    from windlass.core.targets.quantiles import Quantiles as Quantiles
     from windlass.core.targets.quantity import Quantity as Quantity
+    from windlass.core.targets.ranking import Ranking as Ranking
     from windlass.errors import ClientError as ClientError
     from windlass.errors import VersionWarning as VersionWarning
     from windlass.errors import WindlassError as WindlassError
     from windlass.monitoring.ledger_reader import read_ledger as read_ledger
 
 _MODULES = {
+    "AnomalyScore": "windlass.core.targets.anomaly_score",
     "AsyncClient": "windlass.client.async_client",
     "Bundle": "windlass.core.bundle",
     "Candidate": "windlass.core.project",
@@ -69,7 +73,9 @@ _MODULES = {
     "NotWorse": "windlass.core.gates",
     "Outputs": "windlass.core.targets.outputs",
     "Project": "windlass.core.project",
+    "Quantiles": "windlass.core.targets.quantiles",
     "Quantity": "windlass.core.targets.quantity",
+    "Ranking": "windlass.core.targets.ranking",
     "ProjectRegistry": "windlass.api.registry",
     "Row": "windlass.core.row",
     "SumWithin": "windlass.core.on_demand",

@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from windlass.core.hashing import canonical_json, sha256, sha256_file
 from windlass.core.row_schema import RowSchema
+from windlass.core.targets.anomaly_score import AnomalyScore
 from windlass.core.targets.classes import Classes
 from windlass.core.targets.outputs import Outputs
+from windlass.core.targets.quantiles import Quantiles
 from windlass.core.targets.quantity import Quantity
+from windlass.core.targets.ranking import Ranking
 from windlass.core.targets.target import Target, TargetRecord
 from windlass.errors import BundleError, IntegrityError
 
@@ -90,8 +93,14 @@ def read_target(record: TargetRecord) -> Target:
     match record.kind:
         case None:
             return _read_single_target(record)
-        case "outputs":
+        case Outputs.KIND:
             return Outputs([_read_single_target(output) for output in record.outputs or ()])
+        case Quantiles.KIND:
+            return Quantiles(record.name, record.quantiles or (), record.unit)
+        case AnomalyScore.KIND:
+            return AnomalyScore(record.name, record.contamination, record.threshold)
+        case Ranking.KIND:
+            return Ranking(record.name, record.group or "")
     raise BundleError(
         f"Target {record.name!r} is of the kind {record.kind!r}, which this Windlass does not know."
         " Install the version that sealed the bundle."

@@ -80,6 +80,8 @@ class NativeEngine:
         """Predict n rows. Raises EngineError where the pipeline raises for one of them."""
         try:
             return self._predict(batch)
+        except EngineError:
+            raise
         except Exception as error:
             raise _failure(error) from error
 

@@ -240,6 +240,9 @@ class _TruthColumns:
     table: Any
     origin: RowOrigin
 
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
     def values(self, name: str) -> Sequence[Any] | None:
         if name not in self.table.column_names:
             return None

@@ -11,6 +11,7 @@ from windlass.core.batch import Prediction
 from windlass.core.evaluation_rules import CostMatrix
 from windlass.core.project import Project
 from windlass.core.targets.classes import Classes
+from windlass.core.targets.target import Target
 from windlass.errors import ParameterError, counted
 from windlass.training.calibration import calibration_curve
 from windlass.training.dataset import Dataset
@@ -33,13 +34,20 @@ class Evaluation:
 
 
 def evaluate(
-    project: Project, dataset: Dataset, split: Split, prediction: Prediction
+    project: Project,
+    dataset: Dataset,
+    split: Split,
+    prediction: Prediction,
+    target: Target | None = None,
 ) -> Evaluation:
-    """Score predictions of the test rows. Raises ParameterError for a metric that is not a finite number."""
-    truth = dataset.truth[split.test]
+    """Score predictions of the test rows, by the project's target unless another is given.
+
+    Raises ParameterError for a metric that is not a finite number.
+    """
+    truth, target = dataset.truth[split.test], target or project.target
     evaluation = Evaluation(
-        project.target.evaluate(truth, prediction),
-        confusion=project.target.confusion(truth, prediction),
+        target.evaluate(truth, prediction),
+        confusion=target.confusion(truth, prediction),
     )
     if isinstance(project.target, Classes):
         evaluation = _with_costs_and_slices(evaluation, project, dataset, split.test, prediction)

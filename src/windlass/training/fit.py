@@ -1,11 +1,12 @@
 """Builds a candidate's estimator and fits it, with rows to validate on where a booster stops early."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from windlass.core.compared_metrics import Truth
 from windlass.core.error_descriptions import describe_error
 from windlass.core.project import Project
 from windlass.core.targets.target import Encode
@@ -103,22 +104,34 @@ def _last_step(estimator: Any) -> Any:
     return steps[-1][1] if steps else estimator
 
 
-def _fit(dataset: Dataset, split: Split, estimator: Any, encode: Encode, **arguments: Any) -> Any:
-    """Fit an estimator to the training rows and what `encode` makes of their truth; `arguments` are for its `fit`."""
+def _fit(
+    dataset: Dataset,
+    split: Split,
+    estimator: Any,
+    encode: Encode,
+    fit_arguments: Callable[[Truth], dict[str, Any]] = lambda _: {},
+) -> Any:
+    """Fit an estimator to the training rows and what `encode` makes of their truth, with `fit_arguments` of it."""
     rows, target = dataset.frame.iloc[split.train], encode(dataset.truth[split.train])
+    arguments = fit_arguments(dataset.truth[split.train])
     if not len(split.validation):
         return estimator.fit(rows, target, **arguments)
+    if arguments:
+        raise ParameterError(
+            f"{type(_last_step(estimator)).__name__} cannot stop early here: it ranks groups, which rows to validate"
+            " on would divide. Leave early stopping out of build()."
+        )
     held_out = dataset.frame.iloc[split.validation], encode(dataset.truth[split.validation])
     steps = getattr(estimator, "steps", None)
     if steps is None:
-        return estimator.fit(rows, target, eval_set=held_out, **arguments)
+        return estimator.fit(rows, target, eval_set=held_out)
     name, model = steps[-1]
     if len(steps) > 1:
         head = estimator[:-1]
         rows = head.fit_transform(rows, target)
         held_out = head.transform(held_out[0]), held_out[1]
         estimator.steps = [*head.steps, (name, model)]
-    model.fit(rows, target, eval_set=held_out, **arguments)
+    model.fit(rows, target, eval_set=held_out)
     return estimator
 
 

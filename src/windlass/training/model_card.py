@@ -69,6 +69,8 @@ def _split(run: TrainingRun) -> str:
             f"split by `{rule.group}` and `{rule.time}`: the test rows are of other groups than the training"
             " rows, and later; what is of a held-out group but early, or of another but late, is left out"
         )
+    if run.split.method == "group":
+        return f"split by `{run.target.group}`: every group is either for training or for the test"
     if run.split.method == "content":
         return "split by their content, so that every version holds out the same rows"
     how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"

@@ -18,7 +18,14 @@ from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.evaluate import Evaluation, evaluate
 from windlass.training.fit import ADVICE, best_iteration, first_line, fit_candidate
 from windlass.training.plan import TrainingPlan
-from windlass.training.split import Split, row_identities, split, split_by_content, split_by_group
+from windlass.training.split import (
+    Split,
+    row_identities,
+    split,
+    split_by_content,
+    split_by_group,
+    split_by_target_group,
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,11 @@ def run_training(
     progress(0.5, f"Scoring on {counted(len(split_rows.test), 'row')}")
     test = dataset.batch.take(split_rows.test)
     schema = BundleSchema(row=project.schema, target=project.target.record())
+    target = project.target.learn(
+        estimator, lambda: predict(estimator, schema, dataset.batch.take(split_rows.train))
+    )
     prediction = predict(estimator, schema, test)
-    evaluation = evaluate(project, dataset, split_rows, prediction)
+    evaluation = evaluate(project, dataset, split_rows, prediction, target)
     if len(split_rows.validation):
         evaluation.metrics.update(validation_rows=len(split_rows.validation))
         evaluation.metrics.update(best_iteration=best_iteration(estimator) or 0)
@@ -74,7 +84,7 @@ def run_training(
     return TrainingRun(
         project,
         plan,
-        project.target,
+        target,
         dataset,
         split_rows,
         estimator,
@@ -106,10 +116,15 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
 
 
 def _split(project: Project, plan: TrainingPlan, dataset: Dataset) -> Split:
-    """Split by group and time if the project declares it, by content if it compares versions, else by the seed."""
+    """Split by group and time if the project declares it, else by the groups of a ranking, else by the seed.
+
+    If the project compares versions, and no groups are declared, the split is by content.
+    """
     size = plan.test_size
     if project.split is not None:
         return split_by_group(dataset, project.split, project.target, test_size=size)
+    if project.target.group is not None:
+        return split_by_target_group(dataset, project.target, test_size=size)
     if project.comparisons:
         return split_by_content(dataset, project.schema, project.target, test_size=size)
     return split(dataset, project.target, test_size=size, seed=plan.seed)

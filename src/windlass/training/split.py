@@ -227,6 +227,18 @@ def _require_usable_validation(
             )
 
 
+def split_by_target_group(dataset: Dataset, target: Target, *, test_size: float) -> Split:
+    """Hold out about a share of the groups of a ranking, whole, whatever the seed.
+
+    A group's side follows from a digest of its text. Raises ParameterError for a share that leaves no row on a side.
+    """
+    assert target.group is not None
+    out = holdout_mask(group_digests(dataset.extra_columns.column(target.group)), test_size)
+    result = Split(np.flatnonzero(~out), np.flatnonzero(out), method="group")
+    _require_usable_split(result, dataset, target, test_size)
+    return result
+
+
 def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
     if not len(parts.train):
         raise ParameterError(

@@ -20,7 +20,9 @@ Label = str | int | bool
 Json = dict[str, Any]
 Predict = Callable[[Any], Prediction]  # a data frame of n rows to their prediction
 Encode = Callable[[Truth], Any]  # the truth of n rows to what an estimator is fitted to
-FitOne = Callable[..., Any]  # (estimator, encode, **arguments of its fit) to the fitted estimator
+FitOne = Callable[
+    ..., Any
+]  # (estimator, encode, arguments of its fit by truth) to the fitted estimator
 TOLERANCE = 1e-6  # within which an engine reproduces its reference examples
 
 
@@ -63,6 +65,9 @@ class TargetRecord(BaseModel):
 
 class TruthColumns(Protocol):
     """The columns of data()'s table that hold the truth; names rows in errors as a user finds them."""
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
 
     def values(self, name: str) -> Sequence[Any] | None:
         """Returns a column's values [n], None where one is missing; None where the table has no such column."""
@@ -149,8 +154,12 @@ class Target(ABC):
     def check_fitted(self, fitted: Any, model: str) -> None:  # noqa: B027 - most need no method
         """Raises ParameterError where the fitted estimator of the candidate `model` lacks a method."""
 
-    def learn(self, fitted: Any, prediction: Prediction) -> "Target":  # noqa: ARG002
-        """Returns the target with what it takes from the fitted estimator and its prediction of the training rows."""
+    def learn(
+        self,
+        fitted: Any,  # noqa: ARG002
+        predict_training_rows: Callable[[], Prediction],  # noqa: ARG002
+    ) -> "Target":
+        """Returns the target with what it takes from the fitted estimator and its predictions of the training rows."""
         return self
 
     @abstractmethod

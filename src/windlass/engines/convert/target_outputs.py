@@ -9,9 +9,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from windlass.core.targets.anomaly_score import AnomalyScore
 from windlass.core.targets.classes import Classes
 from windlass.core.targets.outputs import Outputs
+from windlass.core.targets.quantiles import Quantiles
+from windlass.core.targets.ranking import Ranking
 from windlass.engines.convert.compiler import ClassifierOutput, Compiler
+from windlass.engines.convert.estimators.anomalies import anomaly_scores
 from windlass.engines.convert.estimators.multi_output import classify_outputs, regress_outputs
 from windlass.engines.convert.types import UnsupportedError
 
@@ -69,6 +73,29 @@ def _several(compiler: Compiler, target: Outputs, estimator: Any, columns: Colum
     ]
 
 
+def _quantiles(
+    compiler: Compiler, target: Quantiles, estimator: Any, columns: Columns
+) -> OutputInfos:
+    """Append an estimator for each quantile, or one that predicts all, and sort each row."""
+    graph, count = compiler.graph, len(target.quantiles)
+    if isinstance(estimator, Mapping):
+        values = [compiler.regress(each, columns) for each in estimator.values()]
+    else:
+        values = regress_outputs(compiler, estimator, columns)
+    joined = graph.node("Concat", *values, axis=1)
+    ordered, _ = graph.multi_output_node(
+        "TopK", [joined, graph.constant([count])], 2, axis=1, largest=0
+    )
+    _output(graph, compiler.predictions(ordered), "value")
+    return [helper.make_tensor_value_info("value", TensorProto.DOUBLE, ["N", count])]
+
+
+def _anomaly_score(
+    compiler: Compiler, _: AnomalyScore, estimator: Any, columns: Columns
+) -> OutputInfos:
+    return [value_output(compiler, anomaly_scores(compiler, estimator, columns))]
+
+
 def value_output(compiler: Compiler, value: str, suffix: str = "") -> onnx.ValueInfoProto:
     """Name a tensor [N, 1] as the output `value`, float64 [N]."""
     graph = compiler.graph
@@ -116,4 +143,10 @@ def _output(graph: Graph, name: str, public: str) -> None:
         graph.rename(graph.node("Identity", name), public)
 
 
-_KINDS: dict[str | None, AppendOutputs] = {None: _single, Outputs.KIND: _several}
+_KINDS: dict[str | None, AppendOutputs] = {
+    None: _single,
+    AnomalyScore.KIND: _anomaly_score,
+    Outputs.KIND: _several,
+    Quantiles.KIND: _quantiles,
+    Ranking.KIND: _single,
+}

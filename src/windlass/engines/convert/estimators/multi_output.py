@@ -51,6 +51,14 @@ def regress_outputs(compiler: Compiler, estimator: Any, columns: Columns) -> lis
     return _append_outputs(compiler, estimator, columns, compiler.regress, lambda tensor: tensor)
 
 
+def resolve_delegates(compiler: Compiler, estimator: Any, columns: Columns) -> tuple[Any, Columns]:
+    """Return the estimator that does the work of pipelines and searches, and its columns."""
+    delegates = compiler.converters.delegates
+    while (name := known_name(estimator)) in delegates:
+        estimator, columns = delegates[name](compiler, estimator, columns)
+    return estimator, columns
+
+
 def _append_outputs(
     compiler: Compiler,
     estimator: Any,
@@ -59,11 +67,8 @@ def _append_outputs(
     finish: Callable[[str], Any],
 ) -> list[Any]:
     """Append each output, by `append` where it has an estimator of its own, else by `finish` of its tensor."""
+    estimator, columns = resolve_delegates(compiler, estimator, columns)
     name = known_name(estimator)
-    delegates = compiler.converters.delegates
-    while name in delegates:
-        estimator, columns = delegates[name](compiler, estimator, columns)
-        name = known_name(estimator)
     if name in _WRAPPERS:
         return [append(member, columns) for member in estimator.estimators_]
     if name in _LINEAR:
