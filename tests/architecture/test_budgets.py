@@ -57,6 +57,7 @@ def test_import_is_light() -> None:
 
 def test_exactly_these_names_are_exported() -> None:
     assert windlass.__all__ == [
+        "AnomalyScore",
         "AsyncClient",
         "Bundle",
         "Candidate",
@@ -78,7 +79,9 @@ def test_exactly_these_names_are_exported() -> None:
         "Outputs",
         "Project",
         "ProjectRegistry",
+        "Quantiles",
         "Quantity",
+        "Ranking",
         "Row",
         "SumWithin",
         "Version",

@@ -38,9 +38,7 @@ class Crossed(Candidate, name="crossed"):
 
     def build(self, seed: int) -> dict[float, Any]:
         """The estimator of a high quantile stands for a low one."""
-        return {
-            level: QuantileRegressor(quantile=1 - level, alpha=0.0) for level in LEVELS
-        }
+        return {level: QuantileRegressor(quantile=1 - level, alpha=0.0) for level in LEVELS}
 
 
 def patients() -> pd.DataFrame:
