@@ -21,7 +21,9 @@ def check_data(project: Project, dataset: Dataset, split: Split) -> DataChecks:
 
     A finding is accepted where the project names it in `accept`.
     """
-    targets = ScoredTarget.from_arrays(dataset.truth, dataset.labels)
+    targets = ScoredTarget.from_arrays(
+        project.target.predicted_truth(dataset.truth), dataset.labels
+    )
     scores = column_scores(project.schema, dataset.batch, targets, split)
     repeated = repeated_test_rows(dataset.groups, split)
     findings = [

@@ -85,6 +85,10 @@ class Ranking(Target):
             )
         return np.column_stack([relevances, [_group_number(str(group)) for group in groups]])
 
+    def predicted_truth(self, truth: Truth) -> Truth:
+        """Returns the relevances [n]."""
+        return truth[:, 0]
+
     def fit_order(self, truth: Truth) -> NDArray[np.int64]:
         """Returns the order of the rows by group, as rankers need them."""
         order: NDArray[np.int64] = np.argsort(truth[:, 1], kind="stable")

@@ -143,6 +143,10 @@ class Target(ABC):
         """Yields each target of classes within, with its class indices [n]; a split keeps every class on both sides."""
         yield from ()
 
+    def predicted_truth(self, truth: Truth) -> Truth:
+        """Returns what is predicted of the truth, without what only says which rows belong together."""
+        return truth
+
     def fit_order(self, truth: Truth) -> NDArray[np.int64]:
         """Returns the order [n] of the training rows in which an estimator is fitted to them."""
         return np.arange(len(truth))
