@@ -10,7 +10,7 @@ SETUP := $(VENV)/.setup
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench docs lock clean
+.PHONY: help setup run test lint bench coverage docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -41,6 +41,9 @@ bench: $(SETUP) ## measure side by side with other servers and Feast (BENCH="--q
 	@$(VENV)/bin/python -m benchmarks.soak
 	@$(VENV)/bin/python -m benchmarks.by_id $(filter --quick,$(BENCH))
 	@exec $(VENV)/bin/python -m benchmarks.features $(filter --quick --peers --large,$(BENCH))
+
+coverage: $(DEV) ## every estimator, exact, native or refused: the table in docs/models.md (minutes)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.coverage
 
 COMPILE := $(VENV)/bin/uv pip compile --upgrade --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header

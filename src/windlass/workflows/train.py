@@ -92,7 +92,7 @@ def _write(
 ) -> None:
     write_results(run, folder)
     progress(0.55, "Compiling the model to ONNX and comparing it row by row")
-    compiled, engine = _compile(run)
+    compiled, engine = convert_run(run)
     write_model(run, compiled, folder, source.folder)
     progress(0.85, "Writing profile, reference examples and model card")
     gates = tuple(_evaluate_gates(run))
@@ -137,7 +137,8 @@ def _track(
         return None, str(error)
 
 
-def _compile(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
+def convert_run(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
+    """Return the ONNX model of a training run, or None, and the record of its engine."""
     from windlass.engines.convert import ColumnDomain, FittedEstimator, convert
 
     schema = run.project.schema

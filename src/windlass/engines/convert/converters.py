@@ -5,6 +5,7 @@ from __future__ import annotations
 from windlass.engines.convert import skl2onnx_fallback
 from windlass.engines.convert.compiler import Classify, Converters, Delegate, Regress, Transform
 from windlass.engines.convert.estimators import (
+    baselines,
     boosters,
     calibration,
     catboost,
@@ -14,12 +15,14 @@ from windlass.engines.convert.estimators import (
     functions,
     gradient_boosting,
     imputing,
+    kernels,
     knn_imputing,
     lightgbm,
     linear,
     naive_bayes,
     neighbors,
     pipelines,
+    projections,
     scaling,
     splines,
     svm,
@@ -30,7 +33,7 @@ from windlass.engines.convert.estimators import (
 
 _SEARCHES = (
     "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV",
-    "FrozenEstimator",
+    "FrozenEstimator", "RANSACRegressor", "SelfTrainingClassifier",
 )  # fmt: skip
 _SELECTORS = (
     "GenericUnivariateSelect", "RFE", "RFECV", "SelectFdr", "SelectFpr", "SelectFromModel",
@@ -38,6 +41,11 @@ _SELECTORS = (
     "VarianceThreshold",
 )  # fmt: skip
 _CLUSTERINGS = ("BisectingKMeans", "KMeans", "MiniBatchKMeans")
+_COMPONENTS = (
+    "FastICA", "GaussianRandomProjection", "NeighborhoodComponentsAnalysis",
+    "SparseRandomProjection", "TruncatedSVD",
+)  # fmt: skip
+_LATENT = ("CCA", "PLSCanonical", "PLSRegression", "PLSSVD")
 _LINEAR = (
     "ARDRegression", "BayesianRidge", "ElasticNet", "ElasticNetCV", "HuberRegressor", "Lars",
     "LarsCV", "Lasso", "LassoCV", "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearRegression",
@@ -53,27 +61,40 @@ DELEGATES: dict[str, Delegate] = {
     **dict.fromkeys(_SEARCHES, pipelines.inner_estimator),
 }
 TRANSFORMERS: dict[str, Transform] = {
+    "AdditiveChi2Sampler": projections.additive_chi2,
+    "BernoulliRBM": projections.boltzmann_machine,
     "Binarizer": discretizing.binarizer,
+    "Birch": distances.subcluster_distances,
     "ColumnTransformer": pipelines.column_transformer,
+    "FactorAnalysis": projections.factor_analysis,
+    "FeatureAgglomeration": projections.feature_agglomeration,
     "FeatureUnion": pipelines.feature_union,
     "FunctionTransformer": functions.function_transformer,
     "KBinsDiscretizer": discretizing.k_bins_discretizer,
+    "IncrementalPCA": scaling.pca,
     "KNNImputer": knn_imputing.knn_imputer,
+    "KernelPCA": kernels.kernel_pca,
     "LinearDiscriminantAnalysis": scaling.linear_discriminants,
     "MaxAbsScaler": scaling.max_abs_scaler,
     "MinMaxScaler": scaling.min_max_scaler,
+    "MissingIndicator": baselines.missing_indicator,
     "Normalizer": scaling.normalizer,
+    "Nystroem": kernels.nystroem,
     "OneHotEncoder": encoding.encoder,
     "OrdinalEncoder": encoding.encoder,
     "PCA": scaling.pca,
     "PolynomialFeatures": functions.polynomial_features,
     "PowerTransformer": functions.power_transformer,
     "QuantileTransformer": discretizing.quantile_transformer,
+    "RBFSampler": projections.random_fourier,
     "RobustScaler": scaling.robust_scaler,
     "SimpleImputer": imputing.simple_imputer,
+    "SkewedChi2Sampler": projections.skewed_chi2,
     "SplineTransformer": splines.spline_transformer,
     "StandardScaler": scaling.standard_scaler,
     "TargetEncoder": encoding.encoder,
+    **dict.fromkeys(_COMPONENTS, projections.components),
+    **dict.fromkeys(_LATENT, projections.partial_least_squares),
     **dict.fromkeys(_CLUSTERINGS, distances.cluster_distances),
     **dict.fromkeys(_SELECTORS, pipelines.feature_selection),
 }
@@ -86,6 +107,7 @@ CLASSIFIERS: dict[str, Classify] = {
     "CategoricalNB": naive_bayes.categorical,
     "ComplementNB": naive_bayes.complement,
     "DecisionTreeClassifier": trees.tree_classifier,
+    "DummyClassifier": baselines.dummy_classifier,
     "ExtraTreeClassifier": trees.tree_classifier,
     "ExtraTreesClassifier": trees.forest_classifier,
     "FixedThresholdClassifier": calibration.fixed_threshold,
@@ -93,14 +115,20 @@ CLASSIFIERS: dict[str, Classify] = {
     "GradientBoostingClassifier": gradient_boosting.boosting_classifier,
     "HistGradientBoostingClassifier": gradient_boosting.histogram_classifier,
     "KNeighborsClassifier": neighbors.neighbors_classifier,
+    "LabelPropagation": kernels.label_propagation,
+    "LabelSpreading": kernels.label_propagation,
     "LGBMClassifier": lightgbm.classifier,
     "LinearDiscriminantAnalysis": linear.logistic_regression,
     "LinearSVC": linear.linear_classifier,
     "LogisticRegression": linear.logistic_regression,
     "LogisticRegressionCV": linear.logistic_regression,
     "MultinomialNB": naive_bayes.multinomial,
+    "NearestCentroid": baselines.nearest_centroid,
     "NuSVC": svm.support_vector_classifier,
+    "OneVsOneClassifier": voting.one_vs_one_classifier,
     "OneVsRestClassifier": voting.one_vs_rest_classifier,
+    "PassiveAggressiveClassifier": linear.linear_classifier,
+    "Perceptron": linear.linear_classifier,
     "QuadraticDiscriminantAnalysis": naive_bayes.quadratic_discriminant,
     "RandomForestClassifier": trees.forest_classifier,
     "RidgeClassifier": linear.linear_classifier,
@@ -118,12 +146,16 @@ REGRESSORS: dict[str, Regress] = {
     "BaggingRegressor": voting.bagging_regressor,
     "CatBoostRegressor": catboost.regressor,
     "DecisionTreeRegressor": trees.tree_regressor,
+    "DummyRegressor": baselines.dummy_regressor,
     "ExtraTreeRegressor": trees.tree_regressor,
     "ExtraTreesRegressor": trees.forest_regressor,
     "GammaRegressor": linear.generalized_linear,
+    "GaussianProcessRegressor": kernels.gaussian_process,
     "GradientBoostingRegressor": gradient_boosting.boosting_regressor,
     "HistGradientBoostingRegressor": gradient_boosting.histogram_regressor,
+    "IsotonicRegression": baselines.isotonic_regression,
     "KNeighborsRegressor": neighbors.neighbors_regressor,
+    "KernelRidge": kernels.kernel_ridge,
     "LGBMRegressor": lightgbm.regressor,
     "NuSVR": svm.support_vector_regressor,
     "PoissonRegressor": linear.generalized_linear,
@@ -135,6 +167,7 @@ REGRESSORS: dict[str, Regress] = {
     "VotingRegressor": voting.voting_regressor,
     "XGBRFRegressor": xgboost.regressor,
     "XGBRegressor": xgboost.regressor,
+    **dict.fromkeys(_LATENT[:3], projections.partial_least_squares_regression),
     **dict.fromkeys(_LINEAR, linear.linear_regression),
 }
 CONVERTERS = Converters(

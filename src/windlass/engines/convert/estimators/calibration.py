@@ -70,7 +70,7 @@ def _sigmoid(graph: Graph, response: str, curves: list[Any]) -> str:
 def _isotonic(graph: Graph, response: str, curves: list[Any]) -> str:
     """Append the classes' step functions side by side."""
     curves_by_class = [
-        _interpolate(graph, response if len(curves) == 1 else graph.gather(response, [k]), curve)
+        interpolate(graph, response if len(curves) == 1 else graph.gather(response, [k]), curve)
         for k, curve in enumerate(curves)
     ]
     if len(curves) == 1:
@@ -78,7 +78,7 @@ def _isotonic(graph: Graph, response: str, curves: list[Any]) -> str:
     return graph.node("Concat", *curves_by_class, axis=1)
 
 
-def _interpolate(graph: Graph, value: str, curve: Any) -> str:
+def interpolate(graph: Graph, value: str, curve: Any) -> str:
     """Append linear interpolation between the curve's points, constant beyond its ends."""
     x, y = np.asarray(curve.X_thresholds_), np.asarray(curve.y_thresholds_)
     low, high = graph.constant(float(x[0])), graph.constant(float(x[-1]))

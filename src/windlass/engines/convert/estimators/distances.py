@@ -26,6 +26,13 @@ def cluster_distances(compiler: Compiler, step: Any, columns: Columns) -> Column
     return graph.tensor_columns(distances, len(centers))
 
 
+def subcluster_distances(compiler: Compiler, step: Any, columns: Columns) -> Columns:
+    """Append the distances to the centers of a Birch clustering's subclusters."""
+    graph, centers = compiler.graph, np.asarray(step.subcluster_centers_, np.float64)
+    distances = squared_distances(graph, graph.numeric_tensor(columns, step), centers)
+    return graph.tensor_columns(graph.node("Sqrt", distances), len(centers))
+
+
 def squared_distances(graph: Graph, rows: str, points: Array) -> str:
     """Append the squared distances between ``rows`` [N, k] and ``points`` [m, k], [N, m]."""
     products = graph.node("MatMul", rows, graph.constant(-2.0 * points.T))

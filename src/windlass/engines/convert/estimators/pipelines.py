@@ -25,8 +25,10 @@ def last_step(compiler: Compiler, pipeline: Any, columns: Columns) -> tuple[Any,
 
 def inner_estimator(_: Compiler, wrapper: Any, columns: Columns) -> tuple[Any, Columns]:
     """Return the estimator inside a search or a frozen estimator."""
-    inner = wrapper.best_estimator_ if hasattr(wrapper, "best_estimator_") else wrapper.estimator
-    return inner, columns
+    for name in ("best_estimator_", "estimator_"):
+        if hasattr(wrapper, name):
+            return getattr(wrapper, name), columns
+    return wrapper.estimator, columns
 
 
 def column_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:

@@ -166,6 +166,45 @@ def one_vs_rest_classifier(compiler: Compiler, model: Any, columns: Columns) -> 
     return ClassifierOutput(label, probabilities, joined if has_decision else None)
 
 
+def one_vs_one_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
+    """Append a classifier for each pair of classes; it has no probabilities, and is to be calibrated."""
+    graph, classes = compiler.graph, len(model.classes_)
+    if model.pairwise_indices_ is not None:
+        raise UnsupportedError("OneVsOneClassifier over a precomputed kernel")
+    pairs = [(i, j) for i in range(classes) for j in range(i + 1, classes)]
+    wins, sides = np.zeros((2 * len(pairs), classes)), np.zeros((len(pairs), classes))
+    votes, confidences = [], []
+    for k, ((i, j), member) in enumerate(zip(pairs, model.estimators_, strict=True)):
+        output = compiler.classify(member, columns)
+        score = output.decision
+        if score is None and not hasattr(member, "decision_function"):
+            score = output.probabilities and graph.gather(output.probabilities, [1])
+        if score is None:
+            raise UnsupportedError(f"OneVsOneClassifier over {type(member).__name__}")
+        second = graph.node("Cast", output.label, to=11)  # 11: double
+        votes.append(graph.node("Unsqueeze", second, graph.constant([1])))
+        confidences.append(score)
+        wins[k, j], wins[k, i], wins[len(pairs) + k, i] = 1.0, -1.0, 1.0
+        sides[k, i], sides[k, j] = -1.0, 1.0
+    joined = graph.node("Concat", *votes, axis=1)
+    counts = graph.node("MatMul", joined, graph.constant(wins[: len(pairs)]))
+    counts = graph.node("Add", counts, graph.constant(wins[len(pairs) :].sum(axis=0)))
+    total = graph.node("MatMul", graph.node("Concat", *confidences, axis=1), graph.constant(sides))
+    size = graph.node("Add", graph.node("Abs", total), graph.constant(1.0))
+    squashed = graph.node("Div", total, graph.node("Mul", size, graph.constant(3.0)))
+    decision = graph.node("Add", counts, squashed)
+    if classes > 2:
+        return ClassifierOutput(graph.node("ArgMax", decision, axis=1, keepdims=0), None, decision)
+    second = graph.gather(decision, [1])
+    above = graph.node(
+        "Greater",
+        second,
+        graph.constant(0.0 if hasattr(model.estimators_[0], "decision_function") else 0.5),
+    )
+    label = graph.node("Squeeze", graph.node("Cast", above, to=7), graph.constant([1]))  # int64
+    return ClassifierOutput(label, None, second)
+
+
 def stacking_classifier(compiler: Compiler, model: Any, columns: Columns) -> ClassifierOutput:
     """Append a classifier over the members' predictions."""
     return compiler.classify(model.final_estimator_, _stacked(compiler, model, columns))
