@@ -3,7 +3,18 @@
 import typer
 
 from windlass._version import __version__
-from windlass.cli import decisions, keys, pipeline, predict, serve, train, verify, versions, worker
+from windlass.cli import (
+    decisions,
+    keys,
+    new,
+    pipeline,
+    predict,
+    serve,
+    train,
+    verify,
+    versions,
+    worker,
+)
 from windlass.cli.console import echo
 from windlass.cli.features import snapshots as features
 
@@ -15,7 +26,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (train, features, pipeline, verify, versions, decisions, serve, worker, predict, keys):
+for group in (
+    new,
+    train,
+    features,
+    pipeline,
+    verify,
+    versions,
+    decisions,
+    serve,
+    worker,
+    predict,
+    keys,
+):
     group.register(app)
 
 

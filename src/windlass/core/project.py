@@ -207,18 +207,13 @@ class Project:
         return isinstance(self.target, Classes) and len(self.target.labels) == 2
 
     def _check_names(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in _ROUTE_NAMES:
-            raise ProjectError(
-                f"Project name {self.name!r} is not usable in a URL, or is a route of the server."
-                " Use other lower-case letters, digits, - and _, starting with a letter."
-            )
+        require_project_name(self.name)
         for name in self.target.columns:
             if name in self.schema.names:
                 raise ProjectError(
                     f"Target {name!r} of project {self.name!r} is also a column of its row."
                 )
-        arrays = self.target.arrays(self.target.rejected())
-        added = _LEDGER_COLUMNS.union(*(array.columns for array in arrays))
+        added = added_columns(self.target)
         for name in self.schema.names:
             if name in added:
                 raise ProjectError(
@@ -324,6 +319,26 @@ class Project:
                 return candidate
         names = ", ".join(candidate.name for candidate in self.candidates)
         raise ProjectError(f"Project {self.name!r} has no model {name!r}. Choose one of: {names}.")
+
+
+def added_columns(target: Target) -> frozenset[str]:
+    """Returns the names of what Windlass adds to predictions, which no column of a row may have."""
+    arrays = target.arrays(target.rejected())
+    return _LEDGER_COLUMNS.union(*(array.columns for array in arrays))
+
+
+def require_project_name(name: str) -> None:
+    """Checks that a name can be a project's. Raises ProjectError, with a name that can."""
+    if _NAME.fullmatch(name) and name not in _ROUTE_NAMES:
+        return
+    usable = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).lstrip("-_0123456789").rstrip("-")[:62]
+    if usable in _ROUTE_NAMES:
+        usable = f"my-{usable}"
+    hint = f" For example: {usable}" if usable else ""
+    raise ProjectError(
+        f"Project name {name!r} is not usable in a URL, or is a route of the server."
+        f" Use other lower-case letters, digits, - and _, starting with a letter.{hint}"
+    )
 
 
 def _return_rows(rows: Any) -> Any:
