@@ -1,11 +1,13 @@
 """The snippets of the docs, run as they stand there, one after the other."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 from tests.support.child_process import run_python
 from tests.support.credit_view import CREDIT_RECORD, CREDIT_VIEW, make_credit_loans
+from tests.support.doc_pages import run_page
 from tests.support.paths import ROOT
 from tests.support.server import environment
 from tests.support.snapshots import build_snapshot
@@ -58,3 +60,13 @@ def _snippets(text: str, heading: str) -> list[str]:
     """The Python of one heading of a page."""
     section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+def test_a_purchase_history_becomes_an_answer_by_id(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    heading = "From a purchase history to an answer by id"
+    page = tmp_path / "page.md"
+    page.write_text(text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], encoding="utf-8")
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    run_page(page, folder, os.environ)

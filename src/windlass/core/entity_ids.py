@@ -30,6 +30,10 @@ _UUID = re.compile(
     re.ASCII | re.IGNORECASE,
 ).fullmatch
 
+_CANONICAL_UUID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII
+).fullmatch
+
 FAULTS: dict[IdType, str] = {
     "integer": "Input should be an integer of 64 bits",
     "text": f"Input should be text of 1 to {MAX_TEXT_LENGTH} characters without control characters",
@@ -120,15 +124,20 @@ class EntityIds:
 
 
 def _checked(value: Any, column: str, kind: IdType) -> int | str:
-    if kind == "integer":
+    if kind == "text" and type(value) is str and value.isascii() and value.isprintable():
+        if 1 <= len(value) <= MAX_TEXT_LENGTH:  # the usual case, first
+            return value
+    elif kind == "integer":
         number = value.__index__() if hasattr(value, "__index__") else None  # numpy's, too
         if number is not None and type(value) is not bool and MIN_INTEGER <= number <= MAX_INTEGER:
             return int(number)
     elif kind == "uuid":
+        if type(value) is str and _CANONICAL_UUID(value):
+            return value
         canonical = parse_uuid(value) if isinstance(value, str) else None
         if isinstance(value, UUID) or canonical is not None:
             return canonical or str(value)
-    elif isinstance(value, str) and _is_text_id(value):
+    if kind == "text" and isinstance(value, str) and _is_text_id(value):
         return str(value)
     raise IdError(column, FAULTS[kind])
 

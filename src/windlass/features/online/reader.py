@@ -123,7 +123,7 @@ class FeatureReader:
         if all(type(entity) is int for entity in entities):
             stored = self._store.read_many(entities)
         else:
-            entities = [self._store.check(entity) for entity in entities]
+            entities = self._store.check_many(entities)
             stored = self._store.find_many([entity_key(entity) for entity in entities])
         return self._decoder(at).features(entities, stored, self._stale(), self._now)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from windlass.core.entity_ids import (
     MAX_INTEGER,
+    MAX_TEXT_LENGTH,
     MIN_INTEGER,
     EntityId,
     EntityIds,
@@ -118,6 +119,7 @@ _URL_ADVICE = "Use redis://HOST:6379/0 or postgresql+psycopg://USER:PASSWORD@HOS
 
 _FRESHNESS = "freshness"
 _IDS_INTERVAL = 1.0  # seconds between two looks at the types of ids
+_TEXT: tuple[IdType, ...] = ("text",)
 _INT64 = range(MIN_INTEGER, MAX_INTEGER + 1)
 
 
@@ -153,6 +155,19 @@ class OnlineStore:
         ids = self.entity_ids()
         return (ids or _guess_ids(entity, self._record)).check(entity)
 
+    def check_many(self, entities: Sequence[Any]) -> Sequence[EntityId]:
+        """Returns ids in their canonical form. Raises IdError for one of another type than the store's."""
+        ids = self.entity_ids()
+        if (ids is not None and ids.types == _TEXT) and all(
+            type(entity) is str
+            and entity.isascii()
+            and entity.isprintable()
+            and 0 < len(entity) <= MAX_TEXT_LENGTH
+            for entity in entities
+        ):
+            return entities
+        return [(ids or _guess_ids(entity, self._record)).check(entity) for entity in entities]
+
     def read(self, entity: EntityId) -> StoredRow | None:
         """Reads the newest state of an entity; None for one that is unknown."""
         if type(entity) is not int:
@@ -174,7 +189,7 @@ class OnlineStore:
         """Reads the newest state of each of these entities, in their order, in one query."""
         integers = [entity for entity in entities if type(entity) is int and entity in _INT64]
         if len(integers) < len(entities):
-            return self.find_many([entity_key(self.check(entity)) for entity in entities])
+            return self.find_many([entity_key(entity) for entity in self.check_many(entities)])
         rows = self.find_many(integers)
         if None in rows:
             for entity in integers:
