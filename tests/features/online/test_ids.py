@@ -1,6 +1,6 @@
 """Every store finds entities by any kind of id: each by its own and by no other, in every order of writing."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -137,4 +137,3 @@ def test_the_newest_event_wins_to_the_second(open_store: OpenStore, kind: str) -
     assert (row.as_of, row.snapshot) == (START + timedelta(seconds=1), 2)
     with pytest.raises(FeatureError, match="numbered from 1 to 16777215"):
         store.write(later.to_arrow(), 1 << 24)
-    assert row.as_of.tzinfo is UTC  # type: ignore[union-attr]
