@@ -55,7 +55,7 @@ def latest_rows(
         }
         for entity in entities
     ]
-    schema_overrides = {"at": pl.Datetime("us"), "orders": pl.Int64}
+    schema_overrides: dict[str, pl.DataType] = {"at": pl.Datetime("us"), "orders": pl.Int64()}
     return pl.DataFrame(rows, schema_overrides=schema_overrides)
 
 
