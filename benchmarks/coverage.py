@@ -25,7 +25,7 @@ from windlass.engines.native import NativeEngine
 from windlass.engines.onnx import OnnxEngine
 from windlass.errors import WindlassError
 from windlass.training.plan import TrainingRequest, resolve_plan
-from windlass.training.run import TrainingRun, bundle_schema, run_training
+from windlass.training.run import TrainingRun, run_training
 from windlass.workflows.train import convert_run
 
 DOCS = Path(__file__).parents[1] / "docs" / "models.md"
@@ -70,7 +70,7 @@ def _outcome(case: Case, run: TrainingRun) -> tuple[str, str]:
     model, record = convert_run(run)
     if model is None:
         return "native", record.reason or ""
-    schema = bundle_schema(run.project)
+    schema = run.schema
     from windlass.training.dataset import read_dataset
 
     other = read_dataset(_with_rows(case, seed=1)).batch

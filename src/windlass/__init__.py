@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from windlass.client.client import Client as Client
     from windlass.core.bundle import Bundle as Bundle
     from windlass.core.csv_format import CsvFormat as CsvFormat
+    from windlass.core.evaluation_rules import ColumnSplit as ColumnSplit
     from windlass.core.evaluation_rules import CostMatrix as CostMatrix
+    from windlass.core.evaluation_rules import GroupSplit as GroupSplit
     from windlass.core.evaluation_rules import GroupTimeSplit as GroupTimeSplit
+    from windlass.core.evaluation_rules import Metric as Metric
+    from windlass.core.evaluation_rules import TimeSplit as TimeSplit
     from windlass.core.feature_view import FeatureView as FeatureView
     from windlass.core.gates import Gate as Gate
     from windlass.core.gates import NoFindings as NoFindings
@@ -59,6 +63,7 @@ _MODULES = {
     "Classes": "windlass.core.targets.classes",
     "Client": "windlass.client.client",
     "ClientError": "windlass.errors",
+    "ColumnSplit": "windlass.core.evaluation_rules",
     "CostMatrix": "windlass.core.evaluation_rules",
     "CountWithin": "windlass.core.on_demand",
     "CsvFormat": "windlass.core.csv_format",
@@ -66,19 +71,22 @@ _MODULES = {
     "FeatureStore": "windlass.api.features",
     "FeatureView": "windlass.core.feature_view",
     "Gate": "windlass.core.gates",
+    "GroupSplit": "windlass.core.evaluation_rules",
     "GroupTimeSplit": "windlass.core.evaluation_rules",
     "HoursSince": "windlass.core.on_demand",
+    "Metric": "windlass.core.evaluation_rules",
     "Model": "windlass.api.model",
     "NoFindings": "windlass.core.gates",
     "NotWorse": "windlass.core.gates",
     "Outputs": "windlass.core.targets.outputs",
     "Project": "windlass.core.project",
+    "ProjectRegistry": "windlass.api.registry",
     "Quantiles": "windlass.core.targets.quantiles",
     "Quantity": "windlass.core.targets.quantity",
     "Ranking": "windlass.core.targets.ranking",
-    "ProjectRegistry": "windlass.api.registry",
     "Row": "windlass.core.row",
     "SumWithin": "windlass.core.on_demand",
+    "TimeSplit": "windlass.core.evaluation_rules",
     "Version": "windlass.api.version",
     "VersionWarning": "windlass.errors",
     "WindlassError": "windlass.errors",

@@ -118,7 +118,7 @@ def declare(**parts: Any) -> Project:
         ({"candidates": [NoBuild]}, "has no method build"),
         ({"candidates": [NoDefault]}, "'depth' has no default"),
         ({"costs": 20}, "costs is a CostMatrix"),
-        ({"split": "x"}, "split is a GroupTimeSplit"),
+        ({"split": "x"}, "split is a GroupSplit"),
         ({"view": "clients"}, "view is a FeatureView"),
         ({"view": VIEW}, "Feature 'age', .* is not a column of its row Point"),
         (

@@ -162,7 +162,7 @@ def test_ids_are_found_and_measurements_are_not(project_of: Make) -> None:
 def test_equal_rows_on_both_sides_are_a_finding(project_of: Make) -> None:
     table = _table()
     copied = {name: np.concatenate([values, values[:40]]) for name, values in table.items()}
-    by_hand = Split(np.arange(ROWS), np.arange(ROWS, ROWS + 40), method="group")
+    by_hand = Split(np.arange(ROWS), np.arange(ROWS, ROWS + 40), method="declared")
     checks = _check(project_of, copied, by_hand)
     assert _names(checks) == ["duplicate_rows"]
     assert checks.repeated_test_rows == 40
@@ -192,7 +192,7 @@ def test_clients_on_both_sides_are_a_finding_where_rows_are_split(project_of: Ma
         assert _names(checks) == ["group_overlap:client_id"]
         assert "of 100 test rows (" in checks.findings[0].message
     is_first = table["client_id"] < 60
-    groups = Split(np.flatnonzero(is_first), np.flatnonzero(~is_first), "group")
+    groups = Split(np.flatnonzero(is_first), np.flatnonzero(~is_first), "declared")
     assert _names(_check(project_of, table, groups, beside=["client_id"])) == []
     stores = table | {"client_id": np.random.default_rng(0).integers(0, 5, ROWS)}
     assert _names(_check(project_of, stores, beside=["client_id"])) == []
@@ -207,7 +207,7 @@ def test_training_rows_that_are_later_than_test_rows_are_a_finding(
     table = _table() | {"sold_on": values, "birthday": values}
     checks = _check(project_of, table, beside=["sold_on", "birthday"])
     assert _names(checks) == ["time_overlap:sold_on"]
-    in_time = Split(np.arange(300), np.arange(300, ROWS), "group")
+    in_time = Split(np.arange(300), np.arange(300, ROWS), "declared")
     assert _names(_check(project_of, table, in_time, beside=["sold_on", "birthday"])) == []
     births = {**_table(), "birthday": values}
     assert _names(_check(project_of, births, beside=["birthday"])) == []

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from windlass.core.bundle import PROJECT_NAME
 from windlass.core.data_checks import require_finding_names
 from windlass.core.deprecation import renamed_arguments
-from windlass.core.evaluation_rules import CostMatrix, GroupTimeSplit
+from windlass.core.evaluation_rules import ColumnSplit, CostMatrix, Metric, SplitRule
 from windlass.core.feature_view import FeatureView, ViewRecord
 from windlass.core.gates import Gate, NoFindings, NotWorse
 from windlass.core.metrics import COST_METRICS, ROW_COUNTS
@@ -78,7 +78,9 @@ class Project:
     row per event (the features as they were before the event, and the event's own columns) and returns the
     labelled rows. Without `data`, these rows are used unchanged.
 
-    The first of `candidates` is the default model. `split` separates training and test rows by group and time.
+    The first of `candidates` is the default model. `split` separates training and test rows by declared columns:
+    GroupSplit, TimeSplit, GroupTimeSplit or ColumnSplit. `sample_weight` names an extra column of weights, 0 or more,
+    which the fit uses; metrics count each row once. `metrics` are the project's own, for reports and gates.
     `slices` names extra columns of `data`'s table: metrics are computed for each of their values, to measure
     fairness, and the model does not see them. `costs` gives the costs of wrong predictions.
 
@@ -103,11 +105,13 @@ class Project:
     policy: Literal["manual", "automatic"] = "manual"
     four_eyes: bool = False
     view: FeatureView | None = None
-    split: GroupTimeSplit | None = None
+    split: SplitRule | None = None
     slices: tuple[str, ...] = ()
     costs: CostMatrix | None = None
     validation: float | None = None
     accept: tuple[str, ...] = ()
+    sample_weight: str | None = None
+    metrics: tuple[Metric, ...] = ()
     schema: RowSchema = field(init=False, repr=False)
 
     def __init__(  # noqa: PLR0913 - the declaration: every argument is a keyword that the user reads
@@ -123,11 +127,13 @@ class Project:
         policy: Literal["manual", "automatic"] = "manual",
         four_eyes: bool = False,
         view: FeatureView | None = None,
-        split: GroupTimeSplit | None = None,
+        split: SplitRule | None = None,
         slices: Iterable[str] = (),
         costs: CostMatrix | None = None,
         validation: float | None = None,
         accept: Iterable[str] = (),
+        sample_weight: str | None = None,
+        metrics: Iterable[Metric] = (),
     ) -> None:
         values = {
             "name": name,
@@ -145,6 +151,8 @@ class Project:
             "costs": costs,
             "validation": validation,
             "accept": (accept,) if isinstance(accept, str) else tuple(accept),
+            "sample_weight": sample_weight,
+            "metrics": tuple(metrics),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -186,7 +194,19 @@ class Project:
                 "four_eyes needs a person to approve; use policy='manual'",
             ),
             (isinstance(self.view, FeatureView | None), "view is a FeatureView(…)"),
-            (isinstance(self.split, GroupTimeSplit | None), "split is a GroupTimeSplit(…)"),
+            (
+                isinstance(self.split, SplitRule | None),
+                "split is a GroupSplit(…), TimeSplit(…), GroupTimeSplit(…) or ColumnSplit(…)",
+            ),
+            (
+                not (isinstance(self.split, ColumnSplit) and self.validation is not None),
+                "validation is declared by the column of ColumnSplit(…), so leave validation= out",
+            ),
+            (isinstance(self.sample_weight, str | None), "sample_weight is the name of a column"),
+            (
+                all(isinstance(metric, Metric) for metric in self.metrics),
+                "metrics are Metric(…)",
+            ),
             (isinstance(self.costs, CostMatrix | None), "costs is a CostMatrix(…)"),
             (
                 self.validation is None
@@ -226,6 +246,11 @@ class Project:
                     f"Slice {name!r} of project {self.name!r} is also its target or a column of its row."
                     " Slices are other columns, which the model does not see."
                 )
+        if self.sample_weight in (*self.schema.names, *self.target.columns):
+            raise ProjectError(
+                f"Sample weight {self.sample_weight!r} of project {self.name!r} is also its target or a column of its"
+                " row. Weights are another column, which the model does not see."
+            )
         for name in {} if self.view_record is None else self.view_record.at_request:
             if name not in self.schema.names:
                 raise ProjectError(
@@ -259,7 +284,14 @@ class Project:
     def _check_thresholds(self) -> None:
         """Rejects a gate on a metric that is not measured: it could never pass."""
         costs = () if self.costs is None else COST_METRICS
-        names = (*self.target.metric_names(), *costs, *ROW_COUNTS)
+        measured = (*self.target.metric_names(), *costs, *ROW_COUNTS)
+        own = [metric.name for metric in self.metrics]
+        taken = next((name for name in own if name in measured or own.count(name) > 1), None)
+        if taken is not None:
+            raise ProjectError(
+                f"Project {self.name!r} has a metric {taken!r} twice, or it is measured anyway. Rename it."
+            )
+        names = (*own, *measured)
         for gate in self.thresholds:
             if gate.metric not in names:
                 more = "" if len(names) <= _MAX_LISTED_METRICS else ", …"
@@ -270,7 +302,14 @@ class Project:
 
     def _check_comparisons(self) -> None:
         names = [metric.name for metric in self.target.compared_metrics()]
+        own = [metric.name for metric in self.metrics]
         for rule in self.comparisons:
+            if rule.metric in own:
+                raise ProjectError(
+                    f"Project {self.name!r} has NotWorse({rule.metric!r}), a metric of its own. Versions are compared"
+                    " without the code of the project, so only built-in metrics can be:"
+                    f" {', '.join(names)}. Give it a limit: Gate({rule.metric!r}, …)."
+                )
             if rule.metric not in names:
                 raise ProjectError(
                     f"Project {self.name!r} has NotWorse({rule.metric!r}), by which two models of"
@@ -299,10 +338,10 @@ class Project:
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """The columns that `split`, `slices` and groups need from `data`, beside the row's and the target's."""
-        split = () if self.split is None else (self.split.group, self.split.time)
-        group = () if self.target.group is None else (self.target.group,)
-        return tuple(dict.fromkeys([*split, *self.slices, *group]))
+        """The columns that split, slices, weights and groups need from `data`, beside the row's and the target's."""
+        split = () if self.split is None else self.split.columns
+        columns = [name for name in (self.target.group, self.sample_weight) if name is not None]
+        return tuple(dict.fromkeys([*split, *self.slices, *columns]))
 
     @property
     def takes_file(self) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from windlass.core.batch import Batch
 from windlass.core.compared_metrics import Truth
 from windlass.core.error_descriptions import describe_error
+from windlass.core.evaluation_rules import SplitRule
 from windlass.core.hashing import canonical_json
 from windlass.core.project import Project
 from windlass.core.targets.classes import Classes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+_DAY = 86_400_000_000  # microseconds
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})  # as libraries read cells of CSV
 
 
@@ -97,8 +99,9 @@ class Dataset:
 
     `truth` holds the target as metrics see it: indices of the declared classes int64 [n], numbers float64 [n], or of
     several outputs float64 [n, k]. `labels` [n] is the truth of a target of classes, else None. `extra_columns` holds
-    what the split, the slices and groups are made by, and no model sees: a date by which it is split, everything else
-    as text. `undeclared` are the other columns that data() returned, as they were: only the data checks read them.
+    what the split, the slices and groups are made by, and no model sees: a date or time by which it is split, weights,
+    everything else as text. `undeclared` are the other columns that data() returned, as they were: only the data checks
+    read them. `weights` float64 [n] are those of the fit.
     """
 
     batch: Batch
@@ -108,6 +111,7 @@ class Dataset:
     digest: str
     extra_columns: "pa.Table"
     undeclared: "pa.Table"
+    weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -139,10 +143,11 @@ def read_dataset(
     batch = _validate_rows(project, table, origin)
     truth = project.target.read(_TruthColumns(table, origin))
     labels = truth if isinstance(project.target, Classes) else None
-    digest = _digest(project, batch, truth)
-    frame = to_frame(project.schema, batch)
     extra_columns = _read_extra_columns(project, table, origin)
-    return Dataset(batch, frame, truth, labels, digest, extra_columns, undeclared)
+    weights = _read_weights(project, extra_columns)
+    digest = _digest(project, batch, truth, weights)
+    frame = to_frame(project.schema, batch)
+    return Dataset(batch, frame, truth, labels, digest, extra_columns, undeclared, weights)
 
 
 def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> tuple[Any, Any]:
@@ -189,30 +194,70 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
 
 
 def _read_extra_columns(project: Project, table: Any, origin: RowOrigin) -> Any:
-    """The columns for split and slices; of those that the split is made by none may be missing."""
+    """The columns for split, slices and weights; of those that the split is made by none may be missing."""
     import pyarrow as pa
 
-    time = None if project.split is None else project.split.time
-    needed = () if project.split is None else (project.split.group, project.split.time)
+    rule = project.split or SplitRule()
     columns = {}
     for name in project.extra_columns:
-        kind = pa.date32() if name == time else pa.string()
+        column = table.column(name)
         try:
-            column = table.column(name).cast(kind)
+            if name == rule.time:
+                column = _times(column)
+            elif name == project.sample_weight:
+                column = column.cast(pa.float64())
+            else:
+                column = column.cast(pa.string())
         except pa.ArrowException as error:
-            what = "dates" if name == time else "text"
+            kinds = {rule.time: "dates or times", project.sample_weight: "numbers"}
             raise DataError(
-                f"Column {name!r} of project {project.name!r} cannot be read as {what}: {error}."
+                f"Column {name!r} of project {project.name!r} cannot be read as {kinds.get(name, 'text')}: {error}."
                 " Return it as such from data()."
             ) from error
-        if name in needed and column.null_count:
+        if column.null_count and name in (*rule.columns, project.sample_weight):
+            use = "by which rows are split" if name in rule.columns else "which weights them"
             raise DataError(
-                f"Column {name!r} of project {project.name!r}, by which rows are split, is missing in"
+                f"Column {name!r} of project {project.name!r}, {use}, is missing in"
                 f" {column.null_count} of {counted(len(column), 'row')}. Fill it in, or drop them, in"
                 f" {origin.location}."
             )
         columns[name] = column
     return pa.table(columns)
+
+
+def _times(column: Any) -> Any:
+    """Returns dates, or times in microseconds where one has a time of day. Raises ArrowException."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_timestamp(column.type):
+        try:
+            return column.cast(pa.date32())
+        except pa.ArrowException:
+            column = column.cast(pa.timestamp("us"))
+    micro = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+    days = pc.divide(micro, _DAY)
+    is_dates = pc.all(pc.equal(pc.multiply(days, _DAY), micro)).as_py()
+    return days.cast(pa.int32()).cast(pa.date32()) if is_dates else micro.cast(pa.timestamp("us"))
+
+
+def _read_weights(project: Project, extra_columns: Any) -> NDArray[np.float64] | None:
+    """Returns the weights [n] that the project declares. Raises DataError for one below 0 or not finite."""
+    if project.sample_weight is None:
+        return None
+    weights: NDArray[np.float64] = extra_columns.column(project.sample_weight).to_numpy()
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong) or not weights.any():
+        which = (
+            f"row {wrong[0]} (counted from 0) has {weights[wrong[0]]}"
+            if len(wrong)
+            else "all are 0"
+        )
+        raise DataError(
+            f"Column {project.sample_weight!r} of project {project.name!r} holds the weights of rows, which are"
+            f" finite, 0 or more, and not all 0: {which}. Correct it in data()."
+        )
+    return weights
 
 
 def _validate_rows(project: Project, table: Any, origin: RowOrigin) -> Batch:
@@ -257,8 +302,10 @@ class _TruthColumns:
         return self.origin.location
 
 
-def _digest(project: Project, batch: Batch, truth: Truth) -> str:
-    """Return the SHA-256 over the columns in declared order, then the target: the same for every table library.
+def _digest(
+    project: Project, batch: Batch, truth: Truth, weights: NDArray[np.float64] | None
+) -> str:
+    """Return the SHA-256 over columns in declared order, target and weights: the same for every table library.
 
     First canonical JSON of names, kinds and the number of rows; numbers as little-endian float64 with
     one NaN and one zero; text as UTF-8, each value preceded by its length in bytes.
@@ -266,6 +313,7 @@ def _digest(project: Project, batch: Batch, truth: Truth) -> str:
     header = {
         "columns": [[column.name, column.kind] for column in project.schema.columns],
         **project.target.digest_header(),
+        **({} if weights is None else {"weights": project.sample_weight}),
         "rows": len(batch),
     }
     digest = hashlib.sha256(canonical_json(header))
@@ -277,6 +325,8 @@ def _digest(project: Project, batch: Batch, truth: Truth) -> str:
             digest.update(len(encoded).to_bytes(4, "little") + encoded)
     for values in truth.reshape(len(truth), -1).T:
         digest.update(_plain_floats(values.astype(np.float64)))
+    if weights is not None:
+        digest.update(_plain_floats(weights))
     return digest.hexdigest()
 
 

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from windlass.core import metrics as formulas
 from windlass.core.batch import Prediction
-from windlass.core.evaluation_rules import CostMatrix
+from windlass.core.compared_metrics import Truth
+from windlass.core.error_descriptions import describe_error
+from windlass.core.evaluation_rules import CostMatrix, Metric
 from windlass.core.project import Project
 from windlass.core.targets.classes import Classes
 from windlass.core.targets.target import Target
@@ -51,6 +53,8 @@ def evaluate(
     )
     if isinstance(project.target, Classes):
         evaluation = _with_costs_and_slices(evaluation, project, dataset, split.test, prediction)
+    for metric in project.metrics:
+        evaluation.metrics[metric.name] = _own_metric(metric, project, truth, prediction)
     for name, value in evaluation.metrics.items():
         if not np.isfinite(value):
             raise ParameterError(
@@ -58,6 +62,34 @@ def evaluate(
             )
     evaluation.metrics.update(test_rows=len(split.test), train_rows=len(split.train))
     return evaluation
+
+
+def _own_metric(metric: Metric, project: Project, truth: Truth, prediction: Prediction) -> float:
+    """Return what a metric of the project measures. Raises ParameterError where it fails."""
+    encode = getattr(project.target, "encode", _identity)
+    predicted: Any = prediction.values
+    if metric.response == "predict_proba":
+        predicted = prediction.probabilities
+        if predicted is not None and predicted.shape[1] == 2:
+            predicted = predicted[:, 1]
+        encode = _identity  # indices
+    elif prediction.labels is not None:
+        predicted = encode(prediction.labels)
+    if predicted is None:
+        raise ParameterError(
+            f"Metric {metric.name!r} needs {metric.response}, which a target of this kind has not. Choose the other"
+            " response."
+        )
+    try:
+        return float(metric.function(encode(truth), predicted))
+    except (Exception, SystemExit) as error:
+        raise ParameterError(
+            f"Metric {metric.name!r} of project {project.name!r} failed: {describe_error(error)}."
+        ) from error
+
+
+def _identity(values: Any) -> Any:
+    return values
 
 
 def _with_costs_and_slices(

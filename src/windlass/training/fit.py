@@ -8,10 +8,12 @@ from typing import Any
 
 from windlass.core.compared_metrics import Truth
 from windlass.core.error_descriptions import describe_error
+from windlass.core.evaluation_rules import ColumnSplit
 from windlass.core.project import Project
 from windlass.core.targets.target import Encode
 from windlass.errors import ParameterError
 from windlass.training.dataset import Dataset
+from windlass.training.declared_split import hold_out_declared_validation
 from windlass.training.plan import TrainingPlan
 from windlass.training.split import Split, hold_out_validation
 
@@ -40,7 +42,9 @@ def fit_candidate(
             parts = estimator.values() if isinstance(estimator, Mapping) else [estimator]
             stops_early = [_require_validation(project, plan, part) for part in parts]
             if any(stops_early):
-                split = hold_out_validation(split, project, dataset, plan)
+                declared = split.method == "declared"
+                hold_out = hold_out_declared_validation if declared else hold_out_validation
+                split = hold_out(split, project, dataset, plan)
             train = split.train[project.target.fit_order(dataset.truth[split.train])]
             fit_one = partial(_fit, dataset, replace(split, train=train))
             fitted = project.target.fit(estimator, fit_one)
@@ -79,7 +83,7 @@ def _require_validation(project: Project, plan: TrainingPlan, estimator: Any) ->
         return False
     name, option = next(iter(options.items()))
     label = f"Model {plan.candidate.name} stops early ({option})"
-    if project.validation is None:
+    if project.validation is None and not isinstance(project.split, ColumnSplit):
         raise ParameterError(
             f"{label}, which needs rows to validate on. Declare a share of the training rows for it,"
             f" Project(validation=0.15), or leave {option} out of build()."
@@ -114,25 +118,42 @@ def _fit(
     """Fit an estimator to the training rows and what `encode` makes of their truth, with `fit_arguments` of it."""
     rows, target = dataset.frame.iloc[split.train], encode(dataset.truth[split.train])
     arguments = fit_arguments(dataset.truth[split.train])
-    if not len(split.validation):
-        return estimator.fit(rows, target, **arguments)
-    if arguments:
+    if arguments and len(split.validation):
         raise ParameterError(
             f"{type(_last_step(estimator)).__name__} cannot stop early here: it ranks groups, which rows to validate"
             " on would divide. Leave early stopping out of build()."
         )
+    if dataset.weights is not None:
+        arguments |= _weights(estimator, dataset.weights[split.train])
+    if not len(split.validation):
+        return estimator.fit(rows, target, **arguments)
     held_out = dataset.frame.iloc[split.validation], encode(dataset.truth[split.validation])
     steps = getattr(estimator, "steps", None)
     if steps is None:
-        return estimator.fit(rows, target, eval_set=held_out)
+        return estimator.fit(rows, target, eval_set=held_out, **arguments)
     name, model = steps[-1]
+    arguments = {key.removeprefix(f"{name}__"): value for key, value in arguments.items()}
     if len(steps) > 1:
         head = estimator[:-1]
         rows = head.fit_transform(rows, target)
         held_out = head.transform(held_out[0]), held_out[1]
         estimator.steps = [*head.steps, (name, model)]
-    model.fit(rows, target, eval_set=held_out)
+    model.fit(rows, target, eval_set=held_out, **arguments)
     return estimator
+
+
+def _weights(estimator: Any, weights: Any) -> dict[str, Any]:
+    """Return the argument that gives weights [n] to an estimator, or to the last step of a pipeline."""
+    from sklearn.utils.validation import has_fit_parameter
+
+    last = _last_step(estimator)
+    if not has_fit_parameter(last, "sample_weight"):
+        raise ParameterError(
+            f"The project declares sample_weight, and {type(last).__name__} takes no weights in fit(). Use an"
+            " estimator that does as the last step of build(), or leave sample_weight out."
+        )
+    steps = getattr(estimator, "steps", None)
+    return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weights}
 
 
 def first_line(message: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from windlass.core.bundle import EngineRecord, GateRecord
+from windlass.core.evaluation_rules import GroupSplit, SplitRule
 from windlass.core.row_schema import ColumnSchema, RowSchema
 from windlass.core.targets.classes import Classes
 from windlass.core.targets.target import class_key
@@ -63,19 +64,26 @@ def _data_checks(run: TrainingRun) -> str:
 
 
 def _split(run: TrainingRun) -> str:
-    rule = run.project.split
-    if rule is not None:
-        return (
-            f"split by `{rule.group}` and `{rule.time}`: the test rows are of other groups than the training"
-            " rows, and later; what is of a held-out group but early, or of another but late, is left out"
-        )
-    if run.split.method == "group":
-        return f"split by `{run.target.group}`: every group is either for training or for the test"
+    if run.split.method == "declared":
+        return _declared_split(run.project.split or GroupSplit(run.target.group or ""))
     if run.split.method == "content":
         return "split by their content, so that every version holds out the same rows"
     how = "stratified by class" if isinstance(run.project.target, Classes) else "at random"
     together = "" if run.dataset.equal_by_chance else ", rows of equal content on one side"
     return f"split {how} under seed {run.plan.seed}{together}"
+
+
+def _declared_split(rule: SplitRule) -> str:
+    if rule.column is not None:
+        return f"split as `{rule.column}` says"
+    if rule.time is None:
+        return f"split by `{rule.group}`: the test rows are of other groups than the training rows"
+    if rule.group is None:
+        return f"split by `{rule.time}`: the test rows are later than the training rows"
+    return (
+        f"split by `{rule.group}` and `{rule.time}`: the test rows are of other groups than the training"
+        " rows, and later; what is of a held-out group but early, or of another but late, is left out"
+    )
 
 
 def _read(run: TrainingRun) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import BundleSchema
 from windlass.core.data_checks import DataChecks
+from windlass.core.evaluation_rules import GroupSplit
 from windlass.core.holdout import Holdout
 from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
@@ -15,17 +16,11 @@ from windlass.core.targets.target import Target
 from windlass.errors import EngineError, ParameterError, counted
 from windlass.training.data_checks import check_data
 from windlass.training.dataset import Dataset, RowsReader, read_dataset
+from windlass.training.declared_split import row_identities, split_by_rule
 from windlass.training.evaluate import Evaluation, evaluate
 from windlass.training.fit import ADVICE, best_iteration, first_line, fit_candidate
 from windlass.training.plan import TrainingPlan
-from windlass.training.split import (
-    Split,
-    row_identities,
-    split,
-    split_by_content,
-    split_by_group,
-    split_by_target_group,
-)
+from windlass.training.split import Split, split, split_by_content
 
 
 @dataclass(frozen=True)
@@ -116,15 +111,12 @@ def predict(estimator: Any, schema: BundleSchema, batch: Batch) -> Prediction:
 
 
 def _split(project: Project, plan: TrainingPlan, dataset: Dataset) -> Split:
-    """Split by group and time if the project declares it, else by the groups of a ranking, else by the seed.
-
-    If the project compares versions, and no groups are declared, the split is by content.
-    """
-    size = plan.test_size
-    if project.split is not None:
-        return split_by_group(dataset, project.split, project.target, test_size=size)
-    if project.target.group is not None:
-        return split_by_target_group(dataset, project.target, test_size=size)
+    """Split by declared columns, or the groups of a ranking, by content if versions are compared, else by the seed."""
+    size, rule, group = plan.test_size, project.split, project.target.group
+    if rule is None and group is not None:
+        rule = GroupSplit(group)
+    if rule is not None:
+        return split_by_rule(dataset, rule, project.target, test_size=size)
     if project.comparisons:
         return split_by_content(dataset, project.schema, project.target, test_size=size)
     return split(dataset, project.target, test_size=size, seed=plan.seed)

@@ -1,20 +1,17 @@
-"""Splits rows into training and test rows: by seed, by content, or by group and time.
+"""Splits rows into training and test rows: by seed or by content. `declared_split` splits by declared columns.
 
-Equal rows are on one side where the seed or the content decides: a model may not be tested on what it was fitted to.
-
-By content where versions are compared with each other: two seeds would hold out different rows, and one
-version would be evaluated on rows that the other was trained on. By groups and time where the project declares it.
+Equal rows are on one side: a model may not be tested on what it was fitted to. By content where versions are compared
+with each other: two seeds would hold out different rows, and one version would be evaluated on rows that the other was
+trained on.
 """
 
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass.core.evaluation_rules import GroupTimeSplit
-from windlass.core.holdout import DIGEST_BYTES, Digests, holdout_mask, row_digests
+from windlass.core.holdout import holdout_mask, row_digests
 from windlass.core.project import Project
 from windlass.core.row_schema import RowSchema
 from windlass.core.targets.classes import Classes
@@ -23,61 +20,15 @@ from windlass.errors import DataError, ParameterError, counted
 from windlass.training.dataset import Dataset
 from windlass.training.plan import TrainingPlan
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-def group_digests(groups: "pa.ChunkedArray") -> Digests:
-    """Return 16 bytes [n, 16] for each row: BLAKE2b of its group's text."""
-    coded = groups.combine_chunks().dictionary_encode()
-    content = b"".join(
-        _digest(text.encode(), b"windlass.group") for text in coded.dictionary.to_pylist()
-    )
-    digests: Digests = np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)
-    chosen: NDArray[np.int64] = coded.indices.to_numpy()
-    return digests[chosen]
-
-
-def days_since_epoch(times: "pa.ChunkedArray") -> NDArray[np.int64]:
-    """Return the dates [n] as days since 1970-01-01."""
-    result: NDArray[np.int64] = times.to_numpy().astype("datetime64[D]").astype(np.int64)
-    return result
-
-
-def row_identities(project: Project, dataset: "Dataset", indices: NDArray[np.int64]) -> Digests:
-    """Return 16 bytes [m, 16] that identify the rows at these indices, the same for every version.
-
-    They are digests of the content, and of group and day where the split uses these: two clients may
-    have the same features.
-    """
-    rows = row_digests(project.schema, dataset.batch.take(indices))
-    rule = project.split
-    return rows if rule is None else _event_digests(rows, rule, dataset.extra_columns.take(indices))
-
-
-def _event_digests(rows: Digests, rule: GroupTimeSplit, extra_columns: "pa.Table") -> Digests:
-    groups, on = (
-        group_digests(extra_columns.column(rule.group)),
-        days_since_epoch(extra_columns.column(rule.time)),
-    )
-    parts = np.hstack([rows, groups, on.astype("<i8").view(np.uint8).reshape(-1, 8)])
-    content = b"".join(_digest(part.tobytes(), b"windlass.event") for part in parts)
-    return np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)
-
-
-def _digest(content: bytes, person: bytes) -> bytes:
-    return blake2b(content, digest_size=DIGEST_BYTES, person=person).digest()
-
-
-SplitMethod = Literal["seed", "content", "group"]
+SplitMethod = Literal["seed", "content", "declared"]
 
 
 @dataclass(frozen=True)
 class Split:
     """Indices of the training rows and of the test rows, in the order of the data.
 
-    `method` is what a row is assigned by: the seed, its content, or its group and day. In the last case some
-    rows are in neither. `validation` are rows for early stopping, cut out of those of training.
+    `method` is what a row is assigned by: the seed, its content, or declared columns. In the last case some
+    rows may be in neither. `validation` are rows for early stopping, cut out of those of training.
     """
 
     train: NDArray[np.int64]
@@ -96,7 +47,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
 
     groups = _groups_to_keep(dataset)
     drawn = _drawn_rows(groups, dataset.labels, test_size)
-    _require_two_rows_per_class(dataset, target, groups)
+    require_two_rows_per_class(dataset, target, groups)
     labels = None if dataset.labels is None else dataset.labels[drawn]
     try:
         _, test = train_test_split(drawn, test_size=test_size, random_state=seed, stratify=labels)
@@ -107,7 +58,7 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
         ) from error
     out = np.isin(groups, groups[test])
     result = Split(np.flatnonzero(~out), np.flatnonzero(out))
-    _require_usable_split(result, dataset, target, test_size)
+    require_usable_split(result, dataset, target, test_size)
     return result
 
 
@@ -135,29 +86,10 @@ def split_by_content(
 
     Raises ParameterError for a share that leaves too few rows on a side, DataError for a class too rare.
     """
-    _require_two_rows_per_class(dataset, target)
+    require_two_rows_per_class(dataset, target)
     out = holdout_mask(row_digests(schema, dataset.batch), test_size)
     result = Split(np.flatnonzero(~out), np.flatnonzero(out), method="content")
-    _require_usable_split(result, dataset, target, test_size)
-    return result
-
-
-def split_by_group(
-    dataset: Dataset, rule: GroupTimeSplit, target: Target, *, test_size: float
-) -> Split:
-    """Hold out about a share of the groups, and of their rows those of the latest days.
-
-    A group's side follows from a digest of its text, whatever the seed. The first days make up a share of
-    `1 - test_size` of all rows, or a little more, for a day is not divided. Raises ParameterError for a share
-    that leaves too few rows on a side, DataError for a class too rare.
-    """
-    _require_two_rows_per_class(dataset, target)
-    out = holdout_mask(group_digests(dataset.extra_columns.column(rule.group)), test_size)
-    on = days_since_epoch(dataset.extra_columns.column(rule.time))
-    first = max(1, int(np.ceil((1 - test_size) * len(on))))
-    late = on > np.partition(on, first - 1)[first - 1]
-    result = Split(np.flatnonzero(~out & ~late), np.flatnonzero(out & late), method="group")
-    _require_usable_split(result, dataset, target, test_size)
+    require_usable_split(result, dataset, target, test_size)
     return result
 
 
@@ -169,22 +101,20 @@ def hold_out_validation(
     So a group, or equal rows, are on one side where they are in the split. Raises ParameterError for a share that
     leaves too few rows on a side.
     """
-    share = project.validation or 0.0
-    train = split.train
+    share, train = project.validation or 0.0, split.train
     if split.method == "seed":
         out = _drawn_mask(train, dataset, share, plan.seed)
     else:
-        rule = project.split
-        digests = (
-            row_digests(project.schema, dataset.batch.take(train))
-            if rule is None
-            else group_digests(dataset.extra_columns.column(rule.group).take(train))
-        )
-        # the digests of training rows begin where those of test rows end
-        out = holdout_mask(digests, plan.test_size + (1 - plan.test_size) * share)
+        digests = row_digests(project.schema, dataset.batch.take(train))
+        out = holdout_mask(digests, validation_bound(plan.test_size, share))
     result = replace(split, train=train[~out], validation=train[out])
-    _require_usable_validation(result, project.target, dataset, share)
+    require_usable_validation(result, project.target, dataset, share)
     return result
+
+
+def validation_bound(test_size: float, share: float) -> float:
+    """Returns the bound of the digests of validation rows: those of test rows end at `test_size`, where they begin."""
+    return test_size + (1 - test_size) * share
 
 
 def _drawn_mask(
@@ -211,9 +141,8 @@ def _drawn_mask(
     return out
 
 
-def _require_usable_validation(
-    parts: Split, target: Target, dataset: Dataset, share: float
-) -> None:
+def require_usable_validation(parts: Split, target: Target, dataset: Dataset, share: float) -> None:
+    """Checks that there are rows to validate on, and of every class to train on. Raises ParameterError."""
     left = f"Validation share {share} leaves {counted(len(parts.train), 'row')} to train on"
     advice = "Declare another Project(validation=…)."
     if len(parts.validation) < 2 or not len(parts.train):
@@ -227,19 +156,8 @@ def _require_usable_validation(
             )
 
 
-def split_by_target_group(dataset: Dataset, target: Target, *, test_size: float) -> Split:
-    """Hold out about a share of the groups of a ranking, whole, whatever the seed.
-
-    A group's side follows from a digest of its text. Raises ParameterError for a share that leaves no row on a side.
-    """
-    assert target.group is not None
-    out = holdout_mask(group_digests(dataset.extra_columns.column(target.group)), test_size)
-    result = Split(np.flatnonzero(~out), np.flatnonzero(out), method="group")
-    _require_usable_split(result, dataset, target, test_size)
-    return result
-
-
-def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
+def require_usable_split(parts: Split, dataset: Dataset, target: Target, test_size: float) -> None:
+    """Checks that there are rows of every class on both sides. Raises ParameterError."""
     if not len(parts.train):
         raise ParameterError(
             f"Test size {test_size} leaves none of {counted(len(dataset), 'row')} to train on. Choose a smaller one."
@@ -255,10 +173,10 @@ def _require_usable_split(parts: Split, dataset: Dataset, target: Target, test_s
         )
 
 
-def _require_two_rows_per_class(
+def require_two_rows_per_class(
     dataset: Dataset, target: Target, groups: NDArray[np.int64] | None = None
 ) -> None:
-    """Check that every class can be on both sides; of `groups` all rows are on one. Raises DataError."""
+    """Checks that every class can be on both sides; of `groups` all rows are on one. Raises DataError."""
     for classes, labels in target.class_labels(dataset.truth):
         counts = np.bincount(labels, minlength=len(classes.labels))
         different = counts if groups is None else _groups_per_class(groups, labels, len(counts))

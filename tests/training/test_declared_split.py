@@ -16,7 +16,8 @@ from windlass.core.project import Project
 from windlass.core.targets.quantity import Quantity
 from windlass.errors import DataError, ParameterError
 from windlass.training.dataset import Dataset, read_dataset
-from windlass.training.split import Split, split_by_group
+from windlass.training.declared_split import split_by_rule
+from windlass.training.split import Split
 
 Make = Callable[..., Project]
 RULE = GroupTimeSplit("person", "day")
@@ -59,7 +60,7 @@ def dataset_of() -> Callable[[list[tuple[int, int]], Any], tuple[Dataset, Projec
 
 
 def _split(dataset: Dataset, project: Project, size: float) -> Split:
-    return split_by_group(dataset, RULE, project.target, test_size=size)
+    return split_by_rule(dataset, RULE, project.target, test_size=size)
 
 
 @examples(60)
@@ -105,7 +106,7 @@ def test_about_the_share_of_groups_and_of_days_is_held_out(dataset_of: Any) -> N
     events = list(zip(random.integers(0, 2000, 20000), random.integers(0, 700, 20000), strict=True))
     dataset, project = dataset_of([(int(person), int(day)) for person, day in events])
     parts = _split(dataset, project, 0.3)
-    assert parts.method == "group"
+    assert parts.method == "declared"
     assert len(parts.test) == pytest.approx(0.09 * 20000, rel=0.1)
     assert len(parts.train) == pytest.approx(0.49 * 20000, rel=0.1)
 
