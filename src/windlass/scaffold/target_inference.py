@@ -23,7 +23,9 @@ _TEST_SIZE = 0.2
 _CHANCE = 1.645  # standard deviations that chance exceeds once in 20 times
 _MIN_COMPARED_ROWS = 1000  # rows from which two versions have enough common test rows
 _MIN_COMPARED_CLASS = 50
-_POSITIVE = frozenset({"yes", "y", "true", "t", "1", "positive", "pos", "ja", "oui", "si", "sí", "sim"})
+_POSITIVE = frozenset(
+    {"yes", "y", "true", "t", "1", "positive", "pos", "ja", "oui", "si", "sí", "sim"}
+)
 _SMALL_GAIN = 0.05
 
 
