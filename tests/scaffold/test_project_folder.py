@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.support.source_columns import write_csv
 
+from windlass.core.evaluation_rules import GroupSplit
 from windlass.core.project import Project
 from windlass.core.project_loader import load_project
 from windlass.core.row_schema import ColumnKind
@@ -137,3 +138,11 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, name: str, message
         (tmp_path / name).write_text("{}")
     with pytest.raises(DataError, match=message):
         make_project(tmp_path / "made", tmp_path / name, "y")
+
+
+def test_rows_of_one_id_are_split_together(tmp_path: Path) -> None:
+    lines = [f"{row // 2 * 13},{row * 7 % 11},{'ab'[row % 5 % 2]}" for row in range(80)]
+    file = write_csv(tmp_path, "\n".join(["userId,x,y", *lines, ""]))
+    project = loaded(make_project(tmp_path / "written", file, "y").folder)
+    assert project.split == GroupSplit("userId")
+    assert project.schema.names == ("x",)

@@ -98,8 +98,4 @@ def _print_next(project: "NewProject") -> None:
         echo(f"  {install_command('train')}    # what training needs")
     echo(f"  cd {project.folder}")
     echo("  windlass train    # a version whose gates pass goes into production")
-    if project.profile.group is not None:
-        echo(
-            f'  windlass approve --reason "…"    # by you: {project.profile.group!r} is in training and in test'
-        )
     echo("  windlass serve    # answers on http://127.0.0.1:8000, and prints a command to try")

@@ -43,7 +43,7 @@ project = Project(
     target=$target,
     data=$data_function,
     candidates=[$candidate_names],  # the first is the default
-    gates=[
+$split    gates=[
 $gates
     ],
     # a version whose gates pass goes into production at once; "manual" waits for `windlass approve`
@@ -102,6 +102,7 @@ def write_project(name: str, profile: TableProfile) -> str:
         data_function="rows",
         candidate_names=", ".join(order),
         gates=_gates(target),
+        split=_split(profile.group),
     )
 
 
@@ -138,6 +139,7 @@ def _imports(profile: TableProfile) -> str:
         + ", ".join(["OneHotEncoder"] * texts + ["StandardScaler"] * numbers),
     ]
     names = ["Candidate", "Classes" if profile.target.is_classification else "Quantity", "Gate"]
+    names += ["GroupSplit"] * (profile.group is not None)
     names += ["NotWorse"] * profile.target.compares + ["Project", "Row", "column"]
     names += ["CsvFormat"] * bool(_csv(profile)) + ["read_table"] * profile.target.drops_rows
     ours = f"from windlass import {', '.join(sorted(names, key=_import_order))}"
@@ -341,6 +343,13 @@ def _target(target: TargetProfile) -> str:
         return line
     inner = "".join(f"            {label},\n" for label in labels)
     return f"Classes(\n        {name},\n        [\n{inner}        ],\n    )"
+
+
+def _split(group: str | None) -> str:
+    """The argument by which all rows of a group are on one side; empty without a group."""
+    if group is None:
+        return ""
+    return f"    split=GroupSplit({quote(group)}),  # rows of one are all in training, or all in test\n"
 
 
 def _gates(target: TargetProfile) -> str:

@@ -139,7 +139,7 @@ def target_lines(profile: TableProfile) -> list[str]:
     ]
     if profile.group is not None:
         lines.append(
-            f"{profile.group!r} repeats, so rows of one {profile.group!r} may be in training and in test."
+            f"{profile.group!r} repeats, so rows of one {profile.group!r} are all in training, or all in test."
         )
     return lines
 

@@ -48,6 +48,7 @@ _NUMBERS = (ColumnType.NUMBER, ColumnType.INTEGER)
 _MIN_ROWS = 20  # rows from which different values in all of them say something
 _MIN_LEAK_ROWS = 50
 _MIN_GROUPS = 20
+_MIN_SPLIT_GROUPS = 30  # of which about six are held out
 _SAME = 0.99999  # correlation of two columns that say the same
 
 
@@ -238,7 +239,8 @@ def _find_group(profiles: list[ColumnProfile]) -> str | None:
     """The name of the id that several rows have in common."""
     for profile in profiles:
         reason = profile.left_out or ""
-        if reason.startswith("an id: ") and " of them in " in reason and not profile.missing_rows:
+        is_group = reason.startswith("an id: ") and " of them in " in reason
+        if is_group and not profile.missing_rows and profile.distinct >= _MIN_SPLIT_GROUPS:
             return profile.name
     return None
 
