@@ -151,14 +151,14 @@ def _run_on_thread(
     while not ended.is_set():
         try:
             ended.wait(_REFRESH_SECONDS)
+            if newest:
+                latest = newest[-1]
+                newest.clear()
+                report(*latest)
         except KeyboardInterrupt:
             if cancelling.is_set():
                 raise
             cancelling.set()
-        if newest:
-            latest = newest[-1]
-            newest.clear()
-            report(*latest)
     if errors:
         raise errors[0]
     return results[0]

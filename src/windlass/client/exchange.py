@@ -16,6 +16,7 @@ from windlass.errors import (
     AuthenticationError,
     ClientError,
     ConflictError,
+    Fault,
     NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -158,12 +159,12 @@ def response_error(response: Response) -> ResponseError:
         document = json.loads(response.content)
     if not isinstance(document, dict):
         document = {"detail": "The answer has no details. It may be that of a proxy."}
-    errors = document.pop("errors", ())
+    errors = document.pop("errors", None)
     problem = ProblemDetails(
         status=response.status,
         title=str(document.pop("title", "")),
         detail=str(document.pop("detail", document.pop("error", ""))),
-        errors=tuple(each for each in errors if isinstance(each, dict) and "loc" in each),
+        errors=_faults(errors),
         request_id=response.headers.get("x-request-id"),
         retry_after=_seconds(response.headers.get("retry-after")),
         extensions={
@@ -174,6 +175,15 @@ def response_error(response: Response) -> ResponseError:
     )
     default = ServerError if response.status >= 500 else ResponseError
     return _ERRORS.get(response.status, default)(problem)
+
+
+def _faults(errors: Any) -> tuple[Fault, ...]:
+    listed = errors if isinstance(errors, list) else []
+    return tuple(
+        {"loc": each["loc"], "msg": str(each.get("msg", ""))}
+        for each in listed
+        if isinstance(each, dict) and isinstance(each.get("loc"), list)
+    )
 
 
 def _seconds(retry_after: str | None) -> float | None:

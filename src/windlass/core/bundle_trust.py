@@ -56,8 +56,8 @@ class BundleTrust:
         if bundle.manifest.engine.name == "native" and not (self.allow_pickle or is_approved):
             raise SettingsError(
                 f"Bundle {bundle.path} holds no compiled model, so that its pickle would run, which is code of whoever"
-                " wrote the folder. If you trust it, add --allow-pickle (WINDLASS_ALLOW_PICKLE=on), best with"
-                " --digest; or serve an approved version of the registry."
+                " wrote the folder. If you trust it, add --allow-pickle (allow_pickle=True, WINDLASS_ALLOW_PICKLE=on),"
+                " best with --digest; or serve an approved version of the registry."
             )
         self.require(bundle)
 
