@@ -124,7 +124,7 @@ def test_invalid_cells_of_a_frame_are_named(mixed: windlass.Model) -> None:
     with pytest.raises(RowsError, match="At least one row"):
         mixed.predict(frame[:0])
     with pytest.raises(InputError, match="Give each column one type"):
-        mixed.predict(frame.assign(city=["Ulm", 1, None]))
+        mixed.predict(frame.assign(city=pd.Series(["Ulm", 1, None], dtype=object)))
     for rows in (5, b"rows", iter([LOAN])):
         with pytest.raises(InputError, match="Give a data frame"):
             mixed.predict(rows)

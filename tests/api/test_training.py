@@ -62,7 +62,7 @@ def test_what_cannot_be_trained_is_an_error_of_windlass(tmp_path: Path) -> None:
         ({"data": "rows.csv"}, ParameterError, "takes no data file"),
     ):
         with pytest.raises(kind, match=message):
-            windlass.train(IRIS, progress=False, **arguments)  # type: ignore[arg-type]  # wrong on purpose
+            windlass.train(IRIS, progress=False, **arguments)
     with pytest.raises(ProjectError, match=r"No project\.py"):
         windlass.train(tmp_path, progress=False)
     with pytest.raises(ParameterError, match="A int cannot be trained"):
@@ -190,7 +190,7 @@ def test_a_model_with_classes_of_a_notebook_loads_in_another_process(home: Path)
     assert "cells" not in json.dumps([str(path) for path in Path.cwd().iterdir()])
 
 
-def test_a_failing_training_says_why(tmp_path: Path) -> None:
+def test_a_failing_training_gives_the_reason(tmp_path: Path) -> None:
     fault = "raise ValueError('no rows today')\n    "
     text = (IRIS / "project.py").read_text().replace("iris = load_iris", f"{fault}iris = load_iris")
     (tmp_path / "project.py").write_text(text)

@@ -35,9 +35,7 @@ def busy(status: int, retry_after: str | None = "2") -> Response:
     return Response(status, headers, b'{"title": "Busy", "detail": "Come again."}')
 
 
-def waits(
-    request: Request, outcomes: list[Any], policy: RetryPolicy = POLICY
-) -> list[float]:
+def waits(request: Request, outcomes: list[Any], policy: RetryPolicy = POLICY) -> list[float]:
     """The waits of an exchange that meets these outcomes, responses or errors, one after the other."""
     operation = exchange(request, policy)
     seconds: list[float] = []
