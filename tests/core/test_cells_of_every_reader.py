@@ -82,7 +82,8 @@ def in_csv_table(declared: RowSchema, cell: str) -> Any:
 def in_table(declared: RowSchema, array: Any, *, strings: bool = False) -> Any:
     checked = validate_table(declared, pa.table({"a": array}), strings=strings)
     (column,) = declared.columns
-    value = checked.batch.text[0, 0] if column.is_text else checked.batch.numeric[0, 0]
+    numbers = checked.batch.numeric[0]
+    value = checked.batch.text[0, 0] if column.is_text else numbers if column.length else numbers[0]
     value = column.to_json(value)
     if isinstance(value, str) and column.kind is ColumnKind.DATE:
         value = date.fromisoformat(value)
@@ -211,6 +212,7 @@ VALID: dict[ColumnKind, tuple[str, Any, str, Any]] = {
         "2025-01-02 04:00:00+01:00", datetime(2025, 1, 2, 3, tzinfo=UTC), '"2025-01-02T03:00:00Z"',
         pa.array([datetime(2025, 1, 2, 3, tzinfo=UTC)]),
     ),
+    ColumnKind.VECTOR: ("[1, 0.5]", [1.0, 0.5], "[1.0, 0.5]", pa.array([[1.0, 0.5]])),
     ColumnKind.CATEGORY: ("None", "None", '"None"', pa.array(["None"])),
 }  # fmt: skip
 
@@ -218,7 +220,8 @@ VALID: dict[ColumnKind, tuple[str, Any, str, Any]] = {
 def declare(
     kind: ColumnKind, *, nullable: bool, missing: tuple[str, ...] = (), **more: Any
 ) -> RowSchema:
-    column = ColumnSchema(name="a", kind=kind, nullable=nullable, **more)
+    length = 2 if kind is ColumnKind.VECTOR else None
+    column = ColumnSchema(name="a", kind=kind, nullable=nullable, length=length, **more)
     return RowSchema(title="Cell", columns=(column,), missing=missing)
 
 

@@ -54,9 +54,9 @@ def as_csv(*, header: bool = True) -> bytes:
 
 
 def tensors() -> list[dict[str, Any]]:
-    kinds = {str: "BYTES", bool: "BOOL", int: "INT64", float: "FP64"}
+    kinds = {str: "BYTES", bool: "BOOL", int: "INT64", float: "FP64", list: "FP64"}
     return [
-        {"name": name, "shape": [3, 1], "datatype": kinds[type(rows()[0][name])],
+        {"name": name, "shape": [3, 2 if name == "vector (2)" else 1], "datatype": kinds[type(rows()[0][name])],
          "data": [row[name] for row in rows()]}
         for name in NAMES
     ]  # fmt: skip

@@ -61,7 +61,7 @@ def row_digests(schema: RowSchema, batch: Batch) -> Digests:
     It is BLAKE2b over the columns' names and kinds, then the row: numbers as little-endian float64 with one
     NaN and one zero, text as UTF-8 after its length in bytes.
     """
-    header = canonical_json([[column.name, column.kind] for column in schema.columns])
+    header = canonical_json([[column.name, column.kind] for column in schema.model_columns])
     start = blake2b(header, digest_size=DIGEST_BYTES, person=b"windlass.row")
     normalised = np.where(np.isnan(batch.numeric), np.nan, batch.numeric + 0.0).astype("<f8")
     width, numbers = normalised.shape[1] * normalised.itemsize, normalised.tobytes()

@@ -14,6 +14,7 @@ _TYPES: dict[ColumnKind, dict[str, Any]] = {
     ColumnKind.DATE: {"type": "string", "format": "date"},
     ColumnKind.DATETIME: {"type": "string", "format": "date-time"},
     ColumnKind.CATEGORY: {"type": "string"},
+    ColumnKind.VECTOR: {"type": "array"},
 }
 
 
@@ -56,6 +57,9 @@ def _property(column: ColumnSchema) -> dict[str, Any]:
 
 def _constrained(column: ColumnSchema) -> dict[str, Any]:
     kind = dict(_TYPES[column.kind])
+    if column.kind is ColumnKind.VECTOR:
+        items = _constrained(column.element(0))
+        return {**kind, "items": items, "minItems": column.length, "maxItems": column.length}
     if column.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
         kind |= {_BOUNDS[keyword]: limit for keyword, limit in column.effective_bounds().items()}
         if column.multiple_of is not None:

@@ -123,7 +123,7 @@ def profile_rows(
         CategoryProfile.from_values(column.name, next(text), column.categories or ())
         if column.is_text
         else NumericProfile.from_values(column.name, next(numeric))
-        for column in schema.columns
+        for column in schema.model_columns
     )
     outputs = tuple(chain.from_iterable(map(_output_profiles, target.arrays(prediction))))
     if target.KIND is not None:

@@ -11,6 +11,7 @@ from windlass.core.row_schema import (
     ColumnKind,
     ColumnSchema,
     RowSchema,
+    type_error_message,
 )
 from windlass.core.text_cell import DATE_OR_MIDNIGHT
 from windlass.core.timestamps import NOT_A_TIME, parse_time
@@ -48,16 +49,23 @@ def default_value(column: ColumnSchema) -> Any:
         return date.fromisoformat(column.default)
     if column.kind is ColumnKind.DATETIME and isinstance(column.default, str):
         return parse_time(column.default, utc=column.utc)
+    if isinstance(column.default, tuple):
+        return list(column.default)
     return column.default
 
 
 def _value_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
     bounds = column.effective_bounds()
     match column.kind:
-        case ColumnKind.NUMBER:
-            return core_schema.float_schema(
-                strict=strict, allow_inf_nan=False, multiple_of=column.multiple_of, **bounds
+        case ColumnKind.NUMBER | ColumnKind.VECTOR:
+            is_vector = column.kind is ColumnKind.VECTOR
+            number = core_schema.float_schema(
+                strict=strict or is_vector,
+                allow_inf_nan=False,
+                multiple_of=column.multiple_of,
+                **bounds,
             )
+            return _vector_schema(column, number, strict=strict) if is_vector else number
         case ColumnKind.INTEGER:
             return _integer_schema(column, bounds, strict=strict)
         case ColumnKind.BOOLEAN:
@@ -80,6 +88,22 @@ def _text_schema(column: ColumnSchema, *, strict: bool) -> CoreSchema:
 
 def _strip(value: Any) -> Any:
     return value.strip(SURROUNDING_SPACES) if isinstance(value, str) else value
+
+
+def _vector_schema(column: ColumnSchema, number: CoreSchema, *, strict: bool) -> CoreSchema:
+    """Returns a schema of lists of numbers; in CSV a cell holds the list as JSON has it."""
+    length = column.width
+    values: CoreSchema = core_schema.list_schema(strict=True, min_length=length, max_length=length)
+    return core_schema.chain_schema(
+        [
+            core_schema.custom_error_schema(
+                values if strict else core_schema.json_schema(values),
+                "vector",
+                custom_error_message=type_error_message(column),
+            ),
+            core_schema.list_schema(number, strict=True),
+        ]
+    )
 
 
 def _time_schema(bounds: dict[str, Any], *, utc: bool) -> CoreSchema:

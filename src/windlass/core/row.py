@@ -28,13 +28,20 @@ _KINDS: dict[object, ColumnKind] = {
     str: ColumnKind.CATEGORY,
 }
 _CONSTRAINTS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "max_length"})
-_BOUNDED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATE, ColumnKind.DATETIME)
+_BOUNDED = (
+    ColumnKind.NUMBER,
+    ColumnKind.INTEGER,
+    ColumnKind.DATE,
+    ColumnKind.DATETIME,
+    ColumnKind.VECTOR,
+)
 
 
 class Row(BaseModel):
     """Base of a project's row, the input of one prediction.
 
-    Fields are float, int, bool, date, datetime, str, Literal or an Enum of strings; `| None` allows null.
+    Fields are float, int, bool, date, datetime, str, Literal, an Enum of strings, or list[float] of a fixed length;
+    `| None` allows null.
 
     `class Customer(Row, missing=("NA", "?"), csv=CsvFormat(delimiter=";"))` declares how all readers take cells: which
     texts stand for a missing value, beside the empty cell of CSV, and how CSV is written. Both are part of the schema
@@ -89,6 +96,7 @@ def column(  # noqa: PLR0913 - every argument is a keyword that the user reads i
     alias: str | None = None,
     utc: bool = False,
     strip: bool = False,
+    length: int | None = None,
     unit: str | None = None,
     example: Any = None,
     default: Any = PydanticUndefined,
@@ -98,7 +106,8 @@ def column(  # noqa: PLR0913 - every argument is a keyword that the user reads i
 
     `alias` is the name of the column where Python does not allow it for a field, such as "Total Charges" or
     "class": data, requests and answers then use it, and it alone. With `utc`, a datetime without an offset is of
-    UTC. With `strip`, spaces around text are not part of it. `unit` is free text ("cm", "EUR/year").
+    UTC. With `strip`, spaces around text are not part of it. `length` is that of a list[float], whose numbers
+    the bounds are for. `unit` is free text ("cm", "EUR/year").
     `constraints` are pydantic's: `ge`, `gt`, `le`, `lt`, `multiple_of`, `max_length`. A request can omit a field
     with a `default`. Raises ProjectError for another argument.
     """
@@ -107,8 +116,11 @@ def column(  # noqa: PLR0913 - every argument is a keyword that the user reads i
     for name in constraints.keys() - _CONSTRAINTS:
         raise ProjectError(
             f"column({description!r}, …) has no argument {name!r}. There are: description, alias, utc, strip,"
-            f" unit, example, default, {', '.join(sorted(_CONSTRAINTS))}."
+            f" length, unit, example, default, {', '.join(sorted(_CONSTRAINTS))}."
         )
+    if length is not None:  # pydantic knows no bounds of a list's numbers
+        extra |= {"length": length, "bounds": constraints}
+        constraints = {"min_length": length, "max_length": length}
     return Field(
         default,
         alias=alias,
@@ -130,6 +142,7 @@ def read_row(row: type[BaseModel]) -> RowSchema:
             f"Row {row.__name__} has no fields. Declare one for each input of the model."
         )
     _require_different_names(row, columns)
+    _require_different_elements(row, columns)
     description = row.__doc__.strip() if row.__doc__ and row.__doc__ != Row.__doc__ else None
     return RowSchema(
         title=row.__name__,
@@ -156,6 +169,17 @@ def _require_different_names(row: type[BaseModel], columns: Sequence[ColumnSchem
             fields = ", ".join(column.field or name for column in columns if column.name == name)
             raise ProjectError(
                 f"Row {row.__name__} has {count} fields of the column {name!r}: {fields}. Give each column one field."
+            )
+
+
+def _require_different_elements(row: type[BaseModel], columns: Sequence[ColumnSchema]) -> None:
+    """Raises ProjectError where a column has the name that the model knows a number of a vector by."""
+    names = Counter(element.name for column in columns for element in column.model_columns)
+    for name, count in names.items():
+        if count > 1:
+            raise ProjectError(
+                f"Row {row.__name__}: the model would see {name!r} twice, as a column and as a number of a list."
+                " Call one of the fields something else."
             )
 
 
@@ -188,6 +212,12 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
     annotation, nullable = _without_none(field.annotation)
     kind, categories = _kind(location, annotation)
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    if (kind is ColumnKind.VECTOR) != ("length" in extra):
+        raise ProjectError(
+            f"{location} is a list without a length. Give it one: column(…, length=8)."
+            if kind is ColumnKind.VECTOR
+            else f"{location} is a {kind} and has no length. Leave it out."
+        )
     default = None if field.is_required() else field.get_default(call_default_factory=False)
     if default is None and not field.is_required() and not nullable:
         raise ProjectError(f"{location} has no usable default. Give a plain value, or allow None.")
@@ -199,12 +229,13 @@ def _column(row: type[BaseModel], name: str, field: FieldInfo) -> ColumnSchema:
         required=field.is_required(),
         utc=extra.get("utc", False),  # type: ignore[arg-type]
         strip=extra.get("strip", False),  # type: ignore[arg-type]
+        length=extra.get("length"),  # type: ignore[arg-type]
         default=_json_value(default),
         description=field.description,
         unit=extra.get("unit"),  # type: ignore[arg-type]  # JSON at large; pydantic checks it
         example=_json_value(extra.get("example")),
         categories=categories,
-        **_constraints(location, field),
+        **_constraints(location, field, kind),
     )
     declared = _normalised(location, declared)
     _check_consistency(location, declared)
@@ -243,18 +274,7 @@ def _utc_limit(what: str, limit: date, column: ColumnSchema) -> datetime:
 
 def _check_consistency(location: str, column: ColumnSchema) -> None:
     """Rejects constraints that do not apply to the column's kind, and an invalid example or default."""
-    inapplicable = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
-    if column.multiple_of is not None and column.kind not in (
-        ColumnKind.NUMBER,
-        ColumnKind.INTEGER,
-    ):
-        inapplicable.append("multiple_of")
-    if column.max_length is not None and (not column.is_text or column.categories is not None):
-        inapplicable.append("max_length")
-    if column.utc and column.kind is not ColumnKind.DATETIME:
-        inapplicable.append("utc")
-    if column.strip and not column.is_text:
-        inapplicable.append("strip")
+    inapplicable = _inapplicable_arguments(column)
     if inapplicable:
         raise ProjectError(
             f"{location} is a {column.kind} and has no {', '.join(inapplicable)}. Leave it out."
@@ -277,6 +297,22 @@ def _check_consistency(location: str, column: ColumnSchema) -> None:
             ) from error
 
 
+def _inapplicable_arguments(column: ColumnSchema) -> list[str]:
+    inapplicable = [keyword for keyword, _ in column.bounds() if column.kind not in _BOUNDED]
+    if column.multiple_of is not None and column.kind not in (
+        ColumnKind.NUMBER,
+        ColumnKind.INTEGER,
+    ):
+        inapplicable.append("multiple_of")
+    if column.max_length is not None and (not column.is_text or column.categories is not None):
+        inapplicable.append("max_length")
+    if column.utc and column.kind is not ColumnKind.DATETIME:
+        inapplicable.append("utc")
+    if column.strip and not column.is_text:
+        inapplicable.append("strip")
+    return inapplicable
+
+
 def _without_none(annotation: Any) -> tuple[Any, bool]:
     if get_origin(annotation) in (Union, types.UnionType):
         members = [member for member in get_args(annotation) if member is not types.NoneType]
@@ -290,12 +326,14 @@ def _kind(location: str, annotation: Any) -> tuple[ColumnKind, tuple[str, ...] |
         return ColumnKind.CATEGORY, _categories(location, get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ColumnKind.CATEGORY, _categories(location, [member.value for member in annotation])
+    if annotation == list[float]:
+        return ColumnKind.VECTOR, None
     if annotation in _KINDS:
         return _KINDS[annotation], None
     raise ProjectError(
         f"{location} is {annotation!r}, which a row cannot hold."
-        " Use float, int, bool, datetime.date, datetime.datetime, str, Literal[...] or an Enum of strings, or any of"
-        " them with | None."
+        " Use float, int, bool, datetime.date, datetime.datetime, str, Literal[...], an Enum of strings or"
+        " list[float], or any of them with | None."
     )
 
 
@@ -307,8 +345,11 @@ def _categories(location: str, values: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _constraints(location: str, field: FieldInfo) -> dict[str, Any]:
+def _constraints(location: str, field: FieldInfo, kind: ColumnKind) -> dict[str, Any]:
     constraints: dict[str, Any] = {}
+    if kind is ColumnKind.VECTOR:
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        return dict(extra.get("bounds", {}))  # type: ignore[arg-type]
     for item in field.metadata:
         match item:
             case annotated_types.Ge(ge):
@@ -342,4 +383,6 @@ def _is_always_on(item: object) -> bool:
 def _json_value(value: Any) -> Any:
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, list):
+        return tuple(value)
     return value.isoformat() if isinstance(value, date) else value

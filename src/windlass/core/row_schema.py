@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +15,7 @@ from windlass.core.timestamps import NOT_A_TIME, from_seconds, to_seconds, to_ut
 EPOCH = date(1970, 1, 1)
 MISSING_TEXT = ""  # a missing category, as an engine sees it; a real category is never empty
 SURROUNDING_SPACES = " \t\r\n\f\v\u00a0"  # around text, which `strip` removes
+MAX_VECTOR_LENGTH = 10_000
 MAX_INTEGER = 2**53  # integers become float64, which is exact up to here
 MAX_CATEGORY_LENGTH = 256
 MIN_ROW_LIMIT = 64 << 10  # bytes of JSON that a row may always take
@@ -30,6 +32,7 @@ class ColumnKind(StrEnum):
     DATE = "date"
     DATETIME = "datetime"
     CATEGORY = "category"
+    VECTOR = "vector"
 
 
 _TYPE_ERRORS = {
@@ -47,7 +50,7 @@ class ColumnSchema(BaseModel):
 
     `name` is what data, requests and answers call it. `field` is the name of its field in Python where that is
     another; nobody else uses it. With `utc`, a time without an offset is of UTC; with `strip`, spaces around text are
-    not part of it.
+    not part of it. A vector has `length` numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -57,10 +60,10 @@ class ColumnSchema(BaseModel):
     kind: ColumnKind
     nullable: bool = False
     required: bool = True
-    default: float | bool | int | str | None = None
+    default: float | bool | int | str | tuple[float, ...] | None = None
     description: str | None = None
     unit: str | None = None
-    example: float | bool | int | str | None = None
+    example: float | bool | int | str | tuple[float, ...] | None = None
     ge: float | date | datetime | None = None
     gt: float | date | datetime | None = None
     le: float | date | datetime | None = None
@@ -70,11 +73,29 @@ class ColumnSchema(BaseModel):
     max_length: int | None = None
     utc: bool = False
     strip: bool = False
+    length: int | None = Field(None, ge=1, le=MAX_VECTOR_LENGTH)
 
     @property
     def is_text(self) -> bool:
         """Whether the model sees the values as text; it sees all other kinds as float64."""
         return self.kind is ColumnKind.CATEGORY
+
+    @property
+    def width(self) -> int:
+        """How many columns the model sees: one, or one for each number of a vector."""
+        return self.length or 1
+
+    @property
+    def model_columns(self) -> "tuple[ColumnSchema, ...]":
+        """The columns that the model sees: itself, or the numbers `<name>_0`, `<name>_1`, … of a vector."""
+        if self.kind is not ColumnKind.VECTOR:
+            return (self,)
+        return tuple(map(self.element, range(self.width)))
+
+    def element(self, index: int) -> "ColumnSchema":
+        """Returns the column of one number of a vector, as the model sees it."""
+        number = {"kind": ColumnKind.NUMBER, "length": None, "default": None, "example": None}
+        return self.model_copy(update={**number, "name": f"{self.name}_{index}"})
 
     def bounds(self) -> Iterator[tuple[str, Any]]:
         """Yields the declared bounds as (keyword, limit)."""
@@ -104,7 +125,7 @@ class ColumnSchema(BaseModel):
         longest = max(map(len, self.categories or ()), default=0)
         if self.is_text and self.categories is None:
             longest = self.max_length or MAX_CATEGORY_LENGTH
-        return _ESCAPED * (len(self.name) + longest) + _NUMBER
+        return _ESCAPED * (len(self.name) + longest) + _NUMBER * self.width
 
     def to_float(self, value: Any) -> float:
         """Converts a valid value to the float64 that the model sees.
@@ -119,8 +140,11 @@ class ColumnSchema(BaseModel):
             return to_seconds(value)
         return float(value) + 0.0
 
-    def to_json(self, value: Any) -> float | int | bool | str | None:
-        """Converts what the model sees (float64 or text) back to the JSON value that a client sends."""
+    def to_json(self, value: Any) -> float | int | bool | str | list[float] | None:
+        """Converts what the model sees (float64, text, or a vector [length]) back to the JSON value of a client."""
+        if self.kind is ColumnKind.VECTOR:
+            numbers: list[float] = value.tolist()
+            return None if math.isnan(numbers[0]) else numbers
         if self.is_text:
             return None if value == MISSING_TEXT else str(value)
         if value != value:  # noqa: PLR0124 - NaN
@@ -165,9 +189,14 @@ class RowSchema(BaseModel):
         return tuple(column.name for column in self.columns)
 
     @property
+    def model_columns(self) -> tuple[ColumnSchema, ...]:
+        """The columns that the model sees, in declared order: a vector is one for each of its numbers."""
+        return tuple(chain.from_iterable(column.model_columns for column in self.columns))
+
+    @property
     def numeric(self) -> tuple[ColumnSchema, ...]:
         """The columns that the model sees as float64, in declared order."""
-        return tuple(column for column in self.columns if not column.is_text)
+        return tuple(column for column in self.model_columns if not column.is_text)
 
     @property
     def text(self) -> tuple[ColumnSchema, ...]:
@@ -202,6 +231,8 @@ class RowSchema(BaseModel):
 
 def type_error_message(column: ColumnSchema) -> str:
     """Returns the message that pydantic gives for a value of another type."""
+    if column.kind is ColumnKind.VECTOR:
+        return f"Input should be a list of {column.width} number{'s' * (column.width != 1)}"
     if column.categories is None:
         return _TYPE_ERRORS[column.kind]
     *most, last = [f"'{category}'" for category in column.categories]

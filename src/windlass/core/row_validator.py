@@ -47,7 +47,8 @@ class RowValidator:
         self._has_defaults = not all(column.required for column in schema.columns)
         self._names = frozenset(schema.names)
         self._aliases = _aliases(schema)
-        self._numeric = schema.numeric
+        self._numbers = [column for column in schema.columns if not column.is_text]
+        self._numeric_width = sum(column.width for column in self._numbers)
         self._text = schema.text
         self._text_cells = text_cell_readers(schema)
         self._markers = MissingMarkers(schema) if schema.missing else None
@@ -181,14 +182,21 @@ class RowValidator:
         if self._is_numeric and len(rows) == 1:
             return Batch(np.array([list(rows[0].values())], np.float64) + 0.0, _EMPTY_TEXT_ROW)
         if self._is_numeric:
-            shape = (len(rows), len(self._numeric))
+            shape = (len(rows), self._numeric_width)
             flat = np.fromiter(
                 chain.from_iterable(map(dict.values, rows)), np.float64, shape[0] * shape[1]
             )
             return Batch(flat.reshape(shape) + 0.0, np.empty((shape[0], 0), object))
-        numeric = np.empty((len(rows), len(self._numeric)))
-        for j, column in enumerate(self._numeric):
-            numeric[:, j] = [column.to_float(row[column.name]) for row in rows]
+        numeric = np.empty((len(rows), self._numeric_width))
+        end = 0
+        for column in self._numbers:
+            start, end = end, end + column.width
+            if column.kind is ColumnKind.VECTOR:
+                missing = [np.nan] * column.width
+                numeric[:, start:end] = [row[column.name] or missing for row in rows]
+                numeric[:, start:end] += 0.0
+            else:
+                numeric[:, start] = [column.to_float(row[column.name]) for row in rows]
         text = np.empty((len(rows), len(self._text)), object)
         for j, column in enumerate(self._text):
             text[:, j] = [

@@ -16,10 +16,13 @@ from windlass.errors import EngineError
 
 
 def to_frame(schema: RowSchema, batch: Batch) -> pd.DataFrame:
-    """Return a batch as a data frame, columns in declared order: float64, or object of str; NaN is missing."""
+    """Return a batch as a data frame, columns in declared order: float64, or object of str; NaN is missing.
+
+    The numbers of a vector are columns `<name>_0`, `<name>_1`, ….
+    """
     columns: dict[str, object] = {}
     numeric, text = 0, 0
-    for column in schema.columns:
+    for column in schema.model_columns:
         if column.is_text:
             values = batch.text[:, text]
             columns[column.name] = pd.Series(

@@ -107,20 +107,26 @@ class RejectionExplainer:
         """Return the columns whose value in this batch of one row makes the model reject the reference example."""
         count = len(self._columns)
         trials = self._example.take(np.zeros(count, np.int64))
-        numeric, text = 0, 0
+        text, end = 0, 0
         for index, column in enumerate(self._columns):
             if column.is_text:
                 trials.text[index, text] = row.text[0, text]
                 text += 1
             else:
-                trials.numeric[index, numeric] = row.numeric[0, numeric]
-                numeric += 1
+                start, end = end, end + column.width
+                trials.numeric[index, start:end] = row.numeric[0, start:end]
         finite = self._predict(trials).finite_rows()
         return [column for column, fits in zip(self._columns, finite, strict=True) if not fits]
 
     def _values(self, batch: Batch, row: int) -> dict[str, object]:
-        numbers, texts = iter(batch.numeric[row]), iter(batch.text[row])
-        return {column.name: next(texts if column.is_text else numbers) for column in self._columns}
+        starts = np.cumsum(
+            [0, *(0 if column.is_text else column.width for column in self._columns)]
+        )
+        texts = iter(batch.text[row])
+        return {
+            column.name: next(texts) if column.is_text else batch.numeric[row, start]
+            for column, start in zip(self._columns, starts.tolist(), strict=False)
+        }
 
 
 def _reason(column: ColumnSchema, value: object) -> str:

@@ -141,7 +141,9 @@ def compare(
 
 def _common_holdouts(a: Bundle, b: Bundle) -> tuple[Holdout, Holdout, int] | str:
     """Returns the common rows of each holdout, with `a`'s labels, and how many differed; or why there are none."""
-    columns = [[(column.name, column.kind) for column in x.schema.row.columns] for x in (a, b)]
+    columns = [
+        [(column.name, column.kind) for column in x.schema.row.model_columns] for x in (a, b)
+    ]
     if columns[0] != columns[1]:
         return "their rows have other columns."
     target_a, target_b = a.schema.target, b.schema.target

@@ -34,6 +34,7 @@ from windlass.tables.column_checks import (
 from windlass.tables.text_cells import null_markers, null_missing
 from windlass.tables.text_columns import is_text, read_categories, read_texts, strip_texts
 from windlass.tables.time_columns import is_calendar, read_days, read_times
+from windlass.tables.vector_columns import read_vectors
 
 _MAX_LISTED = 5  # columns that one error names
 
@@ -83,13 +84,16 @@ def validate_table(
     require_columns(schema, table.schema.names)
     numeric = np.empty((table.num_rows, len(schema.numeric)))
     text = np.empty((table.num_rows, len(schema.text)), object)
-    numbers, texts = iter(numeric.T), iter(text.T)
+    texts, end = iter(text.T), 0
     rejections: list[_Rejection] = []
     for column in schema.columns:
-        target = next(texts if column.is_text else numbers)
+        if column.is_text:
+            target = next(texts)
+        else:
+            start, end = end, end + column.width
+            target = numeric[:, start:end] if column.length else numeric[:, start]
         if column.name not in table.schema.names:
-            default = default_value(column)
-            target[:] = (default or MISSING_TEXT) if column.is_text else column.to_float(default)
+            target[:] = _default(column)
             continue
         cells = _read_column(
             schema, column, _decode(column, table.column(column.name)), target, strings=strings
@@ -102,6 +106,16 @@ def validate_table(
         numeric[invalid] = np.nan
         text[invalid] = MISSING_TEXT
     return ValidatedTable(Batch(numeric, text), invalid, _collect_problems(rejections, limit))
+
+
+def _default(column: ColumnSchema) -> Any:
+    """Return what the model sees of an omitted column."""
+    default = default_value(column)
+    if column.is_text:
+        return default or MISSING_TEXT
+    if column.kind is ColumnKind.VECTOR:
+        return np.nan if default is None else default
+    return column.to_float(default)
 
 
 def require_columns(schema: RowSchema, names: Iterable[str]) -> None:
@@ -170,6 +184,8 @@ def _read_column(
     present = validity_mask(array)
     if column.is_text:
         cells = _read_categories(column, array, present, target)
+    elif column.kind is ColumnKind.VECTOR:
+        cells = read_vectors(column, array, present, target, strings=strings)
     else:
         cells = _read_numeric(column, array, present, schema.csv if strings else None)
         reject_out_of_bounds(cells, column)

@@ -89,16 +89,30 @@ def _labels(labels: Any, classes: Sequence[Label]) -> Any:
 
 def row_table(schema: RowSchema, batch: Batch) -> Any:
     """Returns a `pa.RecordBatch` of n validated rows: a column each, with the values that JSON would carry."""
-    numbers, texts = iter(batch.numeric.T), iter(batch.text.T)
-    arrays = [
-        _text_column(next(texts)) if column.is_text else _number_column(column, next(numbers))
-        for column in schema.columns
-    ]
+    texts, end = iter(batch.text.T), 0
+    arrays = []
+    for column in schema.columns:
+        if column.is_text:
+            arrays.append(_text_column(next(texts)))
+            continue
+        start, end = end, end + column.width
+        if column.kind is ColumnKind.VECTOR:
+            arrays.append(_vector_column(batch.numeric[:, start:end]))
+        else:
+            arrays.append(_number_column(column, batch.numeric[:, start]))
     return pa.RecordBatch.from_arrays(arrays, list(schema.names))
 
 
 def _text_column(values: NDArray[np.object_]) -> Any:
     return _with_nulls(text_array(values.tolist()), values != MISSING_TEXT)
+
+
+def _vector_column(values: NDArray[np.float64]) -> Any:
+    """Returns vectors [n, length] as an Arrow array of lists."""
+    present = ~np.isnan(values[:, 0])
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    numbers = number_array(values.ravel())
+    return pa.ListArray.from_arrays(number_array(offsets), numbers, mask=mask_array(~present))
 
 
 def _number_column(column: ColumnSchema, values: NDArray[np.float64]) -> Any:

@@ -311,7 +311,7 @@ def _digest(
     one NaN and one zero; text as UTF-8, each value preceded by its length in bytes.
     """
     header = {
-        "columns": [[column.name, column.kind] for column in project.schema.columns],
+        "columns": [[column.name, column.kind] for column in project.schema.model_columns],
         **project.target.digest_header(),
         **({} if weights is None else {"weights": project.sample_weight}),
         "rows": len(batch),

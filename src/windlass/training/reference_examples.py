@@ -24,9 +24,13 @@ def select_reference_examples(run: TrainingRun) -> dict[str, Any]:
 def to_json_rows(schema: BundleSchema, batch: Batch) -> list[dict[str, Any]]:
     """Return rows as the JSON objects that a client would send."""
     columns: dict[str, list[Any]] = {}
-    numeric, text = iter(batch.numeric.T), iter(batch.text.T)
+    text, end = iter(batch.text.T), 0
     for column in schema.row.columns:
-        values = next(text) if column.is_text else next(numeric)
+        if column.is_text:
+            values = next(text)
+        else:
+            start, end = end, end + column.width
+            values = batch.numeric[:, start:end] if column.length else batch.numeric[:, start]
         columns[column.name] = [column.to_json(value) for value in values]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

@@ -144,10 +144,10 @@ def convert_run(run: TrainingRun) -> tuple[bytes | None, EngineRecord]:
     schema = run.project.schema
     fitted = FittedEstimator(
         estimator=run.estimator,
-        columns=schema.names,
+        columns=tuple(column.name for column in schema.model_columns),
         text=frozenset(column.name for column in schema.text),
         classes=getattr(run.project.target, "labels", None),
-        domains={column.name: ColumnDomain.from_schema(column) for column in schema.columns},
+        domains={column.name: ColumnDomain.from_schema(column) for column in schema.model_columns},
         target=run.target,
     )
     conversion = convert(fitted, run.dataset.frame, seed=run.plan.seed)

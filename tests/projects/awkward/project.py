@@ -26,6 +26,7 @@ class Customer(Row):
     quoted: float = column("Quotes, a comma, a line end", alias='it\'s "so",\nno: {0}|[1]')
     city: str = column("A space at either end", alias=" city ")
     since: date = column("A dollar", alias="$since")
+    vector: list[float] = column("Two numbers", alias="vector (2)", length=2, ge=-9, le=9)
     seen: datetime | None = column("Last visit", utc=True, ge=datetime(2000, 1, 1, tzinfo=UTC))
 
 
@@ -35,6 +36,8 @@ class Linear(Candidate, name="linear"):
     def build(self, seed: int) -> Pipeline:
         """One pipeline from raw columns to classes."""
         numbers = [
+            "vector (2)_0",
+            "vector (2)_1",
             "Total Charges",
             "1st",
             "größe",
@@ -62,6 +65,7 @@ def customers(rows: int = 120) -> pd.DataFrame:
             "probability_of_rain": random.random(rows).round(2),
             'it\'s "so",\nno: {0}|[1]': random.normal(0, 1, rows).round(2),
             " city ": random.choice(["Ulm", "Köln"], rows),
+            "vector (2)": random.normal(0, 1, (rows, 2)).round(2).tolist(),
             "seen": [
                 datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=row * 86_400.25)
                 for row in range(rows)

@@ -173,7 +173,7 @@ def _class_count(name: str, options: dict[str, Any]) -> int:
 
 
 def _read_tensors(model: ServedModel, reader: JsonReader, tail: BinaryTail) -> list[Tensor]:
-    max_values = MAX_JSON_ROWS * len(model.schema.columns)
+    max_values = MAX_JSON_ROWS * sum(column.width for column in model.schema.columns)
     tensors: list[Tensor] = []
     for _ in reader.items():
         if len(tensors) == MAX_INPUTS:
@@ -207,9 +207,13 @@ def _columns(schema: RowSchema, tensor: Tensor) -> Iterator[tuple[str, Cells]]:
     if len(tensor.shape) > 2:
         raise tensor_error("an input has the shape [rows], [rows, 1] or [rows, columns]")
     if tensor.name in schema.names:
-        if width != 1:
-            raise tensor_error("an input named after a column has the shape [rows] or [rows, 1]")
-        yield tensor.name, _cells(schema[tensor.name], tensor, 0)
+        column = schema[tensor.name]
+        if width != column.width:
+            raise tensor_error(
+                "an input named after a column has the shape [rows] or [rows, 1]; a list, [rows, its length]"
+            )
+        is_vector = column.kind is ColumnKind.VECTOR
+        yield tensor.name, _vectors(tensor) if is_vector else _cells(column, tensor, 0)
         return
     numbers = [column for column in schema.columns if column.kind in _MATRIX_KINDS]
     if width != len(numbers) or (width == 1 and len(tensor.shape) == 1):
@@ -219,6 +223,14 @@ def _columns(schema: RowSchema, tensor: Tensor) -> Iterator[tuple[str, Cells]]:
         )
     for index, column in enumerate(numbers):
         yield column.name, _cells(column, tensor, index)
+
+
+def _vectors(tensor: Tensor) -> Cells:
+    def cells(start: int, stop: int) -> list[Any]:
+        columns = (tensor.column(index, start, stop) for index in range(tensor.width))
+        return [list(numbers) for numbers in zip(*columns, strict=True)]
+
+    return cells
 
 
 def _cells(column: ColumnSchema, tensor: Tensor, index: int) -> Cells:

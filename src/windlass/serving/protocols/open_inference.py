@@ -26,6 +26,7 @@ _DATATYPES = {
     ColumnKind.DATE: "BYTES",
     ColumnKind.DATETIME: "BYTES",
     ColumnKind.CATEGORY: "BYTES",
+    ColumnKind.VECTOR: "FP64",
 }
 
 
@@ -99,7 +100,7 @@ class OpenInferenceV2:
         project = self._find(request)
         model = await self._predictors[project.name].resolve_model(request)
         inputs = [
-            {"name": column.name, "datatype": _DATATYPES[column.kind], "shape": [-1, 1]}
+            {"name": column.name, "datatype": _DATATYPES[column.kind], "shape": [-1, column.width]}
             for column in model.schema.columns
         ]
         outputs = [
