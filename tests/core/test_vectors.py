@@ -41,7 +41,8 @@ def reason(parse: Any) -> str:
         parse()
     name, *items = raised.value.faults[0]["loc"]
     assert name == "v"
-    return "".join(f"Item {item}: " for item in items) + raised.value.faults[0]["msg"]
+    message: str = raised.value.faults[0]["msg"]
+    return "".join(f"Item {item}: " for item in items) + message
 
 
 def reason_in_table(vectors: Any, *, strings: bool = False) -> str:

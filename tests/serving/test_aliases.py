@@ -141,7 +141,10 @@ def test_answers_records_and_documents_have_the_column_s_own_name(
     card = opened.read("card.md").decode()
     assert "| Total Charges |" in card
     assert 'it\'s "so", no: {0}\\|[1] |' in card
-    assert [column["name"] for column in opened.json("profile.json")["columns"]] == list(NAMES)
+    assert [column["name"] for column in opened.json("profile.json")["columns"]] == [
+        column.name for column in PROJECT.schema.model_columns
+    ]
+    assert opened.manifest.engine.name == "onnx"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -73,7 +73,7 @@ class ColumnSchema(BaseModel):
     max_length: int | None = None
     utc: bool = False
     strip: bool = False
-    length: int | None = Field(None, ge=1, le=MAX_VECTOR_LENGTH)
+    length: int | None = Field(default=None, ge=1, le=MAX_VECTOR_LENGTH)
 
     @property
     def is_text(self) -> bool:

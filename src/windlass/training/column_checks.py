@@ -99,6 +99,7 @@ def check_columns(
     project: Project, dataset: Dataset, scores: Mapping[str, float]
 ) -> Iterator[Finding]:
     """Yield what is found in each column of the row. `scores` are the `column_scores`."""
+    closed = {column.name for column in project.schema.columns if column.categories is not None}
     for name, values in named_columns(project.schema, dataset.batch):
         if _is_constant(values):
             yield _constant_column(name, len(values))
@@ -107,7 +108,7 @@ def check_columns(
         else:
             if scores.get(name, 0.0) >= LEAK_SCORE:
                 yield _leaking_column(name, scores[name], project)
-            if _is_id(name, values, closed=project.schema[name].categories is not None):
+            if _is_id(name, values, closed=name in closed):
                 yield _id_column(name, len(values))
             for target in project.target.columns:
                 if is_named_like(name, target):

@@ -143,8 +143,9 @@ def _all_id_codes(project: Project, dataset: Dataset) -> Iterator[tuple[str, NDA
     """Yield the columns of integers and text that are named as ids or entities, in the row and beside it."""
     from pandas import factorize
 
+    columns = {column.name: column for column in project.schema.model_columns}
     for name, values in named_columns(project.schema, dataset.batch):
-        column = project.schema[name]
+        column = columns[name]
         is_open = column.is_text and column.categories is None
         if (is_open or column.kind is ColumnKind.INTEGER) and _names_an_entity(name):
             yield (
@@ -207,8 +208,11 @@ def _event_days(project: Project, dataset: Dataset) -> tuple[str, NDArray[np.flo
 
 
 def _day_columns(project: Project, dataset: Dataset) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    calendar = {
+        column.name for column in project.schema.columns if column.kind in ("date", "datetime")
+    }
     for name, values in named_columns(project.schema, dataset.batch):
-        if project.schema[name].kind in ("date", "datetime"):
+        if name in calendar:
             yield name, values
     for table in (dataset.extra_columns, dataset.undeclared):
         for name in table.column_names:
