@@ -26,7 +26,7 @@ CITIES = ("Bern", "Köln", "Ulm")
 WORDS = ("late", "paid", "order", "Return", "new", "bill", "again", "OPEN", "2nd")
 SMALL: dict[str, Any] = {
     "cv": 3, "max_iter": 200, "max_subpopulation": 20, "n_clusters": 3, "n_components": 2,
-    "n_estimators": 8, "n_init": 1, "n_quantiles": 20, "n_resampling": 3, "random_state": 0,
+    "n_estimators": 8, "n_features": 64, "n_init": 1, "n_quantiles": 20, "n_resampling": 3, "random_state": 0,
 }  # fmt: skip
 VECTORIZERS = ("CountVectorizer", "TfidfVectorizer")  # transformers without the mixin
 TEXT = ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer")
@@ -169,7 +169,7 @@ def _pipeline(kind: str, name: str, cls: Any, task: str) -> Any:
     if name == "IsotonicRegression":  # of one column
         parts = [("numbers", make_pipeline(*steps), ["age"])]
     else:
-        parts.append(("city", OneHotEncoder(sparse_output=False), ["city"]))
+        parts.append(("city", OneHotEncoder(drop="first", sparse_output=False), ["city"]))
     return make_pipeline(ColumnTransformer(parts), tried)
 
 
@@ -207,7 +207,8 @@ def _small(name: str, cls: Any, task: str) -> Any:
     if name in arguments:
         estimator = cls(*arguments[name])
     elif name.startswith(("Voting", "Stacking")):
-        estimator = cls([("first", inner), ("second", tree)])
+        final = {} if name.startswith("Voting") else {"final_estimator": inner}
+        estimator = cls([("first", inner), ("second", tree)], **final)
     elif name.endswith("SearchCV"):
         estimator = cls(inner, grid, **search)
     else:
@@ -227,6 +228,8 @@ def _small_parameters(name: str, estimator: Any) -> dict[str, Any]:
     small = {key: value for key, value in SMALL.items() if key in parameters}
     if name in ("LinearDiscriminantAnalysis", "CCA", "PLSCanonical", "PLSRegression", "PLSSVD"):
         small["n_components"] = 1
+    if name.startswith("OrthogonalMatchingPursuit"):
+        small.pop("max_iter", None)
     if name == "FunctionTransformer":
         small["func"] = np.log1p
     if name == "KBinsDiscretizer":

@@ -38,7 +38,8 @@ class CompiledModel:
 def compile_model(fitted: FittedEstimator) -> CompiledModel:
     """Compile ``fitted`` to ONNX. Raises ``UnsupportedError`` where there is no converter."""
     domains = [fitted.domain(name) for name in fitted.numeric_columns]
-    compiler = Compiler(CONVERTERS, domains)
+    text_domains = [fitted.domain(name) for name in fitted.text_columns]
+    compiler = Compiler(CONVERTERS, domains, text_domains)
     graph = compiler.graph
     columns = _inputs(graph, fitted)
     outputs = target_outputs(compiler, fitted.predicted, fitted.estimator, columns)

@@ -80,12 +80,14 @@ class Converters:
 class Compiler:
     """One conversion: the graph, and the split points of trees in terms of the raw columns.
 
-    ``domains`` are those of the numeric input's columns. ``rejections`` are tensors [N, 1] of
+    ``domains`` are those of the numeric input's columns, ``text_domains`` those of the text
+    input's. ``rejections`` are tensors [N, 1] of
     zeros, with NaN in the rows that scikit-learn rejects.
     """
 
     converters: Converters
     domains: Sequence[ColumnDomain] = ()
+    text_domains: Sequence[ColumnDomain] = ()
     graph: Graph = field(default_factory=Graph)
     splits: dict[int, list[Array]] = field(default_factory=dict)
     rejections: list[str] = field(default_factory=list)

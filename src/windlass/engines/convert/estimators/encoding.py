@@ -78,6 +78,14 @@ def category_codes(compiler: Compiler, columns: Columns, categories: list[list[A
     return _encode(compiler, columns, lookups)
 
 
+def lookup_rows(
+    compiler: Compiler, columns: Columns, keys: tuple[str, ...], rows: Array
+) -> Columns:
+    """Append the row of a table [keys, width] for the value of one column; any other value is rejected."""
+    lookup = Lookup(keys, rows, np.full(rows.shape[1], np.nan), rejects=True)
+    return lookup.columns(_encode(compiler, columns, [lookup]))
+
+
 def _read_lookups(step: Any, columns: Columns) -> list[Lookup]:
     """Return the lookup table of every column, by encoding every category with the fitted encoder.
 
