@@ -21,6 +21,7 @@ from windlass.errors import FeatureError
 from windlass.features.engines.duckdb import FeatureEngine
 from windlass.features.ingest.bucket_writer import ROW, BucketWriter
 from windlass.features.offline.erasure import ErasedEntities
+from windlass.features.offline.look_ahead import LookAheadCheck
 from windlass.features.offline.parts import (
     has_before_event,
     is_first_row,
@@ -92,7 +93,7 @@ class SnapshotBuilder:
         erased: ErasedEntities,
         progress: ProgressCallback,
     ) -> BuiltSnapshot:
-        """Builds every part. Raises FeatureError where the view's transform does not give what it should."""
+        """Builds every part. Raises FeatureError where the view's transform gives other rows, or looks ahead."""
         built = BuiltSnapshot()
         todo = []
         for bucket in range(self.bucket_writer.buckets):
@@ -108,7 +109,10 @@ class SnapshotBuilder:
         now = time.time()
         for bucket in range(self.bucket_writer.buckets):
             self._finish_bucket(bucket, computed / part_name(bucket), now, built)
-            progress(0.8 + 0.2 * (bucket + 1) / self.bucket_writer.buckets, "writing the snapshot")
+            progress(0.8 + 0.15 * (bucket + 1) / self.bucket_writer.buckets, "writing the snapshot")
+        progress(0.95, "checking that no feature looks ahead")
+        states = self.folder / STATES
+        LookAheadCheck(self.view, self.record, engine, states, self.staging).run(todo)
         self._link_quarantine()
         return built
 

@@ -1,0 +1,151 @@
+"""Checks that a view does not look ahead: states are computed again for histories that end at an event.
+
+A state may follow from events of its entity up to its own event, and from nothing else. So it has to come out the same
+where the entity's later events are missing, and where other entities are.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from windlass.core.feature_view import FeatureView, ViewRecord
+from windlass.errors import FeatureError
+from windlass.features.engines.duckdb import FeatureEngine
+from windlass.features.offline.parts import (
+    RESERVED_PREFIX,
+    normalise_states,
+    part_name,
+    sort_columns,
+    state_columns,
+)
+
+_ENTITIES, _ALONE = 100, 3  # that are sampled; and of these, that are computed without any other
+_MAX_EVENTS = 2_000  # of a history
+_TOLERANCE = 1e-6  # relative, or absolute below 1: floats are summed in another order
+_NUMBER, _COUNT = f"{RESERVED_PREFIX}number", f"{RESERVED_PREFIX}count"
+_AGAIN = f"{RESERVED_PREFIX}again"
+
+
+@dataclass(frozen=True)
+class LookAheadCheck:
+    """Check of the states that `engine` computed for parts of events; `states` is the folder of the finished ones."""
+
+    view: FeatureView
+    record: ViewRecord
+    engine: FeatureEngine
+    states: Path
+    staging: Path
+
+    def run(self, event_parts: Sequence[Path]) -> None:
+        """Compute the states of sampled entities again. Raises FeatureError where one looks ahead.
+
+        The sample is the same for the same events. It prefers entities with events of one time.
+        """
+        if not event_parts:  # an append without events
+            return
+        events, states = self._sample(event_parts)
+        if events.is_empty():
+            return
+        work = self.staging / "look_ahead"
+        again = work / "states"
+        again.mkdir(parents=True)
+        histories = list(self._histories(events))
+        parts = [work / part_name(index) for index in range(len(histories))]
+        for history, part in zip(histories, parts, strict=True):
+            history.select(pl.exclude(_NUMBER, _COUNT)).write_parquet(part)
+        self.engine.compute_states(self.view, parts, again)
+        for history, part in zip(histories, parts, strict=True):
+            self._compare(history, states, _read_states(again / part.name, self.record))
+
+    def _sample(self, event_parts: Sequence[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Returns the events and the finished states of sampled entities, from as few parts as hold enough."""
+        order = sort_columns(self.record)
+        events, states, entities = [], [], 0
+        for part in event_parts:
+            chosen = self._sample_entities(
+                pl.read_parquet(part, columns=order), _ENTITIES - entities
+            )
+            entities += len(chosen)
+            is_chosen = pl.col(self.record.entity).is_in(chosen.implode())
+            events.append(pl.scan_parquet(part).filter(is_chosen).collect())
+            states.append(pl.scan_parquet(self.states / part.name).filter(is_chosen).collect())
+            if entities >= _ENTITIES:
+                break
+        entity = pl.col(self.record.entity)
+        numbered = pl.concat(events).with_columns(
+            pl.int_range(pl.len()).over(entity).alias(_NUMBER), pl.len().over(entity).alias(_COUNT)
+        )
+        return numbered, pl.concat(states)
+
+    def _sample_entities(self, keys: pl.DataFrame, wanted: int) -> pl.Series:
+        """Returns up to `wanted` entities: half of them with events of one time, evenly spaced by their order."""
+        entity, time = self.record.entity, self.record.timestamp
+        counts = keys.group_by(entity, maintain_order=True).agg(
+            pl.len().alias(_COUNT), (pl.col(time).n_unique() < pl.len()).alias(_NUMBER)
+        )
+        longer = counts.filter(pl.col(_COUNT) > 1)
+        tied = _evenly_spaced(longer.filter(_NUMBER)[entity], wanted // 2)
+        rest = longer.filter(~pl.col(entity).is_in(tied.implode()))[entity]
+        chosen = pl.concat([tied, _evenly_spaced(rest, wanted - len(tied))])
+        single = counts.filter(pl.col(_COUNT) == 1)[entity]
+        return pl.concat([chosen, _evenly_spaced(single, wanted - len(chosen))])
+
+    def _histories(self, events: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Yields the beginnings of histories, of each entity one at a time; the last ones are of one entity alone."""
+        count = pl.col(_COUNT)
+        for length in (pl.lit(1), pl.lit(2), count // 4, count // 2, count - 1):
+            yield events.filter(pl.col(_NUMBER) < length.clip(1, _MAX_EVENTS))
+        entity = pl.col(self.record.entity)
+        for value in events[self.record.entity].unique(maintain_order=True)[:_ALONE]:
+            yield events.filter(entity == value, pl.col(_NUMBER) < count.clip(1, _MAX_EVENTS))
+
+    def _compare(self, history: pl.DataFrame, states: pl.DataFrame, again: pl.DataFrame) -> None:
+        """Compare the states of the last events of a history. Raises FeatureError where one differs."""
+        order = sort_columns(self.record)
+        last = history.filter(
+            pl.int_range(pl.len()).over(self.record.entity) == pl.len().over(self.record.entity) - 1
+        )
+        expected = last.select(*order).join(states, on=order, how="left", maintain_order="left")
+        both = expected.join(again, on=order, how="left", suffix=_AGAIN, maintain_order="left")
+        for name in self.record.stored_columns:
+            kind = both.schema[name]
+            differs = _differ(
+                pl.col(name), pl.col(f"{name}{_AGAIN}").cast(kind, strict=False), kind
+            )
+            different = both.filter(differs)
+            if not different.is_empty():
+                raise self._error(name, different.row(0, named=True))
+
+    def _error(self, name: str, row: dict[str, Any]) -> FeatureError:
+        entity, time, event_id = (row[column] for column in sort_columns(self.record))
+        return FeatureError(
+            f"View {self.view.name} looks ahead: {name} of {self.record.entity} {entity} is {row[name]} after event"
+            f" {event_id} of {time}, and {row[f'{name}{_AGAIN}']} if later events and other entities are left out."
+            f" Compute it from the entity's events up to each event:"
+            f" .over({self.record.entity!r}, order_by={self.view.order!r}), without shift(-1) and without totals,"
+            " means or ranks over all rows."
+        )
+
+
+def _evenly_spaced(entities: pl.Series, wanted: int) -> pl.Series:
+    if len(entities) <= wanted:
+        return entities
+    step = len(entities) / max(wanted, 1)
+    return entities.gather([int(index * step) for index in range(wanted)])
+
+
+def _differ(a: pl.Expr, b: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Whether two values differ: missing is equal to missing, floats are equal within the tolerance."""
+    if not kind.is_float():
+        return a.ne_missing(b)
+    scale = pl.max_horizontal(a.abs(), b.abs(), pl.lit(1.0))
+    is_close = ((a - b).abs() <= _TOLERANCE * scale) | (a == b)
+    return (a.is_null() != b.is_null()) | ~is_close.fill_null(value=True)
+
+
+def _read_states(path: Path, record: ViewRecord) -> pl.DataFrame:
+    raw = pl.read_parquet(path / "*.parquet" if path.is_dir() else path)
+    return normalise_states(raw.select(state_columns(record)), record)
