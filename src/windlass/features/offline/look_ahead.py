@@ -87,10 +87,10 @@ class LookAheadCheck:
             pl.len().alias(_COUNT), (pl.col(time).n_unique() < pl.len()).alias(_NUMBER)
         )
         longer = counts.filter(pl.col(_COUNT) > 1)
-        tied = _evenly_spaced(longer.filter(_NUMBER)[entity], wanted // 2)
-        rest = longer.filter(~pl.col(entity).is_in(tied.implode()))[entity]
+        tied = _evenly_spaced(longer.filter(_NUMBER).get_column(entity), wanted // 2)
+        rest = longer.filter(~pl.col(entity).is_in(tied.implode())).get_column(entity)
         chosen = pl.concat([tied, _evenly_spaced(rest, wanted - len(tied))])
-        single = counts.filter(pl.col(_COUNT) == 1)[entity]
+        single = counts.filter(pl.col(_COUNT) == 1).get_column(entity)
         return pl.concat([chosen, _evenly_spaced(single, wanted - len(chosen))])
 
     def _histories(self, events: pl.DataFrame) -> Iterator[pl.DataFrame]:
