@@ -63,51 +63,62 @@ class LookAheadCheck:
     def _sample(self, event_parts: Sequence[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Returns the events and the finished states of sampled entities, from as few parts as hold enough."""
         order = sort_columns(self.record)
-        events, states, entities = [], [], 0
+        events: list[pl.DataFrame] = []
+        states: list[pl.DataFrame] = []
+        entities = 0
         for part in event_parts:
-            chosen = self._sample_entities(
-                pl.read_parquet(part, columns=order), _ENTITIES - entities
-            )
-            entities += len(chosen)
-            is_chosen = pl.col(self.record.entity).is_in(chosen.implode())
-            events.append(pl.scan_parquet(part).filter(is_chosen).collect())
-            states.append(pl.scan_parquet(self.states / part.name).filter(is_chosen).collect())
+            keys = pl.read_parquet(part, columns=order)
+            chosen = self._sample_entities(keys, _ENTITIES - entities)
+            entities += chosen.height
+            for path, rows in ((part, events), (self.states / part.name, states)):
+                table = pl.scan_parquet(path)
+                rows.append(
+                    table.join(
+                        chosen.lazy(), on=self._entity, how="semi", maintain_order="left"
+                    ).collect()
+                )
             if entities >= _ENTITIES:
                 break
-        entity = pl.col(self.record.entity)
         numbered = pl.concat(events).with_columns(
-            pl.int_range(pl.len()).over(entity).alias(_NUMBER), pl.len().over(entity).alias(_COUNT)
+            pl.int_range(pl.len()).over(self._entity).alias(_NUMBER),
+            pl.len().over(self._entity).alias(_COUNT),
         )
         return numbered, pl.concat(states)
 
-    def _sample_entities(self, keys: pl.DataFrame, wanted: int) -> pl.Series:
+    @property
+    def _entity(self) -> list[str]:
+        """The columns of the entity."""
+        return list(self.record.entity_columns)
+
+    def _sample_entities(self, keys: pl.DataFrame, wanted: int) -> pl.DataFrame:
         """Returns up to `wanted` entities: half of them with events of one time, evenly spaced by their order."""
-        entity, time = self.record.entity, self.record.timestamp
-        counts = keys.group_by(entity, maintain_order=True).agg(
-            pl.len().alias(_COUNT), (pl.col(time).n_unique() < pl.len()).alias(_NUMBER)
+        is_tied = (pl.col(self.record.timestamp).n_unique() < pl.len()).alias(_NUMBER)
+        counts = keys.group_by(self._entity, maintain_order=True).agg(
+            pl.len().alias(_COUNT), is_tied
         )
         longer = counts.filter(pl.col(_COUNT) > 1)
-        tied = _evenly_spaced(longer.filter(_NUMBER).get_column(entity), wanted // 2)
-        rest = longer.filter(~pl.col(entity).is_in(tied.implode())).get_column(entity)
-        chosen = pl.concat([tied, _evenly_spaced(rest, wanted - len(tied))])
-        single = counts.filter(pl.col(_COUNT) == 1).get_column(entity)
-        return pl.concat([chosen, _evenly_spaced(single, wanted - len(chosen))])
+        tied = _evenly_spaced(longer.filter(_NUMBER), wanted // 2)
+        rest = longer.join(tied, on=self._entity, how="anti", maintain_order="left")
+        chosen = pl.concat([tied, _evenly_spaced(rest, wanted - tied.height)])
+        single = counts.filter(pl.col(_COUNT) == 1)
+        chosen = pl.concat([chosen, _evenly_spaced(single, wanted - chosen.height)])
+        return chosen.select(self._entity)
 
     def _histories(self, events: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """Yields the beginnings of histories, of each entity one at a time; the last ones are of one entity alone."""
         count = pl.col(_COUNT)
         for length in (pl.lit(1), pl.lit(2), count // 4, count // 2, count - 1):
             yield events.filter(pl.col(_NUMBER) < length.clip(1, _MAX_EVENTS))
-        entity = pl.col(self.record.entity)
-        for value in events[self.record.entity].unique(maintain_order=True)[:_ALONE]:
-            yield events.filter(entity == value, pl.col(_NUMBER) < count.clip(1, _MAX_EVENTS))
+        entities = events.select(self._entity).unique(maintain_order=True)
+        for index in range(min(_ALONE, entities.height)):
+            alone = events.join(entities[index], on=self._entity, how="semi", maintain_order="left")
+            yield alone.filter(pl.col(_NUMBER) < count.clip(1, _MAX_EVENTS))
 
     def _compare(self, history: pl.DataFrame, states: pl.DataFrame, again: pl.DataFrame) -> None:
         """Compare the states of the last events of a history. Raises FeatureError where one differs."""
         order = sort_columns(self.record)
-        last = history.filter(
-            pl.int_range(pl.len()).over(self.record.entity) == pl.len().over(self.record.entity) - 1
-        )
+        number, count = pl.int_range(pl.len()).over(self._entity), pl.len().over(self._entity)
+        last = history.filter(number == count - 1)
         expected = last.select(*order).join(states, on=order, how="left", maintain_order="left")
         both = expected.join(again, on=order, how="left", suffix=_AGAIN, maintain_order="left")
         for name in self.record.stored_columns:
@@ -120,9 +131,10 @@ class LookAheadCheck:
                 raise self._error(name, different.row(0, named=True))
 
     def _error(self, name: str, row: dict[str, Any]) -> FeatureError:
-        entity, time, event_id = (row[column] for column in sort_columns(self.record))
+        *ids, time, event_id = (row[column] for column in sort_columns(self.record))
+        entity = ", ".join(f"{name} {value}" for name, value in zip(self._entity, ids, strict=True))
         return FeatureError(
-            f"View {self.view.name} looks ahead: {name} of {self.record.entity} {entity} is {row[name]} after event"
+            f"View {self.view.name} looks ahead: {name} of {entity} is {row[name]} after event"
             f" {event_id} of {time}, and {row[f'{name}{_AGAIN}']} if later events and other entities are left out."
             f" Compute it from the entity's events up to each event:"
             f" .over({self.record.entity!r}, order_by={self.view.order!r}), without shift(-1) and without totals,"
@@ -130,11 +142,11 @@ class LookAheadCheck:
         )
 
 
-def _evenly_spaced(entities: pl.Series, wanted: int) -> pl.Series:
-    if len(entities) <= wanted:
+def _evenly_spaced(entities: pl.DataFrame, wanted: int) -> pl.DataFrame:
+    if entities.height <= wanted:
         return entities
-    step = len(entities) / max(wanted, 1)
-    return entities.gather([int(index * step) for index in range(wanted)])
+    step = entities.height / max(wanted, 1)
+    return entities[[int(index * step) for index in range(wanted)]]
 
 
 def _differ(a: pl.Expr, b: pl.Expr, kind: pl.DataType) -> pl.Expr:
