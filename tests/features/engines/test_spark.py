@@ -27,6 +27,7 @@ from tests.support.credit_view import CREDIT_VIEW, SAMPLE, make_credit_loans
 from tests.support.job_workers import is_alive
 from tests.support.lending_project import LendingProject
 from tests.support.loan_view import PROJECT_VIEW, VIEW, make_loans
+from tests.support.order_view import ODD_TEXTS, OrderView
 from tests.support.server import environment, free_port
 from tests.support.spark_cluster import TIMEOUT, Cluster, driver_environment, running_cluster
 from tests.support.trained_bundles import BundleOf
@@ -93,6 +94,20 @@ def build_snapshot(folder: Path, raw: Path, view: FeatureView = VIEW, **options:
     chosen = BuildOptions(buckets=4, **options)
     record = view.record(PROJECT_VIEW.features)
     return build(view, record, store, raw, chosen, lambda share, message: None)
+
+
+def test_orders_of_entities_of_several_columns_are_computed_as_by_duckdb(
+    master: str, tmp_path: Path
+) -> None:
+    orders_view = OrderView("several")
+    view = orders_view.view()
+    record, raw = view.record(orders_view.features), tmp_path / "orders.parquet"
+    orders_view.orders(12, seed=3, texts=ODD_TEXTS).write_parquet(raw)
+    digests = []
+    for options in (BuildOptions(buckets=1), BuildOptions("spark", master=master, buckets=1)):
+        store = OfflineStore(tmp_path / options.engine, "orders")
+        digests.append(build(view, record, store, raw, options, lambda *_: None).digest)
+    assert digests[0] == digests[1]
 
 
 def test_a_model_answers_on_the_cluster_as_on_this_machine(
