@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.support.source_columns import table_of, write_csv
 
@@ -128,3 +130,17 @@ def test_formats_of_europe(tmp_path: Path) -> None:
     size, city = profile.inputs
     assert (size.name, size.unit, size.low, size.high) == ("Größe (m)", "m", 0.0, 6.8)
     assert city.categories == ("Köln 0", "Köln 1", "Köln 2")
+
+
+def test_parquet_lists_empty_texts_as_missing_and_leaves_lists_out(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "x": ["a", "b", ""] * 20,
+            "l": [[1.0]] * 60,
+            "y": ["no", "yes", "no"] * 20,
+        }
+    )
+    pq.write_table(table, tmp_path / "table.parquet")
+    profile = table_of(tmp_path / "table.parquet")
+    assert profile.missing == ("",)
+    assert "a row has no type" in left_out(profile, "l")

@@ -26,6 +26,7 @@ from windlass.scaffold.text_forms import (
 
 MAX_CATEGORIES = 30  # values of a closed set
 _FREE_TEXT_LENGTH = 40  # characters on average
+_NO_TEXT = ("list", "large_list", "fixed_size", "struct", "map", "binary", "large_binary")
 _MAX_WORDS = 6  # spellings of true and false in one column
 _MANY_DISTINCT = 0.5  # share of rows with a value of their own, from which a model learns nothing
 _MIN_ROWS = 30  # rows from which "nearly each row has its own text" says something
@@ -47,7 +48,12 @@ def infer_column(column: SourceColumn, csv: CsvFormat) -> ColumnProfile:
         distinct=len(cells.texts),
     )
     if not len(cells.texts):
-        return start.without("every cell is missing")
+        is_nested = (column.stored_as or "").startswith(_NO_TEXT)
+        return start.without(
+            f"a row has no type for what is stored as {column.stored_as}"
+            if is_nested
+            else "every cell is missing"
+        )
     profile = _infer_stored(start, cells, column.stored_as, csv) or _infer_text(start, cells, csv)
     if len(cells.texts) == 1:
         value = cells.texts[0].as_py()

@@ -101,7 +101,7 @@ def infer_table(source: SourceTable, target: str) -> TableProfile:
     profiles = [
         _find_role(column, profile, leaks) for column, profile in zip(inputs, profiles, strict=True)
     ]
-    missing = _missing_texts(profiles, target_profile)
+    missing = _missing_texts(source, profiles, target_profile)
     profiles = [
         _mark_missing(column, profile, missing)
         for column, profile in zip(inputs, profiles, strict=True)
@@ -245,16 +245,13 @@ def _find_group(profiles: list[ColumnProfile]) -> str | None:
     return None
 
 
-def _missing_texts(profiles: list[ColumnProfile], target: TargetProfile) -> tuple[str, ...]:
-    """The texts that stand for a missing value, without the empty one, which every reader takes so."""
-    texts = [
-        text.strip(SPACES)
-        for profile in profiles
-        if profile.left_out is None
-        for text in profile.missing
-    ]
-    texts += [text.strip(SPACES) for text in target.missing]
-    return tuple(dict.fromkeys(text for text in texts if text))
+def _missing_texts(
+    source: SourceTable, profiles: list[ColumnProfile], target: TargetProfile
+) -> tuple[str, ...]:
+    """The texts that stand for a missing value; the empty one only in Parquet, since CSV always takes it so."""
+    columns = [profile.missing for profile in profiles if profile.left_out is None]
+    texts = [text.strip(SPACES) for missing in (*columns, target.missing) for text in missing]
+    return tuple(dict.fromkeys(text for text in texts if text or source.form == "parquet"))
 
 
 def _mark_missing(
