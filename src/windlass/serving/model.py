@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
 
 import orjson
 
@@ -40,9 +39,9 @@ class ServedModel:
         self.validator = RowValidator(self.schema)
         self.max_row_bytes = self.schema.json_limit
         self.counters = self.target.counters()
-        # functions of the target, which the hot path calls without a look-up
-        self._row_answer = self.target.row_answer
-        self._counts_parts = len(self.counters) > 1 and self.target.KIND is not None
+        # without a look-up in the target, and without a call where one counter counts a row
+        self.row_answer = self.target.row_answer
+        self.counts_label = self.target.KIND is None
         self._rejections = RejectionExplainer(self.engine.predict, bundle)
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
@@ -101,14 +100,6 @@ class ServedModel:
         if not prediction.is_finite():
             raise await self.executor.run(self._rejections.error, batch, prediction)
         return prediction
-
-    def row_answer(self, prediction: Prediction) -> dict[str, Any]:
-        """Counts the prediction of a single row, and returns it in the form of `/predict`."""
-        if self._counts_parts:
-            self.count(prediction)
-        else:
-            self.counts[0 if prediction.labels is None else prediction.labels.item(0)] += 1.0
-        return self._row_answer(prediction)
 
     def count(self, prediction: Prediction) -> None:
         """Counts the predictions.

@@ -180,6 +180,10 @@ def encode_answer(
     """Counts the prediction of a single row, and returns its answer as JSON, with the fields `extra`."""
     request.predicted = now = perf_counter()
     answer = model.row_answer(prediction)
+    if model.counts_label:
+        model.counts[0 if prediction.labels is None else prediction.labels.item(0)] += 1.0
+    else:
+        model.count(prediction)
     answer["model_version"] = model.version
     answer["latency_ms"] = round((now - request.started) * 1e3, 3)
     answer["prediction_id"] = request.id

@@ -175,10 +175,10 @@ class Classes(Target):
 
     def row_answer(self, prediction: Prediction) -> Json:
         """Returns the prediction of a single row in the form of `/predict`."""
-        assert prediction.labels is not None
-        assert prediction.probabilities is not None
-        label = self.labels[prediction.labels.item(0)]
-        (by_class,) = probabilities_by_class(self.keys, prediction.probabilities.tolist())
+        # of every request: a check of what is set with classes would be a tenth of it
+        label = self.labels[prediction.labels.item(0)]  # type: ignore[union-attr]
+        rows = prediction.probabilities.tolist()  # type: ignore[union-attr]
+        (by_class,) = probabilities_by_class(self.keys, rows)
         return {"predicted_label": label, "prediction": label, "class_probabilities": by_class}
 
     def predictions(self, prediction: Prediction) -> list[Any]:

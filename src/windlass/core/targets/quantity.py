@@ -73,8 +73,7 @@ class Quantity(Target):
 
     def row_answer(self, prediction: Prediction) -> Json:
         """Returns the prediction of a single row in the form of `/predict`."""
-        assert prediction.values is not None
-        return {"prediction": prediction.values.item(0)}
+        return {"prediction": prediction.values.item(0)}  # type: ignore[union-attr]  # set here
 
     def predictions(self, prediction: Prediction) -> list[Any]:
         """Returns the quantity of each row."""
