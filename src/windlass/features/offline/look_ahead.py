@@ -58,7 +58,8 @@ class LookAheadCheck:
             history.select(pl.exclude(_NUMBER, _COUNT)).write_parquet(part)
         self.engine.compute_states(self.view, parts, again)
         for history, part in zip(histories, parts, strict=True):
-            self._compare(history, states, _read_states(again / part.name, self.record))
+            times = [name for name, kind in history.schema.items() if kind == pl.Datetime]
+            self._compare(history, states, _read_states(again / part.name, self.record, times))
 
     def _sample(self, event_parts: Sequence[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Returns the events and the finished states of sampled entities, from as few parts as hold enough."""
@@ -158,6 +159,6 @@ def _differ(a: pl.Expr, b: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return (a.is_null() != b.is_null()) | ~is_close.fill_null(value=True)
 
 
-def _read_states(path: Path, record: ViewRecord) -> pl.DataFrame:
+def _read_states(path: Path, record: ViewRecord, times: Sequence[str]) -> pl.DataFrame:
     raw = pl.read_parquet(path / "*.parquet" if path.is_dir() else path)
-    return normalise_states(raw.select(state_columns(record)), record)
+    return normalise_states(raw.select(state_columns(record)), record, times)
