@@ -7,7 +7,6 @@ import pytest
 from tests.support.cli import run_cli
 from tests.support.source_columns import write_csv
 
-
 pytest.importorskip("windlass.tables.declared_table")  # which reads files that data() names
 
 
