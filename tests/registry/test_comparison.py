@@ -146,3 +146,20 @@ def test_a_comparison_is_json(tmp_path: Path) -> None:
 def test_less_is_better_is_turned() -> None:
     assert Difference("mae", 1.0, 2.0, -1.5, -0.5, less_is_better=True).gain == (0.5, 1.5)
     assert Difference("r2", 1.0, 2.0, -1.5, -0.5).verdict("v2", "v1") == "v1 is better"
+
+
+def test_few_rows_are_not_decisive(tmp_path: Path) -> None:
+    few = np.array([0, 1, 0, 1])
+    a, b = (seal_holdout(tmp_path, make_holdout(few, noise=n, seed=int(n))) for n in (0.1, 9.0))
+    results = compare(a, b)
+    assert {m.verdict("v2", "v1") for m in results.metrics} == {"cannot tell"}
+    assert "on 4 rows that both held out. These are too few to tell" in results.summary("v2", "v1")
+    assert {m["verdict"] for m in results.json()["metrics"]} == {"cannot tell"}
+
+
+def test_ranks_of_few_positive_rows_are_not_decisive(tmp_path: Path) -> None:
+    rare = np.array([1] * 4 + [0] * 400)
+    a, b = (seal_holdout(tmp_path, make_holdout(rare, noise=n, seed=int(n))) for n in (0.1, 9.0))
+    results = {m.metric: m.verdict("v2", "v1") for m in compare(a, b).metrics}
+    assert results["roc_auc"] == results["average_precision"] == "cannot tell"
+    assert results["brier"] == "v2 is better"

@@ -69,6 +69,10 @@ class Difference(ApiModel):
     high: float
     difference: float
     less_is_better: bool
+    enough_rows: bool = Field(description="Whether there are rows enough to say which is better.")
+    verdict: str = Field(
+        description="`a is better`, `b is better`, `no difference shown`, or `cannot tell`."
+    )
 
 
 class McNemar(ApiModel):

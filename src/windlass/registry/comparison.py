@@ -13,10 +13,16 @@ from windlass.core.targets.classes import Classes
 from windlass.errors import counted
 from windlass.registry.bootstrap import difference_interval
 
+MIN_ROWS = 20  # effective ones: an interval of fewer says nothing
+MIN_CHANGED_LABELS = 6  # with fewer, no exact test of paired labels reaches 5%: 2 · (1/2)^5 is 0.06
+
 
 @dataclass(frozen=True)
 class Difference:
-    """Metric of `a` and of `b` on the same rows, and the interval of a - b."""
+    """Metric of `a` and of `b` on the same rows, and the interval of a - b.
+
+    `enough_rows` is whether there are rows enough to say which is better.
+    """
 
     metric: str
     a: float
@@ -24,6 +30,7 @@ class Difference:
     low: float
     high: float
     less_is_better: bool = False
+    enough_rows: bool = True
 
     @property
     def difference(self) -> float:
@@ -38,7 +45,9 @@ class Difference:
         return self.low, self.high
 
     def verdict(self, first: str, second: str) -> str:
-        """Returns which of the two is better, where the interval excludes zero."""
+        """Returns which of the two is better, where the interval excludes zero and the rows are enough."""
+        if not self.enough_rows:
+            return "cannot tell"
         low, high = self.gain
         if low > 0:
             return f"{first} is better"
@@ -90,7 +99,12 @@ class Comparison:
         return {
             **asdict(self),
             "metrics": [
-                {**asdict(metric), "difference": metric.difference} for metric in self.metrics
+                {
+                    **asdict(metric),
+                    "difference": metric.difference,
+                    "verdict": metric.verdict("a", "b"),
+                }
+                for metric in self.metrics
             ],
         }
 
@@ -99,6 +113,8 @@ class Comparison:
         if self.obstacle is not None:
             return f"{first} and {second} cannot be compared: {self.obstacle}"
         lines = [f"{first} against {second}, on {counted(self.rows, 'row')} that both held out."]
+        if self.rows < MIN_ROWS:
+            lines[0] += f" These are too few to tell which is better; it takes {MIN_ROWS}."
         if self.relabelled:
             lines.append(
                 f"{self.relabelled:,} of them have another label now; {first}'s labels count."
@@ -176,7 +192,28 @@ def _metric_difference(
         return None
     metric_a, metric_b = (metric.resample(truth, holdout.prediction) for holdout in holdouts)
     low, high = difference_interval(metric_a, metric_b, units, confidence)
-    return Difference(metric.name, value_a, value_b, low, high, metric.less_is_better)
+    enough = _has_enough_rows(metric, holdouts, units)
+    return Difference(metric.name, value_a, value_b, low, high, metric.less_is_better, enough)
+
+
+def _has_enough_rows(metric: ComparedMetric, holdouts: tuple[Holdout, Holdout], units: int) -> bool:
+    """Whether the effective rows of a metric are enough to say which model is better.
+
+    A metric of ranks has as many effective rows as a sample with equal classes that is as precise,
+    4 / (1/n0 + 1/n1): C. J. Willer et al. (2010), Bioinformatics 26:2190-2191. Metrics of labels alone need some
+    labels that differ, unless none does.
+    """
+    if units < MIN_ROWS:
+        return False
+    truth, labels = holdouts[0].truth, [holdout.prediction.labels for holdout in holdouts]
+    if metric.name in ("roc_auc", "average_precision") and truth.ndim == 1:
+        positives = int(np.count_nonzero(truth == 1))
+        negatives = len(truth) - positives
+        return 4 * positives * negatives >= MIN_ROWS * len(truth)
+    if metric.name in ("accuracy", "macro_f1") and labels[0] is not None and labels[1] is not None:
+        changed = int(np.count_nonzero(labels[0] != labels[1]))
+        return changed == 0 or changed >= MIN_CHANGED_LABELS
+    return True
 
 
 def _mcnemar(holdout_a: Holdout, holdout_b: Holdout) -> McNemar:

@@ -8,10 +8,10 @@ from windlass.core.bundle import Bundle
 from windlass.core.data_checks import evaluate_findings, read_data_checks
 from windlass.core.gates import NO_FINDINGS, GateResult, NotWorse
 from windlass.errors import BundleError, RegistryError, StorageError, counted
-from windlass.registry.comparison import Comparison, Difference, compare
+from windlass.registry.comparison import MIN_ROWS, Comparison, Difference, compare
 from windlass.registry.version import Version
 
-MIN_COMMON_ROWS = 20  # an interval of fewer rows says nothing
+MIN_COMMON_ROWS = MIN_ROWS
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,9 @@ def _evaluate_comparison(rule: NotWorse, comparison: Comparison, baseline: str) 
         note = f"not comparable with {baseline}: {obstacle}"
         return GateResult(str(rule), None, passed=False, note=note, undecided=True)
     passed = rule.is_met(*difference.gain)
+    if not passed and not difference.enough_rows:
+        note = f"cannot tell, too few rows or different labels: {_note(difference, comparison, baseline)}"
+        return GateResult(str(rule), difference.a, passed=False, note=note, undecided=True)
     note = _note(difference, comparison, baseline)
     return GateResult(str(rule), difference.a, passed=passed, note=note)
 
