@@ -135,7 +135,7 @@ class _PageRunner:
             where = (self._cwd / "nginx.conf").read_text()
         port = re.search(r"(?:--port[ =]|listen 127\.0\.0\.1:)(\d+)", where)
         number = self._port if port is None else int(port[1])
-        if "worker" not in text:
+        if not text.startswith("windlass worker"):
             wait_until(lambda: _answers(number) or not process.is_running, text)
         assert process.is_running, f"{text}\nended:\n{log.read_text()}"
 

@@ -23,7 +23,7 @@ from windlass.core.targets.target import Target
 from windlass.errors import ProjectError
 
 RESERVED_FIELDS = frozenset(
-    {"artifacts", "data", "help", "json", "model", "seed", "snapshot", "test_size", "track",
+    {"artifacts", "data", "help", "json", "model", "progress", "seed", "snapshot", "test_size", "track",
      "validation", "view"}
 )  # fmt: skip
 _LEDGER_COLUMNS = frozenset(

@@ -8,6 +8,7 @@ import numpy as np
 
 from windlass.engines.convert.estimators.encoding import lookup_rows
 from windlass.engines.convert.types import UnsupportedError
+from windlass.errors import counted
 
 if TYPE_CHECKING:
     from windlass.engines.convert.compiler import Compiler
@@ -33,5 +34,5 @@ def text_vectorizer(compiler: Compiler, step: Any, columns: Columns) -> Columns:
         )
     encoded = step.transform(list(texts))
     if encoded.shape[0] * encoded.shape[1] > _MAX_CELLS:
-        raise UnsupportedError(f"{name}: {encoded.shape[1]} columns are too many")
+        raise UnsupportedError(f"{name}: {counted(encoded.shape[1], 'column')} are too many")
     return lookup_rows(compiler, columns, texts, np.asarray(encoded.toarray(), np.float64))
