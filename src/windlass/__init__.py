@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from windlass.errors import VersionWarning as VersionWarning
     from windlass.errors import WindlassError as WindlassError
     from windlass.monitoring.ledger_reader import read_ledger as read_ledger
+    from windlass.tables.declared_table import read_table as read_table
 
 _MODULES = {
     "AnomalyScore": "windlass.core.targets.anomaly_score",
@@ -96,6 +97,7 @@ _MODULES = {
     "features": "windlass.api.features",
     "load": "windlass.api.model",
     "read_ledger": "windlass.monitoring.ledger_reader",
+    "read_table": "windlass.tables.declared_table",
     "registry": "windlass.api.registry",
     "train": "windlass.api.training",
     "train_command": "windlass.cli.train",

@@ -36,8 +36,10 @@ WindlassError
             └── UnavailableError     503: not ready, or something that it needs is not there
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 Fault = dict[str, Any]
@@ -56,6 +58,13 @@ def counted(count: int, noun: str) -> str:
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{count:,} {noun[:-1]}ies"
     return f"{count:,} {noun}s"
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str | None:
+    """Returns the one of `names` that a misspelt name probably means; None where none is near."""
+    plain = {re.sub(r"[\W_]+", "", each).lower(): each for each in names}
+    near = get_close_matches(re.sub(r"[\W_]+", "", name[:100]).lower(), plain, 1, 0.75)
+    return plain[near[0]] if near else None
 
 
 def error_text(error: BaseException) -> str:

@@ -97,6 +97,7 @@ def test_exactly_these_names_are_exported() -> None:
         "features",
         "load",
         "read_ledger",
+        "read_table",
         "registry",
         "train",
         "train_command",

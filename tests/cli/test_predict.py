@@ -42,7 +42,11 @@ def test_a_file_of_rows_becomes_a_file_of_predictions(
     run: Run, tmp_path: Path, bundle: Path
 ) -> None:
     code, out, err = run([SETOSA, "5.1,3.5,1.4,-1", VIRGINICA])
-    assert (code, err) == (0, "")
+    rejects = tmp_path / "out.csv.rejects.csv"
+    assert (code, err) == (
+        1,
+        f"windlass: Rejected 1 of 3 rows. Read why in {rejects}, or allow it with --max-rejects.\n",
+    )
     assert out.startswith("Scored 2 of 3 rows in ")
     assert f"Rejected 1 row: {tmp_path / 'out.csv.rejects.csv'}" in out
     table = pv.read_csv(tmp_path / "out.csv").to_pydict()
@@ -65,6 +69,7 @@ def test_json_and_nothing_else(run: Run, tmp_path: Path, bundle: Path) -> None:
         "rows": 2,
         "scored": 2,
         "rejected": 0,
+        "ignored_columns": [],
         "output": str(output),
         "rejects": str(rejects),
         "model_version": Bundle.open(bundle).version,
@@ -72,23 +77,47 @@ def test_json_and_nothing_else(run: Run, tmp_path: Path, bundle: Path) -> None:
     assert pq.read_table(output).num_rows == 2
 
 
-def test_kept_columns_are_copied(run: Run, tmp_path: Path) -> None:
+def test_other_columns_are_ignored_and_named_or_kept(run: Run, tmp_path: Path) -> None:
     rows, header = [f"n1,{SETOSA},x"], f"id,{HEADER},species"
     code, _, err = run(rows, header=header)
-    assert code == 1
+    assert code == 0
     assert err.count("\n") == 1
-    assert "--keep id,species" in err
-    assert not (tmp_path / "out.csv").exists()
-    assert run(rows, "--keep", "id,species", header=header)[0] == 0
+    assert "are ignored: id,species. Copy them to the output with --keep id,species" in err
+    assert run(rows, "--keep", "id,species", header=header)[::2] == (0, "")
     assert pv.read_csv(tmp_path / "out.csv").to_pydict()["id"] == ["n1"]
 
 
 def test_when_every_row_is_rejected_the_exit_code_says_so(run: Run, tmp_path: Path) -> None:
-    code, _, err = run(["1,2,3", "1,2,3,x"])
+    code, _, err = run(["1,2,3", "1,2,3,x"], "--lenient", "--max-rejects", "100%")
     assert code == 1
     rejects = tmp_path / "out.csv.rejects.csv"
     assert err == f"windlass: Every row was rejected. Read why in {rejects}.\n"
     assert rejects.read_text(encoding="utf-8").count("\n") == 3
+
+
+def test_lines_that_are_no_rows_fail_the_file_unless_it_is_lenient(
+    run: Run, tmp_path: Path
+) -> None:
+    rows = [SETOSA, "1,2,3", f'{SETOSA[:-3]}"0.2', VIRGINICA, f"{VIRGINICA},1"]
+    code, out, err = run(rows)
+    assert (code, out) == (1, "")
+    assert "rows.csv cannot be read as csv: line 3 has 3 cells, the header names 4" in err
+    assert not (tmp_path / "out.csv").exists()
+    code, out, _ = run(rows, "--lenient")
+    assert code == 1
+    assert out.startswith("Scored 2 of 5 rows in ")
+    assert run(rows, "--lenient", "--max-rejects", "3")[0] == 0
+    assert pv.read_csv(tmp_path / "out.csv").to_pydict()["row"] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [("0", 1), ("1", 0), ("25%", 0), ("24.9%", 1), ("0.25", 0), (".25", 0), ("0.24", 1), ("0%", 1), ("100%", 0),
+     ("1.0", 2), ("1.5", 2), ("-1", 2), ("101%", 2), ("1 %", 2), ("", 2), ("one", 2), ("1e2", 2), ("inf", 2)],
+)  # fmt: skip
+def test_so_many_rows_may_be_rejected(run: Run, limit: str, code: int) -> None:
+    rows = [SETOSA, "5.1,3.5,1.4,-1", VIRGINICA, SETOSA]
+    assert run(rows, f"--max-rejects={limit}")[0] == code
 
 
 def test_refusals_are_one_line(run: Run, tmp_path: Path) -> None:
@@ -134,7 +163,7 @@ def test_rows_behind_a_quote_that_is_not_closed_are_an_error(run: Run, tmp_path:
     rows[3] = '5.1,3.5,1.4,"0.2'
     code, out, err = run(rows)
     assert (code, out) == (1, "")
-    assert "rows.csv cannot be read as csv: row 3 opens a quote that is never closed" in err
+    assert "rows.csv cannot be read as csv: line 5 opens a quote that is never closed" in err
     assert not (tmp_path / "out.csv").exists()
 
 

@@ -227,7 +227,7 @@ def test_a_declaration_says_what_a_server_must_know(tmp_path: Path) -> None:
     declaration = ProjectSpec.from_project(project, ProjectSource(tmp_path, "0" * 64))
     assert ProjectSpec.model_validate_json(declaration.model_dump_json()) == declaration
     assert declaration.gates == ("roc_auc not worse than production by more than 0.01",)
-    assert (declaration.policy, declaration.takes_file) == ("automatic", False)
+    assert (declaration.policy, declaration.takes_file) == ("automatic", True)
     assert declaration.models[0].hyperparameters["properties"].keys() == {"C"}
 
 

@@ -142,8 +142,8 @@ ROW = ",".join(map(str, FLOWER.values()))
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        ([HEADER, ROW, f"{ROW},{SECRET}"], "Row 1 has 5 cells, the header names 4. Correct that line."),
-        ([HEADER, ROW, f'1,2,3,"{SECRET}', ROW], "row 1 opens a quote that is never closed. Close it."),
+        ([HEADER, ROW, f"{ROW},{SECRET}"], "line 3 has 5 cells, the header names 4. Correct it."),
+        ([HEADER, ROW, f'1,2,3,"{SECRET}', ROW], "line 3 opens a quote that is never closed. Close it."),
         ([f"{SECRET},b,{SECRET}", "1,2,3"], "columns 1, 3 have the same name. Name each column once."),
         ([HEADER, ROW, SECRET * 40_000, ROW], "a line is longer than 256 KiB. Check its quotes."),
         ([HEADER], "no line follows the header. Write the column names in a line, and each row in one."),
@@ -169,7 +169,7 @@ def test_rows_behind_a_quote_that_is_not_closed_are_not_left_unanswered(
     rows[3] = f'{ROW.rpartition(",")[0]},"0.2'
     answer = post(iris_server, "\n".join([HEADER, *rows, ""]).encode(), CSV)
     assert answer.status_code == 400
-    assert "row 3 opens a quote" in answer.json()["detail"]
+    assert "line 5 opens a quote" in answer.json()["detail"]
 
 
 def test_every_byte_of_a_table_may_be_wrong(iris_server: Server) -> None:

@@ -96,16 +96,16 @@ def test_a_reader_that_was_left_holds_neither_its_batches_nor_its_source() -> No
 @pytest.mark.parametrize(
     ("rows", "where"),
     [
-        (['1,"x'], "row 0"),
-        (['1,"'], "row 0"),
-        (['1,"x""'], "row 0"),
-        (["1,2", '3,"x', "4,5"], "row 1"),
-        (["1,2", '"a\nb",c', '3,"x', "4,5", ""], "row 2"),
-        (["1", '3,4,5,"x', "4,5"], "row 1"),
-        (['1,5"', '2,"', "3,4"], "row 1"),
-        (["1,2", *['"x', "4,5"] * 2, '6,"'], "row 3"),
-        (["1,2"] * 100_000 + ['1,"x'] + ["3,4"] * 100, "row 100000"),
-        (["1,2"] * 100_000 + ['1,"x'] + ["3,4"] * 100_000, "row 100000"),
+        (['1,"x'], "line 2 opens"),
+        (['1,"'], "line 2 opens"),
+        (['1,"x""'], "line 2 opens"),
+        (["1,2", '3,"x', "4,5"], "line 3 opens"),
+        (["1,2", '"a\nb",c', '3,"x', "4,5", ""], "line 5 opens"),
+        (["1", '3,4,5,"x', "4,5"], "line 3 opens"),
+        (['1,5"', '2,"', "3,4"], "line 3 opens"),
+        (["1,2", *['"x', "4,5"] * 2, '6,"'], "line 3 has text behind a closing quote"),
+        (["1,2"] * 100_000 + ['1,"x'] + ["3,4"] * 100, "line 100002 opens"),
+        (["1,2"] * 100_000 + ['1,"x'] + ["3,4"] * 100_000, "line 100002 opens"),
     ],
     ids=range(10),
 )
@@ -113,13 +113,13 @@ def test_a_file_that_ends_inside_quotes_is_refused(
     rows: list[str], where: str, line_end: str
 ) -> None:
     body = line_end.join(["a,b", *rows]).encode()
-    with pytest.raises(TableError, match=f"read as csv: {where} opens a quote") as caught:
+    with pytest.raises(TableError, match=f"read as csv: {where}") as caught:
         rows_of(body)
     assert where in caught.value.reason
 
 
 def test_a_header_that_ends_inside_quotes_is_refused() -> None:
-    with pytest.raises(TableError, match="the header opens a quote that is never closed"):
+    with pytest.raises(TableError, match="line 1 opens a quote that is never closed"):
         rows_of(b'a,"b\n1,2\n')
 
 

@@ -106,7 +106,7 @@ def altered(form: str, start: int, stop: int) -> bytes:
         ("csv", b"", "is empty. The first line names the columns"),
         ("csv", b"\n\n", "is empty. The first line names the columns"),
         ("csv", b"a,b", "cannot be read as csv: no line follows the header"),
-        ("csv", b"a,b\n1,2\n3\n", "Row 1 has 1 cell, the header names 2. Correct that line"),
+        ("csv", b"a,b\n1,2\n3\n", "line 3 has 1 cell, the header names 2. Correct it"),
         ("csv", b"a,b\n\xff,2\n", "it is not UTF-8"),
         ("csv", b"\xff,b\n1,2\n", "it is not UTF-8"),
         ("csv", b"a,b,a\n1,2,3\n", "has 2 columns called 'a'"),

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from tests.support.points_project import Point
 
+from windlass.core.csv_format import CsvFormat
 from windlass.core.project import Project
 from windlass.core.targets.classes import Classes
 from windlass.core.targets.quantity import Quantity
@@ -163,3 +165,53 @@ def test_rows_come_from_the_file_that_is_named(
         read_dataset(project, file)
     with pytest.raises(DataError, match=r"There is no .*none\.json .* with --data"):
         read_dataset(project, tmp_path / "none.json")
+
+
+CSV = "x;n;colour;kind;id\n" + "0,5;1;red;b;7\n" * 9 + "1,5;;NA;a;8\n" * 10
+
+
+class Semicolons(Point, missing=("NA",), csv=CsvFormat(delimiter=";", decimal=",")):
+    """Points in another format of CSV."""
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_data_may_name_a_file_which_is_read_by_the_row(
+    project_of: Make, tmp_path: Path, kind: type, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text(CSV)
+    declared = project_of(kind(path), row=Semicolons)
+    dataset = read_dataset(declared)
+    assert dataset.batch.numeric[0].tolist() == [0.5, 1.0]
+    assert np.isnan(dataset.batch.numeric[9, 1])
+    assert dataset.batch.text[:, 0].tolist() == ["red"] * 9 + [""] * 10
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [0] * 9 + [1] * 10
+    assert "Semicolons does not have are ignored: id." in caplog.text
+    assert read_dataset(project_of({}, row=Semicolons), path).digest == dataset.digest
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [("x;1;red;b;7", "line 21, x: "), ("1;1;red;c;7", "line 21, kind: Input should be 'b' or 'a'"),
+     ("1;1;red;;7", "line 21, kind: .*, not null"), ("1;1;red;a", "line 21 has 4 cells")],
+)  # fmt: skip
+def test_a_row_of_a_file_that_does_not_fit_is_named_by_its_line(
+    project_of: Make, tmp_path: Path, cells: str, reason: str
+) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text(f"{CSV}{cells}\n")
+    with pytest.raises(DataError, match=reason):
+        read_dataset(project_of(path, row=Semicolons))
+
+
+def test_a_relative_file_is_beside_the_code_of_data(project_of: Make, tmp_path: Path) -> None:
+    code = tmp_path / "project.py"
+    code.write_text("def data():\n    return 'points.csv'\n")
+    scope: dict[str, Any] = {}
+    exec(compile(code.read_text(), str(code), "exec"), scope)
+    declared = project_of(scope["data"], row=Semicolons)
+    with pytest.raises(DataError, match=r"names the file .*points\.csv, which does not exist"):
+        read_dataset(declared)
+    (tmp_path / "points.csv").write_text(CSV)
+    assert len(read_dataset(declared)) == 19

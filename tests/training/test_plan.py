@@ -72,9 +72,9 @@ def test_a_file_is_part_of_the_plan_where_data_takes_one(project_of: Make) -> No
     assert "data" not in resolve_plan(project, TrainingRequest(Path())).params
 
 
-def test_a_file_that_data_does_not_read_is_refused(project_of: Make) -> None:
-    with pytest.raises(ParameterError, match=r"'points' takes no data file.*Leave --data out"):
-        resolve_plan(project_of({}), TrainingRequest(Path(), data=Path("rows.csv")))
+def test_a_file_is_part_of_the_plan_also_where_data_takes_none(project_of: Make) -> None:
+    plan = resolve_plan(project_of({}), TrainingRequest(Path(), data=Path("rows.csv")))
+    assert plan.params["data"] == "rows.csv"
 
 
 class Client(Row):

@@ -1,7 +1,8 @@
 """`windlass predict`: predictions for a file of rows."""
 
+import re
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from windlass.cli.console import (
     echo,
     echo_error,
     echo_json,
+    fail_usage,
     progress,
 )
 from windlass.cli.context import (
@@ -43,6 +45,32 @@ class ScoreTarget(StrEnum):
     SPARK = "spark"
 
 
+Rejects = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="CSV file for invalid rows.", show_default="OUTPUT.rejects.csv"
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(metavar="COLUMNS", help="Columns of the input to copy to the output: id,name,…"),
+]
+MaxRejects = Annotated[
+    str,
+    typer.Option(
+        metavar="N or SHARE",
+        help="How many rows may be rejected before the exit code is 1: 20, 0.01 or 1%.",
+    ),
+]
+Lenient = Annotated[
+    bool,
+    typer.Option(
+        "--lenient",
+        help="Reject lines of CSV that are not rows, one by one, instead of the whole file.",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Adds `predict` to the application."""
     add_command(app, "predict", predict)
@@ -65,18 +93,10 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         ),
     ],
     arguments: ScoredVersion = None,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="CSV file for invalid rows.", show_default="OUTPUT.rejects.csv"
-        ),
-    ] = None,
-    keep: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMNS", help="Columns of the input to copy to the output: id,name,…"
-        ),
-    ] = "",
+    rejects: Rejects = None,
+    keep: Keep = "",
+    max_rejects: MaxRejects = "0",
+    lenient: Lenient = False,
     engine: Annotated[
         ScoreTarget, typer.Option(help="Score on this machine, or on a Spark cluster.")
     ] = ScoreTarget.LOCAL,
@@ -91,21 +111,66 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
     target, names = split_arguments(arguments, usage)
     require_spark_engine(engine, master)
     columns = tuple(dict.fromkeys(filter(None, keep.split(","))))
-    request = ScoreRequest.from_paths(source, output, rejects, columns)
+    allowed = RejectLimit.parse(max_rejects)
+    request = ScoreRequest.from_paths(source, output, rejects, columns, lenient=lenient)
     bundle = _resolve_bundle(target, names, allow_pickle=allow_pickle)
     with progress(quiet=json or not sys.stderr.isatty()) as report:
         if engine is ScoreTarget.LOCAL:
             summary = _score_here(bundle, request, report)
         else:
             summary = _score_on_spark(bundle, request, master, report)
+    if summary.ignored_columns:
+        columns_ignored = ",".join(summary.ignored_columns)
+        echo_error(
+            f"Columns that {bundle.schema.row.title} does not have are ignored: {columns_ignored}. Copy them to the"
+            f" output with --keep {columns_ignored}."
+        )
     if json:
         files = {"output": str(request.output), "rejects": str(request.rejects)}
         echo_json({**asdict(summary), **files, "model_version": bundle.version})
     else:
         _print_summary(summary, request, bundle)
-    if summary.scored:
+    return _exit_code(summary, request, allowed)
+
+
+@dataclass(frozen=True)
+class RejectLimit:
+    """How many rows may be rejected: a number of rows, or a share of all, 0 to 1."""
+
+    rows: int = 0
+    share: float = 0.0
+
+    @staticmethod
+    def parse(text: str) -> "RejectLimit":
+        """Reads `20` as rows, and `1%` and `0.01` as a share.
+
+        Exits with code 2 for every other text, such as `1.0`, which may be one row or all.
+        """
+        if re.fullmatch(r"[0-9]{1,18}", text):
+            return RejectLimit(rows=int(text))
+        if re.fullmatch(r"[0-9]{1,3}([.][0-9]+)?%", text) and float(text[:-1]) <= 100:
+            return RejectLimit(share=float(text[:-1]) / 100)
+        if not re.fullmatch(r"0?[.][0-9]+", text):
+            fail_usage(
+                f"--max-rejects {text!r} is neither a number of rows (20) nor a share of them (0.01 or 1%)."
+            )
+        return RejectLimit(share=float(text))
+
+    def allows(self, rejected: int, rows: int) -> bool:
+        """Whether so many of the rows may be rejected."""
+        return rejected <= max(self.rows, self.share * rows)
+
+
+def _exit_code(summary: "ScoreSummary", request: "ScoreRequest", limit: RejectLimit) -> int:
+    if not summary.scored:
+        echo_error(f"Every row was rejected. Read why in {request.rejects}.")
+        return FAILED
+    if limit.allows(summary.rejected, summary.rows):
         return DONE
-    echo_error(f"Every row was rejected. Read why in {request.rejects}.")
+    echo_error(
+        f"Rejected {summary.rejected:,} of {counted(summary.rows, 'row')}. Read why in {request.rejects}, or"
+        " allow it with --max-rejects."
+    )
     return FAILED
 
 

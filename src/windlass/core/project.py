@@ -71,8 +71,9 @@ class Project:
     """Declares a project in `project.py`: its rows, target, data, candidate models and gates.
 
     `data` is a function that returns the labelled rows as a table (pandas, polars, pyarrow, or a dict of
-    columns). The table has the row's columns and the target's column; missing values are null or NaN. With
-    the signature `data(file: Path | None = None)`, training can read another file: `--data FILE`.
+    columns), or the path of a file, which is read as `windlass.read_table` reads it; a relative path starts from the
+    folder of `data`'s code. The table has the row's columns and the target's column; missing values are null or NaN.
+    With the signature `data(file: Path | None = None)`, it reads the file of `--data FILE` itself.
 
     With a feature `view`, the rows come from the offline store: `data(rows)` takes a polars DataFrame with one
     row per event (the features as they were before the event, and the event's own columns) and returns the

@@ -57,7 +57,7 @@ class ProjectSpec(BaseModel):
                 for kind in project.candidates
             ),
             gates=tuple(map(str, project.gates)),
-            takes_file=project.takes_file,
+            takes_file=project.view is None,
             view=project.view_record,
         )
 

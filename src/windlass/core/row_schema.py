@@ -1,7 +1,7 @@
 """Schema of a row: its columns, their kinds, ranges and units. `schema.json` stores it."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from windlass.core.csv_format import DEFAULT_CSV, SPACES, CsvFormat
 from windlass.core.timestamps import NOT_A_TIME, from_seconds, to_seconds, to_utc
+from windlass.errors import nearest_name
 
 EPOCH = date(1970, 1, 1)
 MISSING_TEXT = ""  # a missing category, as an engine sees it; a real category is never empty
@@ -216,6 +217,12 @@ class RowSchema(BaseModel):
         if not column.is_text:
             return tuple(text.strip(SPACES) for text in self.missing)
         return tuple(text for text in self.missing if text not in (column.categories or ()))
+
+    def meant_name(self, name: str, absent: Iterable[str]) -> str | None:
+        """Returns which of the `absent` columns a misspelt name probably means, or the name of a field in Python."""
+        absent = list(absent)
+        fields = {column.field: column.name for column in self.columns if column.name in absent}
+        return fields.get(name) or nearest_name(name, absent)
 
     def __getitem__(self, name: str) -> ColumnSchema:
         for column in self.columns:

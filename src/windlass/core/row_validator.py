@@ -18,6 +18,7 @@ from windlass.errors import Fault, RowsError
 
 Values = dict[str, Any]  # a row by column name
 MAX_FAULTS = 100  # per response
+_MAX_COMPARED = 20  # unknown fields of a row that are compared with declared ones
 MAX_EXPLAINED_BYTES = 1 << 20  # for larger bodies, only the first invalid row is described
 
 _EMPTY_TEXT_ROW = np.empty((1, 0), object)
@@ -151,7 +152,7 @@ class RowValidator:
             aliased = self._aliased_faults(row)
             faults += aliased
             if not row.keys() <= self._names | {fault["loc"][0] for fault in aliased}:
-                faults += _extra([]).faults
+                faults += [_extra_fault(self._meant_names(row))]
         return RowsError(faults[:MAX_FAULTS]) if faults else None
 
     def _aliased_faults(self, fields: Iterable[str]) -> list[Fault]:
@@ -161,6 +162,13 @@ class RowValidator:
             for name in fields
             if name in self._aliases
         ]
+
+    def _meant_names(self, fields: Mapping[str, Any]) -> list[str]:
+        """Returns the absent columns that unknown fields probably mean; the fields themselves are not repeated."""
+        absent = [name for name in self.schema.names if name not in fields]
+        unknown = [name for name in fields if name not in self._names][:_MAX_COMPARED]
+        meant = [self.schema.meant_name(name, absent) for name in unknown if absent]
+        return sorted({name for name in meant if name is not None})
 
     def _explain_all(self, body: bytes) -> RowsError | None:
         """Describes the faults of an array of rows, up to MAX_FAULTS; None if the body is too large."""
@@ -230,7 +238,15 @@ def require_single_fields(text: bytes, rows: Sequence[Any], fields: int | None) 
 
 
 def _extra(loc: list[str | int]) -> RowsError:
-    return RowsError([{"loc": loc, "msg": "Extra inputs are not permitted"}])
+    return RowsError([{**_extra_fault([]), "loc": loc}])
+
+
+def _extra_fault(meant: Sequence[str]) -> Fault:
+    names = " or ".join(map(repr, meant[:5]))
+    return {
+        "loc": [],
+        "msg": "Extra inputs are not permitted" + (f". Did you mean {names}?" if meant else ""),
+    }
 
 
 def _loads(body: bytes) -> Any:

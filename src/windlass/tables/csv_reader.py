@@ -37,8 +37,12 @@ class BrokenLine:
     text: str
     opens_quote: bool = False
 
-    def __str__(self) -> str:
-        return f"Row {self.row} has {counted(self.cells, 'cell')}, the header names {self.expected_cells}"
+    @property
+    def reason(self) -> str:
+        """Why it is not a row."""
+        if self.opens_quote:
+            return "a quote is not closed, or text follows one that is"
+        return f"{counted(self.cells, 'cell')}, the header names {self.expected_cells}"
 
 
 class BrokenLines:
@@ -97,6 +101,7 @@ class CsvReader:
         self._end = uuid4().hex + '"' + form.delimiter * len(names)
         self._open = b""  # the record at the end of the last chunk that is not closed
         self._records = 0  # the header, rows and broken lines before the chunk
+        self._line = 1  # the physical line on which the chunk begins
         kind = pa.binary() if form.line_per_record else pa.string()
         self.schema = pa.schema([(column, kind) for column in names])
 
@@ -108,11 +113,17 @@ class CsvReader:
     def __iter__(self) -> Iterator[Any]:
         while text := self._lines.take():
             is_first = not self._records
+            if not self._form.line_per_record and b'"' in text:
+                self._require_closed_cells(text)
             # behind a line end, what looks like a byte order mark is text
             table = self._parse(text, b"" if is_first else b"\n")
             if self._open:
+                text = text[: len(text) - len(self._open)]
+                self._line += _count_line_ends(text)
                 self._require_closable()
                 self._lines.put_back(self._open)
+            else:
+                self._line += _count_line_ends(text)
             table = table.slice(1) if is_first else table
             yield from table.to_batches() or [self._empty_batch()]
 
@@ -157,16 +168,34 @@ class CsvReader:
         broken = BrokenLine(row, line.expected_columns, line.actual_columns, text, opens_quote)
         return "skip" if self._on_broken(broken) else "error"
 
+    def _require_closed_cells(self, text: bytes) -> None:
+        """Raise TableError where a cell goes on behind its closing quote: then a quote before it was not closed."""
+        lines = io.StringIO(text.decode(), newline="")
+        reader = csv.reader(lines, delimiter=self._form.delimiter, strict=True)
+        begins = self._line
+        try:
+            for _ in reader:
+                begins = self._line + reader.line_num
+        except csv.Error as error:
+            if "expected after" in str(error):  # and not that the last record of the chunk is open
+                raise _unreadable(
+                    self._name,
+                    f"line {begins} has text behind a closing quote. Check the quotes of this line.",
+                ) from None
+
     def _require_closable(self) -> None:
         """Raise TableError where the open record cannot end: the file does, or the record is too long."""
-        where = f"row {self._records - 1}" if self._records else "the header"
         if self._lines.at_end:
-            reason = f"{where} opens a quote that is never closed. Close it."
+            reason = f"line {self._line} opens a quote that is never closed. Close it."
         elif len(self._open) > self._form.block:
-            reason = _too_long(self._form.block, f"{where} opens a quote, and ")
+            reason = _too_long(self._form.block, f"line {self._line} opens a quote, and ")
         else:
             return
-        raise TableError(f"{self._name} cannot be read as csv: {reason}", reason)
+        raise _unreadable(self._name, reason)
+
+
+def _count_line_ends(text: bytes) -> int:
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
 class RowNumbers:
@@ -225,11 +254,10 @@ def _unreadable(name: str, reason: str) -> TableError:
 
 
 def _opens_quote(lines: Any, delimiter: str) -> NDArray[np.bool_]:
-    """Which lines [n] open a quote and do not close it."""
+    """Which lines [n] open a quote and do not close it, or go on behind one that is closed."""
     mark = rf"\x{ord(delimiter):02x}"
-    quoted = f'"(?:[^"]|"")*"(?:[^"{mark}][^{mark}]*)?'
-    open_quote = f'^(?:(?:{quoted}|[^"{mark}][^{mark}]*|){mark})*"(?:[^"]|"")*$'
-    return to_mask(pc.match_substring_regex(lines, open_quote))
+    cell = f'(?:"(?:[^"]|"")*"|[^"{mark}][^{mark}]*)?'
+    return ~to_mask(pc.match_substring_regex(lines, f"^{cell}(?:{mark}{cell})*$"))
 
 
 class _LineReader:

@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
 from windlass.errors import InputError, TableError, counted
-from windlass.tables.csv_reader import BrokenLine, CsvReader, CsvReadOptions, require_unique
+from windlass.tables.arrow_numpy import text_array
+from windlass.tables.csv_reader import (
+    BrokenLine,
+    CsvReader,
+    CsvReadOptions,
+    require_unique,
+)
+from windlass.tables.line_numbers import find_lines
 from windlass.tables.text_columns import is_text
 
 BATCH_ROWS = 1 << 16
@@ -30,10 +38,10 @@ class TableReader:
     """Iterates over a table's record batches, of at most 65,536 rows where the form allows it.
 
     Small batches of Arrow are joined: each has a cost of its own, and a stream may have one for each row.
-    CSV comes as columns of text, "" where a cell is empty; a broken line goes to `on_broken`, before the next batch
-    or earlier, and is an error without `on_broken`. A batch may be empty. Arrow is a stream or a file. `csv` is the
-    format of CSV. Raises InputError for a source that cannot be read. Once it is left, it holds neither the source
-    nor a thread.
+    CSV and Excel come as columns of text, "" where a cell is empty. A broken line of CSV is an error, unless there is
+    `on_broken`, to which it goes before the next batch or earlier; each line is a record then, also inside quotes.
+    A batch may be empty. Arrow is a stream or a file. `csv` is the format of CSV. Raises InputError for a source that
+    cannot be read. Once it is left, it holds neither the source nor a thread.
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class TableReader:
     ) -> None:
         self._on_broken = on_broken
         self._csv = csv
+        self._source = source
         self._rejected: BrokenLine | None = None
         self._name = str(source) if isinstance(source, Path) else "The body"
         self.form = form
@@ -73,7 +82,13 @@ class TableReader:
         share = self.share
         self._share = lambda: share
         self._batches = iter(())  # what parses refers to this reader, and to the source
+        self._source = b""
         self._open.close()
+
+    @property
+    def has_text_only(self) -> bool:
+        """Whether every column is text, whatever the row declares: in CSV and Excel."""
+        return self.form in ("csv", "xlsx")
 
     @property
     def share(self) -> float:
@@ -104,16 +119,25 @@ class TableReader:
                 return self._start_parquet(source)
             case "arrow":
                 return self._start_arrow(source)
+            case "xlsx" if isinstance(source, Path):
+                from windlass.tables.excel import read_sheet
+
+                sheet = read_sheet(source, self._csv.decimal)
+                return sheet.schema, iter(sheet.to_batches(BATCH_ROWS))
         raise InputError(f"{self._name} has an unknown format. Use csv, parquet or arrow.")
 
     def _start_csv(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
         file = self._file(source)
         if self._csv.encoding != "utf-8":
             file = _Utf8File(file, self._csv.encoding)
-        options = CsvReadOptions(_BLOCK_BYTES, delimiter=self._csv.delimiter)
+        lenient = self._on_broken is not None
+        options = CsvReadOptions(
+            _BLOCK_BYTES, line_per_record=lenient, delimiter=self._csv.delimiter
+        )
         reader = CsvReader(file, self._name, options, self._report)
         self._share = lambda: reader.share
-        return reader.schema, iter(reader)
+        schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
+        return schema, (_as_text(batch, schema) for batch in reader)
 
     def _start_parquet(self, source: Path | bytes) -> tuple[Any, Iterator[Any]]:
         from pyarrow import parquet
@@ -179,7 +203,10 @@ class TableReader:
     def _error_reason(self, error: Exception) -> str:
         """Returns the reason, which quotes nothing of the table; empty if there is none."""
         if self._rejected is not None:
-            return f"{self._rejected}. Correct that line."
+            row = self._rejected.row
+            line = find_lines(self._source, self._csv, [row]).get(row)
+            position = f"row {row}" if line is None else f"line {line}"
+            return f"{position} has {self._rejected.reason}. Correct it."
         if isinstance(error, UnicodeDecodeError) and self._csv.encoding != "utf-8":
             return f"it is not {self._csv.encoding}, the encoding that the row declares."
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
@@ -187,6 +214,15 @@ class TableReader:
         if isinstance(error, OSError) and error.errno:
             return f"{os.strerror(error.errno)}. Check the file."
         return ""
+
+
+def _as_text(batch: Any, schema: Any) -> Any:
+    """Returns the batch with columns of text, "" where a cell is null. Raises ArrowInvalid where it is not UTF-8."""
+    if batch.schema.equals(schema):
+        return batch
+    empty = text_array([""])[0]
+    arrays = [pc.fill_null(column.cast(pa.string()), empty) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _join_small(batches: Iterator[Any]) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """Validates Arrow tables against the declared row, at array speed."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ from windlass.tables.time_columns import is_calendar, read_days, read_times
 from windlass.tables.vector_columns import read_vectors
 
 _MAX_LISTED = 5  # columns that one error names
+_DELIMITERS = (",", ";", "\t", "|", ":")
+_MAX_COMPARED = 100  # other columns that are compared with those that are absent
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,14 @@ def _default(column: ColumnSchema) -> Any:
     return column.to_float(default)
 
 
-def require_columns(schema: RowSchema, names: Iterable[str]) -> None:
-    """Check that the column names are those of the row, each once. Raises TableError."""
+def require_columns(
+    schema: RowSchema, names: Iterable[str], *, ignore_others: bool = False
+) -> tuple[str, ...]:
+    """Check that the columns of the row are there, each once; returns the names of other columns.
+
+    Other columns are rejected too, unless `ignore_others`; one whose name is near that of an absent column always is.
+    Raises TableError.
+    """
     counts = Counter(names)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
@@ -127,20 +135,58 @@ def require_columns(schema: RowSchema, names: Iterable[str]) -> None:
         raise TableError(
             f"The table has {_list_columns(twice)} {advice}", f"The table has a column {advice}"
         )
-    missing = [
-        column.name for column in schema.columns if column.required and column.name not in counts
-    ]
-    extra = [name for name in counts if name not in schema.names]
-    if missing or extra:
-        declared = f"; the columns of {schema.title} are {', '.join(schema.names)}."
-        rest = f"{declared} {_remedy(missing, extra)}"
-        lacks = [f"lacks {_list_columns(missing)}"] if missing else []
-        named = [f"has {_list_columns(extra)}"] if extra else []
-        unnamed = [f"has {counted(len(extra), 'undeclared column')}"] if extra else []
-        raise TableError(
-            f"The table {' and '.join(lacks + named)}{rest}",
-            f"The table {' and '.join(lacks + unnamed)}{rest}",
+    absent = [column.name for column in schema.columns if column.name not in counts]
+    missing = [name for name in absent if schema[name].required]
+    undeclared = tuple(name for name in counts if name not in schema.names)
+    meant = {
+        name: near
+        for name in undeclared[:_MAX_COMPARED]
+        if (near := schema.meant_name(name, absent)) is not None
+    }
+    extra = list(meant) if ignore_others else list(undeclared)
+    if missing and (delimiter := _other_delimiter(schema, undeclared)) is not None:
+        reason = (
+            f"line 1 separates its cells by {delimiter!r}, and {schema.title} declares {schema.csv.delimiter!r}."
+            f" Declare csv=CsvFormat(delimiter={delimiter!r}), or write the file with {schema.csv.delimiter!r}."
         )
+        raise TableError(f"The table lacks {_list_columns(missing)}: {reason}", reason)
+    if missing or extra:
+        raise _wrong_columns(schema, missing, extra, meant)
+    return undeclared
+
+
+def _other_delimiter(schema: RowSchema, undeclared: Sequence[str]) -> str | None:
+    """Return the delimiter by which the names of other columns hold declared ones; None where they hold none."""
+    for delimiter in _DELIMITERS:
+        parts = {
+            part.strip(' "')
+            for name in undeclared[:_MAX_COMPARED]
+            for part in name.split(delimiter)
+        }
+        if (
+            delimiter != schema.csv.delimiter
+            and len(parts) > len(undeclared)
+            and parts & set(schema.names)
+        ):
+            return delimiter
+    return None
+
+
+def _wrong_columns(
+    schema: RowSchema, missing: list[str], extra: list[str], meant: dict[str, str]
+) -> TableError:
+    declared = f"; the columns of {schema.title} are {', '.join(schema.names)}."
+    lacks = [f"lacks {_list_columns(missing)}"] if missing else []
+    named = [f"has {_list_columns(extra)}"] if extra else []
+    unnamed = [f"has {counted(len(extra), 'undeclared column')}"] if extra else []
+    pairs = [*meant.items()][:_MAX_LISTED]
+    did = "".join(f" Did you mean {near!r} by {name[:64]!r}?" for name, near in pairs)
+    did_unnamed = f" Did you mean {', '.join(repr(near) for _, near in pairs)}?" if pairs else ""
+    advice = _remedy(missing, extra)
+    return TableError(
+        f"The table {' and '.join(lacks + named)}{declared}{did} {advice}",
+        f"The table {' and '.join(lacks + unnamed)}{declared}{did_unnamed} {advice}",
+    )
 
 
 def _remedy(missing: list[str], extra: list[str]) -> str:

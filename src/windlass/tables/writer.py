@@ -17,15 +17,18 @@ from windlass.errors import InputError
 from windlass.tables.arrow_numpy import mask_array, number_array, text_array
 
 _FORMS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".arrows": "arrow"}
+_READ_FORMS = _FORMS | {".xlsx": "xlsx"}
 
 
-def table_format(path: Path) -> str:
-    """Return the format that a file's suffix names: csv, parquet or arrow. Raises InputError."""
-    form = _FORMS.get(path.suffix.lower())
+def table_format(path: Path, *, written: bool = False) -> str:
+    """Return the format that a file's suffix names: csv, parquet or arrow, and xlsx unless it is to be `written`.
+
+    Raises InputError.
+    """
+    form = (_FORMS if written else _READ_FORMS).get(path.suffix.lower())
     if form is None:
-        raise InputError(
-            f"{path} has an unknown format. Name a file that ends in .csv, .parquet or .arrow."
-        )
+        endings = ".csv, .parquet or .arrow" if written else ".csv, .parquet, .arrow or .xlsx"
+        raise InputError(f"{path} has an unknown format. Name a file that ends in {endings}.")
     return form
 
 
@@ -87,8 +90,11 @@ def _labels(labels: Any, classes: Sequence[Label]) -> Any:
     return text_array([str(label) for label in classes]).take(number_array(labels))
 
 
-def row_table(schema: RowSchema, batch: Batch) -> Any:
-    """Returns a `pa.RecordBatch` of n validated rows: a column each, with the values that JSON would carry."""
+def row_table(schema: RowSchema, batch: Batch, *, dates_as_text: bool = True) -> Any:
+    """Returns a `pa.RecordBatch` of n validated rows: a column each, with the values that JSON would carry.
+
+    Unless `dates_as_text`, dates are date32.
+    """
     texts, end = iter(batch.text.T), 0
     arrays = []
     for column in schema.columns:
@@ -100,6 +106,11 @@ def row_table(schema: RowSchema, batch: Batch) -> Any:
             arrays.append(_vector_column(batch.numeric[:, start:end]))
         else:
             arrays.append(_number_column(column, batch.numeric[:, start]))
+    if not dates_as_text:
+        arrays = [
+            array.cast(pa.date32()) if column.kind is ColumnKind.DATE else array
+            for column, array in zip(schema.columns, arrays, strict=True)
+        ]
     return pa.RecordBatch.from_arrays(arrays, list(schema.names))
 
 

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from windlass.core.batch import Batch
 from windlass.core.compared_metrics import Truth
+from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
 from windlass.core.error_descriptions import describe_error
 from windlass.core.evaluation_rules import SplitRule
 from windlass.core.hashing import canonical_json
 from windlass.core.project import Project
 from windlass.core.targets.classes import Classes
 from windlass.errors import DataError, WindlassError, counted
+from windlass.training.data_file import project_file, read_data_file
 from windlass.training.repeated_rows import are_coarse, content_groups
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class RowOrigin:
 
     file: Path | None
     count: int
+    csv: CsvFormat = DEFAULT_CSV
 
     @property
     def location(self) -> str:
@@ -47,18 +50,20 @@ class RowOrigin:
         `value` is what the row holds in this column: data() may have sorted the file's rows, or made others.
         """
         if self.file is not None and self.file.suffix.lower() == ".csv":
-            match = _find_line(self.file, number, self.count, column)
+            match = _find_line(self, number, column)
             if match is not None and _same_value(match[1], value):
                 return f"line {match[0]} of {self.file.name}"
         return f"row {number} (counted from 0)"
 
 
-def _find_line(file: Path, number: int, count: int, column: str) -> tuple[int, str] | None:
-    """Return the line where the row begins and its cell; None unless the file has `count` rows and this column."""
+def _find_line(origin: RowOrigin, number: int, column: str) -> tuple[int, str] | None:
+    """Return the line where the row begins and its cell; None unless the file has as many rows and this column."""
     match, seen = None, 0
+    encoding = "utf-8-sig" if origin.csv.encoding == "utf-8" else origin.csv.encoding
+    assert origin.file is not None
     try:
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-            rows = _csv_rows(text)
+        with origin.file.open(encoding=encoding, errors="replace", newline="") as text:
+            rows = _csv_rows(text, origin.csv.delimiter)
             _, header = next(rows)
             at = header.index(column)
             for line, row in rows:
@@ -67,12 +72,12 @@ def _find_line(file: Path, number: int, count: int, column: str) -> tuple[int, s
                 seen += 1
     except (OSError, csv.Error, StopIteration, ValueError, IndexError):
         return None
-    return match if seen == count else None
+    return match if seen == origin.count else None
 
 
-def _csv_rows(text: Any) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(text: Any, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row that is not blank, with the number of its first line, from 1."""
-    reader = csv.reader(text)
+    reader = csv.reader(text, delimiter=delimiter)
     begins = 1
     for row in reader:
         if row:
@@ -136,10 +141,10 @@ def read_dataset(
     """
     from windlass.engines.native import to_frame
 
-    table, undeclared = _read_table(project, file, rows)
+    table, undeclared, file = _read_table(project, file, rows)
     if table.num_rows == 0:
         raise DataError(f"data() of project {project.name!r} returned no rows.")
-    origin = RowOrigin(file, table.num_rows)
+    origin = RowOrigin(file, table.num_rows, project.schema.csv)
     batch = _validate_rows(project, table, origin)
     truth = project.target.read(_TruthColumns(table, origin))
     labels = truth if isinstance(project.target, Classes) else None
@@ -150,29 +155,29 @@ def read_dataset(
     return Dataset(batch, frame, truth, labels, digest, extra_columns, undeclared, weights)
 
 
-def _read_table(project: Project, file: Path | None, rows: RowsReader | None) -> tuple[Any, Any]:
-    """Returns the project's rows as Arrow tables: declared columns (row, target, extra ones), and all others."""
+def _read_table(
+    project: Project, file: Path | None, rows: RowsReader | None
+) -> tuple[Any, Any, Path | None]:
+    """Returns the project's rows as Arrow tables, and the file that they were read from, where that is known.
+
+    The tables have the declared columns (row, target, extra ones), and all others.
+    """
     import pyarrow as pa
 
     if file is not None and not file.exists():
         raise DataError(
             f"There is no {file} to train {project.name!r} on. Name another file with --data."
         )
-    try:
-        arguments = () if rows is None else (rows(),)
-        data = project.data(*arguments) if file is None else project.data(file=file)
-    except WindlassError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise DataError(
-            f"data() of project {project.name!r} failed: {describe_error(error)}."
-        ) from error
+    data = _call_data(project, file, rows)
+    if isinstance(data, str | Path):
+        file = file if data == file else project_file(project, Path(data))
+        data = read_data_file(project, file)
     try:
         table = data if isinstance(data, pa.Table) else pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
             f"data() of project {project.name!r} returned a {type(data).__name__} that is not a table: {error}."
-            " Return a pandas or polars DataFrame, a pyarrow Table, or a dict of columns."
+            " Return a pandas or polars DataFrame, a pyarrow Table, a dict of columns, or the path of a file."
         ) from error
     targets = project.target.columns
     if not project.target.IS_SUPERVISED:
@@ -190,7 +195,22 @@ def _read_table(project: Project, file: Path | None, rows: RowsReader | None) ->
         for index, name in enumerate(table.column_names)
         if name not in names and table.column_names.count(name) == 1
     ]
-    return table.select(list(names)), table.select(undeclared)
+    return table.select(list(names)), table.select(undeclared), file
+
+
+def _call_data(project: Project, file: Path | None, rows: RowsReader | None) -> Any:
+    """Returns what data() returns; the file itself where one is named that data() does not take."""
+    if file is not None and not project.takes_file:
+        return file
+    try:
+        arguments = () if rows is None else (rows(),)
+        return project.data(*arguments) if file is None else project.data(file=file)
+    except WindlassError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise DataError(
+            f"data() of project {project.name!r} failed: {describe_error(error)}."
+        ) from error
 
 
 def _read_extra_columns(project: Project, table: Any, origin: RowOrigin) -> Any:

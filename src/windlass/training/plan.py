@@ -158,11 +158,6 @@ def _require_usable_data(project: Project, request: TrainingRequest) -> None:
             f"Project {project.name!r} reads the features of its view, and no data file. Build them from the"
             " file first: `windlass features build --data FILE`."
         )
-    if request.data is not None and not project.takes_file:
-        raise ParameterError(
-            f"Project {project.name!r} takes no data file: its data function has no argument `file`."
-            " Leave --data out, or declare data(file: Path | None = None)."
-        )
     if request.snapshot is None:
         return
     if project.view is None:

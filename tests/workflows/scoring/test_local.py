@@ -69,7 +69,7 @@ def bundle(classes: tuple[str, ...] | None = ("no", "yes")) -> Bundle:
 
 
 def run(source: Path, output: Path, engine: Any = None, **options: Any) -> ScoreSummary:
-    request = ScoreRequest.from_paths(source, output, **options)
+    request = ScoreRequest.from_paths(source, output, lenient=True, **options)
     return score(bundle(), engine or Half(), request, lambda share, message: None)
 
 
@@ -133,7 +133,7 @@ def test_any_form_gives_any_form(source: str, target: str, tmp_path: Path) -> No
 
 def test_a_regression_has_no_probabilities(rows: Path) -> None:
     output = rows.with_name("out.csv")
-    request = ScoreRequest.from_paths(rows, output, keep=("id",))
+    request = ScoreRequest.from_paths(rows, output, keep=("id",), lenient=True)
     score(bundle(classes=None), Double(), request, lambda share, message: None)
     table = pv.read_csv(output)
     assert table.column_names == ["row", "id", "prediction", "model_version"]
@@ -145,7 +145,7 @@ def test_rows_keep_their_numbers_over_many_batches_and_ragged_lines(tmp_path: Pa
     lines = [f"a,{n % 2}.0" if n % 1000 else "ragged" for n in range(400_000)]
     source.write_text("t,x\n" + "\n".join(lines), encoding="utf-8")
     shares: list[float] = []
-    request = ScoreRequest.from_paths(source, output)
+    request = ScoreRequest.from_paths(source, output, lenient=True)
     summary = score(bundle(), Half(), request, lambda share, message: shares.append(share))
     assert summary.rejected == 400
     numbers = np.arange(400_000)
@@ -169,7 +169,7 @@ def test_when_every_row_is_bad_both_files_say_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "keep", "message"),
     [
-        (CSV, (), "columns that Sample does not: 'id'. Copy them to the output with --keep id"),
+        ("t,X\na,1\n", (), "Did you mean 'x' by 'X'?"),
         (CSV, ("id", "no"), "no column 'no' to keep"),
         ("t,x,row\na,1,2\n", ("row",), "'row' cannot be kept"),
         ("t,id\na,1\n", ("id",), "lacks the column 'x'"),
@@ -275,7 +275,7 @@ def test_rows_that_the_model_rejects_are_rejected_with_the_reason(
         "amount,age,region,kind\n900,44,north,fire\n900,44,Atlantis,fire\n-1,44,north,fire\n"
         "0,44,north,flood\n100,20,south,theft\n"
     )
-    request = ScoreRequest.from_paths(source, output)
+    request = ScoreRequest.from_paths(source, output, lenient=True)
     summary = score(sealed, load_engine(sealed), request, lambda share, message: None)
     assert (summary.scored, summary.rejected) == (2, 3)
     assert pv.read_csv(output)["row"].to_pylist() == [0, 4]

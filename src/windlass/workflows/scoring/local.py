@@ -41,16 +41,21 @@ def score(
     broken = BrokenLines()
     with (
         TableReader(
-            request.input, table_format(request.input), broken.add, bundle.schema.row.csv
+            request.input,
+            table_format(request.input),
+            broken.add if request.lenient else None,
+            bundle.schema.row.csv,
         ) as reader,
         write_atomically(request.rejects, request.output) as (rejects_part, output_part),
         rejects_part.open("w", encoding="utf-8", newline="") as rejects_file,
     ):
         scorer = RowScorer(
-            bundle, engine, reader.schema, request.keep, strings=reader.form == "csv"
+            bundle, engine, reader.schema, request.keep, strings=reader.has_text_only
         )
         rejects, scored = _RejectsWriter(rejects_file), 0
-        with open_writer(output_part, scorer.schema, table_format(request.output)) as writer:
+        with open_writer(
+            output_part, scorer.schema, table_format(request.output, written=True)
+        ) as writer:
             for batch in reader:
                 numbers = rejects.number(batch.num_rows, broken.take())
                 result = scorer.score(batch, numbers)
@@ -63,7 +68,9 @@ def score(
         if not scored + rejects.count:
             raise InputError(f"{request.input} holds no rows. Give at least one.")
     seconds = perf_counter() - started
-    return ScoreSummary(scored + rejects.count, scored, rejects.count, seconds)
+    return ScoreSummary(
+        scored + rejects.count, scored, rejects.count, seconds, scorer.ignored_columns
+    )
 
 
 class _RejectsWriter:
@@ -78,7 +85,7 @@ class _RejectsWriter:
     def number(self, count: int, broken: list[BrokenLine]) -> NDArray[np.int64]:
         """Return the numbers [count] of the next rows, after writing the broken lines."""
         for line in broken:
-            self._write((line.row, "", f"{line}".partition(" has ")[2], line.text))
+            self._write((line.row, "", line.reason, line.text))
         self.count += len(broken)
         return self._numbers.take(count, broken)
 
@@ -92,4 +99,4 @@ def _require_file_paths(request: ScoreRequest) -> None:
     for option, path in request.paths.items():
         if path.exists() and not path.is_file():  # a device would be replaced by a file
             raise SettingsError(f"{option} {path} is a folder or a device. Name a file.")
-    table_format(request.output)
+    table_format(request.output, written=True)

@@ -12,21 +12,29 @@ from windlass.errors import SettingsError
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Request to score `input`. `rejects` is `<output>.rejects.csv` unless named; `keep` names columns to copy."""
+    """Request to score `input`. `rejects` is `<output>.rejects.csv` unless named; `keep` names columns to copy.
+
+    With `lenient`, lines of CSV that are not rows are rejects; without it they fail the request.
+    """
 
     input: Path
     output: Path
     rejects: Path
     keep: tuple[str, ...] = ()
+    lenient: bool = False
 
     @staticmethod
     def from_paths(
-        source: Path, output: Path, rejects: Path | None = None, keep: tuple[str, ...] = ()
+        source: Path,
+        output: Path,
+        rejects: Path | None = None,
+        keep: tuple[str, ...] = (),
+        *,
+        lenient: bool = False,
     ) -> "ScoreRequest":
         """Return a request; rejects go beside the output by default."""
-        return ScoreRequest(
-            source, output, rejects or output.with_name(f"{output.name}.rejects.csv"), keep
-        )
+        rejects = rejects or output.with_name(f"{output.name}.rejects.csv")
+        return ScoreRequest(source, output, rejects, keep, lenient)
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -36,12 +44,13 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """Counts of rows, and the duration in seconds, of one scoring run."""
+    """Counts of rows, the duration in seconds, and the ignored columns of the input, of one scoring run."""
 
     rows: int
     scored: int
     rejected: int
     seconds: float
+    ignored_columns: tuple[str, ...] = ()
 
 
 def require_distinct_paths(request: ScoreRequest) -> None:

@@ -20,7 +20,6 @@ from windlass.tables.validate import RowProblem, ValidatedTable, require_columns
 from windlass.tables.writer import prediction_table
 
 REJECT_COLUMNS = ("row", "column", "reason", "values")  # the columns of the rejects file
-_INDEX = " A column without a name is a data frame's index: write the file with index=False."
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class RowScorer:
     """Validates and predicts batches of a table whose schema is `table`.
 
     `schema` is that of the predictions: `row`, the columns to `keep`, the prediction and the model's version.
-    With `strings` every column is text, as CSV has it. Raises InputError where columns are missing or unknown.
+    `ignored_columns` are those of the table that neither the row has nor `keep` names.
+    With `strings` every column is text, as CSV has it. Raises InputError where columns are missing.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RowScorer:
         self._keep = keep
         self._strings = strings
         self._columns = [name for name in table.names if name in self._row.names]
-        self._require_known_columns(table.names)
+        self.ignored_columns = self._require_known_columns(table.names)
         self.schema = self._schema(table)
 
     def score(self, batch: Any, numbers: NDArray[np.int64]) -> ScoredBatch:
@@ -110,20 +110,15 @@ class RowScorer:
         arrays = [number_array(numbers[valid]), *kept_columns, *columns, version]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _require_known_columns(self, names: list[str]) -> None:
+    def _require_known_columns(self, names: list[str]) -> tuple[str, ...]:
+        """Return the columns that are ignored. Raises InputError."""
         for name in self._keep:
             if name not in names:
                 raise InputError(
                     f"The input has no column {name!r} to keep. It has: {', '.join(names)}."
                 )
-        extra = [name for name in names if name not in (*self._row.names, *self._keep)]
-        require_columns(self._row, self._columns)
-        if extra:
-            raise InputError(
-                f"The input has columns that {self._row.title} does not: {', '.join(map(repr, extra))}."
-                f" Copy them to the output with --keep {','.join(extra)}, or remove them."
-                f"{_INDEX if '' in extra else ''}"
-            )
+        undeclared = require_columns(self._row, names, ignore_others=True)
+        return tuple(name for name in undeclared if name not in self._keep)
 
     def _schema(self, table: Any) -> Any:
         empty = self._target.rejected().slice(0, 0)

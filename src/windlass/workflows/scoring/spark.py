@@ -134,7 +134,8 @@ def score_on_spark(
                 f" share the disk of {request.output.absolute().parent}."
             )
         _remove_spark_files(output, scorer.schema)
-    return ScoreSummary(source.rows, scored, rejected, perf_counter() - started)
+    seconds = perf_counter() - started
+    return ScoreSummary(source.rows, scored, rejected, seconds, scorer.ignored_columns)
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def _check_request(bundle: Bundle, request: ScoreRequest) -> None:
             f"The model of {bundle.path} has no ONNX form, and Spark's executors unpickle nothing."
             " Score it on one machine, without --engine spark."
         )
-    if table_format(request.output) != "parquet":
+    if table_format(request.output, written=True) != "parquet":
         raise SettingsError(
             f"--output {request.output} does not end in .parquet: --engine spark writes a folder of Parquet."
         )
