@@ -94,7 +94,7 @@ def test_another_type_of_arrow_is_refused(array: Any) -> None:
 
 
 def test_every_reader_gives_the_model_the_same_numbers() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"a": 1, "v": GOOD, "b": 2},
         {"a": 3, "v": None, "b": 4},
         {"a": 5, "v": [4, 5, 6], "b": 6},

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from tests.support.child_process import ChildProcess, run
 from tests.support.server import free_port
 from tests.support.waiting import wait_until
@@ -135,8 +136,9 @@ class _PageRunner:
             where = (self._cwd / "nginx.conf").read_text()
         port = re.search(r"(?:--port[ =]|listen 127\.0\.0\.1:)(\d+)", where)
         number = self._port if port is None else int(port[1])
+        answers = _is_ready if text.startswith("windlass serve") else _listens
         if not text.startswith("windlass worker"):
-            wait_until(lambda: _answers(number) or not process.is_running, text)
+            wait_until(lambda: answers(number) or not process.is_running, text)
         assert process.is_running, f"{text}\nended:\n{log.read_text()}"
 
     def _run_python(self, text: str) -> None:
@@ -158,6 +160,13 @@ def _lines(process: ChildProcess) -> Iterator[str]:
         yield line
 
 
-def _answers(port: int) -> bool:
+def _is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0

@@ -160,7 +160,7 @@ def _expanded_bytes(array: Any) -> int:
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         return int(array.nbytes) + len(array.flatten()) * 8  # as float64
     if pa.types.is_fixed_size_list(array.type):
-        return len(array) * (array.type.list_size + 1) * 8
+        return len(array) * (int(array.type.list_size) + 1) * 8
     if not pa.types.is_dictionary(array.type):
         return int(array.nbytes)
     longest = 16  # of what is not text
