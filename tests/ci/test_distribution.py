@@ -78,10 +78,10 @@ class Environment:
         return run(command, env=self.variables, cwd=folder or self.folder, timeout=200)
 
     def answer(self, path: Path, row: object) -> Any:
-        """Serves a project or a bundle for one prediction; returns its JSON."""
+        """Serves a project or a bundle, with the home of this folder, for one prediction; returns its JSON."""
         port = free_port()
         command = [self.bin / "windlass", "serve", path, "--port", port]
-        server = Server(command, port, self.folder / "log", self.variables)
+        server = Server(command, port, self.folder / ".windlass", self.variables)
         try:
             return server.wait().client.post("/predict", json=row).json()
         finally:

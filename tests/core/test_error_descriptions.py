@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from tests.support.budget import IS_CI
-from tests.support.child_process import python_command, run
+from tests.support.child_process import WINDLASS, run
 from tests.support.paths import ROOT
 
 from windlass.core.error_descriptions import (
@@ -30,21 +30,17 @@ COMMANDS = {
     "signing": (["serve", "BUNDLE"], {"WINDLASS_VERIFY_KEY": "/dev/null"}),
     "spark": (["features", "build", "examples/credit_risk", "--engine", "spark"], {}),
 }  # fmt: skip
-# an interpreter in which the modules of an extra cannot be imported, as where they are not installed
-WITHOUT = """
-import sys
+# makes every interpreter of a test one in which the modules of an extra cannot be imported, as where it is not installed
+SITE_CUSTOMIZE = """
+import os, sys
 from importlib.abc import MetaPathFinder
-
-missing = sys.argv.pop(1).split(",")
 
 class Missing(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in missing:
+        if name.partition(".")[0] in os.environ["MISSING"].split(","):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())
-from windlass.cli.main import main
-main()
 """
 
 
@@ -95,11 +91,13 @@ def test_a_package_of_a_user_is_not_ours_to_name() -> None:
 def test_a_command_says_which_extra_it_needs(extra: str, iris: Path, tmp_path: Path) -> None:
     words, variables = COMMANDS[extra]
     words = [str(iris) if word == "BUNDLE" else word for word in words]
-    missing = ",".join(EXTRAS[extra])
+    (tmp_path / "sitecustomize.py").write_text(SITE_CUSTOMIZE)
+    environment = {"MISSING": ",".join(EXTRAS[extra]), "PYTHONPATH": str(tmp_path), "PATH": ""}
     ended = run(
-        python_command(WITHOUT, missing, *words),
+        [WINDLASS, *words],
         cwd=ROOT,
-        env={"PATH": "", "WINDLASS_HOME": str(tmp_path), **variables},
+        env={**environment, "WINDLASS_HOME": str(tmp_path), **variables},
+        warm=False,
     )
     assert ended.code == 1
     (line,) = ended.error_lines
