@@ -94,7 +94,7 @@ def test_a_training_that_fails_is_one_line(bench: Bench, deed: str, reason: str)
     [
         (["--C", "0"], "greater than 0"),
         (["--seed", "-1"], "Seed -1"),
-        (["--data", "rows.csv"], "takes no data file"),
+        (["--data", "rows.csv"], "There is no"),
         (["--artifacts", "/proc/nowhere"], "Choose another folder"),
     ],
 )

@@ -30,7 +30,7 @@ COMMANDS = {
     "signing": (["serve", "BUNDLE"], {"WINDLASS_VERIFY_KEY": "/dev/null"}),
     "spark": (["features", "build", "examples/credit_risk", "--engine", "spark"], {}),
 }  # fmt: skip
-# makes every interpreter of a test one in which the modules of an extra cannot be imported, as where it is not installed
+# makes each interpreter of a test one in which the modules of an extra cannot be imported
 SITE_CUSTOMIZE = """
 import os, sys
 from importlib.abc import MetaPathFinder

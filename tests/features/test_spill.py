@@ -11,6 +11,7 @@ from tests.support.loan_view import make_loans
 from tests.support.snapshots import build_snapshot, offline_store
 
 from windlass.features.offline.build import BuildOptions
+from windlass.features.offline.look_ahead import LookAheadCheck
 from windlass.features.offline.parts import bucket_of
 
 BUCKETS = 4
@@ -57,6 +58,8 @@ def memory_peaks(profile: Any) -> list[int]:
 @pytest.fixture
 def profile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for the profiles of the last query of each DuckDB connection. One more thread wants more memory."""
+    # whose queries on small histories would be a connection's last ones
+    monkeypatch.setattr(LookAheadCheck, "run", lambda *_: None)
     folder, connect = tmp_path / "profiles", duckdb.connect
     folder.mkdir()
 
@@ -69,7 +72,7 @@ def profile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         connection.execute(f"SET profiling_output = '{file}'")
         return connection
 
-    monkeypatch.setattr("windlass.features.engines.duckdb.duckdb.connect", profiling)
+    monkeypatch.setattr(duckdb, "connect", profiling)
     return folder
 
 

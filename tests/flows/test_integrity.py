@@ -30,8 +30,8 @@ from windlass.settings import Settings
 from windlass.web.offload import DaemonExecutor
 
 FILES = [
-    "card.md", "confusion_matrix.json", "environment.json", "golden.json", "holdout.npz", "metrics.json",
-    "model.joblib", "model.onnx", "params.json", "profile.json", "schema.json",
+    "card.md", "confusion_matrix.json", "data_checks.json", "environment.json", "golden.json", "holdout.npz",
+    "metrics.json", "model.joblib", "model.onnx", "params.json", "profile.json", "schema.json",
 ]  # fmt: skip
 
 

@@ -40,7 +40,8 @@ class Split:
 def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> Split:
     """Hold out a share of the rows; every class is in both, and equal rows are on one side.
 
-    Where so many rows are equal by chance that nobody copied them, each row is drawn by itself. Raises
+    Where so many rows are equal by chance that nobody copied them, or a class has too few different rows to keep
+    equal ones together, each row is drawn by itself. Raises
     ParameterError for a share too small or too large, DataError for a class too rare to split.
     """
     from sklearn.model_selection import train_test_split
@@ -48,6 +49,8 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
     groups = _groups_to_keep(dataset)
     drawn = _drawn_rows(groups, dataset.labels, test_size)
     require_two_rows_per_class(dataset, target, groups)
+    if _is_rare(dataset.labels, drawn):
+        groups = drawn = np.arange(len(dataset))
     labels = None if dataset.labels is None else dataset.labels[drawn]
     try:
         _, test = train_test_split(drawn, test_size=test_size, random_state=seed, stratify=labels)
@@ -65,6 +68,15 @@ def split(dataset: Dataset, target: Target, *, test_size: float, seed: int) -> S
 def _groups_to_keep(dataset: Dataset) -> NDArray[np.int64]:
     """Return the group of each row [n] that is kept on one side: equal rows, or each row by itself."""
     return np.arange(len(dataset)) if dataset.equal_by_chance else dataset.groups
+
+
+def _is_rare(labels: NDArray[np.int64] | None, drawn: NDArray[np.int64]) -> bool:
+    """Return whether a class that has rows has fewer than two of the drawn ones."""
+    if labels is None:
+        return False
+    present = np.bincount(labels) > 1
+    counts = np.bincount(labels[drawn], minlength=len(present))
+    return bool((counts[present] < 2).any())
 
 
 def _drawn_rows(

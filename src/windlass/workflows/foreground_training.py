@@ -10,7 +10,7 @@ from pathlib import Path
 from windlass.core.bundle import Bundle
 from windlass.core.bundle_writer import check_replaceable, publish_bundle, staging_folder
 from windlass.core.progress import ProgressCallback
-from windlass.errors import BundleError
+from windlass.errors import BundleError, ParameterError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import JobRequest
 from windlass.settings import Settings
@@ -44,6 +44,11 @@ def train_in_foreground(
     declaration = process.read_spec()
     job_request = request.job_request(folder)
     process.check_request(job_request)
+    file = job_request["data"]
+    if file is not None and not Path(file).exists():
+        raise ParameterError(
+            f"There is no {file} to train {declaration.name!r} on. Name another file with --data."
+        )
     with ForegroundJob(settings, process, process.output, cancelling) as foreground:
         order = JobRequest(declaration.name, "train", job_request, current_user())
         job = foreground.run(order, progress)

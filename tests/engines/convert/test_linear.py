@@ -66,7 +66,7 @@ def test_scores_far_from_zero_share_nothing(iris: Any, convert_exactly: Any) -> 
 def test_no_probabilities_is_native(iris: Any, native_reason: Any) -> None:
     assert "no probabilities" in native_reason(RidgeClassifier(), iris)
     model = make_pipeline(StandardScaler(), RidgeClassifier())
-    assert native_reason(model, iris) == "RidgeClassifier: it gives no probabilities"
+    assert native_reason(model, iris) == "it gives no probabilities"
     assert "no probabilities" in native_reason(SGDClassifier(loss="hinge", random_state=0), iris)
 
 

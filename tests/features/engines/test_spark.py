@@ -120,7 +120,7 @@ def test_a_model_answers_on_the_cluster_as_on_this_machine(
     source.mkdir()
     for name, start, end in (("a", 0, 1200), ("b {2}", 1200, 1300), ("c ü%20", 1300, 3000)):
         rows[start:end].write_parquet(source / f"{name}.parquet")
-    words = ["predict", str(bundle), "--keep", "id", "--json"]
+    words = ["predict", str(bundle), "--keep", "id", "--json", "--max-rejects", "20%"]
     usual = [*words, "--input", str(whole), "--output", str(tmp_path / "usual.parquet")]
     spark = [*words, "--input", str(source), "--output", str(tmp_path / "spark.parquet")]
     spark += ["--engine", "spark", "--master", master]

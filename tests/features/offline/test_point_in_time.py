@@ -172,11 +172,11 @@ def test_labels_that_are_no_frame_of_polars_are_refused(
         ("day", "20200304", "column day is not a date"),
         ("day", "1583280000", "column day is not a date"),
         ("day", "2020-02-30", "column day is not a date"),
-        ("id", "110.0", "column id is not a whole number"),
+        ("id", "110.5", "column id is not a whole number"),
         ("id", "A110", "column id is not a whole number"),
-        ("loan", "1e3", "column loan is not a whole number"),
+        ("loan", "1e-3", "column loan is not a whole number"),
         ("loan_amount", "12,50", "column loan_amount is not a number"),
-        ("late", "yes", "column late is not true or false"),
+        ("late", "perhaps", "column late is not true or false"),
     ],
 )
 def test_a_cell_that_is_not_of_its_type_is_refused(

@@ -1,5 +1,6 @@
 """What training reads: what was known before each loan, beside the loan itself."""
 
+import sys
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
@@ -118,6 +119,6 @@ def test_a_snapshot_that_changes_while_it_is_read_is_reported(
         erase(store, 103)
         return read
 
-    monkeypatch.setattr("windlass.features.offline.training_set.read_parts", read_and_erase)
+    monkeypatch.setattr(sys.modules[training_rows.__module__], "read_parts", read_and_erase)
     with pytest.raises(FeatureError, match="changed while it was read"):
         training_rows(VIEW, PROJECT_VIEW, snapshot)

@@ -69,8 +69,8 @@ class ProgressRange:
     end: float = 1.0
 
     def at(self, share: float) -> float:
-        """Returns the progress of the job once this share of the part is done."""
-        return self.begin + share * (self.end - self.begin)
+        """Returns the progress of the job once this share of the part is done, rounded: progress never goes back."""
+        return round(self.begin + share * (self.end - self.begin), 9)
 
     def share(self, at: float) -> float:
         """Returns the share of the part that is done at this progress of the job."""

@@ -25,10 +25,9 @@ def last_step(compiler: Compiler, pipeline: Any, columns: Columns) -> tuple[Any,
 
 def inner_estimator(_: Compiler, wrapper: Any, columns: Columns) -> tuple[Any, Columns]:
     """Return the estimator inside a search or a frozen estimator."""
-    for name in ("best_estimator_", "estimator_"):
-        if hasattr(wrapper, name):
-            return getattr(wrapper, name), columns
-    return wrapper.estimator, columns
+    own = vars(wrapper)  # a frozen estimator also has the attributes of what it holds
+    name = next(name for name in ("best_estimator_", "estimator_", "estimator") if name in own)
+    return own[name], columns
 
 
 def column_transformer(compiler: Compiler, step: Any, columns: Columns) -> Columns:

@@ -94,11 +94,15 @@ def record_tree_splits(compiler: Compiler, columns: Columns, tree: Any) -> None:
     record_splits(compiler, columns, tree.feature[inner], tree.threshold[inner])
 
 
+def _outputs(model: Any) -> int:
+    return int(getattr(model, "n_outputs_", 1))
+
+
 def sums_of_trees(
     compiler: Compiler, model: Any, members: list[Any], columns: Columns
 ) -> list[str]:
     """Append for each output the trees' mean leaf values, float64 [N, classes] or [N, 1]."""
-    widths = np.broadcast_to(getattr(model, "n_classes_", 1), (model.n_outputs_,)).tolist()
+    widths = np.broadcast_to(getattr(model, "n_classes_", 1), (_outputs(model),)).tolist()
     for member in members:
         record_tree_splits(compiler, columns, member.tree_)
     return [
@@ -125,7 +129,7 @@ def _mean_of_trees(
 
 def _sum_of_trees(compiler: Compiler, model: Any, members: list[Any], columns: Columns) -> str:
     """Append the trees' mean leaf values, float64 [N, classes] or [N, 1]."""
-    if model.n_outputs_ != 1:
+    if _outputs(model) != 1:
         raise UnsupportedError(f"{type(model).__name__}: several targets")
     (total,) = sums_of_trees(compiler, model, members, columns)
     return total
