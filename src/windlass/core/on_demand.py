@@ -1,6 +1,6 @@
 """On-demand features: computed at the moment of the request, from stored columns or from recent events.
 
-`features/offline/on_demand` computes the same for tables.
+`features/offline/training_set` and `features/offline/windows` compute the same for tables.
 """
 
 import math
