@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from tests.support.doc_pages import run_page
+from tests.support.doc_pages import in_ci, run_page
 from tests.support.paths import ROOT
 from tests.support.server import environment
 
 
+@in_ci
 def test_every_block_of_the_page_runs(tmp_path: Path) -> None:
     variables = environment(tmp_path / "home")
     del variables["WINDLASS_HOME"]  # it is found as a reader's is

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.child_process import run_python
 from tests.support.credit_view import CREDIT_RECORD, CREDIT_VIEW, make_credit_loans
-from tests.support.doc_pages import run_page
+from tests.support.doc_pages import in_ci, run_page
 from tests.support.paths import ROOT
 from tests.support.server import environment
 from tests.support.snapshots import build_snapshot
@@ -62,6 +62,7 @@ def _snippets(text: str, heading: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
+@in_ci
 def test_a_purchase_history_becomes_an_answer_by_id(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     heading = "From a purchase history to an answer by id"

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support.doc_pages import code_blocks, run_page
+from tests.support.doc_pages import code_blocks, in_ci, run_page
 from tests.support.paths import ROOT
 from tests.support.server import free_port
 from tests.support.services import skip_or_fail
@@ -26,7 +26,9 @@ def variables() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith(removed)}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [page if page == "tutorial.md" else pytest.param(page, marks=in_ci) for page in PAGES]
+)
 def test_a_page_does_what_it_says(
     page: str, tmp_path: Path, variables: dict[str, str], request: pytest.FixtureRequest
 ) -> None:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
+from tests.support.budget import IS_CI
 from tests.support.child_process import ChildProcess, run
 from tests.support.server import free_port
 from tests.support.waiting import wait_until
@@ -68,6 +70,10 @@ def code_blocks(page: Path) -> list[CodeBlock]:
         if block.file is not None or language in ("sh", "python"):
             blocks.append(block)
     return blocks
+
+
+# pages that train models and start servers; outside CI only the tutorial is run, which does what the others do
+in_ci = pytest.mark.skipif(not IS_CI, reason="a page of half a minute: only in CI")
 
 
 def run_page(
