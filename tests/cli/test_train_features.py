@@ -42,7 +42,7 @@ def test_the_named_snapshot_is_trained_on_and_rare_positives_are_warned_of(
     params = Bundle.open(home / "bundle").json("params.json")
     assert (params["snapshot"], params["view"]) == (1, PROJECT_VIEW.version)
     names = [line.split("  ")[0] for line in ended.out.splitlines()]
-    rare = ["ROC AUC", "average precision", "Brier", "threshold", "cost per row"]
+    rare = ["average precision", "ROC AUC", "cost per row", "threshold", "Brier"]
     assert names[3 : 3 + len(rare)] == rare
     assert names.index("accuracy") > names.index("cost per row")
 

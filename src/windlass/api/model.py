@@ -11,6 +11,7 @@ from windlass.core.batch import Batch, Prediction
 from windlass.core.bundle import Bundle
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.display import Metrics, ModelCard, html_table
+from windlass.core.leading_metrics import order_metrics
 from windlass.core.row_schema import RowSchema
 from windlass.core.row_validator import RowValidator
 from windlass.core.targets.target import Label
@@ -114,8 +115,8 @@ class Model:
 
     @property
     def metrics(self) -> Metrics:
-        """Metrics on the test rows, by name."""
-        return Metrics(self._json("metrics.json"))
+        """Metrics on the test rows, by name; first those of the gates and those that suit the target."""
+        return Metrics(order_metrics(self._json("metrics.json"), self._bundle.rules))
 
     @property
     def params(self) -> dict[str, Any]:

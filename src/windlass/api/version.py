@@ -17,6 +17,7 @@ from windlass.core.display import (
     utc_time,
 )
 from windlass.core.gates import GateResult
+from windlass.core.leading_metrics import order_metrics, summarise_metrics
 from windlass.registry.version import Version as VersionRecord
 from windlass.settings import Settings
 from windlass.workflows.project_lookup import decision_actor, open_registry
@@ -63,8 +64,8 @@ class Version:
 
     @property
     def metrics(self) -> Metrics:
-        """Metrics on the test rows, by name."""
-        return Metrics(self._record.facts.get("metrics", {}))
+        """Metrics on the test rows, by name; first those of the gates and those that suit the target."""
+        return Metrics(order_metrics(self._record.facts.get("metrics", {}), self._record.rules))
 
     @property
     def params(self) -> dict[str, Any]:
@@ -210,7 +211,7 @@ class Versions(list[Version]):
     """Versions of a project, newest first; a table in a notebook."""
 
     def _repr_html_(self) -> str:
-        header = ("version", "stage", "trained", "by", "model", "gates", "digest")
+        header = ("version", "stage", "trained", "by", "model", "metrics", "gates", "digest")
         rows = [
             (
                 version.name,
@@ -218,6 +219,7 @@ class Versions(list[Version]):
                 format_time(version.created_at),
                 version.trained_by,
                 version.params.get("model", ""),
+                summarise_metrics(version.metrics, [gate.rule for gate in version.gates]),
                 "; ".join(map(format_gate, version.gates)),
                 version.digest[:12],
             )

@@ -9,7 +9,7 @@ from windlass.cli.console import echo, echo_error, echo_facts, echo_json
 from windlass.core.bundle import MODEL_PICKLE
 from windlass.core.data_checks import Finding, read_data_checks
 from windlass.core.gates import GateResult
-from windlass.core.metrics import ROW_COUNTS
+from windlass.core.leading_metrics import leading_metrics, majority_share
 from windlass.errors import counted
 
 if TYPE_CHECKING:
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from windlass.jobs.job import Job
     from windlass.workflows.train import TrainingResult
 
-# metrics of a target of several parts that only metrics.json and the model card have
-_DETAILS = ("accuracy_low", "accuracy_high", "_precision_", "_recall_", "_f1_")
+_LABELS = {
+    "macro_f1": "macro F1",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "brier": "Brier",
+    "cost_per_row": "cost per row",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+}
+_SHARES = frozenset({"accuracy", "macro_f1", "roc_auc", "average_precision"})  # from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,9 @@ class TrainingReport:
     warnings: Sequence[str] = field(default=())
     tracked: str | None = None
     untracked: str | None = None
+    rules: Sequence[str] = field(
+        default=()
+    )  # the gates as text, whose metrics lead; not in the JSON
 
     @classmethod
     def from_result(cls, result: "TrainingResult") -> "TrainingReport":
@@ -85,12 +97,13 @@ class TrainingReport:
             digest=bundle.digest,
             data_digest=manifest.data_digest,
             artifacts=str(bundle.path),
+            rules=bundle.rules,
         )
 
     def print(self, *, as_json: bool) -> None:
         """Prints the report for people, or as JSON and nothing else."""
         if as_json:
-            echo_json(asdict(self))
+            echo_json({name: value for name, value in asdict(self).items() if name != "rules"})
             return
         for text in self.warnings:
             echo_error(f"warning while fitting: {text}")
@@ -115,7 +128,7 @@ class TrainingReport:
         facts += [
             ("model", str(model)),
             ("hyperparameters", ", ".join(f"{name} = {value}" for name, value in params.items())),
-            *_metric_facts(self.metrics),
+            *_metric_facts(self.metrics, self.rules),
             *finding_facts(self.findings),
             *(
                 ("gate", f"{gate.rule}: {gate.verdict}{_in_brackets(gate.note)}")
@@ -144,37 +157,43 @@ def _in_brackets(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _metric_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    if "accuracy" not in metrics and "r2" not in metrics:
-        return [
-            (name, f"{value:,.4g}")
-            for name, value in metrics.items()
-            if name not in ROW_COUNTS and not any(part in name for part in _DETAILS)
-        ]
-    if "accuracy" not in metrics:
-        names = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
-        return [(label, f"{metrics[name]:,.4g}") for name, label in names.items()]
-    interval = f"95% interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
-    rows = counted(int(metrics["test_rows"]), "test row")
+def _metric_facts(metrics: Mapping[str, float], rules: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns a line for each leading metric, those of the gates first."""
     return [
-        *_rare_class_facts(metrics),
-        ("accuracy", f"{metrics['accuracy']:.4f} ({interval}, {rows})"),
-        ("macro F1", f"{metrics['macro_f1']:.4f}"),
+        (_LABELS.get(name, name), _format_metric(metrics, name))
+        for name in leading_metrics(metrics, rules)
     ]
 
 
-def _rare_class_facts(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Returns the metrics that matter where the positive class is rare and costs are declared."""
-    if "cost_per_row" not in metrics:
-        return []
-    positives = f"{metrics['base_rate']:.2%} of {counted(int(metrics['test_rows']), 'test row')} are positive"
-    threshold = f"{metrics['threshold']:.4f}"
-    rates = f"recall {metrics['recall_at_threshold']:.1%}, precision {metrics['precision_at_threshold']:.1%}"
-    cost = f"{metrics['cost_per_row']:.4g} ({metrics['cost_accepting_all']:.4g} if all are predicted negative)"
-    return [
-        ("ROC AUC", f"{metrics['roc_auc']:.4f} ({positives})"),
-        ("average precision", f"{metrics['average_precision']:.4f}"),
-        ("Brier", f"{metrics['brier']:.4f}"),
-        ("threshold", f"{threshold} ({rates})"),
-        ("cost per row", cost),
-    ]
+def _format_metric(metrics: Mapping[str, float], name: str) -> str:
+    """Formats a metric with what it has to be read with: its interval, or the share that a trivial model gets."""
+    value = metrics[name]
+    text = f"{value:,.4g}" if abs(value) >= 1 or abs(value) < 0.001 else f"{value:.4f}"
+    if name in _SHARES:
+        text = f"{value:.4f}"
+    return text + _in_brackets(_note(metrics, name))
+
+
+def _note(metrics: Mapping[str, float], name: str) -> str:
+    if name.endswith("accuracy"):
+        return _accuracy_note(metrics, name.removesuffix("accuracy"))
+    rows = counted(int(metrics.get("test_rows", 0)), "test row")
+    if name in {"roc_auc", "average_precision"} and "base_rate" in metrics:
+        return f"{metrics['base_rate']:.2%} of {rows} are positive"
+    if name == "threshold" and "recall_at_threshold" in metrics:
+        rates = (metrics["recall_at_threshold"], metrics["precision_at_threshold"])
+        return f"recall {rates[0]:.1%}, precision {rates[1]:.1%}"
+    if name == "cost_per_row" and "cost_accepting_all" in metrics:
+        return f"{metrics['cost_accepting_all']:.4g} if all are predicted negative"
+    return ""
+
+
+def _accuracy_note(metrics: Mapping[str, float], prefix: str) -> str:
+    low, high = (metrics.get(f"{prefix}accuracy_{end}") for end in ("low", "high"))
+    share = majority_share(metrics, f"{prefix}accuracy")
+    parts = [] if low is None or high is None else [f"95% interval {low:.3f} to {high:.3f}"]
+    if parts and "test_rows" in metrics:
+        parts.append(counted(int(metrics["test_rows"]), "test row"))
+    if share is not None:
+        parts.append(f"always the most frequent class: {share:.4f}")
+    return ", ".join(parts)

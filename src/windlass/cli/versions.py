@@ -19,14 +19,13 @@ from windlass.cli.console import (
 from windlass.cli.context import ProjectArgument, select_version, split_arguments, version_argument
 from windlass.cli.training_report import finding_facts
 from windlass.core.gates import GateResult
+from windlass.core.leading_metrics import order_metrics, summarise_metrics
 from windlass.settings import Settings
 from windlass.workflows.project_lookup import open_registry, resolve_project
 
 if TYPE_CHECKING:
     from windlass.registry.decisions import Decision
     from windlass.registry.version import Version
-
-_LISTED_METRICS = ("accuracy", "roc_auc", "macro_f1", "r2", "mae", "rmse", "log_loss")
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +50,7 @@ def versions(project: ProjectArgument = Path(), json: Json = False) -> None:
                 format_time(version.created_at),
                 version.trained_by,
                 version.facts["params"]["model"],
-                _metrics(version),
+                summarise_metrics(version.facts["metrics"], version.rules),
                 _gates(version),
                 version.digest[:12],
             )
@@ -80,6 +79,7 @@ def show(
         return
     params = dict(version.facts["params"])
     model = params.pop("model")
+    metrics = order_metrics(version.facts["metrics"], version.rules)
     echo_facts(
         [
             ("version", f"{version.project} {version.name}"),
@@ -87,7 +87,7 @@ def show(
             ("model", str(model)),
             ("hyperparameters", ", ".join(f"{name} = {value}" for name, value in params.items())),
             ("trained", f"{format_time(version.created_at)} by {version.trained_by}"),
-            *((name, f"{value:,.6g}") for name, value in version.facts["metrics"].items()),
+            *((name, f"{value:,.6g}") for name, value in metrics.items()),
             *finding_facts(version.facts.get("findings", ())),
             *(("gate", _gate(gate)) for gate in version.gates),
             *(("decision", _decision(decision)) for decision in decisions),
@@ -161,12 +161,6 @@ def prune(
 def format_time(seconds: float) -> str:
     """Formats seconds since 1970 as a UTC date and time."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _metrics(version: "Version") -> str:
-    metrics = version.facts["metrics"]
-    values = [f"{name} {metrics[name]:.4g}" for name in _LISTED_METRICS if name in metrics]
-    return ", ".join(values[:2])
 
 
 def _gates(version: "Version") -> str:

@@ -143,6 +143,14 @@ class Bundle:
         return read_target(self.schema.target)
 
     @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules of its gates as text, those that compare with production too."""
+        compared = (
+            f"{each.metric} not worse than production" for each in self.manifest.comparisons
+        )
+        return (*(gate.rule for gate in self.manifest.gates), *compared)
+
+    @property
     def version(self) -> str:
         """The version in the registry, such as `v3`; else the first 12 hex digits of the SHA-256 of `model.joblib`."""
         return self.registered_version or self.manifest.files[MODEL_PICKLE][:12]

@@ -1,10 +1,15 @@
 """Gates: rules that a version has to pass before it can be approved."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
 from windlass.errors import ProjectError
+
+_RULE = re.compile(
+    r"(.+?) (?:[<>]= \S+|not worse than production(?: by more than \S+)?)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,12 @@ class GateResult:
     def verdict(self) -> str:
         """`passed`, `FAILED` or `undecided`."""
         return "passed" if self.passed else "undecided" if self.undecided else "FAILED"
+
+
+def gate_metric(rule: str) -> str | None:
+    """Returns the metric of a gate as text, `accuracy` of `accuracy >= 0.9`; None where a gate has none."""
+    match = _RULE.fullmatch(rule)
+    return None if match is None else match[1]
 
 
 def evaluate_thresholds(

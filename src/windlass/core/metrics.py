@@ -20,9 +20,9 @@ LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
 CLASSIFICATION_METRICS = ("accuracy", "macro_f1", "log_loss")
 BINARY_METRICS = ("roc_auc", "average_precision", "brier")
 REGRESSION_METRICS = ("mae", "rmse", "r2")
-COST_METRICS = ("base_rate", "recall_at_precision", "threshold", "recall_at_threshold",
+COST_METRICS = ("recall_at_precision", "threshold", "recall_at_threshold",
              "precision_at_threshold", "cost_per_row", "cost_accepting_all")  # fmt: skip
-PER_CLASS_METRICS = ("precision", "recall", "f1")
+PER_CLASS_METRICS = ("precision", "recall", "f1", "support")
 ROW_COUNTS = ("test_rows", "train_rows")
 Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 

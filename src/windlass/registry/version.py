@@ -101,6 +101,11 @@ class Version(VersionRef):
         return stage
 
     @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules of its gates as text, in the order of the project."""
+        return tuple(gate.rule for gate in self.gates)
+
+    @property
     def failed_gates(self) -> tuple[GateResult, ...]:
         """The gates that keep even a person from approving it."""
         return tuple(gate for gate in self.gates if gate.blocks_approval)

@@ -122,7 +122,6 @@ def _cost_metrics(
     predicted = positive >= costs.threshold
     true_positives = int(np.count_nonzero(predicted & (truth == 1)))
     return {
-        "base_rate": float(np.mean(truth == 1)),
         "recall_at_precision": formulas.recall_at_precision(truth, positive, costs.precision),
         "threshold": costs.threshold,
         "recall_at_threshold": true_positives / max(int(truth.sum()), 1),

@@ -5,6 +5,7 @@ from typing import Any
 
 from windlass.core.bundle import EngineRecord, GateRecord
 from windlass.core.evaluation_rules import GroupSplit, SplitRule
+from windlass.core.leading_metrics import order_metrics
 from windlass.core.row_schema import ColumnSchema, RowSchema
 from windlass.core.targets.classes import Classes
 from windlass.core.targets.target import class_key
@@ -120,10 +121,14 @@ def _format_limit(limit: object) -> str:
 
 
 def _metrics(run: TrainingRun) -> str:
-    rows = [(name, f"{value:.4g}") for name, value in run.evaluation.metrics.items()]
+    rules = (str(gate) for gate in run.project.gates)
+    metrics = order_metrics(run.evaluation.metrics, rules)
+    rows = [(name, f"{value:.4g}") for name, value in metrics.items()]
     note = ""
     if "accuracy" in run.evaluation.metrics:
         note = " `accuracy_low` and `accuracy_high` are its 95% interval (Wilson)."
+    if "majority_share" in run.evaluation.metrics:
+        note += " `majority_share` is the accuracy of always predicting the most frequent class."
     if "roc_auc" in run.evaluation.metrics and isinstance(run.project.target, Classes):
         note += f" The positive class is {class_key(run.project.target.labels[1])}."
     return f"## Metrics\n\nOn the test rows.{note}\n\n" + _table(("Metric", "Value"), rows)

@@ -130,7 +130,8 @@ class Classes(Target):
         of_classes = [
             f"{metric}_{key}" for metric in formulas.PER_CLASS_METRICS for key in self.keys
         ]
-        return (*compared, "accuracy_low", "accuracy_high", *of_classes)
+        shares = ("majority_share", "base_rate") if len(self.labels) == 2 else ("majority_share",)
+        return (*compared, "accuracy_low", "accuracy_high", *shares, *of_classes)
 
     def evaluate(self, truth: Truth, prediction: Prediction) -> dict[str, float]:
         """Returns the metrics of the test rows."""
@@ -144,12 +145,16 @@ class Classes(Target):
             "accuracy": values.pop("accuracy"),
             "accuracy_low": low,
             "accuracy_high": high,
+            "majority_share": float(matrix.sum(axis=1).max() / total),
             **values,
         }
+        if len(self.labels) == 2:
+            metrics["base_rate"] = float(matrix[1].sum() / total)
         by_class = {
             "precision": formulas.safe_ratio(np.diag(matrix), matrix.sum(axis=0)),
             "recall": formulas.safe_ratio(np.diag(matrix), matrix.sum(axis=1)),
             "f1": formulas.f1_scores(matrix),
+            "support": matrix.sum(axis=1),
         }
         for name, of_classes in by_class.items():
             metrics |= {
