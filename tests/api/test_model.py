@@ -13,6 +13,7 @@ import pytest
 from tests.support.registry_home import RegistryHome
 from tests.support.server import LOAN, Server
 from tests.support.trained_bundles import BundleOf
+from tests.support.workbooks import write_workbook
 
 import windlass
 from windlass.errors import (
@@ -73,7 +74,10 @@ def test_files_are_read_as_the_server_reads_them(mixed: windlass.Model, tmp_path
     csv, parquet = tmp_path / "rows.csv", tmp_path / "rows.parquet"
     pd.DataFrame(ROWS).to_csv(csv, index=False)
     pq.write_table(pa.Table.from_pylist(ROWS), parquet)
-    for file in (str(csv), parquet):
+    names = list(ROWS[0])
+    cells = [names, *([row[name] for name in names] for row in ROWS)]
+    workbook = write_workbook(tmp_path / "rows.xlsx", cells)
+    for file in (str(csv), parquet, workbook):
         assert mixed.predict(file).tolist() == labels
     with pytest.raises(InputError, match="unknown format"):
         mixed.predict(tmp_path / "rows.doc")

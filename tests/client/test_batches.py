@@ -116,6 +116,8 @@ def test_a_csv_file_is_cut_between_records_and_sent_as_it_is(tmp_path: Path) -> 
     assert b"".join(body.removeprefix(b"x;n\n") for body in bodies) == file.read_bytes()[4:]
     with pytest.raises(InputError, match="cannot be read"):
         server.client.predict_batch(tmp_path / "none.csv")
+    with pytest.raises(InputError, match="an Excel file"):
+        server.client.predict_batch(tmp_path / "rows.xlsx")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ _Validated = tuple[list[Batch], int, list[Fault]]  # batches, number of invalid 
 def _read_file(validator: RowValidator, path: Path) -> _Validated:
     with TableReader(path, table_format(path), csv=validator.schema.csv) as reader:
         require_columns(validator.schema, reader.names)
-        return _validate_tables(validator, reader, strings=reader.form == "csv")
+        return _validate_tables(validator, reader, strings=reader.has_text_only)
 
 
 def _validate_tables(validator: RowValidator, tables: Any, *, strings: bool) -> _Validated:

@@ -82,7 +82,7 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
         typer.Option(
             "--input",
             metavar="FILE",
-            help="Rows: a .csv, .parquet or .arrow file. For Spark .parquet, or a folder of them.",
+            help="Rows: a .csv, .parquet, .arrow or .xlsx file. For Spark .parquet, or a folder of them.",
         ),
     ],
     output: Annotated[

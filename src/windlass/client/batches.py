@@ -166,6 +166,10 @@ def _file_pieces(path: Path) -> Iterator[Piece]:
     if form == "csv":
         yield from _csv_pieces(path)
         return
+    if form == "xlsx":  # its cells mean what the declared row says
+        raise InputError(
+            f"{path} is an Excel file, which a server does not read. Read it with windlass.read_table(path, Row) first."
+        )
     with TableReader(path, form) as reader:
         yield from _table_pieces(pa.Table.from_batches([batch]) for batch in reader)
 
