@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from windlass.core.data_checks import DataChecks
+from windlass.core.evaluation_rules import GroupSplit
 from windlass.core.project import Project
 from windlass.core.row import Row
 from windlass.core.targets.classes import Classes
@@ -169,6 +170,16 @@ def test_equal_rows_on_both_sides_are_a_finding(project_of: Make) -> None:
     assert "40 of 40 test rows (100.0%) equal a training row" in checks.findings[0].message
     together = _check(project_of, copied)
     assert (together.findings, together.repeated_rows, together.repeated_test_rows) == ((), 80, 0)
+
+
+def test_equal_rows_of_other_groups_are_other_cases(project_of: Make) -> None:
+    table = _table()
+    copied = {name: np.concatenate([values, values[:40]]) for name, values in table.items()}
+    copied["shop"] = np.array(["old"] * ROWS + ["new"] * 40)
+    by_hand = Split(np.arange(ROWS), np.arange(ROWS, ROWS + 40), method="declared")
+    assert (
+        _names(_check(project_of, copied, by_hand, split=GroupSplit("shop"), beside=["shop"])) == []
+    )
 
 
 def test_rows_that_are_equal_by_chance_are_no_finding(project_of: Make) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from windlass.core.data_checks import DataChecks
+from windlass.core.evaluation_rules import SplitRule
 from windlass.core.project import Project
 from windlass.training.column_checks import check_columns
 from windlass.training.column_scores import ScoredTarget, column_scores
@@ -26,8 +27,12 @@ def check_data(project: Project, dataset: Dataset, split: Split) -> DataChecks:
     )
     scores = column_scores(project.schema, dataset.batch, targets, split)
     repeated = repeated_test_rows(dataset.groups, split)
+    rule = project.split or SplitRule()
+    # rows of other groups or times are other cases, also where their columns are equal
+    are_other_cases = rule.group is not None or rule.time is not None
+    is_by_chance = dataset.equal_by_chance or are_other_cases
     findings = [
-        *(() if dataset.equal_by_chance else check_repeated_rows(repeated, split)),
+        *(() if is_by_chance else check_repeated_rows(repeated, split)),
         *check_columns(project, dataset, scores),
         *check_groups(project, dataset, split),
         *check_times(project, dataset, split),
