@@ -71,3 +71,16 @@ def test_a_profile_survives_json() -> None:
     assert values.classes is None
     assert values.value is not None
     assert values.value.mean == 1.5
+
+
+@pytest.mark.parametrize("categories", [3, 150, 1000])
+def test_all_categories_are_named_while_they_are_few(categories: int) -> None:
+    names = [f"c{i:04}" for i in range(categories)]
+    result = CategoryProfile.from_values("c", ["", *names, *names])
+    assert CategoryProfile.model_validate_json(result.model_dump_json()).seen == frozenset(names)
+
+
+def test_of_many_categories_those_that_were_seen_are_unknown() -> None:
+    result = CategoryProfile.from_values("c", [f"c{i:04}" for i in range(1001)])
+    assert (result.other, result.other_names, result.seen) == (901, (), None)
+    assert CategoryProfile.from_values("c", ["", ""]).seen == frozenset()

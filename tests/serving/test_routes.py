@@ -115,7 +115,7 @@ def test_status(iris_server: Server, iris: Path, version: str) -> None:
     assert after.keys() == {
         "project", "ready", "reason", "uptime_seconds", "live_version", "live_since", "stage", "engine",
         "bundle_digest", "refused", "registry", "features", "requests", "errors", "latency_seconds", "predictions",
-        "class_mix", "ledger", "drift",
+        "class_mix", "unseen_categories", "ledger", "drift",
     }  # fmt: skip
     assert after["project"] == "iris"
     assert after["ready"] is True

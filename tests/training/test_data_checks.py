@@ -14,7 +14,7 @@ from windlass.core.row import Row
 from windlass.core.targets.classes import Classes
 from windlass.core.targets.quantity import Quantity
 from windlass.training.column_checks import is_id_name, is_named_like
-from windlass.training.data_checks import check_data
+from windlass.training.data_checks import check_data, missing_marker_warnings
 from windlass.training.dataset import read_dataset
 from windlass.training.split import Split, split
 
@@ -235,3 +235,24 @@ def test_few_rows_have_no_scores(project_of: Make) -> None:
     table = {"x": np.arange(40.0) / 7, "kind": ["a"] * 20 + ["b"] * 20}
     checks = _check(project_of, table)
     assert (checks.column_scores, checks.findings) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("marker", "warns"),
+    [
+        ("NA", True), ("n/a", True), ("None", True), ("nan", True), ("?", True), ("-", True), ("Nan", True),
+        ("", False), ("nana", False), ("blue", False),
+    ],
+)  # fmt: skip
+def test_a_category_that_may_mean_missing_is_a_warning(
+    project_of: Make, table: dict[str, Any], marker: str, *, warns: bool
+) -> None:
+    table["colour"] = [marker or None if i % 2 else "red" for i in range(20)]
+    project = project_of(table)
+    half = Split(np.arange(10), np.arange(10, 20), "declared")
+    expected = (
+        f'Column colour holds {marker!r} as a category in 5 rows: declare Point(Row, missing=["{marker}"]) if it'
+        " means missing."
+    )
+    warnings = list(missing_marker_warnings(project, read_dataset(project), half))
+    assert warnings == ([expected] if warns else [])

@@ -106,7 +106,7 @@ class TrainingReport:
             echo_json({name: value for name, value in asdict(self).items() if name != "rules"})
             return
         for text in self.warnings:
-            echo_error(f"warning while fitting: {text}")
+            echo_error(f"warning: {text}")
         if self.untracked is not None:
             echo_error(f"warning: {self.untracked}")
         echo_facts(self._facts())

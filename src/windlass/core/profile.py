@@ -15,6 +15,7 @@ from windlass.core.targets.target import OutputArray, Target, class_key
 
 BINS = 10
 MAX_CATEGORIES = 100  # that are counted by name; all others are counted together
+MAX_NAMED = 1000  # up to so many categories, the others are named too
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 Floats = NDArray[np.float64]
@@ -70,13 +71,24 @@ class NumericProfile(_Profile):
 
 
 class CategoryProfile(_Profile):
-    """Distribution of a column of categories: `counts` by category, and all `other` categories together."""
+    """Distribution of a column of categories: `counts` by category, and all `other` categories together.
+
+    `other_names` are the categories that `other` counts; none where there are more than MAX_NAMED in all.
+    """
 
     kind: Literal["category"] = "category"
     name: str
     missing: float  # share of the rows
     counts: dict[str, int]
     other: int
+    other_names: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> frozenset[str] | None:
+        """All categories of the rows; None where they are too many to be kept, or an old bundle does not name them."""
+        if self.other and not self.other_names:
+            return None
+        return frozenset(self.counts).union(self.other_names)
 
     def histogram(self, values: Iterable[str]) -> tuple[dict[str, int], int]:
         """Counts other values in the same categories, and all the rest; missing ones are left out."""
@@ -95,7 +107,9 @@ class CategoryProfile(_Profile):
         missing = remaining.pop(MISSING_TEXT, 0)
         names = [*declared] or sorted(remaining, key=lambda value: (-remaining[value], value))
         counts = {value: remaining.pop(value, 0) for value in names[:MAX_CATEGORIES]}
-        return cls(name=name, missing=missing / rows, counts=counts, other=sum(remaining.values()))
+        other = sum(remaining.values())
+        rest = tuple(sorted(remaining)) if len(counts) + len(remaining) <= MAX_NAMED else ()
+        return cls(name=name, missing=missing / rows, counts=counts, other=other, other_names=rest)
 
 
 class Profile(_Profile):

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from windlass.monitoring.shared_counters import Numbers, SeriesKey, SharedCounters
 
@@ -18,6 +19,7 @@ LATENCY_SERIES = "windlass_request_duration_seconds"
 PREDICTIONS_SERIES = "windlass_predictions_total"
 READS_SERIES = "windlass_feature_reads_total"
 LEDGER_FAILURES_SERIES = "windlass_ledger_failures_total"
+UNSEEN_SERIES = "windlass_unseen_categories_total"
 READ_RESULTS = ("found", "unknown", "failed")  # outcomes of one entity's lookup
 
 
@@ -36,12 +38,30 @@ class LatencyCounter:
         cells[_SUM] += seconds
 
 
+class UnseenCounter:
+    """Counters of cells, one for each text column of a version, whose category no training row had.
+
+    For any thread: rows are predicted on several.
+    """
+
+    __slots__ = ("_cells", "_lock")
+
+    def __init__(self, cells: Numbers, lock: Lock) -> None:
+        self._cells, self._lock = cells, lock
+
+    def add(self, index: int, count: int) -> None:
+        """Counts cells of the column at this index."""
+        with self._lock:
+            self._cells[index] += count
+
+
 class ServerMetrics:
     """Counters of this worker process, and their sums over all workers of the server."""
 
     def __init__(self, counters: SharedCounters) -> None:
         self._counters = counters
         self._latencies: dict[tuple[str, str, str, int], LatencyCounter] = {}
+        self._unseen_lock = Lock()
 
     def latency(self, project: str, version: str, route: str, status: int) -> LatencyCounter:
         """Returns the histogram for requests of these labels; `status` is the HTTP status."""
@@ -63,6 +83,13 @@ class ServerMetrics:
     def ledger_failures(self, project: str) -> Numbers:
         """Returns the counter of failed appends to a project's ledger, one cell."""
         return self._counters.series((LEDGER_FAILURES_SERIES, project), 1)
+
+    def unseen_categories(
+        self, project: str, version: str, columns: Sequence[str]
+    ) -> UnseenCounter:
+        """Returns the counter of categories that a version was not trained on, by column, in order."""
+        cells = self._counters.series((UNSEEN_SERIES, project, version, *columns), len(columns))
+        return UnseenCounter(cells, self._unseen_lock)
 
     def snapshot(self) -> "MetricsSnapshot":
         """Returns the sums over all workers."""
@@ -91,18 +118,19 @@ class MetricsSnapshot:
     """Counts over all workers at one time.
 
     `predictions` are by (project, version), then by class, "" for every row; `reads` of features by project, then
-    by result; `ledger_failures` are by project.
+    by result; `ledger_failures` are by project; `unseen_categories` are by (project, version), then by column.
     """
 
     histograms: tuple[Histogram, ...]
     predictions: dict[tuple[str, str], dict[str, float]]
     reads: dict[str, dict[str, float]]
     ledger_failures: dict[str, float]
+    unseen_categories: dict[tuple[str, str], dict[str, float]]
 
     @staticmethod
     def from_sums(sums: dict[SeriesKey, list[float]]) -> "MetricsSnapshot":
         """Builds the snapshot from the summed series of the workers."""
-        histograms, predictions, reads, failures = [], {}, {}, {}
+        histograms, predictions, reads, failures, unseen = [], {}, {}, {}, {}
         for key, values in sorted(sums.items()):
             if key[0] == LATENCY_SERIES:
                 project, version, route, status = key[1:]
@@ -114,7 +142,9 @@ class MetricsSnapshot:
                 reads[key[1]] = dict(zip(key[2:], values, strict=True))
             elif key[0] == LEDGER_FAILURES_SERIES:
                 failures[key[1]] = values[0]
-        return MetricsSnapshot(tuple(histograms), predictions, reads, failures)
+            elif key[0] == UNSEEN_SERIES:
+                unseen[key[1], key[2]] = dict(zip(key[3:], values, strict=True))
+        return MetricsSnapshot(tuple(histograms), predictions, reads, failures, unseen)
 
 
 def quantiles(buckets: Iterable[Sequence[float]], wanted: Sequence[float]) -> list[float | None]:

@@ -123,6 +123,7 @@ class _MetricFamilies(Collector):
         yield latency
         yield requests
         yield self._predictions()
+        yield from self._unseen_categories()
         live = InfoMetricFamily(
             "windlass_live_version", "The version that answers.", labels=["project"]
         )
@@ -148,6 +149,21 @@ class _MetricFamilies(Collector):
             for label, count in counts.items():
                 family.add_metric([project, version, label], count)
         return family
+
+    def _unseen_categories(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "windlass_unseen_categories",
+            "Cells of text, in rows predicted, whose category no training row had.",
+            labels=["project", "column"],
+        )
+        totals: dict[tuple[str, str], float] = {}  # over the versions
+        for (project, _), counts in self.snapshot.unseen_categories.items():
+            for column, count in counts.items():
+                totals[project, column] = totals.get((project, column), 0.0) + count
+        for (project, column), count in totals.items():
+            family.add_metric([project, column], count)
+        if family.samples:
+            yield family
 
     def _feature_reads(self) -> Iterator[Metric]:
         family = CounterMetricFamily(

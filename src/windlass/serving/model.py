@@ -13,6 +13,7 @@ from windlass.engines.rejection import RejectionExplainer
 from windlass.errors import Fault
 from windlass.monitoring.metrics import ServerMetrics
 from windlass.serving.batching import prediction_batcher
+from windlass.serving.unseen_categories import SeenCategories, UnseenCategories
 from windlass.web.offload import DaemonExecutor
 
 INLINE_SECONDS = 0.001  # an engine that takes longer for one row runs on a thread
@@ -42,6 +43,8 @@ class ServedModel:
         # without a look-up in the target, and without a call where one counter counts a row
         self.row_answer = self.target.row_answer
         self.counts_label = self.target.KIND is None
+        self.seen_categories = SeenCategories(bundle)
+        self._unseen: UnseenCategories | None = None  # nothing is counted before `use_metrics`
         self._rejections = RejectionExplainer(self.engine.predict, bundle)
         self.seconds_per_row = self._warm_up()
         self.inline = self.seconds_per_row < INLINE_SECONDS
@@ -53,7 +56,9 @@ class ServedModel:
 
     def use_metrics(self, metrics: ServerMetrics) -> None:
         """Counts predictions in the server's metrics; called on the event loop, before the first request."""
-        self.counts = metrics.predictions(self.bundle.manifest.project, self.version, self.counters)
+        project = self.bundle.manifest.project
+        self.counts = metrics.predictions(project, self.version, self.counters)
+        self._unseen = self.seen_categories.counter(metrics, project, self.version)
 
     def _warm_up(self) -> float:
         """Predicts reference rows one by one; returns the seconds of the quickest call."""
@@ -71,6 +76,8 @@ class ServedModel:
         prediction = self.engine.predict(batch)
         if not prediction.is_finite():
             raise self._rejections.error(batch, prediction)
+        if self._unseen is not None:
+            self._unseen.count(batch)
         return prediction
 
     def predict_each(self, batch: Batch) -> tuple[Prediction, dict[int, list[Fault]]]:
@@ -80,6 +87,8 @@ class ServedModel:
         if not prediction.is_finite():
             for each in self._rejections.explain(batch, ~prediction.finite_rows()):
                 faults.setdefault(each.row, []).append(each.fault)
+        if self._unseen is not None:
+            self._unseen.count(batch.take(prediction.finite_rows()) if faults else batch)
         return prediction, faults
 
     def predict_chunks(self, batches: Sequence[Batch]) -> list[Prediction]:
@@ -87,6 +96,9 @@ class ServedModel:
         predictions = [self.engine.predict(batch) for batch in batches]
         if not all(prediction.is_finite() for prediction in predictions):
             raise self._rejections.error(Batch.concat(batches), Prediction.concat(predictions))
+        if self._unseen is not None:
+            for batch in batches:
+                self._unseen.count(batch)
         return predictions
 
     async def predict_async(self, batch: Batch) -> Prediction:
@@ -99,6 +111,8 @@ class ServedModel:
         prediction = await self.batcher.submit(batch)
         if not prediction.is_finite():
             raise await self.executor.run(self._rejections.error, batch, prediction)
+        if self._unseen is not None:
+            self._unseen.count(batch)
         return prediction
 
     def count(self, prediction: Prediction) -> None:

@@ -98,8 +98,12 @@ class StatusRoutes:
         histograms = [h for h in snapshot.histograms if h.project == project.name]
         latencies = quantiles([h.buckets for h in histograms], list(_QUANTILES.values()))
         mix: dict[str, float] = {}
+        unseen: dict[str, int | None] = {}
         if model is not None:
             mix = snapshot.predictions.get((project.name, model.version), {})
+            counts = snapshot.unseen_categories.get((project.name, model.version), {})
+            unseen = {column: int(count) for column, count in counts.items()}
+            unseen |= dict.fromkeys(model.seen_categories.unknown)
         return {
             "project": project.name,
             "uptime_seconds": self._uptime(),
@@ -109,6 +113,7 @@ class StatusRoutes:
             "latency_seconds": dict(zip(_QUANTILES, latencies, strict=True)),
             "predictions": int(mix.get("", sum(mix.values()))),
             "class_mix": {label: int(count) for label, count in mix.items() if label},
+            "unseen_categories": unseen,
             "ledger": project.ledger is not None,
             "drift": None,
         }

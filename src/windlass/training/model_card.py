@@ -219,7 +219,7 @@ def _engine(engine: EngineRecord) -> str:
 def _warnings(run: TrainingRun) -> str:
     if not run.warnings:
         return ""
-    return "## Warnings while fitting\n\n" + "\n".join(f"- {text}" for text in run.warnings)
+    return "## Warnings\n\n" + "\n".join(f"- {text}" for text in run.warnings)
 
 
 def _use(run: TrainingRun) -> str:

@@ -14,7 +14,7 @@ from windlass.core.progress import ProgressCallback
 from windlass.core.project import Project
 from windlass.core.targets.target import Target
 from windlass.errors import EngineError, ParameterError, counted
-from windlass.training.data_checks import check_data
+from windlass.training.data_checks import check_data, missing_marker_warnings
 from windlass.training.dataset import Dataset, RowsReader, read_dataset
 from windlass.training.declared_split import row_identities, split_by_rule
 from windlass.training.evaluate import Evaluation, evaluate
@@ -85,7 +85,7 @@ def run_training(
         estimator,
         evaluation,
         holdout,
-        fitted.warnings,
+        (*missing_marker_warnings(project, dataset, split_rows), *fitted.warnings),
         checks,
     )
 

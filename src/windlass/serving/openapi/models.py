@@ -87,6 +87,11 @@ class Status(ApiModel):
     latency_seconds: dict[str, float | None] = Field(default_factory=dict)
     predictions: Count = Field(0, description="Rows predicted.")
     class_mix: dict[str, Count] = Field(default_factory=dict)
+    unseen_categories: dict[str, Count | None] = Field(
+        default_factory=dict,
+        description="By text column: cells that the live version predicted and whose category no training row had."
+        " Null where the bundle does not name all categories.",
+    )
     ledger: bool = False
     drift: dict[str, Any] | None = None
     projects: list["Status"] = Field(default_factory=list)
