@@ -215,3 +215,9 @@ def test_a_relative_file_is_beside_the_code_of_data(project_of: Make, tmp_path: 
         read_dataset(declared)
     (tmp_path / "points.csv").write_text(CSV)
     assert len(read_dataset(declared)) == 19
+
+
+def test_a_misspelt_column_is_answered_with_the_one_that_was_meant(project_of: Any) -> None:
+    table = {"x": [1.0, 2.0], "n": [1, 2], "color": ["a", "b"], "kind": ["a", "b"]}
+    with pytest.raises(DataError, match="Did you mean 'colour' by 'color'"):
+        read_dataset(project_of(table))

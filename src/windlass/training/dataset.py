@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,9 +187,12 @@ def _read_table(
     for name in names:
         if table.column_names.count(name) != 1:
             count = table.column_names.count(name)
+            unknown = [other for other in table.column_names if other not in names]
+            near = [] if count else get_close_matches(name, unknown, 1)
+            hint = f" Did you mean {name!r} by {near[0]!r}?" if near else ""
             raise DataError(
                 f"data() of project {project.name!r} returned {counted(count, 'column')} {name!r}, where one is"
-                f" declared. It returned: {', '.join(table.column_names)}."
+                f" declared. It returned: {', '.join(table.column_names)}.{hint}"
             )
     undeclared = [
         index

@@ -53,6 +53,9 @@ def run_training(
     """Train and evaluate; `rows` reads the training rows of a feature view. Raises DataError, ParameterError."""
     progress(0.02, f"Reading the data of {project.name}")
     dataset = read_dataset(project, plan.data, rows)
+    ignored = dataset.undeclared.column_names
+    if ignored:
+        progress(0.09, f"Ignoring what the row does not declare: {', '.join(ignored)}")
     progress(0.1, f"Splitting {counted(len(dataset), 'row')}")
     split_rows = _split(project, plan, dataset)
     progress(0.11, "Checking the data for leaks and duplicates")
