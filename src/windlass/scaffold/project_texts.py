@@ -64,7 +64,8 @@ gate failed. To decide yourself, declare `policy="manual"`, and approve each ver
     windlass approve --reason "checked by me"
 
 `windlass train --model $other` trains the other model, `windlass train --help` lists the hyperparameters.
-`windlass train --data FILE` trains on another file of the same columns. `pytest` runs the tests (`pip install pytest` in this environment first).
+`windlass train --data FILE` trains on another file of the same columns. `pytest` runs the tests; it needs
+`pip install pytest` in this environment.
 
 ## The target
 $target
