@@ -1,10 +1,10 @@
 """`windlass.AsyncClient`: a client of a server for code with an event loop."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from windlass.client.client import Event, is_many, train_arguments
+from windlass.client.client import EntityId, Event, is_many, train_arguments
 from windlass.client.connection import (
     TIMEOUT,
     ServerAddress,
@@ -76,12 +76,12 @@ class AsyncClient:
 
     @overload
     async def predict_by_id(
-        self, entity: Sequence[int], *, at: Event | None = None, version: str | None = None
+        self, entity: list[EntityId], *, at: Event | None = None, version: str | None = None
     ) -> "list[Prediction]": ...
 
     @overload
     async def predict_by_id(
-        self, entity: int | str, *, at: Event | None = None, version: str | None = None
+        self, entity: EntityId, *, at: Event | None = None, version: str | None = None
     ) -> "Prediction": ...
 
     async def predict_by_id(
@@ -94,11 +94,11 @@ class AsyncClient:
 
     @overload
     async def features(
-        self, entity: Sequence[int], *, at: Event | None = None
+        self, entity: list[EntityId], *, at: Event | None = None
     ) -> "list[EntityFeatures]": ...
 
     @overload
-    async def features(self, entity: int | str, *, at: Event | None = None) -> "EntityFeatures": ...
+    async def features(self, entity: EntityId, *, at: Event | None = None) -> "EntityFeatures": ...
 
     async def features(self, entity: Any, *, at: Event | None = None) -> Any:
         """As `Client.features`."""

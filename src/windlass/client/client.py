@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from uuid import UUID
 
 from windlass.client.connection import (
     TIMEOUT,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Event = Literal["latest", "next"]
+EntityId = int | str | UUID | tuple[int | str | UUID, ...]
 _POLICY = RetryPolicy()
 
 
@@ -106,12 +108,12 @@ class Client:
 
     @overload
     def predict_by_id(
-        self, entity: Sequence[int], *, at: Event | None = None, version: str | None = None
+        self, entity: list[EntityId], *, at: Event | None = None, version: str | None = None
     ) -> "list[Prediction]": ...
 
     @overload
     def predict_by_id(
-        self, entity: int | str, *, at: Event | None = None, version: str | None = None
+        self, entity: EntityId, *, at: Event | None = None, version: str | None = None
     ) -> "Prediction": ...
 
     def predict_by_id(
@@ -120,7 +122,7 @@ class Client:
         """Predicts from the stored features of an entity, or of several.
 
         Args:
-            entity: Id, or a list of ids.
+            entity: Id, or a list of ids. The id of several columns is a tuple, in the order of the view.
             at: Event that the features are for: `"latest"` or `"next"`. Default: what the view serves.
             version: Version that is or was in production. Default: the one that is.
 
@@ -137,11 +139,11 @@ class Client:
 
     @overload
     def features(
-        self, entity: Sequence[int], *, at: Event | None = None
+        self, entity: list[EntityId], *, at: Event | None = None
     ) -> "list[EntityFeatures]": ...
 
     @overload
-    def features(self, entity: int | str, *, at: Event | None = None) -> "EntityFeatures": ...
+    def features(self, entity: EntityId, *, at: Event | None = None) -> "EntityFeatures": ...
 
     def features(self, entity: Any, *, at: Event | None = None) -> Any:
         """Returns the stored features of an entity, or of several, in order.
@@ -295,8 +297,8 @@ class _Effects:
 
 
 def is_many(entity: object) -> bool:
-    """Whether these are several ids."""
-    return isinstance(entity, Sequence) and not isinstance(entity, str | bytes)
+    """Whether these are several ids; a tuple is one id of several columns."""
+    return isinstance(entity, Sequence) and not isinstance(entity, str | bytes | tuple)
 
 
 def train_arguments(

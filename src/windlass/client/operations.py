@@ -80,7 +80,7 @@ class Operations:
         self, entity: Any, at: str | None, version: str | None
     ) -> Operation[Prediction]:
         """Predicts from the stored features of one entity."""
-        path = f"/predict/{quote(str(entity), safe='')}"
+        path = f"/predict/{_segment(entity)}"
         document = yield from self._json("POST", path, _query(at=at, version=version))
         return parse(Prediction, document)
 
@@ -104,7 +104,7 @@ class Operations:
 
     def features(self, entity: Any, at: str | None) -> Operation[EntityFeatures]:
         """Reads the stored features of one entity."""
-        path = f"/features/{quote(str(entity), safe='')}"
+        path = f"/features/{_segment(entity)}"
         return parse_features((yield from self._json("GET", path, _query(at=at))))
 
     def features_of(
@@ -270,6 +270,12 @@ def _dumps(body: Any) -> bytes:
         return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
         raise ClientError(f"An argument cannot be sent as JSON: {error}.") from error
+
+
+def _segment(entity: Any) -> str:
+    """Returns an id as a segment of a path; the values of several columns are separated by commas."""
+    values = entity if isinstance(entity, tuple) else (entity,)
+    return ",".join(quote(str(value), safe="") for value in values)
 
 
 def _require_all(ids: Sequence[Any], results: Sequence[Any]) -> None:
