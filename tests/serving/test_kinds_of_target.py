@@ -96,6 +96,17 @@ def test_every_form_of_an_answer_says_the_same(
     assert len(target.predictions(target.rejected())) == 1
 
 
+@pytest.mark.parametrize("name", COLUMNS)
+def test_the_client_leaves_nothing_of_an_answer_out(
+    server: Server, bundles: dict[str, Bundle], name: str
+) -> None:
+    row = _rows(bundles[name])[0]
+    outcome = _outcome(_post(server, f"/{name}/predict", json=row).json())
+    with windlass.Client(server.url, project=name) as client:
+        answer = client.predict(row)
+    assert {field: getattr(answer, field) for field in outcome} == outcome
+
+
 def _flat(outcome: dict[str, Any]) -> dict[str, Any]:
     """An answer as the columns of a table."""
     columns = {"class_probabilities": "probability", "quantiles": "quantile"}

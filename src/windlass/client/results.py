@@ -21,14 +21,17 @@ PROBABILITY_PREFIX = "probability_"
 class Prediction:
     """Prediction of one row.
 
-    `prediction` is a class or a value, `class_probabilities` the probability of each class by its name; None for a
-    regression. Of a prediction by id, `features` are those that were used, `as_of` is the day of the entity's latest
+    `prediction` is a class or a value; of several outputs, one of these by name. `class_probabilities` is the
+    probability of each class by its name, None for a regression. `quantiles` are values by quantile, and `is_anomaly`
+    says whether the score is one of an anomaly, for targets of these kinds. Of a prediction by id, `features` are those that were used, `as_of` is the day of the entity's latest
     event, and `error` says why there is no prediction: `unknown` or `unfit`, with `errors`.
     """
 
-    prediction: Label | None
+    prediction: Label | Mapping[str, Any] | None
     model_version: str = ""
-    class_probabilities: Mapping[str, float] | None = None
+    class_probabilities: Mapping[str, Any] | None = None
+    quantiles: Mapping[str, float] | None = None
+    is_anomaly: bool | None = None
     prediction_id: str = ""
     latency_ms: float | None = None
     features: Mapping[str, Any] | None = None
