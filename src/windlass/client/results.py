@@ -23,8 +23,9 @@ class Prediction:
 
     `prediction` is a class or a value; of several outputs, one of these by name. `class_probabilities` is the
     probability of each class by its name, None for a regression. `quantiles` are values by quantile, and `is_anomaly`
-    says whether the score is one of an anomaly, for targets of these kinds. Of a prediction by id, `features` are those that were used, `as_of` is the day of the entity's latest
-    event, and `error` says why there is no prediction: `unknown` or `unfit`, with `errors`.
+    says whether the score is one of an anomaly, for targets of these kinds. Of a prediction by id, `features` are those
+    that were used, `as_of` is the day of the entity's latest event, and `error` says why there is no prediction:
+    `unknown` or `unfit`, with `errors`.
     """
 
     prediction: Label | Mapping[str, Any] | None
