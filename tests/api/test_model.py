@@ -24,6 +24,7 @@ from windlass.errors import (
     RejectedRowsError,
     RowsError,
     SettingsError,
+    TableError,
     UnknownError,
 )
 
@@ -83,6 +84,26 @@ def test_files_are_read_as_the_server_reads_them(mixed: windlass.Model, tmp_path
         mixed.predict(tmp_path / "rows.doc")
     with pytest.raises(InputError, match="No such file"):
         mixed.predict(tmp_path / "none.csv")
+
+
+def test_other_columns_of_a_table_are_ignored_and_named(
+    mixed: windlass.Model, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame([mixed.example] * 3)
+    more = frame.assign(outcome="yes", number=[7, 8, 9])
+    file = tmp_path / "rows.csv"
+    more.to_csv(file, index=False)
+    expected = mixed.predict(frame).tolist()
+    for rows in (more, file):
+        with pytest.warns(
+            UserWarning, match=r"does not declare are ignored: outcome, number\."
+        ) as warned:
+            assert mixed.predict(rows).tolist() == expected
+        assert warned[0].filename == __file__
+    name = str(frame.columns[0])
+    misspelt = frame.rename(columns={name: f"{name}e"})
+    with pytest.raises(TableError, match="Did you mean"):
+        mixed.predict(misspelt)
 
 
 def test_values_of_python_mean_what_they_mean_in_a_frame(mixed: windlass.Model) -> None:

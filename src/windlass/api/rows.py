@@ -1,5 +1,6 @@
 """Reads rows that a caller of the Python API gives, as a server reads them: validated batches, in their order."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ def read_rows(validator: RowValidator, rows: object) -> ValidRows:
         batches, invalid, faults = _read_file(validator, Path(rows))
     elif source.kind is not None:
         table = to_arrow(rows, source.kind)
-        require_columns(validator.schema, table.column_names)
+        table = table.select(_declared_columns(validator, table.column_names, depth=4))
         slices = (table.slice(at, BATCH_ROWS) for at in range(0, table.num_rows, BATCH_ROWS))
         batches, invalid, faults = _validate_tables(validator, slices, strings=False)
     else:
@@ -55,8 +56,22 @@ _Validated = tuple[list[Batch], int, list[Fault]]  # batches, number of invalid 
 
 def _read_file(validator: RowValidator, path: Path) -> _Validated:
     with TableReader(path, table_format(path), csv=validator.schema.csv) as reader:
-        require_columns(validator.schema, reader.names)
-        return _validate_tables(validator, reader, strings=reader.has_text_only)
+        names = _declared_columns(validator, reader.names, depth=5)
+        tables = (batch.select(names) for batch in reader)
+        return _validate_tables(validator, tables, strings=reader.has_text_only)
+
+
+def _declared_columns(validator: RowValidator, names: list[str], *, depth: int) -> list[str]:
+    """Returns the names of the row's columns among those of a table, and warns of the others, which are ignored.
+
+    `depth` is the number of calls from the line that predicts, which the warning names, to the warning. Raises TableError where one is absent or misspelt.
+    """
+    ignored = require_columns(validator.schema, names, ignore_others=True)
+    if ignored:
+        title = validator.schema.title
+        message = f"Columns that {title} does not declare are ignored: {', '.join(ignored)}."
+        warnings.warn(message, UserWarning, stacklevel=depth)
+    return [name for name in names if name not in ignored]
 
 
 def _validate_tables(validator: RowValidator, tables: Any, *, strings: bool) -> _Validated:
