@@ -64,7 +64,8 @@ def _read_file(validator: RowValidator, path: Path) -> _Validated:
 def _declared_columns(validator: RowValidator, names: list[str], *, depth: int) -> list[str]:
     """Returns the names of the row's columns among those of a table, and warns of the others, which are ignored.
 
-    `depth` is the number of calls from the line that predicts, which the warning names, to the warning. Raises TableError where one is absent or misspelt.
+    `depth` is the number of calls from the line that predicts, which the warning names, to the warning. Raises
+    TableError where one is absent or misspelt.
     """
     ignored = require_columns(validator.schema, names, ignore_others=True)
     if ignored:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from windlass.core.batch import Prediction
 from windlass.core.compared_metrics import ComparedMetric, Truth, mean_metric
 from windlass.core.targets.estimators import estimators_by_part, predicted_columns
-from windlass.core.targets.quantity import read_numbers
+from windlass.core.targets.numbers import read_numbers
 from windlass.core.targets.target import (
     FitOne,
     Json,

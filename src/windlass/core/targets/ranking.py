@@ -1,6 +1,6 @@
 """Target of learning to rank: a score by which the rows of a group are ordered."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -13,16 +13,12 @@ from numpy.typing import NDArray
 from windlass.core import metrics as formulas
 from windlass.core.batch import Prediction
 from windlass.core.compared_metrics import ComparedMetric, Truth, mean_metric
-from windlass.core.targets.quantity import predicted_numbers, read_numbers
+from windlass.core.targets.numbers import NumberTarget, read_numbers
 from windlass.core.targets.target import (
     FitOne,
     Json,
-    OutputArray,
-    Predict,
-    Target,
     TargetRecord,
     TruthColumns,
-    is_close,
 )
 from windlass.errors import DataError, ParameterError, ProjectError, counted
 
@@ -37,7 +33,7 @@ _ARGUMENTS = (
 
 
 @dataclass(frozen=True)
-class Ranking(Target):
+class Ranking(NumberTarget):
     """Target of learning to rank: `Ranking("relevance", group="query")`.
 
     `name` is a column of relevances, from 0 (not relevant) to 31, `group` an extra column of data()'s table: rows of
@@ -98,14 +94,6 @@ class Ranking(Target):
         """Returns the estimator, fitted to the relevances; a ranker is given the groups."""
         return fit_one(built, lambda truth: truth[:, 0], _group_arguments(built))
 
-    def predictor(self, fitted: Any) -> Predict:
-        """Returns the function that predicts scores."""
-        return lambda frame: Prediction(values=predicted_numbers(fitted, frame))
-
-    def rejected(self) -> Prediction:
-        """Returns the prediction of one row that the model rejects."""
-        return Prediction(values=np.array([np.nan]))
-
     def compared_metrics(self) -> tuple[ComparedMetric, ...]:
         """Returns means over groups that have a relevant row, of their nDCG and average precision."""
         cutoffs: list[tuple[str, int | None]] = [(f"ndcg_at_{k}", k) for k in CUTOFFS]
@@ -134,34 +122,10 @@ class Ranking(Target):
         }
         return metrics | {"test_groups": float(groups)}
 
-    def row_answer(self, prediction: Prediction) -> Json:
-        """Returns the prediction of a single row in the form of `/predict`."""
-        return {"prediction": self.predictions(prediction)[0]}
-
-    def predictions(self, prediction: Prediction) -> list[Any]:
-        """Returns the score of each row."""
-        assert prediction.values is not None
-        scores: list[float] = prediction.values.tolist()
-        return scores
-
-    def arrays(self, prediction: Prediction) -> tuple[OutputArray, ...]:
-        """Returns the scores [n]."""
-        assert prediction.values is not None
-        return (OutputArray("prediction", prediction.values, "prediction"),)
-
     def answer_schema(self) -> dict[str, Json]:
         """Returns the JSON Schema of each field of an answer."""
         about = f"Score of {self.name}: the higher, the earlier in its group"
         return {"prediction": {"type": "number", "description": about}}
-
-    def expected(self, prediction: Prediction) -> list[Json]:
-        """Returns predictions as `golden.json` holds them."""
-        return [{"value": value} for value in self.predictions(prediction)]
-
-    def reproduces(self, prediction: Prediction, index: int, expected: Mapping[str, Any]) -> bool:
-        """Whether one row has the expected score."""
-        assert prediction.values is not None
-        return is_close(prediction.values.item(index), expected["value"])
 
 
 def _group_number(group: str) -> int:
