@@ -36,10 +36,10 @@ def test_the_server_reads_the_ids_that_were_given(kind: EntityIds, ids: list[Any
 
     expected = [kind.check(each) for each in ids]
     with windlass.Client("http://server", transport=httpx.MockTransport(answer)) as client:
-        for one in (client.features, client.predict_by_id):
+        for ask in (client.features, client.predict_by_id):
             for entity in ids:
                 with pytest.raises(windlass.ClientError):
-                    one(entity)
+                    ask(entity)
             assert read == expected
             read.clear()
         assert [each.error for each in client.features(ids)] == ["unknown"] * len(ids)
