@@ -11,6 +11,7 @@ WindlassError
 │   └── RejectedRowsError   valid rows for which the model has no prediction; lists the faults
 ├── InputError           a body or a file cannot be read as rows
 │   ├── TableError       a table cannot be read; says why without quoting it
+│   │   └── BrokenLineError  a line of CSV is not a row
 │   └── RowsError        rows do not match their schema; lists the faults
 ├── LedgerError          the ledger cannot be written or read
 ├── FeatureError         features cannot be built, stored or read
@@ -133,6 +134,10 @@ class TableError(InputError):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class BrokenLineError(TableError):
+    """A line of CSV is not a row: it has more or fewer cells than the header, or a quote that is not closed."""
 
 
 class RowsError(InputError):

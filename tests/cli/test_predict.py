@@ -164,6 +164,7 @@ def test_rows_behind_a_quote_that_is_not_closed_are_an_error(run: Run, tmp_path:
     code, out, err = run(rows)
     assert (code, out) == (1, "")
     assert "rows.csv cannot be read as csv: line 5 opens a quote that is never closed" in err
+    assert err.endswith("Or reject such lines one by one: --lenient.\n")
     assert not (tmp_path / "out.csv").exists()
 
 

@@ -97,5 +97,7 @@ def _print_next(project: "NewProject") -> None:
     if find_spec("sklearn") is None or find_spec("pandas") is None:
         echo(f"  {install_command('train')}    # what training needs")
     echo(f"  cd {project.folder}")
-    echo("  windlass train    # a version whose gates pass goes into production")
+    echo(
+        "  windlass train    # goes into production if its gates pass and its data has no findings"
+    )
     echo("  windlass serve    # answers on http://127.0.0.1:8000, and prints a command to try")

@@ -29,7 +29,7 @@ from windlass.cli.context import (
 )
 from windlass.core.bundle_trust import BundleTrust
 from windlass.core.progress import ProgressCallback
-from windlass.errors import counted
+from windlass.errors import BrokenLineError, counted
 from windlass.settings import Settings
 from windlass.workflows.scoring.scored_bundle import resolve_scored_bundle
 
@@ -115,10 +115,14 @@ def predict(  # noqa: PLR0913, PLR0917 - every option is an argument
     request = ScoreRequest.from_paths(source, output, rejects, columns, lenient=lenient)
     bundle = _resolve_bundle(target, names, allow_pickle=allow_pickle)
     with progress(quiet=json or not sys.stderr.isatty()) as report:
-        if engine is ScoreTarget.LOCAL:
-            summary = _score_here(bundle, request, report)
-        else:
-            summary = _score_on_spark(bundle, request, master, report)
+        try:
+            if engine is ScoreTarget.LOCAL:
+                summary = _score_here(bundle, request, report)
+            else:
+                summary = _score_on_spark(bundle, request, master, report)
+        except BrokenLineError as error:
+            advice = "Or reject such lines one by one: --lenient."
+            raise BrokenLineError(f"{error} {advice}", error.reason) from error
     if summary.ignored_columns:
         columns_ignored = ",".join(summary.ignored_columns)
         echo_error(

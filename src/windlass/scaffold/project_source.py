@@ -46,7 +46,7 @@ project = Project(
 $split    gates=[
 $gates
     ],
-    # a version whose gates pass goes into production at once; "manual" waits for `windlass approve`
+    # a version without a failed gate or a finding goes into production; "manual" waits for `windlass approve`
     policy="automatic",
 )
 ''')

@@ -57,9 +57,10 @@ $summary `windlass new` wrote this project from `data/$file` ($rows). The declar
     windlass serve            # answers on http://127.0.0.1:8000; /docs has the documentation of the API
     windlass predict --input rows.csv --output predictions.csv
 
-A version whose gates pass goes into production at once (`policy="automatic"` in `project.py`). If a gate fails, the
-version stays a candidate, and nothing is served. `windlass versions` lists all versions, and `windlass show` says why a
-gate failed. To decide yourself, declare `policy="manual"`, and approve each version:
+A version whose gates pass, and whose data has no findings, goes into production at once (`policy="automatic"` in
+`project.py`). Otherwise it stays a candidate, and nothing is served until a person approves it. `windlass versions`
+lists all versions, and `windlass show` says why a gate failed and what was found. To decide yourself, declare
+`policy="manual"`, and approve each version:
 
     windlass approve --reason "checked by me"
 

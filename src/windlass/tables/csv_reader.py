@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from windlass.errors import InputError, TableError, counted
+from windlass.errors import BrokenLineError, InputError, TableError, counted
 from windlass.tables.arrow_numpy import to_mask
 
 _MAX_HEADER = 1 << 20  # bytes
@@ -181,6 +181,7 @@ class CsvReader:
                 raise _unreadable(
                     self._name,
                     f"line {begins} has text behind a closing quote. Check the quotes of this line.",
+                    BrokenLineError,
                 ) from None
 
     def _require_closable(self) -> None:
@@ -191,7 +192,7 @@ class CsvReader:
             reason = _too_long(self._form.block, f"line {self._line} opens a quote, and ")
         else:
             return
-        raise _unreadable(self._name, reason)
+        raise _unreadable(self._name, reason, BrokenLineError)
 
 
 def _count_line_ends(text: bytes) -> int:
@@ -249,8 +250,8 @@ def _read_header(head: bytes, name: str, form: CsvReadOptions) -> list[str]:
     return names
 
 
-def _unreadable(name: str, reason: str) -> TableError:
-    return TableError(f"{name} cannot be read as csv: {reason}", reason)
+def _unreadable(name: str, reason: str, kind: type[TableError] = TableError) -> TableError:
+    return kind(f"{name} cannot be read as csv: {reason}", reason)
 
 
 def _opens_quote(lines: Any, delimiter: str) -> NDArray[np.bool_]:

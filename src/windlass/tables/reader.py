@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from windlass.core.csv_format import DEFAULT_CSV, CsvFormat
-from windlass.errors import InputError, TableError, counted
+from windlass.errors import BrokenLineError, InputError, TableError, counted
 from windlass.tables.arrow_numpy import text_array
 from windlass.tables.csv_reader import (
     BrokenLine,
@@ -196,9 +196,8 @@ class TableReader:
             reason = self._error_reason(error)
             first = next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
             text = reason or f"{first}. Check the file."
-            raise TableError(
-                f"{self._name} cannot be read as {self.form}: {text}", reason
-            ) from error
+            kind = TableError if self._rejected is None else BrokenLineError
+            raise kind(f"{self._name} cannot be read as {self.form}: {text}", reason) from error
 
     def _error_reason(self, error: Exception) -> str:
         """Returns the reason, which quotes nothing of the table; empty if there is none."""
