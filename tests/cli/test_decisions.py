@@ -40,6 +40,9 @@ def test_the_newest_candidate_is_meant_where_none_is_named() -> None:
     )
     assert run_cli("approve", IRIS, "-m", "good").out == "iris v2 is in production (decision 2).\n"
     assert stages() == {"v3": "rejected", "v2": "production", "v1": "candidate"}
+    assert run_cli("approve", IRIS, "-m", "good").code == 0  # v1
+    ended = run_cli("approve", IRIS, "-m", "again")
+    assert "has no candidate. v1 is in production." in ended.err
 
 
 def test_rollback_returns_and_twice_brings_back() -> None:

@@ -59,7 +59,11 @@ def select_version(
     for version in registry.versions(project):
         if fits(version):
             return version
-    raise UnknownError(f"Project {project} has no {kind}. See `windlass versions {project}`.")
+    live = registry.production(project)
+    in_production = "" if live is None else f" {live.name} is in production."
+    raise UnknownError(
+        f"Project {project} has no {kind}.{in_production} See `windlass versions {project}`."
+    )
 
 
 def project_parameter(kind: Callable[..., Any]) -> Any:

@@ -179,7 +179,8 @@ def find_bundle_folder(path: Path) -> Path:
         )
     if not path.exists():
         raise BundleError(
-            f"No bundle at {path}: there is no such folder. Name a bundle, or a project that holds one."
+            f"No bundle at {path}: there is no such folder, and no registry here has a project of this name. Name a"
+            " bundle, or the folder of a project."
         )
     raise BundleError(
         f"No bundle at {path}: it holds no {MANIFEST}. Train one with `windlass train`."
